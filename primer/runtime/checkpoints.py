@@ -1,0 +1,114 @@
+"""Reading checkpoints: which there are, whether they are whole, and their values in a session."""
+
+import re
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from primer.errors import RunError, UsageError
+
+GLOBAL_STEP = "global_step"
+
+
+def step_of(path) -> int:
+    """The step in a checkpoint's name (`.../model.ckpt-N`); 0 for None."""
+    if not path:
+        return 0
+    match = re.search(r"model\.ckpt-(\d+)$", str(path))
+    if not match:
+        raise UsageError(f"checkpoint {path!r}: expected a path that ends in model.ckpt-<step>")
+    return int(match.group(1))
+
+
+def is_whole(path) -> bool:
+    """Whether the index of the checkpoint can be read and all its data files are there."""
+    try:
+        tf.train.load_checkpoint(path).get_variable_to_dtype_map()
+    except (tf.errors.OpError, ValueError):
+        return False
+    index_names = tf.io.gfile.glob(f"{path}.data-*-of-*")
+    shards = {int(name.rsplit("-of-", 1)[1]) for name in index_names}
+    return len(shards) == 1 and len(index_names) == shards.pop()
+
+
+def steps(model_dir):
+    """The steps of all whole checkpoints of a directory, in order."""
+    found = []
+    for name in tf.io.gfile.glob(f"{model_dir}/model.ckpt-*.index"):
+        path = name[: -len(".index")]
+        if is_whole(path):
+            found.append(step_of(path))
+    return sorted(found)
+
+
+def check_fits(path, variables, model_dir):
+    """Raises UsageError where the checkpoint is of another model than the graph."""
+    shapes = tf.train.load_checkpoint(path).get_variable_to_shape_map()
+    for variable in variables:
+        name = variable.op.name
+        wanted = variable.shape.as_list()
+        if name not in shapes:
+            reason = f"has no variable {name}"
+        elif shapes[name] != wanted:
+            reason = f"has {name} of shape {shapes[name]}, and the model's is {wanted}"
+        else:
+            continue
+        raise UsageError(
+            f"model_dir = {model_dir!r} holds another architecture or vocabulary: its checkpoint "
+            f"{reason}; use a new model_dir, or the gin files that the directory was trained with"
+        )
+
+
+class Restore:
+    """Loads a checkpoint into a session; made before the graph is finalized.
+
+    Weights are float32 here; an original checkpoint may have them in bfloat16 and is cast.
+    Variables that the checkpoint lacks are an error unless `optional` lists them; those keep
+    their initial values.
+    """
+
+    def __init__(self, variables, optional=()):
+        self._variables = list(variables)
+        self._optional = {variable.op.name for variable in optional}
+        self._saver = tf.train.Saver(self._variables, sharded=True) if self._variables else None
+
+    def __call__(self, sess, path):
+        reader = _reader(path)
+        types = reader.get_variable_to_dtype_map()
+        odd = [v for v in self._variables if types.get(v.op.name) != v.dtype.base_dtype]
+        try:
+            if not odd:
+                self._saver.restore(sess, path)
+                return
+            for variable in self._variables:
+                self._load(sess, reader, variable, path)
+        except (tf.errors.OpError, ValueError) as error:
+            raise RunError(_damaged(path, error)) from error
+
+    def _load(self, sess, reader, variable, path):
+        name = variable.op.name
+        if reader.has_tensor(name):
+            value = np.asarray(reader.get_tensor(name)).astype(variable.dtype.as_numpy_dtype)
+            variable.load(value, sess)
+        elif name in self._optional:
+            sess.run(variable.initializer)
+        else:
+            raise UsageError(
+                f"the checkpoint {path} has no variable {name}: it is of another model than the "
+                "gin files describe"
+            )
+
+
+def _reader(path):
+    try:
+        return tf.train.load_checkpoint(path)
+    except (tf.errors.OpError, ValueError) as error:
+        raise RunError(_damaged(path, error)) from error
+
+
+def _damaged(path, error):
+    reason = str(error).splitlines()[0]
+    return (
+        f"the checkpoint {path} cannot be read ({reason}); delete its files, or name an earlier "
+        "step in the file `checkpoint` beside it"
+    )

@@ -1,0 +1,190 @@
+"""What changes in Mesh-TensorFlow's `transformer.utils`: the estimator, precision and the run.
+
+t5's main calls `utils.run`, `utils.run` calls `utils.get_estimator`, and that makes a
+TPUEstimator around `utils.tpu_estimator_model_fn`. The model function stays Mesh-TF's own. Around
+it: without `--tpu` the estimator is ours, `precision` decides data types, a wrong setting ends
+the run with one line, and TensorFlow's log goes to a file.
+"""
+
+import functools
+import inspect
+import sys
+import types
+
+import gin
+import tensorflow.compat.v1 as tf
+from absl import flags
+
+from primer.errors import RunError, UsageError
+from primer.runtime import checks, logs, mesh, precision, seeds, validation, variables
+
+# What gin may name must be registered before gin files are read.
+CONFIGURABLES = (mesh.mesh_shape, precision.precision, seeds.run_seed, validation.validation)
+ESTIMATORS = ("local", "tpu_estimator")
+
+
+@gin.configurable(module="primer")
+def estimator(kind="local"):
+    """Which estimator runs the model where no TPU is used.
+
+    Args:
+      kind: "local", Primer's own, or "tpu_estimator", TensorFlow's TPUEstimator in its CPU and
+        GPU form (TensorFlow 2.15.1). `--tpu` implies the latter.
+
+    Returns:
+      The kind.
+
+    Raises:
+      UsageError: another value.
+    """
+    if kind not in ESTIMATORS:
+        raise UsageError(f"estimator.kind = {kind!r}: expected one of {', '.join(ESTIMATORS)}")
+    return kind
+
+
+def mend(utils):
+    """Mends `mesh_tensorflow.transformer.utils` after its import."""
+    real = utils.tpu_estimator
+    utils.tpu_estimator = types.SimpleNamespace(
+        TPUEstimator=functools.partial(make_estimator, real.TPUEstimator),
+        TPUEstimatorSpec=real.TPUEstimatorSpec,
+    )
+    utils.get_variable_dtype = precision.variable_dtype
+    utils.get_estimator = _checked_get_estimator(utils.get_estimator)
+    utils.run = _guarded_run(utils.run)
+    utils.parse_gin_defaults_and_flags = _parse_own_flags(utils.parse_gin_defaults_and_flags)
+    utils.tf = _without_print(utils.tf)
+    _define_flags()
+
+
+def make_estimator(tpu_estimator_class, model_fn, use_tpu, **kwargs):
+    """Makes the real TPUEstimator or the local one around Mesh-TF's model function."""
+
+    def model_fn_of_mode(features, labels, mode, params, config=None):
+        if not use_tpu:
+            variables.use_resources()
+        with precision.building(mode):
+            spec = model_fn(features, labels, mode, params, config)
+        if mode == "train" and not use_tpu:
+            seeds.increment_step_last(spec.train_op)
+        return spec
+
+    if use_tpu or estimator() == "tpu_estimator":
+        return tpu_estimator_class(model_fn=model_fn_of_mode, use_tpu=bool(use_tpu), **kwargs)
+    from primer.runtime import local_estimator
+
+    # Mesh-TF's model function closes over the model that it runs.
+    model = inspect.getclosurevars(model_fn).nonlocals["transformer_model"]
+    return local_estimator.LocalEstimator(model_fn=model_fn_of_mode, model=model, **kwargs)
+
+
+def _checked_get_estimator(stock):
+    """Checks the mesh first, and lets the estimator know what it was asked for."""
+
+    @functools.wraps(stock)
+    def get_estimator(**settings):
+        if not settings.get("use_tpu"):
+            mesh.check(settings["mesh_shape"], settings.get("mesh_devices"))
+        made = stock(**settings)
+        made.settings = settings
+        return made
+
+    return get_estimator
+
+
+def _guarded_run(stock):
+    """Runs the checks, keeps the log off the terminal, and ends with one line on an error."""
+
+    @functools.wraps(stock)
+    def run(*args, **kwargs):
+        with one_line_errors():
+            mode = configured("utils.run.mode", "train")
+            checks.run_all(mode)
+            with logs.redirected(kwargs["model_dir"], mode):
+                return stock(*args, **kwargs)
+
+    return run
+
+
+class one_line_errors:
+    """A context that turns UsageError and RunError into their message and their exit code."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        for cause in _causes(error):
+            if isinstance(cause, (UsageError, RunError)):
+                logs.say(f"primer: {cause}")
+                sys.exit(cause.exit_code)
+        return False
+
+
+def _causes(error):
+    """The error and what it came from: gin wraps an error raised inside a configurable."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def configured(name, default=None):
+    """The value that gin has for a parameter, or the default."""
+    try:
+        value = gin.query_parameter(name)
+    except ValueError:
+        return default
+    if isinstance(value, gin.config.ConfigurableReference):
+        return value.scoped_configurable_fn() if value.evaluate else default
+    return value
+
+
+def _define_flags():
+    """Flags of the engine that t5's main does not have."""
+    for define in (
+        lambda: flags.DEFINE_integer(
+            "seed", None, "Seed of initial values, data order, dropout and jitter."
+        ),
+        lambda: flags.DEFINE_integer(
+            "eval_every", None, "Evaluate on the held-out split every so many steps of training."
+        ),
+    ):
+        try:
+            define()
+        except flags.DuplicateFlagError:
+            pass
+
+
+def _parse_own_flags(stock):
+    """Binds `--seed` and `--eval_every` as if they were the last `--gin_param`s."""
+
+    @functools.wraps(stock)
+    def parse_gin_defaults_and_flags(*args, **kwargs):
+        own = [
+            f"{name} = {value}"
+            for name, value in (
+                ("run_seed.seed", flags.FLAGS.seed),
+                ("validation.every", flags.FLAGS.eval_every),
+            )
+            if value is not None
+        ]
+        if own:
+            flags.FLAGS.gin_param = list(flags.FLAGS.gin_param or []) + own
+        with one_line_errors():
+            return stock(*args, **kwargs)
+
+    return parse_gin_defaults_and_flags
+
+
+def _without_print(module):
+    """TensorFlow as `utils` sees it, without the line that stock prints at every step."""
+
+    class Quiet(types.ModuleType):
+        @staticmethod
+        def Print(value, *args, **kwargs):
+            del args, kwargs
+            return value
+
+        def __getattr__(self, name):
+            return getattr(module, name)
+
+    return Quiet(tf.__name__)

@@ -1,0 +1,52 @@
+"""SavedModels of a model's predictions, as the Estimator exports them."""
+
+import os
+import time
+
+import tensorflow.compat.v1 as tf
+
+from primer.runtime import session
+
+
+def saved_model(estimator, base, serving_input_receiver_fn, checkpoint_path) -> str:
+    """Writes the predictions of the model, on a serving input, below `base`.
+
+    Args:
+      estimator: a LocalEstimator.
+      base: a directory; the model goes to a new subdirectory named by the time in seconds.
+      serving_input_receiver_fn: makes a ServingInputReceiver in the default graph.
+      checkpoint_path: the weights.
+
+    Returns:
+      The directory written.
+    """
+    directory = _new_directory(base)
+    with tf.Graph().as_default():
+        receiver = serving_input_receiver_fn()
+        spec = estimator.call_model(dict(receiver.features), "infer")
+        scaffold = spec.scaffold_fn() if spec.scaffold_fn else tf.train.Scaffold()
+        local_init = scaffold.local_init_op or tf.train.Scaffold.default_local_init_op()
+        signature = tf.saved_model.predict_signature_def(
+            inputs=dict(receiver.receiver_tensors), outputs=dict(spec.predictions)
+        )
+        builder = tf.saved_model.builder.SavedModelBuilder(directory)
+        saver = tf.train.Saver(tf.global_variables(), sharded=True)
+        with session.unfinalized(estimator, checkpoint_path) as sess:
+            builder.add_meta_graph_and_variables(
+                sess,
+                [tf.saved_model.SERVING],
+                signature_def_map={tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY: signature},
+                main_op=local_init,
+                saver=saver,
+            )
+        builder.save()
+    return directory
+
+
+def _new_directory(base):
+    """A directory below `base` that is named by the second, as TensorFlow Serving wants it."""
+    while True:
+        directory = os.path.join(base, str(int(time.time())))
+        if not tf.io.gfile.exists(directory):
+            return directory
+        time.sleep(1)

@@ -1,0 +1,167 @@
+"""An estimator for machines without a TPU, on every TensorFlow that Primer supports.
+
+Mesh-TensorFlow asks for a TPUEstimator, which TensorFlow dropped in 2.16. This one has the methods
+that t5 and Mesh-TensorFlow call, runs Mesh-TF's own model function in a Session, and writes the
+Estimator's files: `model.ckpt-N.*`, `checkpoint`, `graph.pbtxt`, event files with its tags.
+"""
+
+import contextlib
+import os
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from primer.errors import RunError, UsageError
+from primer.runtime import checkpoints, export, inputs, seeds, session, training
+
+TRAIN, EVAL, PREDICT = "train", "eval", "infer"
+
+
+class LocalEstimator:
+    """Trains, evaluates, predicts with and exports one Mesh-TF model.
+
+    Args:
+      model_fn: Mesh-TF's model function: (features, labels, mode, params, config) -> a spec.
+      config: a RunConfig; its model_dir, save_checkpoints_steps and session_config are used.
+      model: the Mesh-TF model that the function runs, for what is said and recorded of it.
+      train_batch_size, eval_batch_size, predict_batch_size: examples per step (the data sets come
+        batched, so these are for messages and for examples/sec).
+      params: passed on to the model function.
+      export_to_tpu: accepted for the Estimator's signature; nothing is exported to a TPU.
+    """
+
+    def __init__(
+        self,
+        model_fn,
+        config,
+        model=None,
+        train_batch_size=None,
+        eval_batch_size=None,
+        predict_batch_size=None,
+        params=None,
+        export_to_tpu=False,
+    ):
+        del export_to_tpu, eval_batch_size, predict_batch_size
+        self._model_fn = model_fn
+        self._params = params or {}
+        self._batch_size = train_batch_size
+        self.model = model
+        self.config = config
+        self.settings = {}  # What utils.get_estimator was called with.
+
+    @property
+    def model_dir(self) -> str:
+        """The directory of checkpoints and events."""
+        return self.config.model_dir
+
+    def latest_checkpoint(self):
+        """The path of the newest checkpoint of `model_dir`, or None."""
+        return tf.train.latest_checkpoint(self.model_dir)
+
+    def get_variable_value(self, name):
+        """The value of a variable in the newest checkpoint, as a numpy array."""
+        return tf.train.load_variable(self._checkpoint(None), name)
+
+    def get_variable_names(self):
+        """The names of the variables in the newest checkpoint."""
+        return [name for name, _ in tf.train.list_variables(self._checkpoint(None))]
+
+    def train(self, input_fn, hooks=(), steps=None, max_steps=None, saving_listeners=()):
+        """Trains until the global step is `max_steps`, or for `steps` more; returns self.
+
+        Raises:
+          UsageError: the directory is in use, or holds another architecture or vocabulary.
+          RunError: the loss became NaN or infinite, or a checkpoint cannot be read.
+        """
+        start = checkpoints.step_of(self.latest_checkpoint())
+        goal = max_steps if max_steps is not None else start + (steps or 1)
+        training.train(self, input_fn, start, goal, hooks=hooks, listeners=saving_listeners)
+        return self
+
+    def evaluate(self, input_fn, steps=None, hooks=(), checkpoint_path=None, name=None):
+        """The metrics of the spec over `steps` batches (or all), also as events in `eval_<name>`.
+
+        Returns:
+          dict: the metrics, "loss" (the mean of the batches' losses) and "global_step".
+        """
+        path = self._checkpoint(checkpoint_path)
+        with tf.Graph().as_default():
+            spec = self.call_model(inputs.features(input_fn), EVAL)
+            metric_fn, tensors = spec.eval_metrics
+            metrics = dict(metric_fn(*tensors), loss=tf.metrics.mean(spec.loss))
+            updates = [update for _, update in metrics.values()]
+            values = {key: value for key, (value, _) in metrics.items()}
+            with session.restored(self, path, [*spec.evaluation_hooks, *hooks]) as sess:
+                for _ in _batches(sess, updates, steps):
+                    pass
+                result = {key: np.float32(value) for key, value in sess.run(values).items()}
+        result["global_step"] = checkpoints.step_of(path)
+        self._write_metrics(result, name)
+        return result
+
+    def predict(self, input_fn, hooks=(), checkpoint_path=None, yield_single_examples=True):
+        """Yields the predictions of the spec, example by example, as dicts of numpy values."""
+        path = self._checkpoint(checkpoint_path)
+        with tf.Graph().as_default():
+            batch_number = tf.placeholder_with_default(np.int64(0), [], name="batch_number")
+            seeds.set_step_key(batch_number)
+            spec = self.call_model(inputs.features(input_fn), PREDICT)
+            scaffold = spec.scaffold_fn() if spec.scaffold_fn else None
+            all_hooks = [*spec.prediction_hooks, *hooks]
+            with session.restored(self, path, all_hooks, scaffold) as sess:
+                for batch in _batches(sess, spec.predictions, None, batch_number):
+                    if yield_single_examples:
+                        yield from _examples(batch)
+                    else:
+                        yield batch
+
+    def export_saved_model(self, export_dir_base, serving_input_receiver_fn, checkpoint_path=None):
+        """Writes a SavedModel of the spec's predictions; returns its directory."""
+        path = self._checkpoint(checkpoint_path)
+        return export.saved_model(self, export_dir_base, serving_input_receiver_fn, path)
+
+    def call_model(self, features, mode):
+        """Builds Mesh-TF's model in the default graph, with the seed's initial values."""
+        tf.set_random_seed(seeds.run_seed())
+        tf.train.get_or_create_global_step()
+        return self._model_fn(features, None, mode, self._params, self.config)
+
+    def _checkpoint(self, path):
+        found = path or self.latest_checkpoint()
+        if not found:
+            raise UsageError(f"model_dir = {self.model_dir!r} has no checkpoint: train first")
+        if not checkpoints.is_whole(found):
+            raise RunError(
+                f"the checkpoint {found} is incomplete or damaged: name another step with "
+                "utils.run.eval_checkpoint_step"
+            )
+        return found
+
+    def _write_metrics(self, result, name):
+        """Events in `eval` or `eval_<name>`, as the Estimator writes them."""
+        directory = os.path.join(self.model_dir, "eval" if not name else f"eval_{name}")
+        with contextlib.closing(session.event_writer(directory)) as writer:
+            summary = tf.Summary()
+            for key, value in result.items():
+                if key != "global_step":
+                    summary.value.add(tag=key, simple_value=float(value))
+            writer.add_summary(summary, result["global_step"])
+        tf.logging.info("evaluation %s: %s", name, result)
+
+
+def _batches(sess, fetches, limit, batch_number=None):
+    """Runs the fetches until the data end or `limit` batches are done."""
+    number = 0
+    while limit is None or number < limit:
+        feed = {} if batch_number is None else {batch_number: number}
+        try:
+            yield sess.run(fetches, feed)
+        except tf.errors.OutOfRangeError:
+            return
+        number += 1
+
+
+def _examples(batch):
+    sizes = {key: len(value) for key, value in batch.items()}
+    for index in range(min(sizes.values())):
+        yield {key: value[index] for key, value in batch.items()}

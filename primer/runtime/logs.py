@@ -1,0 +1,100 @@
+"""Where messages go: people's lines to the terminal, TensorFlow's flood to `train.log`.
+
+TensorFlow writes to file descriptor 2 from C++, absl and Python's logging from Python. Both are
+pointed at a file for the time of a run; what Primer itself has to say goes to the real terminal.
+`--verbosity=1` leaves everything where it was.
+"""
+
+import contextlib
+import logging
+import os
+import sys
+import tempfile
+
+import tensorflow.compat.v1 as tf
+from absl import flags
+
+LOG_NAME = "train.log"
+
+_terminal = []
+
+
+def terminal():
+    """The stream for people: standard error as it was before a run pointed it elsewhere."""
+    return _terminal[-1] if _terminal else sys.stderr
+
+
+def say(message):
+    """Prints one message for people; standard output is left to results."""
+    print(message, file=terminal(), flush=True)
+
+
+def verbose() -> bool:
+    """Whether the user asked for TensorFlow's own messages."""
+    return flags.FLAGS.is_parsed() and getattr(flags.FLAGS, "verbosity", 0) >= 1
+
+
+@contextlib.contextmanager
+def redirected(model_dir, mode):
+    """Sends the flood to `model_dir/train.log` (`<mode>.log` for other modes) inside the block."""
+    if verbose() or _terminal:
+        yield
+        return
+    name = LOG_NAME if mode == "train" else f"{mode}.log"
+    with _log_file(model_dir, name) as log, _python_logs_to(log), _descriptor_to(log):
+        yield
+
+
+@contextlib.contextmanager
+def _log_file(model_dir, name):
+    """A local file; for a remote directory its content is copied there at the end."""
+    path = os.path.join(model_dir, name)
+    tf.io.gfile.makedirs(model_dir)
+    if "://" not in str(model_dir):
+        with open(path, "a", buffering=1, encoding="utf-8") as log:
+            yield log
+        return
+    with tempfile.NamedTemporaryFile("w+", suffix=name, buffering=1, encoding="utf-8") as log:
+        try:
+            yield log
+        finally:
+            log.flush()
+            with open(log.name, encoding="utf-8") as written, tf.io.gfile.GFile(path, "w") as out:
+                out.write(written.read())
+
+
+@contextlib.contextmanager
+def _python_logs_to(log):
+    """Swaps the handlers of the loggers that absl and TensorFlow write to."""
+    handler = logging.StreamHandler(log)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    loggers = [logging.getLogger(name) for name in (None, "absl", "tensorflow")]
+    before = [(logger, logger.handlers[:]) for logger in loggers]
+    for logger in loggers:
+        logger.handlers[:] = []
+    loggers[0].handlers[:] = [handler]
+    try:
+        yield
+    finally:
+        for logger, handlers in before:
+            logger.handlers[:] = handlers
+
+
+@contextlib.contextmanager
+def _descriptor_to(log):
+    """Points descriptor 2 and `sys.stderr` at the log, and keeps the terminal for `say`."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    stream = os.fdopen(kept, "w", buffering=1, encoding="utf-8", errors="replace")
+    before = sys.stderr
+    os.dup2(log.fileno(), 2)
+    sys.stderr = stream  # A traceback belongs on the terminal.
+    _terminal.append(stream)
+    try:
+        yield
+    finally:
+        _terminal.pop()
+        sys.stderr = before
+        stream.flush()
+        os.dup2(kept, 2)
+        stream.close()

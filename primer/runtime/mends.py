@@ -1,0 +1,114 @@
+"""Each mend of TensorFlow, t5 and Mesh-TensorFlow: what it is for, and nothing where not needed.
+
+`primer.runtime.hook` calls them: `before_mesh` when the first package of the stack is about to be
+imported, the `after_...` functions when the module that they are handed has just run.
+"""
+
+import importlib.util
+import os
+import sys
+
+
+def before_mesh():
+    """Gives TensorFlow back the names that Mesh-TensorFlow, t5 and gin.tf import."""
+    quiet_tensorflow()
+    if importlib.util.find_spec("tensorflow") is None:
+        return  # The import that follows says so itself.
+    restore_tensor_conversion()
+    stand_in_for_estimator()
+    stand_in_for_input_pipeline_hook()
+
+
+def quiet_tensorflow():
+    """Keeps TensorFlow's C++ notices of its start off the terminal; an own setting wins."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def restore_tensor_conversion():
+    """TF 2.13 moved `ops.register_tensor_conversion_function`; mesh_tensorflow/tpu_variables.py."""
+    from tensorflow.python.framework import ops
+
+    if not hasattr(ops, "register_tensor_conversion_function"):
+        from tensorflow.python.framework import tensor_conversion_registry
+
+        ops.register_tensor_conversion_function = (
+            tensor_conversion_registry.register_tensor_conversion_function
+        )
+
+
+def stand_in_for_estimator():
+    """TF 2.16 dropped the Estimator, its TPU form, and `tf.estimator` that gin.tf needs."""
+    if importlib.util.find_spec("tensorflow.python.tpu.tpu_estimator") is not None:
+        return
+    import tensorflow
+    import tensorflow.compat.v1
+    from tensorflow.python import tpu
+
+    from primer.runtime import estimator_standin
+
+    estimator = estimator_standin.estimator_module()
+    tensorflow.estimator = estimator
+    tensorflow.compat.v1.estimator = estimator
+    sys.modules["tensorflow.compat.v1.estimator"] = estimator
+    for name, make in (
+        ("tpu_estimator", estimator_standin.tpu_estimator_module),
+        ("tpu_config", estimator_standin.tpu_config_module),
+    ):
+        module = make()
+        sys.modules[module.__name__] = module
+        setattr(tpu, name, module)
+
+
+def stand_in_for_input_pipeline_hook():
+    """TF 2.21 dropped the hook of Mesh-TF's `checkpoint_input_pipeline`.
+
+    The local estimator keeps the position of the input pipeline in every checkpoint, so that the
+    setting asks for what happens anyway and its hook has nothing left to do.
+    """
+    import tensorflow.compat.v1 as tf
+
+    if hasattr(tf.data.experimental, "CheckpointInputPipelineHook"):
+        return
+
+    class CheckpointInputPipelineHook(tf.train.SessionRunHook):
+        """Accepts what the original accepts; see `primer.runtime.input_position`."""
+
+        def __init__(self, estimator, external_state_policy=None):
+            del estimator, external_state_policy
+
+    tf.data.experimental.CheckpointInputPipelineHook = CheckpointInputPipelineHook
+
+
+def fill_torch_model(module):
+    """t5.models imports its PyTorch model always; without torch only its use is an error."""
+
+    class HfPyTorchModel:
+        """Says that torch is missing when somebody makes one."""
+
+        def __init__(self, *args, **kwargs):
+            del args, kwargs
+            raise ImportError("t5.models.HfPyTorchModel needs PyTorch: pip install torch")
+
+    module.HfPyTorchModel = HfPyTorchModel
+
+
+def after_mesh_ops(ops):
+    """Random draws keyed by seed, step and name; weights read before they are changed."""
+    from primer.runtime import seeds, variables
+
+    seeds.mend(ops)
+    variables.mend(ops)
+
+
+def after_mesh_transformer(transformer):
+    """The loss from the logits on in float32, whatever the activations are."""
+    from primer.runtime import precision
+
+    precision.mend_loss(transformer)
+
+
+def after_mesh_utils(utils):
+    """The local estimator, our precision and the run around them."""
+    from primer.runtime import engine
+
+    engine.mend(utils)

@@ -1,0 +1,80 @@
+"""The mesh of a run without a TPU: all visible GPUs, or the devices as given, or one CPU.
+
+The original's commands bind `utils.tpu_mesh_shape`; with `--tpu` that is used, without it one line
+says that it is not.
+"""
+
+import gin
+import mesh_tensorflow as mtf
+import tensorflow.compat.v1 as tf
+from absl import flags
+
+from primer.errors import UsageError
+from primer.runtime import logs
+
+TPU_SETTINGS = "utils.tpu_mesh_shape"
+
+
+def _tpu():
+    return getattr(flags.FLAGS, "tpu", None) if flags.FLAGS.is_parsed() else None
+
+
+@gin.configurable(module="primer")
+def mesh_shape(shape=None):
+    """The shape of the mesh, for `utils.run.mesh_shape`.
+
+    Args:
+      shape: a Mesh-TF shape such as "batch:2,model:2", or None: with `--tpu` what
+        `utils.tpu_mesh_shape` says, else one "batch" axis over the visible GPUs, or no axis.
+
+    Returns:
+      A string or mtf.Shape.
+    """
+    if shape is not None:
+        return shape
+    if _tpu():
+        from mesh_tensorflow.transformer import utils
+
+        return utils.tpu_mesh_shape()
+    _say_what_is_ignored()
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    return f"batch:{gpus}" if gpus > 1 else ""
+
+
+@gin.configurable(module="primer")
+def mesh_devices(devices=None):
+    """The devices of the mesh, for `utils.run.mesh_devices`.
+
+    Args:
+      devices: a list of TensorFlow device names, or None: all visible GPUs.
+
+    Returns:
+      A list of device names, or None where the mesh needs none (a TPU, one device).
+    """
+    if devices is not None or _tpu():
+        return devices
+    gpus = tf.config.list_physical_devices("GPU")
+    return [f"gpu:{number}" for number in range(len(gpus))] if len(gpus) > 1 else None
+
+
+def check(shape, devices):
+    """Raises UsageError where the mesh and the list of its devices do not fit together."""
+    shape = mtf.convert_to_shape(shape)
+    if devices and len(devices) != shape.size:
+        raise UsageError(
+            f"utils.run.mesh_shape = {shape.to_string!r} has {shape.size} processors, and "
+            f"utils.run.mesh_devices names {len(devices)} devices ({', '.join(devices)}): "
+            "give one device per processor"
+        )
+
+
+def _say_what_is_ignored():
+    bound = sorted(
+        param
+        for (_, selector), params in gin.config._CONFIG.items()
+        if selector.endswith(TPU_SETTINGS)
+        for param in params
+        if param in ("tpu_topology", "model_parallelism")
+    )
+    if bound:
+        logs.say(f"Without --tpu, {TPU_SETTINGS} ({', '.join(bound)}) is ignored.")

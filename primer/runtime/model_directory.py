@@ -1,0 +1,88 @@
+"""What belongs to a model directory: one run at a time, one model, one vocabulary.
+
+`primer.json` records the wiring that the checkpoints were trained with, because two models may
+have the same variables and still be different functions (Primer with and without its post-norm).
+"""
+
+import contextlib
+import json
+import os
+
+import gin
+import tensorflow.compat.v1 as tf
+
+from primer.errors import UsageError
+from primer.runtime import wiring
+
+RECORD = "primer.json"
+CONFIG = "config.gin"
+LOCK = "in_use.lock"
+
+
+@contextlib.contextmanager
+def in_use(model_dir):
+    """Holds the directory; a second run in it is refused.
+
+    The lock is the operating system's (`flock`): it ends with its process, however that ends.
+    A remote directory (`gs://...`) has no such lock and is not guarded.
+    """
+    tf.io.gfile.makedirs(model_dir)
+    if "://" in str(model_dir):
+        yield
+        return
+    import fcntl  # Not on every system; every system that TensorFlow 2.21 is built for has it.
+
+    with open(os.path.join(model_dir, LOCK), "a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            owner = lock.read().strip() or "unknown"
+            raise UsageError(
+                f"model_dir = {model_dir!r} is in use by the process {owner}: wait for it, stop "
+                "it, or name another directory"
+            ) from None
+        lock.seek(0)
+        lock.truncate()
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+def check_and_record(estimator, latest):
+    """Refuses another wiring or vocabulary than the record's; writes the record of a new run."""
+    model_dir = estimator.model_dir
+    now = wiring.describe(estimator)
+    before = read(model_dir)
+    if latest and before is None and now["wiring"].get("layer_stack") == "PrePostNormLayerStack":
+        raise UsageError(
+            f"model_dir = {model_dir!r} has checkpoints but no {RECORD}: the original's checkpoints "
+            "were trained without the pre- and post-norm stack; read them as primer_as_released"
+        )
+    if latest and before is not None:
+        for part in ("wiring", "vocabulary"):
+            difference = wiring.difference(before.get(part), now[part])
+            if difference:
+                raise UsageError(
+                    f"model_dir = {model_dir!r} was trained with another {part}: {difference}; "
+                    "use a new model_dir, or the gin files that it was trained with"
+                )
+    _write(os.path.join(model_dir, RECORD), json.dumps(now, indent=2, sort_keys=True) + "\n")
+    _write(os.path.join(model_dir, CONFIG), gin.config_str())
+
+
+def read(model_dir):
+    """The record of a model directory, or None."""
+    path = os.path.join(model_dir, RECORD)
+    if not tf.io.gfile.exists(path):
+        return None
+    with tf.io.gfile.GFile(path) as text:
+        return json.loads(text.read())
+
+
+def _write(path, text):
+    """Writes a small file under a temporary name and renames it: whole or not at all."""
+    temporary = path + ".part"
+    with tf.io.gfile.GFile(temporary, "w") as out:
+        out.write(text)
+    tf.io.gfile.rename(temporary, path, overwrite=True)

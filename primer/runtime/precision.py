@@ -1,0 +1,121 @@
+"""Data types of a run: float32 weights, activations as the hardware likes, a float32 loss.
+
+Three stock defaults bend results (mesh-tensorflow 0.1.21, t5 0.9.4): master weights are bfloat16,
+so that every stop, average and evaluation rounds them to 8 bits; t5's main forces float32
+activations without `--tpu`, whatever the gin files say; and the loss is computed in the
+activations' type, where bfloat16 losses move in steps of 0.03.
+"""
+
+import contextlib
+import functools
+
+import gin
+import mesh_tensorflow as mtf
+import tensorflow.compat.v1 as tf
+
+from primer.errors import UsageError
+
+CHOICES = ("auto", "float32", "bfloat16")
+CPU_BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
+GPU_BFLOAT16_CAPABILITY = (8, 0)
+
+# The modes of the graphs that are being built, innermost last.
+_modes = []
+
+
+@gin.configurable(module="primer")
+def precision(activation_dtype="auto"):
+    """The data type of activations.
+
+    Args:
+      activation_dtype: "auto", "float32" or "bfloat16". "auto" is bfloat16 for training where
+        the hardware multiplies bfloat16 natively, and float32 otherwise. Evaluation and decoding
+        run in float32 always.
+
+    Returns:
+      (tf.DType, str): the type of the mode that is being built, and why it was chosen.
+
+    Raises:
+      UsageError: another value.
+    """
+    if activation_dtype not in CHOICES:
+        raise UsageError(
+            f"precision.activation_dtype = {activation_dtype!r}: expected one of "
+            f"{', '.join(CHOICES)}"
+        )
+    if not _modes or _modes[-1] != "train":
+        return tf.float32, "evaluation is always in float32"
+    if activation_dtype != "auto":
+        return tf.as_dtype(activation_dtype), "as set"
+    if hardware_has_bfloat16():
+        return tf.bfloat16, "the hardware multiplies bfloat16 natively"
+    return tf.float32, "the hardware does not multiply bfloat16 natively"
+
+
+def variable_dtype() -> mtf.VariableDType:
+    """Takes the place of Mesh-TF's `get_variable_dtype` inside its model function."""
+    return mtf.VariableDType(tf.float32, tf.float32, precision()[0])
+
+
+@contextlib.contextmanager
+def building(mode):
+    """Says which mode's graph is being built: only "train" may have bfloat16 activations."""
+    _modes.append(mode)
+    try:
+        yield
+    finally:
+        _modes.pop()
+
+
+def hardware_has_bfloat16() -> bool:
+    """Whether the devices that will train have native bfloat16 products."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+        return all(
+            detail.get("compute_capability", (0, 0)) >= GPU_BFLOAT16_CAPABILITY
+            for detail in details
+        )
+    return any(flag in cpu_flags() for flag in CPU_BFLOAT16_FLAGS)
+
+
+@functools.lru_cache(maxsize=None)
+def cpu_flags() -> frozenset:
+    """The instruction set flags of this machine's processor; empty where it does not tell."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            for line in lines:
+                if line.startswith("flags"):
+                    return frozenset(line.split(":", 1)[1].split())
+    except OSError:
+        pass
+    return frozenset()
+
+
+class _Float32Context:
+    """A model's context whose activations are float32; everything else is the model's."""
+
+    activation_dtype = tf.float32
+
+    def __init__(self, context):
+        self._context = context
+
+    def __getattr__(self, name):
+        return getattr(self._context, name)
+
+
+def mend_loss(transformer):
+    """Lets the loss of `mesh_tensorflow.transformer.transformer` see float32 logits."""
+    model = transformer.Unitransformer
+    model._compute_loss = _float32_loss(model._compute_loss)
+
+
+def _float32_loss(stock_loss):
+    @functools.wraps(stock_loss)
+    def compute_loss(model, context, logits, targets, output_vocab_dim):
+        # Auxiliary losses of the layers are added to this one: they must have its type.
+        context.losses[:] = [mtf.cast(loss, tf.float32) for loss in context.losses]
+        logits = mtf.cast(logits, tf.float32)
+        return stock_loss(model, _Float32Context(context), logits, targets, output_vocab_dim)
+
+    return compute_loss

@@ -1,0 +1,86 @@
+"""Progress of training: a live line on a terminal, a plain line every 30 seconds elsewhere."""
+
+import time
+
+from primer.runtime import logs
+
+PLAIN_SECONDS = 30
+LIVE_SECONDS = 0.25
+
+
+class Progress:
+    """Shows step, loss, tokens per second and the time left.
+
+    Args:
+      start, goal: the first and the last step.
+      tokens: tokens per step, padding included.
+    """
+
+    def __init__(self, start, goal, tokens):
+        self._start = start
+        self._goal = goal
+        self._tokens = tokens
+        self._live = None
+
+    def __enter__(self):
+        self._began = self._shown = time.monotonic()
+        self._first_done = None
+        if logs.terminal().isatty():
+            from rich.console import Console
+            from rich.live import Live
+
+            console = Console(file=logs.terminal())
+            self._live = Live(console=console, auto_refresh=False, transient=False)
+            self._live.start()
+        return self
+
+    def __exit__(self, *error):
+        if self._live:
+            self._live.stop()
+
+    def update(self, step, loss):
+        """Takes the step that has just ended; `loss` is in nats per position."""
+        now = time.monotonic()
+        if self._first_done is None:
+            # The first step includes TensorFlow's own preparation: it does not count as speed.
+            self._first_done = (step, now)
+        last = step == self._goal
+        wait = LIVE_SECONDS if self._live else PLAIN_SECONDS
+        if now - self._shown < wait and not last:
+            return
+        self._shown = now
+        self.say(self._line(step, loss, now), live=True)
+
+    def say(self, message, live=False):
+        """Prints a line without breaking the live one."""
+        if self._live is None:
+            logs.say(message)
+        elif live:
+            self._live.update(message, refresh=True)
+        else:
+            self._live.console.print(message, highlight=False, soft_wrap=True)
+
+    def _line(self, step, loss, now):
+        first_step, first_time = self._first_done
+        steps = step - first_step
+        rate = steps / max(now - first_time, 1e-9) if steps else 1 / max(now - self._began, 1e-9)
+        left = (self._goal - step) / rate
+        return (
+            f"step {step:,}/{self._goal:,}  loss {loss:.4f}  "
+            f"{_short(rate * self._tokens)} tokens/s  {_duration(left)} left"
+        )
+
+
+def _short(number) -> str:
+    """1234567 -> "1.2M"."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.1f}{unit}"
+    return f"{number:.0f}"
+
+
+def _duration(seconds) -> str:
+    """3725 -> "1:02:05"."""
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

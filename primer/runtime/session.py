@@ -1,0 +1,58 @@
+"""Sessions: their configuration, and one whose variables come from a checkpoint."""
+
+import contextlib
+
+import tensorflow.compat.v1 as tf
+from tensorflow.core.protobuf import rewriter_config_pb2
+
+from primer.runtime import checkpoints
+
+
+def config(estimator):
+    """The session configuration of the run, else the Estimator's default."""
+    if estimator.config.session_config is not None:
+        return estimator.config.session_config
+    rewrite = rewriter_config_pb2.RewriterConfig(
+        meta_optimizer_iterations=rewriter_config_pb2.RewriterConfig.ONE
+    )
+    return tf.ConfigProto(
+        allow_soft_placement=True, graph_options=tf.GraphOptions(rewrite_options=rewrite)
+    )
+
+
+def event_writer(directory):
+    """A writer of TensorBoard events that outlives no graph."""
+    with tf.Graph().as_default():
+        return tf.summary.FileWriter(directory)
+
+
+@contextlib.contextmanager
+def restored(estimator, checkpoint_path, hooks=(), scaffold=None):
+    """A session in the default graph with the checkpoint's values, after the hooks' own steps.
+
+    `hooks` are Mesh-TF's, of which `begin` and `after_create_session` matter: they copy the
+    checkpointed variables to the slices on the mesh.
+    """
+    for hook in hooks:
+        hook.begin()
+    restore = checkpoints.Restore(tf.global_variables())
+    prepare = [tf.local_variables_initializer(), tf.tables_initializer()]
+    if scaffold is not None and scaffold.local_init_op is not None:
+        prepare.append(scaffold.local_init_op)
+    tf.get_default_graph().finalize()
+    with tf.Session(config=config(estimator)) as sess:
+        restore(sess, checkpoint_path)
+        for step in prepare:
+            sess.run(step)
+        for hook in hooks:
+            hook.after_create_session(sess, None)
+        yield sess
+
+
+@contextlib.contextmanager
+def unfinalized(estimator, checkpoint_path):
+    """A session with the checkpoint's values in a graph that may still grow (for an export)."""
+    restore = checkpoints.Restore(tf.global_variables())
+    with tf.Session(config=config(estimator)) as sess:
+        restore(sess, checkpoint_path)
+        yield sess

@@ -1,0 +1,65 @@
+"""TensorBoard events of training, with the Estimator's tags.
+
+Mesh-TF's `scalar_summary` values (router statistics and others) go there too; stock Mesh-TF drops
+them without a TPU.
+"""
+
+import time
+
+import tensorflow.compat.v1 as tf
+from mesh_tensorflow import utils as mtf_utils
+
+EVERY = 100
+
+
+class Summaries:
+    """Writes events at the first step and then every `EVERY` steps."""
+
+    def __init__(self, model_dir, loss):
+        del loss
+        self._writer = tf.summary.FileWriterCache.get(model_dir)
+        self._merged = tf.summary.merge_all()
+        self._scalars = _mesh_scalars()
+        self._since = None
+
+    def fetches(self, step, first=False):
+        """What to fetch with this step: nothing where no event is due."""
+        if not first and step % EVERY:
+            return {}
+        merged = {} if self._merged is None else {"merged": self._merged}
+        return {**merged, "scalars": self._scalars}
+
+    def write(self, step, loss, values, batch_size):
+        """Writes what was fetched, the loss, and the speed since the last event."""
+        if not values:
+            return
+        if "merged" in values:
+            self._writer.add_summary(values["merged"], step)
+        scalars = {"loss": loss, **values["scalars"], **self._speed(step, batch_size)}
+        summary = tf.Summary()
+        for tag, value in scalars.items():
+            summary.value.add(tag=tag, simple_value=float(value))
+        self._writer.add_summary(summary, step)
+        self._writer.flush()
+
+    def _speed(self, step, batch_size):
+        now = time.monotonic()
+        before, self._since = self._since, (step, now)
+        if before is None:
+            return {}
+        rate = (step - before[0]) / max(now - before[1], 1e-9)
+        return {"global_step/sec": rate, "examples/sec": rate * batch_size}
+
+    def close(self):
+        """Flushes the events; the cached writer stays usable for a next run in this process."""
+        self._writer.flush()
+
+
+def _mesh_scalars():
+    """Mesh-TF's scalars that can be fetched from outside: those in loops live there only."""
+    scalars = {}
+    for name, tensor in tf.get_collection(mtf_utils.SCALAR_SUMMARIES_COLLECTION_KEY):
+        in_loop = tensor.op._get_control_flow_context() is not None
+        if not in_loop and tensor.graph is tf.get_default_graph():
+            scalars[name] = tf.cast(tensor, tf.float32)
+    return scalars

@@ -1,0 +1,142 @@
+"""The training loop: Mesh-TF's train operation, checkpoints, events, validation, a clean end."""
+
+import dataclasses
+import math
+
+import tensorflow.compat.v1 as tf
+
+from primer.errors import RunError
+from primer.runtime import (
+    checkpoints,
+    inputs,
+    logs,
+    model_directory,
+    progress,
+    report,
+    saving,
+    seeds,
+    session,
+    stopping,
+    summaries,
+    validation,
+)
+
+# Hooks of Mesh-TF and t5 whose work this loop does itself.
+REPLACED_HOOKS = ("CheckpointSaverHook", "CheckpointInputPipelineHook")
+
+
+def train(estimator, input_fn, start, goal, hooks=(), listeners=()):
+    """Trains a LocalEstimator's model from step `start` to step `goal`."""
+    with model_directory.in_use(estimator.model_dir):
+        if start >= goal:
+            logs.say(
+                f"{estimator.model_dir} is at step {start} already, and utils.run.train_steps = "
+                f"{goal}: nothing to do"
+            )
+            return
+        with tf.Graph().as_default(), stopping.on_signals() as stop:
+            _Run(estimator, input_fn, start, goal, hooks, listeners).to_the_end(stop)
+    if stop.signal:
+        raise SystemExit(128 + stop.signal)
+
+
+@dataclasses.dataclass
+class _Run:
+    """One run of training in the default graph."""
+
+    estimator: object
+    input_fn: object
+    start: int
+    goal: int
+    hooks: tuple
+    listeners: tuple
+
+    def __post_init__(self):
+        seeds.set_step_key(tf.train.get_or_create_global_step())
+        features = inputs.features(self.input_fn)
+        self._batch_shape = [int(size) for size in features["targets"].shape]
+        self._spec = self.estimator.call_model(features, "train")
+        spec_hooks = [*self._spec.training_chief_hooks, *self._spec.training_hooks]
+        self._saver = saving.Saver.from_hooks(
+            self.estimator.model_dir, spec_hooks, self.estimator.config.save_checkpoints_steps
+        )
+        self._saver.listeners.extend(self.listeners)
+        self._hooks = [
+            hook
+            for hook in [*spec_hooks, *self.hooks]
+            if type(hook).__name__ not in REPLACED_HOOKS
+        ]
+        self._summaries = summaries.Summaries(self.estimator.model_dir, self._spec.loss)
+        self._validation = validation.Validation(self.estimator, self._saver)
+
+    def to_the_end(self, stop):
+        """Opens the session, steps, and saves the step that was reached, whatever stops it."""
+        scaffold = self._scaffold()
+        report.start(self.estimator, self._batch_shape, self.start, self.goal)
+        with tf.train.SingularMonitoredSession(
+            hooks=self._hooks, scaffold=scaffold, config=session.config(self.estimator)
+        ) as monitored:
+            sess = monitored.raw_session()
+            self._saver.open(sess)
+            if self.start:
+                self._saver.restore_input_position(sess, self.start)
+            else:
+                self._saver.save(sess, 0)
+            step = self._loop(monitored, sess, stop)
+            if self._saver.last_step != step:
+                self._saver.save(sess, step)
+            self._summaries.close()
+        self._say_the_end(step, stop)
+
+    def _scaffold(self):
+        """Restores the latest checkpoint, or gives every variable its initial value."""
+        latest = self.estimator.latest_checkpoint()
+        model_directory.check_and_record(self.estimator, latest)
+        if not latest:
+            return tf.train.Scaffold()
+        checkpoints.check_fits(latest, tf.trainable_variables(), self.estimator.model_dir)
+        # An original checkpoint may lack what only training adds (optimizer slots of another name).
+        restore = checkpoints.Restore(tf.global_variables(), optional=tf.global_variables())
+
+        def init_fn(scaffold, sess):
+            del scaffold
+            restore(sess, latest)
+
+        return tf.train.Scaffold(init_op=tf.no_op(), init_fn=init_fn)
+
+    def _loop(self, monitored, sess, stop):
+        step = self.start
+        tokens = math.prod(self._batch_shape)
+        fetches = {"train_op": self._spec.train_op, "loss": self._spec.loss}
+        with progress.Progress(self.start, self.goal, tokens) as shown:
+            while step < self.goal and not stop.requested:
+                due = self._summaries.fetches(step + 1, first=step == self.start)
+                values = monitored.run({**fetches, "summaries": due})
+                step += 1
+                loss = float(values["loss"])
+                self._check_loss(loss, step)
+                shown.update(step, loss)
+                self._summaries.write(step, loss, values["summaries"], self._batch_shape[0])
+                if self._saver.is_due(step):
+                    self._saver.save(sess, step)
+                self._validation.after_step(sess, step, shown, last=step == self.goal)
+        return step
+
+    def _check_loss(self, loss, step):
+        if math.isfinite(loss):
+            return
+        raise RunError(
+            f"the loss is {loss} at step {step}; the last good checkpoint is "
+            f"{self._saver.last_path or 'none'}. Try a lower learning rate, a longer warm-up, "
+            "or precision.activation_dtype = 'float32', and start the same command again"
+        )
+
+    def _say_the_end(self, step, stop):
+        directory = self.estimator.model_dir
+        if stop.requested and step < self.goal:
+            logs.say(
+                f"Stopped by {stop.name} at step {step} of {self.goal}; saved as "
+                f"{self._saver.last_path}. The same command goes on from there."
+            )
+        else:
+            logs.say(f"Trained to step {step}; checkpoints are in {directory}.")
