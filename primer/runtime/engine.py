@@ -115,7 +115,9 @@ class one_line_errors:
     def __exit__(self, kind, error, trace):
         for cause in _causes(error):
             if isinstance(cause, (UsageError, RunError)):
-                logs.say(f"primer: {cause}")
+                # gin adds lines about the configurable that the error came through.
+                logs.say(f"primer: {str(cause).splitlines()[0]}")
+                logs.drop_early()
                 sys.exit(cause.exit_code)
         return False
 

@@ -5,18 +5,19 @@ pointed at a file for the time of a run; what Primer itself has to say goes to t
 `--verbosity=1` leaves everything where it was.
 """
 
+import atexit
 import contextlib
 import logging
 import os
 import sys
 import tempfile
 
-import tensorflow.compat.v1 as tf
-from absl import flags
+# No TensorFlow up here: `capture_early` comes before its import.
 
 LOG_NAME = "train.log"
 
-_terminal = []
+_terminal = []  # The streams for people, while descriptor 2 points elsewhere.
+_early = []  # The file that descriptor 2 points at before a run's own log is known.
 
 
 def terminal():
@@ -31,23 +32,70 @@ def say(message):
 
 def verbose() -> bool:
     """Whether the user asked for TensorFlow's own messages."""
+    from absl import flags
+
     return flags.FLAGS.is_parsed() and getattr(flags.FLAGS, "verbosity", 0) >= 1
+
+
+def capture_early():
+    """Keeps what is written to descriptor 2 until `redirected` knows the log of the run.
+
+    TensorFlow's C++ part writes a dozen lines while it is imported, gin and absl write more.
+    Where the process ends before there is a log, all of it goes to the terminal after all, so
+    that no traceback is lost.
+    """
+    if _early or "tensorflow" in sys.modules:
+        return
+    try:
+        stream = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="replace")
+        captured = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        os.dup2(captured.fileno(), 2)
+    except OSError:  # No standard error at all: nothing to keep off it.
+        return
+    _early.append(captured)
+    _terminal.append(stream)
+    atexit.register(_release, to_terminal=True)
+
+
+def drop_early():
+    """Forgets what was captured: the one line that matters has been said."""
+    _release(to_terminal=False)
+
+
+def _release(to_terminal) -> str:
+    """Ends the early capture; returns its text."""
+    if not _early:
+        return ""
+    captured, stream = _early.pop(), _terminal.pop()
+    sys.stderr.flush()
+    os.dup2(stream.fileno(), 2)
+    captured.seek(0)
+    text = captured.read()
+    if to_terminal:
+        stream.write(text)
+    stream.close()
+    return text
 
 
 @contextlib.contextmanager
 def redirected(model_dir, mode):
     """Sends the flood to `model_dir/train.log` (`<mode>.log` for other modes) inside the block."""
+    early = _release(to_terminal=verbose())
     if verbose() or _terminal:
         yield
         return
     name = LOG_NAME if mode == "train" else f"{mode}.log"
-    with _log_file(model_dir, name) as log, _python_logs_to(log), _descriptor_to(log):
-        yield
+    with _log_file(model_dir, name) as log:
+        log.write(early)
+        with _python_logs_to(log), _descriptor_to(log):
+            yield
 
 
 @contextlib.contextmanager
 def _log_file(model_dir, name):
     """A local file; for a remote directory its content is copied there at the end."""
+    import tensorflow.compat.v1 as tf
+
     path = os.path.join(model_dir, name)
     tf.io.gfile.makedirs(model_dir)
     if "://" not in str(model_dir):

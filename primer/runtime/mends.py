@@ -6,7 +6,10 @@ imported, the `after_...` functions when the module that they are handed has jus
 
 import importlib.util
 import os
+import re
 import sys
+
+SCRIPT = "t5_mesh_transformer"
 
 
 def before_mesh():
@@ -20,8 +23,22 @@ def before_mesh():
 
 
 def quiet_tensorflow():
-    """Keeps TensorFlow's C++ notices of its start off the terminal; an own setting wins."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    """Keeps TensorFlow's C++ notices of its start off the terminal; an own setting wins.
+
+    t5's console script gets them in the run's log: `primer.runtime.logs`.
+    """
+    if os.path.basename(sys.argv[0]) == SCRIPT and not _asks_for_everything(sys.argv):
+        from primer.runtime import logs
+
+        logs.capture_early()
+    else:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def _asks_for_everything(arguments):
+    """Whether `--verbosity=1` or more is among the arguments, before absl has read them."""
+    text = " ".join(arguments)
+    return re.search(r"--?(verbosity|v)[= ]+[1-9]", text) is not None
 
 
 def restore_tensor_conversion():

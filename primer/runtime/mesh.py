@@ -62,10 +62,15 @@ def check(shape, devices):
     shape = mtf.convert_to_shape(shape)
     if devices and len(devices) != shape.size:
         raise UsageError(
-            f"utils.run.mesh_shape = {shape.to_string!r} has {shape.size} processors, and "
+            f"utils.run.mesh_shape = {as_text(shape)!r} has {shape.size} processors, and "
             f"utils.run.mesh_devices names {len(devices)} devices ({', '.join(devices)}): "
             "give one device per processor"
         )
+
+
+def as_text(shape) -> str:
+    """A Mesh-TF shape as gin files write it: "batch:2,model:2"."""
+    return ",".join(f"{dimension.name}:{dimension.size}" for dimension in shape.dims)
 
 
 def _say_what_is_ignored():

@@ -3,7 +3,7 @@
 import gin
 import tensorflow.compat.v1 as tf
 
-from primer.runtime import logs, precision, seeds
+from primer.runtime import logs, mesh, precision, seeds
 
 
 def start(estimator, batch_shape, first_step, goal):
@@ -40,7 +40,7 @@ def describe_mesh(settings) -> str:
     device = f"{len(gpus)} GPU{'s' * (len(gpus) > 1)}" if gpus else "the CPU"
     if shape is None or shape.size == 1:
         return device
-    return f"{device} as a mesh of {shape.to_string} ({settings.get('layout_rules')})"
+    return f"{device} as a mesh {mesh.as_text(shape)} (layout {settings.get('layout_rules')})"
 
 
 def task_name() -> str:

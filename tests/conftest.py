@@ -1,0 +1,34 @@
+"""What every test needs: the import hook, a clean gin, and the shared data where there are any."""
+
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+import pytest  # noqa: E402
+
+from primer.runtime import hook  # noqa: E402
+
+hook.install()
+
+
+@pytest.fixture(autouse=True)
+def clean_gin():
+    """No test sees another's bindings."""
+    import gin
+
+    with gin.unlock_config():
+        gin.clear_config(clear_constants=False)
+        yield
+        gin.clear_config(clear_constants=False)
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder of data that belong to the workplace and not to the project, or a skip."""
+    default = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
+    path = pathlib.Path(os.environ.get("PRIMER_SHARED_DATA", default))
+    if not path.is_dir():
+        pytest.skip(f"needs the shared data ({path}); set PRIMER_SHARED_DATA")
+    return path

@@ -1,0 +1,104 @@
+"""A tiny task and model for tests of the engine, run through Mesh-TF's `utils.run` itself."""
+
+import os
+
+import gin
+import seqio
+import tensorflow as tf
+from absl import flags
+from mesh_tensorflow.transformer import utils
+from t5.data import preprocessors
+from t5.models import mesh_transformer, mesh_transformer_main
+
+TASK = "tiny_text"
+T5_GIN = os.path.join(os.path.dirname(mesh_transformer_main.__file__), "gin")
+
+CONFIG = f"""
+include "dataset.gin"
+include "models/lm_v1.gin"
+include "objectives/lm.gin"
+MIXTURE_NAME = "{TASK}"
+d_model = 16
+d_ff = 32
+num_layers = 1
+num_heads = 2
+d_kv = 8
+dropout_rate = 0.1
+utils.run.model_type = "lm"
+utils.run.mesh_shape = ""
+utils.run.mesh_devices = None
+utils.run.batch_size = 4
+utils.run.sequence_length = {{"inputs": 1, "targets": 32}}
+utils.run.train_steps = 6
+utils.run.save_checkpoints_steps = 3
+mesh_train_dataset_fn.seed = 1
+mesh_eval_dataset_fn.mixture_or_task_name = %MIXTURE_NAME
+utils.run.eval_dataset_fn = @t5.models.mesh_transformer.mesh_eval_dataset_fn
+utils.run.dataset_split = "train"
+"""
+
+
+def _lines(split, shuffle_files=False, seed=None):
+    del shuffle_files, seed
+    first = 0 if split == "train" else 1000
+    rows = [f"line {n}: {n} times {n} is {n * n}." for n in range(first, first + 300)]
+    return tf.data.Dataset.from_tensor_slices({"targets": rows})
+
+
+def add_task():
+    """Registers the task once."""
+    if TASK in seqio.TaskRegistry.names():
+        return
+    seqio.TaskRegistry.add(
+        TASK,
+        source=seqio.FunctionDataSource(_lines, splits=["train", "validation"]),
+        preprocessors=[
+            seqio.preprocessors.tokenize,
+            seqio.CacheDatasetPlaceholder(),
+            preprocessors.unsupervised,
+        ],
+        output_features={"targets": seqio.Feature(seqio.ByteVocabulary(), add_eos=True)},
+        metric_fns=[],
+    )
+
+
+def configure(*bindings):
+    """Parses Mesh-TF's defaults and the tiny model, then the test's own bindings."""
+    add_task()
+    tf.compat.v1.disable_v2_behavior()
+    gin.add_config_file_search_path(T5_GIN)
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS(["test"])
+    flags.FLAGS.gin_file = []
+    flags.FLAGS.gin_param = []
+    with gin.unlock_config():
+        gin.clear_config(clear_constants=False)
+        utils.parse_gin_defaults_and_flags(finalize_config=False)
+        gin.parse_config([CONFIG, *bindings])
+        gin.bind_parameter("run.vocabulary", mesh_transformer.get_vocabulary(TASK))
+
+
+def run(model_dir, *bindings):
+    """`utils.run` as t5's main calls it."""
+    configure(*bindings)
+    utils.run(
+        tpu_job_name=None, tpu=None, gcp_project=None, tpu_zone=None, model_dir=str(model_dir)
+    )
+
+
+def variables(model_dir, step):
+    """The values of a checkpoint, by name."""
+    reader = tf.train.load_checkpoint(f"{model_dir}/model.ckpt-{step}")
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def scalars(directory):
+    """{tag: {step: value}} of the events of a directory."""
+    found = {}
+    for path in sorted(tf.io.gfile.glob(f"{directory}/events*")):
+        for event in tf.compat.v1.train.summary_iterator(path):
+            for value in event.summary.value:
+                found.setdefault(value.tag, {})[event.step] = value.simple_value
+    return found
+
+
