@@ -16,7 +16,7 @@ import tensorflow.compat.v1 as tf
 from absl import flags
 
 from primer.errors import RunError, UsageError
-from primer.runtime import checks, logs, mesh, precision, seeds, validation, variables
+from primer.runtime import checks, logs, mesh, precision, scoring, seeds, validation, variables
 
 # What gin may name must be registered before gin files are read.
 CONFIGURABLES = (mesh.mesh_shape, precision.precision, seeds.run_seed, validation.validation)
@@ -85,7 +85,7 @@ def _checked_get_estimator(stock):
     def get_estimator(**settings):
         if not settings.get("use_tpu"):
             mesh.check(settings["mesh_shape"], settings.get("mesh_devices"))
-        made = stock(**settings)
+        made = stock(**{**settings, "vocabulary": scoring.vocabulary_for(settings)})
         made.settings = settings
         return made
 

@@ -5,7 +5,7 @@ import time
 
 import tensorflow.compat.v1 as tf
 
-from primer.runtime import session
+from primer.runtime import scoring, session
 
 
 def saved_model(estimator, base, serving_input_receiver_fn, checkpoint_path) -> str:
@@ -23,7 +23,8 @@ def saved_model(estimator, base, serving_input_receiver_fn, checkpoint_path) -> 
     directory = _new_directory(base)
     with tf.Graph().as_default():
         receiver = serving_input_receiver_fn()
-        spec = estimator.call_model(dict(receiver.features), "infer")
+        with scoring.exporting():
+            spec = estimator.call_model(dict(receiver.features), "infer")
         scaffold = spec.scaffold_fn() if spec.scaffold_fn else tf.train.Scaffold()
         local_init = scaffold.local_init_op or tf.train.Scaffold.default_local_init_op()
         signature = tf.saved_model.predict_signature_def(

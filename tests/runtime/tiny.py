@@ -3,9 +3,11 @@
 import os
 
 import gin
+import mesh_tensorflow as mtf
 import seqio
 import tensorflow as tf
 from absl import flags
+from mesh_tensorflow import optimize
 from mesh_tensorflow.transformer import utils
 from t5.data import preprocessors
 from t5.models import mesh_transformer, mesh_transformer_main
@@ -102,3 +104,33 @@ def scalars(directory):
     return found
 
 
+
+
+def vocabulary():
+    """The vocabulary of the tiny task."""
+    return mesh_transformer.get_vocabulary(TASK)
+
+
+def estimator_settings(model_dir):
+    """What `utils.run` hands to `utils.get_estimator`, for tests of the estimator alone."""
+    return dict(
+        model_type="lm",
+        vocabulary=vocabulary(),
+        mesh_shape=mtf.Shape([]),
+        layout_rules=mtf.LayoutRules([]),
+        model_dir=str(model_dir),
+        batch_size=4,
+        sequence_length={"inputs": 1, "targets": 32},
+        autostack=True,
+        learning_rate_schedule=0.01,
+        keep_checkpoint_max=3,
+        save_checkpoints_steps=3,
+        optimizer=optimize.AdafactorOptimizer,
+        predict_fn=None,
+        variable_filter=None,
+        ensemble_inputs=None,
+        use_tpu=None,
+        tpu_job_name=None,
+        iterations_per_loop=1,
+        cluster=None,
+    )

@@ -1,0 +1,157 @@
+"""Every mode of `utils.run`, and t5's MtfModel, through the local estimator."""
+
+import gin
+import numpy as np
+import pytest
+import tensorflow as tf
+from mesh_tensorflow.transformer import utils
+from t5.models import mtf_model
+
+from primer.errors import UsageError
+from tests.runtime import tiny
+
+VALIDATION = "utils.run.dataset_split = 'validation'"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    model_dir = tmp_path_factory.mktemp("trained")
+    tiny.run(model_dir)
+    return model_dir
+
+
+def test_perplexity_eval_of_all_checkpoints(trained):
+    tiny.run(
+        trained,
+        VALIDATION,
+        "utils.run.mode = 'perplexity_eval'",
+        "utils.run.eval_checkpoint_step = 'all'",
+        "utils.run.perplexity_eval_steps = 5",
+    )
+    scalars = tiny.scalars(trained / f"eval_{tiny.TASK}_validation_20")
+    assert {"neg_log_perplexity", "loss", "token_accuracy", "num_eval_tokens"} <= set(scalars)
+    nats = scalars["neg_log_perplexity"]
+    assert sorted(nats) == [3, 6]  # Mesh-TF leaves step 0 out of "all".
+    assert -np.log(384) < nats[3] < nats[6] < 0
+
+
+def test_infer_from_a_file(trained, tmp_path):
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("line 1\nline 2\n")
+    output = tmp_path / "out.txt"
+    tiny.run(
+        trained,
+        "utils.run.mode = 'infer'",
+        "utils.run.eval_checkpoint_step = -1",
+        "infer_model.decode_fn = @decode_from_file",
+        f"decode_from_file.input_filename = '{prompts}'",
+        f"decode_from_file.output_filename = '{output}'",
+        "utils.run.sequence_length = {'inputs': 32, 'targets': 32}",
+    )
+    written = list(tmp_path.glob("out.txt*"))
+    assert written and len(written[0].read_text(errors="replace").split("\n")) >= 2
+
+
+def test_score_from_dataset_agrees_with_itself_in_another_batch(trained, tmp_path):
+    def scores(batch):
+        name = tmp_path / f"scores_{batch}"
+        tiny.run(
+            trained,
+            "utils.run.mode = 'score_from_dataset'",
+            f"utils.run.batch_size = {batch}",
+            "utils.run.eval_checkpoint_step = 6",
+            "score_from_dataset.score_dataset_fn = @t5.models.mesh_transformer.mesh_eval_dataset_fn",
+            f"save_scores.scores_filename = '{name}'",
+            "score_from_dataset.score_postprocess_fn = @save_scores",
+            VALIDATION,
+        )
+        (path,) = tmp_path.glob(f"scores_{batch}*.scores")
+        return np.array([float(line) for line in path.read_text().split()])
+
+    four, six = scores(4), scores(6)
+    np.testing.assert_allclose(four, six, rtol=1e-4)
+    assert (four < 0).all() and len(four) > 10
+
+
+def test_score_from_strings(trained, tmp_path):
+    targets = tmp_path / "targets.txt"
+    targets.write_text("line 1\nline 2: 2\n")
+    tiny.run(
+        trained,
+        "utils.run.mode = 'score_from_strings'",
+        "utils.run.eval_checkpoint_step = 6",
+        "score_from_strings.inputs = None",
+        "score_from_strings.score_postprocess_fn = @save_scores",
+        f"score_from_strings.targets = '{targets}'",
+        f"save_scores.scores_filename = '{tmp_path / 'strings'}'",
+    )
+    (path,) = tmp_path.glob("strings*.scores")
+    short, long = (float(line) for line in path.read_text().split())
+    assert long < short < 0
+
+
+@pytest.mark.parametrize("mode", ["export_score", "export_infer"])
+def test_exported_models_load_and_run(trained, tmp_path, mode):
+    tiny.run(
+        trained,
+        f"utils.run.mode = '{mode}'",
+        f"utils.run.export_path = '{tmp_path}'",
+        "utils.run.batch_size = 2",
+        "utils.run.sequence_length = {'inputs': 32, 'targets': 32}",
+    )
+    (directory,) = [p for p in tmp_path.iterdir() if (p / "saved_model.pb").exists()]
+    with tf.Graph().as_default(), tf.compat.v1.Session() as sess:
+        meta = tf.compat.v1.saved_model.load(sess, ["serve"], str(directory))
+        signature = meta.signature_def["serving_default"]
+        (feed,) = [info.name for info in signature.inputs.values()]
+        fetch = {key: info.name for key, info in signature.outputs.items()}
+        values = sess.run(fetch, {feed: ["line 3", "line 4"]})
+    assert len(next(iter(values.values()))) == 2
+    if mode == "export_score":
+        assert (values["scores"] < 0).all()
+
+
+def test_mtf_model_trains_evaluates_and_predicts(tmp_path):
+    tiny.configure()
+    with gin.unlock_config():
+        gin.bind_parameter("utils.get_variable_dtype.master_dtype", "float32")
+    model = mtf_model.MtfModel(
+        model_dir=str(tmp_path),
+        tpu=None,
+        batch_size=2,
+        sequence_length={"inputs": 32, "targets": 32},
+        model_type="lm",
+        save_checkpoints_steps=2,
+        learning_rate_schedule=0.01,
+    )
+    model.train(tiny.TASK, steps=2)
+    assert tf.train.latest_checkpoint(str(tmp_path)).endswith("model.ckpt-2")
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("line 1\nline 2\n")
+    model.predict(
+        str(prompts), str(tmp_path / "out"), temperature=1.0,
+        vocabulary=tiny.vocabulary(),
+    )
+    assert list(tmp_path.glob("out*"))
+
+
+def test_a_checkpoint_with_bfloat16_weights_is_cast(trained, tmp_path):
+    values = tiny.variables(trained, 6)
+    with tf.Graph().as_default(), tf.compat.v1.Session() as sess:
+        for name, value in values.items():
+            half = value.dtype == np.float32 and "slot" not in name
+            tf.compat.v1.get_variable(
+                name, initializer=tf.cast(value, tf.bfloat16 if half else value.dtype)
+            )
+        sess.run(tf.compat.v1.global_variables_initializer())
+        tf.compat.v1.train.Saver().save(sess, str(tmp_path / "model.ckpt"), global_step=6)
+    tiny.run(tmp_path, "utils.run.train_steps = 7")
+    after = tiny.variables(tmp_path, 7)
+    assert {v.dtype for n, v in after.items() if n != "global_step"} == {np.dtype("float32")}
+
+
+def test_no_checkpoint_is_one_line(tmp_path):
+    tiny.configure()
+    estimator = utils.get_estimator(**tiny.estimator_settings(tmp_path))
+    with pytest.raises(UsageError, match="has no checkpoint"):
+        estimator.evaluate(lambda params: None)
