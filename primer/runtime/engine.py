@@ -16,7 +16,17 @@ import tensorflow.compat.v1 as tf
 from absl import flags
 
 from primer.errors import RunError, UsageError
-from primer.runtime import checks, logs, mesh, precision, scoring, seeds, validation, variables
+from primer.runtime import (
+    checks,
+    cluster,
+    logs,
+    mesh,
+    precision,
+    scoring,
+    seeds,
+    validation,
+    variables,
+)
 
 # What gin may name must be registered before gin files are read.
 CONFIGURABLES = (mesh.mesh_shape, precision.precision, seeds.run_seed, validation.validation)
@@ -99,6 +109,10 @@ def _guarded_run(stock):
     def run(*args, **kwargs):
         with one_line_errors():
             mode = configured("utils.run.mode", "train")
+            hosts = cluster.from_environment() if mode == "train" else None
+            if hosts and not hosts.is_chief:
+                with logs.redirected(None, mode):
+                    return cluster.serve(hosts)
             checks.run_all(mode)
             with logs.redirected(kwargs["model_dir"], mode):
                 return stock(*args, **kwargs)

@@ -93,7 +93,14 @@ def redirected(model_dir, mode):
 
 @contextlib.contextmanager
 def _log_file(model_dir, name):
-    """A local file; for a remote directory its content is copied there at the end."""
+    """A local file; for a remote directory its content is copied there at the end.
+
+    Without a directory (a host that only serves) the log is thrown away.
+    """
+    if model_dir is None:
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
+            yield log
+        return
     import tensorflow.compat.v1 as tf
 
     path = os.path.join(model_dir, name)

@@ -55,7 +55,8 @@ def restore_tensor_conversion():
 
 def stand_in_for_estimator():
     """TF 2.16 dropped the Estimator, its TPU form, and `tf.estimator` that gin.tf needs."""
-    if importlib.util.find_spec("tensorflow.python.tpu.tpu_estimator") is not None:
+    name = "tensorflow.python.tpu.tpu_estimator"
+    if name in sys.modules or importlib.util.find_spec(name) is not None:
         return
     import tensorflow
     import tensorflow.compat.v1

@@ -1,4 +1,4 @@
-"""The mesh of a run without a TPU: all visible GPUs, or the devices as given, or one CPU.
+"""The mesh of a run without a TPU: TF_CONFIG's hosts, all visible GPUs, as given, or one CPU.
 
 The original's commands bind `utils.tpu_mesh_shape`; with `--tpu` that is used, without it one line
 says that it is not.
@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 from absl import flags
 
 from primer.errors import UsageError
-from primer.runtime import logs
+from primer.runtime import cluster, logs
 
 TPU_SETTINGS = "utils.tpu_mesh_shape"
 
@@ -37,6 +37,9 @@ def mesh_shape(shape=None):
 
         return utils.tpu_mesh_shape()
     _say_what_is_ignored()
+    hosts = cluster.from_environment()
+    if hosts:
+        return f"batch:{len(hosts.tasks)}"
     gpus = len(tf.config.list_physical_devices("GPU"))
     return f"batch:{gpus}" if gpus > 1 else ""
 
@@ -53,6 +56,9 @@ def mesh_devices(devices=None):
     """
     if devices is not None or _tpu():
         return devices
+    hosts = cluster.from_environment()
+    if hosts:
+        return hosts.devices()
     gpus = tf.config.list_physical_devices("GPU")
     return [f"gpu:{number}" for number in range(len(gpus))] if len(gpus) > 1 else None
 

@@ -5,7 +5,7 @@ import contextlib
 import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
 
-from primer.runtime import checkpoints
+from primer.runtime import checkpoints, cluster
 
 
 def config(estimator):
@@ -18,6 +18,21 @@ def config(estimator):
     return tf.ConfigProto(
         allow_soft_placement=True, graph_options=tf.GraphOptions(rewrite_options=rewrite)
     )
+
+
+def master() -> str:
+    """The TensorFlow server that training's session talks to: this process, or the cluster's."""
+    hosts = cluster.from_environment()
+    return tf.compat.as_str(cluster.server(hosts).target) if hosts else ""
+
+
+def on_chief():
+    """A device scope: what no mesh device is named for lives on the chief."""
+    hosts = cluster.from_environment()
+    if not hosts:
+        return contextlib.nullcontext()
+    job, index, _ = hosts.tasks[0]
+    return tf.device(f"/job:{job}/task:{index}")
 
 
 def event_writer(directory):

@@ -1,5 +1,6 @@
 """The training loop: Mesh-TF's train operation, checkpoints, events, validation, a clean end."""
 
+import contextlib
 import dataclasses
 import math
 
@@ -8,6 +9,7 @@ import tensorflow.compat.v1 as tf
 from primer.errors import RunError
 from primer.runtime import (
     checkpoints,
+    cluster,
     inputs,
     logs,
     model_directory,
@@ -35,9 +37,19 @@ def train(estimator, input_fn, start, goal, hooks=(), listeners=()):
             )
             return
         with tf.Graph().as_default(), stopping.on_signals() as stop:
-            _Run(estimator, input_fn, start, goal, hooks, listeners).to_the_end(stop)
+            with session.on_chief(), _lost_hosts():
+                _Run(estimator, input_fn, start, goal, hooks, listeners).to_the_end(stop)
     if stop.signal:
         raise SystemExit(128 + stop.signal)
+
+
+@contextlib.contextmanager
+def _lost_hosts():
+    """One message where a host of the cluster goes away."""
+    try:
+        yield
+    except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+        raise cluster.lost_host(error) from error
 
 
 @dataclasses.dataclass
@@ -74,7 +86,10 @@ class _Run:
         scaffold = self._scaffold()
         report.start(self.estimator, self._batch_shape, self.start, self.goal)
         with tf.train.SingularMonitoredSession(
-            hooks=self._hooks, scaffold=scaffold, config=session.config(self.estimator)
+            hooks=self._hooks,
+            scaffold=scaffold,
+            master=session.master(),
+            config=session.config(self.estimator),
         ) as monitored:
             sess = monitored.raw_session()
             self._saver.open(sess)

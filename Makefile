@@ -1,0 +1,88 @@
+# The commands of this repository; `make` alone lists them.
+#
+# .venv/ is the current track (TensorFlow 2.21), .venv-tpu/ the one with the real TPUEstimator
+# (TensorFlow 2.15.1). Both get the exact versions of constraints/ with --no-deps: t5 asks for
+# nightly builds that overwrite the releases file by file, and for packages that nothing imports.
+# A stamp is the last thing that is written, so that a half-made environment is made anew.
+
+PYTHON ?= python3
+PYTEST_ARGS ?=
+
+TAG := $(shell $(PYTHON) -c 'import sys; print("py%d%d" % sys.version_info[:2])' 2>/dev/null)
+LOCK := $(wildcard constraints/current-$(TAG).txt)
+TPU_LOCK := $(wildcard constraints/tpu-$(TAG).txt)
+TPU_TESTS := $(wildcard tests/tpu_track/test_*.py)
+METADATA := setup.py pyproject.toml
+
+PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --progress-bar off --no-deps
+UV_INSTALL := pip install --quiet --no-cache --no-deps --compile-bytecode
+
+.PHONY: help demo test test-tpu env env-tpu locks clean
+
+help:
+	@echo "make demo    train Primer, Primer-EZ and the vanilla Transformer, and compare them"
+	@echo "make test    run the tests (PYTEST_ARGS=... for pytest's own arguments)"
+	@echo "make env     only make .venv/; make env-tpu: only .venv-tpu/ (Python 3.10 or 3.11)"
+	@echo "make locks   resolve setup.py's ranges anew and write constraints/"
+	@echo "make clean   remove the environments and what the commands have left"
+
+demo: env
+	.venv/bin/primer demo
+
+test: env
+	.venv/bin/python -m pytest $(PYTEST_ARGS)
+	@$(MAKE) --no-print-directory test-tpu
+
+ifeq ($(TPU_TESTS),)
+test-tpu:
+else ifeq ($(TPU_LOCK),)
+test-tpu:
+	@echo "The TensorFlow 2.15.1 track needs Python 3.10 or 3.11; $(PYTHON) is not: skipped."
+else
+test-tpu: env-tpu
+	.venv-tpu/bin/python -m pytest -m tpu_track tests/tpu_track $(PYTEST_ARGS)
+endif
+
+env: .venv/.installed-$(TAG)
+
+env-tpu: .venv-tpu/.installed-tpu-$(TAG)
+
+# $(1): the folder, $(2): its list. uv takes one minute for what takes pip three or four; it does
+# not read pip's settings, so that pip must do where only those lead to an index. Bytecode is written
+# now, on all cores: where PYTHONDONTWRITEBYTECODE is set, every start would compile TensorFlow.
+define locked_environment
+@$(PYTHON) constraints/check_python.py $(2)
+@echo "Installing the $$(grep -vc '^#' $(2)) packages of $(2) into $(1)/ (a few minutes)"
+@rm -rf $(1)
+@$(PYTHON) -m venv $(1)
+@$(1)/bin/python $(PIP_INSTALL) uv && \
+	$(1)/bin/uv $(UV_INSTALL) --python $(1)/bin/python -r $(2) || \
+	{ echo "uv could not; now with pip" && $(1)/bin/python $(PIP_INSTALL) -r $(2); }
+@touch $@
+endef
+
+.venv/.locked-$(TAG): $(LOCK)
+	$(call locked_environment,.venv,$(or $(LOCK),constraints/current-$(TAG).txt))
+
+.venv-tpu/.locked-tpu-$(TAG): $(TPU_LOCK)
+	$(call locked_environment,.venv-tpu,$(or $(TPU_LOCK),constraints/tpu-$(TAG).txt))
+
+# The list has the setuptools that pyproject.toml asks for: nothing is fetched for this.
+.venv/.installed-$(TAG): .venv/.locked-$(TAG) $(METADATA)
+	@.venv/bin/python $(PIP_INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+.venv-tpu/.installed-tpu-$(TAG): .venv-tpu/.locked-tpu-$(TAG) $(METADATA)
+	@.venv-tpu/bin/python $(PIP_INSTALL) --no-build-isolation --editable .
+	@touch $@
+
+locks:
+	rm -rf build/locks
+	$(PYTHON) -m venv build/locks
+	build/locks/bin/python $(PIP_INSTALL) "uv>=0.8"
+	build/locks/bin/python constraints/lock.py build/locks/bin/uv
+	rm -rf build/locks
+
+clean:
+	rm -rf .venv .venv-tpu build dist demo primer.egg-info .pytest_cache .ruff_cache
+	find primer tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

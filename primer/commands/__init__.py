@@ -1,0 +1,1 @@
+"""The subcommands of `primer`, one module each."""

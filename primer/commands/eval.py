@@ -1,0 +1,86 @@
+"""`primer eval`: checkpoints of one or several directories on a whole split."""
+
+import os
+import sys
+
+from primer.commands import engine_call
+from primer.errors import UsageError
+
+CONFIGS = ("config.gin", "operative_config.gin")
+
+
+def add_arguments(parser):
+    """Adds the arguments of the command to its parser."""
+    parser.add_argument(
+        "--model_dir", action="append", required=True, help="a trained model; may be repeated"
+    )
+    parser.add_argument("--split", default="validation", help="default: validation")
+    parser.add_argument(
+        "--checkpoints", default="all", help="all (default), latest, best, or steps as in 100,200"
+    )
+    parser.add_argument(
+        "--batch_size", type=int, help="windows per batch; changes the speed, not the numbers"
+    )
+    parser.add_argument(
+        "--module_import", action="append", default=[], help="a further Python module to import"
+    )
+    parser.add_argument("--t5_tfds_data_dir", help="the folder of prepared TensorFlow data sets")
+
+
+def run(options) -> int:
+    """Evaluates one directory after the other; returns the worst exit code."""
+    if options.batch_size is not None and options.batch_size <= 0:
+        raise UsageError(f"--batch_size = {options.batch_size}: expected a positive number")
+    calls = [engine_arguments(options, model_dir) for model_dir in options.model_dir]
+    codes = []
+    for arguments in calls:
+        engine_call.show(arguments)
+        codes.append(engine_call.call(arguments))
+        sys.stdout.flush()
+    return max(codes)
+
+
+def engine_arguments(options, model_dir) -> list:
+    """The arguments of `t5_mesh_transformer` that evaluate one directory.
+
+    Raises:
+      UsageError: the directory is not there or says nothing of its model.
+    """
+    arguments = [
+        *(f"--module_import={name}" for name in ["t5_imports", *options.module_import]),
+        f"--model_dir={model_dir}",
+        f"--gin_file={config_file(model_dir)}",
+        "--gin_file=run/evaluate.gin",
+        f"--gin_param=evaluate_checkpoints.split = {options.split!r}",
+        f"--gin_param=evaluate_checkpoints.checkpoints = {options.checkpoints!r}",
+    ]
+    if options.batch_size:
+        arguments.append(f"--gin_param=evaluate_checkpoints.batch_size = {options.batch_size}")
+    if options.t5_tfds_data_dir:
+        arguments.append(f"--t5_tfds_data_dir={options.t5_tfds_data_dir}")
+    return arguments
+
+
+def config_file(model_dir) -> str:
+    """The gin file with the settings that a directory was trained with.
+
+    Raises:
+      UsageError: there is no such directory, or no such file in it.
+    """
+    exists = _exists_remote if "://" in model_dir else os.path.exists
+    if not exists(model_dir):
+        raise UsageError(f"--model_dir {model_dir}: there is no such directory")
+    for name in CONFIGS:
+        path = os.path.join(model_dir, name)
+        if exists(path):
+            return path
+    raise UsageError(
+        f"--model_dir {model_dir} has neither {' nor '.join(CONFIGS)}: it is no directory that "
+        "was trained in"
+    )
+
+
+def _exists_remote(path):
+    import tensorflow as tf
+
+    return tf.io.gfile.exists(path)

@@ -1,0 +1,107 @@
+"""`primer train`: a published model or any composition, on a task, with the task's own settings."""
+
+import os
+
+from primer import config_files
+from primer.commands import engine_call
+from primer.errors import UsageError
+
+PARTS = ("architecture", "activation", "size")
+
+
+def add_arguments(parser):
+    """Adds the arguments of the command to its parser."""
+    parser.add_argument("--model", help="a model: " + ", ".join(config_files.names("models")))
+    for part in PARTS:
+        parser.add_argument(f"--{part}", help=f"instead of --model, with the two others: {part}")
+    parser.add_argument(
+        "--task",
+        required=True,
+        help="a data set with its objective, length, batch, schedule and steps: "
+        + ", ".join(config_files.names("datasets"))
+        + "; or a gin file of your own",
+    )
+    parser.add_argument("--model_dir", required=True, help="where checkpoints and logs go")
+    parser.add_argument("--steps", type=int, help="train to this step (the task has a default)")
+    parser.add_argument("--seed", type=int, help="of initial values, data order and dropout")
+    parser.add_argument(
+        "--eval_every", type=int, help="evaluate on the validation split every so many steps"
+    )
+    add_gin_arguments(parser)
+
+
+def add_gin_arguments(parser):
+    """Adds what is handed on to the engine as it is."""
+    for name, what in (
+        ("gin_file", "a further gin file, after the model's and the task's; may be repeated"),
+        ("gin_param", "a further gin binding, after all files; may be repeated"),
+        ("module_import", "a further Python module to import; may be repeated"),
+    ):
+        parser.add_argument(f"--{name}", action="append", default=[], help=what)
+    parser.add_argument("--t5_tfds_data_dir", help="the folder of prepared TensorFlow data sets")
+
+
+def run(options) -> int:
+    """Prints the command of the engine and runs it."""
+    arguments = engine_arguments(options)
+    engine_call.show(arguments)
+    return engine_call.call(arguments)
+
+
+def engine_arguments(options) -> list:
+    """The arguments of `t5_mesh_transformer` that the options stand for.
+
+    Raises:
+      UsageError: an unknown model, part or task; the message lists those that there are.
+    """
+    for name in ("steps", "eval_every"):
+        value = getattr(options, name)
+        if value is not None and value <= 0:
+            raise UsageError(f"--{name} = {value}: expected a positive number")
+    arguments = [
+        *(f"--module_import={name}" for name in ["t5_imports", *options.module_import]),
+        f"--model_dir={options.model_dir}",
+        *(f"--gin_file={name}" for name in model_files(options)),
+        f"--gin_file={task_file(options.task)}",
+        *(f"--gin_file={name}" for name in options.gin_file),
+    ]
+    if options.steps is not None:
+        arguments.append(f"--gin_param=utils.run.train_steps = {options.steps}")
+    arguments += [f"--gin_param={binding}" for binding in options.gin_param]
+    for name in ("seed", "eval_every", "t5_tfds_data_dir"):
+        value = getattr(options, name)
+        if value is not None:
+            arguments.append(f"--{name}={value}")
+    return arguments
+
+
+def model_files(options) -> list:
+    """The gin files of `--model`, or of `--architecture`, `--activation` and `--size`."""
+    parts = [getattr(options, part) for part in PARTS]
+    if options.model and any(parts):
+        raise UsageError("--model and --architecture, --activation, --size: give one or the other")
+    if all(parts):
+        return config_files.compose(*parts)
+    if not options.model or any(parts):
+        raise UsageError(
+            "no model: give --model, or all of --architecture, --activation and --size; models: "
+            + ", ".join(config_files.names("models"))
+        )
+    if options.model.endswith(".gin"):
+        return [config_files.DEFAULTS, _own_file("--model", options.model)]
+    return config_files.model_files(options.model)
+
+
+def task_file(task) -> str:
+    """The gin file of a task: a name of datasets/, the task's full name, or a file of the user's."""
+    if task.endswith(".gin"):
+        return _own_file("--task", task)
+    known = config_files.names("datasets")
+    short = [name for name in known if task.startswith(f"{name}_")]
+    return config_files.find("datasets", task if task in known or not short else short[0])
+
+
+def _own_file(setting, path):
+    if not os.path.isfile(path) and "://" not in path:
+        raise UsageError(f"{setting} {path}: there is no such file")
+    return path

@@ -1,0 +1,71 @@
+"""What can be wrong with the data, said in one line before the long work starts."""
+
+import difflib
+
+import seqio
+
+from primer.errors import UsageError
+
+
+def find(name: str):
+    """The registered task or mixture of this name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    names = sorted({*seqio.TaskRegistry.names(), *seqio.MixtureRegistry.names()})
+    if name not in names:
+        raise UsageError(
+            f"no task or mixture is called {name!r} (MIXTURE_NAME, --task); {_suggestion(name)}, "
+            "or import the module that registers it with --module_import"
+        )
+    return seqio.get_mixture_or_task(name)
+
+
+def _suggestion(name):
+    ours = [
+        "sotu",
+        "text",
+        "lm1b_autoregressive_language_modeling",
+        "c4_v220_autoregressive_language_modeling",
+        "pg19_autoregressive_language_modeling",
+    ]
+    begun = [task for task in ours if task.startswith(name)]
+    close = begun or difflib.get_close_matches(name, ours, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(ours)}"
+
+
+def check(
+    task_name: str,
+    split: str,
+    tfds_data_dir: str | None = None,
+    model_vocab_size: int | None = None,
+) -> None:
+    """Raises UsageError unless the split can be read and its ids fit the model.
+
+    Args:
+        task_name: a task or a mixture, as MIXTURE_NAME.
+        split: the split that is about to be read.
+        tfds_data_dir: where prepared TensorFlow data sets are; None for what the run has set
+            (--t5_tfds_data_dir, TFDS_DATA_DIR).
+        model_vocab_size: how many ids the model's embedding has rows for; None not to compare.
+    """
+    for task in seqio.get_subtasks(find(task_name)):
+        if split not in task.splits:
+            raise UsageError(
+                f"task {task.name} has no split {split!r}; it has {', '.join(task.splits)}"
+            )
+        _check_vocabulary(task, model_vocab_size)
+        # Tasks of other packages have sources of other kinds, which check themselves or do not.
+        if hasattr(task.source, "check"):
+            task.source.check(split, tfds_data_dir)
+
+
+def _check_vocabulary(task, model_vocab_size):
+    size = task.output_features["targets"].vocabulary.vocab_size
+    if model_vocab_size is not None and size > model_vocab_size:
+        raise UsageError(
+            f"the vocabulary of task {task.name} has {size} ids and the model has {model_vocab_size}"
+            "; use the vocabulary the model was trained with (task_vocabulary.name, "
+            "task_vocabulary.model_file), or train a model of this one"
+        )

@@ -1,0 +1,73 @@
+"""Trains the vocabulary of the task `sotu` on its training split: 8,192 unigram pieces.
+
+    python -m primer.data.sotu_vocabulary [FILE]
+
+writes the model, by default the one that the project ships. Ids 0, 1 and 2 are padding, end and
+unknown, as in T5's vocabulary. Unlike T5's it loses nothing: paragraph marks and runs of blanks
+have pieces, and a character that the training split does not have becomes its bytes. What a model
+with this vocabulary scores is therefore the text itself, and bits per byte are comparable with
+those of any lossless vocabulary.
+"""
+
+import io
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import sentencepiece
+
+from primer.data import sotu
+
+# The release that trained the shipped model; another one may choose a few other pieces.
+TRAINED_WITH = "0.2.3"
+PIECES = 8192
+
+
+def training_texts() -> Iterator[str]:
+    """The addresses of the training split, in order."""
+    for path in sotu.paths("train"):
+        yield Path(path).read_text(encoding="utf-8")
+
+
+def train(texts: Iterable[str], pieces: int = PIECES) -> bytes:
+    """Trains a SentencePiece model, the same one each time, and returns its file's content.
+
+    Args:
+        texts: whole documents. Words that follow a paragraph mark are learned as they stand there,
+            without the blank that precedes other words.
+        pieces: how many ids the vocabulary has, the 256 bytes and 5 special ones among them.
+    """
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts),
+        model_writer=model,
+        model_type="unigram",
+        vocab_size=pieces,
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        user_defined_symbols=["\n\n", "\n"],
+        byte_fallback=True,
+        character_coverage=1.0,
+        max_sentence_length=1 << 20,  # Longer ones are skipped; the longest address is 216 kB.
+        input_sentence_size=0,
+        shuffle_input_sentence=False,
+        num_threads=1,  # Several add up floats in an order of their own.
+        minloglevel=1,
+    )
+    return model.getvalue()
+
+
+def main(arguments: list[str]) -> None:
+    """Writes the model to the file named, or to the one that the project ships."""
+    target = Path(arguments[0]) if arguments else Path(__file__).with_name("sotu.8192.model")
+    content = train(training_texts())
+    target.write_bytes(content)
+    print(f"{target}: {PIECES} pieces, {len(content)} bytes")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

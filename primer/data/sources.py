@@ -1,0 +1,159 @@
+"""Where documents come from: seqio data sources that never wait for a network.
+
+Both kinds give examples with a text under one key, in an order that a seed fixes, and both have
+`check(split)`, which says in one line why a split cannot be read, before any pipeline is built.
+"""
+
+import functools
+import os
+from collections.abc import Callable, Sequence
+
+import seqio
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from primer.data import files
+from primer.errors import UsageError
+
+
+class DocumentSource(seqio.DataSource):
+    """Documents that a function of ours reads from files.
+
+    Args:
+        dataset_fn: (split, shuffle, seed) -> data set of {"text": scalar string}.
+        splits: the names of the splits.
+        check: (split) -> None; raises UsageError when the split cannot be read.
+    """
+
+    def __init__(self, dataset_fn: Callable, splits: Sequence[str], check: Callable):
+        # seqio keeps a source with a known, small number of examples in memory. Ours are read
+        # from files again each epoch, in a new order, and a checkpoint of the pipeline's position
+        # does not contain the corpus: so the number is left unknown.
+        super().__init__(splits=tuple(splits), num_input_examples=None)
+        self._dataset_fn = dataset_fn
+        self._check = check
+
+    @property
+    def supports_arbitrary_sharding(self) -> bool:
+        return False
+
+    def list_shards(self, split: str) -> Sequence[str]:
+        return [split]
+
+    def check(self, split: str, data_dir: str | None = None) -> None:
+        del data_dir
+        self._check(split)
+
+    def get_dataset(
+        self,
+        split="train",
+        shuffle=True,
+        seed=None,
+        shard_info=None,
+        *,
+        sequence_length=None,
+        use_cached=False,
+        num_epochs=1,
+    ) -> tf.data.Dataset:
+        del sequence_length, use_cached, num_epochs
+        dataset = self._dataset_fn(split, shuffle, seed)
+        if shard_info and shard_info.num_shards > 1:
+            dataset = dataset.shard(shard_info.num_shards, shard_info.index)
+        return dataset
+
+
+class PreparedTfdsSource(seqio.TfdsDataSource):
+    """A TensorFlow data set that somebody has prepared, read from its files alone.
+
+    seqio's own source lets TensorFlow Datasets look for missing data on the network, which takes
+    minutes to fail without one. This one reads `<data dir>/<name>/<version>` or says what is not
+    there. The data dir is `--t5_tfds_data_dir`, else the variable TFDS_DATA_DIR, else
+    ~/tensorflow_datasets.
+
+    Args:
+        tfds_name: name, config if any, and version, as "c4/en:3.0.1".
+        splits: name -> slice of TensorFlow Datasets, as {"validation": "train[98%:]"}.
+        way_out: how to get the data, for the error of someone who has none.
+    """
+
+    def __init__(self, tfds_name: str, splits: dict[str, str], way_out: str):
+        super().__init__(tfds_name=tfds_name, splits=splits, read_only=True)
+        self._name = tfds_name
+        self._slices = splits
+        self._way_out = way_out
+
+    def directory(self, data_dir: str | None = None) -> str:
+        """The folder of the prepared data under `data_dir`, or under the one set for the run."""
+        # The loader keeps the first --t5_tfds_data_dir it has seen; a notebook may set another.
+        self.tfds_dataset.override_data_dir(None)
+        data_dir = data_dir or self.tfds_dataset.data_dir or tfds.core.constants.DATA_DIR
+        return os.path.join(os.path.expanduser(str(data_dir)), *self._name.split(":"))
+
+    def check(self, split: str, data_dir: str | None = None) -> None:
+        """Raises UsageError unless every file of `split` is there."""
+        folder = self.directory(data_dir)
+        reason = files.obstacle(os.path.join(folder, "dataset_info.json"))
+        if reason:
+            raise UsageError(
+                f"no prepared data of {self._name} in {folder} ({reason}); name the folder that "
+                f"holds {self._name.split('/')[0].split(':')[0]}/ with --t5_tfds_data_dir; "
+                f"{self._way_out}"
+            )
+        expected = self._expected_files(split, folder)
+        missing = sorted(set(expected) - set(tf.io.gfile.listdir(folder)))
+        if missing or not expected:
+            raise UsageError(
+                f"{folder} lacks {len(missing)} of the {len(expected)} files of split {split!r} of "
+                f"{self._name}{', first ' + missing[0] if missing else ''}; copy or prepare it "
+                f"again; {self._way_out}"
+            )
+
+    def _expected_files(self, split, folder):
+        base = self._slices[split].split("[")[0]
+        splits = _builder(folder).info.splits
+        if base not in splits:
+            return []
+        return [os.path.basename(str(path)) for path in splits[base].filepaths]
+
+    def get_dataset(
+        self,
+        split="train",
+        shuffle=True,
+        seed=None,
+        shard_info=None,
+        *,
+        sequence_length=None,
+        use_cached=False,
+        num_epochs=1,
+    ) -> tf.data.Dataset:
+        del sequence_length, use_cached, num_epochs
+        self.check(split)
+        # try_autocache would keep small data sets in memory, in the order of the first epoch.
+        config = tfds.ReadConfig(shuffle_seed=seed, skip_prefetch=True, try_autocache=False)
+        if shard_info:
+            config.input_context = tf.distribute.InputContext(
+                num_input_pipelines=shard_info.num_shards, input_pipeline_id=shard_info.index
+            )
+        return _builder(self.directory()).as_dataset(
+            split=self._slices[split], shuffle_files=shuffle, read_config=config
+        )
+
+    def num_input_examples(self, split: str) -> int | None:
+        """Examples of the split, or None where seqio would keep so few of them in memory."""
+        self.check(split)
+        number = _builder(self.directory()).info.splits[self._slices[split]].num_examples
+        return number if number > _KEPT_IN_MEMORY else None
+
+    def list_shards(self, split: str) -> Sequence[str]:
+        self.check(split)
+        info = _builder(self.directory()).info.splits[self._slices[split]]
+        return [instruction.filename for instruction in info.file_instructions]
+
+
+# seqio's limit. See DocumentSource for why nothing is kept in memory.
+_KEPT_IN_MEMORY = 10_000
+
+
+@functools.lru_cache(maxsize=None)
+def _builder(folder: str):
+    return tfds.builder_from_directory(folder)

@@ -1,0 +1,98 @@
+"""A split as whole documents, each once, in a fixed order.
+
+What a task gives to training is chunks: documents joined, cut and, the long ones, sampled. An
+evaluation that scores every token of a split exactly once cuts its own windows, from this.
+
+Texts are tokenized by the operation that training uses. SentencePiece's own Python package is not
+it: between pieces of nearly equal score its releases choose differently, about once in a document
+of 20,000 tokens, and then the same checkpoint would have another perplexity on another machine.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import seqio
+import tensorflow.compat.v1 as tf
+
+from primer.data import preflight
+
+_DOCUMENTS_AT_ONCE = 32
+
+
+def documents(task_name: str, split: str) -> Iterator[tuple[str, np.ndarray]]:
+    """The documents of a split, before any objective.
+
+    Args:
+        task_name: a task, or a mixture: its tasks one after the other.
+        split: the name of a split.
+
+    Yields:
+        (text, ids): what the tokenizer read, and its tokens [length] int32 without end token.
+
+    Raises:
+        UsageError: at the first document, when the split cannot be read.
+    """
+    preflight.check(task_name, split)
+    for task in seqio.get_subtasks(preflight.find(task_name)):
+        with tf.Graph().as_default() as graph:
+            dataset = _texts(task, split)
+            batch = _batches(dataset, task.output_features["targets"].vocabulary)
+        yield from _run(graph, batch)
+
+
+def encode(vocabulary: seqio.Vocabulary, texts: Iterable[str]) -> list[np.ndarray]:
+    """The tokens of texts as a task's pipeline would give them: each [length] int32, no end token.
+
+    Args:
+        vocabulary: of a feature of a task.
+        texts: any texts.
+    """
+    texts = [text.encode() for text in texts]
+    if not texts:
+        return []
+    with tf.Graph().as_default() as graph:
+        batch = _batches(tf.data.Dataset.from_tensor_slices(texts), vocabulary)
+    return [ids for _, ids in _run(graph, batch)]
+
+
+def _texts(task, split):
+    """The texts as the tokenizer would get them, in the order of the source."""
+    dataset = task.source.get_dataset(split=split, shuffle=False)
+    steps = list(task.preprocessors)
+    for step in steps[: steps.index(seqio.preprocessors.tokenize)]:
+        dataset = step(dataset)
+    return dataset.map(lambda example: example["targets"])
+
+
+def _batches(texts, vocabulary):
+    """An iterator over (texts, ids, lengths) of a few documents at a time."""
+
+    def tokens(text):
+        ids = tf.cast(vocabulary.encode_tf(text), tf.int32)
+        return text, ids, tf.size(ids)
+
+    dataset = texts.map(tokens, tf.data.AUTOTUNE, deterministic=True)
+    dataset = dataset.padded_batch(_DOCUMENTS_AT_ONCE, ([], [None], []))
+    return tf.data.make_initializable_iterator(dataset)
+
+
+def _run(graph, iterator):
+    """Yields (text, ids) from a session of its own.
+
+    That works under t5's command, which turns eager execution off, and no graph or session is the
+    default one while the caller works between two documents.
+    """
+    with graph.as_default():
+        batch = iterator.get_next()
+    session = tf.Session(graph=graph, config=tf.ConfigProto(device_count={"GPU": 0}))
+    try:
+        session.run(iterator.initializer)
+        while True:
+            try:
+                values = session.run(batch)
+            except tf.errors.OutOfRangeError:
+                return
+            for text, ids, length in zip(*values, strict=True):
+                yield text.decode("utf-8"), ids[:length].copy()
+    finally:
+        session.close()

@@ -1,0 +1,103 @@
+"""The language-model tasks, registered with seqio under the names that MIXTURE_NAME takes.
+
+| task | documents | vocabulary unless gin says otherwise |
+|---|---|---|
+| `lm1b_autoregressive_language_modeling` | lm1b:1.1.0; validation is the last 2% of train | T5's |
+| `c4_v220_autoregressive_language_modeling` | c4/en:3.0.1 (the 220 is history) | T5's |
+| `pg19_autoregressive_language_modeling` | pg19:0.1.1, a book each | T5's |
+| `sotu` | presidential addresses, installed with the project | sotu, 8,192 pieces |
+| `text` | the user's files, see `primer.data.text` | sotu, 8,192 pieces |
+
+What becomes of a document is the objective's affair: `objectives/lm.gin` of t5 joins documents and
+cuts chunks of the sequence length less one, and each chunk then ends in the end token.
+"""
+
+import functools
+
+import seqio
+from t5.data import preprocessors
+from t5.evaluation import metrics
+
+from primer.data import sotu, text
+from primer.data.sources import DocumentSource, PreparedTfdsSource
+from primer.data.vocabularies import TaskVocabulary
+
+_PREPARE = (
+    "prepare it where there is a network with: python -c \"import tensorflow_datasets as tfds; "
+    "tfds.builder('{0}', data_dir='DIR').download_and_prepare()\"; or use --task sotu, which needs "
+    "no data"
+)
+_COPY_C4 = (
+    "copy one that was prepared earlier (today's tensorflow-datasets reads version 3.0.1 but "
+    "cannot make it); or use --task sotu, which needs no data"
+)
+
+
+def _features(vocabulary: str) -> dict[str, seqio.Feature]:
+    """Targets, and the inputs that only generation has: the start of a document to continue.
+
+    A prompt is not a finished text, so no end token is put at its end.
+    """
+    choice = TaskVocabulary(vocabulary)
+    return {
+        "inputs": seqio.Feature(choice, add_eos=False, required=False),
+        "targets": seqio.Feature(choice, add_eos=True),
+    }
+
+
+def _add(name: str, source: seqio.DataSource, text_key: str, vocabulary: str) -> None:
+    seqio.TaskRegistry.add(
+        name,
+        source=source,
+        preprocessors=[
+            functools.partial(preprocessors.rekey, key_map={"targets": text_key}),
+            seqio.preprocessors.tokenize,
+            seqio.CacheDatasetPlaceholder(),
+            preprocessors.unsupervised,
+            seqio.preprocessors.append_eos_after_trim,
+        ],
+        output_features=_features(vocabulary),
+        metric_fns=[metrics.accuracy],
+    )
+
+
+_add(
+    "lm1b_autoregressive_language_modeling",
+    PreparedTfdsSource(
+        "lm1b:1.1.0",
+        {"train": "train[:98%]", "validation": "train[98%:]", "test": "test"},
+        _PREPARE.format("lm1b:1.1.0"),
+    ),
+    text_key="text",
+    vocabulary="t5",
+)
+_add(
+    "c4_v220_autoregressive_language_modeling",
+    PreparedTfdsSource(
+        "c4/en:3.0.1", {"train": "train", "validation": "validation"}, _COPY_C4
+    ),
+    text_key="text",
+    vocabulary="t5",
+)
+_add(
+    "pg19_autoregressive_language_modeling",
+    PreparedTfdsSource(
+        "pg19:0.1.1",
+        {"train": "train", "validation": "validation", "test": "test"},
+        _PREPARE.format("pg19:0.1.1"),
+    ),
+    text_key="book_text",
+    vocabulary="t5",
+)
+_add(
+    "sotu",
+    DocumentSource(sotu.split_dataset, sotu.SPLITS, sotu.check),
+    text_key="text",
+    vocabulary="sotu",
+)
+_add(
+    "text",
+    DocumentSource(text.split_dataset, text.SPLITS, text.check),
+    text_key="text",
+    vocabulary="sotu",
+)

@@ -1,0 +1,1 @@
+"""Perplexity done right: what was scored, how the text was cut, and in which units."""

@@ -1,0 +1,77 @@
+"""Which checkpoints of a model directory to evaluate: all, the latest, the best, or by step."""
+
+import os
+import re
+
+import tensorflow.compat.v1 as tf
+
+from primer.errors import UsageError
+from primer.runtime import validation
+
+WORDS = ("all", "latest", "best")
+
+
+def choose(model_dir, wanted="all") -> list:
+    """The paths of checkpoints (`.../model.ckpt-N`), in the order of their steps.
+
+    Whole or damaged is not looked at here: who reads one that is damaged says so.
+
+    Args:
+      model_dir: a directory that was trained in.
+      wanted: "all" (with the best, if it is kept beside the others), "latest", "best", or steps:
+        "1000,2000", 1000 or [1000, 2000].
+
+    Raises:
+      UsageError: there is none, or not the wanted one; the message lists the steps that there are.
+    """
+    found = in_directory(model_dir)
+    best = in_directory(os.path.join(model_dir, validation.BEST))
+    if not found and not best:
+        raise UsageError(
+            f"model_dir = {model_dir!r} has no checkpoint (model.ckpt-<step>); train first, or "
+            "name the directory that was trained in"
+        )
+    if wanted == "best":
+        return [_newest(best, f"{model_dir} keeps no best checkpoint; train with --eval_every")]
+    if wanted == "latest":
+        return [_newest(found or best, "")]
+    both = {**best, **found}
+    steps = sorted(both) if wanted == "all" else _steps(wanted)
+    missing = [step for step in steps if step not in both]
+    if missing:
+        raise UsageError(
+            f"model_dir = {model_dir!r} has no checkpoint of step {', '.join(map(str, missing))} "
+            f"(--checkpoints); there are {', '.join(map(str, sorted(both)))}"
+        )
+    return [both[step] for step in steps]
+
+
+def in_directory(directory) -> dict:
+    """Step -> path of all checkpoints in a directory of which any file is left."""
+    found = {}
+    for name in tf.io.gfile.glob(os.path.join(directory, "model.ckpt-*")):
+        match = re.search(r"model\.ckpt-(\d+)\.(index|data-\d+-of-\d+)$", name)
+        if match:
+            path = os.path.join(directory, f"model.ckpt-{match.group(1)}")
+            found[int(match.group(1))] = path
+    return found
+
+
+def _newest(found, otherwise):
+    if not found:
+        raise UsageError(otherwise)
+    return found[max(found)]
+
+
+def _steps(wanted):
+    """[3, 5] of "5,3", 3 or [3, 5]."""
+    if isinstance(wanted, str):
+        wanted = wanted.split(",")
+    elif isinstance(wanted, int):
+        wanted = [wanted]
+    try:
+        return sorted({int(step) for step in wanted})
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"checkpoints = {wanted!r}: expected {', '.join(WORDS)}, or steps as in 1000,2000"
+        ) from None

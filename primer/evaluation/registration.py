@@ -1,0 +1,73 @@
+"""Brings the runtime, the data and the evaluation together; `t5_imports` imports it.
+
+The runtime offers two places to fill, because it may not import data or evaluation: checks before
+the long work, and what `--eval_every` evaluates.
+"""
+
+from primer.data import preflight
+from primer.evaluation import protocol, text, whole_split
+from primer.runtime import checks, validation
+from primer.runtime.engine import configured
+
+VALIDATION = "validation"
+
+
+def make_validator(estimator):
+    """A function of a checkpoint's path: its totals on the whole validation split, as a dict.
+
+    The split is read and the graph is built once.
+    """
+    task = whole_split.task_name()
+    split_text = text.read(task, VALIDATION)
+    scorer = whole_split.scorer_of(estimator)
+
+    def evaluate(path):
+        scorer.restore(path)
+        return {
+            **protocol.evaluate(scorer, split_text).as_dict(),
+            "split": VALIDATION,
+            "how": protocol.describe(VALIDATION, scorer.length),
+        }
+
+    return evaluate
+
+
+@checks.register
+def check_data(mode):
+    """Raises UsageError where a split that the run will read cannot be read."""
+    task = configured("mesh_train_dataset_fn.mixture_or_task_name")
+    if not task:
+        return
+    for split in _splits(mode):
+        preflight.check(task, split)
+
+
+def _splits(mode):
+    """The splits that the run will read."""
+    if is_evaluation():
+        return [configured("evaluate_checkpoints.split", VALIDATION)]
+    if mode == "train":
+        return ["train"] + ([VALIDATION] if validation.validation() else [])
+    if mode in ("eval", "perplexity_eval", "score_eval", "score_from_dataset"):
+        return [configured("utils.run.dataset_split", "train")]
+    return []
+
+
+def is_evaluation() -> bool:
+    """Whether `evaluate_checkpoints` takes the trainer's place."""
+    chosen = configured_reference("utils.run.train_model_fn")
+    return chosen == "evaluate_checkpoints"
+
+
+def configured_reference(name):
+    """The name of the configurable that a parameter is bound to, or None."""
+    import gin
+
+    try:
+        value = gin.query_parameter(name)
+    except ValueError:
+        return None
+    return getattr(value, "selector", "").rsplit(".", 1)[-1] or None
+
+
+validation.set_validator(make_validator)

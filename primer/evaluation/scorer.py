@@ -1,0 +1,180 @@
+"""The loss of every token under gin's model: one graph, one session, checkpoint after checkpoint."""
+
+import mesh_tensorflow as mtf
+import numpy as np
+import tensorflow.compat.v1 as tf
+from mesh_tensorflow.transformer import transformer, utils
+
+from primer.errors import UsageError
+from primer.runtime import checkpoints, precision, variables
+from primer.runtime.engine import configured
+
+# Bounds the memory of a batch's logits: 512 MB with T5's vocabulary.
+BATCH_TOKENS = 4096
+
+
+class Scorer:
+    """Computes -log p of each token, given those to its left in its window.
+
+    The first token of a window, and of a segment, sees the start symbol that it sees in training.
+    Activations, weights and losses are float32, and the softmax is the model's own, over its
+    padded vocabulary.
+
+    Args:
+      model: a Mesh-TF Unitransformer that reads left to right.
+      length: tokens per window.
+      rows: windows per batch, or None for about BATCH_TOKENS tokens. More or fewer change the
+        speed and not the numbers.
+      mesh_shape, layout_rules, mesh_devices: as in `utils.run`.
+
+    Raises:
+      UsageError: the model is no language model, or the rows do not divide over the mesh.
+    """
+
+    def __init__(
+        self, model, length, rows=None, mesh_shape="", layout_rules="", mesh_devices=None
+    ):
+        if not getattr(model, "fully_autoregressive", False):
+            raise UsageError(
+                f"only a language model can be scored token by token; this model is a "
+                f"{type(model).__name__} (utils.run.model_type; expected 'lm')"
+            )
+        self.length = length
+        mesh_shape = mtf.convert_to_shape(mesh_shape)
+        layout = mtf.convert_to_layout_rules(layout_rules)
+        self.rows = _rows(rows, length, mesh_shape, layout)
+        with tf.Graph().as_default() as graph, precision.building("eval"):
+            variables.use_resources()
+            devices = mesh_devices or [""] * mesh_shape.size
+            mesh_impl = mtf.placement_mesh_impl.PlacementMeshImpl(mesh_shape, layout, devices)
+            self._feeds = {
+                name: tf.placeholder(tf.int32, [self.rows, length], name)
+                for name in ("targets", "targets_segmentation", "targets_position")
+            }
+            losses, mesh = self._losses(model, mesh_impl)
+            lowering = mtf.Lowering(mesh.graph, {mesh: mesh_impl}, autostack=True)
+            nats = lowering.export_to_tf_tensor(losses)
+            self._nats = tf.reshape(nats, [self.rows, length])
+            self._to_slices = lowering.copy_masters_to_slices()
+            self._restore = checkpoints.Restore(tf.global_variables())
+            graph.finalize()
+        config = tf.ConfigProto(allow_soft_placement=True)
+        self._session = tf.Session(graph=graph, config=config)
+
+    def _losses(self, model, mesh_impl):
+        """The mtf.Tensor of losses, [outer_batch, batch, length], and its mesh."""
+        mesh = mtf.Mesh(mtf.Graph(), "scoring")
+        outer = configured("tpu_estimator_model_fn.outer_batch_size", 1) or 1
+        sizes = {"outer_batch": outer, "batch": self.rows // outer, "length": self.length}
+        shape = mtf.Shape([mtf.Dimension(name, size) for name, size in sizes.items()])
+
+        targets, segments, positions = (
+            mtf.import_fully_replicated(
+                mesh, tf.reshape(tensor, shape.to_integer_list), shape, name=name
+            )
+            for name, tensor in self._feeds.items()
+        )
+        logits, _ = model.call_simple(
+            inputs=transformer.autoregressive_inputs(targets, sequence_id=segments),
+            targets=targets,
+            compute_loss=False,
+            mode=tf.estimator.ModeKeys.EVAL,
+            variable_dtype=utils.get_variable_dtype(),
+            sequence_id=segments,
+            position=positions,
+        )
+        logits = mtf.cast(logits, tf.float32)
+        losses = _cross_entropy(logits, targets, model.output_vocab_dim, mesh_impl)
+        return mtf.anonymize(losses), mesh
+
+    def restore(self, checkpoint_path):
+        """Takes the weights of a checkpoint.
+
+        Raises:
+          RunError: it cannot be read.
+          UsageError: it is of another model.
+        """
+        self._restore(self._session, checkpoint_path)
+        self._session.run(self._to_slices)
+
+    def nats(self, targets, segments=None):
+        """The losses of any number of windows.
+
+        Args:
+          targets: token ids, [windows, length] integers; 0 is padding, at the end of a window.
+          segments: numbers that tell the texts of a window apart, 0 for padding, same shape. Texts
+            of one window do not see each other. None: all tokens of a window are one text.
+
+        Returns:
+          -log p in nats, [windows, length] float32, 0 at padding.
+        """
+        targets = np.asarray(targets, np.int32)
+        segments = np.asarray(targets != 0 if segments is None else segments, np.int32)
+        result = np.zeros(targets.shape, np.float32)
+        for start in range(0, len(targets), self.rows):
+            rows = slice(start, start + self.rows)
+            result[rows] = self._batch(targets[rows], segments[rows])
+        return np.where(segments > 0, result, 0)
+
+    def _batch(self, targets, segments):
+        """One run of the graph; missing rows are padding."""
+        missing = ((0, self.rows - len(targets)), (0, 0))
+        values = (targets, segments, _positions(segments))
+        feeds = {
+            tensor: np.pad(value, missing)
+            for tensor, value in zip(self._feeds.values(), values, strict=True)
+        }
+        return self._session.run(self._nats, feeds)[: len(targets)]
+
+    def close(self):
+        """Ends the session; the scorer cannot be used any more."""
+        self._session.close()
+
+
+def _rows(rows, length, mesh_shape, layout):
+    """The rows of a batch: as asked for, or as many as the mesh divides."""
+    names = ("outer_batch", "batch")
+    parts = [
+        mtf.tensor_dim_to_mesh_dim_size(layout, mesh_shape, mtf.Dimension(name, 0))
+        for name in names
+    ]
+    divisor = int(np.prod(parts)) * (
+        configured("tpu_estimator_model_fn.outer_batch_size", 1) or 1
+    )
+    if rows is None:
+        rows = max(BATCH_TOKENS // length // divisor, 1) * divisor
+    if rows < 1 or rows % divisor:
+        raise UsageError(
+            f"batch size {rows} of the evaluation: expected a multiple of {divisor}, over which "
+            "the mesh divides the rows"
+        )
+    return rows
+
+
+def _positions(segments):
+    """The position of each token in its segment, as packed training examples have it."""
+    index = np.broadcast_to(np.arange(segments.shape[1], dtype=np.int32), segments.shape)
+    is_first = np.diff(segments, axis=1, prepend=0) != 0
+    return index - np.maximum.accumulate(np.where(is_first, index, 0), axis=1)
+
+
+def _cross_entropy(logits, targets, vocabulary, mesh_impl):
+    """-log softmax(logits)[targets].
+
+    TensorFlow's fused operation makes one pass over the logits where Mesh-TF's makes six; it needs
+    the whole vocabulary in one place.
+    """
+    if mesh_impl.tensor_dimension_to_mesh_axis(vocabulary) is not None:
+        return mtf.layers.softmax_cross_entropy_with_logits(logits, targets, vocabulary)
+
+    def fused(logits, targets):
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits)
+
+    order = [*targets.shape.dims, vocabulary]
+    return mtf.slicewise(
+        fused,
+        [mtf.transpose(logits, order), targets],
+        output_shape=targets.shape,
+        output_dtype=tf.float32,
+        splittable_dims=targets.shape.dims[:-1],
+    )

@@ -1,0 +1,124 @@
+"""Checkpoints of a run on a whole split: what `primer eval` asks of the engine.
+
+t5's main calls `utils.run`, and that calls `train_model_fn` with the estimator it has made. With
+`gin/run/evaluate.gin` this function takes the trainer's place, so that the model, the mesh and the
+task come from the very settings that training had.
+"""
+
+import gin
+
+from primer.errors import RunError, UsageError
+from primer.evaluation import choice, protocol, report, text
+from primer.evaluation.progress import Progress
+from primer.evaluation.scorer import Scorer
+from primer.runtime import checkpoints as checkpoint_files
+from primer.runtime import logs, model_directory, wiring
+from primer.runtime.engine import configured
+
+
+@gin.configurable(module="primer")
+def evaluate_checkpoints(
+    estimator,
+    *training_arguments,
+    split="validation",
+    checkpoints="all",
+    batch_size=None,
+    **training_settings,
+):
+    """Evaluates checkpoints on a whole split; prints a table, writes JSON and TSV.
+
+    Args:
+      estimator: a LocalEstimator, for its model, mesh, task and directory.
+      split: the split of the task.
+      checkpoints: "all", "latest", "best", or steps as in "1000,2000".
+      batch_size: windows per batch; it changes the speed and not the numbers.
+      training_arguments, training_settings: what the trainer would get; unused.
+
+    Raises:
+      UsageError: nothing to evaluate, or another model than the directory's.
+      RunError: a checkpoint was damaged; the others have been evaluated.
+    """
+    del training_arguments, training_settings
+    model_dir = estimator.model_dir
+    paths = choice.choose(model_dir, checkpoints)
+    check_record(estimator)
+    task = task_name()
+    split_text = text.read(task, split)
+    scorer = scorer_of(estimator, batch_size)
+    rows, problems = _evaluate_all(scorer, split_text, paths)
+    scorer.close()
+    record = {
+        "model_dir": str(model_dir),
+        "task": task,
+        "split": split,
+        "protocol": protocol.NAME,
+        "how": protocol.describe(split, scorer.length),
+        "window": scorer.length,
+        "text_checksum": split_text.checksum,
+        "checkpoints": rows,
+        "problems": problems,
+    }
+    written = report.write(model_dir, f"{task}_{split}_{protocol.NAME}", record)
+    if rows:
+        report.show(f"{model_dir}: {task}, {split} split", rows, record["how"])
+    logs.say(f"Written to {' and '.join(written)}")
+    if problems:
+        raise RunError(
+            f"{len(problems)} of {len(paths)} checkpoints could not be evaluated: "
+            + "; ".join(problems)
+        )
+
+
+def _evaluate_all(scorer, split_text, paths):
+    """One row per checkpoint that can be read, and one message per other."""
+    rows, problems = [], []
+    for path in paths:
+        step = checkpoint_files.step_of(path)
+        try:
+            if not checkpoint_files.is_whole(path):
+                raise RunError(f"the checkpoint {path} is incomplete or damaged")
+            scorer.restore(path)
+        except (RunError, UsageError) as error:
+            logs.say(f"primer: {error}; skipped")
+            problems.append(f"step {step}: {error}")
+            continue
+        with Progress(f"step {step:,}", len(split_text.ids)) as progress:
+            totals = protocol.evaluate(scorer, split_text, progress)
+        rows.append({"step": step, **totals.as_dict()})
+    return rows, problems
+
+
+def scorer_of(estimator, rows=None) -> Scorer:
+    """A scorer of the model and the mesh that an estimator was made with."""
+    settings = estimator.settings
+    return Scorer(
+        estimator.model,
+        settings["sequence_length"]["targets"],
+        rows,
+        settings["mesh_shape"],
+        settings["layout_rules"],
+        settings.get("mesh_devices"),
+    )
+
+
+def task_name() -> str:
+    """The task or mixture that training reads, from gin."""
+    name = configured("mesh_train_dataset_fn.mixture_or_task_name")
+    if not name:
+        raise UsageError(
+            "no task: set MIXTURE_NAME, and give dataset.gin or a file of datasets/ (--gin_file)"
+        )
+    return name
+
+
+def check_record(estimator):
+    """Raises UsageError where the directory was trained with another wiring or vocabulary."""
+    record = model_directory.read(estimator.model_dir)
+    now = wiring.describe(estimator)
+    for part in ("wiring", "vocabulary") if record else ():
+        difference = wiring.difference(record.get(part), now[part])
+        if difference:
+            raise UsageError(
+                f"model_dir = {estimator.model_dir!r} was trained with another {part}: "
+                f"{difference}; evaluate it with its own config.gin"
+            )

@@ -1,0 +1,182 @@
+"""Multi-DConv-head attention: self-attention whose projections are convolved along the length.
+
+Primer (https://arxiv.org/abs/2109.08668), section 3. After each projection of x
+`[batch, length, d_model]`, every channel of every head passes through a causal convolution of k
+taps (`causal_depthwise_conv`):
+
+    q = conv(x Wq)    k = conv(x Wk)    v = conv(x Wv)          [batch, length, heads, d_kv]
+
+With the shared query-key projection of the full Primer, keys are the shared representation and
+queries one more projection of it:
+
+    k = conv(x Wq)    q = k Wqq         v = conv(x Wv)
+
+The rest is Mesh-TensorFlow's SelfAttention: keys have `memory_length`, heads or batch may be
+split over the mesh, positions are relative if asked for.
+"""
+
+import copy
+
+import gin
+import mesh_tensorflow as mtf
+from mesh_tensorflow.transformer import transformer_layers
+import tensorflow.compat.v1 as tf
+
+from primer.layers import causal_depthwise_conv as conv
+from primer.layers import shared_query_key
+
+
+@gin.configurable
+class MDHA(transformer_layers.SelfAttention):
+    """Multi-DConv-head attention; settings of `SelfAttention` hold for it too."""
+
+    def __init__(self, kernel_size=3, share_qk_rep=False, rescale_shared_keys=False, **kwargs):
+        """Makes a layer.
+
+        Args:
+          kernel_size: the number of taps of the convolutions, 1 or more (the paper's is 3).
+          share_qk_rep: whether the queries are a projection of the keys.
+          rescale_shared_keys: only for share_qk_rep. The published initialization of the shared
+            projection includes the queries' factor d_kv^-0.5, and the projection from keys to
+            queries adds nothing to undo it on the keys: logits start d_kv^0.5 times smaller than
+            in any other attention. True moves the factor to the second projection.
+          **kwargs: as for SelfAttention; `num_memory_heads`, `shared_kv`, `combine_dims`,
+            `relative_attention_type`, `z_loss_coeff` and so on mean the same.
+
+        Raises:
+          ValueError: a setting or a combination that has no meaning here.
+        """
+        super().__init__(**kwargs)
+        conv.check_kernel_size(kernel_size, "MDHA.kernel_size")
+        self.kernel_size = kernel_size
+        self.share_qk_rep = share_qk_rep
+        self.rescale_shared_keys = rescale_shared_keys
+        self._check_settings()
+
+    def _check_settings(self):
+        lengths = (self.hyperprompt_length_encoder, self.hyperprompt_length_decoder)
+        if self.use_hyperprompt or any(lengths):
+            raise ValueError(
+                f"MDHA.use_hyperprompt = {self.use_hyperprompt}, hyperprompt lengths {lengths}: "
+                "MDHA has no hyper-prompts (a prompt has no past to convolve); leave them unset, "
+                "or use SelfAttention"
+            )
+        if self.share_qk_rep and self.shared_kv:
+            raise ValueError(
+                "MDHA.share_qk_rep and MDHA.shared_kv are both True: keys are shared with the "
+                "queries or with the values; set one of them to False"
+            )
+        if self.rescale_shared_keys and not self.share_qk_rep:
+            raise ValueError(
+                "MDHA.rescale_shared_keys = True changes the shared query-key projection, and "
+                "MDHA.share_qk_rep is False; set both, or neither"
+            )
+
+    def make_params(self, context):
+        if not self.share_qk_rep:
+            return super().make_params(context)
+        return shared_query_key.make_params(self, context)
+
+    def call(self, context, x, losses=None):
+        """Attends: `[batch, length, d_model]` in and out, without length in incremental mode."""
+        params = self.make_params(context)
+        q, memories = self._projections(context, params, x)
+        memories, memory_position = self._remember(context, memories)
+        o = self.attention_fn(
+            q,
+            memories[0],
+            memories[-1],
+            context=self._loss_context(context),
+            memory_length_dim=self.memory_length(context),
+            key_dim=self.kv_dim,
+            value_dim=self.kv_dim,
+            bias=self.compute_bias(context, memory_position, x, params.query_heads_dims, q),
+            **self.attention_kwargs_from_context(context),
+        )
+        shape = self.expected_attention_output_shape(x, params)
+        y = params.compute_output(o, output_shape=shape)
+        return self.layer_output_from_attention_output(context, y, losses)
+
+    def attention_kwargs_from_context(self, context):
+        kwargs = super().attention_kwargs_from_context(context)
+        if self.z_loss_coeff is not None:
+            kwargs["z_loss_coeff"] = self.z_loss_coeff
+        return kwargs
+
+    def _projections(self, context, params, x):
+        """Returns the queries and [keys, values], or [keys that are also values], convolved."""
+
+        def convolved(projection, dims, name):
+            return self._convolve(context, projection, dims, name)
+
+        if self.share_qk_rep:
+            k = convolved(params.compute_k(x), params.k_dims, "qk_dconv")
+            q = params.queries_from_keys(context, k)
+        else:
+            q = convolved(params.compute_q(x), params.q_dims, "q_dconv")
+            if self.shared_kv:
+                return q, [convolved(params.compute_kv(x), params.k_dims, "kv_dconv")]
+            k = convolved(params.compute_k(x), params.k_dims, "k_dconv")
+        return q, [k, convolved(params.compute_v(x), params.v_dims, "v_dconv")]
+
+    def _convolve(self, context, x, dims, name):
+        """Convolves a projection `[..., length, dims]`; in decoding, a position at a time.
+
+        The states between the steps are the k - 1 projections before the convolution.
+        """
+        taps = self._taps(context, dims, name)
+        num_states = self.kernel_size - 1
+        if context.mode == "incremental":
+            past = list(context.get_states(num_states))
+            context.record_new_states(([x] + past)[:num_states])
+            return conv.causal_depthwise_conv_step(x, taps, past)
+        if context.mode == "first_part":
+            context.record_new_states(
+                conv.last_positions(x, context.length_dim, context.initial_position, num_states)
+            )
+        return conv.causal_depthwise_conv(x, taps, context.length_dim, _segment_id(context))
+
+    def _taps(self, context, dims, name):
+        """One variable a tap: `[heads * d_kv]`, or `[heads, d_kv]` without combine_dims."""
+        combined = mtf.Dimension(dims[0].name, mtf.Shape(dims).size)
+        shape = context.model.ensemble_dims + ([combined] if self.combine_dims else dims)
+        with tf.variable_scope(name):
+            taps = conv.convolution_taps(
+                context.mesh, self.kernel_size, shape, context.variable_dtype
+            )
+        if self.combine_dims:
+            taps = [mtf.replace_dimensions(tap, combined, dims) for tap in taps]
+        return taps
+
+    def _remember(self, context, memories):
+        """Returns keys and values with memory_length, and the position of each in the memory."""
+        memory_length = self.memory_length(context)
+        if context.mode == "incremental":
+            here = mtf.one_hot(context.position, memory_length, dtype=context.activation_dtype)
+            old = context.get_states(len(memories))
+            memories = [a * (1.0 - here) + b * here for a, b in zip(old, memories)]
+            position = mtf.range(context.mesh, memory_length, tf.int32)
+        else:
+            memories = [self.rename_length_to_memory_length(m, context) for m in memories]
+            position = self.rename_length_to_memory_length(context.position, context)
+        if context.mode in ("first_part", "incremental"):
+            context.record_new_states(memories)
+        return memories, position
+
+    def _loss_context(self, context):
+        """The context for attention's z-loss, which Mesh-TF can only compute with a sequence_id."""
+        packed = isinstance(context.sequence_id, mtf.Tensor)
+        if self.z_loss_coeff is None or not context.train or packed:
+            return context
+        context = copy.copy(context)
+        shape = mtf.Shape(context.batch_dims + [context.length_dim])
+        context.sequence_id = mtf.ones(context.mesh, shape, dtype=tf.int32)
+        return context
+
+
+def _segment_id(context):
+    """What numbers the parts of a packed example, as SelfAttention takes it; None if nothing."""
+    for segment_id in (context.subsequence_id, context.sequence_id):
+        if isinstance(segment_id, mtf.Tensor):
+            return segment_id if context.length_dim in segment_id.shape.dims else None
+    return None

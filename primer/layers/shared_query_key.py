@@ -1,0 +1,126 @@
+"""Attention parameters in which queries are a projection of the keys (`MDHA.share_qk_rep`).
+
+Primer (https://arxiv.org/abs/2109.08668), "shared Q and K". The variables keep the original's
+names: `q` `[d_model, heads * d_kv]` makes the shared representation, `q_solo_project/kernel`
+`[heads * d_kv, heads * d_kv]` the queries from it; there is no `k`. With fewer memory heads than
+heads (`num_memory_heads`), where the original cannot be built, the shared representation has the
+memory heads.
+"""
+
+import mesh_tensorflow as mtf
+from mesh_tensorflow.transformer import attention
+import tensorflow.compat.v1 as tf
+
+
+class SharedQueryKeyParams(attention.AttentionParams):
+    """Parameters of attention with `compute_k`, `queries_from_keys`, `compute_v`, `compute_output`.
+
+    Attributes:
+      rescale_keys: the keys start with the scale of ordinary keys and the queries alone carry
+        d_kv^-0.5. False is as published: both start with it.
+    """
+
+    rescale_keys = False
+
+    def init_weights(self):
+        def weight(name, shape, stddev):
+            if mtf.layers.unit_scaling_convention():
+                stddev = 1.0
+            initializer = tf.random_normal_initializer(stddev=stddev)
+            return mtf.get_variable(
+                self.mesh, name, shape, initializer=initializer, dtype=self.variable_dtype
+            )
+
+        fold = self.fold_scaling_into_initializer and not self.rescale_keys
+        stddev = self.query_input_dim.size**-0.5
+        self.wk = weight("q", self.k_shape, stddev * (self._scale if fold else 1.0))
+        self.wv = weight("v", self.v_shape, self.memory_input_dim.size**-0.5)
+        self.wo = weight("o", self.o_shape, mtf.Shape(self.o_dims).size ** -0.5)
+
+    @property
+    def _scale(self):
+        return self.key_dim.size**-0.5
+
+    def compute_k(self, memory_antecedent):
+        """The shared representation before the convolution, `[..., memory heads, d_kv]`."""
+        k = super().compute_k(memory_antecedent)
+        if not self.fold_scaling_into_initializer and not self.rescale_keys:
+            k *= self._scale
+        return k
+
+    def queries_from_keys(self, context, k):
+        """Projects keys `[..., memory heads, d_kv]` to queries `[..., heads, d_kv]`."""
+        old_dims, new_dims = self.k_dims, self.q_dims
+        if self.combine_dims:
+            old_dims, new_dims = [_combined(self.k_dims)], [_combined(self.q_dims)]
+            k = mtf.replace_dimensions(k, self.k_dims, old_dims)
+        # A dimension cannot be both rows and columns of the kernel under one name.
+        hidden_dims = [mtf.Dimension("_" + d.name, d.size) for d in old_dims]
+        q = mtf.layers.dense(
+            mtf.replace_dimensions(k, old_dims, hidden_dims),
+            reduced_dims=hidden_dims,
+            new_dims=new_dims,
+            expert_dims=context.model.ensemble_dims,
+            use_bias=False,
+            variable_dtype=context.variable_dtype,
+            kernel_initializer=self._query_initializer(),
+            name="q_solo_project",
+        )
+        if self.rescale_keys and not self.fold_scaling_into_initializer:
+            q *= self._scale
+        return mtf.replace_dimensions(q, new_dims, self.q_dims) if self.combine_dims else q
+
+    def _query_initializer(self):
+        initializer = mtf.layers.VarianceScalingInitializer()
+        fold = self.rescale_keys and self.fold_scaling_into_initializer
+        if fold and not mtf.layers.unit_scaling_convention():
+            initializer.scale *= self._scale**2
+        return initializer
+
+
+class RescaledSharedQueryKeyParams(SharedQueryKeyParams):
+    """The same with the factor d_kv^-0.5 on the queries only (`MDHA.rescale_shared_keys`)."""
+
+    rescale_keys = True
+
+
+def make_params(layer, context):
+    """Makes the parameters for an MDHA layer from its settings."""
+    cls = RescaledSharedQueryKeyParams if layer.rescale_shared_keys else SharedQueryKeyParams
+    query_heads_dims, memory_heads_dims = _heads_dims(layer.num_heads, layer.num_memory_heads)
+    return cls(
+        context.mesh,
+        query_input_dim=context.model.model_dim,
+        memory_input_dim=context.model.model_dim,
+        output_dim=context.model.model_dim,
+        key_dim=layer.kv_dim,
+        value_dim=layer.kv_dim,
+        query_heads_dims=query_heads_dims,
+        memory_heads_dims=memory_heads_dims,
+        variable_dtype=context.variable_dtype,
+        ensemble_dim=context.model.ensemble_dim,
+        combine_dims=layer.combine_dims,
+        keep_query_heads_dims=layer.keep_query_heads_dims,
+        fold_scaling_into_initializer=layer.fold_scaling_into_initializer,
+    )
+
+
+def _heads_dims(num_heads, num_memory_heads):
+    """The dimensions of the heads of queries and of keys, as SelfAttention has them."""
+    heads = mtf.Dimension("heads", num_heads)
+    if num_heads == 1:
+        return [], []
+    if num_memory_heads == 0:
+        return [heads], [heads]
+    if num_memory_heads == 1:
+        return [heads], []
+    if num_heads % num_memory_heads:
+        raise ValueError(
+            f"MDHA.num_memory_heads = {num_memory_heads} must divide num_heads = {num_heads}"
+        )
+    memory = mtf.Dimension("heads", num_memory_heads)
+    return [memory, mtf.Dimension("query_heads", num_heads // num_memory_heads)], [memory]
+
+
+def _combined(dims):
+    return mtf.Dimension(dims[0].name, mtf.Shape(dims).size)

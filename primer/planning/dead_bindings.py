@@ -1,0 +1,105 @@
+"""Which gin bindings take no effect: gin itself does not say.
+
+gin notes, for every call of a configurable, the scope and the parameters that it supplied itself
+or that kept their default. A binding is live if a noted call's scope begins with the binding's,
+has the parameter, and no longer scope in between binds it too; whatever a caller passes is not
+noted. So: parse, build the graphs of training and of evaluation, and look at what was noted. This
+reads two private dictionaries of gin-config 0.5.0; a test pins what they mean.
+"""
+
+import dataclasses
+
+import gin
+
+MACRO = "gin.macro"
+
+# t5's main or `utils.run` itself takes these, in some mode or other; gin refuses unknown names.
+ROOTS = {"mesh_tensorflow.transformer.utils.run"}
+
+# Live on a TPU only.
+TPU_ONLY = {"mesh_tensorflow.transformer.utils.tpu_mesh_shape"}
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class DeadBinding:
+    """A binding that no call has read, and why."""
+
+    scope: str
+    selector: str
+    parameter: str
+    reason: str
+
+    def __str__(self):
+        if self.selector == MACRO:
+            return f"{self.scope}: {self.reason}"
+        scope = f"{self.scope}/" if self.scope else ""
+        return f"{scope}{self.selector}.{self.parameter}: {self.reason}"
+
+
+def snapshot() -> dict:
+    """The bindings of this moment as text: {(scope, selector, parameter): value}."""
+    return {
+        (scope, selector, parameter): repr(value)
+        for (scope, selector), parameters in gin.config._CONFIG.items()
+        for parameter, value in parameters.items()
+    }
+
+
+def changed_since(before: dict) -> set:
+    """The keys of the bindings that were added or got another value since a snapshot."""
+    return {key for key, value in snapshot().items() if before.get(key) != value}
+
+
+def dead_bindings(keys=None, declared=()) -> list:
+    """The bindings that nothing has read since the configuration was last cleared.
+
+    Args:
+      keys: look at these only, a set as `changed_since` gives it; None: at all.
+      declared: macros that may go unread (the slots: `d_ff_gated` without a gated unit is fine).
+
+    Returns:
+      A sorted list of DeadBinding.
+    """
+    read, entered = _what_was_read()
+    dead = []
+    for key in snapshot():
+        scope, selector, parameter = key
+        if key in read or selector in ROOTS | TPU_ONLY or (keys is not None and key not in keys):
+            continue
+        if selector == MACRO and scope in declared:
+            continue
+        dead.append(DeadBinding(scope, selector, parameter, _reason(scope, selector, entered)))
+    return sorted(dead)
+
+
+def _what_was_read():
+    """(the keys of live bindings, {selector: scopes in which it was called})."""
+    read, entered = set(), {}
+    for (scope, selector), parameters in gin.config._OPERATIVE_CONFIG.items():
+        prefixes = _prefixes(scope)
+        entered.setdefault(selector, set()).update(prefixes)
+        for parameter in parameters:
+            owners = [s for s in prefixes if parameter in _bound(s, selector)]
+            if owners:
+                read.add((owners[-1], selector, parameter))
+    return read, entered
+
+
+def _bound(scope, selector):
+    return gin.config._CONFIG.get((scope, selector), {})
+
+
+def _prefixes(scope):
+    """`a/b` -> `["", "a", "a/b"]`."""
+    parts = scope.split("/") if scope else []
+    return ["/".join(parts[:end]) for end in range(len(parts) + 1)]
+
+
+def _reason(scope, selector, entered):
+    if selector == MACRO:
+        return "no binding in effect reads this macro"
+    if selector not in entered:
+        return "never called"
+    if scope not in entered[selector]:
+        return "its scope is never entered"
+    return "the caller passes another value, or an inner scope binds it"

@@ -1,0 +1,130 @@
+"""Training on several hosts over TensorFlow's gRPC runtime, by the usual TF_CONFIG.
+
+    TF_CONFIG='{"cluster": {"worker": ["host0:2222", "host1:2222"]},
+                "task": {"type": "worker", "index": 0}}'
+
+Every host runs the same command. The first worker is the chief: it reads the data, holds the one
+client graph and writes checkpoints; the others serve their devices until the chief is gone.
+TensorFlow's servers authenticate nobody: keep their ports inside a private network.
+"""
+
+import dataclasses
+import functools
+import json
+import os
+import socket
+import time
+
+import tensorflow.compat.v1 as tf
+
+from primer.errors import RunError, UsageError
+from primer.runtime import logs
+
+JOBS = ("chief", "worker")
+WATCH_SECONDS = 1.0
+# How long the chief's port may be closed before it counts as gone.
+GONE_SECONDS = 10.0
+# How long a host waits for the chief's first sign of life.
+START_SECONDS = 600.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Cluster:
+    """The hosts of a run, in order: the first is the chief."""
+
+    tasks: tuple  # of (job, index, address)
+    own: int
+
+    @property
+    def is_chief(self) -> bool:
+        return self.own == 0
+
+    def devices(self):
+        """One device per host: its CPU, as TensorFlow names it."""
+        return [f"/job:{job}/task:{index}/device:CPU:0" for job, index, _ in self.tasks]
+
+
+def from_environment(environ=os.environ):
+    """The Cluster that TF_CONFIG names, or None where it names none or only one host.
+
+    Raises:
+      UsageError: TF_CONFIG cannot be read, or names no task of its own cluster.
+    """
+    text = environ.get("TF_CONFIG")
+    if not text:
+        return None
+    try:
+        config = json.loads(text)
+        hosts = config.get("cluster", {})
+        tasks = tuple(
+            (job, index, address)
+            for job in JOBS
+            for index, address in enumerate(hosts.get(job, []))
+        )
+        if len(tasks) < 2:
+            return None
+        task = (config["task"]["type"], int(config["task"]["index"]))
+        own = [(job, index) for job, index, _ in tasks].index(task)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"TF_CONFIG = {text!r}: expected JSON with the addresses of cluster.worker (or "
+            f"cluster.chief) and a task of them with type and index ({error})"
+        ) from None
+    return Cluster(tasks, own)
+
+
+@functools.lru_cache(maxsize=None)
+def server(cluster):
+    """This host's TensorFlow server, bound to the address that TF_CONFIG gives."""
+    job, index, address = cluster.tasks[cluster.own]
+    spec = {}
+    for other, _, host in cluster.tasks:
+        spec.setdefault(other, []).append(host)
+    try:
+        return tf.train.Server(tf.train.ClusterSpec(spec), job_name=job, task_index=index)
+    except tf.errors.OpError as error:
+        raise UsageError(
+            f"TF_CONFIG: {address} cannot be served ({str(error).splitlines()[0]}): is the port "
+            "in use, the address this host's?"
+        ) from None
+
+
+def serve(cluster):
+    """Serves this host's devices until the chief has come and gone.
+
+    Raises:
+      RunError: the chief never came.
+    """
+    running = server(cluster)
+    job, index, address = cluster.tasks[cluster.own]
+    chief = cluster.tasks[0][2]
+    logs.say(f"Serving {address} as {job} {index}; the chief is {chief}.")
+    seen, last = False, time.monotonic()
+    while True:
+        now = time.monotonic()
+        if _answers(chief):
+            seen, last = True, now
+        elif seen and now - last > GONE_SECONDS:
+            logs.say("The chief has ended: so does this host.")
+            del running
+            return
+        elif now - last > START_SECONDS:
+            raise RunError(f"the chief {chief} of TF_CONFIG did not start in {START_SECONDS:.0f} s")
+        time.sleep(WATCH_SECONDS)
+
+
+def _answers(address) -> bool:
+    host, port = address.rsplit(":", 1)
+    try:
+        with socket.create_connection((host, int(port)), timeout=WATCH_SECONDS):
+            return True
+    except OSError:
+        return False
+
+
+def lost_host(error) -> RunError:
+    """The one message for a host that went away in the middle of a step."""
+    return RunError(
+        f"a host of TF_CONFIG's cluster is gone ({str(error).splitlines()[0]}); start the same "
+        "command on every host again, and training resumes from the last checkpoint"
+    )

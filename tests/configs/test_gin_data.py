@@ -1,0 +1,63 @@
+"""What the data sets' gin files bind is read by a run that draws rows and builds its graphs."""
+
+import functools
+
+import gin
+import pytest
+
+from primer import config_files
+from primer.planning import dead_bindings, gin_files, run_graph
+
+GIN = config_files.gin_directory()
+MODEL = config_files.compose("transformer", "relu", "tiny")
+
+
+def draw_a_row():
+    """One training row, through the functions that gin names, as `utils.run` calls them."""
+    from t5.models import mesh_transformer
+
+    vocabulary = mesh_transformer.get_vocabulary()
+    dataset_fn = gin.query_parameter("utils.run.train_dataset_fn").scoped_configurable_fn
+    rows = functools.partial(
+        dataset_fn,
+        sequence_length=gin.query_parameter("utils.run.sequence_length"),
+        vocabulary=vocabulary,
+    )
+    for split in ("train", "validation"):
+        yield next(iter(rows(dataset_split=split).as_numpy_iterator()))
+
+
+@pytest.mark.parametrize("name", config_files.names("datasets"))
+def test_every_line_of_a_data_set_takes_effect(name, load, tmp_path):
+    """Drawn from a local file, whatever the data set: the settings are read in the same places."""
+    path = tmp_path / "some.txt"
+    path.write_text("".join(f"Line {number} of a local text.\n" for number in range(400)))
+    own_files = [
+        f'text_files.glob = "{path}"',
+        'text_files.unit = "line"',
+        'MIXTURE_NAME = "text"',
+        'task_vocabulary.name = "bytes"',
+    ]
+    load(["dataset.gin", *MODEL, "objectives/lm.gin"])
+    before = dead_bindings.snapshot()
+    load([*MODEL, config_files.find("datasets", name)], ["num_layers = 1", *own_files])
+    own = dead_bindings.changed_since(before)
+    assert own
+    for row in draw_a_row():
+        length = gin.query_parameter("utils.run.sequence_length")["targets"]
+        assert row["targets"].shape == (length,) and row["targets"].max() <= 259
+    for mode in run_graph.MODES:
+        run_graph.build_run(97, mode)
+    assert dead_bindings.dead_bindings(own, declared=gin_files.slots(GIN)) == []
+
+
+@pytest.mark.parametrize("name", config_files.names("datasets"))
+def test_a_data_set_composes_before_and_after_the_model(name, load):
+    """The order on a command line is the user's: only the bindings that both have may differ."""
+    file = config_files.find("datasets", name)
+    snapshots = []
+    for files in ([*MODEL, file], [MODEL[0], file, *MODEL[1:]]):
+        load(files)
+        snapshots.append(dead_bindings.snapshot())
+        gin.finalize()
+    assert snapshots[0] == snapshots[1]

@@ -1,0 +1,86 @@
+"""The rules that our gin files keep, read from their text; and that a broken rule is seen."""
+
+import os
+import shutil
+
+import pytest
+
+from primer import config_files
+from primer.planning import gin_files
+
+GIN = config_files.gin_directory()
+
+
+def test_our_files_keep_the_rules(t5_gin):
+    findings = gin_files.Linter(GIN, others=[t5_gin]).findings()
+    assert not findings, "\n".join(map(str, findings))
+
+
+def test_the_rules_see_every_file_on_disk(t5_gin):
+    files = gin_files.gin_files(GIN)
+    assert "defaults.gin" in files and len(files) > 20
+    assert {name.split("/")[0] for name in files if "/" in name} <= set(config_files.KINDS)
+
+
+@pytest.mark.parametrize(
+    "path, text, message",
+    [
+        ("sizes/wide.gin", "d_model = 2 * 32", None),
+        ("sizes/wide.gin", 'd_model = "32"', "name = number"),
+        ("sizes/wide.gin", "d_model = True", "name = number"),
+        ("sizes/wide.gin", "num_layer = 3", "num_layer is not declared"),
+        ("sizes/wide.gin", "Unitransformer.d_model = 3", "a file of sizes/ sets slots"),
+        ("sizes/wide.gin", "attention = 3", "attention is also set by files of architectures/"),
+        ("architectures/odd.gin", "SelfAttention.num_heads = 3", "sets slots"),
+        ("models/odd.gin", "d_model = 3", "include lines only"),
+        ("models/odd.gin", "import primer.layers", "include lines only"),
+        ("models/odd.gin", 'include "sizes/no.gin"', "there is no such file"),
+        ("run/odd.gin", "deccoder/MoE1D.capacity_factor_train = 1.2", "enters this scope"),
+        ("run/odd.gin", "encoder/d_model = 3", "encoder/d_model is not declared"),
+        ("run/odd.gin", "LocalSelfAttention.num_heads = %num_heads", "bound in defaults.gin only"),
+        ("run/odd.gin", "A.b = {'x': [1, %d_ff]}", "bound in defaults.gin only"),
+        ("run/odd.gin", "run.train_steps = 3", "write utils.run.train_steps"),
+        ("run/odd.gin", 'utils.run.mode = "eval"\ninclude "sizes/tiny.gin"', "after a binding"),
+        ("objectives/lm.gin", "", "has a file of the same path"),
+    ],
+)
+def test_a_broken_rule_is_found_at_its_line(tmp_path, t5_gin, path, text, message):
+    folder = tmp_path / "gin"
+    shutil.copytree(GIN, folder)
+    target = folder / path
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(f"# A comment, so that the line is the second one.\n{text}\n")
+    linter = gin_files.Linter(str(folder), others=[t5_gin])
+    if message is None:
+        # Arithmetic is not gin at all.
+        with pytest.raises(SyntaxError):
+            linter.findings()
+        return
+    findings = [f for f in linter.findings() if f.path == path]
+    assert message in "\n".join(map(str, findings))
+    assert all(f.line in (1, 2, 3) for f in findings)
+
+
+def test_sizes_set_the_same_numbers_and_fit_together():
+    names = None
+    for size in config_files.names("sizes"):
+        numbers = gin_files.macros_set(os.path.join(GIN, config_files.find("sizes", size)))
+        names = names or set(numbers)
+        assert set(numbers) == names, size
+        assert numbers["d_model"] == numbers["num_heads"] * numbers["d_kv"], size
+        # Three matrices of a gated unit have the parameters of two: two thirds of the width.
+        assert abs(numbers["d_ff_gated"] - numbers["d_ff"] * 2 / 3) < 2, size
+
+
+def test_files_of_a_kind_set_the_same_slots():
+    """Else what a second include of the kind leaves over would depend on the first."""
+    for kind in ("architectures", "activations"):
+        for name in config_files.names(kind):
+            path = os.path.join(GIN, config_files.find(kind, name))
+            assert set(gin_files.macros_set(path)) == REQUIRED_SLOTS[kind], path
+
+
+REQUIRED_SLOTS = {
+    "architectures": {"attention", "share_qk_rep", "norm", "layer_stack"},
+    "activations": {"activation", "d_ff_hidden"},
+}

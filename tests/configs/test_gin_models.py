@@ -1,0 +1,44 @@
+"""The published models have exactly the parameters of the original's."""
+
+import pytest
+
+from primer import config_files
+from primer.planning import parameters
+
+# Counted on the graphs that the original's gin files build, with T5's vocabulary.
+T5_VOCABULARY = 32128
+ORIGINAL = {
+    "small_primer": 35371264,
+    "small_primer_ez": 35380480,
+    "small_transformer_vanilla": 35352832,
+    "medium_primer": 109749120,
+    "medium_primer_ez": 109776768,
+    "medium_transformer_vanilla": 109693824,
+    "large_primer": 536685056,
+    "large_transformer_vanilla": 536537600,
+}
+
+
+def test_the_published_names_are_there():
+    assert set(ORIGINAL) == set(config_files.names("models"))
+
+
+@pytest.mark.parametrize("model", config_files.names("models"))
+def test_parameters_of(model, load):
+    load(config_files.model_files(model))
+    assert parameters.count(T5_VOCABULARY) == ORIGINAL[model]
+
+
+def test_the_released_wiring_has_the_same_variables_as_the_papers(load):
+    found = []
+    for architecture in ("primer", "primer_as_released"):
+        load(config_files.compose(architecture, "squared_relu", "tiny"))
+        found.append(parameters.shapes(97))
+    assert found[0] == found[1]
+
+
+def test_a_small_vocabulary_is_padded_to_128(load):
+    load(config_files.compose("transformer", "relu", "tiny"))
+    assert parameters.shapes(97)["transformer/embedding"] == (128, 32)
+    assert parameters.count(129) - parameters.count(97) == 128 * 32
+

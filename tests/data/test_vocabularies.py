@@ -1,0 +1,168 @@
+"""The vocabulary that gin chooses: what it is, when it is read, and what is said when it is not."""
+
+import copy
+import pickle
+
+import gin
+import pytest
+import seqio
+import tensorflow as tf
+
+from primer.data import vocabularies
+from primer.data.vocabularies import TaskVocabulary
+from primer.errors import UsageError
+
+TEXT = "Fellow-Citizens:\n\nThe  state of the Union is good ☃ naïve\n"
+
+
+def bind(**settings):
+    for name, value in settings.items():
+        gin.bind_parameter(f"task_vocabulary.{name}", value)
+
+
+def test_without_gin_a_task_keeps_its_own():
+    assert TaskVocabulary("sotu").vocab_size == 8192
+    assert TaskVocabulary("t5").choice() == ("t5", vocabularies.T5_MODEL, 100)
+
+
+def test_gin_chooses_at_the_moment_of_use():
+    vocabulary = TaskVocabulary("t5")
+    bind(name="bytes")
+    assert vocabulary.vocab_size == 259
+    gin.clear_config()
+    bind(name="sotu", extra_ids=28)
+    assert (vocabulary.vocab_size, vocabulary.extra_ids) == (8220, 28)
+
+
+@pytest.mark.parametrize("name", ["sotu", "bytes"])
+def test_it_does_what_the_chosen_vocabulary_does(name):
+    vocabulary = TaskVocabulary(name)
+    chosen = vocabulary.resolve()
+    ids = vocabulary.encode(TEXT)
+    assert isinstance(vocabulary, seqio.Vocabulary)
+    assert list(ids) == list(chosen.encode(TEXT))
+    assert vocabulary.encode_tf(tf.constant(TEXT)).numpy().tolist() == list(ids)
+    assert vocabulary.decode(ids) == TEXT
+    assert vocabulary.decode_tf(tf.constant(ids)).numpy().decode() == TEXT
+    # Up through the first end token, and ids that no vocabulary has are unknown.
+    assert vocabulary.decode([*ids, 1, *ids]) == chosen.decode([*ids, 1])
+    assert vocabulary.decode([999_999]) == chosen.decode([999_999])
+    assert (vocabulary.pad_id, vocabulary.eos_id, vocabulary.unk_id) == (0, 1, 2)
+
+
+def test_the_projects_own_vocabulary_loses_nothing():
+    vocabulary = TaskVocabulary("sotu")
+    for text in (TEXT, " two  blanks ", "tab\tand\r\n", "Ω≈ç√ 中文", "\n\n\n"):
+        ids = vocabulary.encode(text)
+        assert vocabulary.decode(ids) == text
+        assert vocabulary.unk_id not in ids
+        assert vocabulary.encode_tf(tf.constant(text)).numpy().tolist() == ids
+
+
+def test_t5s_vocabulary_from_a_local_copy(shared_data):
+    bind(model_file=str(shared_data / "cc_all.32000.model"))
+    vocabulary = TaskVocabulary("t5")
+    assert vocabulary.vocab_size == 32100
+    expected = [13959, 1566, 12, 2968, 10, 466, 19, 207, 5]
+    text = "translate English to German: That is good."
+    assert vocabulary.encode(text) == expected
+    assert vocabulary.encode_tf(tf.constant(text)).numpy().tolist() == expected
+    assert vocabulary.decode([32099]).strip() == "<extra_id_0>"
+
+
+def test_it_can_be_copied_and_sent_elsewhere_without_being_read():
+    """gin copies parameter values; Beam pickles preprocessors."""
+    bind(model_file="/nowhere/else.model")
+    for vocabulary in (TaskVocabulary("t5"), TaskVocabulary("sotu")):
+        for twin in (copy.deepcopy(vocabulary), pickle.loads(pickle.dumps(vocabulary))):
+            assert twin == vocabulary
+
+
+def test_equality_is_that_of_the_choice():
+    assert TaskVocabulary("sotu") != TaskVocabulary("bytes")
+    assert TaskVocabulary("bytes") == seqio.ByteVocabulary()
+    assert seqio.ByteVocabulary(extra_ids=3) != TaskVocabulary("bytes")
+    assert TaskVocabulary("bytes") != "bytes"
+    bind(name="bytes")
+    assert TaskVocabulary("sotu") == TaskVocabulary("t5")
+    assert len({TaskVocabulary("sotu"), TaskVocabulary("t5")}) == 1
+
+
+def test_identity_tells_vocabularies_apart():
+    own = TaskVocabulary("sotu").identity()
+    assert TaskVocabulary("bytes").identity() == "bytes, 259 ids"
+    bind(name="sentencepiece", model_file=vocabularies.SOTU_MODEL)
+    assert TaskVocabulary("t5").identity() == own
+    gin.clear_config()
+    bind(extra_ids=1)
+    assert TaskVocabulary("sotu").identity() != own
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"name": "byte"}, ["task_vocabulary.name is 'byte'", "bytes", "sentencepiece"]),
+        ({"name": "sentencepiece"}, ["task_vocabulary.model_file is not set"]),
+        ({"name": "bytes", "model_file": "x"}, ["reads no file"]),
+        ({"model_file": "/nowhere/v.model"}, ["/nowhere/v.model", "does not exist", "'bytes'"]),
+    ],
+)
+def test_what_cannot_work_is_one_clear_line(settings, words):
+    bind(**settings)
+    with pytest.raises(UsageError) as error:
+        _ = TaskVocabulary("t5").vocab_size
+    assert "\n" not in str(error.value)
+    assert all(word in str(error.value) for word in words), error.value
+
+
+def test_a_file_that_is_no_model_is_one_clear_line(tmp_path):
+    path = tmp_path / "readme.model"
+    path.write_text("not a model")
+    bind(model_file=str(path))
+    with pytest.raises(UsageError, match="is not a SentencePiece model") as error:
+        TaskVocabulary("t5").resolve()
+    assert "\n" not in str(error.value)
+
+
+def test_a_model_with_other_special_ids_is_refused(tmp_path):
+    import sentencepiece
+
+    prefix = str(tmp_path / "other")
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["a few words of text", "and a few words more"]),
+        model_prefix=prefix,
+        vocab_size=30,
+        hard_vocab_limit=False,
+        minloglevel=2,
+    )
+    bind(model_file=prefix + ".model")
+    with pytest.raises(UsageError, match=r"expected \(0, 1\)"):
+        TaskVocabulary("sotu").resolve()
+
+
+def test_a_bucket_that_cannot_be_reached_is_one_clear_line(monkeypatch):
+    from primer.data import files
+
+    def refuse(*_, **__):
+        raise OSError("Network is unreachable")
+
+    for name in files._PROXIES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(files.socket, "create_connection", refuse)
+    files._bucket_obstacle.cache_clear()
+    with pytest.raises(UsageError) as error:
+        TaskVocabulary("t5").encode("text")
+    files._bucket_obstacle.cache_clear()
+    message = str(error.value)
+    assert vocabularies.T5_MODEL in message and "Network is unreachable" in message
+    assert "\n" not in message
+
+
+def test_t5_takes_it_for_the_vocabulary_of_the_run():
+    import primer.data.tasks  # noqa: F401
+    from t5.models import mesh_transformer
+
+    bind(name="bytes")
+    gin.bind_parameter("mesh_transformer.get_vocabulary.mixture_or_task_name", "sotu")
+    inputs, targets = mesh_transformer.get_vocabulary()
+    assert inputs == targets == seqio.ByteVocabulary()

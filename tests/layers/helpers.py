@@ -1,0 +1,315 @@
+"""Builds tiny models from their parts and runs them: forwards, backwards and step by step.
+
+Every function makes a graph of its own, loads the variables by name and returns numpy arrays.
+`variables` is a dict of checkpoint name -> array, as `golden` reads it.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import pathlib
+
+import numpy as np
+
+from primer.runtime import hook
+
+hook.install()
+
+import mesh_tensorflow as mtf  # noqa: E402
+import tensorflow.compat.v1 as tf  # noqa: E402
+from mesh_tensorflow.transformer import transformer, transformer_layers  # noqa: E402
+
+from primer import layers  # noqa: E402
+
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
+TINY = dict(d_model=32, num_layers=2, d_ff=64, num_heads=4, d_kv=8, vocab_size=97)
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """What a model is made of, apart from its size."""
+
+    attention: type = transformer_layers.SelfAttention
+    attention_settings: tuple = ()
+    activation: str = "relu"
+    norm: object = transformer.sublayer_true_layer_norm
+    layer_stack: type = transformer.LayerStack
+
+
+ARCHITECTURES = {
+    "transformer_vanilla": Architecture(),
+    "primer_ez": Architecture(attention=layers.MDHA, activation="squared_relu"),
+    "primer_as_released": Architecture(
+        attention=layers.MDHA,
+        attention_settings=(("share_qk_rep", True),),
+        activation="squared_relu",
+        norm=layers.sublayer_primer_norm,
+    ),
+    "primer": Architecture(
+        attention=layers.MDHA,
+        attention_settings=(("share_qk_rep", True),),
+        activation="squared_relu",
+        norm=layers.sublayer_primer_norm,
+        layer_stack=layers.PrePostNormLayerStack,
+    ),
+}
+
+
+def build_model(architecture, attention=None, model=None, stack=None, **size):
+    """Makes a tiny autoregressive Unitransformer.
+
+    Args:
+      architecture: a key of ARCHITECTURES, or an Architecture.
+      attention: a dict of settings for the attention layers.
+      model: a dict of settings for Unitransformer, such as ensemble, layout and mesh_shape.
+      stack: a dict of settings for the layer stack.
+      **size: entries of TINY to change.
+    """
+    parts = ARCHITECTURES.get(architecture, architecture)
+    size = {**TINY, **size}
+    attention_settings = {
+        "num_heads": size["num_heads"],
+        "key_value_size": size["d_kv"],
+        "relative_attention_type": "bias_shared",
+        **dict(parts.attention_settings),
+        **(attention or {}),
+    }
+    feed_forward = {"hidden_size": size["d_ff"], "activation": parts.activation, "use_bias": True}
+    layer_stack = transformer.make_layer_stack(
+        layers=[
+            (parts.attention, attention_settings),
+            (transformer_layers.DenseReluDense, feed_forward),
+        ],
+        layer_stack_cls=functools.partial(
+            parts.layer_stack, **sublayers(parts.norm), **(stack or {})
+        ),
+        num_layers=size["num_layers"],
+    )
+    settings = {
+        "d_model": size["d_model"],
+        "input_vocab_size": size["vocab_size"],
+        "output_vocab_size": size["vocab_size"],
+        "autoregressive": True,
+        "max_length": 512,
+        "shared_embedding_and_softmax_weights": True,
+        "positional_embedding": False,
+        **(model or {}),
+    }
+    return transformer.Unitransformer(layer_stack, **settings)
+
+
+def sublayers(norm):
+    """The sublayers of the original's defaults, with another norm."""
+    return {
+        "sublayers_initial": [transformer.sublayer_dropout],
+        "sublayers_per_layer": [
+            norm,
+            transformer.sublayer_mask_padding,
+            transformer.sublayer_call_layer,
+            transformer.sublayer_dropout,
+            transformer.sublayer_residual,
+        ],
+        "sublayers_final": [norm, transformer.sublayer_dropout],
+    }
+
+
+def golden(name):
+    """Returns the arrays of a golden file, and its variables by name."""
+    with np.load(GOLDEN / f"{name}.npz") as arrays:
+        arrays = dict(arrays)
+    return arrays, by_prefix(arrays, "var/")
+
+
+def by_prefix(arrays, prefix):
+    return {k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)}
+
+
+class Bench:
+    """A mesh graph of its own; `run` lowers it onto a mesh of CPU devices and evaluates."""
+
+    def __init__(self, mesh_shape="", layout="", variables=None):
+        self.mesh_shape = mtf.convert_to_shape(mesh_shape)
+        self.layout = layout
+        self.variables = variables
+        self.graph = mtf.Graph()
+        self.mesh = mtf.Mesh(self.graph, "mesh")
+
+    def put(self, array, *names):
+        """Imports an array as a Tensor with dimensions of these names."""
+        array = np.asarray(array)
+        shape = mtf.Shape([mtf.Dimension(n, s) for n, s in zip(names, array.shape)])
+        return mtf.import_tf_tensor(self.mesh, tf.constant(array), shape)
+
+    def lower(self):
+        # Without names of dimensions to split, an output comes back whole.
+        impl = mtf.placement_mesh_impl.PlacementMeshImpl(
+            self.mesh_shape, self.layout, [""] * self.mesh_shape.size
+        )
+        return mtf.Lowering(self.graph, {self.mesh: impl})
+
+    def run(self, tensors):
+        """Returns the values of a dict of Tensors."""
+        kept = {name: mtf.anonymize(t) for name, t in tensors.items()}
+        lowering = self.lower()
+        exported = {name: lowering.export_to_tf_tensor(t) for name, t in kept.items()}
+        with tf.Session() as session:
+            session.run(tf.global_variables_initializer())
+            if self.variables is not None:
+                load(self.variables, session)
+            session.run(lowering.copy_masters_to_slices())
+            return session.run(exported)
+
+
+def load(variables, session):
+    """Gives every variable of the graph its value; names and shapes must be the same."""
+    own = {v.op.name: v for v in tf.global_variables()}
+    assert set(own) == set(variables), set(own) ^ set(variables)
+    for name, variable in own.items():
+        variable.load(variables[name], session)
+
+
+@contextlib.contextmanager
+def bench(mesh_shape="", layout="", variables=None):
+    """A Bench in a TensorFlow graph of its own."""
+    with tf.Graph().as_default():
+        yield Bench(mesh_shape, layout, variables)
+
+
+def call(model, variables, targets, mode="eval", sequence_id="nonpadding", gradients=False,
+         dtype=tf.float32, mesh_shape="", layout=""):
+    """Runs all positions at once.
+
+    Args:
+      model: a Unitransformer.
+      variables: a dict, or None for the model's initial values.
+      targets: token ids `[batch, length]`.
+      mode: "eval" or "train".
+      sequence_id: ids `[batch, length]` of the parts of packed examples, "nonpadding" for the
+        golden files' (targets != 0), or None for none at all.
+      gradients: whether to return `gradnorm/<variable>` too.
+      dtype: the type of the activations.
+      mesh_shape: such as "rows:2,columns:2".
+      layout: such as "batch:rows,heads:columns".
+
+    Returns:
+      a dict of float32 arrays: logits `[batch, length, vocab]`, loss, gradient norms.
+    """
+    targets = np.asarray(targets, np.int32)
+    if isinstance(sequence_id, str):
+        sequence_id = (targets != 0).astype(np.int32)
+    with bench(mesh_shape, layout, variables) as b:
+        ids = b.put(targets, "batch", "length")
+        segments = None
+        if sequence_id is not None:
+            segments = b.put(np.asarray(sequence_id, np.int32), "batch", "length")
+        logits, loss = model.call_simple(
+            inputs=transformer.autoregressive_inputs(ids, segments),
+            targets=ids,
+            compute_loss=True,
+            mode=mode,
+            variable_dtype=mtf.VariableDType(tf.float32, tf.float32, dtype),
+            sequence_id=segments,
+        )
+        outputs = {"logits": logits, "loss": loss}
+        if gradients:
+            trainable = b.graph.trainable_variables
+            for v, g in zip(trainable, mtf.gradients([loss], [v.value for v in trainable])):
+                square = mtf.square(mtf.cast(g, tf.float32))
+                outputs["gradnorm/" + v.name] = mtf.sqrt(mtf.reduce_sum(square))
+        return b.run({name: mtf.cast(t, tf.float32) for name, t in outputs.items()})
+
+
+def decode(model, variables, targets, prompt_lengths, mesh_shape="", layout=""):
+    """Runs one position after the other, each given the targets before it.
+
+    As `sample_autoregressive` does: the prompts pass in mode "first_part", the rest in mode
+    "incremental", every row from the end of its own prompt.
+
+    Returns:
+      float32 logits `[batch, length, vocab]`, NaN at the positions of the prompts.
+    """
+    targets = np.asarray(targets, np.int32)
+    prompt_lengths = np.asarray(prompt_lengths, np.int32)
+    batch, length = targets.shape
+    steps = length - prompt_lengths.min()
+    with bench(mesh_shape, layout, variables) as b:
+        given = np.where(np.arange(length) < prompt_lengths[:, None], targets, 0)
+        states = _first_part(model, b, b.put(given, "batch", "length"), prompt_lengths.any())
+        ids, outputs = b.put(targets, "batch", "length"), {}
+        for step in range(steps):
+            position = b.put(prompt_lengths + step, "batch")
+            outputs[step], states = _step(model, b, ids, position, states)
+        outputs = b.run(outputs)
+    logits = np.full([batch, length, outputs[0].shape[-1]], np.nan, np.float32)
+    for step, values in outputs.items():
+        for row, start in enumerate(prompt_lengths):
+            if start + step < length:
+                logits[row, start + step] = values[row]
+    return logits
+
+
+def _context(model, b, ids, **settings):
+    length_dim = ids.shape.dims[-1]
+    return transformer.Context(
+        model=model,
+        mesh=b.mesh,
+        batch_dims=ids.shape.dims[:-1],
+        length_dim=length_dim,
+        variable_dtype=mtf.VariableDType(tf.float32),
+        new_states=[],
+        write_priority=mtf.range(b.mesh, length_dim, tf.int32),
+        **settings,
+    )
+
+
+def _first_part(model, b, partial, has_prompts):
+    """Returns the states after the prompts; zeros where there are none, as Mesh-TF has it."""
+    length_dim = partial.shape.dims[-1]
+    positions = mtf.range(b.mesh, length_dim, tf.int32)
+    start = mtf.reduce_sum(mtf.to_int32(mtf.not_equal(partial, 0)), reduced_dim=length_dim)
+    context = _context(
+        model, b, partial, mode="first_part", position=positions, position_is_default=True,
+        initial_position=start, constant_states=[], read_priority=positions, inputs=partial,
+    )
+    with tf.variable_scope(model.name):
+        model._call_internal(context, transformer.autoregressive_inputs(partial))
+    if has_prompts:
+        return context.new_states
+    return [mtf.zeros_like(state) for state in context.new_states]
+
+
+def _step(model, b, ids, position, states):
+    """Returns the logits `[batch, vocab]` of one position, and the states after it."""
+    length_dim = ids.shape.dims[-1]
+    inputs = mtf.gather(ids, position - 1, length_dim)
+    context = _context(
+        model, b, ids, mode="incremental", position=position, states=states,
+        constant_states=[], read_priority=position, inputs=inputs,
+    )
+    with tf.variable_scope(model.name, reuse=True):
+        logits = model._call_internal(context, inputs)
+    assert [s.shape for s in context.new_states] == [s.shape for s in states]
+    return logits, context.new_states
+
+
+def sample(model, variables, prompts, **settings):
+    """Greedy ids `[batch, length]` of Mesh-TF's own sampling loop, prompts included."""
+    with bench(variables=variables) as b:
+        partial = b.put(np.asarray(prompts, np.int32), "batch", "length")
+        return b.run({"ids": model.sample_autoregressive(partial, **settings)})["ids"]
+
+
+def random_variables(model, scale=0.1):
+    """Initial values of a model's variables, each moved by `scale` x a standard normal draw."""
+    rng = np.random.default_rng(0)
+    targets = np.ones([1, 4], np.int32)
+    with bench() as b:
+        ids = b.put(targets, "batch", "length")
+        model.call_simple(inputs=ids, targets=ids, compute_loss=False, mode="eval")
+        with tf.Session() as session:
+            session.run(tf.global_variables_initializer())
+            values = {v.op.name: session.run(v) for v in tf.global_variables()}
+    return {
+        name: value + scale * rng.standard_normal(value.shape).astype(np.float32)
+        for name, value in values.items()
+    }

@@ -1,0 +1,81 @@
+"""Decoding one position after the other gives the logits of all positions at once."""
+
+import numpy as np
+import pytest
+
+from tests.layers import helpers
+
+RNG = np.random.default_rng(0)
+TARGETS = RNG.integers(2, 97, [3, 9])
+
+# Without a prompt, with one of a single token (shorter than the convolution), with a long one,
+# and with prompts of different lengths in one batch.
+PROMPTS = [[0, 0, 0], [1, 1, 1], [6, 6, 6], [0, 2, 5]]
+
+
+def check(model, variables, prompt_lengths):
+    expected = helpers.call(model, variables, TARGETS, sequence_id=None)["logits"]
+    decoded = helpers.decode(model, variables, TARGETS, prompt_lengths)
+    steps = ~np.isnan(decoded[:, :, 0])
+    assert steps.sum() == TARGETS.size - sum(prompt_lengths)
+    np.testing.assert_allclose(decoded[steps], expected[steps], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("prompt_lengths", PROMPTS, ids=str)
+@pytest.mark.parametrize("name", ["primer", "primer_ez"])
+def test_steps_equal_teacher_forcing(name, prompt_lengths):
+    _, variables = helpers.golden(name)
+    check(helpers.build_model(name), variables, prompt_lengths)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"kernel_size": 1},
+        {"kernel_size": 4},
+        {"combine_dims": False},
+        {"shared_kv": True},
+        {"num_memory_heads": 1},
+        {"num_memory_heads": 2},
+        {"num_heads": 1},
+        {"share_qk_rep": True, "num_memory_heads": 1},
+        {"share_qk_rep": True, "num_memory_heads": 2},
+        {"share_qk_rep": True, "combine_dims": False},
+        {"share_qk_rep": True, "rescale_shared_keys": True},
+        {"relative_attention_type": "contextual"},
+    ],
+    ids=str,
+)
+def test_every_setting(settings):
+    model = helpers.build_model("primer_ez", attention=settings, num_layers=1)
+    variables = helpers.random_variables(model)
+    check(model, variables, [0, 2, 5])
+
+
+def test_ensemble():
+    model = helpers.build_model("primer_ez", model={"ensemble": 2}, num_layers=1)
+    check(model, helpers.random_variables(model), [0, 2, 5])
+
+
+@pytest.mark.parametrize("name", ["primer", "primer_ez"])
+def test_sampling_loop_takes_the_best_token_at_every_position(name):
+    _, variables = helpers.golden(name)
+    model = helpers.build_model(name)
+    prompts = np.where(np.arange(9) < np.array([[1], [2], [6]]), TARGETS, 0)
+    ids = helpers.sample(model, variables, prompts, never_end=True)
+    logits = helpers.call(model, variables, ids, sequence_id=None)["logits"]
+    logits[:, :, 1] = -np.inf  # never_end forbids the end of sequence.
+    generated = prompts == 0
+    np.testing.assert_array_equal(ids[~generated], prompts[~generated])
+    np.testing.assert_array_equal(ids[generated], logits.argmax(-1)[generated])
+
+
+def test_sampling_without_prompts_starts_from_nothing():
+    _, variables = helpers.golden("primer_ez")
+    model = helpers.build_model("primer_ez")
+    ids = helpers.sample(
+        model, variables, np.zeros([2, 6]), has_partial_sequences=False, never_end=True
+    )
+    logits = helpers.call(model, variables, ids, sequence_id=None)["logits"]
+    logits[:, :, 1] = -np.inf
+    np.testing.assert_array_equal(ids, logits.argmax(-1))
