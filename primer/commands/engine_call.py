@@ -4,9 +4,11 @@ Both are made of one list of arguments, so that what is printed is what runs.
 """
 
 import contextlib
-import os
+import logging
 import shlex
 import sys
+
+from primer.runtime import hook, logs
 
 SCRIPT = "t5_mesh_transformer"
 
@@ -18,7 +20,7 @@ def line(arguments) -> str:
 
 def show(arguments):
     """Prints the command on standard error; standard output is left to results."""
-    print(line(arguments) + "\n", file=sys.stderr, flush=True)
+    logs.say(line(arguments) + "\n")
 
 
 def call(arguments) -> int:
@@ -27,24 +29,24 @@ def call(arguments) -> int:
     gin's configuration and absl's flags are as before afterwards, so that the next call starts
     from nothing.
     """
-    with _argv([SCRIPT, *arguments]):
+    with _argv([SCRIPT, *arguments]), _quiet_root():
         main, flags = _engine()
         from absl.testing import flagsaver
 
         from primer.evaluation import gin_state
 
-        with gin_state.isolated():
-            before = flagsaver.save_flag_values()
-            try:
+        before = flagsaver.save_flag_values()
+        try:
+            with gin_state.isolated():
                 flags.FLAGS(sys.argv)
                 main([SCRIPT])
-            except flags.Error as error:
-                print(f"primer: {error}", file=sys.stderr)
-                return 2
-            except SystemExit as end:
-                return _exit_code(end.code)
-            finally:
-                flagsaver.restore_flag_values(before)
+        except flags.Error as error:
+            logs.say(f"primer: {error}")
+            return 2
+        except SystemExit as end:
+            return _exit_code(end.code)
+        finally:
+            flagsaver.restore_flag_values(before)
     return 0
 
 
@@ -56,13 +58,13 @@ def _exit_code(code) -> int:
 
 def _engine():
     """t5's main as its console script prepares it, and absl's flags."""
-    from primer.runtime import hook
-
     # The environment's .pth file has done this already; a checkout on PYTHONPATH has none.
     hook.install()
+    # The first of these lets the hook catch what TensorFlow writes while it is imported.
+    from t5.models import mesh_transformer_main
+
     import tensorflow.compat.v1 as tf
     from absl import flags
-    from t5.models import mesh_transformer_main
 
     tf.disable_v2_behavior()
     return mesh_transformer_main.main, flags
@@ -79,6 +81,14 @@ def _argv(words):
         sys.argv = before
 
 
-def absolute(path) -> str:
-    """A local path made absolute; a remote one (`gs://...`) as it is."""
-    return path if "://" in path else os.path.abspath(path)
+@contextlib.contextmanager
+def _quiet_root():
+    """Keeps gin's errors about search paths, where the next one has the file, off the terminal."""
+    root = logging.getLogger()
+    before = root.handlers[:]
+    if not before:
+        root.addHandler(logging.NullHandler())
+    try:
+        yield
+    finally:
+        root.handlers[:] = before

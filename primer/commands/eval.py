@@ -1,12 +1,11 @@
 """`primer eval`: checkpoints of one or several directories on a whole split."""
 
-import os
+import json
 import sys
 
 from primer.commands import engine_call
 from primer.errors import UsageError
-
-CONFIGS = ("config.gin", "operative_config.gin")
+from primer.evaluation import record
 
 
 def add_arguments(parser):
@@ -49,38 +48,13 @@ def engine_arguments(options, model_dir) -> list:
     arguments = [
         *(f"--module_import={name}" for name in ["t5_imports", *options.module_import]),
         f"--model_dir={model_dir}",
-        f"--gin_file={config_file(model_dir)}",
+        f"--gin_file={record.config_file(model_dir)}",
         "--gin_file=run/evaluate.gin",
-        f"--gin_param=evaluate_checkpoints.split = {options.split!r}",
-        f"--gin_param=evaluate_checkpoints.checkpoints = {options.checkpoints!r}",
+        f"--gin_param=evaluate_checkpoints.split = {json.dumps(options.split)}",
+        f"--gin_param=evaluate_checkpoints.checkpoints = {json.dumps(options.checkpoints)}",
     ]
     if options.batch_size:
         arguments.append(f"--gin_param=evaluate_checkpoints.batch_size = {options.batch_size}")
     if options.t5_tfds_data_dir:
         arguments.append(f"--t5_tfds_data_dir={options.t5_tfds_data_dir}")
     return arguments
-
-
-def config_file(model_dir) -> str:
-    """The gin file with the settings that a directory was trained with.
-
-    Raises:
-      UsageError: there is no such directory, or no such file in it.
-    """
-    exists = _exists_remote if "://" in model_dir else os.path.exists
-    if not exists(model_dir):
-        raise UsageError(f"--model_dir {model_dir}: there is no such directory")
-    for name in CONFIGS:
-        path = os.path.join(model_dir, name)
-        if exists(path):
-            return path
-    raise UsageError(
-        f"--model_dir {model_dir} has neither {' nor '.join(CONFIGS)}: it is no directory that "
-        "was trained in"
-    )
-
-
-def _exists_remote(path):
-    import tensorflow as tf
-
-    return tf.io.gfile.exists(path)

@@ -4,6 +4,7 @@ import difflib
 
 import seqio
 
+from primer.data import tasks  # noqa: F401  Registers the project's own.
 from primer.errors import UsageError
 
 

@@ -8,13 +8,14 @@ it: between pieces of nearly equal score its releases choose differently, about 
 of 20,000 tokens, and then the same checkpoint would have another perplexity on another machine.
 """
 
+import functools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 import seqio
-import tensorflow.compat.v1 as tf
+import tensorflow as tf
 
-from primer.data import preflight
+from primer.data import preflight, reading
 
 _DOCUMENTS_AT_ONCE = 32
 
@@ -34,10 +35,8 @@ def documents(task_name: str, split: str) -> Iterator[tuple[str, np.ndarray]]:
     """
     preflight.check(task_name, split)
     for task in seqio.get_subtasks(preflight.find(task_name)):
-        with tf.Graph().as_default() as graph:
-            dataset = _texts(task, split)
-            batch = _batches(dataset, task.output_features["targets"].vocabulary)
-        yield from _run(graph, batch)
+        vocabulary = task.output_features["targets"].vocabulary
+        yield from _documents(functools.partial(_texts, task, split), vocabulary)
 
 
 def encode(vocabulary: seqio.Vocabulary, texts: Iterable[str]) -> list[np.ndarray]:
@@ -50,9 +49,8 @@ def encode(vocabulary: seqio.Vocabulary, texts: Iterable[str]) -> list[np.ndarra
     texts = [text.encode() for text in texts]
     if not texts:
         return []
-    with tf.Graph().as_default() as graph:
-        batch = _batches(tf.data.Dataset.from_tensor_slices(texts), vocabulary)
-    return [ids for _, ids in _run(graph, batch)]
+    make_texts = functools.partial(tf.data.Dataset.from_tensor_slices, texts)
+    return [ids for _, ids in _documents(make_texts, vocabulary)]
 
 
 def _texts(task, split):
@@ -64,35 +62,17 @@ def _texts(task, split):
     return dataset.map(lambda example: example["targets"])
 
 
-def _batches(texts, vocabulary):
-    """An iterator over (texts, ids, lengths) of a few documents at a time."""
+def _documents(make_texts, vocabulary):
+    """Yields (text, ids) of a data set of texts, a few at a time."""
 
     def tokens(text):
         ids = tf.cast(vocabulary.encode_tf(text), tf.int32)
         return text, ids, tf.size(ids)
 
-    dataset = texts.map(tokens, tf.data.AUTOTUNE, deterministic=True)
-    dataset = dataset.padded_batch(_DOCUMENTS_AT_ONCE, ([], [None], []))
-    return tf.data.make_initializable_iterator(dataset)
+    def batches():
+        dataset = make_texts().map(tokens, tf.data.AUTOTUNE, deterministic=True)
+        return dataset.padded_batch(_DOCUMENTS_AT_ONCE, ([], [None], []))
 
-
-def _run(graph, iterator):
-    """Yields (text, ids) from a session of its own.
-
-    That works under t5's command, which turns eager execution off, and no graph or session is the
-    default one while the caller works between two documents.
-    """
-    with graph.as_default():
-        batch = iterator.get_next()
-    session = tf.Session(graph=graph, config=tf.ConfigProto(device_count={"GPU": 0}))
-    try:
-        session.run(iterator.initializer)
-        while True:
-            try:
-                values = session.run(batch)
-            except tf.errors.OutOfRangeError:
-                return
-            for text, ids, length in zip(*values, strict=True):
-                yield text.decode("utf-8"), ids[:length].copy()
-    finally:
-        session.close()
+    for batch in reading.elements(batches):
+        for text, ids, length in zip(*batch, strict=True):
+            yield text.decode("utf-8"), ids[:length].copy()

@@ -21,9 +21,10 @@ import zlib
 from collections.abc import Iterator
 
 import gin
+import numpy as np
 import tensorflow as tf
 
-from primer.data import files
+from primer.data import files, reading
 from primer.errors import UsageError
 
 SPLITS = ("train", "validation")
@@ -54,7 +55,9 @@ class TextFiles:
     field: str = "text"
     held_out: float = 0.05
 
-    def __post_init__(self):
+    def checked(self) -> "TextFiles":
+        """Returns itself; raises UsageError for a setting that has no meaning."""
+        # Not in __post_init__: gin adds lines of its own to an error that is raised in there.
         if not self.glob:
             raise UsageError(
                 "text_files.glob is not set; name your files, as in "
@@ -67,6 +70,7 @@ class TextFiles:
                 f"text_files.held_out is {self.held_out!r}; expected a share from 0 up to, but "
                 "not including, 1"
             )
+        return self
 
     def paths(self) -> list[str]:
         """The files that the globs match, sorted.
@@ -106,10 +110,10 @@ def is_held_out(text: tf.Tensor, share: float) -> tf.Tensor:
 
 def split_dataset(split: str, shuffle: bool, seed) -> tf.data.Dataset:
     """The documents of one split of the files that gin names, as {"text": scalar string}."""
-    settings = TextFiles()
+    settings = TextFiles().checked()
     documents = read_documents(settings.paths(), settings.unit, settings.field, shuffle, seed)
     wanted = split == "validation"
-    return documents.filter(lambda x: is_held_out(x["text"], settings.held_out) == wanted)
+    return documents.filter(lambda x: tf.equal(is_held_out(x["text"], settings.held_out), wanted))
 
 
 def read_documents(
@@ -158,7 +162,7 @@ def _lines_of(path):
 
 def _read_lines(dataset, paths, field, shuffle, seed):
     at_once = _FILES_AT_ONCE if shuffle else 1
-    dataset = dataset.interleave(_lines_of, cycle_length=at_once, deterministic=True)
+    dataset = dataset.interleave(_lines_of, cycle_length=at_once)
     if shuffle:
         dataset = dataset.shuffle(_SHUFFLED_DOCUMENTS, seed=seed)
     if not any(map(_is_json, paths)):
@@ -168,10 +172,11 @@ def _read_lines(dataset, paths, field, shuffle, seed):
 
 def _texts_of_lines(field):
     def extract(lines, is_json):
-        return [
+        found = [
             json_text(line, field).encode() if json_line and line.strip() else line
             for line, json_line in zip(lines, is_json, strict=True)
         ]
+        return np.array(found, dtype=object)
 
     def texts(lines, is_json):
         result = tf.numpy_function(extract, [lines, is_json], tf.string, stateful=False)
@@ -200,17 +205,22 @@ def _has_text(example):
 
 
 def check(split: str) -> None:
-    """Raises UsageError for the first file that cannot be read as its suffix promises.
+    """Raises UsageError for a file that is not what its suffix promises, and for an empty split.
 
     Whole files are read, up to a quarter of a gigabyte in all; of those beyond it, the first
     mebibyte each.
     """
-    del split  # Which documents it has is known only when they are read.
-    settings = TextFiles()
+    settings = TextFiles().checked()
     budget = _CHECKED_BYTES
     for path in settings.paths():
         field = settings.field if _is_json(path) else None
         budget -= _check_file(path, field, max(budget, _CHUNK))
+    if not any(True for _ in reading.elements(lambda: split_dataset(split, False, None).take(1))):
+        raise UsageError(
+            f"no document of text_files.glob {settings.glob!r} is in the split {split!r} "
+            f"(text_files.held_out is {settings.held_out}); give more documents, count each line "
+            "as one with text_files.unit = 'line', or hold out another share"
+        )
 
 
 def _check_file(path: str, field: str | None, limit: int) -> int:
@@ -228,7 +238,8 @@ def _check_file(path: str, field: str | None, limit: int) -> int:
             read += len(chunk)
             if read >= limit:
                 return read
-        if field and (rest + decoder.decode(b"", final=True)).strip():
+        rest += decoder.decode(b"", final=True)
+        if field and rest.strip():
             json_text(rest, field)
     except UnicodeDecodeError as error:
         line += rest.count("\n") + error.object[: error.start].count(b"\n")

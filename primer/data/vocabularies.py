@@ -32,22 +32,25 @@ _DEFAULTS = {
 
 
 @gin.configurable("task_vocabulary", module="primer")
-def choose(
-    default: str,
-    name: str | None = None,
-    model_file: str | None = None,
-    extra_ids: int | None = None,
-) -> tuple[str, str | None, int]:
-    """Chooses the vocabulary of every task of the project.
+def settings(
+    name: str | None = None, model_file: str | None = None, extra_ids: int | None = None
+) -> tuple[str | None, str | None, int | None]:
+    """The vocabulary of every task of the project, as gin has it.
 
     Args:
-        default: the name of the task's own vocabulary.
         name: "t5" (32,000 pieces and 100 extra ids), "sotu" (8,192 pieces, comes with the
             project, reads any text without loss), "bytes" (259 ids) or "sentencepiece" (any
             model, named by `model_file`). None leaves each task its own.
         model_file: a SentencePiece model to read instead of the named vocabulary's own file,
             for instance a local copy of T5's.
         extra_ids: ids to add at the end; None for as many as the name implies.
+    """
+    # Checked by `choose`: gin adds lines of its own to an error that is raised in here.
+    return name, model_file, extra_ids
+
+
+def choose(default: str) -> tuple[str, str | None, int]:
+    """The vocabulary that gin chooses for a task whose own is called `default`.
 
     Returns:
         (name, model file or None, number of extra ids).
@@ -55,6 +58,7 @@ def choose(
     Raises:
         UsageError: the settings name no vocabulary.
     """
+    name, model_file, extra_ids = settings()
     name = name or default
     if name not in _DEFAULTS:
         raise UsageError(

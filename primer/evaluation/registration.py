@@ -4,6 +4,8 @@ The runtime offers two places to fill, because it may not import data or evaluat
 the long work, and what `--eval_every` evaluates.
 """
 
+import gin
+
 from primer.data import preflight
 from primer.evaluation import protocol, text, whole_split
 from primer.runtime import checks, validation
@@ -55,19 +57,11 @@ def _splits(mode):
 
 def is_evaluation() -> bool:
     """Whether `evaluate_checkpoints` takes the trainer's place."""
-    chosen = configured_reference("utils.run.train_model_fn")
-    return chosen == "evaluate_checkpoints"
-
-
-def configured_reference(name):
-    """The name of the configurable that a parameter is bound to, or None."""
-    import gin
-
     try:
-        value = gin.query_parameter(name)
+        chosen = gin.query_parameter("utils.run.train_model_fn")
     except ValueError:
-        return None
-    return getattr(value, "selector", "").rsplit(".", 1)[-1] or None
+        return False
+    return getattr(chosen, "selector", "").endswith("evaluate_checkpoints")
 
 
 validation.set_validator(make_validator)

@@ -94,7 +94,9 @@ class Scorer:
           RunError: it cannot be read.
           UsageError: it is of another model.
         """
-        self._restore(self._session, checkpoint_path)
+        # In a notebook, which is eager outside of graphs, a Saver would not use its session.
+        with self._session.graph.as_default():
+            self._restore(self._session, checkpoint_path)
         self._session.run(self._to_slices)
 
     def nats(self, targets, segments=None):

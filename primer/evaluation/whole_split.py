@@ -8,11 +8,11 @@ task come from the very settings that training had.
 import gin
 
 from primer.errors import RunError, UsageError
-from primer.evaluation import choice, protocol, report, text
+from primer.evaluation import choice, protocol, record, report, text
 from primer.evaluation.progress import Progress
 from primer.evaluation.scorer import Scorer
 from primer.runtime import checkpoints as checkpoint_files
-from primer.runtime import logs, model_directory, wiring
+from primer.runtime import logs
 from primer.runtime.engine import configured
 
 
@@ -41,13 +41,13 @@ def evaluate_checkpoints(
     del training_arguments, training_settings
     model_dir = estimator.model_dir
     paths = choice.choose(model_dir, checkpoints)
-    check_record(estimator)
+    record.check(model_dir, estimator.model, estimator.settings.get("vocabulary"))
     task = task_name()
     split_text = text.read(task, split)
     scorer = scorer_of(estimator, batch_size)
     rows, problems = _evaluate_all(scorer, split_text, paths)
     scorer.close()
-    record = {
+    results = {
         "model_dir": str(model_dir),
         "task": task,
         "split": split,
@@ -58,9 +58,9 @@ def evaluate_checkpoints(
         "checkpoints": rows,
         "problems": problems,
     }
-    written = report.write(model_dir, f"{task}_{split}_{protocol.NAME}", record)
+    written = report.write(model_dir, f"{task}_{split}_{protocol.NAME}", results)
     if rows:
-        report.show(f"{model_dir}: {task}, {split} split", rows, record["how"])
+        report.show(f"{model_dir}: {task}, {split} split", rows, results["how"])
     logs.say(f"Written to {' and '.join(written)}")
     if problems:
         raise RunError(
@@ -109,16 +109,3 @@ def task_name() -> str:
             "no task: set MIXTURE_NAME, and give dataset.gin or a file of datasets/ (--gin_file)"
         )
     return name
-
-
-def check_record(estimator):
-    """Raises UsageError where the directory was trained with another wiring or vocabulary."""
-    record = model_directory.read(estimator.model_dir)
-    now = wiring.describe(estimator)
-    for part in ("wiring", "vocabulary") if record else ():
-        difference = wiring.difference(record.get(part), now[part])
-        if difference:
-            raise UsageError(
-                f"model_dir = {estimator.model_dir!r} was trained with another {part}: "
-                f"{difference}; evaluate it with its own config.gin"
-            )

@@ -13,8 +13,11 @@ import gin
 
 MACRO = "gin.macro"
 
-# t5's main or `utils.run` itself takes these, in some mode or other; gin refuses unknown names.
-ROOTS = {"mesh_tensorflow.transformer.utils.run"}
+# t5's main calls it with what gin gives, in some mode or other; gin refuses unknown names.
+RUN = "mesh_tensorflow.transformer.utils.run"
+
+# Parameters of the run whose functions only a run calls, or one that draws data.
+RUN_CALLS = ("train_model_fn", "train_dataset_fn", "eval_dataset_fn", "predict_fn")
 
 # Live on a TPU only.
 TPU_ONLY = {"mesh_tensorflow.transformer.utils.tpu_mesh_shape"}
@@ -61,10 +64,11 @@ def dead_bindings(keys=None, declared=()) -> list:
       A sorted list of DeadBinding.
     """
     read, entered = _what_was_read()
+    roots = {RUN} | TPU_ONLY | (_functions_of_the_run() - set(entered))
     dead = []
     for key in snapshot():
         scope, selector, parameter = key
-        if key in read or selector in ROOTS | TPU_ONLY or (keys is not None and key not in keys):
+        if key in read or selector in roots or (keys is not None and key not in keys):
             continue
         if selector == MACRO and scope in declared:
             continue
@@ -83,6 +87,13 @@ def _what_was_read():
             if owners:
                 read.add((owners[-1], selector, parameter))
     return read, entered
+
+
+def _functions_of_the_run():
+    """The selectors of what gin binds to the RUN_CALLS."""
+    values = (_bound("", RUN).get(parameter) for parameter in RUN_CALLS)
+    references = (v for v in values if isinstance(v, gin.config.ConfigurableReference))
+    return {reference.configurable.selector for reference in references}
 
 
 def _bound(scope, selector):

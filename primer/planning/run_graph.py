@@ -130,7 +130,7 @@ def _plan_estimator(vocabulary, mode):
         stack.enter_context(_sequence_length(planned))
         stack.enter_context(_bound_vocabulary(vocabulary))
         stack.enter_context(contextlib.suppress(_Planned))
-        run(**nowhere, model_dir="", mode=run_mode, dataset_split=split)
+        run(**nowhere, model_dir="planned", mode=run_mode, dataset_split=split)
     return planned
 
 

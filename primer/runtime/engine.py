@@ -59,12 +59,27 @@ def mend(utils):
         TPUEstimator=functools.partial(make_estimator, real.TPUEstimator),
         TPUEstimatorSpec=real.TPUEstimatorSpec,
     )
+    utils.tpu_config = types.SimpleNamespace(
+        TPUConfig=utils.tpu_config.TPUConfig,
+        InputPipelineConfig=utils.tpu_config.InputPipelineConfig,
+        RunConfig=_seeded_run_config(utils.tpu_config.RunConfig),
+    )
     utils.get_variable_dtype = precision.variable_dtype
     utils.get_estimator = _checked_get_estimator(utils.get_estimator)
     utils.run = _guarded_run(utils.run)
     utils.parse_gin_defaults_and_flags = _parse_own_flags(utils.parse_gin_defaults_and_flags)
     utils.tf = _without_print(utils.tf)
     _define_flags()
+
+
+def _seeded_run_config(stock):
+    """A RunConfig gives the graph's seed, which shuffles and initial values take a part from."""
+
+    @functools.wraps(stock)
+    def run_config(**kwargs):
+        return stock(tf_random_seed=seeds.run_seed(), **kwargs)
+
+    return run_config
 
 
 def make_estimator(tpu_estimator_class, model_fn, use_tpu, **kwargs):
@@ -186,9 +201,17 @@ def _parse_own_flags(stock):
         if own:
             flags.FLAGS.gin_param = list(flags.FLAGS.gin_param or []) + own
         with one_line_errors():
-            return stock(*args, **kwargs)
+            stock(*args, **kwargs)
+            _seed_the_data()
 
     return parse_gin_defaults_and_flags
+
+
+def _seed_the_data():
+    """Lets the data's order follow from the run's seed, unless a gin file gives it its own."""
+    name = "t5.models.mesh_transformer.mesh_train_dataset_fn.seed"
+    if configured(name) is None and not gin.config_is_locked():
+        gin.parse_config(f"{name} = @primer.run_seed()")
 
 
 def _without_print(module):

@@ -87,6 +87,7 @@ class RunConfig:
     save_checkpoints_secs: Any = None
     master: Any = None
     evaluation_master: Any = None
+    tf_random_seed: Any = None
 
 
 ServingInputReceiver = collections.namedtuple(

@@ -64,6 +64,8 @@ class _Run:
     listeners: tuple
 
     def __post_init__(self):
+        # Before the input pipeline, whose shuffles take part of their seed from the graph.
+        tf.set_random_seed(seeds.run_seed())
         seeds.set_step_key(tf.train.get_or_create_global_step())
         features = inputs.features(self.input_fn)
         self._batch_shape = [int(size) for size in features["targets"].shape]

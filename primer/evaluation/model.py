@@ -1,0 +1,117 @@
+"""A trained model in Python, for notebooks and scripts: `primer.load(model_dir).score(texts)`."""
+
+import gin
+import numpy as np
+from mesh_tensorflow.transformer import utils
+
+from primer.data import preflight
+from primer.errors import UsageError
+from primer.evaluation import choice, gin_state, protocol, record, whole_split
+from primer.evaluation.scorer import Scorer
+from primer.evaluation.totals import Totals
+from primer.runtime import checkpoints, mesh
+from primer.runtime.engine import configured
+
+
+class Model:
+    """A checkpoint of a model directory.
+
+    The model is rebuilt from the directory's own `config.gin`. gin's configuration in this process
+    is left as it was; several models may be open.
+
+    Args:
+      model_dir: a directory that `primer train` or `t5_mesh_transformer` trained in.
+      checkpoint: "latest", "best" (with --eval_every), or a step.
+      batch_size: windows at a time, or None for about 4,096 tokens.
+
+    Raises:
+      UsageError: no such directory or checkpoint, or one of another model.
+      RunError: the checkpoint is damaged.
+
+    Attributes:
+      model_dir, step, length (tokens per window), vocabulary (a seqio vocabulary).
+    """
+
+    def __init__(self, model_dir, checkpoint="latest", batch_size=None):
+        self.model_dir = str(model_dir)
+        config = record.config_file(self.model_dir)
+        path = self._path(checkpoint)
+        self.step = checkpoints.step_of(path)
+        with gin_state.isolated():
+            # As the engine's --module_import does: it registers all that the settings may name.
+            gin.parse_config("import t5_imports")
+            gin.parse_config_file(config)
+            self.vocabulary, self._scorer = self._build(batch_size)
+        self.length = self._scorer.length
+        self._scorer.restore(path)
+
+    def _path(self, checkpoint):
+        found = choice.choose(self.model_dir, checkpoint)
+        if len(found) != 1:
+            raise UsageError(f"checkpoint = {checkpoint!r}: expected 'latest', 'best' or one step")
+        return found[0]
+
+    def _build(self, batch_size):
+        """The task's vocabulary and a scorer, from gin."""
+        task = preflight.find(whole_split.task_name())
+        vocabulary = task.output_features["targets"].vocabulary
+        # Today's choice of gin, which is another's after the block.
+        vocabulary = getattr(vocabulary, "resolve", lambda: vocabulary)()
+        mesh_shape, layout_rules, devices = _mesh()
+        model = utils.build_model(
+            model_type=configured("utils.run.model_type", "lm"),
+            input_vocab_size=vocabulary.vocab_size,
+            output_vocab_size=vocabulary.vocab_size,
+            layout_rules=layout_rules,
+            mesh_shape=mesh_shape,
+        )
+        record.check(self.model_dir, model, vocabulary)
+        length = configured("utils.run.sequence_length", {"targets": 512})["targets"]
+        made = Scorer(model, length, batch_size, mesh_shape, layout_rules, devices)
+        return vocabulary, made
+
+    def score(self, texts) -> list:
+        """The loss of each text, alone.
+
+        A text gets its end token, and is cut into windows of `length` tokens; a window does not
+        see the one before it.
+
+        Args:
+          texts: strings.
+
+        Returns:
+          A list of `Totals`, one per text: nats, tokens, bytes and words, and from them
+          nats_per_token, perplexity_per_token, bits_per_byte, perplexity_per_word.
+        """
+        if isinstance(texts, str):
+            raise UsageError("score(texts): expected a list of strings, got one string")
+        texts = list(texts)
+        end = self.vocabulary.eos_id
+        documents = [[*self.vocabulary.encode(text), end] for text in texts]
+        cut = [protocol.stream_windows(np.array(ids, np.int32), self.length) for ids in documents]
+        if not cut:
+            return []
+        nats = self._scorer.nats(*(np.concatenate(parts) for parts in zip(*cut, strict=True)))
+        ends = np.cumsum([len(targets) for targets, _ in cut])
+        sums = [np.sum(part, dtype=np.float64) for part in np.split(nats, ends[:-1])]
+        return [
+            Totals(float(total), len(ids), len(text.encode("utf-8")) + 1, len(text.split()), 1)
+            for total, ids, text in zip(sums, documents, texts, strict=True)
+        ]
+
+    def close(self):
+        """Frees the session; the model cannot be used any more."""
+        self._scorer.close()
+
+
+def _mesh():
+    """Mesh shape, layout and devices of the run; a TPU's mesh is not asked for here."""
+    try:
+        bound = gin.query_parameter("utils.run.mesh_shape")
+    except ValueError:
+        bound = None
+    if getattr(bound, "selector", "").endswith("tpu_mesh_shape"):
+        return mesh.mesh_shape(), configured("utils.run.layout_rules", ""), mesh.mesh_devices()
+    names = ("mesh_shape", "layout_rules", "mesh_devices")
+    shape, layout, devices = (configured(f"utils.run.{name}") for name in names)
+    return shape or "", layout or "", devices

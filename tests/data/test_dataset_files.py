@@ -1,0 +1,54 @@
+"""The gin files of the data sets: each gives a run its task, objective, batch, length and steps."""
+
+import gin
+import pytest
+import seqio
+
+from primer import config_files
+from primer.data import tasks  # noqa: F401
+
+NAMES = config_files.names("datasets")
+
+
+@pytest.fixture
+def parse(t5_gin):
+    """Parses as the command does: defaults first, then the data set."""
+    gin.add_config_file_search_path(config_files.gin_directory())
+
+    def read(name):
+        for path in (config_files.DEFAULTS, config_files.find("datasets", name)):
+            gin.parse_config_file(path)
+
+    return read
+
+
+def test_there_is_a_file_for_each_task_of_ours():
+    assert NAMES == ["c4", "lm1b", "pg19", "sotu", "text"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_says_all_that_a_run_needs_to_know_of_its_data(parse, name):
+    parse(name)
+    task = seqio.get_mixture_or_task(gin.query_parameter("%MIXTURE_NAME"))
+    assert task.name.startswith(name)
+    assert gin.query_parameter("utils.run.model_type") == "lm"
+    unit, tokens = gin.query_parameter("utils.run.batch_size")
+    length = gin.query_parameter("utils.run.sequence_length")
+    assert unit == "tokens_per_batch" and tokens % length["targets"] == 0
+    assert length == {"inputs": 1, "targets": {"lm1b": 64, "sotu": 256}.get(name, 512)}
+    assert 0 < gin.query_parameter("utils.run.train_steps") <= 1_000_000
+    schedule = gin.query_parameter("utils.run.learning_rate_schedule")
+    assert schedule.selector.endswith("learning_rate_schedule_noam")
+    assert gin.query_parameter("learning_rate_schedule_noam.linear_decay_fraction") == 0.0
+    own = task.output_features["targets"].vocabulary.choice()
+    with gin.unlock_config():
+        gin.bind_parameter("task_vocabulary.name", None)
+    assert own == task.output_features["targets"].vocabulary.choice()
+
+
+def test_the_objective_makes_chunks_of_the_length(parse):
+    parse("sotu")
+    length = gin.query_parameter("utils.run.sequence_length")
+    dataset = seqio.get_mixture_or_task("sotu").get_dataset(length, "validation", shuffle=False)
+    sizes = [len(example["targets"]) for example in dataset.take(100).as_numpy_iterator()]
+    assert set(sizes) == {256}

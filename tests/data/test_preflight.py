@@ -1,0 +1,81 @@
+"""What is said before the long work starts, for any task."""
+
+import gin
+import pytest
+import seqio
+
+from primer.data import preflight, streams
+from primer.errors import UsageError
+
+
+def refused(*arguments, **options):
+    with pytest.raises(UsageError) as error:
+        preflight.check(*arguments, **options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_what_is_in_order_passes_in_silence():
+    assert preflight.check("sotu", "validation", model_vocab_size=8192) is None
+
+
+def test_an_unknown_task_is_refused_with_a_suggestion():
+    assert "did you mean 'sotu'" in refused("sotus", "train")
+    assert "did you mean 'pg19_autoregressive" in refused("pg19", "train")
+    assert "c4_v220_autoregressive_language_modeling" in refused("wiki", "train")
+
+
+def test_an_unknown_split_is_refused_with_the_known_ones():
+    message = refused("c4_v220_autoregressive_language_modeling", "test")
+    assert "no split 'test'; it has train, validation" in message
+
+
+def test_a_vocabulary_larger_than_the_models_is_refused():
+    message = refused("sotu", "train", model_vocab_size=259)
+    assert "8192" in message and "259" in message and "task_vocabulary.name" in message
+    gin.bind_parameter("task_vocabulary.name", "bytes")
+    preflight.check("sotu", "train", model_vocab_size=259)
+
+
+def test_a_vocabulary_that_is_missing_is_refused_before_the_data_are_looked_for():
+    gin.bind_parameter("task_vocabulary.model_file", "/nowhere/v.model")
+    assert "/nowhere/v.model" in refused("pg19_autoregressive_language_modeling", "train")
+
+
+@pytest.fixture
+def mixture():
+    seqio.MixtureRegistry.add("sotu_twice", [("sotu", 1.0), ("text", 1.0)])
+    yield "sotu_twice"
+    seqio.MixtureRegistry.remove("sotu_twice")
+
+
+def test_each_task_of_a_mixture_is_checked_and_read(mixture, tmp_path):
+    assert "text_files.glob is not set" in refused(mixture, "validation")
+    (tmp_path / "a.txt").write_text("one document")
+    gin.bind_parameter("text_files.glob", str(tmp_path / "a.txt"))
+    gin.bind_parameter("text_files.held_out", 0.999999)
+    texts = [text for text, _ in streams.documents(mixture, "validation")]
+    assert len(texts) == 13 and "one document" in texts
+
+
+def test_encoding_gives_what_the_pipeline_gives():
+    vocabulary = seqio.TaskRegistry.get("sotu").output_features["targets"].vocabulary
+    documents = list(streams.documents("sotu", "test"))
+    again = streams.encode(vocabulary, [text for text, _ in documents])
+    assert [ids.tolist() for ids in again] == [ids.tolist() for _, ids in documents]
+    assert [ids.tolist() for ids in streams.encode(vocabulary, ["", "a"])][0] == []
+    assert streams.encode(vocabulary, []) == []
+
+
+def test_documents_can_be_read_where_eager_execution_is_off():
+    """Under t5's command everything happens in graphs; ours must not get among the caller's."""
+    import tensorflow.compat.v1 as tf
+
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        constant = tf.constant(3)
+        for number, (text, ids) in enumerate(streams.documents("sotu", "test")):
+            assert text and len(ids)
+            assert tf.get_default_graph() is graph
+            assert session.run(constant) == 3
+        assert number == 12
+        assert len(graph.get_operations()) == 1
