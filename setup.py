@@ -27,6 +27,9 @@ HOOK_LINE = (
     r'\nexcept Exception:\n pass")' + "\n"
 )
 
+# gin/ is installed under this name: a package called gin would shadow gin-config.
+GIN_PACKAGE = "primer.configs"
+
 REQUIREMENTS = [
     "tensorflow>=2.15.1,<2.22",
     "tensorflow-text>=2.15,<2.22",
@@ -90,6 +93,14 @@ class BuildWithHook(build_py):
 class EditableWithHook(editable_wheel):
     """Adds the .pth file to the wheel that `pip install -e .` makes and installs."""
 
+    def finalize_options(self):
+        # In a checkout the gin files are found beside the package. With nothing left to map,
+        # setuptools puts the checkout on the path instead of an import hook of its own, which
+        # would cost every start of an interpreter some twenty milliseconds.
+        self.distribution.packages.remove(GIN_PACKAGE)
+        self.distribution.package_dir = {"": "."}
+        super().finalize_options()
+
     def run(self):
         super().run()
         wheels = Path(self.dist_dir).glob("*.whl")
@@ -130,12 +141,11 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.10,<3.14",
-    # gin/ is installed as primer/configs: a package called gin would shadow gin-config.
-    packages=[*find_packages(include=["primer", "primer.*"]), "primer.configs"],
-    package_dir={"primer.configs": "gin"},
+    packages=[*find_packages(include=["primer", "primer.*"]), GIN_PACKAGE],
+    package_dir={GIN_PACKAGE: "gin"},
     package_data={
         "primer": ["data/*.model", "data/*.vocab", "data/**/*.json", "data/**/*.tsv"],
-        "primer.configs": ["*.gin", "**/*.gin"],
+        GIN_PACKAGE: ["*.gin", "**/*.gin"],
     },
     include_package_data=False,
     py_modules=["t5_imports"],

@@ -66,7 +66,7 @@ def _check_vocabulary(task, model_vocab_size):
     size = task.output_features["targets"].vocabulary.vocab_size
     if model_vocab_size is not None and size > model_vocab_size:
         raise UsageError(
-            f"the vocabulary of task {task.name} has {size} ids and the model has {model_vocab_size}"
-            "; use the vocabulary the model was trained with (task_vocabulary.name, "
+            f"the vocabulary of task {task.name} has {size} ids and the model {model_vocab_size}; "
+            "use the vocabulary the model was trained with (task_vocabulary.name, "
             "task_vocabulary.model_file), or train a model of this one"
         )

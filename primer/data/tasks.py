@@ -18,7 +18,7 @@ import seqio
 from t5.data import preprocessors
 from t5.evaluation import metrics
 
-from primer.data import sotu, text
+from primer.data import sotu, text, text_checks
 from primer.data.sources import DocumentSource, PreparedTfdsSource
 from primer.data.vocabularies import TaskVocabulary
 
@@ -97,7 +97,7 @@ _add(
 )
 _add(
     "text",
-    DocumentSource(text.split_dataset, text.SPLITS, text.check),
+    DocumentSource(text.split_dataset, text.SPLITS, text_checks.check),
     text_key="text",
     vocabulary="sotu",
 )

@@ -11,20 +11,16 @@ on its text alone, so that it stays there when files are added, renamed or joine
 that occurs twice is never both trained and evaluated on.
 """
 
-import codecs
 import dataclasses
 import glob as globbing
-import gzip
 import json
 import os
-import zlib
-from collections.abc import Iterator
 
 import gin
 import numpy as np
 import tensorflow as tf
 
-from primer.data import files, reading
+from primer.data import files
 from primer.errors import UsageError
 
 SPLITS = ("train", "validation")
@@ -34,8 +30,6 @@ _SHARE_STEPS = 1_000_000  # The held-out share is kept to six decimals.
 _FILES_AT_ONCE = 16
 _SHUFFLED_DOCUMENTS = 2_000
 _LINES_AT_ONCE = 256
-_CHECKED_BYTES = 1 << 28
-_CHUNK = 1 << 20
 
 
 @gin.configurable("text_files", module="primer")
@@ -99,7 +93,9 @@ def _expand(pattern: str) -> list[str]:
         try:
             return tf.io.gfile.glob(pattern)
         except tf.errors.OpError as error:
-            raise UsageError(f"text_files.glob {pattern} cannot be listed: {error.message}") from error
+            raise UsageError(
+                f"text_files.glob {pattern} cannot be listed: {files.first_line(error)}"
+            ) from error
     return [path for path in globbing.glob(pattern, recursive=True) if os.path.isfile(path)]
 
 
@@ -124,7 +120,7 @@ def read_documents(
     Without `shuffle`, in the order of the paths. With it, in an order that is new each epoch and
     fixed by the seed: files at random, lines also among a window of 2,000.
     """
-    by_line = [path for path in paths if unit == "line" or _is_json(path)]
+    by_line = [path for path in paths if unit == "line" or is_json_file(path)]
     whole = [path for path in paths if path not in set(by_line)]
     parts = []
     if whole:
@@ -135,7 +131,7 @@ def read_documents(
     return texts.map(_clean, tf.data.AUTOTUNE).filter(_has_text)
 
 
-def _is_json(path: str) -> bool:
+def is_json_file(path: str) -> bool:
     return path.removesuffix(".gz").endswith(".jsonl")
 
 
@@ -165,7 +161,7 @@ def _read_lines(dataset, paths, field, shuffle, seed):
     dataset = dataset.interleave(_lines_of, cycle_length=at_once)
     if shuffle:
         dataset = dataset.shuffle(_SHUFFLED_DOCUMENTS, seed=seed)
-    if not any(map(_is_json, paths)):
+    if not any(map(is_json_file, paths)):
         return dataset.map(lambda line, is_json: line)
     return dataset.batch(_LINES_AT_ONCE).map(_texts_of_lines(field)).unbatch()
 
@@ -202,61 +198,3 @@ def _clean(text):
 
 def _has_text(example):
     return tf.strings.length(tf.strings.strip(example["text"])) > 0
-
-
-def check(split: str) -> None:
-    """Raises UsageError for a file that is not what its suffix promises, and for an empty split.
-
-    Whole files are read, up to a quarter of a gigabyte in all; of those beyond it, the first
-    mebibyte each.
-    """
-    settings = TextFiles().checked()
-    budget = _CHECKED_BYTES
-    for path in settings.paths():
-        field = settings.field if _is_json(path) else None
-        budget -= _check_file(path, field, max(budget, _CHUNK))
-    if not any(True for _ in reading.elements(lambda: split_dataset(split, False, None).take(1))):
-        raise UsageError(
-            f"no document of text_files.glob {settings.glob!r} is in the split {split!r} "
-            f"(text_files.held_out is {settings.held_out}); give more documents, count each line "
-            "as one with text_files.unit = 'line', or hold out another share"
-        )
-
-
-def _check_file(path: str, field: str | None, limit: int) -> int:
-    """Reads up to `limit` bytes of a file's text and returns their number."""
-    decoder = codecs.getincrementaldecoder("utf-8")("strict")
-    read, line, rest = 0, 1, ""
-    try:
-        for chunk in _chunks(path):
-            lines = (rest + decoder.decode(chunk)).split("\n")
-            rest = lines.pop()
-            for content in lines:
-                if field and content.strip():
-                    json_text(content, field)
-                line += 1
-            read += len(chunk)
-            if read >= limit:
-                return read
-        rest += decoder.decode(b"", final=True)
-        if field and rest.strip():
-            json_text(rest, field)
-    except UnicodeDecodeError as error:
-        line += rest.count("\n") + error.object[: error.start].count(b"\n")
-        raise UsageError(
-            f"{path} is not UTF-8 (line {line}: byte 0x{error.object[error.start]:02x}); convert "
-            "it, as with iconv -f LATIN1 -t UTF-8, or leave it out of text_files.glob"
-        ) from error
-    except (OSError, EOFError, ValueError, zlib.error, tf.errors.OpError) as error:
-        raise UsageError(
-            f"{path} cannot be read (line {line}): {files.first_line(error)}; mend it or leave it "
-            "out of text_files.glob"
-        ) from error
-    return read
-
-
-def _chunks(path: str) -> Iterator[bytes]:
-    with tf.io.gfile.GFile(path, "rb") as raw:
-        stream = gzip.GzipFile(fileobj=raw) if path.endswith(".gz") else raw
-        while chunk := stream.read(_CHUNK):
-            yield chunk

@@ -31,19 +31,26 @@ def show(title, rows, how, file=None):
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, caption=how, title_justify="left", caption_justify="left")
+    table = Table()
     for head, _ in COLUMNS.values():
         table.add_column(head, justify="right", no_wrap=True)
     best = best_row(rows)
     for row in rows:
-        cells = [template.format(row[key]) for key, (_, template) in COLUMNS.items()]
+        cells = [_cell(row[key], template) for key, (_, template) in COLUMNS.items()]
         if row is best and len(rows) > 1:
             cells[0] += " *"
         table.add_row(*cells)
     console = Console(file=file, highlight=False)
     if not console.is_terminal:
         console = Console(file=file, highlight=False, width=100)
-    console.print(table)
+    console.print(title, table, how, sep="\n")
+
+
+def _cell(value, template):
+    """A number as a person reads it: beyond a million only its size matters."""
+    if isinstance(value, float) and abs(value) >= 1e6:
+        return f"{value:.1e}"
+    return template.format(value)
 
 
 def best_row(rows):

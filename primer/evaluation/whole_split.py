@@ -6,6 +6,7 @@ task come from the very settings that training had.
 """
 
 import gin
+from mesh_tensorflow.transformer import utils
 
 from primer.errors import RunError, UsageError
 from primer.evaluation import choice, protocol, record, report, text
@@ -41,23 +42,13 @@ def evaluate_checkpoints(
     del training_arguments, training_settings
     model_dir = estimator.model_dir
     paths = choice.choose(model_dir, checkpoints)
-    record.check(model_dir, estimator.model, estimator.settings.get("vocabulary"))
+    record.check(model_dir, _model(estimator), estimator.settings["vocabulary"])
     task = task_name()
     split_text = text.read(task, split)
     scorer = scorer_of(estimator, batch_size)
     rows, problems = _evaluate_all(scorer, split_text, paths)
     scorer.close()
-    results = {
-        "model_dir": str(model_dir),
-        "task": task,
-        "split": split,
-        "protocol": protocol.NAME,
-        "how": protocol.describe(split, scorer.length),
-        "window": scorer.length,
-        "text_checksum": split_text.checksum,
-        "checkpoints": rows,
-        "problems": problems,
-    }
+    results = _results(model_dir, task, split, split_text, scorer.length, rows, problems)
     written = report.write(model_dir, f"{task}_{split}_{protocol.NAME}", results)
     if rows:
         report.show(f"{model_dir}: {task}, {split} split", rows, results["how"])
@@ -67,6 +58,21 @@ def evaluate_checkpoints(
             f"{len(problems)} of {len(paths)} checkpoints could not be evaluated: "
             + "; ".join(problems)
         )
+
+
+def _results(model_dir, task, split, split_text, length, rows, problems) -> dict:
+    """What is written: the rows, and all that says what they are numbers of."""
+    return {
+        "model_dir": str(model_dir),
+        "task": task,
+        "split": split,
+        "protocol": protocol.NAME,
+        "how": protocol.describe(split, length),
+        "window": length,
+        "text_checksum": split_text.checksum,
+        "checkpoints": rows,
+        "problems": problems,
+    }
 
 
 def _evaluate_all(scorer, split_text, paths):
@@ -91,13 +97,32 @@ def _evaluate_all(scorer, split_text, paths):
 def scorer_of(estimator, rows=None) -> Scorer:
     """A scorer of the model and the mesh that an estimator was made with."""
     settings = estimator.settings
+    if settings.get("use_tpu"):
+        raise UsageError(
+            "whole splits are evaluated on this machine's own devices: leave out --tpu, and "
+            "--eval_every with it"
+        )
     return Scorer(
-        estimator.model,
+        _model(estimator),
         settings["sequence_length"]["targets"],
         rows,
         settings["mesh_shape"],
         settings["layout_rules"],
         settings.get("mesh_devices"),
+    )
+
+
+def _model(estimator):
+    """The Mesh-TF model of an estimator; TensorFlow's own does not tell, and is asked as gin is."""
+    if hasattr(estimator, "model"):
+        return estimator.model
+    settings = estimator.settings
+    return utils.build_model(
+        settings["model_type"],
+        utils.inputs_vocabulary(settings["vocabulary"]).vocab_size,
+        utils.targets_vocabulary(settings["vocabulary"]).vocab_size,
+        settings["layout_rules"],
+        settings["mesh_shape"],
     )
 
 

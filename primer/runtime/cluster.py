@@ -8,11 +8,13 @@ client graph and writes checkpoints; the others serve their devices until the ch
 TensorFlow's servers authenticate nobody: keep their ports inside a private network.
 """
 
+import contextlib
 import dataclasses
 import functools
 import json
 import os
 import socket
+import threading
 import time
 
 import tensorflow.compat.v1 as tf
@@ -122,9 +124,41 @@ def _answers(address) -> bool:
         return False
 
 
-def lost_host(error) -> RunError:
-    """The one message for a host that went away in the middle of a step."""
-    return RunError(
-        f"a host of TF_CONFIG's cluster is gone ({str(error).splitlines()[0]}); start the same "
-        "command on every host again, and training resumes from the last checkpoint"
+@contextlib.contextmanager
+def watched(cluster):
+    """On the chief: ends the process with one message when another host is gone.
+
+    A step that waits for a host that died does not return and cannot be interrupted, so that the
+    process leaves without unwinding; checkpoints are whole at any instant.
+    """
+    if cluster is None:
+        yield
+        return
+    ended = threading.Event()
+    thread = threading.Thread(target=_watch, args=(cluster, ended), daemon=True)
+    thread.start()
+    try:
+        yield
+    except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+        raise RunError(_lost(str(error).splitlines()[0])) from error
+    finally:
+        ended.set()
+
+
+def _watch(cluster, ended):
+    others = {address: None for _, _, address in cluster.tasks[1:]}  # -> when it answered last
+    while not ended.wait(WATCH_SECONDS):
+        for address, last in others.items():
+            now = time.monotonic()
+            if _answers(address):
+                others[address] = now
+            elif last is not None and now - last > GONE_SECONDS and not ended.is_set():
+                logs.say(f"primer: {_lost(address + ' does not answer')}")
+                os._exit(RunError.exit_code)
+
+
+def _lost(reason) -> str:
+    return (
+        f"a host of TF_CONFIG's cluster is gone ({reason}); start the same command on every host "
+        "again, and training resumes from the last checkpoint"
     )

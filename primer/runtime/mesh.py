@@ -80,12 +80,13 @@ def as_text(shape) -> str:
 
 
 def _say_what_is_ignored():
+    """One line where a TPU's settings were given; Mesh-TF's own default is not worth one."""
     bound = sorted(
-        param
+        f"{param} = {value!r}"
         for (_, selector), params in gin.config._CONFIG.items()
         if selector.endswith(TPU_SETTINGS)
-        for param in params
-        if param in ("tpu_topology", "model_parallelism")
+        for param, value in params.items()
+        if param == "tpu_topology" or (param == "model_parallelism" and value != 1)
     )
     if bound:
         logs.say(f"Without --tpu, {TPU_SETTINGS} ({', '.join(bound)}) is ignored.")

@@ -1,6 +1,5 @@
 """The training loop: Mesh-TF's train operation, checkpoints, events, validation, a clean end."""
 
-import contextlib
 import dataclasses
 import math
 
@@ -37,19 +36,10 @@ def train(estimator, input_fn, start, goal, hooks=(), listeners=()):
             )
             return
         with tf.Graph().as_default(), stopping.on_signals() as stop:
-            with session.on_chief(), _lost_hosts():
+            with session.on_chief(), cluster.watched(cluster.from_environment()):
                 _Run(estimator, input_fn, start, goal, hooks, listeners).to_the_end(stop)
     if stop.signal:
         raise SystemExit(128 + stop.signal)
-
-
-@contextlib.contextmanager
-def _lost_hosts():
-    """One message where a host of the cluster goes away."""
-    try:
-        yield
-    except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
-        raise cluster.lost_host(error) from error
 
 
 @dataclasses.dataclass

@@ -41,4 +41,3 @@ def test_a_small_vocabulary_is_padded_to_128(load):
     load(config_files.compose("transformer", "relu", "tiny"))
     assert parameters.shapes(97)["transformer/embedding"] == (128, 32)
     assert parameters.count(129) - parameters.count(97) == 128 * 32
-

@@ -56,7 +56,7 @@ def wiring(load, architecture, mode):
         "initial": rest[0],
         "layers": [
             {"class": type(layer).__name__, "name": layer.name, "sublayers": sublayers}
-            for layer, sublayers in zip(stack.layers, layers)
+            for layer, sublayers in zip(stack.layers, layers, strict=True)
         ],
         "final": rest[1],
         "variables": {v.name: v.shape.to_integer_list for v in graph.trainable_variables},
@@ -67,7 +67,7 @@ def split_by_layer(names, number):
     """Cuts the calls behind every residual connection: the layers', then (initial, final)."""
     ends = [place for place, name in enumerate(names) if name == "sublayer_residual"]
     assert len(ends) == number
-    pieces = [names[a + 1 : b + 1] for a, b in zip([-1, *ends], ends)]
+    pieces = [names[a + 1 : b + 1] for a, b in zip([-1, *ends[:-1]], ends, strict=True)]
     # The stack opens with its initial sublayers, which are one dropout.
     return [pieces[0][1:], *pieces[1:]], (pieces[0][:1], names[ends[-1] + 1 :])
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import gin
 import numpy as np
 import pytest
 import sentencepiece
@@ -108,6 +109,7 @@ def test_the_shipped_vocabulary_can_be_trained_again(tmp_path):
 
 
 def test_chunks_for_training_are_full_and_repeatable(chunks):
+    gin.bind_parameter("reduce_concat_tokens.batch_size", 16)  # As datasets/sotu.gin has it.
     first = chunks("sotu", length=256, number=50, seed=5)
     assert all(len(chunk) == 256 and chunk[-1] == 1 and 0 not in chunk for chunk in first)
     assert chunks("sotu", length=256, number=50, seed=5) == first
