@@ -9,6 +9,8 @@ PYTHON ?= python3
 PYTEST_ARGS ?=
 
 TAG := $(shell $(PYTHON) -c 'import sys; print("py%d%d" % sys.version_info[:2])' 2>/dev/null)
+# A virtual environment has the path of its folder in it: after a move it is made anew.
+STAMP := $(TAG)-$(firstword $(shell pwd | cksum))
 LOCK := $(wildcard constraints/current-$(TAG).txt)
 TPU_LOCK := $(wildcard constraints/tpu-$(TAG).txt)
 TPU_TESTS := $(wildcard tests/tpu_track/test_*.py)
@@ -43,9 +45,9 @@ test-tpu: env-tpu
 	.venv-tpu/bin/python -m pytest -m tpu_track tests/tpu_track $(PYTEST_ARGS)
 endif
 
-env: .venv/.installed-$(TAG)
+env: .venv/.installed-$(STAMP)
 
-env-tpu: .venv-tpu/.installed-tpu-$(TAG)
+env-tpu: .venv-tpu/.installed-$(STAMP)
 
 # $(1): the folder, $(2): its list. uv takes one minute for what takes pip three or four; it does
 # not read pip's settings, so that pip must do where only those lead to an index. Bytecode is written
@@ -61,18 +63,18 @@ define locked_environment
 @touch $@
 endef
 
-.venv/.locked-$(TAG): $(LOCK)
+.venv/.locked-$(STAMP): $(LOCK)
 	$(call locked_environment,.venv,$(or $(LOCK),constraints/current-$(TAG).txt))
 
-.venv-tpu/.locked-tpu-$(TAG): $(TPU_LOCK)
+.venv-tpu/.locked-$(STAMP): $(TPU_LOCK)
 	$(call locked_environment,.venv-tpu,$(or $(TPU_LOCK),constraints/tpu-$(TAG).txt))
 
 # The list has the setuptools that pyproject.toml asks for: nothing is fetched for this.
-.venv/.installed-$(TAG): .venv/.locked-$(TAG) $(METADATA)
+.venv/.installed-$(STAMP): .venv/.locked-$(STAMP) $(METADATA)
 	@.venv/bin/python $(PIP_INSTALL) --no-build-isolation --editable .
 	@touch $@
 
-.venv-tpu/.installed-tpu-$(TAG): .venv-tpu/.locked-tpu-$(TAG) $(METADATA)
+.venv-tpu/.installed-$(STAMP): .venv-tpu/.locked-$(STAMP) $(METADATA)
 	@.venv-tpu/bin/python $(PIP_INSTALL) --no-build-isolation --editable .
 	@touch $@
 

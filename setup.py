@@ -138,7 +138,7 @@ setup(
     description="Language-model architecture experiments on the T5 / Mesh-TensorFlow stack",
     long_description=_description(),
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
+    license_expression="Apache-2.0",
     license_files=["LICENSE"],
     python_requires=">=3.10,<3.14",
     packages=[*find_packages(include=["primer", "primer.*"]), GIN_PACKAGE],

@@ -37,19 +37,8 @@ def check(model_dir, model, vocabulary):
     """Raises UsageError where the directory was trained with another wiring or vocabulary.
 
     Two models may have the same variables and be different functions; `primer.json` tells them
-    apart. A directory without one (the original's) is not checked.
+    apart.
     """
     from primer.runtime import model_directory, wiring
 
-    record = model_directory.read(model_dir) or {}
-    now = {
-        "wiring": wiring.of_model(model),
-        "vocabulary": wiring.of_vocabulary(vocabulary),
-    }
-    for part in set(now) & set(record):
-        difference = wiring.difference(record[part], now[part])
-        if difference:
-            raise UsageError(
-                f"model_dir = {model_dir!r} was trained with another {part}: {difference}; "
-                f"evaluate it with its own {CONFIGS[0]}"
-            )
+    model_directory.check(model_dir, wiring.description(model, vocabulary))

@@ -12,7 +12,16 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from primer.errors import RunError, UsageError
-from primer.runtime import checkpoints, export, inputs, seeds, session, training
+from primer.runtime import (
+    checkpoints,
+    export,
+    inputs,
+    model_directory,
+    seeds,
+    session,
+    training,
+    wiring,
+)
 
 TRAIN, EVAL, PREDICT = "train", "eval", "infer"
 
@@ -135,6 +144,8 @@ class LocalEstimator:
                 f"the checkpoint {found} is incomplete or damaged: name another step with "
                 "utils.run.eval_checkpoint_step"
             )
+        if self.settings:
+            model_directory.check(os.path.dirname(found), wiring.describe(self))
         return found
 
     def _write_metrics(self, result, name):

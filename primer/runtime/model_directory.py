@@ -17,6 +17,8 @@ from primer.runtime import wiring
 RECORD = "primer.json"
 CONFIG = "config.gin"
 LOCK = "in_use.lock"
+# The released gin files bind this stack where it takes no effect.
+NEVER_RELEASED = "PrePostNormLayerStack"
 
 
 @contextlib.contextmanager
@@ -49,24 +51,37 @@ def in_use(model_dir):
         yield
 
 
-def check_and_record(estimator, latest):
-    """Refuses another wiring or vocabulary than the record's; writes the record of a new run."""
-    model_dir = estimator.model_dir
-    now = wiring.describe(estimator)
+def check(model_dir, now):
+    """Refuses to read a directory's checkpoints as another model than they are of.
+
+    Args:
+      model_dir: a directory with checkpoints.
+      now: the description (`wiring.describe`) of the model that is about to read them.
+
+    Raises:
+      UsageError: the record names another wiring or vocabulary, or there is no record and the
+        model has a part that the original's code never built.
+    """
     before = read(model_dir)
-    if latest and before is None and now["wiring"].get("layer_stack") == "PrePostNormLayerStack":
-        raise UsageError(
-            f"model_dir = {model_dir!r} has checkpoints but no {RECORD}: the original's checkpoints "
-            "were trained without the pre- and post-norm stack; read them as primer_as_released"
-        )
-    if latest and before is not None:
-        for part in ("wiring", "vocabulary"):
-            difference = wiring.difference(before.get(part), now[part])
-            if difference:
-                raise UsageError(
-                    f"model_dir = {model_dir!r} was trained with another {part}: {difference}; "
-                    "use a new model_dir, or the gin files that it was trained with"
-                )
+    if before is None:
+        if now["wiring"].get("layer_stack") == NEVER_RELEASED:
+            raise UsageError(
+                f"model_dir = {model_dir!r} has checkpoints and no {RECORD}, as the original's, "
+                f"which were trained without {NEVER_RELEASED}: read them with "
+                "architectures/primer_as_released.gin in place of architectures/primer.gin"
+            )
+        return
+    for part in ("wiring", "vocabulary"):
+        difference = wiring.difference(before.get(part), now[part])
+        if difference:
+            raise UsageError(
+                f"model_dir = {model_dir!r} was trained with another {part}: {difference}; use a "
+                f"new model_dir, or the gin files that it was trained with ({CONFIG} in it)"
+            )
+
+
+def record(model_dir, now):
+    """Writes what the directory's checkpoints are of, and the gin settings of the run."""
     _write(os.path.join(model_dir, RECORD), json.dumps(now, indent=2, sort_keys=True) + "\n")
     _write(os.path.join(model_dir, CONFIG), gin.config_str())
 

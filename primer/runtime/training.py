@@ -20,6 +20,7 @@ from primer.runtime import (
     stopping,
     summaries,
     validation,
+    wiring,
 )
 
 # Hooks of Mesh-TF and t5 whose work this loop does itself.
@@ -98,7 +99,10 @@ class _Run:
     def _scaffold(self):
         """Restores the latest checkpoint, or gives every variable its initial value."""
         latest = self.estimator.latest_checkpoint()
-        model_directory.check_and_record(self.estimator, latest)
+        description = wiring.describe(self.estimator)
+        if latest:
+            model_directory.check(self.estimator.model_dir, description)
+        model_directory.record(self.estimator.model_dir, description)
         if not latest:
             return tf.train.Scaffold()
         checkpoints.check_fits(latest, tf.trainable_variables(), self.estimator.model_dir)

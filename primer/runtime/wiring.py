@@ -10,11 +10,13 @@ IRRELEVANT = ("recompute_grads", "name", "layout", "mesh_shape")
 
 
 def describe(estimator) -> dict:
-    """The wiring and the vocabulary of the model that a LocalEstimator trains."""
-    return {
-        "wiring": of_model(estimator.model),
-        "vocabulary": of_vocabulary(estimator.settings.get("vocabulary")),
-    }
+    """The wiring and the vocabulary of the model that a LocalEstimator runs."""
+    return description(estimator.model, estimator.settings.get("vocabulary"))
+
+
+def description(model, vocabulary) -> dict:
+    """The wiring of a model and what tells its vocabulary from another."""
+    return {"wiring": of_model(model), "vocabulary": of_vocabulary(vocabulary)}
 
 
 def of_model(model) -> dict:
@@ -61,6 +63,8 @@ def of_vocabulary(vocabulary) -> dict:
         vocabulary = vocabulary[-1]
     if vocabulary is None:
         return {}
+    if hasattr(vocabulary, "identity"):
+        return {"size": vocabulary.vocab_size, "fingerprint": str(vocabulary.identity())}
     sample = "The quick brown fox jumps over 13 lazy dogs: \u00e9\u00fc\u4e2d?"
     ids = ",".join(str(token) for token in vocabulary.encode(sample))
     return {

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import functools
 import pathlib
+import types
 import zlib
 
 import numpy as np
@@ -250,6 +251,27 @@ def decode(model, variables, targets, prompt_lengths, mesh_shape="", layout=""):
             if start + step < length:
                 logits[row, start + step] = values[row]
     return logits
+
+
+def layer_context(b, x, mode="eval"):
+    """A context for a layer or sublayer alone: x is `[..., d_model]`, without a model around."""
+    *batch_dims, model_dim = x.shape.dims
+    model = types.SimpleNamespace(
+        model_dim=model_dim,
+        ensemble_dim=None,
+        ensemble_dims=[],
+        fully_autoregressive=True,
+        layout=None,
+        mesh_shape=None,
+    )
+    return transformer.Context(
+        model=model,
+        mesh=b.mesh,
+        batch_dims=batch_dims[:-1],
+        length_dim=batch_dims[-1],
+        variable_dtype=mtf.VariableDType(tf.float32, tf.float32, x.dtype),
+        mode=mode,
+    )
 
 
 def _context(model, b, ids, **settings):

@@ -1,0 +1,217 @@
+"""Multi-DConv-head attention: settings, causality, initial scale, errors, gin."""
+
+import dataclasses
+
+import gin
+import mesh_tensorflow as mtf
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from primer.layers import MDHA
+from tests.layers import helpers
+
+RNG = np.random.default_rng(0)
+TARGETS = RNG.integers(2, 97, [2, 8])
+
+
+def logits(model, targets, **settings):
+    variables = helpers.random_variables(model)
+    return helpers.call(model, variables, targets, sequence_id=None, **settings)["logits"]
+
+
+@pytest.mark.parametrize("name", sorted(helpers.ARCHITECTURES))
+def test_no_position_sees_its_future(name):
+    """Logits at t are those for targets[t], given the targets before it."""
+    model = helpers.build_model(name, num_layers=1)
+    before = logits(model, TARGETS)
+    changed = TARGETS.copy()
+    changed[:, 4] = 2 + (changed[:, 4] + 1) % 90
+    after = logits(model, changed)
+    np.testing.assert_array_equal(before[:, :5], after[:, :5])
+    assert np.abs(before[:, 5:] - after[:, 5:]).max(axis=(0, 2)).min() > 1e-3
+
+
+@pytest.mark.parametrize("share", [False, True])
+def test_without_combine_dims_it_is_the_same_function(share):
+    """The original convolved across the heads there."""
+    settings = {"share_qk_rep": share}
+    model = helpers.build_model("primer_ez", attention=settings, num_layers=1)
+    variables = helpers.random_variables(model)
+    split = helpers.build_model(
+        "primer_ez", attention={**settings, "combine_dims": False}, num_layers=1
+    )
+    shapes = {name: v.shape for name, v in helpers.random_variables(split).items()}
+    assert shapes["transformer/block_000/layer_000/MDHA/v_dconv/conv_1"] == (4, 8)
+    reshaped = {name: variables[name].reshape(shape) for name, shape in shapes.items()}
+    values = [
+        helpers.call(*args, TARGETS, sequence_id=None)["logits"]
+        for args in ((model, variables), (split, reshaped))
+    ]
+    np.testing.assert_allclose(values[1], values[0], rtol=0, atol=1e-5)
+
+
+def test_fewer_memory_heads_are_repeated_heads():
+    """One head of keys and values for all is four equal ones."""
+    one = helpers.build_model("primer_ez", attention={"num_memory_heads": 1}, num_layers=1)
+    variables = helpers.random_variables(one)
+    many = helpers.build_model("primer_ez", num_layers=1)
+    memory = ("k", "k_", "v", "v_")  # k, k_dconv/conv_0 ...
+    repeated = {
+        name: np.tile(value, 4) if name.split("MDHA/")[-1][:2] in memory else value
+        for name, value in variables.items()
+    }
+    values = [
+        helpers.call(*args, TARGETS, sequence_id=None)["logits"]
+        for args in ((one, variables), (many, repeated))
+    ]
+    np.testing.assert_allclose(values[1], values[0], rtol=0, atol=1e-4)
+
+
+def test_kernel_size_one_scales_the_projections():
+    plain = helpers.build_model("transformer_vanilla", num_layers=1)
+    variables = helpers.random_variables(plain)
+    relu = dataclasses.replace(helpers.ARCHITECTURES["primer_ez"], activation="relu")
+    model = helpers.build_model(relu, attention={"kernel_size": 1}, num_layers=1)
+    mdha = {k.replace("SelfAttention", "MDHA"): v for k, v in variables.items()}
+    for name in helpers.random_variables(model):
+        if name.endswith("dconv/conv_0"):
+            mdha[name] = np.full([32], 2.0, np.float32)
+    scaled = dict(variables)
+    for name in variables:
+        if name[-2:] in ("/q", "/k", "/v"):
+            scaled[name] = 2 * variables[name]
+    np.testing.assert_allclose(
+        helpers.call(model, mdha, TARGETS)["logits"],
+        helpers.call(plain, scaled, TARGETS)["logits"],
+        rtol=0,
+        atol=1e-4,
+    )
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_z_loss_reaches_the_training_loss(packed):
+    """The original took the setting and dropped it; Mesh-TF's own fails on unpacked examples."""
+    ids = np.ones_like(TARGETS) if packed else None
+    losses = {}
+    for coefficient in (None, 0.5):
+        model = helpers.build_model(
+            "primer_ez", attention={"z_loss_coeff": coefficient}, num_layers=1
+        )
+        variables = helpers.random_variables(model)
+        for mode in ("train", "eval"):
+            values = helpers.call(model, variables, TARGETS, mode=mode, sequence_id=ids)
+            losses[coefficient, mode] = values["loss"]
+    assert losses[0.5, "train"] > losses[None, "train"] + 0.1
+    assert losses[0.5, "eval"] == losses[None, "eval"]
+
+
+@pytest.mark.parametrize("fold", [True, False])
+@pytest.mark.parametrize("rescale", [False, True])
+def test_initial_scale_of_the_shared_projection(fold, rescale):
+    """As published, keys start d_kv^-0.5 times smaller than those of any other attention."""
+    layer = MDHA(
+        num_heads=4,
+        key_value_size=64,
+        share_qk_rep=True,
+        rescale_shared_keys=rescale,
+        fold_scaling_into_initializer=fold,
+    )
+    with helpers.bench() as b:
+        x = b.put(RNG.standard_normal([64, 8, 256]).astype(np.float32), "batch", "length", "d_model")
+        context = helpers.layer_context(b, x)
+        params = layer.make_params(context)
+        k = params.compute_k(x)
+        q = params.queries_from_keys(context, k)
+        values = b.run({"k": k, "q": q})
+    keys = 1.0 if rescale else 1 / 8
+    np.testing.assert_allclose(values["k"].std(), keys, rtol=0.1)
+    # Mesh-TF's truncated normal has 0.88 of the nominal deviation.
+    np.testing.assert_allclose(values["q"].std(), 0.88 / 8, rtol=0.1)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"use_hyperprompt": True}, "MDHA has no hyper-prompts"),
+        ({"hyperprompt_length_decoder": 4}, "MDHA has no hyper-prompts"),
+        ({"hyperprompt_length_encoder": 4}, "MDHA has no hyper-prompts"),
+        ({"kernel_size": 0}, "MDHA.kernel_size = 0: expected the number of taps"),
+        ({"kernel_size": 2.5}, "MDHA.kernel_size = 2.5: expected the number of taps"),
+        ({"share_qk_rep": True, "shared_kv": True}, "share_qk_rep and MDHA.shared_kv"),
+        ({"rescale_shared_keys": True}, "MDHA.share_qk_rep is False"),
+    ],
+)
+def test_settings_without_meaning_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        MDHA(**settings)
+
+
+def test_memory_heads_must_divide_heads():
+    model = helpers.build_model(
+        "primer_ez", attention={"share_qk_rep": True, "num_memory_heads": 3}, num_layers=1
+    )
+    with pytest.raises(ValueError, match="num_memory_heads = 3 must divide num_heads = 4"):
+        helpers.random_variables(model)
+
+
+def test_gin_gives_it_the_settings_of_self_attention():
+    gin.parse_config(["SelfAttention.num_heads = 3", "MDHA.kernel_size = 5"])
+    try:
+        layer = MDHA()
+    finally:
+        gin.clear_config()
+    assert (layer.num_heads, layer.kernel_size) == (3, 5)
+
+
+def test_only_classes_and_sublayers_are_configurable():
+    ours = {
+        selector
+        for selector, item in gin.config._REGISTRY.items()
+        if item.wrapped.__module__.startswith("primer.layers")
+    }
+    assert {selector.split(".")[-1] for selector in ours} == {
+        "MDHA",
+        "PrePostNormLayerStack",
+        "sublayer_primer_norm",
+    }
+
+
+@pytest.mark.parametrize("name", ["primer", "primer_ez"])
+def test_recomputed_gradients_are_the_same(name):
+    values = []
+    for recompute in (False, True):
+        model = helpers.build_model(name, stack={"recompute_grads": recompute}, num_layers=1)
+        variables = helpers.random_variables(model)
+        ids = np.where(np.arange(8) < 3, 1, 2) + np.zeros([2, 1], int)
+        values.append(
+            helpers.call(model, variables, TARGETS, "train", sequence_id=ids, gradients=True)
+        )
+    for key, value in values[0].items():
+        np.testing.assert_allclose(values[1][key], value, rtol=1e-4, atol=1e-5, err_msg=key)
+
+
+@pytest.mark.parametrize("name", ["primer", "primer_ez"])
+def test_bfloat16_is_close_to_float32(name):
+    _, variables = helpers.golden(name)
+    model = helpers.build_model(name)
+    settings = dict(mode="train", gradients=True)
+    exact = helpers.call(model, variables, TARGETS, **settings)
+    values = helpers.call(model, variables, TARGETS, dtype=tf.bfloat16, **settings)
+    assert all(np.isfinite(value).all() for value in values.values())
+    np.testing.assert_allclose(values["logits"], exact["logits"], rtol=0, atol=0.5)
+    np.testing.assert_allclose(values["loss"], exact["loss"], rtol=0.02)
+    for key, norm in helpers.by_prefix(exact, "gradnorm/").items():
+        if "relative_attention_bias" not in key:
+            np.testing.assert_allclose(values["gradnorm/" + key], norm, rtol=0.2, err_msg=key)
+
+
+def test_variables_are_float32_whatever_the_activations_are():
+    model = helpers.build_model("primer", num_layers=1)
+    with helpers.bench() as b:
+        ids = b.put(TARGETS.astype(np.int32), "batch", "length")
+        dtype = mtf.VariableDType(tf.float32, tf.float32, tf.bfloat16)
+        model.call_simple(
+            inputs=ids, targets=ids, compute_loss=False, mode="eval", variable_dtype=dtype
+        )
+        assert {v.dtype.base_dtype for v in tf.global_variables()} == {tf.float32}

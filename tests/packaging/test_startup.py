@@ -1,0 +1,62 @@
+"""The line that every interpreter of the environment runs: cheap, silent, and never in the way."""
+
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+from tests.packaging.source_tree import ROOT, clean_environment
+from tests.packaging.test_wheel import HOOK_FILE
+
+
+def run(code, *flags, **environment):
+    """Runs code in a bare interpreter (no site-packages, no own .pth files)."""
+    return subprocess.run(
+        [sys.executable, "-I", "-S", *flags, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=clean_environment(**environment),
+    )
+
+
+@pytest.fixture(scope="module")
+def line(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        text = archive.read(HOOK_FILE).decode()
+    assert text.count("\n") == 1
+    assert text.startswith("import "), "site runs only lines that start with import"
+    return text
+
+
+def test_the_hook_brings_no_module_with_it():
+    """importlib.abc alone costs 15 to 70 milliseconds: it imports tempfile, typing, random..."""
+    result = run(
+        "import sys; before = set(sys.modules)\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "import primer.runtime.hook; primer.runtime.hook.install()\n"
+        "print(sorted(set(sys.modules) - before))"
+    )
+    assert result.stdout.strip() == "['primer', 'primer.runtime', 'primer.runtime.hook']"
+
+
+def test_the_line_installs_the_finder_once(line):
+    result = run(
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        f"exec({line!r}); exec({line!r})\n"
+        "print([type(finder).__module__ for finder in sys.meta_path].count('primer.runtime.hook'))"
+    )
+    assert (result.stdout.strip(), result.stderr) == ("1", "")
+
+
+def test_the_line_is_silent_where_the_package_is_gone(line):
+    result = run(f"exec({line!r}); print('started')")
+    assert (result.stdout.strip(), result.stderr) == ("started", "")
+
+
+def test_the_line_is_silent_where_the_package_is_broken(line, tmp_path):
+    (tmp_path / "primer").mkdir()
+    (tmp_path / "primer" / "__init__.py").write_text("1 / 0")
+    result = run(f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nexec({line!r}); print('up')")
+    assert (result.stdout.strip(), result.stderr) == ("up", "")

@@ -1,0 +1,55 @@
+"""A model directory is of one model and one vocabulary, and says so."""
+
+import os
+
+import pytest
+import seqio
+
+from primer.errors import UsageError
+from primer.runtime import model_directory, wiring
+
+
+def description(stack="LayerStack", activation="relu"):
+    layers = [{"class": "DenseReluDense", "activation": [activation]}]
+    return {
+        "wiring": {"layer_stack": stack, "layers": layers},
+        "vocabulary": wiring.of_vocabulary(seqio.ByteVocabulary()),
+    }
+
+
+def test_the_same_model_may_go_on(tmp_path):
+    model_directory.record(str(tmp_path), description())
+    model_directory.check(str(tmp_path), description())
+    assert not [name for name in os.listdir(tmp_path) if name.endswith(".part")]
+
+
+def test_the_same_variables_with_another_activation_are_refused(tmp_path):
+    model_directory.record(str(tmp_path), description())
+    with pytest.raises(UsageError, match=r"another wiring: .*activation.*'relu' -> 'gelu'"):
+        model_directory.check(str(tmp_path), description(activation="gelu"))
+
+
+def test_another_vocabulary_is_refused(tmp_path):
+    model_directory.record(str(tmp_path), description())
+    other = {**description(), "vocabulary": wiring.of_vocabulary(seqio.ByteVocabulary(extra_ids=9))}
+    with pytest.raises(UsageError, match="another vocabulary: size 259 -> 268"):
+        model_directory.check(str(tmp_path), other)
+
+
+def test_a_checkpoint_without_a_record_asks_for_primer_as_released(tmp_path):
+    with pytest.raises(UsageError, match="primer_as_released"):
+        model_directory.check(str(tmp_path), description("PrePostNormLayerStack"))
+    model_directory.check(str(tmp_path), description("LayerStack"))
+
+
+@pytest.mark.parametrize(
+    "before, now, expected",
+    [
+        ({"a": 1}, {"a": 1}, None),
+        ({"a": [1, 2]}, {"a": [1]}, "a 2 -> 1 entries"),
+        ({"a": [{"b": "x"}]}, {"a": [{"b": "y"}]}, "a [0] b 'x' -> 'y'"),
+        ({}, {"a": 1}, "a None -> 1"),
+    ],
+)
+def test_difference_names_the_place(before, now, expected):
+    assert wiring.difference(before, now) == expected
