@@ -52,6 +52,44 @@ def test_infer_from_a_file(trained, tmp_path):
     assert written and len(written[0].read_text(errors="replace").split("\n")) >= 2
 
 
+INFERENCE = (
+    "mesh_inference_dataset_fn.mixture_or_task_name = %MIXTURE_NAME",
+    "mesh_inference_dataset_fn.priming_sequence_length = 4",
+    "mesh_inference_dataset_fn.num_inference_examples = 8",
+    "utils.run.eval_checkpoint_step = 6",
+)
+INFERENCE_FN = "@t5.models.mesh_transformer.mesh_inference_dataset_fn"
+
+
+def test_infer_from_a_task(trained, tmp_path):
+    tiny.run(
+        trained,
+        *INFERENCE,
+        "mesh_inference_dataset_fn.dataset_split = 'validation'",
+        "utils.run.mode = 'infer'",
+        "utils.run.sequence_length = {'inputs': 4, 'targets': 32}",
+        "infer_model.decode_fn = @decode_from_dataset",
+        f"decode_from_dataset.decode_output_dir = '{tmp_path}'",
+        "decode_from_dataset.dataset_split = 'validation'",
+        f"decode_from_dataset.infer_dataset_fn = {INFERENCE_FN}",
+    )
+    assert any(path.name.endswith("predictions") for path in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("mode", ["eval", "score_eval"])
+def test_eval_of_a_language_model_task_with_inputs(trained, tmp_path, mode):
+    tiny.run(
+        trained,
+        *INFERENCE,
+        VALIDATION,
+        f"utils.run.mode = '{mode}'",
+        "utils.run.sequence_length = {'inputs': 4, 'targets': 32}",
+        f"utils.run.eval_dataset_fn = {INFERENCE_FN}",
+        f"utils.run.eval_summary_dir = '{tmp_path}'",
+    )
+    assert tiny.scalars(tmp_path)[f"eval/{tiny.TASK}/count"] == {6: 8.0}
+
+
 def test_score_from_dataset_agrees_with_itself_in_another_batch(trained, tmp_path):
     def scores(batch):
         name = tmp_path / f"scores_{batch}"

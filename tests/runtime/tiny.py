@@ -47,6 +47,11 @@ def _lines(split, shuffle_files=False, seed=None):
     return tf.data.Dataset.from_tensor_slices({"targets": rows})
 
 
+def _count(targets, predictions):
+    del targets
+    return {"count": len(predictions)}
+
+
 def add_task():
     """Registers the task once."""
     if TASK in seqio.TaskRegistry.names():
@@ -60,7 +65,7 @@ def add_task():
             preprocessors.unsupervised,
         ],
         output_features={"targets": seqio.Feature(seqio.ByteVocabulary(), add_eos=True)},
-        metric_fns=[],
+        metric_fns=[_count],
     )
 
 
