@@ -111,11 +111,12 @@ def fill_torch_model(module):
 
 
 def after_mesh_ops(ops):
-    """Random draws keyed by seed, step and name; weights read before they are changed."""
-    from primer.runtime import seeds, variables
+    """Random draws keyed by seed, step and name; weights read before they are changed; scalars."""
+    from primer.runtime import loop_scalars, seeds, variables
 
     seeds.mend(ops)
     variables.mend(ops)
+    loop_scalars.mend(ops)
 
 
 def after_mesh_transformer(transformer):

@@ -19,6 +19,7 @@ STEP_KEY = "primer_random_step"
 
 # While the body of a loop is lowered: the scalars that count its iterations, outermost first.
 _loop_counters = []
+_at_loop_end = []
 
 
 @gin.configurable(module="primer")
@@ -139,6 +140,16 @@ def _run_key():
     return key
 
 
+def inside_loop() -> bool:
+    """Whether the body of a loop is being lowered."""
+    return bool(_loop_counters)
+
+
+def before_loop_ends(function):
+    """Registers a function of (lowering, the body's first output), called when a body is done."""
+    _at_loop_end.append(function)
+
+
 class _LoopMark:
     """A pseudo operation at the border of a loop's body: it tells draws which iteration it is."""
 
@@ -153,6 +164,8 @@ class _LoopMark:
             _loop_counters.append(counter.to_laid_out_tensor().tensor_list[0])
         else:
             _loop_counters.pop()
+            for function in _at_loop_end:
+                function(lowering, self._loop._body_outputs[0])
 
 
 def _counted_loop_init(stock_init):

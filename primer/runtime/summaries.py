@@ -9,17 +9,19 @@ import time
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow import utils as mtf_utils
 
+from primer.runtime import loop_scalars
+
 EVERY = 100
 
 
 class Summaries:
     """Writes events at the first step and then every `EVERY` steps."""
 
-    def __init__(self, model_dir, loss):
-        del loss
+    def __init__(self, model_dir):
         self._writer = tf.summary.FileWriterCache.get(model_dir)
         self._merged = tf.summary.merge_all()
         self._scalars = _mesh_scalars()
+        self._loop_means, self._loop_reset = loop_scalars.means()
         self._since = None
 
     def fetches(self, step, first=False):
@@ -29,13 +31,16 @@ class Summaries:
         merged = {} if self._merged is None else {"merged": self._merged}
         return {**merged, "scalars": self._scalars}
 
-    def write(self, step, loss, values, batch_size):
+    def write(self, sess, step, loss, values, batch_size):
         """Writes what was fetched, the loss, and the speed since the last event."""
         if not values:
             return
         if "merged" in values:
             self._writer.add_summary(values["merged"], step)
         scalars = {"loss": loss, **values["scalars"], **self._speed(step, batch_size)}
+        if self._loop_means:
+            scalars.update(sess.run(self._loop_means))
+            sess.run(self._loop_reset)
         summary = tf.Summary()
         for tag, value in scalars.items():
             summary.value.add(tag=tag, simple_value=float(value))
@@ -56,10 +61,6 @@ class Summaries:
 
 
 def _mesh_scalars():
-    """Mesh-TF's scalars that can be fetched from outside: those in loops live there only."""
-    scalars = {}
-    for name, tensor in tf.get_collection(mtf_utils.SCALAR_SUMMARIES_COLLECTION_KEY):
-        in_loop = tensor.op._get_control_flow_context() is not None
-        if not in_loop and tensor.graph is tf.get_default_graph():
-            scalars[name] = tf.cast(tensor, tf.float32)
-    return scalars
+    """Mesh-TF's scalars outside loops; `loop_scalars` has those inside."""
+    collected = tf.get_collection(mtf_utils.SCALAR_SUMMARIES_COLLECTION_KEY)
+    return {name: tf.cast(tensor, tf.float32) for name, tensor in collected}

@@ -71,7 +71,7 @@ class _Run:
             for hook in [*spec_hooks, *self.hooks]
             if type(hook).__name__ not in REPLACED_HOOKS
         ]
-        self._summaries = summaries.Summaries(self.estimator.model_dir, self._spec.loss)
+        self._summaries = summaries.Summaries(self.estimator.model_dir)
         self._validation = validation.Validation(self.estimator, self._saver)
 
     def to_the_end(self, stop):
@@ -127,7 +127,9 @@ class _Run:
                 loss = float(values["loss"])
                 self._check_loss(loss, step)
                 shown.update(step, loss)
-                self._summaries.write(step, loss, values["summaries"], self._batch_shape[0])
+                self._summaries.write(
+                    sess, step, loss, values["summaries"], self._batch_shape[0]
+                )
                 if self._saver.is_due(step):
                     self._saver.save(sess, step)
                 self._validation.after_step(sess, step, shown, last=step == self.goal)

@@ -1,0 +1,58 @@
+"""Scalars that layers report reach TensorBoard, outside loops and inside."""
+
+import mesh_tensorflow as mtf
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from primer.runtime import summaries
+from tests.runtime import tiny
+
+
+def lower(build):
+    """Builds on one device; returns the exported result."""
+    graph = mtf.Graph()
+    mesh = mtf.Mesh(graph, "mesh")
+    impl = mtf.placement_mesh_impl.PlacementMeshImpl(mtf.Shape([]), mtf.LayoutRules([]), [""])
+    result = build(mesh)
+    return mtf.Lowering(graph, {mesh: impl}).export_to_tf_tensor(result)
+
+
+def scalar(mesh, value):
+    return mtf.import_tf_tensor(mesh, tf.constant(value), mtf.Shape([]))
+
+
+def write_once(model_dir, result):
+    writer = summaries.Summaries(str(model_dir))
+    with tf.Session() as sess:
+        sess.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
+        _, values = sess.run([result, writer.fetches(1, first=True)])
+        writer.write(sess, 1, 2.5, values, batch_size=4)
+    return tiny.scalars(model_dir)
+
+
+def reported(mesh):
+    value = scalar(mesh, 3.0)
+    mtf.scalar_summary("load", value)
+    return value
+
+
+def test_a_scalar_outside_loops(tmp_path):
+    with tf.Graph().as_default():
+        result = lower(reported)
+        written = write_once(tmp_path, result)
+    assert written["load"] == {1: 3.0} and written["loss"] == {1: 2.5}
+
+
+def test_the_mean_of_a_scalar_inside_a_loop(tmp_path):
+    def build(mesh):
+        def body(number, total):
+            mtf.scalar_summary("load", mtf.cast(number, tf.float32))
+            return [number + 1, total + number]
+
+        zero = scalar(mesh, 0)
+        return mtf.while_loop(lambda number, _: mtf.less(number, 4), body, [zero, zero])[1]
+
+    with tf.Graph().as_default():
+        written = write_once(tmp_path, lower(build))
+    assert written["load"][1] == pytest.approx(np.mean([0, 1, 2, 3]))
