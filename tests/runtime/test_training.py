@@ -2,7 +2,10 @@
 
 import json
 import os
+import pathlib
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +14,8 @@ import tensorflow as tf
 from primer.errors import UsageError
 from primer.runtime import model_directory, saving, training
 from tests.runtime import tiny
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def assert_same(first, second):
@@ -88,6 +93,17 @@ def test_sigterm_saves_the_step_and_resuming_repeats_the_uninterrupted_run(
     assert stopped.value.code == 128 + signal.SIGTERM
     reached = int(tf.train.latest_checkpoint(str(tmp_path)).rsplit("-", 1)[1])
     assert 3 <= reached < 6
+    tiny.run(tmp_path)
+    assert_same(tiny.variables(trained, 6), tiny.variables(tmp_path, 6))
+
+
+@pytest.mark.parametrize("moment, goes_on_from", [("before", 0), ("within", 0), ("after", 3)])
+def test_kill_in_the_middle_of_a_checkpoint(trained, tmp_path, capfd, moment, goes_on_from):
+    command = [sys.executable, "-m", "tests.runtime.killed_run", str(tmp_path), "3", moment]
+    killed = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    latest = tf.train.latest_checkpoint(str(tmp_path))
+    assert latest.endswith(f"model.ckpt-{goes_on_from}")
     tiny.run(tmp_path)
     assert_same(tiny.variables(trained, 6), tiny.variables(tmp_path, 6))
 

@@ -1,0 +1,42 @@
+"""A run that kills itself in the middle of a checkpoint: `python -m ... MODEL_DIR STEP MOMENT`.
+
+MOMENT: "before" the model's files are written and after the input's position; "within", when the
+files are there and `checkpoint` does not name them yet; "after" all is written.
+"""
+
+import os
+import signal
+import sys
+
+from primer.runtime import hook
+
+hook.install()
+
+import tensorflow.compat.v1 as tf  # noqa: E402
+
+from tests.runtime import tiny  # noqa: E402
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def dying_save(stock, fatal_step, moment):
+    """tf.train.Saver.save that dies at one step of the model's checkpoint."""
+
+    def save(saver, sess, path, global_step=None, **settings):
+        if global_step != fatal_step or not path.endswith("model.ckpt"):
+            return stock(saver, sess, path, global_step=global_step, **settings)
+        if moment == "before":
+            die()
+        state = {"write_state": False} if moment == "within" else {}
+        stock(saver, sess, path, global_step=global_step, **{**settings, **state})
+        return die()
+
+    return save
+
+
+if __name__ == "__main__":
+    model_dir, step, moment = sys.argv[1:]
+    tf.train.Saver.save = dying_save(tf.train.Saver.save, int(step), moment)
+    tiny.run(model_dir)
