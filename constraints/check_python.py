@@ -1,4 +1,4 @@
-"""Says before a long installation what this Python lacks for it; runs on any Python 3.
+"""Says before a long installation what this Python lacks for it; runs on Python 3.6 and later.
 
 python3 check_python.py constraints/current-py311.txt
 """
@@ -11,20 +11,22 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 def missing(lock):
     """Returns the one-line complaint about this interpreter, or None."""
-    version = "%d.%d" % sys.version_info[:2]
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     if not os.path.exists(os.path.join(HERE, os.path.basename(lock))):
         track = os.path.basename(lock).split("-")[0]
         wanted = "3.10 to 3.13" if track == "current" else "3.10 or 3.11"
-        return "%s is Python %s; the %s track needs %s: make PYTHON=python3.11 ..." % (
-            sys.executable, version, track, wanted,
-        )  # fmt: skip
+        return (
+            f"{sys.executable} is Python {version}; the {track} track needs {wanted}: "
+            "make PYTHON=python3.11 ..."
+        )
     try:
         import ensurepip  # noqa: F401
         import venv  # noqa: F401
     except ImportError:
-        return "%s cannot make virtual environments: apt-get install python%s-venv" % (
-            sys.executable, version,
-        )  # fmt: skip
+        return (
+            f"{sys.executable} cannot make virtual environments: "
+            f"apt-get install python{version}-venv"
+        )
     return None
 
 

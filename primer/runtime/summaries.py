@@ -15,9 +15,15 @@ EVERY = 100
 
 
 class Summaries:
-    """Writes events at the first step and then every `EVERY` steps."""
+    """Writes events at the first step of a run, then every `EVERY` steps, and at its last.
 
-    def __init__(self, model_dir):
+    Args:
+      model_dir: where the events go.
+      goal: the last step.
+    """
+
+    def __init__(self, model_dir, goal):
+        self._goal = goal
         self._writer = tf.summary.FileWriterCache.get(model_dir)
         self._merged = tf.summary.merge_all()
         self._scalars = _mesh_scalars()
@@ -26,7 +32,7 @@ class Summaries:
 
     def fetches(self, step, first=False):
         """What to fetch with this step: nothing where no event is due."""
-        if not first and step % EVERY:
+        if not first and step % EVERY and step != self._goal:
             return {}
         merged = {} if self._merged is None else {"merged": self._merged}
         return {**merged, "scalars": self._scalars}

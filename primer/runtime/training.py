@@ -71,7 +71,7 @@ class _Run:
             for hook in [*spec_hooks, *self.hooks]
             if type(hook).__name__ not in REPLACED_HOOKS
         ]
-        self._summaries = summaries.Summaries(self.estimator.model_dir)
+        self._summaries = summaries.Summaries(self.estimator.model_dir, self.goal)
         self._validation = validation.Validation(self.estimator, self._saver)
 
     def to_the_end(self, stop):

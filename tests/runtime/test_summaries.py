@@ -23,7 +23,7 @@ def scalar(mesh, value):
 
 
 def write_once(model_dir, result):
-    writer = summaries.Summaries(str(model_dir))
+    writer = summaries.Summaries(str(model_dir), goal=5)
     with tf.Session() as sess:
         sess.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
         _, values = sess.run([result, writer.fetches(1, first=True)])

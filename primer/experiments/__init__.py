@@ -1,0 +1,1 @@
+"""Experiments over several models: the demonstration that the README shows."""
