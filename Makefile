@@ -19,7 +19,7 @@ METADATA := setup.py pyproject.toml
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --progress-bar off --no-deps
 UV_INSTALL := pip install --quiet --no-cache --no-deps --compile-bytecode
 
-.PHONY: help demo test test-tpu env env-tpu locks clean
+.PHONY: help demo test test-tpu test-install env env-tpu locks clean
 
 help:
 	@echo "make demo    train Primer, Primer-EZ and the vanilla Transformer, and compare them"
@@ -44,6 +44,10 @@ else
 test-tpu: env-tpu
 	.venv-tpu/bin/python -m pytest -m tpu_track tests/tpu_track $(PYTEST_ARGS)
 endif
+
+# Slow: `pip install` into an empty environment of each Python that is found.
+test-install: env
+	.venv/bin/python -m pytest -m slow tests/packaging/test_install.py $(PYTEST_ARGS)
 
 env: .venv/.installed-$(STAMP)
 
