@@ -2,13 +2,10 @@
 
 t5's console script imports Mesh-TensorFlow before it reads any flag, so a mend cannot wait for
 `--module_import`. A `.pth` file of the installed package therefore calls `install()` when an
-interpreter of the environment starts. Nothing here imports TensorFlow, or anything else that is
-not loaded already: the cost of a start is one small file.
+interpreter of the environment starts. Nothing here is imported that an interpreter does not have
+already (`importlib.abc` alone would cost each start tens of milliseconds): hence plain classes.
 """
 
-import importlib.abc
-import importlib.machinery
-import importlib.util
 import sys
 
 # The first of these to be imported makes the mends of TensorFlow's own names necessary.
@@ -24,7 +21,7 @@ AFTER = {
 TORCH_MODEL = "t5.models.hf_model"
 
 
-class _MendedLoader(importlib.abc.Loader):
+class _MendedLoader:
     """Runs a module with its own loader, then hands it to the mend that belongs to it."""
 
     def __init__(self, loader, mend_name):
@@ -45,7 +42,7 @@ class _MendedLoader(importlib.abc.Loader):
         getattr(mends, self._mend_name)(module)
 
 
-class _TorchModelLoader(importlib.abc.Loader):
+class _TorchModelLoader:
     """Stands in for t5.models.hf_model where torch is not installed (t5 does not require it)."""
 
     def create_module(self, spec):
@@ -57,7 +54,7 @@ class _TorchModelLoader(importlib.abc.Loader):
         mends.fill_torch_model(module)
 
 
-class Finder(importlib.abc.MetaPathFinder):
+class Finder:
     """Finds nothing itself: it lets the other finders find, and adds the mends."""
 
     def __init__(self):
@@ -67,11 +64,12 @@ class Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if name in ROOTS:
             self._prepare()
-        elif name == TORCH_MODEL:
-            if importlib.util.find_spec("torch") is None:
-                return importlib.machinery.ModuleSpec(name, _TorchModelLoader())
+        if name == TORCH_MODEL:
+            return self._without_torch()
         if name not in AFTER or name in self._searching:
             return None
+        import importlib.util
+
         self._searching.add(name)
         try:
             spec = importlib.util.find_spec(name)
@@ -80,6 +78,14 @@ class Finder(importlib.abc.MetaPathFinder):
         if spec is not None and spec.loader is not None:
             spec.loader = _MendedLoader(spec.loader, AFTER[name])
         return spec
+
+    def _without_torch(self):
+        import importlib.machinery
+        import importlib.util
+
+        if importlib.util.find_spec("torch") is not None:
+            return None
+        return importlib.machinery.ModuleSpec(TORCH_MODEL, _TorchModelLoader())
 
     def _prepare(self):
         if self._prepared:
