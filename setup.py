@@ -46,8 +46,8 @@ REQUIREMENTS = [
     "sentencepiece>=0.2,<0.3",
     "numpy>=1.26,<3",
     "protobuf>=4.25.3,<8",
-    # What tensorflow-metadata asks for there; pip's resolver searches for hours unless told.
-    'protobuf<=6.32 ; python_version < "3.11"',
+    # Later ones need Python 3.11. Where an index does not say so, pip searches for hours.
+    'etils<1.14 ; python_version < "3.11"',
     # Mesh-TensorFlow and t5 import pkg_resources, which setuptools 82 dropped and 81 warns about.
     "setuptools>=77,<81",
     "rich>=13",

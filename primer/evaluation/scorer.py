@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer, utils
 
 from primer.errors import UsageError
-from primer.runtime import checkpoints, precision, variables
+from primer.runtime import checkpoints, precision, variables, vocabulary_ops
 from primer.runtime.engine import configured
 
 # Bounds the memory of a batch's logits: 512 MB with T5's vocabulary.
@@ -51,7 +51,7 @@ class Scorer:
                 name: tf.placeholder(tf.int32, [self.rows, length], name)
                 for name in ("targets", "targets_segmentation", "targets_position")
             }
-            losses, mesh = self._losses(model, mesh_impl)
+            losses, mesh = self._losses(model)
             lowering = mtf.Lowering(mesh.graph, {mesh: mesh_impl}, autostack=True)
             nats = lowering.export_to_tf_tensor(losses)
             self._nats = tf.reshape(nats, [self.rows, length])
@@ -61,7 +61,7 @@ class Scorer:
         config = tf.ConfigProto(allow_soft_placement=True)
         self._session = tf.Session(graph=graph, config=config)
 
-    def _losses(self, model, mesh_impl):
+    def _losses(self, model):
         """The mtf.Tensor of losses, [outer_batch, batch, length], and its mesh."""
         mesh = mtf.Mesh(mtf.Graph(), "scoring")
         outer = configured("tpu_estimator_model_fn.outer_batch_size", 1) or 1
@@ -83,8 +83,7 @@ class Scorer:
             sequence_id=segments,
             position=positions,
         )
-        logits = mtf.cast(logits, tf.float32)
-        losses = _cross_entropy(logits, targets, model.output_vocab_dim, mesh_impl)
+        losses = vocabulary_ops.cross_entropy(logits, targets, model.output_vocab_dim)
         return mtf.anonymize(losses), mesh
 
     def restore(self, checkpoint_path):
@@ -158,25 +157,3 @@ def _positions(segments):
     index = np.broadcast_to(np.arange(segments.shape[1], dtype=np.int32), segments.shape)
     is_first = np.diff(segments, axis=1, prepend=0) != 0
     return index - np.maximum.accumulate(np.where(is_first, index, 0), axis=1)
-
-
-def _cross_entropy(logits, targets, vocabulary, mesh_impl):
-    """-log softmax(logits)[targets].
-
-    TensorFlow's fused operation makes one pass over the logits where Mesh-TF's makes six; it needs
-    the whole vocabulary in one place.
-    """
-    if mesh_impl.tensor_dimension_to_mesh_axis(vocabulary) is not None:
-        return mtf.layers.softmax_cross_entropy_with_logits(logits, targets, vocabulary)
-
-    def fused(logits, targets):
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits)
-
-    order = [*targets.shape.dims, vocabulary]
-    return mtf.slicewise(
-        fused,
-        [mtf.transpose(logits, order), targets],
-        output_shape=targets.shape,
-        output_dtype=tf.float32,
-        splittable_dims=targets.shape.dims[:-1],
-    )

@@ -1,0 +1,92 @@
+"""Lookup and loss over a vocabulary equal Mesh-TF's own, values and gradients, on any mesh."""
+
+import mesh_tensorflow as mtf
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from primer.runtime import vocabulary_ops
+
+BATCH, LENGTH, VOCAB, WIDTH = (
+    mtf.Dimension(name, size)
+    for name, size in (("batch", 4), ("length", 6), ("vocab", 16), ("d_model", 3))
+)
+LAYOUT = "batch:batch,vocab:model"
+MESHES = ["", "batch:2", "model:4", "batch:2,model:2"]
+IDS = np.random.default_rng(0).integers(0, VOCAB.size, [BATCH.size, LENGTH.size])
+TABLE = np.random.default_rng(1).normal(size=[VOCAB.size, WIDTH.size]).astype(np.float32)
+LOGITS = (30 * np.random.default_rng(2).normal(size=[*IDS.shape, VOCAB.size])).astype(np.float32)
+
+
+def run(mesh_shape, build):
+    """The values of the mtf.Tensors that `build` gives, lowered on a mesh of CPUs."""
+    with tf.Graph().as_default():
+        mesh = mtf.Mesh(mtf.Graph(), "mesh")
+        outputs = build(mesh)
+        size = mtf.convert_to_shape(mesh_shape).size
+        mesh_impl = mtf.placement_mesh_impl.PlacementMeshImpl(mesh_shape, LAYOUT, [""] * size)
+        lowering = mtf.Lowering(mesh.graph, {mesh: mesh_impl})
+        exported = [lowering.export_to_tf_tensor(output) for output in outputs]
+        with tf.Session() as sess:
+            return sess.run(exported)
+
+
+def tensor(mesh, value, *dims):
+    return mtf.import_tf_tensor(mesh, tf.constant(value), mtf.Shape(dims))
+
+
+def with_gradient(y, x):
+    """The output and the gradient of a weighted sum of it."""
+    weights = mtf.range(y.mesh, y.shape.dims[0], tf.float32) + 1.0
+    return [y, *mtf.gradients([mtf.reduce_sum(y * y * weights)], [x])]
+
+
+def assert_equal(mesh_shape, ours, stock):
+    for got, expected in zip(run(mesh_shape, ours), run("", stock), strict=True):
+        assert got.shape == expected.shape
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("mesh_shape", MESHES)
+def test_lookup_is_a_product_with_one_hot_rows(mesh_shape):
+    def build(lookup):
+        def graph(mesh):
+            table = tensor(mesh, TABLE, VOCAB, WIDTH)
+            ids = tensor(mesh, IDS.astype(np.int32), BATCH, LENGTH)
+            return with_gradient(lookup(table, ids), table)
+
+        return graph
+
+    assert_equal(
+        mesh_shape,
+        build(lambda table, ids: vocabulary_ops.Lookup(table, ids, VOCAB).outputs[0]),
+        build(lambda table, ids: mtf.gather(table, ids, VOCAB)),
+    )
+
+
+@pytest.mark.parametrize("z_loss", [0.0, 0.01])
+@pytest.mark.parametrize("mesh_shape", MESHES)
+def test_loss_is_mesh_tensorflows(mesh_shape, z_loss):
+    def build(loss):
+        def graph(mesh):
+            logits = tensor(mesh, LOGITS, BATCH, LENGTH, VOCAB)
+            targets = tensor(mesh, IDS.astype(np.int32), BATCH, LENGTH)
+            return with_gradient(loss(logits, targets, VOCAB, z_loss), logits)
+
+        return graph
+
+    stock = mtf.layers.softmax_cross_entropy_with_logits
+    assert_equal(mesh_shape, build(vocabulary_ops.cross_entropy), build(stock))
+
+
+def test_a_certain_loss_is_exact():
+    """Probabilities that a float32 cannot hold do not become infinite losses."""
+    logits = np.zeros([BATCH.size, LENGTH.size, VOCAB.size], np.float32)
+    logits[..., 3] = 500.0
+
+    def graph(mesh):
+        targets = tensor(mesh, IDS.astype(np.int32), BATCH, LENGTH)
+        return [vocabulary_ops.cross_entropy(tensor(mesh, logits, BATCH, LENGTH, VOCAB), targets, VOCAB)]
+
+    (loss,) = run("", graph)
+    np.testing.assert_allclose(loss, np.where(IDS == 3, 0.0, 500.0), atol=1e-4)
