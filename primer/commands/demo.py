@@ -3,7 +3,7 @@
 import json
 import os
 
-from primer.experiments import demo
+from primer.experiments import contenders, demo
 from primer.runtime import logs
 
 TOKENS_PER_STEP = 2048
@@ -22,9 +22,9 @@ def run(options) -> int:
     from primer.experiments import curves
 
     results = []
-    for contestant in demo.CONTESTANTS:
-        logs.say(f"--- {contestant.name}, learning rate {contestant.learning_rate}")
-        results.append(demo.run_one(contestant, options.output, options.steps))
+    for contender in contenders.CONTENDERS:
+        logs.say(f"--- {contender.label}")
+        results.append(demo.run_one(contender, options.output, options.steps))
     picture = os.path.join(options.output, "learning_curves.png")
     curves.draw(results, TOKENS_PER_STEP, picture)
     numbers = os.path.join(options.output, "results.json")

@@ -42,6 +42,7 @@ def call(arguments) -> int:
                 main([SCRIPT])
         except flags.Error as error:
             logs.say(f"primer: {error}")
+            logs.drop_early()
             return 2
         except SystemExit as end:
             return _exit_code(end.code)

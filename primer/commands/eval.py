@@ -30,7 +30,17 @@ def run(options) -> int:
     """Evaluates one directory after the other; returns the worst exit code."""
     if options.batch_size is not None and options.batch_size <= 0:
         raise UsageError(f"--batch_size = {options.batch_size}: expected a positive number")
-    calls = [engine_arguments(options, model_dir) for model_dir in options.model_dir]
+    calls = [
+        engine_arguments(
+            model_dir,
+            options.split,
+            options.checkpoints,
+            options.batch_size,
+            options.module_import,
+            options.t5_tfds_data_dir,
+        )
+        for model_dir in options.model_dir
+    ]
     codes = []
     for arguments in calls:
         engine_call.show(arguments)
@@ -39,22 +49,29 @@ def run(options) -> int:
     return max(codes)
 
 
-def engine_arguments(options, model_dir) -> list:
+def engine_arguments(
+    model_dir,
+    split="validation",
+    checkpoints="all",
+    batch_size=None,
+    module_import=(),
+    t5_tfds_data_dir=None,
+) -> list:
     """The arguments of `t5_mesh_transformer` that evaluate one directory.
 
     Raises:
       UsageError: the directory is not there or says nothing of its model.
     """
     arguments = [
-        *(f"--module_import={name}" for name in ["t5_imports", *options.module_import]),
+        *(f"--module_import={name}" for name in ["t5_imports", *module_import]),
         f"--model_dir={model_dir}",
         f"--gin_file={record.config_file(model_dir)}",
         "--gin_file=run/evaluate.gin",
-        f"--gin_param=evaluate_checkpoints.split = {json.dumps(options.split)}",
-        f"--gin_param=evaluate_checkpoints.checkpoints = {json.dumps(options.checkpoints)}",
+        f"--gin_param=evaluate_checkpoints.split = {json.dumps(split)}",
+        f"--gin_param=evaluate_checkpoints.checkpoints = {json.dumps(checkpoints)}",
     ]
-    if options.batch_size:
-        arguments.append(f"--gin_param=evaluate_checkpoints.batch_size = {options.batch_size}")
-    if options.t5_tfds_data_dir:
-        arguments.append(f"--t5_tfds_data_dir={options.t5_tfds_data_dir}")
+    if batch_size:
+        arguments.append(f"--gin_param=evaluate_checkpoints.batch_size = {batch_size}")
+    if t5_tfds_data_dir:
+        arguments.append(f"--t5_tfds_data_dir={t5_tfds_data_dir}")
     return arguments

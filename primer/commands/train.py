@@ -1,5 +1,6 @@
 """`primer train`: a published model or any composition, on a task, with the task's own settings."""
 
+import importlib.util
 import os
 
 from primer import config_files
@@ -63,7 +64,7 @@ def engine_arguments(options) -> list:
         f"--model_dir={options.model_dir}",
         *(f"--gin_file={name}" for name in model_files(options)),
         f"--gin_file={task_file(options.task)}",
-        *(f"--gin_file={name}" for name in options.gin_file),
+        *(f"--gin_file={_found(name)}" for name in options.gin_file),
     ]
     if options.steps is not None:
         arguments.append(f"--gin_param=utils.run.train_steps = {options.steps}")
@@ -99,6 +100,16 @@ def task_file(task) -> str:
     known = config_files.names("datasets")
     short = [name for name in known if task.startswith(f"{name}_")]
     return config_files.find("datasets", task if task in known or not short else short[0])
+
+
+def _found(name):
+    """Checks that gin will find a file: as it is, among ours, or among t5's."""
+    t5_package = importlib.util.find_spec("t5")
+    t5_folders = list(t5_package.submodule_search_locations or []) if t5_package else []
+    folders = [config_files.gin_directory(), *(f"{path}/models/gin" for path in t5_folders)]
+    if any(os.path.isfile(os.path.join(folder, name)) for folder in folders):
+        return name
+    return _own_file("--gin_file", name)
 
 
 def _own_file(setting, path):

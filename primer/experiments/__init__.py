@@ -1,1 +1,1 @@
-"""Experiments over several models: the demonstration that the README shows."""
+"""Experiments over several models: what is compared, curves, tables and plots."""
