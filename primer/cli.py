@@ -29,12 +29,18 @@ def main(arguments=None):
     try:
         code = _module(options.command).run(options) or 0
     except (UsageError, RunError) as error:
-        print(f"primer: {error}", file=sys.stderr)
+        _say(error)
         code = error.exit_code
     except KeyboardInterrupt:
-        print("primer: interrupted", file=sys.stderr)
+        _say("interrupted")
         code = 130
     sys.exit(code)
+
+
+def _say(message):
+    from primer.runtime import logs
+
+    logs.say(f"primer: {message}")
 
 
 def _parser(words):

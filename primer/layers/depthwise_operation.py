@@ -50,37 +50,42 @@ class _ConvOperation(mtf.Operation):
 
     def _aligned(self, lowering, tensor):
         """The slices of a tensor with size 1 for each dimension of x that it lacks."""
-        shape = self._x.shape
+        shape, dims = self._x.shape, tensor.shape.dims
+        order = [dims.index(d) for d in shape.dims if d in dims]
 
         def align(piece):
-            order = [tensor.shape.dims.index(d) for d in shape.dims if d in tensor.shape.dims]
-            sizes = iter(tf.transpose(piece, order).shape.as_list())
-            new_shape = [next(sizes) if d in tensor.shape.dims else 1 for d in shape.dims]
-            return tf.reshape(tf.transpose(piece, order), new_shape)
+            piece = tf.transpose(piece, order)
+            sizes = iter(piece.shape.as_list())
+            return tf.reshape(piece, [next(sizes) if d in dims else 1 for d in shape.dims])
 
         return lowering.mesh_impl(self).slicewise(align, lowering.tensors[tensor])
 
     def _with_halo(self, lowering, laid_out, before):
-        """Adds k - 1 positions of the neighbour before (or after) along the length, or zeros."""
+        """Adds k - 1 positions before (or after) the length: the neighbour's, or zeros."""
         mesh_impl = lowering.mesh_impl(self)
         axis, extra = self._axis, self._num_taps - 1
         mesh_axis = mesh_impl.tensor_dimension_to_mesh_axis(self._length_dim)
         if extra == 0:
             return laid_out
-        if mesh_axis is None:
+        if mesh_axis is not None:
+            return self._with_neighbours(mesh_impl, laid_out, mesh_axis, before)
 
-            def pad(piece):
-                paddings = [[0, 0]] * piece.shape.ndims
-                paddings[axis] = [extra, 0] if before else [0, extra]
-                return tf.pad(piece, paddings)
+        def pad(piece):
+            paddings = [[0, 0]] * piece.shape.ndims
+            paddings[axis] = [extra, 0] if before else [0, extra]
+            return tf.pad(piece, paddings)
 
-            return mesh_impl.slicewise(pad, laid_out)
+        return mesh_impl.slicewise(pad, laid_out)
+
+    def _with_neighbours(self, mesh_impl, laid_out, mesh_axis, before):
+        """Joins each slice of a split length with the facing edge of the slice beside it."""
         self._check_split(mesh_impl.shape.dims[mesh_axis])
+        axis, extra = self._axis, self._num_taps - 1
 
         def edge(piece):
-            length = piece.shape.as_list()[axis]
             begin, size = [0] * piece.shape.ndims, piece.shape.as_list()
-            begin[axis], size[axis] = (length - extra if before else 0), extra
+            begin[axis] = size[axis] - extra if before else 0
+            size[axis] = extra
             return tf.slice(piece, begin, size)
 
         def join(piece, halo):

@@ -39,6 +39,11 @@ def gradients(x, taps, segments, dy):
 
 def _depthwise(x, rows, before, after):
     """Correlates x with the rows of a filter, with zeros around the length."""
+    if x.dtype == tf.bfloat16 and tf.config.list_physical_devices("GPU"):
+        # Not every release of TensorFlow has this kernel for bfloat16 on GPUs, and one that has
+        # not would silently go to the CPU for it.
+        wide = _depthwise(tf.cast(x, tf.float32), tf.cast(rows, tf.float32), before, after)
+        return tf.cast(wide, tf.bfloat16)
     y = tf.raw_ops.DepthwiseConv2dNative(
         input=tf.expand_dims(x, 2),
         filter=rows[:, tf.newaxis, :, tf.newaxis],
@@ -80,7 +85,17 @@ def _recompute(y, x, taps, segments, sign):
     batch = tf.broadcast_to(tf.cast(places[:, :1], tf.int32), tf.shape(columns))
     neighbours = tf.gather_nd(x, tf.stack([batch, columns], axis=2))
     terms = tf.where_v2(rows[:, :, tf.newaxis], neighbours * taps, tf.zeros_like(neighbours))
-    return tf.tensor_scatter_nd_update(y, places, tf.reduce_sum(terms, axis=1))
+    return _overwrite(y, places, tf.reduce_sum(terms, axis=1))
+
+
+def _overwrite(y, places, rows):
+    """Puts rows `[m, c]` at the places `[m, 2]` of y `[n, length, c]`, which nothing else uses."""
+    if tf.config.list_physical_devices("GPU"):
+        return tf.tensor_scatter_nd_update(y, places, rows)
+    # On a CPU a scatter copies all of y first, which takes as long as the convolution.
+    flat = tf.cast(places[:, 0] * y.shape[1] + places[:, 1], tf.int32)
+    inside = tf.raw_ops.InplaceUpdate(x=tf.reshape(y, [-1, y.shape[-1]]), i=flat, v=rows)
+    return tf.reshape(inside, y.shape)
 
 
 def _across_segments(x, segments, dy, num_taps):
@@ -89,7 +104,7 @@ def _across_segments(x, segments, dy, num_taps):
     for i in range(1, num_taps):
         places = tf.where(tf.not_equal(segments[:, i:], segments[:, :-i]))
         old = tf.cast(tf.gather_nd(x, places), tf.float32)
-        new = tf.cast(tf.gather_nd(dy[:, i:], places), tf.float32)
+        new = tf.cast(tf.gather_nd(dy, places + [[0, i]]), tf.float32)
         sums.append(tf.reduce_sum(old * new, axis=0))
     return tf.stack(sums)
 

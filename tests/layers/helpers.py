@@ -1,4 +1,4 @@
-"""Builds tiny models from their parts and runs them: forwards, backwards and step by step.
+"""Builds tiny models from their parts and runs them, forwards and backwards.
 
 Every function makes a graph of its own, loads the variables by name and returns numpy arrays.
 `variables` is a dict of checkpoint name -> array, as `golden` reads it.
@@ -122,6 +122,13 @@ def golden(name):
     return arrays, by_prefix(arrays, "var/")
 
 
+def golden_model(name, num_layers=1, **settings):
+    """A model of this many blocks and the first blocks' variables of its golden file."""
+    _, variables = golden(name)
+    kept = {k: v for k, v in variables.items() if num_layers == 2 or "/block_001/" not in k}
+    return build_model(name, num_layers=num_layers, **settings), kept
+
+
 def by_prefix(arrays, prefix):
     return {k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)}
 
@@ -224,35 +231,6 @@ def call(model, variables, targets, mode="eval", sequence_id="nonpadding", gradi
         return b.run({name: mtf.cast(t, tf.float32) for name, t in outputs.items()})
 
 
-def decode(model, variables, targets, prompt_lengths, mesh_shape="", layout=""):
-    """Runs one position after the other, each given the targets before it.
-
-    As `sample_autoregressive` does: the prompts pass in mode "first_part", the rest in mode
-    "incremental", every row from the end of its own prompt.
-
-    Returns:
-      float32 logits `[batch, length, vocab]`, NaN at the positions of the prompts.
-    """
-    targets = np.asarray(targets, np.int32)
-    prompt_lengths = np.asarray(prompt_lengths, np.int32)
-    batch, length = targets.shape
-    steps = length - prompt_lengths.min()
-    with bench(mesh_shape, layout, variables) as b:
-        given = np.where(np.arange(length) < prompt_lengths[:, None], targets, 0)
-        states = _first_part(model, b, b.put(given, "batch", "length"), prompt_lengths.any())
-        ids, outputs = b.put(targets, "batch", "length"), {}
-        for step in range(steps):
-            position = b.put(prompt_lengths + step, "batch")
-            outputs[step], states = _step(model, b, ids, position, states)
-        outputs = b.run(outputs)
-    logits = np.full([batch, length, outputs[0].shape[-1]], np.nan, np.float32)
-    for step, values in outputs.items():
-        for row, start in enumerate(prompt_lengths):
-            if start + step < length:
-                logits[row, start + step] = values[row]
-    return logits
-
-
 def layer_context(b, x, mode="eval"):
     """A context for a layer or sublayer alone: x is `[..., d_model]`, without a model around."""
     *batch_dims, model_dim = x.shape.dims
@@ -272,57 +250,6 @@ def layer_context(b, x, mode="eval"):
         variable_dtype=mtf.VariableDType(tf.float32, tf.float32, x.dtype),
         mode=mode,
     )
-
-
-def _context(model, b, ids, **settings):
-    length_dim = ids.shape.dims[-1]
-    return transformer.Context(
-        model=model,
-        mesh=b.mesh,
-        batch_dims=ids.shape.dims[:-1],
-        length_dim=length_dim,
-        variable_dtype=mtf.VariableDType(tf.float32),
-        new_states=[],
-        write_priority=mtf.range(b.mesh, length_dim, tf.int32),
-        **settings,
-    )
-
-
-def _first_part(model, b, partial, has_prompts):
-    """Returns the states after the prompts; zeros where there are none, as Mesh-TF has it."""
-    length_dim = partial.shape.dims[-1]
-    positions = mtf.range(b.mesh, length_dim, tf.int32)
-    start = mtf.reduce_sum(mtf.to_int32(mtf.not_equal(partial, 0)), reduced_dim=length_dim)
-    context = _context(
-        model, b, partial, mode="first_part", position=positions, position_is_default=True,
-        initial_position=start, constant_states=[], read_priority=positions, inputs=partial,
-    )
-    with tf.variable_scope(model.name):
-        model._call_internal(context, transformer.autoregressive_inputs(partial))
-    if has_prompts:
-        return context.new_states
-    return [mtf.zeros_like(state) for state in context.new_states]
-
-
-def _step(model, b, ids, position, states):
-    """Returns the logits `[batch, vocab]` of one position, and the states after it."""
-    length_dim = ids.shape.dims[-1]
-    inputs = mtf.gather(ids, position - 1, length_dim)
-    context = _context(
-        model, b, ids, mode="incremental", position=position, states=states,
-        constant_states=[], read_priority=position, inputs=inputs,
-    )
-    with tf.variable_scope(model.name, reuse=True):
-        logits = model._call_internal(context, inputs)
-    assert [s.shape for s in context.new_states] == [s.shape for s in states]
-    return logits, context.new_states
-
-
-def sample(model, variables, prompts, **settings):
-    """Greedy ids `[batch, length]` of Mesh-TF's own sampling loop, prompts included."""
-    with bench(variables=variables) as b:
-        partial = b.put(np.asarray(prompts, np.int32), "batch", "length")
-        return b.run({"ids": model.sample_autoregressive(partial, **settings)})["ids"]
 
 
 def random_variables(model):

@@ -3,25 +3,24 @@
 import numpy as np
 import pytest
 
-from tests.layers import helpers
+from tests.layers import helpers, stepwise
 
-TARGETS = np.random.default_rng(0).integers(2, 97, [4, 7])
+TARGETS = np.random.default_rng(0).integers(2, 97, [4, 6])
 
 
 def check(model, variables, targets, prompt_lengths):
     expected = helpers.call(model, variables, targets, sequence_id=None)["logits"]
-    decoded = helpers.decode(model, variables, targets, prompt_lengths)
+    decoded = stepwise.decode(model, variables, targets, prompt_lengths)
     steps = ~np.isnan(decoded[:, :, 0])
     assert steps.sum() == targets.size - sum(prompt_lengths)
     np.testing.assert_allclose(decoded[steps], expected[steps], rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("prompt_lengths", [[0, 0, 0, 0], [5, 5, 5, 5], [0, 1, 2, 6]], ids=str)
+@pytest.mark.parametrize("prompt_lengths", [[0, 0, 0, 0], [4, 4, 4, 4], [1, 2, 3, 5]], ids=str)
 @pytest.mark.parametrize("name", ["primer", "primer_ez"])
 def test_steps_equal_teacher_forcing(name, prompt_lengths):
     """Without prompts; with one; with different ones, some shorter than the convolution."""
-    _, variables = helpers.golden(name)
-    check(helpers.build_model(name), variables, TARGETS, prompt_lengths)
+    check(*helpers.golden_model(name, num_layers=2), TARGETS, prompt_lengths)
 
 
 @pytest.mark.parametrize(
@@ -45,20 +44,19 @@ def test_steps_equal_teacher_forcing(name, prompt_lengths):
 def test_every_setting(settings):
     model = helpers.build_model("primer_ez", attention=settings, num_layers=1)
     variables = helpers.random_variables(model)
-    check(model, variables, TARGETS[:2, :5], [1, 3])
+    check(model, variables, TARGETS[:2, :5], [2, 3])
 
 
 def test_ensemble():
     model = helpers.build_model("primer_ez", model={"ensemble": 2}, num_layers=1)
-    check(model, helpers.random_variables(model), TARGETS[:2, :5], [1, 3])
+    check(model, helpers.random_variables(model), TARGETS[:2, :5], [2, 3])
 
 
 @pytest.mark.parametrize("name", ["primer", "primer_ez"])
 def test_sampling_loop_takes_the_best_token_at_every_position(name):
-    _, variables = helpers.golden(name)
-    model = helpers.build_model(name)
-    prompts = np.where(np.arange(7) < np.array([[1], [2], [4], [5]]), TARGETS, 0)
-    ids = helpers.sample(model, variables, prompts, never_end=True)
+    model, variables = helpers.golden_model(name)
+    prompts = np.where(np.arange(6) < np.array([[1], [2], [3], [4]]), TARGETS, 0)
+    ids = stepwise.sample(model, variables, prompts, never_end=True)
     logits = helpers.call(model, variables, ids, sequence_id=None)["logits"]
     logits[:, :, 1] = -np.inf  # never_end forbids the end of sequence.
     generated = prompts == 0
@@ -67,9 +65,8 @@ def test_sampling_loop_takes_the_best_token_at_every_position(name):
 
 
 def test_sampling_without_prompts_starts_from_nothing():
-    _, variables = helpers.golden("primer_ez")
-    model = helpers.build_model("primer_ez")
-    ids = helpers.sample(
+    model, variables = helpers.golden_model("primer_ez")
+    ids = stepwise.sample(
         model, variables, np.zeros([2, 6]), has_partial_sequences=False, never_end=True
     )
     logits = helpers.call(model, variables, ids, sequence_id=None)["logits"]

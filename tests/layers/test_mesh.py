@@ -5,7 +5,7 @@ import functools
 import numpy as np
 import pytest
 
-from tests.layers import helpers
+from tests.layers import helpers, stepwise
 
 TARGETS = np.random.default_rng(0).integers(2, 97, [4, 8])
 # Two parts a row: segments are split like the batch.
@@ -30,8 +30,10 @@ MESHES = {
 def run(name, mesh_shape="", layout="", model=None):
     # The layers that look at the layout get it through the model, as in a real run.
     where = {"layout": layout, "mesh_shape": mesh_shape}
+    plain, variables = helpers.golden_model(name, model=model)
+    if model:
+        variables = helpers.random_variables(plain)
     model = helpers.build_model(name, model={**(model or {}), **where}, num_layers=1)
-    variables = helpers.random_variables(model)
     return helpers.call(
         model,
         variables,
@@ -64,14 +66,13 @@ def test_mesh_equals_one_device(expected, name, mesh):
 
 
 def test_decoding_on_a_mesh():
-    model = helpers.build_model("primer_ez", num_layers=1)
-    settings = (model, helpers.random_variables(model), TARGETS[:2, :5], [2, 3])
-    values = helpers.decode(
+    settings = (*helpers.golden_model("primer_ez"), TARGETS[:2, :5], [3, 4])
+    values = stepwise.decode(
         *settings,
         mesh_shape="rows:2,columns:2",
         layout="batch:rows,heads:columns,d_ff:columns,vocab:columns",
     )
-    np.testing.assert_allclose(values, helpers.decode(*settings), rtol=0, atol=1e-4)
+    np.testing.assert_allclose(values, stepwise.decode(*settings), rtol=0, atol=1e-4)
 
 
 def test_ensemble_over_a_mesh():

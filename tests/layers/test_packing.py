@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from primer.layers import causal_depthwise_conv as conv
 from tests.layers import helpers
 
 RNG = np.random.default_rng(1)
@@ -36,8 +37,7 @@ def alone(targets, places):
 
 @pytest.mark.parametrize("name", ["primer", "primer_ez"])
 def test_logits_are_those_of_the_parts(name):
-    _, variables = helpers.golden(name)
-    model = helpers.build_model(name)
+    model, variables = helpers.golden_model(name)
     targets, ids, places = pack()
     packed = helpers.call(model, variables, targets, sequence_id=ids)["logits"]
     parts = helpers.call(model, variables, alone(targets, places))["logits"]
@@ -48,8 +48,7 @@ def test_logits_are_those_of_the_parts(name):
 
 @pytest.mark.parametrize("name", ["primer", "primer_ez"])
 def test_gradients_are_those_of_the_parts(name):
-    _, variables = helpers.golden(name)
-    model = helpers.build_model(name, model={"loss_denominator": 10.0})
+    model, variables = helpers.golden_model(name, model={"loss_denominator": 10.0})
     targets, ids, places = pack()
     settings = dict(mode="train", gradients=True)
     packed = helpers.call(model, variables, targets, sequence_id=ids, **settings)
@@ -66,8 +65,6 @@ def test_a_part_beside_infinities_stays_finite():
     x = np.ones([1, 6, 2], np.float32)
     x[0, :3] = np.inf
     with helpers.bench() as b:
-        from primer.layers import causal_depthwise_conv as conv
-
         x = b.put(x, "batch", "length", "heads")
         taps = [b.put(np.full([2], w, np.float32), "heads") for w in (1.0, 2.0, 4.0)]
         ids = b.put(np.array([[1, 1, 1, 2, 2, 2]], np.int32), "batch", "length")

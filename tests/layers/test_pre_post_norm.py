@@ -133,10 +133,7 @@ def test_gin_gives_it_the_sublayers_of_layer_stack():
             @sublayer_dropout, @sublayer_residual]
         """
     )
-    try:
-        stack = transformer.make_layer_stack()
-    finally:
-        gin.clear_config()
+    stack = transformer.make_layer_stack()
     assert isinstance(stack, PrePostNormLayerStack)
     names = [s.__name__ for s in stack._sublayers_post_norm]
     assert names[:3] == ["sublayer_mask_padding", "sublayer_call_layer", "sublayer_primer_norm"]
