@@ -1,6 +1,6 @@
 """`primer train`: a published model or any composition, on a task, with the task's own settings."""
 
-import importlib.util
+import importlib.machinery
 import os
 
 from primer import config_files
@@ -104,7 +104,8 @@ def task_file(task) -> str:
 
 def _found(name):
     """Checks that gin will find a file: as it is, among ours, or among t5's."""
-    t5_package = importlib.util.find_spec("t5")
+    # Not importlib.util.find_spec: the hook takes that for an import of t5, and prepares it.
+    t5_package = importlib.machinery.PathFinder.find_spec("t5")
     t5_folders = list(t5_package.submodule_search_locations or []) if t5_package else []
     folders = [config_files.gin_directory(), *(f"{path}/models/gin" for path in t5_folders)]
     if any(os.path.isfile(os.path.join(folder, name)) for folder in folders):

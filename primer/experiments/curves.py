@@ -1,16 +1,17 @@
-"""Learning curves of several models: validation loss by tokens and by time, as a PNG."""
+"""Learning curves of several models: validation perplexity by tokens and by time, as a PNG."""
 
-# One color a model, in the order in which they come; readable in grey and for the color-blind.
+# One color and one marker a model, in the order in which they come; apart for the color-blind too.
 COLORS = ("#4d4d4d", "#d95f02", "#1b6ca8", "#2a9d5c")
 MARKERS = ("o", "s", "^", "D")
 
 
-def draw(results, tokens_per_step, path):
-    """Writes the figure.
+def draw(results, title, path):
+    """Writes the figure: two panels with the same axis of perplexities.
 
     Args:
-      results: dicts with "name" and "checkpoints", rows of step, seconds, nats_per_token.
-      tokens_per_step: to turn steps into tokens.
+      results: dicts with "label" and "checkpoints", rows with "tokens_trained", "seconds" and
+        "perplexity_per_token".
+      title: above both panels.
       path: of the PNG.
     """
     import matplotlib
@@ -18,26 +19,37 @@ def draw(results, tokens_per_step, path):
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(1, 2, figsize=(10, 4.2), sharey=True, layout="constrained")
+    figure, panels = pyplot.subplots(1, 2, figsize=(10, 4.4), sharey=True, layout="constrained")
     axes = (
-        (panels[0], "training tokens (thousands)", lambda row: row["step"] * tokens_per_step / 1e3),
-        (panels[1], "training time (seconds, after the first step)", lambda row: row["seconds"]),
+        ("tokens_trained", 1e3, "training tokens (thousands)"),
+        ("seconds", 1, "training time (seconds)"),
     )
-    for panel, label, position in axes:
-        for result, color, marker in zip(results, COLORS, MARKERS):
-            rows = [row for row in result["checkpoints"] if row["step"] > 0]
-            panel.plot(
-                [position(row) for row in rows],
-                [row["nats_per_token"] for row in rows],
-                color=color,
-                marker=marker,
-                label=result["name"],
-            )
+    for panel, (key, unit, label) in zip(panels, axes, strict=True):
+        _panel(panel, results, key, unit)
         panel.set_xlabel(label)
-        panel.grid(alpha=0.3)
-        panel.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel("validation nats per token")
+    panels[0].set_ylabel("validation perplexity per token")
     panels[1].legend(frameon=False)
-    figure.suptitle(f"Whole {results[0]['task']} {results[0]['split']} split")
+    figure.suptitle(title, fontsize=11)
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
+
+
+def _panel(panel, results, key, unit):
+    from matplotlib import ticker
+
+    for number, result in enumerate(results):
+        rows = result["checkpoints"]
+        panel.plot(
+            [row[key] / unit for row in rows],
+            [row["perplexity_per_token"] for row in rows],
+            color=COLORS[number % len(COLORS)],
+            marker=MARKERS[number % len(MARKERS)],
+            label=result["label"],
+        )
+    panel.set_yscale("log")
+    panel.set_xlim(left=0)
+    for kind in ("major", "minor"):
+        axis = getattr(panel.yaxis, f"set_{kind}_formatter")
+        axis(ticker.StrMethodFormatter("{x:,.0f}"))
+    panel.grid(alpha=0.3, which="both")
+    panel.spines[["top", "right"]].set_visible(False)

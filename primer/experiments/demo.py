@@ -1,64 +1,133 @@
 """Primer, Primer-EZ and the vanilla Transformer of one size on one text, compared.
 
-The three train on the same number of tokens in the same order, each with the learning rate of its
-own gin file (`run/demo_<architecture>.gin`), and are evaluated at several steps on the whole
-validation split.
+The three train on the same tokens in the same order, each with its own learning rate (the trial is
+`benchmarks/learning_rates.py`), and are evaluated at several steps on the whole validation split.
 """
 
 import json
+import math
 import os
 import pathlib
 import shutil
 
 from primer.commands import engine_call
 from primer.commands import eval as eval_command
-from primer.errors import RunError
+from primer.errors import RunError, UsageError
 from primer.experiments import contenders
+from primer.planning import gin_files
+
+EVALUATIONS = 4
 
 
-def run_one(contender, directory, steps=None) -> dict:
-    """Trains and evaluates one model; returns its evaluation, with seconds of training added.
+def run_one(contender, folder, steps=None, seed=0) -> dict:
+    """Trains and evaluates one model, from the start.
+
+    Args:
+      contender: one of `contenders.CONTENDERS`.
+      folder: where; its own folder in there is made anew.
+      steps: steps of training, or None for what the demo's gin file says.
+      seed: of the run.
+
+    Returns:
+      dict: "name", "label", "parameters", "learning_rate", and "checkpoints": the rows of the
+      evaluation, each with "tokens_trained" and the "seconds" of training until then.
 
     Raises:
       RunError: training or evaluation ended with an error, which has been printed.
     """
-    model_dir = os.path.join(directory, contender.name)
-    shutil.rmtree(model_dir, ignore_errors=True)
-    shorter = (
-        f"utils.run.train_steps = {steps}",
-        f"utils.run.save_checkpoints_steps = {max(1, (steps or 0) // 3)}",
-    )
-    _call(contenders.train_arguments(contender, model_dir, bindings=shorter if steps else ()))
-    _call(eval_command.engine_arguments(model_dir, "validation", "all"))
+    model_dir = os.path.join(folder, contender.name)
+    _empty(model_dir)
+    bindings = []
+    if steps is not None:
+        bindings = [
+            f"utils.run.train_steps = {steps}",
+            f"utils.run.save_checkpoints_steps = {max(1, steps // EVALUATIONS)}",
+        ]
+    _call(contenders.train_arguments(contender, model_dir, seed, bindings))
+    wanted = ",".join(str(step) for step in _steps(model_dir))
+    _call(eval_command.engine_arguments(model_dir, checkpoints=wanted))
     (path,) = pathlib.Path(model_dir, "eval").glob("*.json")
-    result = json.loads(path.read_text())
-    clock = training_seconds(model_dir)
-    for row in result["checkpoints"]:
-        row["seconds"] = clock(row["step"])
-    return {"name": contender.label, **result}
+    evaluation = json.loads(path.read_text())
+    return {
+        "name": contender.name,
+        "label": contender.label,
+        "parameters": parameters(model_dir),
+        "learning_rate": setting(model_dir, "constant.value"),
+        "how": evaluation["how"],
+        "checkpoints": _with_costs(evaluation["checkpoints"], model_dir),
+    }
 
 
-def training_seconds(model_dir):
-    """A function from a step to the seconds of training up to it, from the times of the events.
-
-    The first step is not counted: it includes TensorFlow's own preparation.
-    """
-    import numpy as np
-    import tensorflow as tf
-
-    times = {}
-    for path in sorted(pathlib.Path(model_dir).glob("events*")):
-        for event in tf.compat.v1.train.summary_iterator(str(path)):
-            if any(value.tag == "loss" for value in event.summary.value):
-                times[event.step] = event.wall_time
-    first = times[min(times)]
-    steps = sorted(times)
-    elapsed = [times[step] - first for step in steps]
-    return lambda step: float(np.interp(step, steps, elapsed)) if step else 0.0
+def _empty(model_dir):
+    """Deletes an earlier run, and nothing that is not one."""
+    if os.path.isdir(model_dir) and os.listdir(model_dir):
+        if not os.path.isdir(os.path.join(model_dir, "commands")):
+            raise UsageError(
+                f"{model_dir} is in the way and no earlier run of the demo; name another folder "
+                "with --output"
+            )
+        shutil.rmtree(model_dir)
 
 
 def _call(arguments):
     engine_call.show(arguments)
     code = engine_call.call(arguments)
     if code:
-        raise RunError(f"t5_mesh_transformer ended with code {code}")
+        raise RunError(f"the demo stops: the command above ended with code {code}")
+
+
+def _steps(model_dir):
+    """The steps of the checkpoints, without that of the untrained model."""
+    names = (path.name for path in pathlib.Path(model_dir).glob("model.ckpt-*.index"))
+    steps = (int(name.split("-")[1].split(".")[0]) for name in names)
+    return sorted(step for step in steps if step)
+
+
+def _with_costs(rows, model_dir):
+    """The rows with the tokens and the seconds that they were trained with.
+
+    Seconds count from the end of the first step to the checkpoint: TensorFlow's preparation, which
+    is the same for a run of any length, is left out.
+    """
+    length = setting(model_dir, "run.sequence_length")["targets"]
+    _, batch = setting(model_dir, "run.batch_size")
+    began = _first_step(model_dir)
+    result = []
+    for row in rows:
+        written = os.path.getmtime(os.path.join(model_dir, f"model.ckpt-{row['step']}.index"))
+        tokens = row["step"] * (batch // length) * length
+        result.append({**row, "tokens_trained": tokens, "seconds": written - began})
+    return result
+
+
+def _first_step(model_dir) -> float:
+    """The wall time at which the first step ended, from the events."""
+    import tensorflow as tf
+
+    times = []
+    for path in pathlib.Path(model_dir).glob("events*"):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            if any(value.tag == "loss" for value in event.summary.value):
+                times.append(event.wall_time)
+    return min(times)
+
+
+def parameters(model_dir) -> int:
+    """The trained numbers of a model, without the optimizer's."""
+    import tensorflow as tf
+
+    variables = tf.train.list_variables(tf.train.latest_checkpoint(model_dir))
+    return sum(
+        math.prod(shape)
+        for name, shape in variables
+        if "_slot_" not in name and name != "global_step"
+    )
+
+
+def setting(model_dir, name):
+    """The value of a parameter in the `config.gin` of a run, by the end of its name."""
+    for statement in gin_files.statements(os.path.join(model_dir, "config.gin")):
+        if getattr(statement, "arg_name", None):
+            if f"{statement.selector}.{statement.arg_name}".endswith(name):
+                return statement.value
+    raise RunError(f"{model_dir}/config.gin does not set {name}")

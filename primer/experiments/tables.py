@@ -1,0 +1,62 @@
+"""The tables of a comparison, for the terminal."""
+
+
+def show(results, seen, file=None):
+    """Prints a table over the checkpoints, one of the final numbers, and what was seen.
+
+    Args:
+      results: what `demo.run_one` gave for each model.
+      seen: sentences.
+      file: where; standard output unless given.
+    """
+    from rich.console import Console
+
+    console = Console(file=file, highlight=False)
+    if not console.is_terminal:
+        console = Console(file=file, highlight=False, width=100)
+    console.print("Perplexity per token on the validation split, and seconds of training")
+    console.print(_by_checkpoint(results))
+    console.print("At the end")
+    console.print(_final(results))
+    console.print(results[0]["how"])
+    console.print(
+        "Each model has the best of the learning rates that were tried for it "
+        "(benchmarks/learning_rates.py, same split); seconds count from the end of the first step."
+    )
+    for sentence in seen:
+        console.print(f"- {sentence}")
+
+
+def _by_checkpoint(results):
+    from rich.table import Table
+
+    table = Table()
+    table.add_column("tokens trained", justify="right", no_wrap=True)
+    for result in results:
+        table.add_column(result["label"], justify="right", no_wrap=True)
+    for rows in zip(*(result["checkpoints"] for result in results), strict=True):
+        cells = [f"{row['perplexity_per_token']:,.1f}  {row['seconds']:4.0f} s" for row in rows]
+        table.add_row(f"{rows[0]['tokens_trained']:,}", *cells)
+    return table
+
+
+def _final(results):
+    from rich.table import Table
+
+    table = Table()
+    heads = ("model", "parameters", "rate", "nats/token", "perplexity/token", "bits/byte")
+    for number, head in enumerate((*heads, "perplexity/word", "tokens/s")):
+        table.add_column(head, justify="right" if number else "left")
+    for result in results:
+        row = result["checkpoints"][-1]
+        table.add_row(
+            result["label"],
+            f"{result['parameters']:,}",
+            f"{result['learning_rate']:g}",
+            f"{row['nats_per_token']:.4f}",
+            f"{row['perplexity_per_token']:,.2f}",
+            f"{row['bits_per_byte']:.4f}",
+            f"{row['perplexity_per_word']:,.1f}",
+            f"{row['tokens_trained'] / row['seconds']:,.0f}" if row["seconds"] > 0 else "-",
+        )
+    return table
