@@ -44,6 +44,9 @@ REQUIREMENTS = [
     # On Python 3.10 older ones claim to fit a protobuf that their generated code refuses.
     "tensorflow-metadata>=1.13.1",
     "sentencepiece>=0.2,<0.3",
+    # sentencepiece 0.2.3 refuses a protobuf before 7.36.1 and does not say so in its metadata;
+    # on Python 3.10 tensorflow-metadata wants at most 6.32.
+    'sentencepiece<0.2.3 ; python_version < "3.11"',
     "numpy>=1.26,<3",
     "protobuf>=4.25.3,<8",
     # Later ones need Python 3.11. Where an index does not say so, pip searches for hours.
@@ -70,7 +73,8 @@ EXTRAS = {
         "oauth2client>=4.1.3",
     ],
     "gpu": ["tensorflow[and-cuda]>=2.15.1,<2.22"],
-    "cache": ["apache-beam>=2.60"],
+    # apache-beam keeps protobuf below 7: see sentencepiece above.
+    "cache": ["apache-beam>=2.60", "sentencepiece<0.2.3"],
     "test": ["pytest>=8"],
 }
 

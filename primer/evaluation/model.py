@@ -54,9 +54,9 @@ class Model:
     def _build(self, batch_size):
         """The task's vocabulary and a scorer, from gin."""
         task = preflight.find(whole_split.task_name())
-        vocabulary = task.output_features["targets"].vocabulary
-        # Today's choice of gin, which is another's after the block.
-        vocabulary = getattr(vocabulary, "resolve", lambda: vocabulary)()
+        own = task.output_features["targets"].vocabulary
+        # What gin chooses now; after the block it is another's choice.
+        vocabulary = own.resolve() if hasattr(own, "resolve") else own
         mesh_shape, layout_rules, devices = _mesh()
         model = utils.build_model(
             model_type=configured("utils.run.model_type", "lm"),
@@ -65,7 +65,7 @@ class Model:
             layout_rules=layout_rules,
             mesh_shape=mesh_shape,
         )
-        record.check(self.model_dir, model, vocabulary)
+        record.check(self.model_dir, model, own)
         length = configured("utils.run.sequence_length", {"targets": 512})["targets"]
         made = Scorer(model, length, batch_size, mesh_shape, layout_rules, devices)
         return vocabulary, made
