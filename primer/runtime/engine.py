@@ -26,6 +26,7 @@ from primer.runtime import (
     seeds,
     validation,
     variables,
+    vocabulary_ops,
 )
 
 # What gin may name must be registered before gin files are read.
@@ -88,7 +89,7 @@ def make_estimator(tpu_estimator_class, model_fn, use_tpu, **kwargs):
     def model_fn_of_mode(features, labels, mode, params, config=None):
         if not use_tpu:
             variables.use_resources()
-        with precision.building(mode):
+        with precision.building(mode), vocabulary_ops.building(for_tpu=use_tpu):
             spec = model_fn(features, labels, mode, params, config)
         if mode == "train" and not use_tpu:
             seeds.increment_step_last(spec.train_op)

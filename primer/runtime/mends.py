@@ -120,10 +120,12 @@ def after_mesh_ops(ops):
 
 
 def after_mesh_transformer(transformer):
-    """The loss from the logits on in float32, whatever the activations are."""
-    from primer.runtime import precision
+    """Lookups that gather and a fused loss; all from the logits on in float32."""
+    from primer.runtime import precision, vocabulary_ops
 
-    precision.mend_loss(transformer)
+    vocabulary_ops.mend_embedding(transformer)
+    vocabulary_ops.mend_loss(transformer)
+    precision.mend_loss(transformer)  # Last: the loss inside sees float32.
 
 
 def after_mesh_utils(utils):

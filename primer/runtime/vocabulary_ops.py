@@ -4,12 +4,29 @@ Mesh-TF 0.1.21 looks an embedding up by multiplying a one-hot row with the table
 passes over `[batch, length, vocab]` for the loss. Here a lookup gathers rows, its gradient adds rows
 up, and the loss is a softmax and little more. On a mesh that splits the vocabulary every processor
 does its own part, and one sum over the mesh brings them together.
+
+A TPU keeps Mesh-TF's forms: they are products, which it is made for, and have been tried on it.
 """
 
+import contextlib
 import functools
 
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
+
+
+# Whether the graph that is being built is for a TPU, innermost last.
+_for_tpu = [False]
+
+
+@contextlib.contextmanager
+def building(for_tpu):
+    """Says what kind of device a graph is built for."""
+    _for_tpu.append(bool(for_tpu))
+    try:
+        yield
+    finally:
+        _for_tpu.pop()
 
 
 def mend_embedding(transformer):
@@ -22,7 +39,8 @@ def _gathering(stock):
     @functools.wraps(stock)
     def ids_to_embedding(self, ids, context):
         table = self._embedding_weights
-        if table.shape.ndims != 2:  # An ensemble has a table for each of its models.
+        # An ensemble has a table for each of its models.
+        if _for_tpu[-1] or table.shape.ndims != 2:
             return stock(self, ids, context)
         embedded = Lookup(table, ids, self._vocab_dim).outputs[0]
         if self._scale_variable_like_classifier_weights:
@@ -42,7 +60,7 @@ def _fused_loss(stock):
     @functools.wraps(stock)
     def compute_loss(self, context, logits, targets, output_vocab_dim):
         special = self._loss_fn or self.label_smoothing or self.loss_on_targets_only
-        if special or logits.shape != targets.shape + [output_vocab_dim]:
+        if _for_tpu[-1] or special or logits.shape != targets.shape + [output_vocab_dim]:
             return stock(self, context, logits, targets, output_vocab_dim)
         z_loss = self.z_loss if context.train else 0.0
         # Negative ids mark targets without a loss, as 0 does.
@@ -85,17 +103,15 @@ class Lookup(mtf.Operation):
         table, ids = self.inputs
         mesh_impl = lowering.mesh_impl(self)
         local = _local_ids(lowering, ids, self.vocab_dim)
+        value = mesh_impl.slicewise(_rows, lowering.tensors[table], local)
         axis = mesh_impl.tensor_dimension_to_mesh_axis(self.vocab_dim)
-        if axis is None:
-            value = mesh_impl.slicewise(tf.gather, lowering.tensors[table], local)
-        else:
-            value = mesh_impl.slicewise(_rows, lowering.tensors[table], local)
+        if axis is not None:
             value = mesh_impl.allreduce(value, [axis], "SUM")
         lowering.set_tensor_lowering(self.outputs[0], value)
 
 
 def _rows(table, ids):
-    """Rows of a part of a table; zeros for ids that are negative because others hold them."""
+    """Rows of a part of a table; zeros for negative ids, which it does not hold."""
     found = tf.gather(table, tf.maximum(ids, 0))
     return found * tf.cast(ids >= 0, table.dtype)[..., tf.newaxis]
 
@@ -117,7 +133,7 @@ class LookupGradient(mtf.Operation):
 
         def add_up(ids, grad):
             rows = tf.reshape(tf.cast(grad, tf.float32), [-1, grad.shape[-1]])
-            # Negative ids (rows that other processors hold) are dropped.
+            # unsorted_segment_sum drops negative ids.
             total = tf.math.unsorted_segment_sum(rows, tf.reshape(ids, [-1]), size)
             return tf.cast(total, grad.dtype)
 
@@ -130,18 +146,20 @@ class LookupGradient(mtf.Operation):
 
 
 def _local_ids(lowering, ids, vocab_dim):
-    """Ids counted from the first row of each processor's part of the vocabulary; -1 elsewhere."""
+    """Ids counted from the first row of each processor's part of the vocabulary.
+
+    -1 where another processor, or none, has the row: a one-hot row of such an id is zeros.
+    """
     mesh_impl = lowering.mesh_impl(ids.mesh)
     axis = mesh_impl.tensor_dimension_to_mesh_axis(vocab_dim)
-    if axis is None:
-        return lowering.tensors[ids].to_laid_out_tensor()
     size = mesh_impl.slice_shape(mtf.Shape([vocab_dim]))[0]
 
-    def shift(ids, part):
+    def shift(ids, part=0):
         local = ids - part * size
         return tf.where((local >= 0) & (local < size), local, -tf.ones_like(local))
 
-    return mesh_impl.slicewise(shift, lowering.tensors[ids], mesh_impl.laid_out_pcoord(axis))
+    parts = () if axis is None else (mesh_impl.laid_out_pcoord(axis),)
+    return mesh_impl.slicewise(shift, lowering.tensors[ids], *parts)
 
 
 class CrossEntropy(mtf.Operation):

@@ -6,6 +6,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from primer.runtime import vocabulary_ops
+from tests.layers import helpers
 
 BATCH, LENGTH, VOCAB, WIDTH = (
     mtf.Dimension(name, size)
@@ -86,7 +87,84 @@ def test_a_certain_loss_is_exact():
 
     def graph(mesh):
         targets = tensor(mesh, IDS.astype(np.int32), BATCH, LENGTH)
-        return [vocabulary_ops.cross_entropy(tensor(mesh, logits, BATCH, LENGTH, VOCAB), targets, VOCAB)]
+        imported = tensor(mesh, logits, BATCH, LENGTH, VOCAB)
+        return [vocabulary_ops.cross_entropy(imported, targets, VOCAB)]
 
     (loss,) = run("", graph)
     np.testing.assert_allclose(loss, np.where(IDS == 3, 0.0, 500.0), atol=1e-4)
+
+
+@pytest.mark.parametrize("mesh_shape", MESHES)
+def test_rows_of_no_id_are_zeros(mesh_shape):
+    """As a product with a one-hot row gives it for padding below 0 and for ids beyond the end."""
+    ids = np.tile(np.array([-1, 3, 16, 0, 15, 99], np.int32), (BATCH.size, 1))
+
+    def graph(lookup):
+        def build(mesh):
+            table = tensor(mesh, TABLE, VOCAB, WIDTH)
+            return with_gradient(lookup(table, tensor(mesh, ids, BATCH, LENGTH)), table)
+
+        return build
+
+    assert_equal(
+        mesh_shape,
+        graph(lambda table, ids: vocabulary_ops.Lookup(table, ids, VOCAB).outputs[0]),
+        graph(lambda table, ids: mtf.gather(table, ids, VOCAB)),
+    )
+
+
+def whole_model(targets, settings, for_tpu, mesh_shape=""):
+    """The loss of a tiny Transformer in training, and its gradients' norms."""
+    model, variables = helpers.golden_model("transformer_vanilla", model=settings)
+    with vocabulary_ops.building(for_tpu):
+        return helpers.call(
+            model,
+            variables,
+            targets,
+            mode="train",
+            gradients=True,
+            mesh_shape=mesh_shape,
+            layout="batch:batch,vocab:model",
+        )
+
+
+def operations(for_tpu):
+    """The kinds of Mesh-TF operations that the mended model is made of."""
+    made = set()
+    init = mtf.Operation.__init__
+
+    def note(self, *args, **kwargs):
+        made.add(type(self))
+        init(self, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mtf.Operation, "__init__", note)
+        whole_model(np.ones([4, 8], np.int32), {}, for_tpu)
+    return made
+
+
+def test_training_uses_them_and_a_tpu_does_not():
+    ours = {vocabulary_ops.Lookup, vocabulary_ops.CrossEntropy}
+    assert ours <= operations(for_tpu=False)
+    assert not ours & operations(for_tpu=True)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"z_loss": 1e-2},
+        {"label_smoothing": 0.1},
+        {"loss_denominator": 100.0},
+    ],
+    ids=lambda settings: "-".join(settings) or "default",
+)
+@pytest.mark.parametrize("mesh_shape", MESHES)
+def test_a_whole_model_is_mesh_tensorflows(mesh_shape, settings):
+    targets = np.random.default_rng(3).integers(1, 97, [4, 8]).astype(np.int32)
+    targets[1, 5:] = 0
+    stock = whole_model(targets, settings, for_tpu=True)
+    ours = whole_model(targets, settings, for_tpu=False, mesh_shape=mesh_shape)
+    assert ours.keys() == stock.keys() and len(ours) > 10
+    for name, expected in stock.items():
+        np.testing.assert_allclose(ours[name], expected, rtol=2e-5, atol=2e-6, err_msg=name)
