@@ -30,16 +30,18 @@ class Summaries:
         self._loop_means, self._loop_reset = loop_scalars.means()
         self._since = None
 
-    def fetches(self, step, first=False):
-        """What to fetch with this step: nothing where no event is due."""
-        if not first and step % EVERY and step != self._goal:
-            return {}
+    def fetches(self):
+        """What to fetch with every step.
+
+        The same always: TensorFlow prepares a graph anew, seconds long, for each new set of fetches,
+        and a few scalars more cost a step nothing.
+        """
         merged = {} if self._merged is None else {"merged": self._merged}
         return {**merged, "scalars": self._scalars}
 
     def write(self, sess, step, loss, values, batch_size):
-        """Writes what was fetched, the loss, and the speed since the last event."""
-        if not values:
+        """Writes what was fetched, the loss, and the speed since the last event, if one is due."""
+        if self._since and step % EVERY and step != self._goal:
             return
         if "merged" in values:
             self._writer.add_summary(values["merged"], step)

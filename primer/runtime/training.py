@@ -118,11 +118,14 @@ class _Run:
     def _loop(self, monitored, sess, stop):
         step = self.start
         tokens = math.prod(self._batch_shape)
-        fetches = {"train_op": self._spec.train_op, "loss": self._spec.loss}
+        fetches = {
+            "train_op": self._spec.train_op,
+            "loss": self._spec.loss,
+            "summaries": self._summaries.fetches(),
+        }
         with progress.Progress(self.start, self.goal, tokens) as shown:
             while step < self.goal and not stop.requested:
-                due = self._summaries.fetches(step + 1, first=step == self.start)
-                values = monitored.run({**fetches, "summaries": due})
+                values = monitored.run(fetches)
                 step += 1
                 loss = float(values["loss"])
                 self._check_loss(loss, step)

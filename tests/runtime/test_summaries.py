@@ -26,7 +26,7 @@ def write_once(model_dir, result):
     writer = summaries.Summaries(str(model_dir), goal=5)
     with tf.Session() as sess:
         sess.run([tf.global_variables_initializer(), tf.local_variables_initializer()])
-        _, values = sess.run([result, writer.fetches(1, first=True)])
+        _, values = sess.run([result, writer.fetches()])
         writer.write(sess, 1, 2.5, values, batch_size=4)
     return tiny.scalars(model_dir)
 

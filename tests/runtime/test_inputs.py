@@ -1,0 +1,66 @@
+"""Input pipelines: traced as written, with AutoGraph only where a function needs it."""
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+from tensorflow.python.autograph.core import ag_ctx
+from tensorflow.python.data.ops import structured_function
+
+from primer.runtime import inputs
+
+
+def first_batch(*maps):
+    """What the functions make of 0, 1, 2, and whether AutoGraph converted the last tracing."""
+
+    def input_fn(params):
+        del params
+        dataset = tf.data.Dataset.range(3)
+        for fn in maps:
+            dataset = dataset.map(fn)
+        return dataset.batch(3)
+
+    with tf.Graph().as_default():
+        batch = inputs.features(input_fn)
+        with tf.Session() as sess:
+            sess.run(tf.tables_initializer())
+            return sess.run(batch)
+
+
+def test_a_plain_function_is_traced_once_without_autograph():
+    seen = []
+
+    def double(x):
+        seen.append(ag_ctx.control_status_ctx().status)
+        return 2 * x
+
+    np.testing.assert_array_equal(first_batch(double), [0, 2, 4])
+    assert seen == [ag_ctx.Status.DISABLED]
+
+
+def test_functions_that_need_autograph_get_it():
+    def odd_is_negative(x):
+        if x % 2 == 1:
+            return -x
+        return x
+
+    def sum_below(x):
+        total = tf.constant(0, tf.int64)
+        for n in tf.range(tf.abs(x) + 1):
+            total += n
+        return total
+
+    np.testing.assert_array_equal(first_batch(odd_is_negative, sum_below), [0, 1, 3])
+
+
+def test_an_error_is_the_functions_own():
+    def wrong(x):
+        raise KeyError("targets")
+
+    with pytest.raises(KeyError, match="targets"):
+        first_batch(wrong)
+
+
+def test_tensorflow_is_as_before_afterwards():
+    before = structured_function.StructuredFunctionWrapper.__init__
+    first_batch(lambda x: x)
+    assert structured_function.StructuredFunctionWrapper.__init__ is before
