@@ -33,6 +33,10 @@ def shift_by_shift(x, taps, length_dim, segment_id=None):
     return mtf.add_n(parts)
 
 
-if __name__ == "__main__":
+def main():
     causal_depthwise_conv.causal_depthwise_conv = shift_by_shift
     mesh_transformer_main.console_entry_point()
+
+
+if __name__ == "__main__":
+    main()

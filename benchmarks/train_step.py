@@ -4,17 +4,17 @@
 
 Runs, in turn, small_transformer_vanilla, small_primer and small_primer_ez on `sotu` with batches
 of 8 x 128 tokens: ours in auto precision, ours in float32, and the stock command on TensorFlow
-2.15.1 with its TPUEstimator (`stock_main.py`). All figures come from the wall times of the events
-that both write at the first step and then every 100; they are ratios of one sitting, because
+2.15.1 with its TPUEstimator (`stock_main.py`). `timed_main.py` notes when each step ends; a rate is
+that of the median step, without the first three. Figures are ratios of one sitting, because
 machines differ from hour to hour. Writes a dated markdown and JSON file to `benchmarks/results/`.
 """
 
 import argparse
 import datetime
 import json
+import os
 import pathlib
 import platform
-import shutil
 import statistics
 import subprocess
 import sys
@@ -30,9 +30,6 @@ KINDS = ("auto", "float32", "stock")
 
 def command(kind, model, model_dir, steps, python, tpu_python):
     """The command line of one run."""
-    main = [python, "-c", "from t5.models.mesh_transformer_main import console_entry_point as m; m()"]
-    if kind == "stock":
-        main = [tpu_python, str(ROOT / "benchmarks" / "stock_main.py")]
     files = ["models/defaults.gin", f"models/{model}.gin", "datasets/sotu.gin"]
     params = [
         f"utils.run.batch_size = {BATCH}",
@@ -45,7 +42,9 @@ def command(kind, model, model_dir, steps, python, tpu_python):
     if kind == "stock":
         params.append("utils.get_variable_dtype.activation_dtype = 'float32'")
     return [
-        *main,
+        tpu_python if kind == "stock" else python,
+        str(ROOT / "benchmarks" / "timed_main.py"),
+        "stock" if kind == "stock" else "ours",
         f"--model_dir={model_dir}",
         "--module_import=t5_imports",
         f"--gin_location_prefix={ROOT / 'gin'}",
@@ -56,34 +55,26 @@ def command(kind, model, model_dir, steps, python, tpu_python):
 
 def measure(kind, model, steps, python, tpu_python):
     """Runs one command; returns its seconds to the first step and its tokens per second."""
-    model_dir = tempfile.mkdtemp(prefix="train_step_")
-    try:
+    with tempfile.TemporaryDirectory(prefix="train_step_") as folder:
+        times = pathlib.Path(folder, "times")
+        words = command(kind, model, pathlib.Path(folder, "model"), steps, python, tpu_python)
         began = time.time()
-        subprocess.run(
-            command(kind, model, model_dir, steps, python, tpu_python),
-            check=True,
+        done = subprocess.run(
+            words,
             cwd=ROOT,
+            env={**os.environ, "STEP_TIMES": str(times)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            text=True,
         )
-        times = event_times(model_dir)
-    finally:
-        shutil.rmtree(model_dir, ignore_errors=True)
-    first, last = min(times), max(times)
-    rate = (last - first) / (times[last] - times[first])
-    return {"first_step_s": times[first] - began, "tokens_per_s": rate * BATCH * LENGTH}
-
-
-def event_times(model_dir):
-    """{step: wall time} of the loss in a run's events."""
-    import tensorflow as tf
-
-    times = {}
-    for path in sorted(pathlib.Path(model_dir).glob("events*")):
-        for event in tf.compat.v1.train.summary_iterator(str(path)):
-            if any(value.tag == "loss" for value in event.summary.value):
-                times[event.step] = event.wall_time
-    return times
+        if done.returncode:
+            raise SystemExit(f"{' '.join(words)}\n{done.stderr[-3000:]}")
+        ends = [float(line) for line in times.read_text().split()]
+    seconds = [after - before for before, after in zip(ends, ends[1:])][2:]
+    return {
+        "first_step_s": ends[0] - began,
+        "tokens_per_s": BATCH * LENGTH / statistics.median(seconds),
+    }
 
 
 def table(results):
@@ -126,7 +117,7 @@ def describe(arguments):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--tpu_python", default=str(ROOT / ".venv-tpu/bin/python"))

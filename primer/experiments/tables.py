@@ -44,8 +44,9 @@ def _final(results):
     from rich.table import Table
 
     table = Table()
-    heads = ("model", "parameters", "rate", "nats/token", "perplexity/token", "bits/byte")
-    for number, head in enumerate((*heads, "perplexity/word", "tokens/s")):
+    heads = ("model", "parameters", "learning\nrate", "nats\nper token", "perplexity\nper token")
+    heads += ("bits\nper byte", "perplexity\nper word", "tokens\nper second")
+    for number, head in enumerate(heads):
         table.add_column(head, justify="right" if number else "left")
     for result in results:
         row = result["checkpoints"][-1]
