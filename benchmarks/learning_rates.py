@@ -1,6 +1,6 @@
 """The learning rates of `primer demo`: each model of the comparison trained with each of several.
 
-    .venv/bin/python benchmarks/learning_rates.py [--rates 0.01 0.02 0.04]
+    .venv/bin/python benchmarks/learning_rates.py [--rates 0.02 0.04 0.08]
 
 A comparison against a badly tuned baseline is worth nothing, so every model gets the rate that is
 best for it. Runs are the demo's own, whole (the best rate depends on their length), judged by the
@@ -112,7 +112,7 @@ def earlier(bindings):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rates", type=float, nargs="+", default=[0.01, 0.02, 0.04])
+    parser.add_argument("--rates", type=float, nargs="+", default=[0.02, 0.04, 0.08])
     parser.add_argument("--folder", default=str(ROOT / "build" / "learning_rates"))
     parser.add_argument("--gin_param", action="append", default=[])
     options = parser.parse_args()

@@ -6,7 +6,7 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer, utils
 
 from primer.errors import UsageError
-from primer.runtime import checkpoints, precision, variables, vocabulary_ops
+from primer.runtime import checkpoints, collector, precision, variables, vocabulary_ops
 from primer.runtime.engine import configured
 
 # Bounds the memory of a batch's logits: 512 MB with T5's vocabulary.
@@ -43,7 +43,7 @@ class Scorer:
         mesh_shape = mtf.convert_to_shape(mesh_shape)
         layout = mtf.convert_to_layout_rules(layout_rules)
         self.rows = _rows(rows, length, mesh_shape, layout)
-        with tf.Graph().as_default() as graph, precision.building("eval"):
+        with collector.paused(), tf.Graph().as_default() as graph, precision.building("eval"):
             variables.use_resources()
             devices = mesh_devices or [""] * mesh_shape.size
             mesh_impl = mtf.placement_mesh_impl.PlacementMeshImpl(mesh_shape, layout, devices)

@@ -23,7 +23,7 @@ def step_of(path) -> int:
 def is_whole(path) -> bool:
     """Whether the index of the checkpoint can be read and all its data files are there."""
     try:
-        tf.train.load_checkpoint(path).get_variable_to_dtype_map()
+        tf.train.NewCheckpointReader(path).get_variable_to_dtype_map()
     except (tf.errors.OpError, ValueError):
         return False
     index_names = tf.io.gfile.glob(f"{path}.data-*-of-*")
@@ -43,7 +43,7 @@ def steps(model_dir):
 
 def check_fits(path, variables, model_dir):
     """Raises UsageError where the checkpoint is of another model than the graph."""
-    shapes = tf.train.load_checkpoint(path).get_variable_to_shape_map()
+    shapes = reader(path).get_variable_to_shape_map()
     for variable in variables:
         name = variable.op.name
         wanted = variable.shape.as_list()
@@ -73,22 +73,22 @@ class Restore:
         self._saver = tf.train.Saver(self._variables, sharded=True) if self._variables else None
 
     def __call__(self, sess, path):
-        reader = _reader(path)
-        types = reader.get_variable_to_dtype_map()
+        values = reader(path)
+        types = values.get_variable_to_dtype_map()
         odd = [v for v in self._variables if types.get(v.op.name) != v.dtype.base_dtype]
         try:
             if not odd:
                 self._saver.restore(sess, path)
                 return
             for variable in self._variables:
-                self._load(sess, reader, variable, path)
+                self._load(sess, values, variable, path)
         except (tf.errors.OpError, ValueError) as error:
             raise RunError(_damaged(path, error)) from error
 
-    def _load(self, sess, reader, variable, path):
+    def _load(self, sess, values, variable, path):
         name = variable.op.name
-        if reader.has_tensor(name):
-            value = np.asarray(reader.get_tensor(name)).astype(variable.dtype.as_numpy_dtype)
+        if values.has_tensor(name):
+            value = np.asarray(values.get_tensor(name)).astype(variable.dtype.as_numpy_dtype)
             variable.load(value, sess)
         elif name in self._optional:
             sess.run(variable.initializer)
@@ -99,9 +99,16 @@ class Restore:
             )
 
 
-def _reader(path):
+def reader(path):
+    """TensorFlow's reader of a checkpoint, by its path without the suffix.
+
+    Raises:
+      RunError: it cannot be read.
+    """
+    # tf.train.load_checkpoint asks first whether the path is a directory, which file systems that
+    # have none (object stores) may answer as they like.
     try:
-        return tf.train.load_checkpoint(path)
+        return tf.train.NewCheckpointReader(path)
     except (tf.errors.OpError, ValueError) as error:
         raise RunError(_damaged(path, error)) from error
 

@@ -24,6 +24,7 @@ from primer.runtime import (
     precision,
     scoring,
     seeds,
+    text_targets,
     validation,
     variables,
     vocabulary_ops,
@@ -70,6 +71,7 @@ def mend(utils):
     utils.run = _guarded_run(utils.run)
     utils.parse_gin_defaults_and_flags = _parse_own_flags(utils.parse_gin_defaults_and_flags)
     utils.tf = _without_print(utils.tf)
+    text_targets.mend(utils)
     _define_flags()
 
 
@@ -134,6 +136,19 @@ def _guarded_run(stock):
                 return stock(*args, **kwargs)
 
     return run
+
+
+def guarded_main(stock):
+    """t5's main with `--use_model_api`, around which there is no `utils.run`: the same care."""
+
+    @functools.wraps(stock)
+    def main(arguments):
+        if not flags.FLAGS.use_model_api:
+            return stock(arguments)
+        with one_line_errors(), logs.redirected(flags.FLAGS.model_dir, flags.FLAGS.mode or "train"):
+            return stock(arguments)
+
+    return main
 
 
 class one_line_errors:

@@ -16,6 +16,7 @@ AFTER = {
     "mesh_tensorflow.ops": "after_mesh_ops",
     "mesh_tensorflow.transformer.transformer": "after_mesh_transformer",
     "mesh_tensorflow.transformer.utils": "after_mesh_utils",
+    "t5.models.mesh_transformer_main": "after_mesh_main",
 }
 
 TORCH_MODEL = "t5.models.hf_model"

@@ -69,11 +69,11 @@ class LocalEstimator:
 
     def get_variable_value(self, name):
         """The value of a variable in the newest checkpoint, as a numpy array."""
-        return tf.train.load_variable(self._checkpoint(None), name)
+        return checkpoints.reader(self._checkpoint(None)).get_tensor(name)
 
     def get_variable_names(self):
         """The names of the variables in the newest checkpoint."""
-        return [name for name, _ in tf.train.list_variables(self._checkpoint(None))]
+        return list(checkpoints.reader(self._checkpoint(None)).get_variable_to_shape_map())
 
     def train(self, input_fn, hooks=(), steps=None, max_steps=None, saving_listeners=()):
         """Trains until the global step is `max_steps`, or for `steps` more; returns self.

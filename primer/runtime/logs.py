@@ -114,7 +114,7 @@ def _log_file(model_dir, name):
             yield log
         finally:
             log.flush()
-            with open(log.name, encoding="utf-8") as written, tf.io.gfile.GFile(path, "w") as out:
+            with open(log.name, encoding="utf-8") as written, tf.io.gfile.GFile(path, "a") as out:
                 out.write(written.read())
 
 

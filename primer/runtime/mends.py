@@ -9,6 +9,8 @@ import os
 import re
 import sys
 
+from primer.runtime import collector
+
 SCRIPT = "t5_mesh_transformer"
 
 
@@ -17,9 +19,12 @@ def before_mesh():
     quiet_tensorflow()
     if importlib.util.find_spec("tensorflow") is None:
         return  # The import that follows says so itself.
-    restore_tensor_conversion()
-    stand_in_for_estimator()
-    stand_in_for_input_pipeline_hook()
+    with collector.paused():  # They import TensorFlow.
+        restore_tensor_conversion()
+        stand_in_for_estimator()
+        stand_in_for_input_pipeline_hook()
+    if os.path.basename(sys.argv[0]) in (SCRIPT, "primer"):
+        collector.keep_all_there_is()
 
 
 def quiet_tensorflow():
@@ -133,3 +138,10 @@ def after_mesh_utils(utils):
     from primer.runtime import engine
 
     engine.mend(utils)
+
+
+def after_mesh_main(module):
+    """One line for an error and a log file with `--use_model_api` too."""
+    from primer.runtime import engine
+
+    module.main = engine.guarded_main(module.main)

@@ -1,10 +1,9 @@
-"""What belongs to a model directory: one run at a time, one model, one vocabulary.
+"""What belongs to a model directory: one model, one vocabulary, and the record of both.
 
 `primer.json` records the wiring that the checkpoints were trained with, because two models may
 have the same variables and still be different functions (Primer with and without its post-norm).
 """
 
-import contextlib
 import json
 import os
 
@@ -16,39 +15,8 @@ from primer.runtime import wiring
 
 RECORD = "primer.json"
 CONFIG = "config.gin"
-LOCK = "in_use.lock"
 # The released gin files bind this stack where it takes no effect.
 NEVER_RELEASED = "PrePostNormLayerStack"
-
-
-@contextlib.contextmanager
-def in_use(model_dir):
-    """Holds the directory; a second run in it is refused.
-
-    The lock is the operating system's (`flock`): it ends with its process, however that ends.
-    A remote directory (`gs://...`) has no such lock and is not guarded.
-    """
-    tf.io.gfile.makedirs(model_dir)
-    if "://" in str(model_dir):
-        yield
-        return
-    import fcntl  # Not on every system; every system that TensorFlow 2.21 is built for has it.
-
-    with open(os.path.join(model_dir, LOCK), "a+", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.seek(0)
-            owner = lock.read().strip() or "unknown"
-            raise UsageError(
-                f"model_dir = {model_dir!r} is in use by the process {owner}: wait for it, stop "
-                "it, or name another directory"
-            ) from None
-        lock.seek(0)
-        lock.truncate()
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
-        yield
 
 
 def check(model_dir, now):

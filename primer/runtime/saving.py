@@ -7,6 +7,7 @@ model's files (TensorFlow writes them under temporary names and renames them), l
 
 import os
 import re
+import threading
 
 import tensorflow.compat.v1 as tf
 
@@ -35,6 +36,7 @@ class Saver:
         self._saver = saver
         self._every = every
         self._input_saver = _input_saver()
+        self._graph_writer = None
 
     @classmethod
     def from_hooks(cls, model_dir, hooks, every):
@@ -47,14 +49,28 @@ class Saver:
         raise RunError("Mesh-TensorFlow's model function gave no CheckpointSaverHook")
 
     def open(self, sess):
-        """Writes `graph.pbtxt` and takes over the checkpoints that are there already."""
+        """Takes over the checkpoints that are there already, and lets `graph.pbtxt` be written.
+
+        That takes a second or more and nobody waits for it: it is done beside the first step.
+        """
         tf.io.gfile.makedirs(self.model_dir)
-        graph = sess.graph.as_graph_def(add_shapes=True)
-        tf.io.write_graph(graph, self.model_dir, "graph.pbtxt")
+        self._graph_writer = threading.Thread(target=self._write_graph, args=(sess.graph,))
+        self._graph_writer.start()
         state = tf.train.get_checkpoint_state(self.model_dir)
         if state:
             self.last_path = state.model_checkpoint_path
             self._saver.recover_last_checkpoints(state.all_model_checkpoint_paths)
+
+    def close(self):
+        """Waits for what is still being written."""
+        self._graph_writer.join()
+
+    def _write_graph(self, graph):
+        try:
+            definition = graph.as_graph_def(add_shapes=True)
+            tf.io.write_graph(definition, self.model_dir, "graph.pbtxt")
+        except tf.errors.OpError as error:
+            logs.say(f"{self.model_dir}/graph.pbtxt cannot be written ({_first_line(error)})")
 
     def is_due(self, step) -> bool:
         """Whether a checkpoint belongs to this step."""

@@ -9,6 +9,8 @@ from primer.errors import RunError
 from primer.runtime import (
     checkpoints,
     cluster,
+    collector,
+    directory_lock,
     inputs,
     logs,
     model_directory,
@@ -29,7 +31,7 @@ REPLACED_HOOKS = ("CheckpointSaverHook", "CheckpointInputPipelineHook")
 
 def train(estimator, input_fn, start, goal, hooks=(), listeners=()):
     """Trains a LocalEstimator's model from step `start` to step `goal`."""
-    with model_directory.in_use(estimator.model_dir):
+    with directory_lock.held(estimator.model_dir):
         if start >= goal:
             logs.say(
                 f"{estimator.model_dir} is at step {start} already, and utils.run.train_steps = "
@@ -55,6 +57,10 @@ class _Run:
     listeners: tuple
 
     def __post_init__(self):
+        with collector.paused():
+            self._build()
+
+    def _build(self):
         # Before the input pipeline, whose shuffles take part of their seed from the graph.
         tf.set_random_seed(seeds.run_seed())
         seeds.set_step_key(tf.train.get_or_create_global_step())
@@ -94,6 +100,7 @@ class _Run:
             if self._saver.last_step != step:
                 self._saver.save(sess, step)
             self._summaries.close()
+            self._saver.close()
         self._say_the_end(step, stop)
 
     def _scaffold(self):

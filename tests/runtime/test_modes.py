@@ -1,5 +1,8 @@
 """Every mode of `utils.run`, and t5's MtfModel, through the local estimator."""
 
+import subprocess
+import sys
+
 import gin
 import numpy as np
 import pytest
@@ -77,7 +80,9 @@ def test_infer_from_a_task(trained, tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["eval", "score_eval"])
-def test_eval_of_a_language_model_task_with_inputs(trained, tmp_path, mode):
+@pytest.mark.parametrize("batch", [4, 3])
+def test_eval_of_a_language_model_task_with_inputs(trained, tmp_path, mode, batch):
+    """Of 8 examples, which fill batches or do not; metrics see the text of the targets."""
     tiny.run(
         trained,
         *INFERENCE,
@@ -86,8 +91,11 @@ def test_eval_of_a_language_model_task_with_inputs(trained, tmp_path, mode):
         "utils.run.sequence_length = {'inputs': 4, 'targets': 32}",
         f"utils.run.eval_dataset_fn = {INFERENCE_FN}",
         f"utils.run.eval_summary_dir = '{tmp_path}'",
+        f"utils.run.batch_size = {batch}",
     )
-    assert tiny.scalars(tmp_path)[f"eval/{tiny.TASK}/count"] == {6: 8.0}
+    scalars = tiny.scalars(tmp_path)
+    assert scalars[f"eval/{tiny.TASK}/count"] == {6: 8.0}
+    assert scalars[f"eval/{tiny.TASK}/texts"] == {6: 8.0}
 
 
 def test_score_from_dataset_agrees_with_itself_in_another_batch(trained, tmp_path):
@@ -193,3 +201,23 @@ def test_no_checkpoint_is_one_line(tmp_path):
     estimator = utils.get_estimator(**tiny.estimator_settings(tmp_path))
     with pytest.raises(UsageError, match="has no checkpoint"):
         estimator.evaluate(lambda params: None)
+
+
+def test_a_wrong_setting_with_the_model_api_is_one_line(tmp_path):
+    words = [
+        *("--use_model_api", "--mode=train", "--train_steps=1", f"--model_dir={tmp_path}"),
+        *("--module_import=t5_imports", "--mixture_or_task=sotu"),
+        *("--gin_file=models/defaults.gin", "--gin_file=models/small_primer.gin"),
+        *("--gin_file=datasets/sotu.gin", "--gin_param=estimator.kind = 'remote'"),
+    ]
+    program = "from t5.models.mesh_transformer_main import console_entry_point as m; m()"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import primer.runtime.hook as h; h.install(); {program}", *words],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("primer: ")]
+    assert "estimator.kind = 'remote'" in line
+    assert (tmp_path / "train.log").exists()

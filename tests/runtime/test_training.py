@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from primer.errors import UsageError
-from primer.runtime import model_directory, saving, training
+from primer.runtime import saving, training
 from tests.runtime import tiny
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -117,15 +116,6 @@ def test_another_architecture_in_the_directory_is_refused(trained):
     with pytest.raises(SystemExit) as refused:
         tiny.run(trained, "d_ff = 48", "utils.run.train_steps = 9")
     assert refused.value.code == 2
-
-
-def test_a_directory_in_use_is_refused(tmp_path):
-    with model_directory.in_use(str(tmp_path)):
-        with pytest.raises(UsageError, match="in use by the process"):
-            with model_directory.in_use(str(tmp_path)):
-                pass
-    with model_directory.in_use(str(tmp_path)):
-        pass
 
 
 def test_the_record_holds_wiring_and_vocabulary(trained):

@@ -48,8 +48,7 @@ def _lines(split, shuffle_files=False, seed=None):
 
 
 def _count(targets, predictions):
-    del targets
-    return {"count": len(predictions)}
+    return {"count": len(predictions), "texts": sum(bool(text) for text in targets)}
 
 
 def add_task():
@@ -95,7 +94,7 @@ def run(model_dir, *bindings):
 
 def variables(model_dir, step):
     """The values of a checkpoint, by name."""
-    reader = tf.train.load_checkpoint(f"{model_dir}/model.ckpt-{step}")
+    reader = tf.compat.v1.train.NewCheckpointReader(f"{model_dir}/model.ckpt-{step}")
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 

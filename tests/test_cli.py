@@ -1,0 +1,349 @@
+"""The command `primer`: its messages, and train, eval and load on a model of a few seconds."""
+
+import contextlib
+import io
+import json
+import math
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+import primer
+from primer import cli
+from primer.commands import engine_call
+from primer.commands import train as train_command
+from primer.errors import UsageError
+
+TINY = """
+d_model = 16
+num_layers = 2
+num_heads = 4
+d_kv = 4
+d_ff = 32
+utils.run.sequence_length = {{"inputs": 1, "targets": 32}}
+utils.run.batch_size = 4
+utils.run.save_checkpoints_steps = 3
+text_files.glob = "{folder}/*.txt"
+text_files.held_out = 0.2
+task_vocabulary.name = "bytes"
+"""
+
+
+def run(*words):
+    """The exit code of `primer words...`, in this process."""
+    with pytest.raises(SystemExit) as end:
+        cli.main([str(word) for word in words])
+    return end.value.code
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    """A folder of small text files, with the gin file of a tiny model of them."""
+    folder = tmp_path_factory.mktemp("texts")
+    for n in range(30):
+        lines = (f"{n} times {k} is {n * k}.\n" for k in range(20))
+        (folder / f"{n}.txt").write_text("".join(lines))
+    (folder / "tiny.gin").write_text(TINY.format(folder=folder))
+    return folder
+
+
+def train_words(texts, model_dir, *more):
+    return [
+        *("train", "--architecture", "primer_ez", "--activation", "squared_relu"),
+        *("--size", "tiny", "--task", "text", "--gin_file", texts / "tiny.gin"),
+        *("--model_dir", model_dir, *more),
+    ]
+
+
+@pytest.fixture(scope="module")
+def trained(texts):
+    """A directory with checkpoints 0, 3 and 6, and the best of the two that were evaluated."""
+    model_dir = texts / "model"
+    assert run(*train_words(texts, model_dir, "--steps", 6, "--eval_every", 3, "--seed", 5)) == 0
+    return model_dir
+
+
+class Evaluation(NamedTuple):
+    rows: dict  # Of the JSON file, by step.
+    record: dict
+    out: str
+
+
+def evaluate(model_dir, *more, code=0) -> Evaluation:
+    """`primer eval`, what it printed, and what it wrote."""
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert run("eval", "--model_dir", model_dir, *more) == code
+    record = json.loads((model_dir / "eval" / "text_validation_stream.json").read_text())
+    return Evaluation({row["step"]: row for row in record["checkpoints"]}, record, out.getvalue())
+
+
+@pytest.fixture(scope="module")
+def evaluation(trained):
+    """All checkpoints of the trained directory, evaluated."""
+    return evaluate(trained)
+
+
+# ------------------------------------------------------------------ Without TensorFlow
+
+
+def test_help_is_quick_and_imports_no_tensorflow():
+    code = (
+        "import sys; sys.argv = ['primer', '--help']\n"
+        "from primer import cli\n"
+        "try: cli.main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "assert 'tensorflow' not in sys.modules and 'numpy' not in sys.modules"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(primer.__file__))}
+    seconds = []
+    for _ in range(3):
+        began = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+        )
+        seconds.append(time.monotonic() - began)
+        assert done.returncode == 0, done.stderr
+        assert all(name in done.stdout for name in cli.COMMANDS)
+    assert min(seconds) < 0.5
+
+
+@pytest.mark.parametrize("command", list(cli.COMMANDS))
+def test_every_command_explains_itself(command, capsys):
+    assert run(command, "--help") == 0
+    assert "--" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words, messages",
+    [
+        (["--model", "small_primr", "--task", "sotu"], ["small_primr", "small_primer_ez"]),
+        (["--model", "small_primer", "--task", "sotuu"], ["sotuu", "lm1b", "text"]),
+        (["--task", "sotu"], ["--architecture", "medium_primer"]),
+        (["--model", "small_primer", "--size", "tiny", "--task", "sotu"], ["one or the other"]),
+        (["--architecture", "primer", "--task", "sotu"], ["all of --architecture"]),
+        (["--model", "nowhere.gin", "--task", "sotu"], ["nowhere.gin", "no such file"]),
+        (["--model", "small_primer", "--task", "sotu", "--steps", "0"], ["--steps = 0"]),
+        (
+            ["--model", "small_primer", "--task", "sotu", "--gin_file", "nowhere.gin"],
+            ["--gin_file nowhere.gin", "no such file"],
+        ),
+    ],
+)
+def test_misuse_of_train_is_one_line(words, messages, tmp_path, capsys):
+    assert run("train", "--model_dir", tmp_path / "new", *words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("primer: ") and len(error.splitlines()) == 1
+    assert all(message in error for message in messages)
+    assert not (tmp_path / "new").exists()
+
+
+def test_misuse_of_eval_is_one_line(tmp_path, capsys):
+    assert run("eval", "--model_dir", tmp_path / "nowhere") == 2
+    assert "no such directory" in capsys.readouterr().err
+    assert run("eval", "--model_dir", tmp_path) == 2
+    error = capsys.readouterr().err
+    assert "config.gin" in error and len(error.splitlines()) == 1
+
+
+def options(**changes):
+    values = dict.fromkeys(("model", "steps", "seed", "eval_every", "t5_tfds_data_dir"))
+    values |= dict.fromkeys(train_command.PARTS)
+    values |= dict(gin_file=[], gin_param=[], module_import=[], task="sotu", model_dir="m")
+    return type("Options", (), {**values, **changes})
+
+
+def test_the_full_name_of_a_task_is_understood():
+    assert train_command.task_file("lm1b_autoregressive_language_modeling") == "datasets/lm1b.gin"
+    assert train_command.task_file("c4_v220_autoregressive_language_modeling") == "datasets/c4.gin"
+    with pytest.raises(UsageError):
+        train_command.task_file("sotu2")
+
+
+def test_the_arguments_of_a_published_model():
+    arguments = train_command.engine_arguments(
+        options(model="small_primer", steps=7, seed=3, gin_param=["a.b = 1"])
+    )
+    assert arguments == [
+        "--module_import=t5_imports",
+        "--model_dir=m",
+        "--gin_file=models/defaults.gin",
+        "--gin_file=models/small_primer.gin",
+        "--gin_file=datasets/sotu.gin",
+        "--gin_param=utils.run.train_steps = 7",
+        "--gin_param=a.b = 1",
+        "--seed=3",
+    ]
+
+
+def test_the_printed_line_is_what_a_shell_reads_back():
+    arguments = ["--gin_param=a = \"it's $HOME\"", "--model_dir=/tmp/with space"]
+    program = "import json, sys; print(json.dumps(sys.argv[1:]))"
+    engine = f"{shlex.quote(sys.executable)} -c {shlex.quote(program)}"
+    command = engine_call.line(arguments).replace("t5_mesh_transformer", engine, 1)
+    assert json.loads(subprocess.check_output(command, shell=True)) == arguments
+
+
+# ------------------------------------------------------------------ With a model
+
+
+def test_training_validates_and_keeps_the_best(trained):
+    names = os.listdir(trained)
+    assert {"model.ckpt-3.index", "model.ckpt-6.index", "train.log", "config.gin"} <= set(names)
+    best = json.loads((trained / "best" / "best.json").read_text())
+    assert best["step"] in (3, 6) and 0 < best["nats_per_token"] < 6
+    assert "Whole validation split" in best["how"]
+
+
+def test_eval_prints_and_writes_every_checkpoint(evaluation, trained):
+    rows, record, out = evaluation
+    assert sorted(rows) == [0, 3, 6]
+    for row in rows.values():
+        assert f"{row['nats_per_token']:.4f}" in out
+        assert row["nats_per_token"] == pytest.approx(row["nats"] / row["tokens"], rel=1e-12)
+        assert row["bytes"] == row["tokens"]  # A byte is a token here, an end is one of both.
+        assert row["bits_per_byte"] == pytest.approx(row["nats_per_token"] / math.log(2))
+    assert rows[0]["nats"] > rows[6]["nats"]
+    assert record["how"] in " ".join(out.split())
+    assert "windows of 32 tokens" in record["how"] and record["problems"] == []
+    with open(trained / "eval" / "text_validation_stream.tsv") as lines:
+        header, *cells = [line.rstrip("\n").split("\t") for line in lines]
+    assert [int(row[header.index("step")]) for row in cells] == [0, 3, 6]
+
+
+def test_validation_while_training_gives_the_number_of_eval(evaluation, trained):
+    best = json.loads((trained / "best" / "best.json").read_text())
+    row = evaluation.rows[best["step"]]
+    assert row["nats_per_token"] == pytest.approx(best["nats_per_token"], rel=1e-9)
+
+
+@pytest.fixture(scope="module")
+def held_out(texts):
+    """The documents of the validation split, found without the task."""
+    import tensorflow as tf
+
+    from primer.data import text
+
+    contents = [path.read_text() for path in sorted(texts.glob("*.txt"))]
+    with tf.Graph().as_default(), tf.compat.v1.Session() as sess:
+        found = [c for c in contents if sess.run(text.is_held_out(tf.constant(c), 0.2))]
+    assert 0 < len(found) < len(contents)
+    return found
+
+
+def test_the_whole_split_is_counted(evaluation, held_out):
+    row = evaluation.rows[6]
+    assert row["documents"] == len(held_out)
+    assert row["tokens"] == sum(len(content.encode()) + 1 for content in held_out)
+    assert row["words"] == sum(len(content.split()) for content in held_out)
+
+
+def test_another_batch_size_gives_the_same_numbers(evaluation, trained):
+    after = evaluate(trained, "--checkpoints", "latest", "--batch_size", 7)
+    assert list(after.rows) == [6]
+    assert after.rows[6]["nats"] == pytest.approx(evaluation.rows[6]["nats"], rel=1e-6)
+    assert after.record["text_checksum"] == evaluation.record["text_checksum"]
+
+
+def test_a_damaged_checkpoint_is_reported_and_skipped(trained, tmp_path, capsys):
+    copy = tmp_path / "copy"
+    shutil.copytree(trained, copy)
+    data = max(copy.glob("model.ckpt-3.data-*"), key=lambda path: path.stat().st_size)
+    data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
+    (copy / "model.ckpt-6.index").unlink()
+    shutil.rmtree(copy / "best")
+    rows, record, _ = evaluate(copy, code=1)
+    assert sorted(rows) == [0]
+    assert [problem.split(":")[0] for problem in record["problems"]] == ["step 3", "step 6"]
+    assert "2 of 3 checkpoints could not be evaluated" in capsys.readouterr().err
+
+
+def test_a_missing_step_and_a_missing_split_are_one_line(trained, capsys):
+    assert run("eval", "--model_dir", trained, "--checkpoints", "4") == 2
+    assert "there are 0, 3, 6" in capsys.readouterr().err
+    assert run("eval", "--model_dir", trained, "--split", "test") == 2
+    assert "no split 'test'" in capsys.readouterr().err
+
+
+def test_the_same_training_command_goes_on_from_its_checkpoint(trained, texts, capsys):
+    assert run(*train_words(texts, trained, "--steps", 6, "--seed", 5)) == 0
+    assert "nothing to do" in capsys.readouterr().err
+
+
+def test_another_architecture_is_refused(trained, texts, capsys):
+    words = train_words(texts, trained, "--steps", 9)
+    words[words.index("primer_ez")] = "primer"
+    assert run(*words) == 2
+    assert "another" in capsys.readouterr().err
+
+
+def test_load_scores_texts(trained):
+    import gin
+
+    gin.parse_config("text_files.held_out = 0.5")
+    model = primer.load(trained)
+    assert gin.query_parameter("text_files.held_out") == 0.5  # The model's are its own.
+    assert model.step == 6 and model.length == 32
+    short, long, empty = model.score(["7 times 8 is 56.", "1 times 2 is 2.\n" * 9, ""])
+    assert (short.tokens, short.bytes, short.words) == (17, 17, 5)
+    assert long.tokens == 16 * 9 + 1 and empty.tokens == 1
+    assert 0 < short.nats_per_token < 6
+    # A window does not see the one before it: parts of 32 tokens are what the whole is.
+    ids = [*model.vocabulary.encode("1 times 2 is 2.\n" * 9), 1]
+    parts = [ids[start : start + 32] for start in range(0, len(ids), 32)]
+    padded = np.array([part + [0] * (32 - len(part)) for part in parts])
+    assert np.sum(model._scorer.nats(padded), dtype=np.float64) == pytest.approx(long.nats)
+    model.close()
+
+
+def test_load_agrees_with_eval(evaluation, trained, held_out):
+    best = json.loads((trained / "best" / "best.json").read_text())["step"]
+    model = primer.load(trained, checkpoint=3, batch_size=2)
+    totals = model.score(held_out)
+    assert sum(t.tokens for t in totals) == evaluation.rows[3]["tokens"]
+    # Documents alone, or in one stream with cuts elsewhere: near, not equal.
+    assert sum(t.nats for t in totals) == pytest.approx(evaluation.rows[3]["nats"], rel=0.02)
+    assert primer.load(trained, checkpoint="best").step == best
+    with pytest.raises(UsageError, match="no checkpoint of step 5"):
+        primer.load(trained, checkpoint=5)
+    with pytest.raises(UsageError, match="expected a list"):
+        model.score("a text")
+
+
+@pytest.mark.parametrize("command", ["train", "eval"])
+def test_the_printed_command_runs_in_a_shell(command, trained, texts, tmp_path, capsys):
+    """What is printed is copied, with the engine named by its module, and run."""
+    copy = tmp_path / "model"
+    shutil.copytree(trained, copy)
+    words = {
+        "train": train_words(texts, copy, "--steps", 6),
+        "eval": ["eval", "--model_dir", copy, "--checkpoints", "latest"],
+    }[command]
+    assert run(*words) == 0
+    error = capsys.readouterr().err
+    printed = error[error.index("t5_mesh_transformer") :].split("\n\n")[0]
+    entry = "from t5.models.mesh_transformer_main import console_entry_point as m; m()"
+    root = os.path.dirname(os.path.dirname(primer.__file__))
+    program = "import primer.runtime.hook as h; h.install(); " + entry
+    engine = f"{shlex.quote(sys.executable)} -c {shlex.quote(program)}"
+    shutil.rmtree(copy / "eval", ignore_errors=True)
+    done = subprocess.run(
+        printed.replace("t5_mesh_transformer", engine, 1),
+        shell=True,
+        env={**os.environ, "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    if command == "eval":
+        (path,) = (copy / "eval").glob("*.json")
+        (row,) = json.loads(path.read_text())["checkpoints"]
+        assert f"{row['nats_per_token']:.4f}" in done.stdout
+    else:
+        assert "nothing to do" in done.stderr
