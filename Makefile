@@ -42,7 +42,7 @@ test-tpu:
 	@echo "The TensorFlow 2.15.1 track needs Python 3.10 or 3.11; $(PYTHON) is not: skipped."
 else
 test-tpu: env-tpu
-	.venv-tpu/bin/python -m pytest -m tpu_track tests/tpu_track $(PYTEST_ARGS)
+	.venv-tpu/bin/python -m pytest -m "tpu_track and not slow" tests/tpu_track $(PYTEST_ARGS)
 endif
 
 # Slow: `pip install` into an empty environment of each Python that is found.

@@ -162,8 +162,9 @@ def options(**changes):
 def test_the_full_name_of_a_task_is_understood():
     assert train_command.task_file("lm1b_autoregressive_language_modeling") == "datasets/lm1b.gin"
     assert train_command.task_file("c4_v220_autoregressive_language_modeling") == "datasets/c4.gin"
-    with pytest.raises(UsageError):
-        train_command.task_file("sotu2")
+    for task in ("sotu2", "sotu_v2", "text_mine"):
+        with pytest.raises(UsageError):
+            train_command.task_file(task)
 
 
 def test_the_arguments_of_a_published_model():
@@ -199,6 +200,8 @@ def test_training_validates_and_keeps_the_best(trained):
     best = json.loads((trained / "best" / "best.json").read_text())
     assert best["step"] in (3, 6) and 0 < best["nats_per_token"] < 6
     assert "Whole validation split" in best["how"]
+    kept = set(os.listdir(trained / "best"))
+    assert {"primer.json", "config.gin", f"model.ckpt-{best['step']}.index"} <= kept
 
 
 def test_eval_prints_and_writes_every_checkpoint(evaluation, trained):
@@ -271,9 +274,9 @@ def test_a_missing_step_and_a_missing_split_are_one_line(trained, capsys):
     assert "no split 'test'" in capsys.readouterr().err
 
 
-def test_the_same_training_command_goes_on_from_its_checkpoint(trained, texts, capsys):
+def test_the_same_training_command_goes_on_from_its_checkpoint(trained, texts, capfd):
     assert run(*train_words(texts, trained, "--steps", 6, "--seed", 5)) == 0
-    assert "nothing to do" in capsys.readouterr().err
+    assert "nothing to do" in capfd.readouterr().err
 
 
 def test_another_architecture_is_refused(trained, texts, capsys):

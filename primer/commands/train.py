@@ -2,6 +2,7 @@
 
 import importlib.machinery
 import os
+import re
 
 from primer import config_files
 from primer.commands import engine_call
@@ -97,9 +98,19 @@ def task_file(task) -> str:
     """The gin file of a task: a name of datasets/, the task's full name, or a file of the user's."""
     if task.endswith(".gin"):
         return _own_file("--task", task)
-    known = config_files.names("datasets")
-    short = [name for name in known if task.startswith(f"{name}_")]
-    return config_files.find("datasets", task if task in known or not short else short[0])
+    return config_files.find("datasets", _full_names().get(task, task))
+
+
+def _full_names() -> dict:
+    """The task of each file of datasets/ -> the file's name."""
+    files = {name: config_files.find("datasets", name) for name in config_files.names("datasets")}
+    bound = {}
+    for name, path in files.items():
+        with open(os.path.join(config_files.gin_directory(), path), encoding="utf-8") as lines:
+            match = re.search(r'^MIXTURE_NAME = "(.+)"', lines.read(), re.MULTILINE)
+        if match:
+            bound[match[1]] = name
+    return bound
 
 
 def _found(name):

@@ -16,6 +16,7 @@ import seqio
 import tensorflow as tf
 
 from primer.data import preflight, reading
+from primer.errors import UsageError
 
 _DOCUMENTS_AT_ONCE = 32
 
@@ -53,11 +54,25 @@ def encode(vocabulary: seqio.Vocabulary, texts: Iterable[str]) -> list[np.ndarra
     return [ids for _, ids in _documents(make_texts, vocabulary)]
 
 
+def text_steps(task) -> list:
+    """The preprocessors of a task that work on texts: those before `seqio.preprocessors.tokenize`.
+
+    Raises:
+        UsageError: it has no such step.
+    """
+    steps = list(task.preprocessors)
+    if seqio.preprocessors.tokenize not in steps:
+        raise UsageError(
+            f"task {task.name!r}: whole splits are evaluated from the texts that "
+            "seqio.preprocessors.tokenize gets, and it is not among the task's preprocessors"
+        )
+    return steps[: steps.index(seqio.preprocessors.tokenize)]
+
+
 def _texts(task, split):
     """The texts as the tokenizer would get them, in the order of the source."""
     dataset = task.source.get_dataset(split=split, shuffle=False)
-    steps = list(task.preprocessors)
-    for step in steps[: steps.index(seqio.preprocessors.tokenize)]:
+    for step in text_steps(task):
         dataset = step(dataset)
     return dataset.map(lambda example: example["targets"])
 

@@ -32,9 +32,14 @@ def choose(model_dir, wanted="all") -> list:
             "name the directory that was trained in"
         )
     if wanted == "best":
-        return [_newest(best, f"{model_dir} keeps no best checkpoint; train with --eval_every")]
+        # By the file `checkpoint`, which changes when the copy of a new best is whole.
+        kept = tf.train.latest_checkpoint(os.path.join(model_dir, validation.BEST))
+        if not kept:
+            raise UsageError(f"{model_dir} keeps no best checkpoint; train with --eval_every")
+        return [kept]
     if wanted == "latest":
-        return [_newest(found or best, "")]
+        newest = found or best
+        return [newest[max(newest)]]
     both = {**best, **found}
     steps = sorted(both) if wanted == "all" else _steps(wanted)
     missing = [step for step in steps if step not in both]
@@ -55,12 +60,6 @@ def in_directory(directory) -> dict:
             path = os.path.join(directory, f"model.ckpt-{match.group(1)}")
             found[int(match.group(1))] = path
     return found
-
-
-def _newest(found, otherwise):
-    if not found:
-        raise UsageError(otherwise)
-    return found[max(found)]
 
 
 def _steps(wanted):

@@ -4,7 +4,7 @@ import gin
 import numpy as np
 from mesh_tensorflow.transformer import utils
 
-from primer.data import preflight
+from primer.data import preflight, streams
 from primer.errors import UsageError
 from primer.evaluation import choice, gin_state, protocol, record, whole_split
 from primer.evaluation.scorer import Scorer
@@ -87,8 +87,10 @@ class Model:
             raise UsageError("score(texts): expected a list of strings, got one string")
         texts = list(texts)
         end = self.vocabulary.eos_id
-        documents = [[*self.vocabulary.encode(text), end] for text in texts]
-        cut = [protocol.stream_windows(np.array(ids, np.int32), self.length) for ids in documents]
+        documents = [
+            np.append(ids, np.int32(end)) for ids in streams.encode(self.vocabulary, texts)
+        ]
+        cut = [protocol.stream_windows(ids, self.length) for ids in documents]
         if not cut:
             return []
         nats = self._scorer.nats(*(np.concatenate(parts) for parts in zip(*cut, strict=True)))

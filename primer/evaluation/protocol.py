@@ -1,8 +1,9 @@
 """How a text is cut into windows, and its total under a scorer.
 
 "stream": the split is one stream of documents, each with its end token, cut into windows of L
-tokens. A window does not see the one before it; the documents of one window see each other, as in
-training. Every token is scored exactly once.
+tokens. A window does not see the one before it; the documents of one window see each other. Every
+token is scored exactly once. (T5's `lm` objective ends every training window with an end token, and
+none stands between its documents: only the text's own end tokens are scored here.)
 """
 
 import numpy as np

@@ -5,8 +5,9 @@ the long work, and what `--eval_every` evaluates.
 """
 
 import gin
+import seqio
 
-from primer.data import preflight
+from primer.data import preflight, streams
 from primer.evaluation import protocol, text, whole_split
 from primer.runtime import checks, validation
 from primer.runtime.engine import configured
@@ -42,6 +43,9 @@ def check_data(mode):
         return
     for split in _splits(mode):
         preflight.check(task, split)
+    if is_evaluation() or (mode == "train" and validation.validation()):
+        for part in seqio.get_subtasks(preflight.find(task)):
+            streams.text_steps(part)
 
 
 def _splits(mode):

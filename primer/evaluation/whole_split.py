@@ -13,7 +13,7 @@ from primer.evaluation import choice, protocol, record, report, text
 from primer.evaluation.progress import Progress
 from primer.evaluation.scorer import Scorer
 from primer.runtime import checkpoints as checkpoint_files
-from primer.runtime import logs
+from primer.runtime import cluster, logs
 from primer.runtime.engine import configured
 
 
@@ -102,9 +102,12 @@ def scorer_of(estimator, rows=None) -> Scorer:
             "whole splits are evaluated on this machine's own devices: leave out --tpu, and "
             "--eval_every with it"
         )
+    length = settings["sequence_length"]["targets"]
+    if cluster.of_this_run():  # Validation while several hosts train is the chief's own work.
+        return Scorer(_model(estimator), length, rows)
     return Scorer(
         _model(estimator),
-        settings["sequence_length"]["targets"],
+        length,
         rows,
         settings["mesh_shape"],
         settings["layout_rules"],

@@ -17,6 +17,7 @@ from primer.experiments import contenders
 from primer.planning import gin_files
 
 EVALUATIONS = 4
+MARK = "primer_demo.txt"
 
 
 def run_one(contender, folder, steps=None, seed=0) -> dict:
@@ -60,13 +61,17 @@ def run_one(contender, folder, steps=None, seed=0) -> dict:
 
 def _empty(model_dir):
     """Deletes an earlier run, and nothing that is not one."""
+    mark = os.path.join(model_dir, MARK)
     if os.path.isdir(model_dir) and os.listdir(model_dir):
-        if not os.path.isdir(os.path.join(model_dir, "commands")):
+        if not os.path.exists(mark):
             raise UsageError(
                 f"{model_dir} is in the way and no earlier run of the demo; name another folder "
                 "with --output"
             )
         shutil.rmtree(model_dir)
+    os.makedirs(model_dir, exist_ok=True)
+    with open(mark, "w", encoding="utf-8") as out:
+        out.write("A run of `primer demo`, which the next one replaces.\n")
 
 
 def _call(arguments):

@@ -1,5 +1,6 @@
 """Reading checkpoints: which there are, whether they are whole, and their values in a session."""
 
+import os
 import re
 
 import numpy as np
@@ -29,6 +30,19 @@ def is_whole(path) -> bool:
     index_names = tf.io.gfile.glob(f"{path}.data-*-of-*")
     shards = {int(name.rsplit("-of-", 1)[1]) for name in index_names}
     return len(shards) == 1 and len(index_names) == shards.pop()
+
+
+def latest(model_dir):
+    """The path of the newest checkpoint, or None.
+
+    That is the one that the file `checkpoint` names; where its files are gone, the newest of those
+    that are whole.
+    """
+    named = tf.train.latest_checkpoint(model_dir)
+    if named:
+        return named
+    whole = steps(model_dir)
+    return os.path.join(model_dir, f"model.ckpt-{whole[-1]}") if whole else None
 
 
 def steps(model_dir):
@@ -116,6 +130,6 @@ def reader(path):
 def _damaged(path, error):
     reason = str(error).splitlines()[0]
     return (
-        f"the checkpoint {path} cannot be read ({reason}); delete its files, or name an earlier "
-        "step in the file `checkpoint` beside it"
+        f"the checkpoint {path} cannot be read ({reason}); delete its files, and the same "
+        "command goes on from the one before it"
     )

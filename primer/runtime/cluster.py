@@ -17,6 +17,7 @@ import socket
 import threading
 import time
 
+import gin
 import tensorflow.compat.v1 as tf
 
 from primer.errors import RunError, UsageError
@@ -75,9 +76,28 @@ def from_environment(environ=os.environ):
     return Cluster(tasks, own)
 
 
+def of_this_run():
+    """The Cluster of TF_CONFIG where gin's run trains; evaluation is one host's work."""
+    mode = _bound("utils.run.mode", "train")
+    trainer = getattr(_bound("utils.run.train_model_fn", None), "selector", "train_model")
+    if mode != "train" or trainer.split(".")[-1] != "train_model":
+        return None
+    return from_environment()
+
+
+def _bound(name, default):
+    try:
+        return gin.query_parameter(name)
+    except ValueError:
+        return default
+
+
 @functools.lru_cache(maxsize=None)
 def server(cluster):
-    """This host's TensorFlow server, bound to the address that TF_CONFIG gives."""
+    """This host's TensorFlow server, on the port that TF_CONFIG gives.
+
+    TensorFlow listens on that port of every interface, whatever the address.
+    """
     job, index, address = cluster.tasks[cluster.own]
     spec = {}
     for other, _, host in cluster.tasks:
@@ -147,14 +167,23 @@ def watched(cluster):
 
 def _watch(cluster, ended):
     others = {address: None for _, _, address in cluster.tasks[1:]}  # -> when it answered last
+    began = time.monotonic()
     while not ended.wait(WATCH_SECONDS):
         for address, last in others.items():
             now = time.monotonic()
             if _answers(address):
                 others[address] = now
-            elif last is not None and now - last > GONE_SECONDS and not ended.is_set():
-                logs.say(f"primer: {_lost(address + ' does not answer')}")
-                os._exit(RunError.exit_code)
+            elif ended.is_set():
+                return
+            elif last is not None and now - last > GONE_SECONDS:
+                _leave(_lost(address + " does not answer"))
+            elif last is None and now - began > START_SECONDS:
+                _leave(f"the host {address} of TF_CONFIG did not start in {START_SECONDS:.0f} s")
+
+
+def _leave(message):
+    logs.say(f"primer: {message}")
+    os._exit(RunError.exit_code)
 
 
 def _lost(reason) -> str:

@@ -38,9 +38,11 @@ def _held_here(model_dir):
     with open(os.path.join(model_dir, LOCK), "a+", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             lock.seek(0)
             raise _refusal(model_dir, lock.read().strip() or "unknown") from None
+        except OSError as error:  # Some network file systems have no locks.
+            logs.say(f"{model_dir} cannot be locked ({error.strerror}): start no second run in it")
         lock.seek(0)
         lock.truncate()
         lock.write(f"{os.getpid()}\n")

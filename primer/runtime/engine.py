@@ -19,6 +19,7 @@ from primer.errors import RunError, UsageError
 from primer.runtime import (
     checks,
     cluster,
+    consistency,
     logs,
     mesh,
     precision,
@@ -91,7 +92,7 @@ def make_estimator(tpu_estimator_class, model_fn, use_tpu, **kwargs):
     def model_fn_of_mode(features, labels, mode, params, config=None):
         if not use_tpu:
             variables.use_resources()
-        with precision.building(mode), vocabulary_ops.building(for_tpu=use_tpu):
+        with precision.building(mode, use_tpu), vocabulary_ops.building(for_tpu=use_tpu):
             spec = model_fn(features, labels, mode, params, config)
         if mode == "train" and not use_tpu:
             seeds.increment_step_last(spec.train_op)
@@ -127,7 +128,7 @@ def _guarded_run(stock):
     def run(*args, **kwargs):
         with one_line_errors():
             mode = configured("utils.run.mode", "train")
-            hosts = cluster.from_environment() if mode == "train" else None
+            hosts = cluster.of_this_run()
             if hosts and not hosts.is_chief:
                 with logs.redirected(None, mode):
                     return cluster.serve(hosts)
@@ -139,14 +140,22 @@ def _guarded_run(stock):
 
 
 def guarded_main(stock):
-    """t5's main with `--use_model_api`, around which there is no `utils.run`: the same care."""
+    """t5's main: says what is mixed in the installation; with `--use_model_api`, the care of `run`."""
 
     @functools.wraps(stock)
     def main(arguments):
+        mixed = consistency.check()
+        if mixed:
+            logs.say(f"primer: {mixed}")
         if not flags.FLAGS.use_model_api:
             return stock(arguments)
-        with one_line_errors(), logs.redirected(flags.FLAGS.model_dir, flags.FLAGS.mode or "train"):
-            return stock(arguments)
+        mode = flags.FLAGS.mode or "train"
+        with one_line_errors():
+            hosts = cluster.from_environment() if mode in ("train", "finetune") else None
+            if hosts and not hosts.is_chief:
+                return cluster.serve(hosts)
+            with logs.redirected(flags.FLAGS.model_dir, mode):
+                return stock(arguments)
 
     return main
 

@@ -64,8 +64,11 @@ class LocalEstimator:
         return self.config.model_dir
 
     def latest_checkpoint(self):
-        """The path of the newest checkpoint of `model_dir`, or None."""
-        return tf.train.latest_checkpoint(self.model_dir)
+        """The path of the newest checkpoint of `model_dir`, or None.
+
+        Where the one that the file `checkpoint` names is gone, the newest whole one.
+        """
+        return checkpoints.latest(self.model_dir)
 
     def get_variable_value(self, name):
         """The value of a variable in the newest checkpoint, as a numpy array."""
@@ -82,9 +85,7 @@ class LocalEstimator:
           UsageError: the directory is in use, or holds another architecture or vocabulary.
           RunError: the loss became NaN or infinite, or a checkpoint cannot be read.
         """
-        start = checkpoints.step_of(self.latest_checkpoint())
-        goal = max_steps if max_steps is not None else start + (steps or 1)
-        training.train(self, input_fn, start, goal, hooks=hooks, listeners=saving_listeners)
+        training.train(self, input_fn, steps, max_steps, hooks=hooks, listeners=saving_listeners)
         return self
 
     def evaluate(self, input_fn, steps=None, hooks=(), checkpoint_path=None, name=None):

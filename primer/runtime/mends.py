@@ -94,7 +94,7 @@ def stand_in_for_input_pipeline_hook():
         return
 
     class CheckpointInputPipelineHook(tf.train.SessionRunHook):
-        """Accepts what the original accepts; see `primer.runtime.input_position`."""
+        """Accepts what the original accepts; see `primer.runtime.saving`."""
 
         def __init__(self, estimator, external_state_policy=None):
             del estimator, external_state_policy

@@ -4,6 +4,8 @@ The original's commands bind `utils.tpu_mesh_shape`; with `--tpu` that is used, 
 says that it is not.
 """
 
+import re
+
 import gin
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
@@ -25,7 +27,7 @@ def mesh_shape(shape=None):
 
     Args:
       shape: a Mesh-TF shape such as "batch:2,model:2", or None: with `--tpu` what
-        `utils.tpu_mesh_shape` says, else one "batch" axis over the visible GPUs, or no axis.
+        `utils.tpu_mesh_shape` says, else one "batch" axis over the devices of `mesh_devices`.
 
     Returns:
       A string or mtf.Shape.
@@ -37,11 +39,8 @@ def mesh_shape(shape=None):
 
         return utils.tpu_mesh_shape()
     _say_what_is_ignored()
-    hosts = cluster.from_environment()
-    if hosts:
-        return f"batch:{len(hosts.tasks)}"
-    gpus = len(tf.config.list_physical_devices("GPU"))
-    return f"batch:{gpus}" if gpus > 1 else ""
+    devices = mesh_devices()
+    return f"batch:{len(devices)}" if devices and len(devices) > 1 else ""
 
 
 @gin.configurable(module="primer")
@@ -49,14 +48,15 @@ def mesh_devices(devices=None):
     """The devices of the mesh, for `utils.run.mesh_devices`.
 
     Args:
-      devices: a list of TensorFlow device names, or None: all visible GPUs.
+      devices: a list of TensorFlow device names, or None: TF_CONFIG's hosts, else all visible
+        GPUs.
 
     Returns:
       A list of device names, or None where the mesh needs none (a TPU, one device).
     """
     if devices is not None or _tpu():
         return devices
-    hosts = cluster.from_environment()
+    hosts = cluster.of_this_run()
     if hosts:
         return hosts.devices()
     gpus = tf.config.list_physical_devices("GPU")
@@ -64,8 +64,16 @@ def mesh_devices(devices=None):
 
 
 def check(shape, devices):
-    """Raises UsageError where the mesh and the list of its devices do not fit together."""
+    """Raises UsageError where mesh, list of devices and this machine do not fit together."""
     shape = mtf.convert_to_shape(shape)
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    for device in devices or ():
+        number = re.fullmatch(r"/?(?:device:)?gpu:(\d+)", device.lower())
+        if number and int(number[1]) >= gpus:
+            raise UsageError(
+                f"utils.run.mesh_devices names {device!r}, and TensorFlow sees {gpus} GPUs here: "
+                "name devices that there are, or none for all of them"
+            )
     if devices and len(devices) != shape.size:
         raise UsageError(
             f"utils.run.mesh_shape = {as_text(shape)!r} has {shape.size} processors, and "

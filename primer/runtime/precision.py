@@ -14,13 +14,14 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
 from primer.errors import UsageError
+from primer.runtime import cluster
 
 CHOICES = ("auto", "float32", "bfloat16")
 CPU_BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
 GPU_BFLOAT16_CAPABILITY = (8, 0)
 
-# The modes of the graphs that are being built, innermost last.
-_modes = []
+# Mode and device (TPU or not) of the graphs that are being built, innermost last.
+_built = [("none", False)]
 
 
 @gin.configurable(module="primer")
@@ -43,10 +44,13 @@ def precision(activation_dtype="auto"):
             f"precision.activation_dtype = {activation_dtype!r}: expected one of "
             f"{', '.join(CHOICES)}"
         )
-    if not _modes or _modes[-1] != "train":
+    mode, for_tpu = _built[-1]
+    if mode != "train":
         return tf.float32, "evaluation is always in float32"
     if activation_dtype != "auto":
         return tf.as_dtype(activation_dtype), "as set"
+    if for_tpu:
+        return tf.bfloat16, "a TPU multiplies bfloat16 natively"
     if hardware_has_bfloat16():
         return tf.bfloat16, "the hardware multiplies bfloat16 natively"
     return tf.float32, "the hardware does not multiply bfloat16 natively"
@@ -58,19 +62,19 @@ def variable_dtype() -> mtf.VariableDType:
 
 
 @contextlib.contextmanager
-def building(mode):
+def building(mode, for_tpu=False):
     """Says which mode's graph is being built: only "train" may have bfloat16 activations."""
-    _modes.append(mode)
+    _built.append((mode, bool(for_tpu)))
     try:
         yield
     finally:
-        _modes.pop()
+        _built.pop()
 
 
 def hardware_has_bfloat16() -> bool:
     """Whether the devices that will train have native bfloat16 products."""
     gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
+    if gpus and not cluster.of_this_run():  # Hosts of a cluster train on their CPUs.
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
         return all(
             detail.get("compute_capability", (0, 0)) >= GPU_BFLOAT16_CAPABILITY

@@ -16,6 +16,10 @@ from primer.runtime import inputs, logs
 
 MODEL = "model.ckpt"
 INPUT = "input.ckpt"
+TRY = (
+    "Try a lower learning rate, a longer warm-up, or precision.activation_dtype = 'float32', and "
+    "start the same command again"
+)
 
 
 class Saver:
@@ -37,6 +41,8 @@ class Saver:
         self._every = every
         self._input_saver = _input_saver()
         self._graph_writer = None
+        weights = [v for v in tf.trainable_variables() if v.dtype.base_dtype.is_floating]
+        self._finite = tf.reduce_all([tf.reduce_all(tf.is_finite(v)) for v in weights])
 
     @classmethod
     def from_hooks(cls, model_dir, hooks, every):
@@ -82,6 +88,7 @@ class Saver:
             return
         for listener in self.listeners:
             listener.before_save(sess, step)
+        self._check_weights(sess, step)
         try:
             self._save_input_position(sess, step)
             self.last_path = self._saver.save(
@@ -96,6 +103,14 @@ class Saver:
         for listener in self.listeners:
             listener.after_save(sess, step)
         self._forget_old_positions()
+
+    def _check_weights(self, sess, step):
+        """An update can spoil weights whose loss was still good; such a step is not kept."""
+        if not sess.run(self._finite):
+            raise RunError(
+                f"weights are NaN or infinite after step {step}, which is not saved; the last good "
+                f"checkpoint is {self.last_path or 'none'}. {TRY}"
+            )
 
     def _save_input_position(self, sess, step):
         if self._input_saver is None:

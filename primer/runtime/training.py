@@ -29,9 +29,12 @@ from primer.runtime import (
 REPLACED_HOOKS = ("CheckpointSaverHook", "CheckpointInputPipelineHook")
 
 
-def train(estimator, input_fn, start, goal, hooks=(), listeners=()):
-    """Trains a LocalEstimator's model from step `start` to step `goal`."""
+def train(estimator, input_fn, steps=None, max_steps=None, hooks=(), listeners=()):
+    """Trains a LocalEstimator's model to the step `max_steps`, or for `steps` more."""
     with directory_lock.held(estimator.model_dir):
+        # Not before: until the directory is ours, another run may add checkpoints.
+        start = checkpoints.step_of(estimator.latest_checkpoint())
+        goal = max_steps if max_steps is not None else start + (steps or 1)
         if start >= goal:
             logs.say(
                 f"{estimator.model_dir} is at step {start} already, and utils.run.train_steps = "
@@ -81,7 +84,7 @@ class _Run:
         self._validation = validation.Validation(self.estimator, self._saver)
 
     def to_the_end(self, stop):
-        """Opens the session, steps, and saves the step that was reached, whatever stops it."""
+        """Opens the session, steps, and saves the step that was reached at the end or a signal."""
         scaffold = self._scaffold()
         report.start(self.estimator, self._batch_shape, self.start, self.goal)
         with tf.train.SingularMonitoredSession(
@@ -132,7 +135,7 @@ class _Run:
         }
         with progress.Progress(self.start, self.goal, tokens) as shown:
             while step < self.goal and not stop.requested:
-                values = monitored.run(fetches)
+                values = self._next(monitored, fetches, step)
                 step += 1
                 loss = float(values["loss"])
                 self._check_loss(loss, step)
@@ -145,13 +148,22 @@ class _Run:
                 self._validation.after_step(sess, step, shown, last=step == self.goal)
         return step
 
+    def _next(self, monitored, fetches, step):
+        try:
+            return monitored.run(fetches)
+        except tf.errors.OutOfRangeError as error:
+            # A monitored session takes this for a normal end.
+            raise RunError(
+                f"the training data ended after step {step}: they repeat for ever unless the split "
+                "has no example of this length at all"
+            ) from error
+
     def _check_loss(self, loss, step):
         if math.isfinite(loss):
             return
         raise RunError(
             f"the loss is {loss} at step {step}; the last good checkpoint is "
-            f"{self._saver.last_path or 'none'}. Try a lower learning rate, a longer warm-up, "
-            "or precision.activation_dtype = 'float32', and start the same command again"
+            f"{self._saver.last_path or 'none'}. {saving.TRY}"
         )
 
     def _say_the_end(self, step, stop):

@@ -4,12 +4,14 @@ What is evaluated, and how, is not the runtime's: `primer.evaluation` fills `set
 """
 
 import json
+import math
 import os
 
 import gin
 import tensorflow.compat.v1 as tf
 
 from primer.errors import UsageError
+from primer.runtime import model_directory
 
 BEST = "best"
 
@@ -63,7 +65,7 @@ class Validation:
             self._evaluate = _validator[0](self._estimator)
         result = {"step": step, **self._evaluate(self._saver.last_path)}
         best = self._best()
-        better = best is None or result["nats_per_token"] < best["nats_per_token"]
+        better = best is None or _is_better(result["nats_per_token"], best["nats_per_token"])
         shown.say(
             f"step {step:,}  validation {result['nats_per_token']:.4f} nats per token"
             + ("  (best so far)" if better else f"  (best: step {best['step']:,})")
@@ -79,7 +81,7 @@ class Validation:
             return json.loads(text.read())
 
     def _keep(self, step, result):
-        """Copies the checkpoint beside the others; the state files change last."""
+        """Copies the checkpoint and what it is of; the state files change last."""
         tf.io.gfile.makedirs(self._directory)
         old = set(tf.io.gfile.glob(os.path.join(self._directory, "model.ckpt-*")))
         source = self._saver.last_path
@@ -88,9 +90,17 @@ class Validation:
             target = os.path.join(self._directory, os.path.basename(name))
             tf.io.gfile.copy(name, target, overwrite=True)
             new.add(target)
+        for name in (model_directory.RECORD, model_directory.CONFIG):
+            path = os.path.join(self._estimator.model_dir, name)
+            tf.io.gfile.copy(path, os.path.join(self._directory, name), overwrite=True)
         target = os.path.join(self._directory, os.path.basename(source))
         tf.train.update_checkpoint_state(self._directory, target)
         with tf.io.gfile.GFile(os.path.join(self._directory, "best.json"), "w") as text:
             text.write(json.dumps(result, indent=2, sort_keys=True) + "\n")
         for name in old - new:
             tf.io.gfile.remove(name)
+
+
+def _is_better(nats, best):
+    """Whether a loss is below the best; one that is not finite is better than nothing."""
+    return math.isfinite(nats) and not best <= nats

@@ -5,7 +5,7 @@ import hashlib
 import mesh_tensorflow as mtf
 
 SIMPLE = (bool, int, float, str, type(None))
-# Settings that change speed or memory and not the function.
+# Settings that change speed or memory and not the function; nor do rates of dropout.
 IRRELEVANT = ("recompute_grads", "name", "layout", "mesh_shape")
 
 
@@ -40,7 +40,7 @@ def _layer(layer):
     """Class and plain settings of a layer; dimensions count as their sizes."""
     settings = {}
     for key, value in sorted(vars(layer).items()):
-        if key in IRRELEVANT:
+        if key in IRRELEVANT or "dropout" in key:
             continue
         if isinstance(value, mtf.Dimension):
             value = value.size

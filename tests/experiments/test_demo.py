@@ -22,7 +22,7 @@ def test_the_three_have_equal_sizes_and_read_the_same_rows():
 
 
 def test_a_foreign_folder_is_not_deleted(tmp_path, capsys):
-    (tmp_path / "transformer").mkdir()
+    (tmp_path / "transformer" / "commands").mkdir(parents=True)  # As in any run's directory.
     (tmp_path / "transformer" / "thesis.txt").write_text("years of work")
     assert run("demo", "--output", tmp_path, "--steps", 4) == 2
     assert "in the way" in capsys.readouterr().err

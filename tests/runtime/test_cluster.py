@@ -6,8 +6,10 @@ import pathlib
 import socket
 import subprocess
 import sys
+import threading
 import time
 
+import gin
 import numpy as np
 import pytest
 
@@ -92,3 +94,28 @@ def test_a_host_that_dies_stops_the_run_with_one_message(tmp_path):
     assert chief.returncode == 1, said
     assert "a host of TF_CONFIG's cluster is gone" in said
     assert "Traceback" not in said
+
+
+def test_only_training_takes_hosts(monkeypatch):
+    text = environment(["a:1", "b:2"], 0)["TF_CONFIG"]
+    monkeypatch.setenv("TF_CONFIG", text)
+    assert len(cluster.of_this_run().tasks) == 2
+    with gin.unlock_config():
+        gin.parse_config("import mesh_tensorflow.transformer.utils\nutils.run.mode = 'eval'")
+    assert cluster.of_this_run() is None
+
+
+def test_a_host_that_never_comes_ends_the_wait(monkeypatch):
+    said = []
+
+    def leave(message):
+        said.append(message)
+        raise SystemExit(1)
+
+    monkeypatch.setattr(cluster, "START_SECONDS", 0.0)
+    monkeypatch.setattr(cluster, "WATCH_SECONDS", 0.01)
+    monkeypatch.setattr(cluster, "_leave", leave)
+    hosts = cluster.Cluster((("worker", 0, "127.0.0.1:1"), ("worker", 1, "127.0.0.1:1")), 0)
+    with pytest.raises(SystemExit):
+        cluster._watch(hosts, threading.Event())
+    assert "127.0.0.1:1 of TF_CONFIG did not start" in said[0]

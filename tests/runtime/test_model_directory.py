@@ -53,3 +53,10 @@ def test_a_checkpoint_without_a_record_asks_for_primer_as_released(tmp_path):
 )
 def test_difference_names_the_place(before, now, expected):
     assert wiring.difference(before, now) == expected
+
+
+def test_a_rate_of_dropout_is_no_wiring():
+    layers = [type("Layer", (), {})(), type("Layer", (), {})()]
+    vars(layers[0]).update(dropout_rate=0.1, size=4)
+    vars(layers[1]).update(dropout_rate=0.0, size=4)
+    assert wiring._layer(layers[0]) == wiring._layer(layers[1]) == {"class": "Layer", "size": 4}

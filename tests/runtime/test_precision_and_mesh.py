@@ -70,3 +70,21 @@ def test_a_mesh_that_does_not_fit_its_devices_is_one_error():
         mesh.check("batch:2", ["cpu:0"])
     mesh.check("batch:2", ["cpu:0", "cpu:0"])
     assert mesh.as_text(mtf.convert_to_shape("a:2,b:3")) == "a:2,b:3"
+
+
+def test_devices_alone_form_a_mesh():
+    bind("mesh_devices.devices", ["cpu:0", "cpu:0"])
+    assert mesh.mesh_shape() == "batch:2"
+
+
+def test_a_gpu_that_is_not_there_is_one_error():
+    with pytest.raises(UsageError, match="'gpu:0'.*sees 0 GPUs"):
+        mesh.check("batch:2", ["gpu:0", "gpu:1"])
+
+
+def test_a_tpu_trains_in_bfloat16_whatever_its_host_is(monkeypatch):
+    monkeypatch.setattr(precision, "hardware_has_bfloat16", lambda: False)
+    with precision.building("train", for_tpu=True):
+        assert precision.precision()[0] == tf.bfloat16
+    with precision.building("eval", for_tpu=True):
+        assert precision.precision()[0] == tf.float32

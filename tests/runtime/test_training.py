@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import gin
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -15,6 +16,12 @@ from primer.runtime import saving, training
 from tests.runtime import tiny
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+@gin.configurable
+def spoiled_after_two(step, total_train_steps=None):
+    """A learning rate that is infinite in the third step."""
+    return tf.where(tf.cast(step, tf.float32) < 2, 0.01, float("inf"))
 
 
 def assert_same(first, second):
@@ -153,6 +160,24 @@ def test_a_damaged_latest_checkpoint_is_reported(tmp_path, capfd):
         tiny.run(tmp_path, "utils.run.train_steps = 9")
     assert ended.value.code == 1
     assert "cannot be read" in capfd.readouterr().err
+    for path in tmp_path.glob("model.ckpt-6*"):
+        path.unlink()
+    tiny.run(tmp_path)  # As the message says: from step 3, and to the same end.
+    assert "resuming at step 3" in capfd.readouterr().err
+    assert tf.train.latest_checkpoint(str(tmp_path)).endswith("model.ckpt-6")
+
+
+def test_an_update_that_spoils_the_weights_is_not_saved(tmp_path, capfd):
+    """The loss of step 3 is good, the weights after it are not."""
+    with pytest.raises(SystemExit) as ended:
+        tiny.run(
+            tmp_path,
+            "utils.run.train_steps = 3",
+            "utils.run.learning_rate_schedule = @spoiled_after_two",
+        )
+    assert ended.value.code == 1
+    assert "NaN or infinite after step 3" in capfd.readouterr().err
+    assert not list(tmp_path.glob("model.ckpt-3*"))
 
 
 def test_microbatches_draw_different_noise_and_train(tmp_path):
