@@ -13,7 +13,7 @@ def show(results, seen, file=None):
 
     console = Console(file=file, highlight=False)
     if not console.is_terminal:
-        console = Console(file=file, highlight=False, width=100)
+        console = Console(file=file, highlight=False, width=104)
     console.print("Perplexity per token on the validation split, and seconds of training")
     console.print(_by_checkpoint(results))
     console.print("At the end")
@@ -47,7 +47,7 @@ def _final(results):
     heads = ("model", "parameters", "learning\nrate", "nats\nper token", "perplexity\nper token")
     heads += ("bits\nper byte", "perplexity\nper word", "tokens\nper second")
     for number, head in enumerate(heads):
-        table.add_column(head, justify="right" if number else "left")
+        table.add_column(head, justify="right" if number else "left", no_wrap=not number)
     for result in results:
         row = result["checkpoints"][-1]
         table.add_row(
