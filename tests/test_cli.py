@@ -191,6 +191,21 @@ def test_the_printed_line_is_what_a_shell_reads_back():
     assert json.loads(subprocess.check_output(command, shell=True)) == arguments
 
 
+@pytest.mark.parametrize(
+    "binding, message",
+    [
+        ("dropout_rat = 0.1", "did you mean dropout_rate?"),
+        ("text_files.globb = 'x'", "globb"),
+        ("dropout_rate", "gin cannot take these settings"),
+    ],
+)
+def test_a_misspelled_binding_is_one_line(binding, message, texts, tmp_path, capfd):
+    assert run(*train_words(texts, tmp_path, "--gin_param", binding)) == 2
+    error = capfd.readouterr().err.split("\n\n", 1)[1]
+    (line,) = [line for line in error.splitlines() if line.startswith("primer: ")]
+    assert message in line and "Traceback" not in error
+
+
 # ------------------------------------------------------------------ With a model
 
 

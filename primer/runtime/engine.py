@@ -20,6 +20,7 @@ from primer.runtime import (
     checks,
     cluster,
     consistency,
+    gin_errors,
     logs,
     mesh,
     precision,
@@ -226,7 +227,11 @@ def _parse_own_flags(stock):
         if own:
             flags.FLAGS.gin_param = list(flags.FLAGS.gin_param or []) + own
         with one_line_errors():
-            stock(*args, **kwargs)
+            try:
+                stock(*args, **kwargs)
+            except (ValueError, SyntaxError) as error:
+                raise gin_errors.in_one_line(error) from error
+            gin_errors.check_slots(flags.FLAGS.gin_param or [])
             _seed_the_data()
 
     return parse_gin_defaults_and_flags

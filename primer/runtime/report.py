@@ -24,13 +24,13 @@ def start(estimator, batch_shape, first_step, goal):
 
 
 def describe_model(estimator) -> str:
-    """One phrase: the blocks of the model, their number and width."""
+    """One phrase: the sublayers of all blocks of the model, their number and width."""
     model = estimator.model
     stack = getattr(model, "layer_stack", None)
     if stack is None:
         return type(model).__name__
     kinds = list(dict.fromkeys(type(layer).__name__ for layer in stack._layers))
-    return f"{len(stack._layers)} layers ({', '.join(kinds)}) of width {model.model_dim.size}"
+    return f"{len(stack._layers)} sublayers ({', '.join(kinds)}) of width {model.model_dim.size}"
 
 
 def describe_mesh(settings) -> str:

@@ -16,6 +16,7 @@ def model_dir(tmp_path):
     (tmp_path / "model.ckpt-300.meta").write_text("")  # Left over: no checkpoint.
     (tmp_path / "best").mkdir()
     (tmp_path / "best" / "model.ckpt-40.index").write_text("")
+    (tmp_path / "best" / "checkpoint").write_text('model_checkpoint_path: "model.ckpt-40"\n')
     return str(tmp_path)
 
 

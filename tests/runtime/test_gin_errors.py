@@ -1,0 +1,39 @@
+"""Misspelled slots and gin's own complaints, in one line."""
+
+import gin
+import pytest
+
+from primer.errors import UsageError
+from primer.runtime import gin_errors
+
+
+@gin.configurable
+def taker(rate=0.0, size=1):
+    return rate, size
+
+
+@pytest.fixture
+def slots():
+    gin.parse_config(["taker.rate = %dropout_rate", "dropout_rate = 0.0", "d_ff = 3"])
+
+
+def test_a_slot_that_something_refers_to_is_fine(slots, capsys):
+    gin_errors.check_slots(["dropout_rate = 0.1", "taker.size = 2"])
+    assert capsys.readouterr().err == ""
+
+
+def test_a_misspelled_slot_is_an_error(slots):
+    with pytest.raises(UsageError, match="did you mean dropout_rate?"):
+        gin_errors.check_slots(["dropout_rat = 0.1"])
+
+
+def test_a_slot_that_this_model_does_not_use_is_said(slots, capsys):
+    gin_errors.check_slots(["d_ff = 4"])
+    assert "has no effect: nothing refers to d_ff" in capsys.readouterr().err
+
+
+def test_what_gin_says_is_one_line():
+    with pytest.raises(ValueError) as complaint:
+        gin.parse_config("taker.sise = 3")
+    text = str(gin_errors.in_one_line(complaint.value))
+    assert "'sise'" in text and "\n" not in text
