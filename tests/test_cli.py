@@ -20,6 +20,7 @@ from primer import cli
 from primer.commands import engine_call
 from primer.commands import train as train_command
 from primer.errors import UsageError
+from tests.command_lines import ENGINE, run
 
 TINY = """
 d_model = 16
@@ -34,13 +35,6 @@ text_files.glob = "{folder}/*.txt"
 text_files.held_out = 0.2
 task_vocabulary.name = "bytes"
 """
-
-
-def run(*words):
-    """The exit code of `primer words...`, in this process."""
-    with pytest.raises(SystemExit) as end:
-        cli.main([str(word) for word in words])
-    return end.value.code
 
 
 @pytest.fixture(scope="module")
@@ -346,10 +340,8 @@ def test_the_printed_command_runs_in_a_shell(command, trained, texts, tmp_path, 
     assert run(*words) == 0
     error = capsys.readouterr().err
     printed = error[error.index("t5_mesh_transformer") :].split("\n\n")[0]
-    entry = "from t5.models.mesh_transformer_main import console_entry_point as m; m()"
     root = os.path.dirname(os.path.dirname(primer.__file__))
-    program = "import primer.runtime.hook as h; h.install(); " + entry
-    engine = f"{shlex.quote(sys.executable)} -c {shlex.quote(program)}"
+    engine = f"{shlex.quote(sys.executable)} -c {shlex.quote(ENGINE)}"
     shutil.rmtree(copy / "eval", ignore_errors=True)
     done = subprocess.run(
         printed.replace("t5_mesh_transformer", engine, 1),

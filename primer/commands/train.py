@@ -2,11 +2,11 @@
 
 import importlib.machinery
 import os
-import re
 
 from primer import config_files
 from primer.commands import engine_call
 from primer.errors import UsageError
+from primer.planning import gin_files
 
 PARTS = ("architecture", "activation", "size")
 
@@ -95,7 +95,7 @@ def model_files(options) -> list:
 
 
 def task_file(task) -> str:
-    """The gin file of a task: a name of datasets/, the task's full name, or a file of the user's."""
+    """The gin file of a task: a name of datasets/, the task's full name, or an own file."""
     if task.endswith(".gin"):
         return _own_file("--task", task)
     return config_files.find("datasets", _full_names().get(task, task))
@@ -103,14 +103,11 @@ def task_file(task) -> str:
 
 def _full_names() -> dict:
     """The task of each file of datasets/ -> the file's name."""
-    files = {name: config_files.find("datasets", name) for name in config_files.names("datasets")}
-    bound = {}
-    for name, path in files.items():
-        with open(os.path.join(config_files.gin_directory(), path), encoding="utf-8") as lines:
-            match = re.search(r'^MIXTURE_NAME = "(.+)"', lines.read(), re.MULTILINE)
-        if match:
-            bound[match[1]] = name
-    return bound
+    found = {}
+    for name in config_files.names("datasets"):
+        path = os.path.join(config_files.gin_directory(), config_files.find("datasets", name))
+        found[gin_files.macros_set(path).get("MIXTURE_NAME")] = name
+    return found
 
 
 def _found(name):

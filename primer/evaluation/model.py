@@ -10,7 +10,7 @@ from primer.evaluation import choice, gin_state, protocol, record, whole_split
 from primer.evaluation.scorer import Scorer
 from primer.evaluation.totals import Totals
 from primer.runtime import checkpoints, mesh
-from primer.runtime.engine import configured
+from primer.runtime.settings import bound, configured
 
 
 class Model:
@@ -108,11 +108,7 @@ class Model:
 
 def _mesh():
     """Mesh shape, layout and devices of the run; a TPU's mesh is not asked for here."""
-    try:
-        bound = gin.query_parameter("utils.run.mesh_shape")
-    except ValueError:
-        bound = None
-    if getattr(bound, "selector", "").endswith("tpu_mesh_shape"):
+    if getattr(bound("utils.run.mesh_shape"), "selector", "").endswith("tpu_mesh_shape"):
         return mesh.mesh_shape(), configured("utils.run.layout_rules", ""), mesh.mesh_devices()
     names = ("mesh_shape", "layout_rules", "mesh_devices")
     shape, layout, devices = (configured(f"utils.run.{name}") for name in names)

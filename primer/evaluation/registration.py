@@ -4,13 +4,12 @@ The runtime offers two places to fill, because it may not import data or evaluat
 the long work, and what `--eval_every` evaluates.
 """
 
-import gin
 import seqio
 
 from primer.data import preflight, streams
 from primer.evaluation import protocol, text, whole_split
 from primer.runtime import checks, validation
-from primer.runtime.engine import configured
+from primer.runtime.settings import bound, configured
 
 VALIDATION = "validation"
 
@@ -61,10 +60,7 @@ def _splits(mode):
 
 def is_evaluation() -> bool:
     """Whether `evaluate_checkpoints` takes the trainer's place."""
-    try:
-        chosen = gin.query_parameter("utils.run.train_model_fn")
-    except ValueError:
-        return False
+    chosen = bound("utils.run.train_model_fn")
     return getattr(chosen, "selector", "").endswith("evaluate_checkpoints")
 
 

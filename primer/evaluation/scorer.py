@@ -1,4 +1,4 @@
-"""The loss of every token under gin's model: one graph, one session, checkpoint after checkpoint."""
+"""The loss of every token under gin's model: one graph, one session, many checkpoints."""
 
 import mesh_tensorflow as mtf
 import numpy as np
@@ -6,8 +6,8 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer, utils
 
 from primer.errors import UsageError
-from primer.runtime import checkpoints, collector, precision, variables, vocabulary_ops
-from primer.runtime.engine import configured
+from primer.runtime import building, checkpoints, collector, variables, vocabulary_ops
+from primer.runtime.settings import configured
 
 # Bounds the memory of a batch's logits: 512 MB with T5's vocabulary.
 BATCH_TOKENS = 4096
@@ -43,7 +43,7 @@ class Scorer:
         mesh_shape = mtf.convert_to_shape(mesh_shape)
         layout = mtf.convert_to_layout_rules(layout_rules)
         self.rows = _rows(rows, length, mesh_shape, layout)
-        with collector.paused(), tf.Graph().as_default() as graph, precision.building("eval"):
+        with collector.paused(), tf.Graph().as_default() as graph, building.graph("eval"):
             variables.use_resources()
             devices = mesh_devices or [""] * mesh_shape.size
             mesh_impl = mtf.placement_mesh_impl.PlacementMeshImpl(mesh_shape, layout, devices)

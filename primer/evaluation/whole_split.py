@@ -14,7 +14,7 @@ from primer.evaluation.progress import Progress
 from primer.evaluation.scorer import Scorer
 from primer.runtime import checkpoints as checkpoint_files
 from primer.runtime import cluster, logs
-from primer.runtime.engine import configured
+from primer.runtime.settings import configured
 
 
 @gin.configurable(module="primer")

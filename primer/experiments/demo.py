@@ -83,9 +83,9 @@ def _call(arguments):
 
 def _steps(model_dir):
     """The steps of the checkpoints, without that of the untrained model."""
-    names = (path.name for path in pathlib.Path(model_dir).glob("model.ckpt-*.index"))
-    steps = (int(name.split("-")[1].split(".")[0]) for name in names)
-    return sorted(step for step in steps if step)
+    from primer.runtime import checkpoints  # Not at the top: it imports TensorFlow.
+
+    return [step for step in checkpoints.steps(model_dir) if step]
 
 
 def _with_costs(rows, model_dir):

@@ -17,11 +17,11 @@ import socket
 import threading
 import time
 
-import gin
 import tensorflow.compat.v1 as tf
 
 from primer.errors import RunError, UsageError
 from primer.runtime import logs
+from primer.runtime.settings import bound
 
 JOBS = ("chief", "worker")
 WATCH_SECONDS = 1.0
@@ -78,18 +78,11 @@ def from_environment(environ=os.environ):
 
 def of_this_run():
     """The Cluster of TF_CONFIG where gin's run trains; evaluation is one host's work."""
-    mode = _bound("utils.run.mode", "train")
-    trainer = getattr(_bound("utils.run.train_model_fn", None), "selector", "train_model")
+    mode = bound("utils.run.mode", "train")
+    trainer = getattr(bound("utils.run.train_model_fn"), "selector", "train_model")
     if mode != "train" or trainer.split(".")[-1] != "train_model":
         return None
     return from_environment()
-
-
-def _bound(name, default):
-    try:
-        return gin.query_parameter(name)
-    except ValueError:
-        return default
 
 
 @functools.lru_cache(maxsize=None)

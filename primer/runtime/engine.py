@@ -17,6 +17,7 @@ from absl import flags
 
 from primer.errors import RunError, UsageError
 from primer.runtime import (
+    building,
     checks,
     cluster,
     consistency,
@@ -29,8 +30,8 @@ from primer.runtime import (
     text_targets,
     validation,
     variables,
-    vocabulary_ops,
 )
+from primer.runtime.settings import configured
 
 # What gin may name must be registered before gin files are read.
 CONFIGURABLES = (mesh.mesh_shape, precision.precision, seeds.run_seed, validation.validation)
@@ -93,7 +94,7 @@ def make_estimator(tpu_estimator_class, model_fn, use_tpu, **kwargs):
     def model_fn_of_mode(features, labels, mode, params, config=None):
         if not use_tpu:
             variables.use_resources()
-        with precision.building(mode, use_tpu), vocabulary_ops.building(for_tpu=use_tpu):
+        with building.graph(mode, use_tpu):
             spec = model_fn(features, labels, mode, params, config)
         if mode == "train" and not use_tpu:
             seeds.increment_step_last(spec.train_op)
@@ -129,10 +130,8 @@ def _guarded_run(stock):
     def run(*args, **kwargs):
         with one_line_errors():
             mode = configured("utils.run.mode", "train")
-            hosts = cluster.of_this_run()
-            if hosts and not hosts.is_chief:
-                with logs.redirected(None, mode):
-                    return cluster.serve(hosts)
+            if _served(cluster.of_this_run(), mode):
+                return None
             checks.run_all(mode)
             with logs.redirected(kwargs["model_dir"], mode):
                 return stock(*args, **kwargs)
@@ -141,7 +140,7 @@ def _guarded_run(stock):
 
 
 def guarded_main(stock):
-    """t5's main: says what is mixed in the installation; with `--use_model_api`, the care of `run`."""
+    """t5's main: says what the installation mixes; with `--use_model_api`, the care of `run`."""
 
     @functools.wraps(stock)
     def main(arguments):
@@ -153,12 +152,21 @@ def guarded_main(stock):
         mode = flags.FLAGS.mode or "train"
         with one_line_errors():
             hosts = cluster.from_environment() if mode in ("train", "finetune") else None
-            if hosts and not hosts.is_chief:
-                return cluster.serve(hosts)
+            if _served(hosts, mode):
+                return None
             with logs.redirected(flags.FLAGS.model_dir, mode):
                 return stock(arguments)
 
     return main
+
+
+def _served(hosts, mode) -> bool:
+    """On a host that is not the chief: serves it to the end and says True; else False at once."""
+    if hosts is None or hosts.is_chief:
+        return False
+    with logs.redirected(None, mode):
+        cluster.serve(hosts)
+    return True
 
 
 class one_line_errors:
@@ -182,17 +190,6 @@ def _causes(error):
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-def configured(name, default=None):
-    """The value that gin has for a parameter, or the default."""
-    try:
-        value = gin.query_parameter(name)
-    except ValueError:
-        return default
-    if isinstance(value, gin.config.ConfigurableReference):
-        return value.scoped_configurable_fn() if value.evaluate else default
-    return value
 
 
 def _define_flags():

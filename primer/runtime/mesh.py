@@ -98,3 +98,17 @@ def _say_what_is_ignored():
     )
     if bound:
         logs.say(f"Without --tpu, {TPU_SETTINGS} ({', '.join(bound)}) is ignored.")
+
+
+def rows_divisor(shape, layout) -> int:
+    """Into how many parts the mesh cuts the rows of a batch.
+
+    Args:
+      shape: a mtf.Shape.
+      layout: mtf.LayoutRules.
+    """
+    sizes = [
+        mtf.tensor_dim_to_mesh_dim_size(layout, shape, mtf.Dimension(name, 0))
+        for name in ("outer_batch", "batch")
+    ]
+    return sizes[0] * sizes[1]

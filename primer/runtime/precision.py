@@ -6,7 +6,6 @@ activations without `--tpu`, whatever the gin files say; and the loss is compute
 activations' type, where bfloat16 losses move in steps of 0.03.
 """
 
-import contextlib
 import functools
 
 import gin
@@ -14,14 +13,11 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
 from primer.errors import UsageError
-from primer.runtime import cluster
+from primer.runtime import building, cluster
 
 CHOICES = ("auto", "float32", "bfloat16")
 CPU_BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
 GPU_BFLOAT16_CAPABILITY = (8, 0)
-
-# Mode and device (TPU or not) of the graphs that are being built, innermost last.
-_built = [("none", False)]
 
 
 @gin.configurable(module="primer")
@@ -44,12 +40,11 @@ def precision(activation_dtype="auto"):
             f"precision.activation_dtype = {activation_dtype!r}: expected one of "
             f"{', '.join(CHOICES)}"
         )
-    mode, for_tpu = _built[-1]
-    if mode != "train":
+    if building.mode() != "train":
         return tf.float32, "evaluation is always in float32"
     if activation_dtype != "auto":
         return tf.as_dtype(activation_dtype), "as set"
-    if for_tpu:
+    if building.for_tpu():
         return tf.bfloat16, "a TPU multiplies bfloat16 natively"
     if hardware_has_bfloat16():
         return tf.bfloat16, "the hardware multiplies bfloat16 natively"
@@ -59,16 +54,6 @@ def precision(activation_dtype="auto"):
 def variable_dtype() -> mtf.VariableDType:
     """Takes the place of Mesh-TF's `get_variable_dtype` inside its model function."""
     return mtf.VariableDType(tf.float32, tf.float32, precision()[0])
-
-
-@contextlib.contextmanager
-def building(mode, for_tpu=False):
-    """Says which mode's graph is being built: only "train" may have bfloat16 activations."""
-    _built.append((mode, bool(for_tpu)))
-    try:
-        yield
-    finally:
-        _built.pop()
 
 
 def hardware_has_bfloat16() -> bool:

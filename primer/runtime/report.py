@@ -1,16 +1,16 @@
 """The paragraph that a run opens with: what is trained, on what, and where things go."""
 
-import gin
 import tensorflow.compat.v1 as tf
 
-from primer.runtime import logs, mesh, precision, seeds
+from primer.runtime import building, logs, mesh, precision, seeds
+from primer.runtime.settings import bound
 
 
 def start(estimator, batch_shape, first_step, goal):
     """Prints the paragraph once the graph is built."""
     settings = estimator.settings
     parameters = sum(v.shape.num_elements() for v in tf.trainable_variables())
-    with precision.building("train"):
+    with building.graph("train"):
         dtype, why = precision.precision()
     rows, length = batch_shape[-2:]
     resumed = f"resuming at step {first_step:,}" if first_step else "from the start"
@@ -45,7 +45,4 @@ def describe_mesh(settings) -> str:
 
 def task_name() -> str:
     """The task or mixture that the gin files name."""
-    try:
-        return str(gin.query_parameter("%MIXTURE_NAME"))
-    except ValueError:
-        return "as the model's caller says"
+    return str(bound("%MIXTURE_NAME", "as the model's caller says"))

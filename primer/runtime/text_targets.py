@@ -16,10 +16,10 @@ TEXT = "targets_pretokenized"
 
 def mend(utils):
     """Mends `mesh_tensorflow.transformer.utils.eval_model`."""
-    utils.eval_model = _with_text_targets(utils.eval_model)
+    utils.eval_model = _with_text_targets(utils.eval_model, utils.targets_vocabulary)
 
 
-def _with_text_targets(stock):
+def _with_text_targets(stock, targets_vocabulary):
     signature = inspect.signature(stock)
 
     @functools.wraps(stock)
@@ -27,9 +27,7 @@ def _with_text_targets(stock):
         call = signature.bind(*args, **kwargs)
         given = call.arguments.get("eval_dataset_fn")
         if given is not None:
-            vocabulary = call.arguments["vocabulary"]
-            if isinstance(vocabulary, (tuple, list)):
-                vocabulary = vocabulary[-1]
+            vocabulary = targets_vocabulary(call.arguments["vocabulary"])
             call.arguments["eval_dataset_fn"] = _completed(given, vocabulary)
         return stock(*call.args, **call.kwargs)
 

@@ -1,32 +1,19 @@
 """Lookup and loss over a vocabulary, for small models the larger part of a step.
 
 Mesh-TF 0.1.21 looks an embedding up by multiplying a one-hot row with the table, and makes a dozen
-passes over `[batch, length, vocab]` for the loss. Here a lookup gathers rows, its gradient adds rows
-up, and the loss is a softmax and little more. On a mesh that splits the vocabulary every processor
-does its own part, and one sum over the mesh brings them together.
+passes over `[batch, length, vocab]` for the loss. Here a lookup gathers rows, its gradient adds
+rows up, and the loss is a softmax and little more. On a mesh that splits the vocabulary every
+processor does its own part, and one sum over the mesh brings them together.
 
 A TPU keeps Mesh-TF's forms: they are products, which it is made for, and have been tried on it.
 """
 
-import contextlib
 import functools
 
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
-
-# Whether the graph that is being built is for a TPU, innermost last.
-_for_tpu = [False]
-
-
-@contextlib.contextmanager
-def building(for_tpu):
-    """Says what kind of device a graph is built for."""
-    _for_tpu.append(bool(for_tpu))
-    try:
-        yield
-    finally:
-        _for_tpu.pop()
+from primer.runtime import building
 
 
 def mend_embedding(transformer):
@@ -40,7 +27,7 @@ def _gathering(stock):
     def ids_to_embedding(self, ids, context):
         table = self._embedding_weights
         # An ensemble has a table for each of its models.
-        if _for_tpu[-1] or table.shape.ndims != 2:
+        if building.for_tpu() or table.shape.ndims != 2:
             return stock(self, ids, context)
         embedded = Lookup(table, ids, self._vocab_dim).outputs[0]
         if self._scale_variable_like_classifier_weights:
@@ -60,7 +47,7 @@ def _fused_loss(stock):
     @functools.wraps(stock)
     def compute_loss(self, context, logits, targets, output_vocab_dim):
         special = self._loss_fn or self.label_smoothing or self.loss_on_targets_only
-        if _for_tpu[-1] or special or logits.shape != targets.shape + [output_vocab_dim]:
+        if building.for_tpu() or special or logits.shape != targets.shape + [output_vocab_dim]:
             return stock(self, context, logits, targets, output_vocab_dim)
         z_loss = self.z_loss if context.train else 0.0
         # Negative ids mark targets without a loss, as 0 does.

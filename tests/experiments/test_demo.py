@@ -2,16 +2,8 @@
 
 import json
 
-import pytest
-
-from primer import cli
 from primer.experiments import contenders, demo
-
-
-def run(*words):
-    with pytest.raises(SystemExit) as end:
-        cli.main([str(word) for word in words])
-    return end.value.code
+from tests.command_lines import run
 
 
 def test_the_three_have_equal_sizes_and_read_the_same_rows():

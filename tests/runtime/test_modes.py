@@ -11,6 +11,7 @@ from mesh_tensorflow.transformer import utils
 from t5.models import mtf_model
 
 from primer.errors import UsageError
+from tests.command_lines import ENGINE
 from tests.runtime import tiny
 
 VALIDATION = "utils.run.dataset_split = 'validation'"
@@ -106,7 +107,7 @@ def test_score_from_dataset_agrees_with_itself_in_another_batch(trained, tmp_pat
             "utils.run.mode = 'score_from_dataset'",
             f"utils.run.batch_size = {batch}",
             "utils.run.eval_checkpoint_step = 6",
-            "score_from_dataset.score_dataset_fn = @t5.models.mesh_transformer.mesh_eval_dataset_fn",
+            "score_from_dataset.score_dataset_fn = @mesh_eval_dataset_fn",
             f"save_scores.scores_filename = '{name}'",
             "score_from_dataset.score_postprocess_fn = @save_scores",
             VALIDATION,
@@ -210,11 +211,8 @@ def test_a_wrong_setting_with_the_model_api_is_one_line(tmp_path):
         *("--gin_file=models/defaults.gin", "--gin_file=models/small_primer.gin"),
         *("--gin_file=datasets/sotu.gin", "--gin_param=estimator.kind = 'remote'"),
     ]
-    program = "from t5.models.mesh_transformer_main import console_entry_point as m; m()"
     done = subprocess.run(
-        [sys.executable, "-c", f"import primer.runtime.hook as h; h.install(); {program}", *words],
-        capture_output=True,
-        text=True,
+        [sys.executable, "-c", ENGINE, *words], capture_output=True, text=True
     )
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr

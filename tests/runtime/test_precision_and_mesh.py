@@ -2,11 +2,12 @@
 
 import gin
 import mesh_tensorflow as mtf
+import mesh_tensorflow.transformer.utils  # noqa: F401  (what gin binds below)
 import pytest
 import tensorflow.compat.v1 as tf
 
 from primer.errors import UsageError
-from primer.runtime import mesh, precision
+from primer.runtime import building, mesh, precision
 
 
 def bind(name, value):
@@ -16,7 +17,7 @@ def bind(name, value):
 
 def test_weights_are_float32_and_evaluation_is_too(monkeypatch):
     monkeypatch.setattr(precision, "hardware_has_bfloat16", lambda: True)
-    with precision.building("eval"):
+    with building.graph("eval"):
         kinds = precision.variable_dtype()
     assert (kinds.master_dtype, kinds.slice_dtype) == (tf.float32, tf.float32)
     assert kinds.activation_dtype == tf.float32
@@ -25,14 +26,14 @@ def test_weights_are_float32_and_evaluation_is_too(monkeypatch):
 @pytest.mark.parametrize("native, dtype", [(True, tf.bfloat16), (False, tf.float32)])
 def test_auto_follows_the_hardware_in_training(monkeypatch, native, dtype):
     monkeypatch.setattr(precision, "hardware_has_bfloat16", lambda: native)
-    with precision.building("train"):
+    with building.graph("train"):
         assert precision.variable_dtype().activation_dtype == dtype
 
 
 def test_what_the_user_sets_holds_in_training_whatever_t5_binds():
     bind("precision.activation_dtype", "bfloat16")
     bind("utils.get_variable_dtype.activation_dtype", "float32")  # As t5's main does.
-    with precision.building("train"):
+    with building.graph("train"):
         assert precision.variable_dtype().activation_dtype == tf.bfloat16
 
 
@@ -84,7 +85,7 @@ def test_a_gpu_that_is_not_there_is_one_error():
 
 def test_a_tpu_trains_in_bfloat16_whatever_its_host_is(monkeypatch):
     monkeypatch.setattr(precision, "hardware_has_bfloat16", lambda: False)
-    with precision.building("train", for_tpu=True):
+    with building.graph("train", for_tpu=True):
         assert precision.precision()[0] == tf.bfloat16
-    with precision.building("eval", for_tpu=True):
+    with building.graph("eval", for_tpu=True):
         assert precision.precision()[0] == tf.float32

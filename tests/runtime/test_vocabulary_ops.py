@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from primer.runtime import vocabulary_ops
+from primer.runtime import building, vocabulary_ops
 from tests.layers import helpers
 
 BATCH, LENGTH, VOCAB, WIDTH = (
@@ -116,7 +116,7 @@ def test_rows_of_no_id_are_zeros(mesh_shape):
 def whole_model(targets, settings, for_tpu, mesh_shape=""):
     """The loss of a tiny Transformer in training, and its gradients' norms."""
     model, variables = helpers.golden_model("transformer_vanilla", model=settings)
-    with vocabulary_ops.building(for_tpu):
+    with building.graph("train", for_tpu):
         return helpers.call(
             model,
             variables,

@@ -6,17 +6,12 @@ has the real TPUEstimator, here in its CPU form.
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tests.layers.test_parity import test_golden_numbers  # noqa: F401  (collected here as well)
 from tests.runtime import tiny
+from tests.tpu_track.marks import TPU_TRACK
 
-pytestmark = [
-    pytest.mark.tpu_track,
-    pytest.mark.skipif(
-        not tf.__version__.startswith("2.15."), reason="needs the TensorFlow 2.15.1 track"
-    ),
-]
+pytestmark = TPU_TRACK
 
 NO_DROPOUT = "dropout_rate = 0.0"
 REAL = "estimator.kind = 'tpu_estimator'"

@@ -1,0 +1,28 @@
+"""What the graph that is being built is for: its mode, and whether a TPU will run it.
+
+Mesh-TF's functions that choose data types and operations are not told, and ask here.
+"""
+
+import contextlib
+
+_graphs = [("none", False)]  # Innermost last.
+
+
+@contextlib.contextmanager
+def graph(mode, for_tpu=False):
+    """Inside the block the graph of this mode is built, for a TPU or for other devices."""
+    _graphs.append((mode, bool(for_tpu)))
+    try:
+        yield
+    finally:
+        _graphs.pop()
+
+
+def mode() -> str:
+    """"train", "eval" or "infer", as TensorFlow's estimators have it; "none" where none is said."""
+    return _graphs[-1][0]
+
+
+def for_tpu() -> bool:
+    """Whether a TPU will run the graph."""
+    return _graphs[-1][1]

@@ -1,0 +1,11 @@
+"""The marks of the tests that only the TensorFlow 2.15.1 track runs."""
+
+import pytest
+import tensorflow as tf
+
+TPU_TRACK = [
+    pytest.mark.tpu_track,
+    pytest.mark.skipif(
+        not tf.__version__.startswith("2.15."), reason="needs the TensorFlow 2.15.1 track"
+    ),
+]
