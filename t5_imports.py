@@ -16,6 +16,7 @@ MODULES = (
     "primer.data.tasks",
     "primer.runtime.engine",
     "primer.evaluation.registration",
+    "primer.planning.registration",
 )
 
 for _module in MODULES:

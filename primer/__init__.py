@@ -9,7 +9,7 @@ __all__ = ["__version__", "load"]
 
 
 def load(model_dir, checkpoint="latest", batch_size=None):
-    """Opens a trained model for scoring text in Python; see `primer.evaluation.model.Model`."""
-    from primer.evaluation import model
+    """Opens a trained model to score and write text in Python; see `primer.model.Model`."""
+    from primer import model
 
     return model.Model(model_dir, checkpoint=checkpoint, batch_size=batch_size)

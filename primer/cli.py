@@ -14,6 +14,8 @@ from primer.errors import RunError, UsageError
 COMMANDS = {
     "train": "train a model on a task",
     "eval": "evaluate checkpoints on a whole split",
+    "generate": "continue prompts with a trained model",
+    "check": "show what gin files build, and which settings take no effect",
     "demo": "train Primer, Primer-EZ and the vanilla Transformer, and compare them",
 }
 

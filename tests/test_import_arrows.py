@@ -17,9 +17,10 @@ ARROWS = {
     "data": set(),
     "runtime": set(),
     "evaluation": {"runtime", "data"},
+    "generation": {"evaluation", "runtime", "data"},
     "planning": {"runtime"},
 }
-SHARED = {"primer", "errors", "config_files"}
+SHARED = {"primer", "errors", "config_files", "routing"}
 
 # Room -> the packages that it may import, besides the standard library; others may import all.
 PACKAGES = {

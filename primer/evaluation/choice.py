@@ -51,6 +51,22 @@ def choose(model_dir, wanted="all") -> list:
     return [both[step] for step in steps]
 
 
+def choose_one(model_dir, wanted="latest") -> str:
+    """The path of one checkpoint.
+
+    Args:
+      model_dir: a directory that was trained in.
+      wanted: "latest", "best" or a step.
+
+    Raises:
+      UsageError: there is none, or something else is wanted.
+    """
+    found = choose(model_dir, wanted)
+    if len(found) != 1 or wanted == "all":
+        raise UsageError(f"checkpoint = {wanted!r}: expected 'latest', 'best' or one step")
+    return found[0]
+
+
 def in_directory(directory) -> dict:
     """Step -> path of all checkpoints in a directory of which any file is left."""
     found = {}

@@ -51,6 +51,8 @@ def _splits(mode):
     """The splits that the run will read."""
     if is_evaluation():
         return [configured("evaluate_checkpoints.split", VALIDATION)]
+    if _trainer().endswith("generate_text"):
+        return []
     if mode == "train":
         return ["train"] + ([VALIDATION] if validation.validation() else [])
     if mode in ("eval", "perplexity_eval", "score_eval", "score_from_dataset"):
@@ -60,8 +62,12 @@ def _splits(mode):
 
 def is_evaluation() -> bool:
     """Whether `evaluate_checkpoints` takes the trainer's place."""
-    chosen = bound("utils.run.train_model_fn")
-    return getattr(chosen, "selector", "").endswith("evaluate_checkpoints")
+    return _trainer().endswith("evaluate_checkpoints")
+
+
+def _trainer() -> str:
+    """The name of the function that gin puts in the trainer's place; "" for Mesh-TF's own."""
+    return getattr(bound("utils.run.train_model_fn"), "selector", "")
 
 
 validation.set_validator(make_validator)

@@ -5,8 +5,9 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer, utils
 
+from primer import routing
 from primer.errors import UsageError
-from primer.runtime import building, checkpoints, collector, variables, vocabulary_ops
+from primer.runtime import building, checkpoints, collector, mesh, variables, vocabulary_ops
 from primer.runtime.settings import configured
 
 # Bounds the memory of a batch's logits: 512 MB with T5's vocabulary.
@@ -51,8 +52,9 @@ class Scorer:
                 name: tf.placeholder(tf.int32, [self.rows, length], name)
                 for name in ("targets", "targets_segmentation", "targets_position")
             }
-            losses, mesh = self._losses(model)
-            lowering = mtf.Lowering(mesh.graph, {mesh: mesh_impl}, autostack=True)
+            routing.drop_no_tokens()
+            losses = self._losses(model)
+            lowering = mtf.Lowering(losses.graph, {losses.mesh: mesh_impl}, autostack=True)
             nats = lowering.export_to_tf_tensor(losses)
             self._nats = tf.reshape(nats, [self.rows, length])
             self._to_slices = lowering.copy_masters_to_slices()
@@ -62,15 +64,15 @@ class Scorer:
         self._session = tf.Session(graph=graph, config=config)
 
     def _losses(self, model):
-        """The mtf.Tensor of losses, [outer_batch, batch, length], and its mesh."""
-        mesh = mtf.Mesh(mtf.Graph(), "scoring")
+        """The mtf.Tensor of losses, [outer_batch, batch, length]."""
+        scoring = mtf.Mesh(mtf.Graph(), "scoring")
         outer = configured("tpu_estimator_model_fn.outer_batch_size", 1) or 1
         sizes = {"outer_batch": outer, "batch": self.rows // outer, "length": self.length}
         shape = mtf.Shape([mtf.Dimension(name, size) for name, size in sizes.items()])
 
         targets, segments, positions = (
             mtf.import_fully_replicated(
-                mesh, tf.reshape(tensor, shape.to_integer_list), shape, name=name
+                scoring, tf.reshape(tensor, shape.to_integer_list), shape, name=name
             )
             for name, tensor in self._feeds.items()
         )
@@ -84,7 +86,7 @@ class Scorer:
             position=positions,
         )
         losses = vocabulary_ops.cross_entropy(logits, targets, model.output_vocab_dim)
-        return mtf.anonymize(losses), mesh
+        return mtf.anonymize(losses)
 
     def restore(self, checkpoint_path):
         """Takes the weights of a checkpoint.
@@ -134,12 +136,7 @@ class Scorer:
 
 def _rows(rows, length, mesh_shape, layout):
     """The rows of a batch: as asked for, or as many as the mesh divides."""
-    names = ("outer_batch", "batch")
-    parts = [
-        mtf.tensor_dim_to_mesh_dim_size(layout, mesh_shape, mtf.Dimension(name, 0))
-        for name in names
-    ]
-    divisor = int(np.prod(parts)) * (
+    divisor = mesh.rows_divisor(mesh_shape, layout) * (
         configured("tpu_estimator_model_fn.outer_batch_size", 1) or 1
     )
     if rows is None:

@@ -42,7 +42,7 @@ def evaluate_checkpoints(
     del training_arguments, training_settings
     model_dir = estimator.model_dir
     paths = choice.choose(model_dir, checkpoints)
-    record.check(model_dir, _model(estimator), estimator.settings["vocabulary"])
+    record.check(model_dir, model_of(estimator), estimator.settings["vocabulary"])
     task = task_name()
     split_text = text.read(task, split)
     scorer = scorer_of(estimator, batch_size)
@@ -104,9 +104,9 @@ def scorer_of(estimator, rows=None) -> Scorer:
         )
     length = settings["sequence_length"]["targets"]
     if cluster.of_this_run():  # Validation while several hosts train is the chief's own work.
-        return Scorer(_model(estimator), length, rows)
+        return Scorer(model_of(estimator), length, rows)
     return Scorer(
-        _model(estimator),
+        model_of(estimator),
         length,
         rows,
         settings["mesh_shape"],
@@ -115,7 +115,7 @@ def scorer_of(estimator, rows=None) -> Scorer:
     )
 
 
-def _model(estimator):
+def model_of(estimator):
     """The Mesh-TF model of an estimator; TensorFlow's own does not tell, and is asked as gin is."""
     if hasattr(estimator, "model"):
         return estimator.model

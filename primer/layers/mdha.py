@@ -23,14 +23,22 @@ from mesh_tensorflow.transformer import transformer_layers
 import tensorflow.compat.v1 as tf
 
 from primer.layers import causal_depthwise_conv as conv
-from primer.layers import shared_query_key
+from primer.layers import positions, shared_query_key, spatial_gating
 
 
 @gin.configurable
 class MDHA(transformer_layers.SelfAttention):
     """Multi-DConv-head attention; settings of `SelfAttention` hold for it too."""
 
-    def __init__(self, kernel_size=3, share_qk_rep=False, rescale_shared_keys=False, **kwargs):
+    def __init__(
+        self,
+        kernel_size=3,
+        share_qk_rep=False,
+        rescale_shared_keys=False,
+        spatial_gating=False,
+        max_length=512,
+        **kwargs,
+    ):
         """Makes a layer.
 
         Args:
@@ -40,6 +48,9 @@ class MDHA(transformer_layers.SelfAttention):
             projection includes the queries' factor d_kv^-0.5, and the projection from keys to
             queries adds nothing to undo it on the keys: logits start d_kv^0.5 times smaller than
             in any other attention. True moves the factor to the second projection.
+          spatial_gating: whether every position has a learned gate behind the softmax, as the
+            search found it (`spatial_gating`).
+          max_length: only for spatial_gating: the number of positions that have a gate.
           **kwargs: as for SelfAttention; `num_memory_heads`, `shared_kv`, `combine_dims`,
             `relative_attention_type`, `z_loss_coeff` and so on mean the same.
 
@@ -51,6 +62,8 @@ class MDHA(transformer_layers.SelfAttention):
         self.kernel_size = kernel_size
         self.share_qk_rep = share_qk_rep
         self.rescale_shared_keys = rescale_shared_keys
+        self.spatial_gating = spatial_gating
+        self.max_length = max_length
         self._check_settings()
 
     def _check_settings(self):
@@ -70,6 +83,11 @@ class MDHA(transformer_layers.SelfAttention):
             raise ValueError(
                 "MDHA.rescale_shared_keys = True changes the shared query-key projection, and "
                 "MDHA.share_qk_rep is False; set both, or neither"
+            )
+        if self.spatial_gating and self.shared_kv:
+            raise ValueError(
+                "MDHA.spatial_gating and MDHA.shared_kv are both True: the gates weigh the values, "
+                "and the keys are the values; set one of them to False"
             )
 
     def make_params(self, context):
@@ -117,7 +135,12 @@ class MDHA(transformer_layers.SelfAttention):
             if self.shared_kv:
                 return q, [convolved(params.compute_kv(x), params.k_dims, "kv_dconv")]
             k = convolved(params.compute_k(x), params.k_dims, "k_dconv")
-        return q, [k, convolved(params.compute_v(x), params.v_dims, "v_dconv")]
+        v = convolved(params.compute_v(x), params.v_dims, "v_dconv")
+        if self.spatial_gating:
+            v = spatial_gating.gated_values(
+                context, v, params.memory_heads_dims or [], self.max_length
+            )
+        return q, [k, v]
 
     def _convolve(self, context, x, dims, name):
         """Convolves a projection `[..., length, dims]`; in decoding, a position at a time.
@@ -134,7 +157,7 @@ class MDHA(transformer_layers.SelfAttention):
             context.record_new_states(
                 conv.last_positions(x, context.length_dim, context.initial_position, num_states)
             )
-        return conv.causal_depthwise_conv(x, taps, context.length_dim, _segment_id(context))
+        return conv.causal_depthwise_conv(x, taps, context.length_dim, positions.segment_id(context))
 
     def _taps(self, context, dims, name):
         """One variable a tap: `[heads * d_kv]`, or `[heads, d_kv]` without combine_dims."""
@@ -172,11 +195,3 @@ class MDHA(transformer_layers.SelfAttention):
         shape = mtf.Shape(context.batch_dims + [context.length_dim])
         context.sequence_id = mtf.ones(context.mesh, shape, dtype=tf.int32)
         return context
-
-
-def _segment_id(context):
-    """What numbers the parts of a packed example, as SelfAttention takes it; None if nothing."""
-    for segment_id in (context.subsequence_id, context.sequence_id):
-        if isinstance(segment_id, mtf.Tensor):
-            return segment_id if context.length_dim in segment_id.shape.dims else None
-    return None

@@ -13,7 +13,15 @@ encoder, experts in every fourth layer, two feed-forward layers in a row. `d_mod
 import gin
 from mesh_tensorflow.transformer import moe, transformer, transformer_layers
 
-FEED_FORWARD = (transformer_layers.DenseReluDense, moe.MoE1D, moe.MoE2D)
+from primer.layers.experts import MixtureOfExperts, MixtureOfExperts2D
+
+FEED_FORWARD = (
+    transformer_layers.DenseReluDense,
+    MixtureOfExperts,
+    MixtureOfExperts2D,
+    moe.MoE1D,
+    moe.MoE2D,
+)
 
 
 @gin.configurable

@@ -19,6 +19,8 @@ RUN = "mesh_tensorflow.transformer.utils.run"
 # Parameters of the run whose functions only a run calls, or one that draws data.
 RUN_CALLS = ("train_model_fn", "train_dataset_fn", "eval_dataset_fn", "predict_fn")
 
+SCOPE_NEVER_ENTERED = "its scope is never entered"
+
 # Live on a TPU only.
 TPU_ONLY = {"mesh_tensorflow.transformer.utils.tpu_mesh_shape"}
 
@@ -31,6 +33,11 @@ class DeadBinding:
     selector: str
     parameter: str
     reason: str
+
+    @property
+    def key(self) -> tuple:
+        """(scope, selector, parameter), as gin has it."""
+        return self.scope, self.selector, self.parameter
 
     def __str__(self):
         if self.selector == MACRO:
@@ -53,12 +60,18 @@ def changed_since(before: dict) -> set:
     return {key for key, value in snapshot().items() if before.get(key) != value}
 
 
-def dead_bindings(keys=None, declared=()) -> list:
+def called() -> set:
+    """The selectors of all configurables that were called since the configuration was cleared."""
+    return {selector for _, selector in gin.config._OPERATIVE_CONFIG}
+
+
+def dead_bindings(keys=None, declared=(), elsewhere=()) -> list:
     """The bindings that nothing has read since the configuration was last cleared.
 
     Args:
       keys: look at these only, a set as `changed_since` gives it; None: at all.
       declared: macros that may go unread (the slots: `d_ff_gated` without a gated unit is fine).
+      elsewhere: keys that code reads which was not run, as `reachable.keys` finds them.
 
     Returns:
       A sorted list of DeadBinding.
@@ -68,7 +81,9 @@ def dead_bindings(keys=None, declared=()) -> list:
     dead = []
     for key in snapshot():
         scope, selector, parameter = key
-        if key in read or selector in roots or (keys is not None and key not in keys):
+        if key in read or key in elsewhere or (selector in roots and not scope):
+            continue
+        if keys is not None and key not in keys:
             continue
         if selector == MACRO and scope in declared:
             continue
@@ -80,10 +95,10 @@ def _what_was_read():
     """(the keys of live bindings, {selector: scopes in which it was called})."""
     read, entered = set(), {}
     for (scope, selector), parameters in gin.config._OPERATIVE_CONFIG.items():
-        prefixes = _prefixes(scope)
-        entered.setdefault(selector, set()).update(prefixes)
+        outer = prefixes(scope)
+        entered.setdefault(selector, set()).update(outer)
         for parameter in parameters:
-            owners = [s for s in prefixes if parameter in _bound(s, selector)]
+            owners = [s for s in outer if parameter in _bound(s, selector)]
             if owners:
                 read.add((owners[-1], selector, parameter))
     return read, entered
@@ -100,7 +115,7 @@ def _bound(scope, selector):
     return gin.config._CONFIG.get((scope, selector), {})
 
 
-def _prefixes(scope):
+def prefixes(scope) -> list:
     """`a/b` -> `["", "a", "a/b"]`."""
     parts = scope.split("/") if scope else []
     return ["/".join(parts[:end]) for end in range(len(parts) + 1)]
@@ -109,8 +124,10 @@ def _prefixes(scope):
 def _reason(scope, selector, entered):
     if selector == MACRO:
         return "no binding in effect reads this macro"
+    if scope and scope not in set().union(*(entered[s] for s in entered if s != MACRO)):
+        return SCOPE_NEVER_ENTERED
     if selector not in entered:
         return "never called"
     if scope not in entered[selector]:
-        return "its scope is never entered"
+        return "never called in its scope"
     return "the caller passes another value, or an inner scope binds it"

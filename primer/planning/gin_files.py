@@ -54,7 +54,16 @@ def statements(path: str) -> list:
       SyntaxError: the file is not gin; it names the line.
     """
     with open(path, encoding="utf-8") as lines:
-        return list(config_parser.ConfigParser(lines, _Names()))
+        return statements_of(lines)
+
+
+def statements_of(text) -> list:
+    """The statements of gin code, a string or an open file, in order.
+
+    Raises:
+      SyntaxError: it is not gin; the error names the line.
+    """
+    return list(config_parser.ConfigParser(text, _Names()))
 
 
 def macros_set(path: str) -> dict:
@@ -62,9 +71,19 @@ def macros_set(path: str) -> dict:
     return {macro_name(s): s.value for s in statements(path) if is_macro(s)}
 
 
+def is_include(statement) -> bool:
+    """Whether a statement is `include "file.gin"`."""
+    return isinstance(statement, config_parser.IncludeStatement)
+
+
+def is_binding(statement) -> bool:
+    """Whether a statement sets something: a parameter or a macro."""
+    return isinstance(statement, config_parser.BindingStatement)
+
+
 def is_macro(statement) -> bool:
     """Whether a statement is `name = value`, without a dot."""
-    return isinstance(statement, config_parser.BindingStatement) and not statement.arg_name
+    return is_binding(statement) and not statement.arg_name
 
 
 def macro_name(statement) -> str:
@@ -91,10 +110,14 @@ def macros_used(value) -> set:
     return set()
 
 
-def slots(directory: str) -> set:
-    """The macros that our gin files may set: those of defaults.gin and of sizes/tiny.gin."""
+def slots(directory: str) -> dict:
+    """The macros that our gin files may set: those of defaults.gin, then those of sizes/tiny.gin.
+
+    Returns:
+      {name: value in those files}, in their order.
+    """
     files = (os.path.join(directory, name) for name in ("defaults.gin", "sizes/tiny.gin"))
-    return set().union(*(macros_set(path) for path in files))
+    return {name: value for path in files for name, value in macros_set(path).items()}
 
 
 class Linter:
@@ -118,7 +141,7 @@ class Linter:
         self._directory = directory
         self._others = list(others)
         self._scopes = {"", *scopes}
-        self._slots = slots(directory)
+        self._slots = set(slots(directory))
         self._macros = self._slots | set(macros)
 
     def findings(self) -> list:
@@ -139,20 +162,20 @@ class Linter:
         includes_over = False
         for statement in statements(os.path.join(self._directory, path)):
             messages = self._of_statement(kind, path, statement)
-            if isinstance(statement, config_parser.IncludeStatement):
+            if is_include(statement):
                 if includes_over:
                     messages.append("include stands after a binding, which it may override")
-            elif isinstance(statement, config_parser.BindingStatement):
+            elif is_binding(statement):
                 includes_over = True
             found += [Finding(path, statement.location.line_num, text) for text in messages]
         return found
 
     def _of_statement(self, kind, path, statement):
-        if isinstance(statement, config_parser.IncludeStatement):
+        if is_include(statement):
             return self._of_include(statement)
         if kind == "models":
             return ["a models/ file has include lines only"]
-        if not isinstance(statement, config_parser.BindingStatement):
+        if not is_binding(statement):
             return []
         if is_macro(statement):
             return self._of_macro(kind, statement)

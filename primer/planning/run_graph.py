@@ -8,16 +8,18 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer, utils
 
 from primer.errors import UsageError
+from primer.runtime.settings import bound
 
 # The mode of a graph -> the mode and the split of the run that builds it.
 RUNS = {"train": ("train", "train"), "eval": ("perplexity_eval", "validation")}
 MODES = tuple(RUNS)
 
 RUN = "mesh_tensorflow.transformer.utils.run"
+STACK = "mesh_tensorflow.transformer.transformer.make_layer_stack"
 
 
 class _Planned(Exception):
-    """Ends `utils.run` where it has made its estimator."""
+    """Ends `utils.run` or its model function where the plan is made."""
 
 
 class SizedVocabulary:
@@ -43,7 +45,7 @@ def build_forward(vocabulary_size: int, mode: str = "train"):
       allocated: nothing runs.
     """
     _require_language_model()
-    length = max(_setting("utils.run.sequence_length", {"targets": 512}).values())
+    length = max(bound("utils.run.sequence_length", {"targets": 512}).values())
     with tf.Graph().as_default():
         graph = mtf.Graph()
         mesh = mtf.Mesh(graph, "planning")
@@ -96,19 +98,48 @@ def build_run(vocabulary_size: int, mode: str = "train"):
         return planned["model_fn"](features, None, mode, {"batch_size": rows}, None)
 
 
+def build_step(vocabulary_size: int, mode: str = "train", blocks: int | None = None):
+    """Builds what `build_run` builds up to the moment at which Mesh-TF lowers it to TensorFlow.
+
+    All settings are read by then, and lowering is most of the time.
+
+    Args:
+      vocabulary_size: the number of token ids.
+      mode: "train" or "eval".
+      blocks: how many blocks to build instead of `make_layer_stack.num_layers`: what one block
+        reads, all read. None: as many as gin says.
+
+    Returns:
+      The mtf.Graph, in "train" with its gradients and the optimizer's updates.
+    """
+    planned = []
+
+    class Lowering(mtf.Lowering):
+        """Does what reads settings, and ends where the operations would be lowered."""
+
+        def __init__(self, graph, mesh_to_impl, autostack=True, log_file=None):
+            del log_file
+            self.graph, self.mesh_to_impl = graph, mesh_to_impl
+            if autostack:
+                self.autostack()
+            planned.append(graph)
+            raise _Planned
+
+    with contextlib.ExitStack() as stack:
+        if blocks is not None:
+            stack.enter_context(_bound(STACK, "num_layers", blocks))
+        stack.enter_context(_replaced(mtf, "Lowering", Lowering))
+        stack.enter_context(contextlib.suppress(_Planned))
+        build_run(vocabulary_size, mode)
+    return planned[0]
+
+
 def _require_language_model():
-    kind = _setting("utils.run.model_type", "bitransformer")
+    kind = bound("utils.run.model_type", "bitransformer")
     if kind != "lm":
         raise UsageError(
             f'utils.run.model_type = {kind!r}: expected "lm"; give models/defaults.gin first'
         )
-
-
-def _setting(name, default):
-    try:
-        return gin.query_parameter(name)
-    except ValueError:
-        return default
 
 
 def _plan_estimator(vocabulary, mode):
@@ -128,18 +159,19 @@ def _plan_estimator(vocabulary, mode):
     with contextlib.ExitStack() as stack:
         stack.enter_context(_replaced(utils.tpu_estimator, "TPUEstimator", Planner))
         stack.enter_context(_sequence_length(planned))
-        stack.enter_context(_bound_vocabulary(vocabulary))
+        # As t5's main does: gin would ask the task for its own.
+        stack.enter_context(_bound(RUN, "vocabulary", vocabulary))
         stack.enter_context(contextlib.suppress(_Planned))
         run(**nowhere, model_dir="planned", mode=run_mode, dataset_split=split)
     return planned
 
 
 @contextlib.contextmanager
-def _bound_vocabulary(vocabulary):
-    """Binds the run's vocabulary, as t5's main does: gin would ask the task for its own."""
-    bindings = gin.config._CONFIG.setdefault(("", RUN), {})
+def _bound(selector, parameter, value):
+    """Another value for a parameter of a configurable, inside the block."""
+    bindings = gin.config._CONFIG.setdefault(("", selector), {})
     before = dict(bindings)
-    bindings["vocabulary"] = vocabulary
+    bindings[parameter] = value
     try:
         yield
     finally:

@@ -9,6 +9,7 @@ the run with one line, and TensorFlow's log goes to a file.
 import functools
 import inspect
 import sys
+import traceback
 import types
 
 import gin
@@ -170,19 +171,30 @@ def _served(hosts, mode) -> bool:
 
 
 class one_line_errors:
-    """A context that turns UsageError and RunError into their message and their exit code."""
+    """A context that turns UsageError and RunError into their message and their exit code.
+
+    So it does with a ValueError of our layers, which is about their settings.
+    """
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, error, trace):
         for cause in _causes(error):
-            if isinstance(cause, (UsageError, RunError)):
+            if isinstance(cause, (UsageError, RunError)) or _is_of_a_layer(cause):
                 # gin adds lines about the configurable that the error came through.
                 logs.say(f"primer: {str(cause).splitlines()[0]}")
                 logs.drop_early()
-                sys.exit(cause.exit_code)
+                sys.exit(getattr(cause, "exit_code", UsageError.exit_code))
         return False
+
+
+def _is_of_a_layer(error) -> bool:
+    """Whether a ValueError was raised by one of our layers."""
+    if not isinstance(error, ValueError) or error.__traceback__ is None:
+        return False
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return frame.f_globals.get("__name__", "").startswith("primer.layers")
 
 
 def _causes(error):

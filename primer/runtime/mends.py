@@ -125,11 +125,12 @@ def after_mesh_ops(ops):
 
 
 def after_mesh_transformer(transformer):
-    """Lookups that gather and a fused loss; all from the logits on in float32."""
-    from primer.runtime import precision, vocabulary_ops
+    """Lookups that gather, a fused loss, float32 from the logits on, and rows that end."""
+    from primer.runtime import precision, row_ends, vocabulary_ops
 
     vocabulary_ops.mend_embedding(transformer)
     vocabulary_ops.mend_loss(transformer)
+    row_ends.mend(transformer)
     precision.mend_loss(transformer)  # Last: the loss inside sees float32.
 
 

@@ -19,6 +19,7 @@ from primer.runtime import (
     saving,
     seeds,
     session,
+    started,
     stopping,
     summaries,
     validation,
@@ -99,6 +100,7 @@ class _Run:
                 self._saver.restore_input_position(sess, self.start)
             else:
                 self._saver.save(sess, 0)
+            started.run_all(self.estimator.model_dir)
             step = self._loop(monitored, sess, stop)
             if self._saver.last_step != step:
                 self._saver.save(sess, step)

@@ -74,15 +74,18 @@ def of_vocabulary(vocabulary) -> dict:
 
 
 def difference(before, now):
-    """Where two descriptions differ first, as "path: before -> now", or None."""
+    """Where two descriptions differ first, as "path: before -> now", or None.
+
+    What only the later one has is a setting that the version which wrote the earlier did not know.
+    """
     if type(before) is not type(now) or not isinstance(now, (dict, list)):
         return None if before == now else f"{before!r} -> {now!r}"
     if isinstance(now, list):
         if len(before) != len(now):
             return f"{len(before)} -> {len(now)} entries"
         before, now = dict(enumerate(before)), dict(enumerate(now))
-    for key in now:
-        inner = difference(before.get(key), now[key])
+    for key in [key for key in now if key in before]:
+        inner = difference(before[key], now[key])
         if inner:
             return f"{key} {inner}" if isinstance(key, str) else f"[{key}] {inner}"
     return None

@@ -8,45 +8,63 @@ import pytest
 
 from primer import config_files
 from primer.planning import dead_bindings, parameters, run_graph
+from tests import gin_models
 
 DEFAULTS = config_files.DEFAULTS
-ARCHITECTURES = config_files.names("architectures")
+ARCHITECTURES = gin_models.BASES
 ACTIVATIONS = config_files.names("activations")
+COMPOSITIONS = pytest.mark.parametrize(
+    "composition", gin_models.compositions(), ids=gin_models.name_of
+)
+ONE_BLOCK = ["num_layers = 1", "num_evolved_blocks = 1", "num_switch_blocks = 1"]
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@COMPOSITIONS
+def test_the_order_of_the_files_does_not_matter(composition, load):
+    architecture, overlay = composition
+    for activation in ACTIVATIONS:
+        defaults, *parts = gin_models.files(architecture, activation, overlay)
+        configurations = []
+        for order in itertools.permutations(parts):
+            load([defaults, *order])
+            configurations.append(dead_bindings.snapshot())
+        assert all(configuration == configurations[0] for configuration in configurations)
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_the_order_of_the_files_does_not_matter(architecture, activation, load):
-    defaults, *parts = config_files.compose(architecture, activation, "tiny")
-    configurations = []
-    for order in itertools.permutations(parts):
-        load([defaults, *order])
-        configurations.append(dead_bindings.snapshot())
-    assert all(configuration == configurations[0] for configuration in configurations)
-
-
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_every_combination_builds(architecture, activation, load):
-    load(config_files.compose(architecture, activation, "tiny"))
+@COMPOSITIONS
+def test_every_combination_builds(composition, activation, load):
+    architecture, overlay = composition
+    load(gin_models.files(architecture, activation, overlay), ONE_BLOCK)
     gin.finalize()
     model, graph = run_graph.build_forward(97)
-    assert len(model.layer_stack.layers) == 2 * 2
-    widths = {v.shape.dims[-1].size for v in graph.trainable_variables if "/wi" in v.name}
-    assert widths == {44 if "glu" in activation else 64}
-    gated = {v.name.split("/")[-2] for v in graph.trainable_variables if "/wi" in v.name}
-    assert gated == ({"wi_0", "wi_1"} if "glu" in activation else {"wi"})
+    hidden = [v for v in graph.trainable_variables if "/wi" in v.name and "kernel" in v.name]
+    assert len(hidden) == (2 if "glu" in activation else 1) * (4 if overlay else 1)
+    widths = {v.shape.dims[-1].size for v in hidden}
+    wide = "12x" in gin_models.architecture_slots(architecture)["projection"].name
+    assert widths == {(192 if wide else 44) if "glu" in activation else (288 if wide else 64)}
+    experts = [v for v in hidden if "MoE1D" in v.name]
+    assert bool(experts) == bool(overlay)
 
 
-@pytest.mark.parametrize("size", config_files.names("sizes"))
-def test_every_size_builds_with_a_gated_unit(size, load):
-    """test_gin_models.py builds the sizes with the others; one layer shows the widths."""
-    load(config_files.compose("transformer", "swiglu", size), ["num_layers = 1"])
+@pytest.mark.parametrize("size", [n for n in config_files.names("sizes") if n != "tiny"])
+@COMPOSITIONS
+def test_every_size_builds(composition, size, load):
+    """Sizes are numbers only: one block of every composition shows that they fit."""
+    architecture, overlay = composition
+    load(gin_models.files(architecture, "swiglu", overlay, size), ONE_BLOCK)
     gin.finalize()
-    shapes = parameters.shapes(97)
-    sizes = {n: gin.query_parameter(f"{n}/gin.macro.value") for n in ("d_model", "d_ff_gated")}
-    assert shapes["transformer/embedding"] == (128, sizes["d_model"])
-    assert {s for n, s in shapes.items() if n.endswith("wi_1/kernel")} == {tuple(sizes.values())}
+    assert parameters.count(97) > 100_000
+
+
+@pytest.mark.parametrize("overlay", gin_models.OVERLAYS)
+def test_a_block_that_is_one_whole_takes_no_experts(overlay, load):
+    whole = [name for name in ARCHITECTURES if gin_models.is_one_whole(name)]
+    assert "evolved_transformer" in whole
+    for name in whole:
+        load(gin_models.files(name, "swish", overlay))
+        with pytest.raises(ValueError, match="DoubleHeadsAttention.*this block is one whole"):
+            run_graph.build_forward(97)
 
 
 def test_a_later_architecture_replaces_an_earlier_one_wholly(load):
@@ -89,10 +107,10 @@ def test_the_smoke_file_shrinks_a_large_model(load):
 
 
 def test_experts_are_one_slot_away(load):
-    load(config_files.compose("primer_ez", "swiglu", "tiny"), ["feed_forward = @MoE1D"])
+    load(config_files.compose("primer_ez", "swiglu", "tiny"), ["feed_forward = @MixtureOfExperts"])
     shapes = parameters.shapes(97)
     experts = {shape for name, shape in shapes.items() if "MoE1D" in name and "wi" in name}
-    assert experts == {(16, 32, 44)}
+    assert experts == {(4, 32, 44)}
 
 
 def test_the_model_type_must_be_a_language_model(load):

@@ -7,6 +7,7 @@ import pytest
 
 from primer import config_files
 from primer.planning import gin_files
+from tests import gin_models
 
 GIN = config_files.gin_directory()
 
@@ -70,17 +71,26 @@ def test_sizes_set_the_same_numbers_and_fit_together():
         assert numbers["d_model"] == numbers["num_heads"] * numbers["d_kv"], size
         # Three matrices of a gated unit have the parameters of two: two thirds of the width.
         assert abs(numbers["d_ff_gated"] - numbers["d_ff"] * 2 / 3) < 2, size
+        assert numbers["d_model_narrow"] * 4 == numbers["d_model"] * 3, size
+        assert numbers["d_ff_12x"] == 12 * numbers["d_model_narrow"], size
+        assert numbers["d_ff_12x_gated"] * 3 == numbers["d_ff_12x"] * 2, size
 
 
-def test_files_of_a_kind_set_the_same_slots():
-    """Else what a second include of the kind leaves over would depend on the first."""
-    for kind in ("architectures", "activations"):
-        for name in config_files.names(kind):
-            path = os.path.join(GIN, config_files.find(kind, name))
-            assert set(gin_files.macros_set(path)) == REQUIRED_SLOTS[kind], path
+@pytest.mark.parametrize(
+    "kind, names",
+    [("architectures", gin_models.BASES), ("activations", config_files.names("activations"))],
+)
+def test_files_of_a_kind_set_the_same_slots(kind, names):
+    """Else what a second file of the kind leaves over would depend on the first."""
+    found = {name: set(gin_models.slots(config_files.find(kind, name))) for name in names}
+    first = found[names[0]]
+    assert len(first) > 1
+    assert all(slots == first for slots in found.values()), found
 
 
-REQUIRED_SLOTS = {
-    "architectures": {"attention", "share_qk_rep", "norm", "layer_stack"},
-    "activations": {"activation", "d_ff_hidden"},
-}
+def test_experts_are_laid_over_an_architecture():
+    """They share no slot, so that their order does not matter."""
+    assert gin_models.OVERLAYS
+    for overlay in gin_models.OVERLAYS:
+        own = gin_models.architecture_slots(overlay)
+        assert not set(own) & set(gin_models.architecture_slots(gin_models.BASES[0])), overlay

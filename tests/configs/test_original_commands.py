@@ -56,7 +56,7 @@ def test_the_training_command_builds_its_batch_and_schedule(load):
     gin.finalize()
     spec = run_graph.build_run(97, "train")
     tensors = (t for op in spec.loss.graph.get_operations() for t in op.outputs)
-    assert (128, 512) in {tuple(t.shape) for t in tensors if t.shape.rank == 2}
+    assert (128, 512) in {tuple(t.shape.as_list()) for t in tensors if t.shape.rank == 2}
     dead = dead_bindings.dead_bindings(declared=gin_files.slots(config_files.gin_directory()))
     bound = {(d.selector.split(".")[-1], d.parameter) for d in dead}
     for live in (

@@ -21,7 +21,7 @@ import mesh_tensorflow as mtf  # noqa: E402
 import tensorflow.compat.v1 as tf  # noqa: E402
 from mesh_tensorflow.transformer import transformer, transformer_layers  # noqa: E402
 
-from primer import layers  # noqa: E402
+from primer import layers, routing  # noqa: E402
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 TINY = dict(d_model=32, num_layers=2, d_ff=64, num_heads=4, d_kv=8, vocab_size=97)
@@ -188,7 +188,7 @@ def bench(mesh_shape="", layout="", variables=None):
 
 
 def call(model, variables, targets, mode="eval", sequence_id="nonpadding", gradients=False,
-         dtype=tf.float32, mesh_shape="", layout=""):
+         dtype=tf.float32, mesh_shape="", layout="", exact=False):
     """Runs all positions at once.
 
     Args:
@@ -202,6 +202,7 @@ def call(model, variables, targets, mode="eval", sequence_id="nonpadding", gradi
       dtype: the type of the activations.
       mesh_shape: such as "rows:2,columns:2".
       layout: such as "batch:rows,heads:columns".
+      exact: whether experts route without dropping tokens.
 
     Returns:
       a dict of float32 arrays: logits `[batch, length, vocab]`, loss, gradient norms.
@@ -210,10 +211,13 @@ def call(model, variables, targets, mode="eval", sequence_id="nonpadding", gradi
     if isinstance(sequence_id, str):
         sequence_id = (targets != 0).astype(np.int32)
     with bench(mesh_shape, layout, variables) as b:
+        if exact:
+            routing.drop_no_tokens()
         ids = b.put(targets, "batch", "length")
-        segments = None
+        segments = position = None
         if sequence_id is not None:
             segments = b.put(np.asarray(sequence_id, np.int32), "batch", "length")
+            position = b.put(positions_in_parts(sequence_id), "batch", "length")
         logits, loss = model.call_simple(
             inputs=transformer.autoregressive_inputs(ids, segments),
             targets=ids,
@@ -221,6 +225,7 @@ def call(model, variables, targets, mode="eval", sequence_id="nonpadding", gradi
             mode=mode,
             variable_dtype=mtf.VariableDType(tf.float32, tf.float32, dtype),
             sequence_id=segments,
+            position=position,
         )
         outputs = {"logits": logits, "loss": loss}
         if gradients:
@@ -229,6 +234,14 @@ def call(model, variables, targets, mode="eval", sequence_id="nonpadding", gradi
                 square = mtf.square(mtf.cast(g, tf.float32))
                 outputs["gradnorm/" + v.name] = mtf.sqrt(mtf.reduce_sum(square))
         return b.run({name: mtf.cast(t, tf.float32) for name, t in outputs.items()})
+
+
+def positions_in_parts(sequence_id):
+    """Positions `[batch, length]` that start anew with each part, as packed data have them."""
+    ids = np.asarray(sequence_id)
+    index = np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
+    first = np.diff(ids, axis=1, prepend=-1) != 0
+    return (index - np.maximum.accumulate(np.where(first, index, 0), axis=1)).astype(np.int32)
 
 
 def layer_context(b, x, mode="eval"):

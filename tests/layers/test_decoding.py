@@ -37,6 +37,8 @@ def test_steps_equal_teacher_forcing(name, prompt_lengths):
         {"share_qk_rep": True, "num_memory_heads": 2},
         {"share_qk_rep": True, "combine_dims": False},
         {"share_qk_rep": True, "rescale_shared_keys": True},
+        {"spatial_gating": True, "max_length": 6},
+        {"spatial_gating": True, "num_memory_heads": 2},
         {"relative_attention_type": "contextual"},
     ],
     ids=str,

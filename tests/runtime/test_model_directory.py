@@ -48,7 +48,8 @@ def test_a_checkpoint_without_a_record_asks_for_primer_as_released(tmp_path):
         ({"a": 1}, {"a": 1}, None),
         ({"a": [1, 2]}, {"a": [1]}, "a 2 -> 1 entries"),
         ({"a": [{"b": "x"}]}, {"a": [{"b": "y"}]}, "a [0] b 'x' -> 'y'"),
-        ({}, {"a": 1}, "a None -> 1"),
+        ({"a": None}, {"a": 1}, "a None -> 1"),
+        ({"b": 2}, {"a": 1, "b": 2}, None),
     ],
 )
 def test_difference_names_the_place(before, now, expected):

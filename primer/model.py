@@ -1,4 +1,9 @@
-"""A trained model in Python, for notebooks and scripts: `primer.load(model_dir).score(texts)`."""
+"""A trained model in Python, for notebooks and scripts.
+
+`primer.load(model_dir).score(texts)` and `.generate(prompts)`.
+"""
+
+import contextlib
 
 import gin
 import numpy as np
@@ -9,6 +14,9 @@ from primer.errors import UsageError
 from primer.evaluation import choice, gin_state, protocol, record, whole_split
 from primer.evaluation.scorer import Scorer
 from primer.evaluation.totals import Totals
+from primer.generation.request import Request
+from primer.generation.sampling import Sampling
+from primer.generation.writer import Writer
 from primer.runtime import checkpoints, mesh
 from primer.runtime.settings import bound, configured
 
@@ -35,24 +43,25 @@ class Model:
     def __init__(self, model_dir, checkpoint="latest", batch_size=None):
         self.model_dir = str(model_dir)
         config = record.config_file(self.model_dir)
-        path = self._path(checkpoint)
+        path = choice.choose_one(self.model_dir, checkpoint)
         self.step = checkpoints.step_of(path)
-        with gin_state.isolated():
-            # As the engine's --module_import does: it registers all that the settings may name.
-            gin.parse_config("import t5_imports")
-            gin.parse_config_file(config)
-            self.vocabulary, self._scorer = self._build(batch_size)
+        self._config = config
+        with self._settings():
+            self.vocabulary, self._scorer, self._writer = self._build(batch_size, path)
         self.length = self._scorer.length
         self._scorer.restore(path)
 
-    def _path(self, checkpoint):
-        found = choice.choose(self.model_dir, checkpoint)
-        if len(found) != 1:
-            raise UsageError(f"checkpoint = {checkpoint!r}: expected 'latest', 'best' or one step")
-        return found[0]
+    @contextlib.contextmanager
+    def _settings(self):
+        """gin's configuration is the directory's inside the block."""
+        with gin_state.isolated():
+            # As the engine's --module_import does: it registers all that the settings may name.
+            gin.parse_config("import t5_imports")
+            gin.parse_config_file(self._config)
+            yield
 
-    def _build(self, batch_size):
-        """The task's vocabulary and a scorer, from gin."""
+    def _build(self, batch_size, path):
+        """The task's vocabulary, a scorer and a writer, from gin."""
         task = preflight.find(whole_split.task_name())
         own = task.output_features["targets"].vocabulary
         # What gin chooses now; after the block it is another's choice.
@@ -67,8 +76,9 @@ class Model:
         )
         record.check(self.model_dir, model, own)
         length = configured("utils.run.sequence_length", {"targets": 512})["targets"]
-        made = Scorer(model, length, batch_size, mesh_shape, layout_rules, devices)
-        return vocabulary, made
+        where = (mesh_shape, layout_rules, devices)
+        scorer = Scorer(model, length, batch_size, *where)
+        return vocabulary, scorer, Writer(model, vocabulary, length, path, *where)
 
     def score(self, texts) -> list:
         """The loss of each text, alone.
@@ -101,9 +111,47 @@ class Model:
             for total, ids, text in zip(sums, documents, texts, strict=True)
         ]
 
+    def generate(
+        self,
+        prompts,
+        num_samples=1,
+        max_tokens=128,
+        temperature=1.0,
+        top_k=None,
+        top_p=None,
+        seed=None,
+        stops=(),
+    ) -> list:
+        """Continues each prompt.
+
+        Args:
+          prompts: strings; "" begins a document.
+          num_samples, max_tokens, temperature, top_k, top_p, seed, stops: as `primer generate` has
+            them.
+
+        Returns:
+          For each prompt a list of `num_samples` strings, without the prompt.
+        """
+        if isinstance(prompts, str):
+            raise UsageError("generate(prompts): expected a list of strings, got one string")
+        asked = Request(
+            prompts=tuple(prompts),
+            num_samples=num_samples,
+            max_tokens=max_tokens,
+            sampling=Sampling(temperature, top_k, top_p),
+            stops=tuple(stops),
+            **({} if seed is None else {"seed": seed}),
+        )
+        written = [[""] * num_samples for _ in asked.prompts]
+        with self._settings():
+            for prompt, sample, _, piece in self._writer.write(asked):
+                written[prompt][sample] += piece
+        return written
+
     def close(self):
-        """Frees the session; the model cannot be used any more."""
+        """Frees the sessions; the model cannot be used any more."""
         self._scorer.close()
+        self._writer.close()
 
 
 def _mesh():

@@ -1,0 +1,129 @@
+"""Tokens per second of decoding with cached states, against recomputing the text at every token.
+
+    make env && .venv/bin/python benchmarks/generate.py
+
+For several lengths of text: the time of one more token behind a text of that length, for 1 and 16
+texts at a time, with the graph that `primer generate` runs (its states sized to the text), and with
+one forward pass over the whole text, which is what a model without states has to do (it gives the
+logits of all positions, of which only the last are used). Both run in turn in one process, because
+machines differ from minute to minute: the figures to compare are the ratios. Writes a dated
+markdown file to `benchmarks/results/`.
+"""
+
+import argparse
+import datetime
+import pathlib
+import platform
+import statistics
+import tempfile
+import time
+
+import numpy as np
+
+from primer.runtime import hook
+
+hook.install()
+
+import gin  # noqa: E402
+import mesh_tensorflow as mtf  # noqa: E402
+import tensorflow.compat.v1 as tf  # noqa: E402
+from mesh_tensorflow.transformer import transformer, utils  # noqa: E402
+
+from primer import config_files  # noqa: E402
+from primer.generation.step_graph import StepGraph  # noqa: E402
+
+tf.disable_v2_behavior()
+
+RESULTS = pathlib.Path(__file__).resolve().parent / "results"
+VOCABULARY = 8192
+LENGTHS = (64, 128, 256, 512)
+ROWS = (1, 16)
+
+
+def build(name):
+    """A published model, as gin describes it."""
+    gin.parse_config("import t5_imports")
+    gin.parse_config_files_and_bindings(config_files.model_files(name), [], finalize_config=False)
+    return utils.build_model("lm", VOCABULARY, VOCABULARY, mtf.LayoutRules([]), mtf.Shape([]))
+
+
+class Recompute:
+    """The logits of the last position, from the whole text each time."""
+
+    def __init__(self, model, rows, length):
+        with tf.Graph().as_default():
+            mesh = mtf.Mesh(mtf.Graph(), "mesh")
+            shape = mtf.Shape([mtf.Dimension("batch", rows), mtf.Dimension("length", length)])
+            self.ids = tf.placeholder(tf.int32, [rows, length])
+            ids = mtf.import_tf_tensor(mesh, self.ids, shape)
+            logits, _ = model.call_simple(
+                inputs=transformer.autoregressive_inputs(ids),
+                targets=ids,
+                compute_loss=False,
+                mode="eval",
+                variable_dtype=mtf.VariableDType(tf.float32),
+            )
+            mesh_impl = mtf.placement_mesh_impl.PlacementMeshImpl([], [], [""])
+            lowering = mtf.Lowering(mesh.graph, {mesh: mesh_impl})
+            self.logits = lowering.export_to_tf_tensor(logits)[:, -1]
+            self.session = tf.Session()
+            self.session.run(tf.global_variables_initializer())
+            self.saver = tf.train.Saver(tf.global_variables())
+
+    def seconds(self, ids):
+        began = time.perf_counter()
+        self.session.run(self.logits, {self.ids: ids})
+        return time.perf_counter() - began
+
+
+def measure(model, rows, length, repeats):
+    """Medians in seconds: one token with states, and by recomputing."""
+    ids = np.random.default_rng(0).integers(2, VOCABULARY, [rows, length])
+    slow = Recompute(model, rows, length)
+    fast = StepGraph(model, rows, length)
+    with tempfile.TemporaryDirectory() as folder:
+        fast.restore(slow.saver.save(slow.session, f"{folder}/model.ckpt-0"))
+    fast.read_prompts(list(ids[:, :-1]))
+    last, position = ids[:, -2], np.full([rows], length - 1)
+    times = {"states": [], "recomputed": []}
+    for _ in range(repeats + 2):
+        began = time.perf_counter()
+        fast.next_logits(last, position)
+        times["states"].append(time.perf_counter() - began)
+        times["recomputed"].append(slow.seconds(ids))
+    fast.close()
+    slow.session.close()
+    return {kind: statistics.median(values[2:]) for kind, values in times.items()}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="small_primer")
+    parser.add_argument("--repeats", type=int, default=15)
+    arguments = parser.parse_args()
+    model = build(arguments.model)
+    lines = [
+        "| texts at a time | tokens before | with states: ms a step | tokens/s | recomputed: ms a "
+        "step | ratio |",
+        "|---|---|---|---|---|---|",
+    ]
+    for rows in ROWS:
+        for length in LENGTHS:
+            found = measure(model, rows, length, arguments.repeats)
+            fast, slow = found["states"], found["recomputed"]
+            lines.append(
+                f"| {rows} | {length - 1} | {fast * 1e3:.1f} | {rows / fast:.0f} | "
+                f"{slow * 1e3:.1f} | {slow / fast:.1f} |"
+            )
+            print(lines[-1], flush=True)
+    date = datetime.date.today().isoformat()
+    text = (
+        f"# Decoding, {date}\n\n{arguments.model}, vocabulary of {VOCABULARY:,}, float32, medians "
+        f"of {arguments.repeats} steps. {platform.machine()}, one sitting.\n\n" + "\n".join(lines)
+    )
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"generate_{date}.md").write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""How texts are shown: running, token by token, or as one JSON object each."""
+
+import json
+import sys
+import time
+
+from primer.runtime import logs
+
+
+class _Shown:
+    """What both ways share: the count, the time and the last line on standard error."""
+
+    def __init__(self, asked, step):
+        self._asked, self._step = asked, step
+        self._tokens = 0
+
+    def __enter__(self):
+        self._begun = time.monotonic()
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if kind is None:
+            seconds = time.monotonic() - self._begun
+            logs.say(
+                f"{self._tokens:,} tokens in {seconds:.1f} s, graph included; step "
+                f"{self._step:,}; seed {self._asked.seed}"
+            )
+
+    def piece(self, prompt, sample, text, piece):
+        """Takes a piece of one text; `text.reason` is set with its last."""
+        self._tokens += 1
+        self._take(prompt, sample, text, piece)
+
+    def _take(self, prompt, sample, text, piece):
+        raise NotImplementedError
+
+
+class Running(_Shown):
+    """Prints prompts and texts on standard output, each token as it comes.
+
+    Texts of one batch come by turns: the first that has not ended is shown, the others wait.
+    """
+
+    def __init__(self, asked, step):
+        super().__init__(asked, step)
+        order = [(p, s) for p in range(len(asked.prompts)) for s in range(asked.num_samples)]
+        self._order = iter(order)
+        self._waiting, self._ended = {}, set()
+        self._several = len(order) > 1
+        self._open(next(self._order))
+
+    def _open(self, key):
+        """Begins to show a text."""
+        self._current = key
+        if key is None:
+            return
+        if self._several:
+            prompt, sample = key
+            _put(f"--- prompt {prompt + 1}, sample {sample + 1}\n")
+        _put(self._asked.prompts[key[0]])
+
+    def _take(self, prompt, sample, text, piece):
+        key = (prompt, sample)
+        self._waiting[key] = self._waiting.get(key, "") + piece
+        if text.reason:
+            self._ended.add(key)
+        while self._current is not None:
+            _put(self._waiting.pop(self._current, ""))
+            if self._current not in self._ended:
+                return
+            _put("\n")
+            self._open(next(self._order, None))
+
+
+class Json(_Shown):
+    """Prints one JSON object a text, a line each, in the order in which the texts end."""
+
+    def _take(self, prompt, sample, text, piece):
+        if text.reason:
+            _put(
+                json.dumps(
+                    {
+                        "prompt": self._asked.prompts[prompt],
+                        "sample": sample,
+                        "text": text.stream.text,
+                        "tokens": text.new_tokens,
+                        "reason": text.reason,
+                        "step": self._step,
+                        "seed": self._asked.seed,
+                    },
+                    ensure_ascii=False,
+                )
+                + "\n"
+            )
+
+
+def _put(text):
+    if text:
+        sys.stdout.write(text)
+        sys.stdout.flush()

@@ -1,0 +1,200 @@
+"""One step of decoding as a graph of its own, with the layers' states in variables.
+
+Mesh-TensorFlow decodes in one long loop inside one graph: nothing can be shown before the end, and
+every row waits for the slowest. Here the prompts go through the model once (mode "first_part"), the
+states that the layers leave (keys, values, the last inputs of convolutions) stay in variables on
+the model's own devices, and each run of the step (mode "incremental") reads and rewrites them.
+"""
+
+import mesh_tensorflow as mtf
+import numpy as np
+import tensorflow.compat.v1 as tf
+from mesh_tensorflow.transformer import transformer, utils
+
+from primer.errors import UsageError
+from primer.runtime import building, checkpoints, collector, variables
+
+# The scope of the states: the checkpoint has none of them.
+_SCOPE = "decoding_states"
+
+
+class StepGraph:
+    """A model that is asked for the next token, row by row and step by step.
+
+    Args:
+      model: a Mesh-TF Unitransformer that reads left to right.
+      rows: texts at a time.
+      length: the positions that the states have room for: the longest text, prompt included.
+      mesh_shape, layout_rules, mesh_devices: as in `utils.run`.
+
+    Raises:
+      UsageError: the model is no language model, or its layers cannot decode step by step.
+    """
+
+    def __init__(self, model, rows, length, mesh_shape="", layout_rules="", mesh_devices=None):
+        if not getattr(model, "fully_autoregressive", False):
+            raise UsageError(
+                "only a language model writes text token by token; this model is a "
+                f"{type(model).__name__} (utils.run.model_type; expected 'lm')"
+            )
+        self.rows, self.length = rows, length
+        mesh_shape = mtf.convert_to_shape(mesh_shape)
+        layout = mtf.convert_to_layout_rules(layout_rules)
+        devices = mesh_devices or [""] * mesh_shape.size
+        with collector.paused(), tf.Graph().as_default() as graph, building.graph("infer"):
+            variables.use_resources()
+            mesh_impl = mtf.placement_mesh_impl.PlacementMeshImpl(mesh_shape, layout, devices)
+            self._build(model, mesh_impl)
+            graph.finalize()
+        config = tf.ConfigProto(allow_soft_placement=True)
+        self._session = tf.Session(graph=graph, config=config)
+
+    def _build(self, model, mesh_impl):
+        mesh = mtf.Mesh(mtf.Graph(), "decoding")
+        batch, length = mtf.Dimension("batch", self.rows), mtf.Dimension("length", self.length)
+        self._prompts, prompts = _fed(mesh, "prompts", [batch, length])
+        self._lengths, lengths = _fed(mesh, "lengths", [batch])
+        self._tokens, tokens = _fed(mesh, "tokens", [batch])
+        self._positions, positions = _fed(mesh, "positions", [batch])
+
+        initial = _first_part(model, prompts, lengths, length)
+        states = [_state_variable(mesh, i, state) for i, state in enumerate(initial)]
+        logits, new = _step(model, tokens, positions, length, states)
+        fills = [mtf.assign(state, value) for state, value in zip(states, initial)]
+        # A new state may be another's old one: all are read before any is written.
+        new = [mtf.depend(value, states) for value in new]
+        updates = [mtf.assign(state, value) for state, value in zip(states, new)]
+        logits = mtf.anonymize(mtf.cast(logits, tf.float32))
+
+        lowering = mtf.Lowering(mesh.graph, {mesh: mesh_impl}, autostack=False)
+        self._logits = lowering.export_to_tf_tensor(logits)
+        self._fill = [lowering.lowered_operation(op) for op in fills]
+        self._update = [lowering.lowered_operation(op) for op in updates]
+        self._to_slices = lowering.copy_masters_to_slices()
+        own = [v for v in tf.global_variables() if v.op.name.startswith(_SCOPE)]
+        self._empty_states = tf.group(*(v.initializer for v in own))
+        self._restore = checkpoints.Restore([v for v in tf.global_variables() if v not in own])
+
+    def restore(self, checkpoint_path):
+        """Takes the weights of a checkpoint.
+
+        Raises:
+          RunError: it cannot be read.
+          UsageError: it is of another model.
+        """
+        with self._session.graph.as_default():
+            self._session.run(self._empty_states)
+            self._restore(self._session, checkpoint_path)
+        self._session.run(self._to_slices)
+
+    def read_prompts(self, texts):
+        """Fills the states with the beginnings of the texts; what they held before is gone.
+
+        Args:
+          texts: `rows` sequences of token ids, each of at most `length`; an empty one starts a
+            text from nothing.
+        """
+        prompts = np.zeros([self.rows, self.length], np.int32)
+        for row, ids in enumerate(texts):
+            prompts[row, : len(ids)] = ids
+        lengths = [len(ids) for ids in texts]
+        self._session.run(self._fill, {self._prompts: prompts, self._lengths: lengths})
+
+    def next_logits(self, tokens, positions):
+        """Runs one step.
+
+        Args:
+          tokens: the last token of each row so far, `[rows]`; 0 where a text begins.
+          positions: the position of the token that is asked for, `[rows]`, below `length`.
+
+        Returns:
+          float32 logits of the tokens at these positions, `[rows, padded vocabulary]`.
+        """
+        feeds = {self._tokens: tokens, self._positions: positions}
+        return self._session.run([self._logits, self._update], feeds)[0]
+
+    def close(self):
+        """Ends the session; the graph cannot be used any more."""
+        self._session.close()
+
+
+def _fed(mesh, name, dims):
+    """A placeholder of ids and the mtf.Tensor that has its values on every device."""
+    shape = mtf.Shape(dims)
+    placeholder = tf.placeholder(tf.int32, shape.to_integer_list, name)
+    return placeholder, mtf.import_fully_replicated(mesh, placeholder, shape, name=name)
+
+
+def _context(model, mesh, batch_dims, length, **settings):
+    return transformer.Context(
+        model=model,
+        mesh=mesh,
+        batch_dims=batch_dims,
+        length_dim=length,
+        variable_dtype=utils.get_variable_dtype(),
+        new_states=[],
+        constant_states=[],
+        write_priority=mtf.range(mesh, length, tf.int32),
+        **settings,
+    )
+
+
+def _first_part(model, prompts, lengths, length):
+    """The states that the layers leave behind the prompts."""
+    positions = mtf.range(prompts.mesh, length, tf.int32)
+    context = _context(
+        model,
+        prompts.mesh,
+        prompts.shape.dims[:-1],
+        length,
+        mode="first_part",
+        position=positions,
+        position_is_default=True,
+        initial_position=lengths,
+        read_priority=positions,
+        inputs=prompts,
+    )
+    with tf.variable_scope(model.name):
+        model._call_internal(context, transformer.autoregressive_inputs(prompts))
+    if context.constant_states:
+        raise UsageError(
+            "a layer of this model keeps constant states while decoding (as attention to an "
+            "encoder does): it cannot write text step by step"
+        )
+    return context.new_states
+
+
+def _step(model, tokens, positions, length, states):
+    """The logits of one position, and the states behind it."""
+    context = _context(
+        model,
+        tokens.mesh,
+        tokens.shape.dims,
+        length,
+        mode="incremental",
+        position=positions,
+        read_priority=positions,
+        states=states,
+        inputs=tokens,
+    )
+    with tf.variable_scope(model.name, reuse=True):
+        logits = model._call_internal(context, tokens)
+    for old, new in zip(states, context.new_states, strict=True):
+        if old.shape != new.shape:
+            raise UsageError(
+                f"a layer changed the shape of a decoding state from {old.shape} to {new.shape}"
+            )
+    return logits, context.new_states
+
+
+def _state_variable(mesh, index, state):
+    """The variable of a state, split over the mesh as the state is."""
+    with tf.variable_scope(_SCOPE):
+        return mtf.get_variable(
+            mesh,
+            f"state_{index}",
+            state.shape,
+            dtype=mtf.VariableDType(state.dtype, state.dtype, state.dtype),
+            initializer=tf.zeros_initializer(),
+            trainable=False,
+        )

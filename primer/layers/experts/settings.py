@@ -1,0 +1,136 @@
+"""What a user sets on a layer of experts, checked, and what of it holds in training or evaluation.
+
+The names and meanings are Mesh-TensorFlow's (`MoE1D`), its `moe_gating` being `gating`; its
+`expert_selection` has the paper's name, `expert_choice`.
+"""
+
+import dataclasses
+
+# How tokens and experts find each other -> the name of the router's variable in a checkpoint.
+GATINGS = {
+    "switch": "switch_gating",
+    "switch_max": "switch_max_gating",
+    "ntlb": "ntlb_gating",
+    "top_2": "top_2_gating",
+    "top_n": "top_n_gating",
+    "expert_choice": "expert_selection_gating",
+}
+# Whether a token's second and further experts are used: always, never, where the gate is above
+# a threshold, or with the probability gate / threshold.
+SECOND_POLICIES = ("all", "none", "threshold", "random")
+# How the first expert is found: the best one, the best one after noise on the router's input
+# (in training only), or one drawn from the router's distribution.
+SWITCH_POLICIES = ("argmax", "input_jitter", "input_dropout", "sample")
+# The gatings in which several experts work on a token, ranked by their gates.
+RANKED = ("top_2", "top_n")
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """What holds in training, or in evaluation."""
+
+    train: bool
+    capacity_factor: float
+    second_policy: str
+    second_threshold: float
+    switch_policy: str = "argmax"
+
+
+@dataclasses.dataclass(frozen=True)
+class Gating:
+    """The settings of routing; `owner` is the layer's name in gin, for messages.
+
+    Errors: a ValueError for the first setting that has no meaning.
+    """
+
+    owner: str
+    gating: str
+    training: Phase
+    evaluation: Phase
+    num_experts_per_token: int = 2
+    ntlb_top_k: int = 4
+    switch_jitter: float = 0.0
+    switch_dropout: float = 0.0
+    switch_temperature: float = 1.0
+    use_second_place_loss: bool = False
+    loss_coef: float = 1e-2
+    z_loss: float | None = None
+    group_size: int = 1024
+    min_expert_capacity: int = 4
+
+    def __post_init__(self):
+        self._one_of("gating", self.gating, GATINGS)
+        for phase, name in ((self.training, "train"), (self.evaluation, "eval")):
+            self._check_phase(phase, name)
+        for name in ("group_size", "min_expert_capacity", "ntlb_top_k", "num_experts_per_token"):
+            self._positive_integer(name, getattr(self, name))
+        self._check_unlimited()
+
+    def phase(self, train) -> Phase:
+        return self.training if train else self.evaluation
+
+    @property
+    def variable_name(self):
+        return GATINGS[self.gating]
+
+    @property
+    def num_ranks(self):
+        """How many experts may work on one token; for expert_choice, nobody knows."""
+        return {"top_2": 2, "top_n": self.num_experts_per_token}.get(self.gating, 1)
+
+    def _check_phase(self, phase, name):
+        self._one_of(f"second_policy_{name}", phase.second_policy, SECOND_POLICIES)
+        self._one_of(f"switch_policy_{name}", phase.switch_policy, SWITCH_POLICIES)
+        if phase.switch_policy == "sample" and self.gating in ("ntlb", "expert_choice"):
+            raise ValueError(
+                f"{self.owner}.switch_policy_{name} = 'sample': {self.owner}.gating = "
+                f"{self.gating!r} ranks and draws nothing; expected one of "
+                f"{_listed(SWITCH_POLICIES[:-1])}"
+            )
+        factor = phase.capacity_factor
+        if factor is not None and factor <= 0:
+            raise ValueError(
+                f"{self.owner}.capacity_factor_{name} = {factor!r}: expected a number above 0, the "
+                "room of an expert as a multiple of its even share of the tokens"
+            )
+
+    def _check_unlimited(self):
+        if self.training.capacity_factor is None:
+            raise ValueError(
+                f"{self.owner}.capacity_factor_train = None: training needs room of a fixed size "
+                "for each expert; only capacity_factor_eval may be None (no token is dropped)"
+            )
+        if self.evaluation.capacity_factor is None and self.gating == "expert_choice":
+            raise ValueError(
+                f"{self.owner}.capacity_factor_eval = None: with {self.owner}.gating = "
+                "'expert_choice' capacity is how many tokens an expert chooses; expected a number"
+            )
+
+    def _one_of(self, name, value, allowed):
+        if value not in allowed:
+            raise ValueError(
+                f"{self.owner}.{name} = {value!r}: expected one of {_listed(allowed)}"
+            )
+
+    def _positive_integer(self, name, value):
+        check_positive_integer(f"{self.owner}.{name}", value)
+
+
+def check_ranks(gating, num_experts, setting):
+    """Raises a ValueError if a token cannot have as many different experts as it should."""
+    if gating.num_ranks > num_experts:
+        raise ValueError(
+            f"{gating.owner}.{setting} = {num_experts} with {gating.num_ranks} experts a token "
+            f"({gating.owner}.gating = {gating.gating!r}): expected at least {gating.num_ranks} "
+            "experts"
+        )
+
+
+def check_positive_integer(setting, value):
+    """Raises a ValueError that names the setting unless it is a whole number above 0."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"{setting} = {value!r}: expected a whole number of 1 or more")
+
+
+def _listed(values):
+    return ", ".join(repr(value) for value in values)

@@ -1,0 +1,36 @@
+"""What planning adds to a run of training; `t5_imports` imports it.
+
+Before the first step, the user hears which of his settings take no effect, and the operative
+configuration in the model directory gets the slots at its top.
+"""
+
+import os
+
+import tensorflow.compat.v1 as tf
+
+from primer.planning import findings, run_warnings, slots
+from primer.runtime import logs, started
+
+
+@started.register
+def say_what_takes_no_effect(model_dir):
+    """Prints a line for each setting of the user's own without effect."""
+    del model_dir
+    for line in run_warnings.lines(*started.command_line()):
+        logs.say(f"Warning: {line}")
+
+
+@started.register
+def open_operative_config_with_slots(model_dir):
+    """Puts the slots above what gin's hook has written when the session began."""
+    path = os.path.join(model_dir, findings.OPERATIVE)
+    if not tf.io.gfile.exists(path):
+        return
+    with tf.io.gfile.GFile(path) as written:
+        before = written.read()
+    after = slots.opened_with_slots(before)
+    if after == before:
+        return
+    with tf.io.gfile.GFile(path + ".part", "w") as out:
+        out.write(after)
+    tf.io.gfile.rename(path + ".part", path, overwrite=True)

@@ -1,0 +1,23 @@
+"""Marks a TensorFlow graph in which no token's score may depend on its neighbours in the batch.
+
+Layers of experts give each expert room for a limited number of tokens and drop the rest: which
+ones, depends on what else is in the batch. That belongs to training, and to evaluation as other
+systems released it. Evaluation that counts every token exactly marks the graph that it builds;
+layers that would drop tokens ask for the mark. It sits in the graph, so that neither side has to
+import or configure the other.
+"""
+
+import tensorflow.compat.v1 as tf
+
+_MARK = "primer/route_without_dropping"
+
+
+def drop_no_tokens():
+    """Marks the default graph; call it before the model is built."""
+    if not drops_no_tokens():
+        tf.add_to_collection(_MARK, True)
+
+
+def drops_no_tokens() -> bool:
+    """Whether the default graph is marked."""
+    return bool(tf.get_collection_ref(_MARK))

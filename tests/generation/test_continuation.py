@@ -1,0 +1,131 @@
+"""The loop around the steps: ends, windows and chance, with a graph that is a table."""
+
+import numpy as np
+import pytest
+import seqio
+
+from primer.generation import continuation
+from primer.generation.request import Request, texts
+from primer.generation.sampling import Sampling
+
+VOCABULARY = seqio.ByteVocabulary(0)
+A, B = VOCABULARY.encode("ab")
+
+
+class Table:
+    """A StepGraph whose next token follows from the last one and the position.
+
+    Notes what it was asked, and refuses positions that its states have no room for.
+    """
+
+    def __init__(self, rows, length, follow):
+        self.rows, self.length, self._follow = rows, length, follow
+        self.read = []
+
+    def read_prompts(self, windows):
+        assert len(windows) == self.rows and all(len(w) <= self.length for w in windows)
+        self.read.append([list(w) for w in windows])
+
+    def next_logits(self, tokens, positions):
+        assert max(positions) < self.length
+        logits = np.full([self.rows, 384], -20.0, np.float32)
+        for row, (token, position) in enumerate(zip(tokens, positions)):
+            logits[row, self._follow(int(token), int(position))] = 20
+        return logits
+
+
+def run(graph, prompts, max_tokens=8, stops=(), num_samples=1, seed=0, **sampling):
+    asked = Request(
+        prompts=tuple(prompts), num_samples=num_samples, max_tokens=max_tokens, seed=seed,
+        sampling=Sampling(**sampling), stops=stops,
+    )
+    waiting = [t for _, _, t in texts(asked, VOCABULARY, [VOCABULARY.encode(p) for p in prompts])]
+    pieces = list(continuation.continue_texts(graph, waiting, asked.sampling, max_tokens, VOCABULARY))
+    return waiting, pieces
+
+
+def alternate(token, position):
+    return A if token == B else B
+
+
+def test_each_row_ends_at_its_own_end_token():
+    def end_after_six(token, position):
+        return VOCABULARY.eos_id if position == 6 else alternate(token, position)
+
+    found, _ = run(Table(2, 32, end_after_six), ["a", "abab"])
+    assert [t.reason for t in found] == ["end", "end"]
+    assert [t.stream.text for t in found] == ["babab", "ab"]
+    assert [t.new_tokens for t in found] == [6, 3]
+
+
+def test_max_tokens_ends_a_text():
+    found, _ = run(Table(1, 32, alternate), ["a"], max_tokens=3)
+    assert found[0].reason == "length" and found[0].stream.text == "bab"
+
+
+def test_a_stop_string_ends_its_own_row_only():
+    found, _ = run(Table(2, 32, alternate), ["a", "b"], max_tokens=4, stops=("bab",))
+    assert [(t.reason, t.stream.text) for t in found] == [("stop", ""), ("stop", "a")]
+
+
+def test_pieces_come_token_by_token():
+    _, pieces = run(Table(1, 32, alternate), ["a"], max_tokens=3)
+    assert pieces == [(0, "b"), (0, "a"), (0, "b")]
+
+
+def test_an_empty_prompt_begins_a_document():
+    graph = Table(1, 32, lambda token, position: A if position == 0 and token == 0 else B)
+    found, _ = run(graph, [""], max_tokens=2)
+    assert found[0].stream.text == "ab" and graph.read == [[[]]]
+
+
+def test_rows_without_a_text_are_filled():
+    found, _ = run(Table(4, 32, alternate), ["a"], max_tokens=2)
+    assert found[0].stream.text == "ba"
+
+
+def test_a_text_that_fills_the_model_goes_on_from_its_last_half():
+    graph = Table(1, 8, alternate)
+    found, _ = run(graph, ["abab"], max_tokens=12)
+    assert found[0].stream.text == "ab" * 6
+    assert [len(windows[0]) for windows in graph.read] == [4, 4, 4]
+
+
+def test_a_prompt_longer_than_the_model_keeps_its_end():
+    graph = Table(1, 8, alternate)
+    found, _ = run(graph, ["xxxxxxxxxxab"], max_tokens=2)
+    assert graph.read[0] == [VOCABULARY.encode("xxxxab")] and found[0].stream.text == "ab"
+
+
+@pytest.mark.parametrize(
+    "prompt, length, max_tokens, left_out", [(8, 8, 2, 2), (7, 8, 2, 0), (20, 8, 100, 16), (0, 8, 9, 0)]
+)
+def test_what_is_left_out_of_a_prompt(prompt, length, max_tokens, left_out):
+    assert continuation.first_of_window(prompt, length, max_tokens) == left_out
+
+
+def test_the_same_seed_gives_the_same_texts_in_any_batch():
+    def flat(token, position):
+        return A
+
+    class Flat(Table):
+        def next_logits(self, tokens, positions):
+            return np.zeros([self.rows, 384], np.float32)
+
+    together, _ = run(Flat(4, 32, flat), ["a", "b"], num_samples=2, seed=7)
+    alone, _ = run(Flat(1, 32, flat), ["a"], seed=7)
+    assert together[0].ids == alone[0].ids
+    assert len({tuple(t.ids) for t in together}) == 4
+    other, _ = run(Flat(1, 32, flat), ["a"], seed=8)
+    assert other[0].ids != alone[0].ids
+
+
+def test_padding_and_ids_beyond_the_vocabulary_are_never_drawn():
+    class Tempting(Table):
+        def next_logits(self, tokens, positions):
+            logits = np.zeros([self.rows, 384], np.float32)
+            logits[:, 0], logits[:, VOCABULARY.vocab_size:] = 99, 99
+            return logits
+
+    found, _ = run(Tempting(1, 64, None), ["a"], max_tokens=40)
+    assert all(0 < i < VOCABULARY.vocab_size for i in found[0].ids)

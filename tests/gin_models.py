@@ -1,0 +1,118 @@
+"""The models that gin describes, for tests: parsed as t5's main does, listed from the disk."""
+
+import functools
+import importlib.util
+import os
+import pathlib
+import zipfile
+
+import gin
+
+from primer import config_files
+from primer.planning import gin_files
+
+GOLDEN = pathlib.Path(__file__).parent / "golden"
+
+
+def package_folder(package, *parts):
+    """A folder of an installed package, without importing it."""
+    return os.path.join(importlib.util.find_spec(package).submodule_search_locations[0], *parts)
+
+
+def t5_gin():
+    """t5's own folder of gin files, which its main puts on gin's search path."""
+    return package_folder("t5", "models", "gin")
+
+
+def parse(files, bindings=()):
+    """Parses gin files and bindings after Mesh-TensorFlow's own defaults."""
+    before = gin.config._LOCATION_PREFIXES
+    gin.config._LOCATION_PREFIXES = ["", config_files.gin_directory(), t5_gin()]
+    try:
+        gin.clear_config()
+        gin.parse_config_file(
+            package_folder("mesh_tensorflow", "transformer", "gin", "defaults.gin")
+        )
+        gin.parse_config_files_and_bindings(list(files), list(bindings), finalize_config=False)
+    finally:
+        gin.config._LOCATION_PREFIXES = before
+
+
+def build(files, bindings=(), vocabulary_size=97, layout="", mesh_shape=""):
+    """The Unitransformer that gin files describe."""
+    import mesh_tensorflow as mtf
+    from mesh_tensorflow.transformer import utils
+
+    parse(files, bindings)
+    return utils.build_model(
+        "lm",
+        vocabulary_size,
+        vocabulary_size,
+        mtf.convert_to_layout_rules(layout),
+        mtf.convert_to_shape(mesh_shape),
+    )
+
+
+@functools.cache
+def slots(path):
+    """The slots that a gin file of ours sets, those of the files that it includes before its own."""
+    found = {}
+    for statement in gin_files.statements(os.path.join(config_files.gin_directory(), path)):
+        if gin_files.is_include(statement):
+            found |= slots(statement.filename)
+        elif gin_files.is_macro(statement):
+            found[gin_files.macro_name(statement)] = statement.value
+    return found
+
+
+def architecture_slots(name):
+    """The slots that an architecture sets."""
+    return slots(config_files.find("architectures", name))
+
+
+# architectures/ that lay experts over another one, and those that stand alone.
+_NAMES = config_files.names("architectures")
+OVERLAYS = [name for name in _NAMES if "block" in architecture_slots(name)]
+BASES = [name for name in _NAMES if name not in OVERLAYS]
+
+
+def files(architecture, activation="squared_relu", overlay=None, size="tiny"):
+    """The gin files of a composition."""
+    chosen = config_files.compose(architecture, activation, size)
+    return chosen + ([config_files.find("architectures", overlay)] if overlay else [])
+
+
+def is_one_whole(architecture):
+    """Whether an architecture's block has no place for experts."""
+    return len(architecture_slots(architecture)["dense_block"]) > 2
+
+
+def compositions():
+    """(architecture, overlay or None) of all that compose."""
+    alone = [(name, None) for name in BASES]
+    return alone + [(n, o) for n in BASES if not is_one_whole(n) for o in OVERLAYS]
+
+
+def name_of(composition):
+    """A readable id for a test."""
+    return "+".join(filter(None, composition))
+
+
+def goldens():
+    """The names of the golden files that the original's layers made, from the disk."""
+    return sorted(path.stem for path in GOLDEN.glob("*.npz") if _has_variables(path))
+
+
+def _has_variables(path):
+    with zipfile.ZipFile(path) as archive:
+        return any(name.startswith("var/") for name in archive.namelist())
+
+
+def golden_files(golden):
+    """The gin files that the model of a golden file was made of: a published model, made tiny."""
+    sizes = config_files.names("sizes")
+    named = {golden, *(f"{size}_{golden}" for size in sizes)}
+    published = sorted(named.intersection(config_files.names("models")))
+    if not published:
+        return files(golden)
+    return [*config_files.model_files(published[0]), "sizes/tiny.gin"]

@@ -1,0 +1,133 @@
+"""What every architecture must do, with and without experts; the list is read from the disk.
+
+A composition that is added as a gin file is tested here without another line.
+"""
+
+import functools
+
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from primer.generation.step_graph import StepGraph
+from tests import gin_models
+from tests.layers import helpers
+from tests.layers.test_packing import alone, pack
+
+ALL = pytest.mark.parametrize("composition", gin_models.compositions(), ids=gin_models.name_of)
+TARGETS = np.random.default_rng(0).integers(2, 97, [4, 8])
+# No prompts, equal ones, different ones.
+PROMPTS = ([0, 0, 0, 0], [5, 5, 5, 5], [0, 2, 5, 1])
+MESH = dict(mesh_shape="columns:2", layout="heads:columns,d_ff:columns,vocab:columns")
+LARGER_MESH = dict(
+    mesh_shape="rows:2,columns:2",
+    layout="batch:rows,experts:rows,heads:columns,d_ff:columns,expert_hidden:columns,vocab:columns",
+)
+# One block is enough, and of experts one such layer.
+SMALL = (
+    "num_layers = 1",
+    "num_evolved_blocks = 1",
+)
+# Without chance and without dropping; the balance loss is of groups, which follow the mesh.
+EXPERTS = (
+    "block = [%attention, %experts]",
+    'MixtureOfExperts.switch_policy_train = "argmax"',
+    "MixtureOfExperts.loss_coef = 0.0",
+    "capacity_factor_train = 8.0",
+)
+
+
+def build(composition, **where):
+    architecture, overlay = composition
+    files = gin_models.files(architecture, overlay=overlay)
+    return gin_models.build(files, SMALL + (EXPERTS if overlay else ()), **where)
+
+
+@functools.cache
+def variables_of(composition):
+    return helpers.random_variables(build(composition))
+
+
+@functools.cache
+def teacher_forced(composition):
+    """The logits of all positions at once, on one device."""
+    return helpers.call(
+        build(composition), variables_of(composition), TARGETS, sequence_id=None, exact=True
+    )["logits"]
+
+
+def save(variables, path):
+    """Writes variables as a checkpoint."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        own = [tf.Variable(value, name=name) for name, value in variables.items()]
+        session.run(tf.global_variables_initializer())
+        return tf.train.Saver(own).save(session, str(path))
+
+
+def check_steps(composition, tmp_path, **where):
+    """Every token's logits, given one position after the other."""
+    graph = StepGraph(build(composition, **where), *TARGETS.shape, **rename(where))
+    graph.restore(save(variables_of(composition), tmp_path / "model.ckpt-1"))
+    rows = np.arange(len(TARGETS))
+    for starts in PROMPTS:
+        graph.read_prompts([row[:start] for row, start in zip(TARGETS, starts)])
+        for step in range(TARGETS.shape[1] - max(starts)):
+            positions = np.array(starts) + step
+            tokens = np.where(positions > 0, TARGETS[rows, positions - 1], 0)
+            logits = graph.next_logits(tokens, positions)
+            expected = teacher_forced(composition)[rows, positions]
+            np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-4)
+    graph.close()
+
+
+def rename(where):
+    return {"layout_rules" if key == "layout" else key: value for key, value in where.items()}
+
+
+@ALL
+def test_steps_equal_teacher_forcing(composition, tmp_path):
+    """Without prompts, with equal ones, and with prompts of different lengths in one batch."""
+    check_steps(composition, tmp_path)
+
+
+@ALL
+def test_steps_on_a_mesh_equal_teacher_forcing(composition, tmp_path):
+    check_steps(composition, tmp_path, **MESH)
+
+
+@ALL
+def test_no_position_sees_its_future(composition):
+    changed = TARGETS.copy()
+    changed[:, 4] = 2 + (changed[:, 4] + 1) % 90
+    before, model = teacher_forced(composition), build(composition)
+    after = helpers.call(
+        model, variables_of(composition), changed, sequence_id=None, exact=True
+    )["logits"]
+    np.testing.assert_allclose(before[:, :5], after[:, :5], rtol=0, atol=1e-6)
+    assert np.abs(before[:, 5:] - after[:, 5:]).max(axis=(0, 2)).min() > 1e-4
+
+
+@ALL
+def test_a_packed_example_gives_the_logits_of_its_parts(composition):
+    model, variables = build(composition), variables_of(composition)
+    targets, ids, places = pack()
+    packed = helpers.call(model, variables, targets, sequence_id=ids, exact=True)["logits"]
+    parts = helpers.call(model, variables, alone(targets, places), exact=True)["logits"]
+    for i, (row, part) in enumerate(places):
+        expected = parts[i, : part.stop - part.start]
+        np.testing.assert_allclose(packed[row, part], expected, rtol=0, atol=1e-4)
+
+
+@ALL
+def test_a_mesh_gives_what_one_device_gives(composition):
+    """Rows, experts, heads and hidden layers on two processors each, forwards and backwards."""
+    ids = np.where(np.arange(8) < np.array([[3], [8], [1], [5]]), 1, 2)
+    variables = variables_of(composition)
+    settings = dict(mode="train", sequence_id=ids, gradients=True)
+    expected = helpers.call(build(composition), variables, TARGETS, **settings)
+    model = build(composition, **LARGER_MESH)
+    values = helpers.call(model, variables, TARGETS, **settings, **LARGER_MESH)
+    np.testing.assert_allclose(values["logits"], expected["logits"], rtol=0, atol=1e-4)
+    for key, value in expected.items():
+        if key != "logits":
+            np.testing.assert_allclose(values[key], value, rtol=1e-3, atol=1e-5, err_msg=key)

@@ -1,0 +1,94 @@
+"""A run of training says what takes no effect, from its own graph, and changes nothing."""
+
+import gin
+import pytest
+
+from primer import config_files
+from primer.planning import registration, run_graph, run_warnings, slots
+from primer.runtime import started
+from tests import gin_models
+
+FILES = config_files.compose("transformer", "relu", "tiny")
+
+
+def warnings(files, params=(), more_files=()):
+    """The lines after the graph that trains is built, as in a run."""
+    gin_models.parse([*FILES, *files, *more_files], params)
+    run_graph.build_step(97, "train")
+    before = {key: dict(value) for key, value in gin.config._OPERATIVE_CONFIG.items()}
+    found = run_warnings.lines([*FILES, *files, *more_files], params)
+    assert gin.config._OPERATIVE_CONFIG == before
+    return found
+
+
+def test_a_setting_without_effect_is_told_with_file_and_line(write):
+    path = write("own.gin", "# Mine.\n\nUnitransformer.layer_stack = @LayerStack\n")
+    (line,) = warnings([path])
+    assert line.startswith(f"{path}:3: Unitransformer.layer_stack takes no effect: ")
+
+
+def test_what_only_evaluation_reads_is_not_told(write):
+    """The graph that trains does not read it; the model of evaluation does."""
+    path = write("own.gin", "quiet_in_training.loudness = 2\nUnitransformer.z_loss = 1e-4\n")
+    assert warnings([path], ["feed_forward = @QuietInTraining"]) == []
+
+
+@gin.configurable(module="run_warnings_test")
+def quiet_in_training(loudness=1):
+    return loudness
+
+
+@pytest.fixture(scope="module", autouse=True)
+def layer_that_listens_in_evaluation():
+    from mesh_tensorflow.transformer import transformer_layers
+
+    @gin.configurable(module="run_warnings_test")
+    class QuietInTraining(transformer_layers.DenseReluDense):
+        def call(self, context, x, losses=None):
+            if not context.train:
+                quiet_in_training()
+            return super().call(context, x, losses)
+
+
+def test_nothing_of_the_users_own_nothing_to_say():
+    assert warnings([]) == []
+
+
+def test_an_unread_macro_of_the_command_line_was_told_by_gin_errors():
+    assert warnings([], ["zzz = 3"]) == []
+    (line,) = warnings([], ["zzz = 3", "yyy = %zzz"])
+    assert line.startswith("--gin_param: zzz takes no effect: no binding in effect reads")
+
+
+def test_two_files_of_a_kind_are_told(write):
+    path = write("architectures/z.gin", "norm = @sublayer_rms_norm\n")
+    (line,) = warnings([path])
+    assert line == (
+        f"architectures/transformer.gin and {path} both set `norm`; the later one, z.gin, "
+        "is in force"
+    )
+
+
+def test_another_model_than_a_language_model_is_left_alone():
+    gin_models.parse([], ["utils.run.model_type = 'bitransformer'"])
+    assert run_warnings.lines([], ["LocalSelfAttention.dropout_rate = 1.0"]) == []
+
+
+def test_the_operative_configuration_of_a_directory_opens_with_the_slots(tmp_path):
+    gin_models.parse(FILES)
+    path = tmp_path / "operative_config.gin"
+    path.write_text(gin.config_str())
+    for _ in range(2):
+        registration.open_operative_config_with_slots(str(tmp_path))
+    assert path.read_text() == slots.as_comments() + "\n" + gin.config_str()
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_directory_without_one_is_left_alone(tmp_path):
+    registration.open_operative_config_with_slots(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_both_are_registered():
+    assert registration.say_what_takes_no_effect in started._functions
+    assert registration.open_operative_config_with_slots in started._functions

@@ -1,0 +1,62 @@
+"""The slots come in the order of defaults.gin; an operative configuration opens with them."""
+
+import gin
+
+from primer import config_files
+from primer.planning import gin_files, slots
+from tests import gin_models
+
+FILES = config_files.compose("primer", "swiglu", "tiny")
+
+
+def test_the_order_is_that_of_defaults_gin():
+    gin_models.parse(FILES)
+    path = f"{config_files.gin_directory()}/defaults.gin"
+    declared = list(gin_files.macros_set(path))
+    found = list(slots.values())
+    assert [name for name in found if name in declared] == [n for n in declared if n in found]
+    assert set(gin_files.macros_set(f"{config_files.gin_directory()}/sizes/tiny.gin")) <= set(found)
+
+
+def test_values_are_those_in_force_and_lead_to_their_ends():
+    gin_models.parse(FILES, ["num_layers = 5", "attention = @SelfAttention"])
+    found = slots.values()
+    assert found["num_layers"] == "5" and found["attention"] == "@SelfAttention"
+    ends = slots.ends(found)
+    assert ends["num_blocks"] == "5" and "num_layers" not in ends
+
+
+def test_macros_that_name_each_other_end():
+    assert slots.ends({"a": "%b", "b": "%a"}) == {"a": "%a", "b": "%b"}
+
+
+def test_what_nothing_sets_is_missing_and_has_no_value():
+    gin_models.parse(FILES[:-1])
+    assert {"d_model", "num_heads"} <= set(slots.missing())
+    assert not set(slots.missing()) & set(slots.values())
+    gin_models.parse(FILES)
+    assert slots.missing() == []
+
+
+def test_an_operative_configuration_with_slots_is_the_same_to_gin():
+    gin_models.parse(FILES)
+    text = gin.config_str()
+    opened = slots.opened_with_slots(text)
+    assert opened.startswith(slots.HEAD) and opened.endswith(text)
+    assert "# norm = @sublayer_primer_norm\n" in opened
+    assert "# num_blocks = %num_dense_blocks = 2\n" in opened
+    assert opened.index("# attention =") < opened.index("# norm =") < opened.index("# d_model =")
+    before = dict(gin.config._CONFIG)
+    gin.clear_config()
+    gin.parse_config(opened)
+    assert gin.config._CONFIG == before
+
+
+def test_it_is_opened_once():
+    gin_models.parse(FILES)
+    opened = slots.opened_with_slots(gin.config_str())
+    assert slots.opened_with_slots(opened) == opened
+
+
+def test_nothing_is_added_where_no_slot_is_set():
+    assert slots.opened_with_slots("a = 1\n") == "a = 1\n"

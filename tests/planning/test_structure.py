@@ -1,0 +1,65 @@
+"""The layers are those of the model, in order, with every variable once; equal blocks are one."""
+
+import math
+
+import pytest
+
+from primer import config_files
+from primer.planning import run_graph, structure
+from tests import gin_models
+
+
+def groups(files, bindings=()):
+    gin_models.parse(files, bindings)
+    return structure.groups(*run_graph.build_forward(97))
+
+
+MODELS = [(name, None) for name in gin_models.BASES]
+MODELS += [composition for composition in gin_models.compositions() if composition[1]][:1]
+
+
+@pytest.mark.parametrize("composition", MODELS, ids=gin_models.name_of)
+def test_every_variable_is_counted_once(composition):
+    gin_models.parse(
+        gin_models.files(composition[0], overlay=composition[1]),
+        ["num_layers = 3", "num_switch_blocks = 2", "num_evolved_blocks = 2"],
+    )
+    model, graph = run_graph.build_forward(97)
+    sizes = {v.name: math.prod(v.shape.to_integer_list) for v in graph.trainable_variables}
+    found = structure.groups(model, graph)
+    parts = structure.by_part(found)
+    assert sum(parts.values()) == sum(sizes.values())
+    assert parts["embedding"] == sizes["transformer/embedding"]
+    times = [group.times for group in found if group.first]
+    assert sum(times) >= 2 and len(times) < sum(times)
+
+
+def test_the_blocks_of_primer():
+    found = groups(config_files.compose("primer", "squared_relu", "tiny"), ["num_layers = 3"])
+    assert [(group.name, group.times) for group in found] == [
+        ("", 1),
+        ("block_000-002", 3),
+        ("", 1),
+    ]
+    before, block, after = found
+    assert [layer.name for layer in before.layers] == ["embedding"]
+    assert [(layer.name, layer.kind) for layer in block.layers] == [
+        ("layer_000", "MDHA"),
+        ("layer_001", "DenseReluDense"),
+    ]
+    assert [layer.name for layer in after.layers] == ["primer_norm"]
+    variables = {v.name: v for v in block.layers[0].variables}
+    assert variables["MDHA/q"].shape == {"d_model": 32, "heads": 32}
+    assert variables["MDHA/q"].shape_text() == "[d_model 32, heads 32]"
+    assert variables["MDHA/q"].times == 3
+    # The layers of a stack share it.
+    assert variables["MDHA/relative_attention_bias"].times == 1
+
+
+def test_blocks_that_differ_stay_apart():
+    """A block of two layers, as one of four without its number: names differ, so do the blocks."""
+    files = config_files.compose("transformer", "relu", "tiny")
+    found = groups(files, ["make_layer_stack.block_scope = False"])
+    assert [group.name for group in found] == [""]
+    names = [layer.name for layer in found[0].layers]
+    assert names[:5] == ["embedding", "layer_000", "layer_001", "layer_002", "layer_003"]

@@ -1,0 +1,228 @@
+"""`primer check`: what it prints, and each kind of setting without effect, with file and line."""
+
+import json
+
+import pytest
+
+from primer import cli, config_files
+from primer.commands import check
+from primer.planning import findings, gin_sources, shared_slots
+
+TINY = ["--architecture", "transformer", "--activation", "relu", "--size", "tiny"]
+TINY += ["--vocabulary_size", "97"]
+
+
+def run(*words):
+    """The exit code of `primer check words...`, in this process."""
+    with pytest.raises(SystemExit) as end:
+        cli.main(["check", *map(str, words)])
+    return end.value.code
+
+
+@pytest.fixture
+def checked(capsys):
+    """A function (words): the exit code and the JSON object."""
+
+    def check_words(*words):
+        code = run(*words, "--json")
+        return code, json.loads(capsys.readouterr().out)
+
+    return check_words
+
+
+# The mistakes of the original's files (and of those that they come from), on lines of their own.
+RELEASED = """# A user's file, with the lines of the released files.
+
+Unitransformer.layer_stack = @PrePostNormLayerStack
+deccoder/MoE1D.capacity_factor_train = 1.2
+encoder/MoE1D.capacity_factor_eval = 1.2
+decoder/Unitransformer.label_smoothing = 0.1
+LocalSelfAttention.dropout_rate = 0.3
+num_layer = 3
+trian/utils.run.train_steps = 3
+"""
+
+
+def test_every_mistake_of_the_released_files_is_found_with_its_line(tmp_path, checked):
+    path = tmp_path / "mine.gin"
+    path.write_text(RELEASED)
+    code, result = checked(*TINY, path)
+    assert code == 1
+    dead = {finding["where"]: finding for finding in result["dead"]}
+    assert list(dead) == [f"{path}:{line}" for line in range(3, 10)]
+    assert all(finding["own"] for finding in result["dead"])
+    assert [(f["kind"], f["name"]) for f in result["dead"]] == [
+        ("binding", "Unitransformer.layer_stack"),
+        ("scope", "deccoder/MoE1D.capacity_factor_train"),
+        ("scope", "encoder/MoE1D.capacity_factor_eval"),
+        ("scope", "decoder/Unitransformer.label_smoothing"),
+        ("binding", "LocalSelfAttention.dropout_rate"),
+        ("macro", "num_layer"),
+        ("scope", "trian/run.train_steps"),
+    ]
+    assert "caller passes another value" in dead[f"{path}:3"]["reason"]
+    assert "never called" in dead[f"{path}:7"]["reason"]
+    assert "did you mean num_layers?" in dead[f"{path}:8"]["reason"]
+
+
+def test_the_printed_report_says_the_same(tmp_path, capsys):
+    (tmp_path / "inner.gin").write_text("\ndeccoder/MoE1D.capacity_factor_train = 1.2\n")
+    (tmp_path / "outer.gin").write_text(f'include "{tmp_path}/inner.gin"\n')
+    params = ["--gin_param", "size = 1", "--gin_param", "LocalSelfAttention.radius = 3"]
+    assert run(*TINY, tmp_path / "outer.gin", *params) == 1
+    out = capsys.readouterr().out
+    blocks = ["Slots", "Trainable parameters", "Layers", "Bindings that take no effect:"]
+    blocks += ["  --gin_param: LocalSelfAttention.radius", "Scopes that are never entered:"]
+    blocks += [f"  {tmp_path}/inner.gin:2: deccoder/MoE1D.capacity_factor_train"]
+    blocks += ["Macros that nobody reads:", "  --gin_param: size takes no effect"]
+    positions = [out.index(text) for text in blocks]
+    assert positions == sorted(positions)
+    assert "block_000-001 x 2" in out and "[d_model 32, d_ff 64]" in out
+    assert "(installed)" not in out
+
+
+def test_what_takes_effect_in_training_or_evaluation_is_no_finding(checked):
+    """Also what only the optimizer, a schedule, the data or `--eval_every` reads."""
+    params = [
+        "d_ff_gated = 5",
+        "rate = 0.9",
+        "AdafactorOptimizer.decay_rate = %rate",
+        "learning_rate_schedule_noam.warmup_steps = 5",
+        "reduce_concat_tokens.batch_size = 4",
+        "mesh_train_dataset_fn.seed = 3",
+        "utils.run.perplexity_eval_steps = 3",
+        "validation.every = 5",
+        "utils.tpu_mesh_shape.model_parallelism = 2",
+    ]
+    words = [word for binding in params for word in ("--gin_param", binding)]
+    assert checked(*TINY, "datasets/sotu.gin", "run/evaluate.gin", *words)[0] == 0
+
+
+def test_the_settings_of_another_task_are_dead(checked):
+    glob = ["--gin_param", "text_files.glob = '/data/*.txt'"]
+    assert checked(*TINY, "datasets/text.gin", *glob)[0] == 0
+    code, result = checked(*TINY, "datasets/sotu.gin", *glob)
+    assert code == 1 and [finding["name"] for finding in result["dead"]] == ["text_files.glob"]
+
+
+def test_installed_files_are_told_of_on_demand(checked):
+    code, result = checked(*TINY, "--all")
+    assert code == 0 and result["dead"]
+    assert not any(finding["own"] for finding in result["dead"])
+    names = {finding["name"] for finding in result["dead"]}
+    assert {"decoder/Unitransformer.label_smoothing", "LocalSelfAttention.dropout_rate"} <= names
+    assert checked(*TINY)[1]["dead"] == []
+
+
+def test_two_architectures_are_a_warning(tmp_path, capsys):
+    folder = tmp_path / "architectures"
+    folder.mkdir()
+    (folder / "z.gin").write_text("norm = @sublayer_rms_norm\n")
+    assert run(*TINY, folder / "z.gin") == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "Warning" in line]
+    assert line == (
+        f"Warning: architectures/transformer.gin and {folder}/z.gin both set `norm`; "
+        "the later one, z.gin, is in force"
+    )
+
+
+def test_the_slots_say_who_set_them(tmp_path, checked):
+    (tmp_path / "mine.gin").write_text("\nnum_layers = 3\n")
+    code, result = checked(*TINY, tmp_path / "mine.gin", "--gin_param", "d_ff = 40")
+    assert code == 0
+    slots = result["slots"]
+    assert slots["num_layers"] == {
+        "value": "3",
+        "comes_to": "3",
+        "set_by": f"{tmp_path}/mine.gin:2",
+    }
+    assert slots["num_blocks"]["comes_to"] == "3"
+    assert slots["d_ff"]["set_by"] == "--gin_param"
+    assert slots["attention"]["value"] == "@SelfAttention"
+
+
+def test_a_run_of_the_users_own_configuration_record_has_no_findings(tmp_path, checked):
+    """config.gin of a model directory has every binding there was, those of defaults included."""
+    import gin
+
+    from tests import gin_models
+
+    gin_models.parse(config_files.compose("transformer", "relu", "tiny"))
+    (tmp_path / "config.gin").write_text(gin.config_str())
+    assert checked(tmp_path / "config.gin", "--vocabulary_size", 97)[0] == 1
+    (tmp_path / "primer.json").write_text("{}")
+    assert checked(tmp_path / "config.gin", "--vocabulary_size", 97)[0] == 0
+
+
+SMALL = [name for name in config_files.names("models") if name.startswith("small_")][:3]
+
+
+@pytest.mark.parametrize("model", SMALL)
+def test_a_published_model_is_clean(model, checked):
+    code, result = checked("--model", model)
+    assert code == 0 and result["dead"] == [] and result["shared_slots"] == []
+    assert result["files"] == config_files.model_files(model)
+    parameters = result["parameters"]
+    assert parameters["total"] == sum(parameters["parts"].values())
+    layers = [layer for group in result["layers"] for layer in group["layers"]]
+    assert sum(v["times"] * v["parameters"] for x in layers for v in x["variables"]) == (
+        parameters["total"]
+    )
+
+
+@pytest.mark.parametrize("model", config_files.names("models"))
+def test_every_published_model_parses_and_is_of_installed_files(model):
+    files = config_files.model_files(model)
+    check._parse(files, [])
+    made = findings.settings(files)
+    assert all(setting.is_installed(findings.installed_folders()) for setting in made)
+    assert shared_slots.find(made) == []
+    assert all(line for _, _, line in check._slots(made).values())
+
+
+def test_the_record_of_the_whole_process_is_left_alone():
+    import gin
+
+    gin.parse_config("mine = 5")
+    assert run(*TINY, "--json") == 0
+    assert gin.query_parameter("%mine") == 5 and not gin.config_is_locked()
+    assert not gin.config._OPERATIVE_CONFIG
+
+
+@pytest.mark.parametrize(
+    "words, messages",
+    [
+        ([], ["nothing to check", "--model", "small_primer"]),
+        (["--model", "small_primr"], ["small_primr", "small_primer_ez"]),
+        (["--model", "small_primer", "nowhere.gin"], ["nowhere.gin"]),
+        (["architectures/primer.gin", "sizes/tiny.gin"], ["model_type", "models/defaults.gin"]),
+        (
+            ["models/defaults.gin", "architectures/primer.gin"],
+            ["d_model", "num_layers", "nothing sets these slots", "sizes/"],
+        ),
+        ([*TINY, "--gin_param", "d_model ="], ["gin cannot take these settings"]),
+        ([*TINY, "--gin_param", "SelfAttention.heads = 2"], ["SelfAttention", "heads"]),
+        ([*TINY, "--gin_param", "d_kv = 'x'"], ["the model cannot be built", "d_kv"]),
+        (
+            [*TINY, "--gin_param", "precision.activation_dtype = 'float8'"],
+            ["precision.activation_dtype = 'float8'", "bfloat16"],
+        ),
+        ([*TINY, "--vocabulary_size", "0"], ["--vocabulary_size = 0"]),
+        ([*TINY, "--module_import", "no_such_module"], ["--module_import=no_such_module"]),
+        ([*TINY, "datasets/sotu.gin", "--gin_param", "MIXTURE_NAME = 'sout'"], ["'sout'", "sotu"]),
+    ],
+)
+def test_misuse_is_one_line(words, messages, capsys):
+    assert run(*words) == 2
+    captured = capsys.readouterr()
+    (line,) = [line for line in captured.err.splitlines() if line.startswith("primer: ")]
+    assert captured.err.splitlines()[-1] == line and captured.out == ""
+    assert all(message in line for message in messages)
+
+
+def test_a_file_of_a_wrong_line_is_named(tmp_path, capsys):
+    (tmp_path / "mine.gin").write_text("d_model = 32\n\nSelfAttention.nothing = 3\n")
+    assert run(*TINY, tmp_path / "mine.gin") == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "mine.gin" in line and "line 3" in line
+    assert gin_sources.PARAM not in line
