@@ -1,6 +1,6 @@
 """t5's main, ours or stock, with the wall time at which every training step ends in a file.
 
-    STEP_TIMES=FILE python benchmarks/timed_main.py ours|stock (t5_mesh_transformer's flags)
+STEP_TIMES=FILE python benchmarks/timed_main.py ours|stock (t5_mesh_transformer's flags)
 """
 
 import os

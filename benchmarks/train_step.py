@@ -106,7 +106,9 @@ def describe(arguments):
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     if cpuinfo.exists():
         text = cpuinfo.read_text()
-        model = next((li.split(":")[1].strip() for li in text.splitlines() if "model name" in li), "")
+        model = next(
+            (li.split(":")[1].strip() for li in text.splitlines() if "model name" in li), ""
+        )
         native = "avx512_bf16" in text or "amx_bf16" in text
         flags = f"{model}, native bfloat16: {'yes' if native else 'no'}"
     return (

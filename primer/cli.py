@@ -55,7 +55,9 @@ def _parser(words):
     parser.add_argument("--version", action="version", version=f"primer {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
-        subparser = subparsers.add_parser(name, help=summary, description=summary.capitalize() + ".")
+        subparser = subparsers.add_parser(
+            name, help=summary, description=summary.capitalize() + "."
+        )
         if name in words[:1]:
             _module(name).add_arguments(subparser)
     return parser

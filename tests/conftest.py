@@ -26,7 +26,7 @@ def clean_gin():
 
 @pytest.fixture(scope="session")
 def shared_data():
-    """The folder of data that are not the project's to give away (PRIMER_SHARED_DATA), or a skip."""
+    """The folder of data that are not ours to give away (PRIMER_SHARED_DATA), or a skip."""
     default = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
     path = pathlib.Path(os.environ.get("PRIMER_SHARED_DATA", default))
     if not path.is_dir():

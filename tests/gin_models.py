@@ -55,7 +55,7 @@ def build(files, bindings=(), vocabulary_size=97, layout="", mesh_shape=""):
 
 @functools.cache
 def slots(path):
-    """The slots that a gin file of ours sets, those of the files that it includes before its own."""
+    """The slots that a gin file of ours sets; those of the files that it includes come first."""
     found = {}
     for statement in gin_files.statements(os.path.join(config_files.gin_directory(), path)):
         if gin_files.is_include(statement):

@@ -1,4 +1,4 @@
-"""docs/adding.md, followed to the letter in a copy of the project: nothing else has to be touched."""
+"""docs/adding.md, followed to the letter in a copy of the project: nothing else is touched."""
 
 import os
 import pathlib
@@ -61,8 +61,16 @@ def test_the_page_has_one_of_each_kind():
 @pytest.mark.slow
 def test_the_tests_of_every_architecture_find_the_new_one(copy):
     said = run(
-        copy, "-m", "pytest", "-q", "-m", "slow or not slow", "-k", "average_transformer",
-        "tests/layers/test_zoo.py", "tests/configs/test_gin_lint.py",
+        copy,
+        "-m",
+        "pytest",
+        "-q",
+        "-m",
+        "slow or not slow",
+        "-k",
+        "average_transformer",
+        "tests/layers/test_zoo.py",
+        "tests/configs/test_gin_lint.py",
     )
     assert int(re.search(r"(\d+) passed", said)[1]) >= 10
 
@@ -75,13 +83,25 @@ def test_the_new_parts_train_and_are_evaluated(copy):
     """The architecture with experts, the activation, the size and the task, all in one model."""
     new = ["--architecture=average_transformer", "--activation=geglu", "--size=micro"]
     run(
-        copy, "-m", "primer.cli", "train", *new, "--task=./haiku.gin", "--model_dir=runs/haiku",
-        "--steps=2", "--gin_file=architectures/switch.gin",
+        copy,
+        "-m",
+        "primer.cli",
+        "train",
+        *new,
+        "--task=./haiku.gin",
+        "--model_dir=runs/haiku",
+        "--steps=2",
+        "--gin_file=architectures/switch.gin",
     )
     said = run(copy, "-m", "primer.cli", "eval", "--model_dir=runs/haiku")
     assert "validation" in said
     said = run(
-        copy, "-m", "primer.cli", "generate", "--model_dir=runs/haiku", "--prompt=The old pond",
+        copy,
+        "-m",
+        "primer.cli",
+        "generate",
+        "--model_dir=runs/haiku",
+        "--prompt=The old pond",
         "--max_tokens=3",
     )
     assert "The old pond" in said

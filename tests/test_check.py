@@ -165,8 +165,9 @@ def test_a_published_model_is_clean(model, checked):
     parameters = result["parameters"]
     assert parameters["total"] == sum(parameters["parts"].values())
     layers = [layer for group in result["layers"] for layer in group["layers"]]
-    assert sum(v["times"] * v["parameters"] for x in layers for v in x["variables"]) == (
-        parameters["total"]
+    assert (
+        sum(v["times"] * v["parameters"] for x in layers for v in x["variables"])
+        == (parameters["total"])
     )
 
 

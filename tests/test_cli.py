@@ -178,7 +178,7 @@ def test_the_arguments_of_a_published_model():
 
 
 def test_the_printed_line_is_what_a_shell_reads_back():
-    arguments = ["--gin_param=a = \"it's $HOME\"", "--model_dir=/tmp/with space"]
+    arguments = ['--gin_param=a = "it\'s $HOME"', "--model_dir=/tmp/with space"]
     program = "import json, sys; print(json.dumps(sys.argv[1:]))"
     engine = f"{shlex.quote(sys.executable)} -c {shlex.quote(program)}"
     command = engine_call.line(arguments).replace("t5_mesh_transformer", engine, 1)

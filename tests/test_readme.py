@@ -15,8 +15,8 @@ FEWER = {
     "save_checkpoints_steps = 200": "save_checkpoints_steps = 2",
     '"tokens_per_batch\\", 8192': '"tokens_per_batch\\", 1024',
     "per_microbatch_per_replica = 8192": "per_microbatch_per_replica = 1024",
-    "eval_checkpoint_step = \\\"all\\\"\"": (
-        "eval_checkpoint_step = \\\"all\\\"\" --gin_param='utils.run.perplexity_eval_steps = 1' "
+    'eval_checkpoint_step = \\"all\\""': (
+        'eval_checkpoint_step = \\"all\\"" --gin_param=\'utils.run.perplexity_eval_steps = 1\' '
         "--gin_param='utils.run.batch_size = 2'"
     ),
 }

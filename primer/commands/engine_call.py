@@ -62,10 +62,9 @@ def _engine():
     # The environment's .pth file has done this already; a checkout on PYTHONPATH has none.
     hook.install()
     # The first of these lets the hook catch what TensorFlow writes while it is imported.
-    from t5.models import mesh_transformer_main
-
     import tensorflow.compat.v1 as tf
     from absl import flags
+    from t5.models import mesh_transformer_main
 
     tf.disable_v2_behavior()
     return mesh_transformer_main.main, flags

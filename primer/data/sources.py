@@ -154,6 +154,6 @@ class PreparedTfdsSource(seqio.TfdsDataSource):
 _KEPT_IN_MEMORY = 10_000
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _builder(folder: str):
     return tfds.builder_from_directory(folder)

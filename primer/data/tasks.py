@@ -23,7 +23,7 @@ from primer.data.sources import DocumentSource, PreparedTfdsSource
 from primer.data.vocabularies import TaskVocabulary
 
 _PREPARE = (
-    "prepare it where there is a network with: python -c \"import tensorflow_datasets as tfds; "
+    'prepare it where there is a network with: python -c "import tensorflow_datasets as tfds; '
     "tfds.builder('{0}', data_dir='DIR').download_and_prepare()\"; or use --task sotu, which needs "
     "no data"
 )
@@ -73,9 +73,7 @@ _add(
 )
 _add(
     "c4_v220_autoregressive_language_modeling",
-    PreparedTfdsSource(
-        "c4/en:3.0.1", {"train": "train", "validation": "validation"}, _COPY_C4
-    ),
+    PreparedTfdsSource("c4/en:3.0.1", {"train": "train", "validation": "validation"}, _COPY_C4),
     text_key="text",
     vocabulary="t5",
 )

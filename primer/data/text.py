@@ -112,9 +112,7 @@ def split_dataset(split: str, shuffle: bool, seed) -> tf.data.Dataset:
     return documents.filter(lambda x: tf.equal(is_held_out(x["text"], settings.held_out), wanted))
 
 
-def read_documents(
-    paths: list[str], unit: str, field: str, shuffle: bool, seed
-) -> tf.data.Dataset:
+def read_documents(paths: list[str], unit: str, field: str, shuffle: bool, seed) -> tf.data.Dataset:
     """The documents of files, as {"text": scalar string}.
 
     Without `shuffle`, in the order of the paths. With it, in an order that is new each epoch and

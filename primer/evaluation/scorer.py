@@ -32,9 +32,7 @@ class Scorer:
       UsageError: the model is no language model, or the rows do not divide over the mesh.
     """
 
-    def __init__(
-        self, model, length, rows=None, mesh_shape="", layout_rules="", mesh_devices=None
-    ):
+    def __init__(self, model, length, rows=None, mesh_shape="", layout_rules="", mesh_devices=None):
         if not getattr(model, "fully_autoregressive", False):
             raise UsageError(
                 f"only a language model can be scored token by token; this model is a "

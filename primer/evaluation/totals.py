@@ -25,7 +25,7 @@ class Totals:
 
     @property
     def nats_per_token(self) -> float:
-        """The mean loss; of this vocabulary's tokens, so not to be compared between vocabularies."""
+        """The mean loss per token of this vocabulary: not comparable between vocabularies."""
         return self.nats / self.tokens
 
     @property

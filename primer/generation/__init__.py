@@ -1,1 +1,1 @@
-"""Text from a trained model, a token at a time: the graph of a step, sampling, and what is shown."""
+"""Text from a trained model, a token at a time: the graph of a step, sampling, output."""

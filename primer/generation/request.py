@@ -111,7 +111,7 @@ def _short(text):
 
 
 def texts(request, vocabulary, encoded) -> list:
-    """All texts of a request, as (prompt index, sample index, Text), samples of a prompt together."""
+    """A request's texts as (prompt index, sample index, Text), samples of a prompt together."""
     from primer.generation.continuation import Text
 
     return [

@@ -1,5 +1,6 @@
 """Mesh-TensorFlow building blocks, one idea a file; importing it registers them with gin."""
 
+from primer.layers import squared_relu as _registers_squared_relu  # noqa: F401
 from primer.layers.block import block_layers
 from primer.layers.evolved_attention import DoubleHeadsAttention
 from primer.layers.evolved_convolution import EvolvedConvolution
@@ -7,9 +8,9 @@ from primer.layers.experts import MixtureOfExperts, MixtureOfExperts2D
 from primer.layers.mdha import MDHA
 from primer.layers.pre_post_norm import PrePostNormLayerStack
 from primer.layers.primer_norm import sublayer_primer_norm
+from primer.layers.sizes import unset_size
 from primer.layers.synthesizer import SynthesizerAttention
 from primer.layers.windowed_attention import WindowedSelfAttention
-from primer.layers import squared_relu as _registers_squared_relu  # noqa: F401
 
 __all__ = [
     "block_layers",
@@ -22,4 +23,5 @@ __all__ = [
     "WindowedSelfAttention",
     "MixtureOfExperts",
     "MixtureOfExperts2D",
+    "unset_size",
 ]

@@ -8,6 +8,8 @@ Transformer's, has no place where a feed-forward layer could be exchanged.
 
 import gin
 
+from primer.class_names import name_of
+
 
 @gin.configurable
 def block_layers(block, dense_block):
@@ -34,4 +36,4 @@ def block_layers(block, dense_block):
 
 def _name(layer):
     """The name of a layer class, also of one that stands with its settings in a tuple."""
-    return _name(layer[0]) if isinstance(layer, tuple) else getattr(layer, "__name__", str(layer))
+    return name_of(layer[0] if isinstance(layer, tuple) else layer)

@@ -6,8 +6,8 @@ where XLA fuses them, through shifted products (`depthwise_slices` has both).
 """
 
 import mesh_tensorflow as mtf
-from mesh_tensorflow.simd_mesh_impl import SimdMeshImpl
 import tensorflow.compat.v1 as tf
+from mesh_tensorflow.simd_mesh_impl import SimdMeshImpl
 
 from primer.layers import depthwise_slices
 

@@ -19,8 +19,8 @@ import copy
 
 import gin
 import mesh_tensorflow as mtf
-from mesh_tensorflow.transformer import transformer_layers
 import tensorflow.compat.v1 as tf
+from mesh_tensorflow.transformer import transformer_layers
 
 from primer.layers import causal_depthwise_conv as conv
 from primer.layers import positions, shared_query_key, spatial_gating
@@ -157,7 +157,9 @@ class MDHA(transformer_layers.SelfAttention):
             context.record_new_states(
                 conv.last_positions(x, context.length_dim, context.initial_position, num_states)
             )
-        return conv.causal_depthwise_conv(x, taps, context.length_dim, positions.segment_id(context))
+        return conv.causal_depthwise_conv(
+            x, taps, context.length_dim, positions.segment_id(context)
+        )
 
     def _taps(self, context, dims, name):
         """One variable a tap: `[heads * d_kv]`, or `[heads, d_kv]` without combine_dims."""

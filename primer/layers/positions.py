@@ -10,7 +10,7 @@ import tensorflow.compat.v1 as tf
 
 
 def segment_id(context):
-    """What numbers the parts, int32 `[batch, length]`, as SelfAttention takes it; None if nothing."""
+    """What numbers the parts, int32 `[batch, length]`, as SelfAttention takes it, or None."""
     for numbers in (context.subsequence_id, context.sequence_id):
         if isinstance(numbers, mtf.Tensor):
             return numbers if context.length_dim in numbers.shape.dims else None

@@ -13,6 +13,7 @@ encoder, experts in every fourth layer, two feed-forward layers in a row. `d_mod
 import gin
 from mesh_tensorflow.transformer import moe, transformer, transformer_layers
 
+from primer.class_names import class_name
 from primer.layers.experts import MixtureOfExperts, MixtureOfExperts2D
 
 FEED_FORWARD = (
@@ -56,7 +57,7 @@ class PrePostNormLayerStack(transformer.LayerStack):
         y = self._call_sublayers(sublayers, x, context)
         if y.shape != x.shape:
             raise ValueError(
-                f"{type(layer).__name__} returned {y.shape} for an input of {x.shape}: "
+                f"{class_name(layer)} returned {y.shape} for an input of {x.shape}: "
                 "a layer must keep the shape, for the residual connection"
             )
         return y

@@ -8,8 +8,8 @@ memory heads.
 """
 
 import mesh_tensorflow as mtf
-from mesh_tensorflow.transformer import attention
 import tensorflow.compat.v1 as tf
+from mesh_tensorflow.transformer import attention
 
 
 class SharedQueryKeyParams(attention.AttentionParams):

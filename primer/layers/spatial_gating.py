@@ -1,8 +1,8 @@
 """A learned gate for every position that attention reads, behind its softmax.
 
-Primer (https://arxiv.org/abs/2109.08668), appendix, "post-softmax spatial gating": after the softmax
-of the attention, every position has a scalar of its own, which the paper names as an improvement
-for texts of a fixed length only. With weights a[t, s] and one gate g[s] per head,
+Primer (https://arxiv.org/abs/2109.08668), appendix, "post-softmax spatial gating": after the
+softmax of the attention, every position has a scalar of its own, which the paper names as an
+improvement for texts of a fixed length only. With weights a[t, s] and one gate g[s] per head,
 
     y[t] = sum over s of  a[t, s] * g[s] * v[s],
 
@@ -31,7 +31,8 @@ def gated_values(context, values, heads_dims, max_length):
     if context.length_dim.size > max_length:
         raise ValueError(
             f"MDHA.max_length = {max_length} gates for a text of {context.length_dim.size} "
-            "positions; set the macro max_length to the longest text, or MDHA.spatial_gating = False"
+            "positions; set the macro max_length to the longest text, or "
+            "MDHA.spatial_gating = False"
         )
     gated_length = mtf.Dimension("gated_length", max_length)
     gates = mtf.get_variable(

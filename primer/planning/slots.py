@@ -6,7 +6,9 @@ from primer import config_files
 from primer.planning import gin_files
 from primer.planning.dead_bindings import MACRO
 
-UNSET = "%gin.REQUIRED"
+REQUIRED = "%gin.REQUIRED"
+# In gin/defaults.gin: sizes that only some models need.
+UNSET = "@unset_size()"
 HEAD = "# The slots of this model, in the order of Primer's defaults.gin"
 RULE = "# " + "=" * 78
 
@@ -19,7 +21,7 @@ def names() -> list:
 def values() -> dict:
     """{slot: value as gin has it, as text}, for the slots that are set, in their order."""
     found = {name: _value(name) for name in names()}
-    return {name: text for name, text in found.items() if text not in (None, UNSET)}
+    return {name: text for name, text in found.items() if text not in (None, REQUIRED, UNSET)}
 
 
 def referred_to() -> set:
@@ -30,7 +32,7 @@ def referred_to() -> set:
 
 def missing() -> list:
     """The macros that a binding refers to and that have no value, sorted."""
-    return sorted(name for name in referred_to() if _value(name) in (None, UNSET))
+    return sorted(name for name in referred_to() if _value(name) in (None, REQUIRED))
 
 
 def _value(name):

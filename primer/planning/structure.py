@@ -4,6 +4,8 @@ import dataclasses
 import itertools
 import math
 
+from primer.class_names import class_name
+
 
 @dataclasses.dataclass
 class Variable:
@@ -99,7 +101,7 @@ def by_part(model_groups) -> dict:
 
 def _layers(model, graph):
     """Yields (block or "", Layer) from the embedding to the final norm."""
-    stack = {layer.name: Layer(layer.name, _class(layer), []) for layer in _stack(model)}
+    stack = {layer.name: Layer(layer.name, class_name(layer), []) for layer in _stack(model)}
     outside = {False: {}, True: {}}  # Before the stack, after it.
     for variable in graph.trainable_variables:
         name = variable.name.split("/", 1)[-1]  # Without the model's own.
@@ -117,11 +119,6 @@ def _layers(model, graph):
         block, _, layer.name = layer.name.rpartition("/")
         yield block, layer
     yield from (("", layer) for layer in outside[True].values())
-
-
-def _class(layer):
-    """The name in the source: `__name__` may be that of the class whose variables it has."""
-    return type(layer).__qualname__.rsplit(".", 1)[-1]
 
 
 def _stack(model):

@@ -19,7 +19,7 @@ def graph(mode, for_tpu=False):
 
 
 def mode() -> str:
-    """"train", "eval" or "infer", as TensorFlow's estimators have it; "none" where none is said."""
+    """The mode as TensorFlow's estimators have it (train, eval, infer); "none" where none is said."""
     return _graphs[-1][0]
 
 

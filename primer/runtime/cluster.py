@@ -85,7 +85,7 @@ def of_this_run():
     return from_environment()
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def server(cluster):
     """This host's TensorFlow server, on the port that TF_CONFIG gives.
 

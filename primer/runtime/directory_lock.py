@@ -75,7 +75,7 @@ def _held_remotely(model_dir):
 
 
 def _wait_for_silence(model_dir, path):
-    """Returns at once without a lock file, after two beats with a dead run's; refuses a live one."""
+    """Returns at once without a lock, after two beats with a dead run's; refuses a live one."""
     found = _read(path)
     if found is None:
         return

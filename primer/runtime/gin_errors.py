@@ -1,6 +1,6 @@
 """Mistakes in gin files and bindings, as one line each.
 
-gin itself lets a misspelled slot through: `dropout_rat = 0.1` is a new macro that nothing refers to.
+gin itself lets a misspelled slot through: `dropout_rat = 0.1` is a macro that nothing refers to.
 """
 
 import difflib
@@ -37,7 +37,8 @@ def check_slots(bindings):
         meant = difflib.get_close_matches(match[1], used, n=1, cutoff=0.85)
         if meant:
             raise UsageError(
-                f"--gin_param {text.strip()!r}: nothing refers to {match[1]}; did you mean {meant[0]}?"
+                f"--gin_param {text.strip()!r}: nothing refers to {match[1]}; "
+                f"did you mean {meant[0]}?"
             )
         logs.say(f"--gin_param {text.strip()!r} has no effect: nothing refers to {match[1]}.")
 

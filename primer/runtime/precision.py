@@ -68,7 +68,7 @@ def hardware_has_bfloat16() -> bool:
     return any(flag in cpu_flags() for flag in CPU_BFLOAT16_FLAGS)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def cpu_flags() -> frozenset:
     """The instruction set flags of this machine's processor; empty where it does not tell."""
     try:

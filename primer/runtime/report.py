@@ -2,6 +2,7 @@
 
 import tensorflow.compat.v1 as tf
 
+from primer.class_names import class_name
 from primer.runtime import building, logs, mesh, precision, seeds
 from primer.runtime.settings import bound
 
@@ -29,7 +30,7 @@ def describe_model(estimator) -> str:
     stack = getattr(model, "layer_stack", None)
     if stack is None:
         return type(model).__name__
-    kinds = list(dict.fromkeys(type(layer).__name__ for layer in stack._layers))
+    kinds = list(dict.fromkeys(class_name(layer) for layer in stack._layers))
     return f"{len(stack._layers)} sublayers ({', '.join(kinds)}) of width {model.model_dim.size}"
 
 

@@ -17,7 +17,7 @@ class Stop:
 
     @property
     def name(self) -> str:
-        """"Ctrl-C" or the name of the signal."""
+        """ "Ctrl-C" or the name of the signal."""
         return "Ctrl-C" if self.signal == signal.SIGINT else signal.Signals(self.signal).name
 
     def __call__(self, number, frame):

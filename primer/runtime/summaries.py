@@ -33,8 +33,8 @@ class Summaries:
     def fetches(self):
         """What to fetch with every step.
 
-        The same always: TensorFlow prepares a graph anew, seconds long, for each new set of fetches,
-        and a few scalars more cost a step nothing.
+        The same always: TensorFlow prepares a graph anew, seconds long, for each new set of
+        fetches, and a few scalars more cost a step nothing.
         """
         merged = {} if self._merged is None else {"merged": self._merged}
         return {**merged, "scalars": self._scalars}

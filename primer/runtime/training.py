@@ -77,9 +77,7 @@ class _Run:
         )
         self._saver.listeners.extend(self.listeners)
         self._hooks = [
-            hook
-            for hook in [*spec_hooks, *self.hooks]
-            if type(hook).__name__ not in REPLACED_HOOKS
+            hook for hook in [*spec_hooks, *self.hooks] if type(hook).__name__ not in REPLACED_HOOKS
         ]
         self._summaries = summaries.Summaries(self.estimator.model_dir, self.goal)
         self._validation = validation.Validation(self.estimator, self._saver)
@@ -142,9 +140,7 @@ class _Run:
                 loss = float(values["loss"])
                 self._check_loss(loss, step)
                 shown.update(step, loss)
-                self._summaries.write(
-                    sess, step, loss, values["summaries"], self._batch_shape[0]
-                )
+                self._summaries.write(sess, step, loss, values["summaries"], self._batch_shape[0])
                 if self._saver.is_due(step):
                     self._saver.save(sess, step)
                 self._validation.after_step(sess, step, shown, last=step == self.goal)

@@ -40,7 +40,9 @@ def validation(every=None):
       UsageError: not a positive integer.
     """
     if every is not None and (not isinstance(every, int) or every <= 0):
-        raise UsageError(f"validation.every = {every!r} (--eval_every): expected a positive integer")
+        raise UsageError(
+            f"validation.every = {every!r} (--eval_every): expected a positive integer"
+        )
     return every
 
 
@@ -54,7 +56,9 @@ class Validation:
         self._evaluate = None
         self._directory = os.path.join(estimator.model_dir, BEST)
         if self._every and not _validator:
-            raise UsageError("--eval_every needs --module_import=t5_imports, which brings evaluation")
+            raise UsageError(
+                "--eval_every needs --module_import=t5_imports, which brings evaluation"
+            )
 
     def after_step(self, sess, step, shown, last=False):
         """Saves and evaluates where it is due."""

@@ -177,9 +177,7 @@ class CrossEntropy(mtf.Operation):
         def loss(log_z, picked):
             return log_z - picked + (self.z_loss * tf.square(log_z) if self.z_loss else 0.0)
 
-        lowering.set_tensor_lowering(
-            self.outputs[0], mesh_impl.slicewise(loss, self.log_z, picked)
-        )
+        lowering.set_tensor_lowering(self.outputs[0], mesh_impl.slicewise(loss, self.log_z, picked))
 
 
 def _pick(logits, ids):

@@ -4,6 +4,8 @@ import hashlib
 
 import mesh_tensorflow as mtf
 
+from primer.class_names import class_name
+
 SIMPLE = (bool, int, float, str, type(None))
 # Settings that change speed or memory and not the function; nor do rates of dropout.
 IRRELEVANT = ("recompute_grads", "name", "layout", "mesh_shape")
@@ -50,7 +52,7 @@ def _layer(layer):
                 settings[key.lstrip("_")] = value
         elif isinstance(value, SIMPLE):
             settings[key.lstrip("_")] = value
-    return {"class": type(layer).__name__, **settings}
+    return {"class": class_name(layer), **settings}
 
 
 def _name(function):

@@ -96,8 +96,15 @@ def test_defaults_after_a_size_fail_instead_of_resetting_it(load):
 def test_a_gated_activation_needs_its_width(load):
     numbers = ["d_model = 32", "d_ff = 64", "num_layers = 2", "num_heads = 4", "d_kv = 8"]
     load([DEFAULTS, "activations/swiglu.gin"], numbers)
-    with pytest.raises(ValueError, match="d_ff_gated"):
-        gin.finalize()
+    gin.finalize()
+    with pytest.raises(ValueError, match="^d_ff_gated is not set, and this model needs it"):
+        parameters.count(97)
+
+
+def test_five_numbers_are_a_size(load):
+    load([DEFAULTS], ["d_model = 32", "d_ff = 64", "num_layers = 2", "num_heads = 4", "d_kv = 8"])
+    gin.finalize()
+    assert parameters.count(97) > 0
 
 
 def test_the_smoke_file_shrinks_a_large_model(load):
@@ -109,7 +116,7 @@ def test_the_smoke_file_shrinks_a_large_model(load):
 def test_experts_are_one_slot_away(load):
     load(config_files.compose("primer_ez", "swiglu", "tiny"), ["feed_forward = @MixtureOfExperts"])
     shapes = parameters.shapes(97)
-    experts = {shape for name, shape in shapes.items() if "MoE1D" in name and "wi" in name}
+    experts = {shape for name, shape in shapes.items() if "MoE1D/wi" in name}
     assert experts == {(4, 32, 44)}
 
 

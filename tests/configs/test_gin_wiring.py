@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from primer import config_files
+from primer.class_names import class_name
 from primer.planning import run_graph
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
@@ -55,7 +56,7 @@ def wiring(load, architecture, mode):
         "layer_stack": type(stack).__name__,
         "initial": rest[0],
         "layers": [
-            {"class": type(layer).__name__, "name": layer.name, "sublayers": sublayers}
+            {"class": class_name(layer), "name": layer.name, "sublayers": sublayers}
             for layer, sublayers in zip(stack.layers, layers, strict=True)
         ],
         "final": rest[1],

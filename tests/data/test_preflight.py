@@ -73,7 +73,7 @@ def test_documents_can_be_read_where_eager_execution_is_off():
 
     with tf.Graph().as_default() as graph, tf.Session() as session:
         constant = tf.constant(3)
-        for number, (text, ids) in enumerate(streams.documents("sotu", "test")):
+        for number, (text, ids) in enumerate(streams.documents("sotu", "test")):  # noqa: B007
             assert text and len(ids)
             assert tf.get_default_graph() is graph
             assert session.run(constant) == 3

@@ -91,7 +91,7 @@ def test_the_input_function_of_the_training_command(tfds_dir, lm_objective):
     from t5.models import mesh_transformer
 
     use_bytes()
-    gin.parse_config("include 'dataset.gin'\nMIXTURE_NAME = '%s'" % LM1B)
+    gin.parse_config(f"include 'dataset.gin'\nMIXTURE_NAME = '{LM1B}'")
     length = {"inputs": 1, "targets": 128}
     dataset = mesh_transformer.mesh_train_dataset_fn(sequence_length=length, seed=3)
     batch = next(dataset.batch(4).as_numpy_iterator())

@@ -159,8 +159,9 @@ def test_a_bucket_that_cannot_be_reached_is_one_clear_line(monkeypatch):
 
 
 def test_t5_takes_it_for_the_vocabulary_of_the_run():
-    import primer.data.tasks  # noqa: F401
     from t5.models import mesh_transformer
+
+    import primer.data.tasks  # noqa: F401
 
     bind(name="bytes")
     gin.bind_parameter("mesh_transformer.get_vocabulary.mixture_or_task_name", "sotu")

@@ -36,11 +36,17 @@ class Table:
 
 def run(graph, prompts, max_tokens=8, stops=(), num_samples=1, seed=0, **sampling):
     asked = Request(
-        prompts=tuple(prompts), num_samples=num_samples, max_tokens=max_tokens, seed=seed,
-        sampling=Sampling(**sampling), stops=stops,
+        prompts=tuple(prompts),
+        num_samples=num_samples,
+        max_tokens=max_tokens,
+        seed=seed,
+        sampling=Sampling(**sampling),
+        stops=stops,
     )
     waiting = [t for _, _, t in texts(asked, VOCABULARY, [VOCABULARY.encode(p) for p in prompts])]
-    pieces = list(continuation.continue_texts(graph, waiting, asked.sampling, max_tokens, VOCABULARY))
+    pieces = list(
+        continuation.continue_texts(graph, waiting, asked.sampling, max_tokens, VOCABULARY)
+    )
     return waiting, pieces
 
 
@@ -98,7 +104,8 @@ def test_a_prompt_longer_than_the_model_keeps_its_end():
 
 
 @pytest.mark.parametrize(
-    "prompt, length, max_tokens, left_out", [(8, 8, 2, 2), (7, 8, 2, 0), (20, 8, 100, 16), (0, 8, 9, 0)]
+    "prompt, length, max_tokens, left_out",
+    [(8, 8, 2, 2), (7, 8, 2, 0), (20, 8, 100, 16), (0, 8, 9, 0)],
 )
 def test_what_is_left_out_of_a_prompt(prompt, length, max_tokens, left_out):
     assert continuation.first_of_window(prompt, length, max_tokens) == left_out
@@ -124,7 +131,7 @@ def test_padding_and_ids_beyond_the_vocabulary_are_never_drawn():
     class Tempting(Table):
         def next_logits(self, tokens, positions):
             logits = np.zeros([self.rows, 384], np.float32)
-            logits[:, 0], logits[:, VOCABULARY.vocab_size:] = 99, 99
+            logits[:, 0], logits[:, VOCABULARY.vocab_size :] = 99, 99
             return logits
 
     found, _ = run(Tempting(1, 64, None), ["a"], max_tokens=40)

@@ -29,9 +29,7 @@ def test_temperature_zero_takes_the_best():
 
 
 def test_top_k_keeps_the_best():
-    np.testing.assert_allclose(
-        frequencies(Sampling(top_k=2)), [0, 4 / 7, 3 / 7, 0, 0], atol=0.03
-    )
+    np.testing.assert_allclose(frequencies(Sampling(top_k=2)), [0, 4 / 7, 3 / 7, 0, 0], atol=0.03)
 
 
 @pytest.mark.parametrize(

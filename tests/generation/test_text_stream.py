@@ -3,7 +3,7 @@
 import pytest
 import seqio
 
-from primer.data import sotu_vocabulary, vocabularies
+from primer.data import vocabularies
 from primer.generation.text_stream import TextStream
 
 BYTES = seqio.ByteVocabulary(0)
@@ -19,7 +19,9 @@ def pieces(stream, ids):
 
 
 @pytest.mark.parametrize("make", [lambda: BYTES, sotu], ids=["bytes", "sentencepiece"])
-@pytest.mark.parametrize("text", ["The state of the Union is strong.", "naïve café – 日本 🎉 end", "a  b\n\nc"])
+@pytest.mark.parametrize(
+    "text", ["The state of the Union is strong.", "naïve café – 日本 🎉 end", "a  b\n\nc"]
+)
 def test_pieces_join_to_the_text(make, text):
     vocabulary = make()
     found = pieces(TextStream(vocabulary), vocabulary.encode(text))
@@ -41,7 +43,10 @@ def test_spaces_between_the_prompt_and_its_continuation_are_kept():
     vocabulary = sotu()
     ids = vocabulary.encode("We the people of the United States")
     stream = TextStream(vocabulary, ids[:3])
-    assert "".join(pieces(stream, ids[3:])) == vocabulary.decode(ids)[len(vocabulary.decode(ids[:3])):]
+    assert (
+        "".join(pieces(stream, ids[3:]))
+        == vocabulary.decode(ids)[len(vocabulary.decode(ids[:3])) :]
+    )
 
 
 def test_a_stop_string_ends_the_text_before_it():

@@ -17,8 +17,13 @@ X = np.random.default_rng(0).standard_normal([4, 12, 8]).astype(np.float32)
 IDS = np.where(np.arange(12) < np.array([[5], [12], [3], [7]]), 1, 2)
 IDS[0, 9:] = IDS[2, 6:] = 0
 # Settings without chance, and with so little room that tokens are dropped.
-TIGHT = dict(hidden_size=6, group_size=8, min_expert_capacity=1, second_policy_train="all",
-             second_policy_eval="all")
+TIGHT = dict(
+    hidden_size=6,
+    group_size=8,
+    min_expert_capacity=1,
+    second_policy_train="all",
+    second_policy_eval="all",
+)
 ARGMAX = dict(switch_policy_train="argmax", switch_policy_eval="argmax")
 # The gatings in which tokens choose.
 TOKEN_CHOICE = ["switch", "switch_max", "ntlb", "top_2", "top_n"]
@@ -38,8 +43,20 @@ def roomy(gating):
     return {"capacity_factor_eval": 4.0, **second_level}
 
 
-def run(layer, x=X, sequence_id=None, ids=None, mode="eval", exact=False, gradients=False,
-        num_microbatches=1, dtype=tf.float32, mesh_shape="", layout="", values=None):
+def run(
+    layer,
+    x=X,
+    sequence_id=None,
+    ids=None,
+    mode="eval",
+    exact=False,
+    gradients=False,
+    num_microbatches=1,
+    dtype=tf.float32,
+    mesh_shape="",
+    layout="",
+    values=None,
+):
     """Applies the layer.
 
     Args:

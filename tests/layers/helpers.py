@@ -187,8 +187,18 @@ def bench(mesh_shape="", layout="", variables=None):
         yield Bench(mesh_shape, layout, variables)
 
 
-def call(model, variables, targets, mode="eval", sequence_id="nonpadding", gradients=False,
-         dtype=tf.float32, mesh_shape="", layout="", exact=False):
+def call(
+    model,
+    variables,
+    targets,
+    mode="eval",
+    sequence_id="nonpadding",
+    gradients=False,
+    dtype=tf.float32,
+    mesh_shape="",
+    layout="",
+    exact=False,
+):
     """Runs all positions at once.
 
     Args:

@@ -57,8 +57,16 @@ def _first_part(model, b, partial, has_prompts):
     positions = mtf.range(b.mesh, length_dim, tf.int32)
     start = mtf.reduce_sum(mtf.to_int32(mtf.not_equal(partial, 0)), reduced_dim=length_dim)
     context = _context(
-        model, b, partial, mode="first_part", position=positions, position_is_default=True,
-        initial_position=start, constant_states=[], read_priority=positions, inputs=partial,
+        model,
+        b,
+        partial,
+        mode="first_part",
+        position=positions,
+        position_is_default=True,
+        initial_position=start,
+        constant_states=[],
+        read_priority=positions,
+        inputs=partial,
     )
     with tf.variable_scope(model.name):
         model._call_internal(context, transformer.autoregressive_inputs(partial))
@@ -72,8 +80,15 @@ def _step(model, b, ids, position, states):
     length_dim = ids.shape.dims[-1]
     inputs = mtf.gather(ids, position - 1, length_dim)
     context = _context(
-        model, b, ids, mode="incremental", position=position, states=states,
-        constant_states=[], read_priority=position, inputs=inputs,
+        model,
+        b,
+        ids,
+        mode="incremental",
+        position=position,
+        states=states,
+        constant_states=[],
+        read_priority=position,
+        inputs=inputs,
     )
     with tf.variable_scope(model.name, reuse=True):
         logits = model._call_internal(context, inputs)

@@ -79,7 +79,9 @@ def test_gin_gives_settings_and_the_class_keeps_the_variables_of_the_original():
     values = helpers.random_variables(small_model(MixtureOfExperts))
     shapes = {k.split("MoE1D/")[1]: v.shape for k, v in values.items() if "MoE1D" in k}
     assert shapes == {
-        "switch_gating/kernel": (16, 2), "wi/kernel": (2, 16, 8), "wo/kernel": (2, 8, 16)
+        "switch_gating/kernel": (16, 2),
+        "wi/kernel": (2, 16, 8),
+        "wo/kernel": (2, 8, 16),
     }
     assert MixtureOfExperts2D().x == 2 and MixtureOfExperts2D.__name__ == "MoE2D"
 

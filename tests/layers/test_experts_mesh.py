@@ -69,8 +69,14 @@ def test_two_levels(mesh_shape, layout):
     """With as many groups, and room for all on the second level, where they may be others."""
     x = np.random.default_rng(1).standard_normal([2, 4, 12, 8]).astype(np.float32)
     experts = MixtureOfExperts2D(
-        expert_x=2, expert_y=4, hidden_size=6, group_size=12, second_policy_train="all",
-        capacity_factor_second_level=4.0, use_bias=True, loss_coef=0.0,
+        expert_x=2,
+        expert_y=4,
+        hidden_size=6,
+        group_size=12,
+        second_policy_train="all",
+        capacity_factor_second_level=4.0,
+        use_bias=True,
+        loss_coef=0.0,
     )
     settings = dict(x=x, mode="train", gradients=True)
     expected = experts_alone.run(experts, **settings)

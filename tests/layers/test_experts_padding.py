@@ -33,9 +33,7 @@ def test_packed_examples_are_their_parts(gating):
     for part in (1, 2):
         only = (IDS == part).astype(int)
         alone = experts_alone.run(experts, sequence_id=only, **settings)
-        np.testing.assert_allclose(
-            packed["y"][only == 1], alone["y"][only == 1], rtol=0, atol=1e-5
-        )
+        np.testing.assert_allclose(packed["y"][only == 1], alone["y"][only == 1], rtol=0, atol=1e-5)
         packed = {k: v - alone[k] if k.startswith("grad/") else v for k, v in packed.items()}
     for key in [k for k in packed if k.startswith("grad/") and k != "grad/x"]:
         np.testing.assert_allclose(packed[key], 0, rtol=0, atol=1e-4, err_msg=key)

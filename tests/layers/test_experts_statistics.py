@@ -20,8 +20,8 @@ MICROBATCHES = "utils.serialize_num_microbatches.tokens_per_microbatch_per_repli
 
 def router(tmp_path, layer, scope, *bindings):
     """The last values of a router's statistics, and its loads."""
-    layers = f"make_layer_stack.layers = [@SelfAttention, @{layer}]"
-    tiny.run(tmp_path, layers, *SETTINGS, *bindings)
+    stack = f"make_layer_stack.layers = [@SelfAttention, @{layer}]"
+    tiny.run(tmp_path, stack, *SETTINGS, *bindings)
     prefix = f"transformer/block_000/layer_001/{scope}/"
     found = {k[len(prefix) :]: v for k, v in tiny.scalars(tmp_path).items() if prefix in k}
     last = {k: v[max(v)] for k, v in found.items()}
@@ -38,7 +38,10 @@ def test_statistics_of_one_level(tmp_path, gating, bindings):
         tmp_path, "MixtureOfExperts", scope, f'MixtureOfExperts.gating = "{gating}"', *bindings
     )
     assert set(values) == {f"load/expert_00{i}" for i in range(4)} | {
-        "dropped_tokens", "entropy", "z_loss", "balance_loss"
+        "dropped_tokens",
+        "entropy",
+        "z_loss",
+        "balance_loss",
     }
     np.testing.assert_allclose(sum(loads), 1.0, rtol=1e-5)
     assert 0.0 <= values["dropped_tokens"] < 1.0

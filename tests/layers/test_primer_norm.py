@@ -60,7 +60,9 @@ def test_extreme_rows_are_finite(value, dtype):
     """Constant rows, and rows of one sign, of both, and with one value that sticks out."""
     nearly = value * (1 + 1e-6 * RNG.standard_normal(64))
     both = value * np.sign(RNG.standard_normal(64))
-    x = np.stack([np.full(64, value), np.clip(nearly, -3.3e38, 3.3e38), both, np.eye(64)[3] * value])
+    x = np.stack(
+        [np.full(64, value), np.clip(nearly, -3.3e38, 3.3e38), both, np.eye(64)[3] * value]
+    )
     _, y, dx = run(x, dtype)
     assert np.isfinite(y).all()
     assert np.isfinite(dx).all()

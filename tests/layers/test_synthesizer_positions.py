@@ -102,7 +102,10 @@ def test_lookup_is_a_gather_with_its_gradient():
 
 def test_lookup_refuses_what_it_cannot_do():
     with helpers.bench("rows:2", "length:rows") as b:
-        t, i = b.put(np.ones([4, 2], np.float32), "length", "d"), b.put(np.zeros([3], np.int32), "a")
+        t, i = (
+            b.put(np.ones([4, 2], np.float32), "length", "d"),
+            b.put(np.zeros([3], np.int32), "a"),
+        )
         with pytest.raises(ValueError, match="cannot look up"):
             synthesizer_lookup.lookup(t, i, mtf.Dimension("length", 5))
         y = synthesizer_lookup.lookup(t, i, mtf.Dimension("length", 4))

@@ -100,9 +100,9 @@ def test_no_position_sees_its_future(composition):
     changed = TARGETS.copy()
     changed[:, 4] = 2 + (changed[:, 4] + 1) % 90
     before, model = teacher_forced(composition), build(composition)
-    after = helpers.call(
-        model, variables_of(composition), changed, sequence_id=None, exact=True
-    )["logits"]
+    after = helpers.call(model, variables_of(composition), changed, sequence_id=None, exact=True)[
+        "logits"
+    ]
     np.testing.assert_allclose(before[:, :5], after[:, :5], rtol=0, atol=1e-6)
     assert np.abs(before[:, 5:] - after[:, 5:]).max(axis=(0, 2)).min() > 1e-4
 

@@ -58,9 +58,7 @@ def test_the_first_worker_is_the_chief():
     assert found.devices()[1] == "/job:worker/task:1/device:CPU:0"
 
 
-@pytest.mark.parametrize(
-    "text", ["{", '{"cluster": {"worker": ["a:1", "b:2"]}}', "[1]"]
-)
+@pytest.mark.parametrize("text", ["{", '{"cluster": {"worker": ["a:1", "b:2"]}}', "[1]"])
 def test_a_bad_tf_config_is_one_line(text):
     with pytest.raises(UsageError, match="TF_CONFIG"):
         cluster.from_environment({"TF_CONFIG": text})

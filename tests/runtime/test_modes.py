@@ -176,7 +176,9 @@ def test_mtf_model_trains_evaluates_and_predicts(tmp_path):
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("line 1\nline 2\n")
     model.predict(
-        str(prompts), str(tmp_path / "out"), temperature=1.0,
+        str(prompts),
+        str(tmp_path / "out"),
+        temperature=1.0,
         vocabulary=tiny.vocabulary(),
     )
     assert list(tmp_path.glob("out*"))
@@ -211,9 +213,7 @@ def test_a_wrong_setting_with_the_model_api_is_one_line(tmp_path):
         *("--gin_file=models/defaults.gin", "--gin_file=models/small_primer.gin"),
         *("--gin_file=datasets/sotu.gin", "--gin_param=estimator.kind = 'remote'"),
     ]
-    done = subprocess.run(
-        [sys.executable, "-c", ENGINE, *words], capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", ENGINE, *words], capture_output=True, text=True)
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("primer: ")]

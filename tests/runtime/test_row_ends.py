@@ -15,7 +15,11 @@ def cut(ids, stop=1, prompts=None):
 
 
 def test_what_follows_an_end_token_is_padding():
-    assert cut([[5, 1, 7, 1], [1, 6, 7, 8], [5, 6, 7, 8]]) == [[5, 1, 0, 0], [1, 0, 0, 0], [5, 6, 7, 8]]
+    assert cut([[5, 1, 7, 1], [1, 6, 7, 8], [5, 6, 7, 8]]) == [
+        [5, 1, 0, 0],
+        [1, 0, 0, 0],
+        [5, 6, 7, 8],
+    ]
 
 
 def test_end_tokens_of_the_prompt_end_nothing():

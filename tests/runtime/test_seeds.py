@@ -50,11 +50,14 @@ def test_two_operations_of_a_graph_differ():
 def test_slices_differ_where_split_and_agree_where_replicated():
     split = draw(0, mesh_shape="all:2", rules="batch:all", make=uniform)
     assert not np.array_equal(split[:4], split[4:])
+
     # A replicated draw is exported from one processor; the sum over a split one shows both.
     def product(mesh):
         rows = mtf.Dimension("rows", 2)
         noise = uniform(mesh)
-        return mtf.add(noise, mtf.zeros(mesh, mtf.Shape([rows])), output_shape=[rows] + noise.shape.dims)
+        return mtf.add(
+            noise, mtf.zeros(mesh, mtf.Shape([rows])), output_shape=[rows] + noise.shape.dims
+        )
 
     rows = draw(0, mesh_shape="all:2", rules="rows:all", make=product)
     np.testing.assert_array_equal(rows[0], rows[1])
@@ -89,7 +92,10 @@ def initial_value(name, seed=0, before=0):
         for number in range(before):
             mtf.get_variable(mesh, f"other_{number}", mtf.Shape([mtf.Dimension("d", 2)]))
         return mtf.get_variable(
-            mesh, name, mtf.Shape([mtf.Dimension("d", 5)]), initializer=tf.random_normal_initializer()
+            mesh,
+            name,
+            mtf.Shape([mtf.Dimension("d", 5)]),
+            initializer=tf.random_normal_initializer(),
         )
 
     return draw(0, seed=seed, make=make)
@@ -111,7 +117,10 @@ def test_a_step_reads_a_weight_before_it_changes_it():
             mesh = mtf.Mesh(graph, "mesh")
             dim = mtf.Dimension("d", 4)
             weight = mtf.get_variable(
-                mesh, "w", mtf.Shape([dim]), initializer=tf.ones_initializer(),
+                mesh,
+                "w",
+                mtf.Shape([dim]),
+                initializer=tf.ones_initializer(),
                 dtype=mtf.VariableDType(tf.float32, tf.float32, tf.float32),
             )
             update = mtf.assign(weight, weight * 2)

@@ -53,9 +53,7 @@ def test_writes_the_tags_of_the_estimator(trained):
 
 def test_weights_are_float32_in_the_checkpoint(trained):
     types = {
-        value.dtype
-        for name, value in tiny.variables(trained, 6).items()
-        if name != "global_step"
+        value.dtype for name, value in tiny.variables(trained, 6).items() if name != "global_step"
     }
     assert types == {np.dtype("float32")}
 

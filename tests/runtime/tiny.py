@@ -108,8 +108,6 @@ def scalars(directory):
     return found
 
 
-
-
 def vocabulary():
     """The vocabulary of the tiny task."""
     return mesh_transformer.get_vocabulary(TASK)

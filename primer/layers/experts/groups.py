@@ -3,8 +3,8 @@
 A batch `[outer_batch, batch, length, d_model]` becomes groups
 `[outer_batch, batch, group, d_model]` of at most `group_size` tokens, `batch` being their number:
 capacity is counted for each, and the tensors that plan the dispatch grow with the square of a
-group. As in Mesh-TensorFlow, `outer_batch` is for copies of the experts. Where experts and batch are split over the same axis of the mesh, the
-places move by an all-to-all:
+group. As in Mesh-TensorFlow, `outer_batch` is for copies of the experts. Where experts and batch
+are split over the same axis of the mesh, the places move by an all-to-all:
 
     [outer_batch, expert_unsplit, batch, expert_capacity, d_model]
       -> [outer_batch, experts, batch_unsplit, expert_capacity, d_model]

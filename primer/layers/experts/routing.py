@@ -1,9 +1,9 @@
 """From the tokens of each group to a plan and a loss: a gating in one call.
 
-    choices in order of the text     switch, top_2, top_n
-    best gates first                 switch_max
-    the next best if one is full     ntlb
-    experts choose tokens            expert_choice
+choices in order of the text     switch, top_2, top_n
+best gates first                 switch_max
+the next best if one is full     ntlb
+experts choose tokens            expert_choice
 """
 
 import dataclasses

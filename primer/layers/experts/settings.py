@@ -108,9 +108,7 @@ class Gating:
 
     def _one_of(self, name, value, allowed):
         if value not in allowed:
-            raise ValueError(
-                f"{self.owner}.{name} = {value!r}: expected one of {_listed(allowed)}"
-            )
+            raise ValueError(f"{self.owner}.{name} = {value!r}: expected one of {_listed(allowed)}")
 
     def _positive_integer(self, name, value):
         check_positive_integer(f"{self.owner}.{name}", value)

@@ -165,9 +165,7 @@ class MixtureOfExperts2D(transformer.TransformerLayer):
         x_dims, y_dims = _both("expert_x", self.x), _both("expert_y", self.y)
         experts_dims = [y_dims[1], x_dims[1]]
         tokens = undropped.on_every_part(x, experts_dims, context.model)
-        index_x, gate_x = undropped.choose(
-            tokens, x_dims[0], self.gating, context, "outer_gating"
-        )
+        index_x, gate_x = undropped.choose(tokens, x_dims[0], self.gating, context, "outer_gating")
         logits = self._inner_logits(context, tokens, index_x, x_dims[1], y_dims[0])
         index_y, gate_y = undropped.from_logits(
             logits, y_dims[0], self.gating, _importance_of_choices(gate_x), "inner_choice"
