@@ -20,40 +20,15 @@ from primer import cli
 from primer.commands import engine_call
 from primer.commands import train as train_command
 from primer.errors import UsageError
+from tests import tiny_text
 from tests.command_lines import ENGINE, run
-
-TINY = """
-d_model = 16
-num_layers = 2
-num_heads = 4
-d_kv = 4
-d_ff = 32
-utils.run.sequence_length = {{"inputs": 1, "targets": 32}}
-utils.run.batch_size = 4
-utils.run.save_checkpoints_steps = 3
-text_files.glob = "{folder}/*.txt"
-text_files.held_out = 0.2
-task_vocabulary.name = "bytes"
-"""
+from tests.tiny_text import train_words
 
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory):
     """A folder of small text files, with the gin file of a tiny model of them."""
-    folder = tmp_path_factory.mktemp("texts")
-    for n in range(30):
-        lines = (f"{n} times {k} is {n * k}.\n" for k in range(20))
-        (folder / f"{n}.txt").write_text("".join(lines))
-    (folder / "tiny.gin").write_text(TINY.format(folder=folder))
-    return folder
-
-
-def train_words(texts, model_dir, *more):
-    return [
-        *("train", "--architecture", "primer_ez", "--activation", "squared_relu"),
-        *("--size", "tiny", "--task", "text", "--gin_file", texts / "tiny.gin"),
-        *("--model_dir", model_dir, *more),
-    ]
+    return tiny_text.write(tmp_path_factory.mktemp("texts"))
 
 
 @pytest.fixture(scope="module")

@@ -13,21 +13,27 @@ class _Shown:
     def __init__(self, asked, step):
         self._asked, self._step = asked, step
         self._tokens = 0
+        self._begun, self._first = time.monotonic(), None
 
     def __enter__(self):
-        self._begun = time.monotonic()
         return self
 
     def __exit__(self, kind, error, trace):
         if kind is None:
-            seconds = time.monotonic() - self._begun
-            logs.say(
-                f"{self._tokens:,} tokens in {seconds:.1f} s, graph included; step "
-                f"{self._step:,}; seed {self._asked.seed}"
-            )
+            what = f"step {self._step:,}, seed {self._asked.seed}"
+            logs.say(f"{self._tokens:,} tokens, {self._speed()}; {what}")
+
+    def _speed(self):
+        """The wait for the first token, which is for the graph, apart from the pace of the rest."""
+        text = f"the first after {self._first - self._begun:.1f} s"
+        seconds = time.monotonic() - self._first
+        if self._tokens > 1 and seconds:
+            text += f", then {(self._tokens - 1) / seconds:,.0f} a second"
+        return text
 
     def piece(self, prompt, sample, text, piece):
         """Takes a piece of one text; `text.reason` is set with its last."""
+        self._first = self._first or time.monotonic()
         self._tokens += 1
         self._take(prompt, sample, text, piece)
 

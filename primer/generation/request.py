@@ -6,6 +6,7 @@ import secrets
 
 from primer.data import streams
 from primer.errors import UsageError
+from primer.generation.continuation import Text
 from primer.generation.sampling import Sampling, chance_of
 from primer.generation.text_stream import TextStream
 from primer.runtime import logs
@@ -87,7 +88,9 @@ def encode(vocabulary, prompts) -> list:
     for prompt, ids in zip(prompts, encoded, strict=True):
         if ids and vocabulary.decode(ids) != prompt:
             unknown = sum(i == vocabulary.unk_id for i in ids)
-            what = f"{unknown} unknown tokens in it" if unknown else "other characters or spaces"
+            what = "other characters or spaces"
+            if unknown:
+                what = f"{unknown} unknown token{'s' * (unknown != 1)} in it"
             logs.say(
                 f"primer: the vocabulary cannot write the prompt {_short(prompt)} as it is: the "
                 f"model reads {_short(vocabulary.decode(ids))} ({what})"
@@ -112,8 +115,6 @@ def _short(text):
 
 def texts(request, vocabulary, encoded) -> list:
     """A request's texts as (prompt index, sample index, Text), samples of a prompt together."""
-    from primer.generation.continuation import Text
-
     return [
         (
             p,

@@ -15,15 +15,13 @@ The rest is Mesh-TensorFlow's SelfAttention: keys have `memory_length`, heads or
 split over the mesh, positions are relative if asked for.
 """
 
-import copy
-
 import gin
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer_layers
 
+from primer.layers import attention_z_loss, positions, shared_query_key, spatial_gating
 from primer.layers import causal_depthwise_conv as conv
-from primer.layers import positions, shared_query_key, spatial_gating
 
 
 @gin.configurable
@@ -100,26 +98,23 @@ class MDHA(transformer_layers.SelfAttention):
         params = self.make_params(context)
         q, memories = self._projections(context, params, x)
         memories, memory_position = self._remember(context, memories)
+        attention_context, kwargs = attention_z_loss.settings(
+            context, self.z_loss_coeff, self.attention_kwargs_from_context(context)
+        )
         o = self.attention_fn(
             q,
             memories[0],
             memories[-1],
-            context=self._loss_context(context),
+            context=attention_context,
             memory_length_dim=self.memory_length(context),
             key_dim=self.kv_dim,
             value_dim=self.kv_dim,
             bias=self.compute_bias(context, memory_position, x, params.query_heads_dims, q),
-            **self.attention_kwargs_from_context(context),
+            **kwargs,
         )
         shape = self.expected_attention_output_shape(x, params)
         y = params.compute_output(o, output_shape=shape)
         return self.layer_output_from_attention_output(context, y, losses)
-
-    def attention_kwargs_from_context(self, context):
-        kwargs = super().attention_kwargs_from_context(context)
-        if self.z_loss_coeff is not None:
-            kwargs["z_loss_coeff"] = self.z_loss_coeff
-        return kwargs
 
     def _projections(self, context, params, x):
         """Returns the queries and [keys, values], or [keys that are also values], convolved."""
@@ -187,13 +182,3 @@ class MDHA(transformer_layers.SelfAttention):
         if context.mode in ("first_part", "incremental"):
             context.record_new_states(memories)
         return memories, position
-
-    def _loss_context(self, context):
-        """The context for attention's z-loss, which Mesh-TF can only compute with a sequence_id."""
-        packed = isinstance(context.sequence_id, mtf.Tensor)
-        if self.z_loss_coeff is None or not context.train or packed:
-            return context
-        context = copy.copy(context)
-        shape = mtf.Shape(context.batch_dims + [context.length_dim])
-        context.sequence_id = mtf.ones(context.mesh, shape, dtype=tf.int32)
-        return context

@@ -20,7 +20,13 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import attention, transformer_layers
 
-from primer.layers import variable_scopes, windowed_blocks, windowed_ring
+from primer.layers import (
+    attention_z_loss,
+    positions,
+    variable_scopes,
+    windowed_blocks,
+    windowed_ring,
+)
 
 
 # A window is no parameter: a model has the same variables with it and without, so that the
@@ -106,9 +112,9 @@ class WindowedSelfAttention(transformer_layers.SelfAttention):
     def _attend_in_blocks(self, context, params, q, memories, blocks):
         q = blocks.queries(q)
         memories = [blocks.memories(m) for m in memories]
-        visible = blocks.visible(context.mesh, _part(context))
-        positions = blocks.positions(context.mesh)
-        bias = self._bias_by_distance(context, params, q, *positions, visible)
+        visible = blocks.visible(context.mesh, positions.segment_id(context))
+        places = blocks.positions(context.mesh)
+        bias = self._bias_by_distance(context, params, q, *places, visible)
         o = self._weigh(context, q, memories, blocks.memory_dim, bias, blocks)
         return blocks.join(o)
 
@@ -143,10 +149,9 @@ class WindowedSelfAttention(transformer_layers.SelfAttention):
         return hidden if bias is None else hidden + bias
 
     def _weigh(self, context, q, memories, memory_dim, bias, blocks=None):
-        kwargs = self.attention_kwargs_from_context(context)
-        if self.z_loss_coeff is not None:
-            kwargs["z_loss_coeff"] = self.z_loss_coeff
-            context = _loss_context(context)
+        context, kwargs = attention_z_loss.settings(
+            context, self.z_loss_coeff, self.attention_kwargs_from_context(context)
+        )
         if blocks is not None:
             context, kwargs = _for_blocks(context, kwargs, blocks)
         return self.attention_fn(
@@ -202,31 +207,6 @@ def _num_splits(context):
 
 def _hide_unless(visible, context):
     return attention.visibility_mask_to_attention_bias(visible, context.activation_dtype)
-
-
-def _part(context):
-    """What numbers the parts of a packed example, as SelfAttention takes it; None if nothing."""
-    for part in (context.subsequence_id, context.sequence_id):
-        if isinstance(part, mtf.Tensor):
-            return part if context.length_dim in part.shape.dims else None
-    return None
-
-
-def _loss_context(context):
-    """The context for attention's z-loss, which Mesh-TF leaves to be completed.
-
-    It needs a sequence_id; and where d_model and heads are split over two dimensions of the mesh,
-    attention reshapes the logits by the model's layout, and they would not fit the padding.
-    """
-    if not context.train:
-        return context
-    context = copy.copy(context)
-    context.model = copy.copy(context.model)
-    context.model.layout = None
-    if not isinstance(context.sequence_id, mtf.Tensor):
-        shape = mtf.Shape(context.batch_dims + [context.length_dim])
-        context.sequence_id = mtf.ones(context.mesh, shape, dtype=tf.int32)
-    return context
 
 
 def _for_blocks(context, kwargs, blocks):

@@ -19,7 +19,7 @@ def graph(mode, for_tpu=False):
 
 
 def mode() -> str:
-    """The mode as TensorFlow's estimators have it (train, eval, infer); "none" where none is said."""
+    """The mode as estimators have it: train, eval or infer; "none" where none is said."""
     return _graphs[-1][0]
 
 
