@@ -14,6 +14,7 @@ ROOTS = ("mesh_tensorflow", "gin.tf", "t5")
 # These are mended after they have run: module -> function of primer.runtime.mends.
 AFTER = {
     "mesh_tensorflow.ops": "after_mesh_ops",
+    "mesh_tensorflow.optimize": "after_mesh_optimize",
     "mesh_tensorflow.transformer.transformer": "after_mesh_transformer",
     "mesh_tensorflow.transformer.utils": "after_mesh_utils",
     "t5.models.mesh_transformer_main": "after_mesh_main",

@@ -124,6 +124,13 @@ def after_mesh_ops(ops):
     loop_scalars.mend(ops)
 
 
+def after_mesh_optimize(optimize):
+    """One update for each variable, whatever patterns its name matches."""
+    from primer.runtime import rates_by_variable
+
+    rates_by_variable.mend(optimize)
+
+
 def after_mesh_transformer(transformer):
     """Lookups that gather, a fused loss, float32 from the logits on, and rows that end."""
     from primer.runtime import precision, row_ends, vocabulary_ops

@@ -3,12 +3,10 @@
 import subprocess
 import sys
 
-import gin
 import numpy as np
 import pytest
 import tensorflow as tf
 from mesh_tensorflow.transformer import utils
-from t5.models import mtf_model
 
 from primer.errors import UsageError
 from tests.command_lines import ENGINE
@@ -160,28 +158,10 @@ def test_exported_models_load_and_run(trained, tmp_path, mode):
 
 def test_mtf_model_trains_evaluates_and_predicts(tmp_path):
     tiny.configure()
-    with gin.unlock_config():
-        gin.bind_parameter("utils.get_variable_dtype.master_dtype", "float32")
-    model = mtf_model.MtfModel(
-        model_dir=str(tmp_path),
-        tpu=None,
-        batch_size=2,
-        sequence_length={"inputs": 32, "targets": 32},
-        model_type="lm",
-        save_checkpoints_steps=2,
-        learning_rate_schedule=0.01,
-    )
+    model = tiny.mtf_model_of(tmp_path)
     model.train(tiny.TASK, steps=2)
     assert tf.train.latest_checkpoint(str(tmp_path)).endswith("model.ckpt-2")
-    prompts = tmp_path / "prompts.txt"
-    prompts.write_text("line 1\nline 2\n")
-    model.predict(
-        str(prompts),
-        str(tmp_path / "out"),
-        temperature=1.0,
-        vocabulary=tiny.vocabulary(),
-    )
-    assert list(tmp_path.glob("out*"))
+    assert tiny.predicted(model, tmp_path)
 
 
 def test_a_checkpoint_with_bfloat16_weights_is_cast(trained, tmp_path):

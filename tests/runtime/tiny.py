@@ -10,22 +10,28 @@ from absl import flags
 from mesh_tensorflow import optimize
 from mesh_tensorflow.transformer import utils
 from t5.data import preprocessors
-from t5.models import mesh_transformer, mesh_transformer_main
+from t5.models import mesh_transformer, mesh_transformer_main, mtf_model
+
+from primer import config_files
 
 TASK = "tiny_text"
 T5_GIN = os.path.join(os.path.dirname(mesh_transformer_main.__file__), "gin")
 
-CONFIG = f"""
-include "dataset.gin"
+# t5's own language model; tests of others give gin that includes other files.
+MODEL = """
 include "models/lm_v1.gin"
-include "objectives/lm.gin"
-MIXTURE_NAME = "{TASK}"
 d_model = 16
 d_ff = 32
 num_layers = 1
 num_heads = 2
 d_kv = 8
 dropout_rate = 0.1
+"""
+
+CONFIG = f"""
+include "dataset.gin"
+include "objectives/lm.gin"
+MIXTURE_NAME = "{TASK}"
 utils.run.model_type = "lm"
 utils.run.mesh_shape = ""
 utils.run.mesh_devices = None
@@ -68,11 +74,12 @@ def add_task():
     )
 
 
-def configure(*bindings):
-    """Parses Mesh-TF's defaults and the tiny model, then the test's own bindings."""
+def configure(*bindings, model=MODEL):
+    """Parses Mesh-TF's defaults, the model and the tiny task, then the test's own bindings."""
     add_task()
     tf.compat.v1.disable_v2_behavior()
     gin.add_config_file_search_path(T5_GIN)
+    gin.add_config_file_search_path(config_files.gin_directory())
     if not flags.FLAGS.is_parsed():
         flags.FLAGS(["test"])
     flags.FLAGS.gin_file = []
@@ -80,13 +87,13 @@ def configure(*bindings):
     with gin.unlock_config():
         gin.clear_config(clear_constants=False)
         utils.parse_gin_defaults_and_flags(finalize_config=False)
-        gin.parse_config([CONFIG, *bindings])
+        gin.parse_config([model, CONFIG, *bindings])
         gin.bind_parameter("run.vocabulary", mesh_transformer.get_vocabulary(TASK))
 
 
-def run(model_dir, *bindings):
+def run(model_dir, *bindings, model=MODEL):
     """`utils.run` as t5's main calls it."""
-    configure(*bindings)
+    configure(*bindings, model=model)
     utils.run(
         tpu_job_name=None, tpu=None, gcp_project=None, tpu_zone=None, model_dir=str(model_dir)
     )
@@ -136,3 +143,27 @@ def estimator_settings(model_dir):
         iterations_per_loop=1,
         cluster=None,
     )
+
+
+def mtf_model_of(model_dir):
+    """t5's MtfModel of the model that gin describes."""
+    with gin.unlock_config():
+        gin.bind_parameter("utils.get_variable_dtype.master_dtype", "float32")
+    return mtf_model.MtfModel(
+        model_dir=str(model_dir),
+        tpu=None,
+        batch_size=2,
+        sequence_length={"inputs": 32, "targets": 32},
+        model_type="lm",
+        save_checkpoints_steps=2,
+        learning_rate_schedule=0.01,
+    )
+
+
+def predicted(model, folder):
+    """What `MtfModel.predict` writes for two prompts."""
+    prompts = folder / "prompts.txt"
+    prompts.write_text("line 1\nline 2\n")
+    model.predict(str(prompts), str(folder / "out"), temperature=1.0, vocabulary=vocabulary())
+    (path,) = folder.glob("out*")
+    return path.read_bytes()

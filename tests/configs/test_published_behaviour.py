@@ -1,0 +1,55 @@
+"""What the published files say and what they really built, where the two differ."""
+
+import gin
+import pytest
+
+from primer import config_files
+from primer.layers import MDHA, MixtureOfExperts, PrePostNormLayerStack, SynthesizerAttention
+from tests import gin_models
+
+PAPER_TASKS = ("c4", "lm1b", "pg19")
+
+
+def layers_of(files, *bindings, kind):
+    """The layers of one class of the model that gin files describe."""
+    stack = gin_models.build(files, bindings).layer_stack
+    return stack, [layer for layer in stack._layers if isinstance(layer, kind)]
+
+
+@pytest.mark.parametrize("model", ["switch_transformer", "switch_primer"])
+def test_capacity_is_what_ran_and_what_was_meant_is_two_settings_away(model):
+    """The original binds 1.2 under `deccoder/`, which no language model enters."""
+    files = config_files.model_files(model)
+    meant = [f"capacity_factor_{phase} = 1.2" for phase in ("train", "eval")]
+    for bindings, expected in (((), (1.25, 2.0)), (meant, (1.2, 1.2))):
+        _, layers = layers_of(files, *bindings, kind=MixtureOfExperts)
+        assert layers
+        for layer in layers:
+            gating = layer.gating
+            phases = (gating.training, gating.evaluation)
+            assert tuple(phase.capacity_factor for phase in phases) == expected
+
+
+def test_switch_primer_is_over_primer_ez():
+    """Neither the shared projection nor the norms of the full Primer, as its paper's table has."""
+    stack, attention = layers_of(config_files.model_files("switch_primer"), kind=MDHA)
+    assert attention and not any(layer.share_qk_rep for layer in attention)
+    assert not isinstance(stack, PrePostNormLayerStack)
+
+
+def test_synthesizer_has_the_heads_that_ran_and_those_of_its_size_are_one_file_away():
+    """The original binds heads for SelfAttention alone."""
+    released = config_files.model_files("synthesizer")
+    own = [*released, "architectures/synthesizer.gin"]
+    for files, heads in ((released, (8, 128)), (own, (12, 64))):
+        _, layers = layers_of(files, kind=SynthesizerAttention)
+        assert {(layer.num_heads, layer.kv_dim.size) for layer in layers} == {heads}
+
+
+@pytest.mark.parametrize("task", PAPER_TASKS)
+def test_a_data_set_brings_its_schedule_and_length(task, load):
+    """The default schedule falls to zero at its end; the original's commands replace it."""
+    load([*config_files.model_files("small_primer"), config_files.find("datasets", task)])
+    assert gin.query_parameter("learning_rate_schedule_noam.linear_decay_fraction") == 0.0
+    length = gin.query_parameter("utils.run.sequence_length")["targets"]
+    assert length == (64 if task == "lm1b" else 512)
