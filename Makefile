@@ -7,6 +7,9 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+# As many processes as there are processors, of which each takes up to 3 GB; a file stays whole, for
+# the models that its tests share.
+PYTEST_JOBS ?= -n logical --maxprocesses=4 --dist=loadfile
 
 TAG := $(shell $(PYTHON) -c 'import sys; print("py%d%d" % sys.version_info[:2])' 2>/dev/null)
 # A virtual environment has the path of its folder in it: after a move it is made anew.
@@ -32,7 +35,7 @@ demo: env
 	.venv/bin/primer demo
 
 test: env
-	.venv/bin/python -m pytest $(PYTEST_ARGS)
+	.venv/bin/python -m pytest $(PYTEST_JOBS) $(PYTEST_ARGS)
 	@$(MAKE) --no-print-directory test-tpu
 
 ifeq ($(TPU_TESTS),)

@@ -75,7 +75,7 @@ EXTRAS = {
     "gpu": ["tensorflow[and-cuda]>=2.15.1,<2.22"],
     # apache-beam keeps protobuf below 7: see sentencepiece above.
     "cache": ["apache-beam>=2.60", "sentencepiece<0.2.3"],
-    "test": ["pytest>=8"],
+    "test": ["pytest>=8", "pytest-xdist>=3.6"],
 }
 
 

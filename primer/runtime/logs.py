@@ -7,6 +7,7 @@ pointed at a file for the time of a run; what Primer itself has to say goes to t
 
 import atexit
 import contextlib
+import functools
 import logging
 import os
 import sys
@@ -28,6 +29,12 @@ def terminal():
 def say(message):
     """Prints one message for people; standard output is left to results."""
     print(message, file=terminal(), flush=True)
+
+
+@functools.cache
+def say_once(message):
+    """The same, and nothing where this process has said it already."""
+    say(message)
 
 
 def verbose() -> bool:

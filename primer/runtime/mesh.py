@@ -97,7 +97,7 @@ def _say_what_is_ignored():
         if param == "tpu_topology" or (param == "model_parallelism" and value != 1)
     )
     if bound:
-        logs.say(f"Without --tpu, {TPU_SETTINGS} ({', '.join(bound)}) is ignored.")
+        logs.say_once(f"Without --tpu, {TPU_SETTINGS} ({', '.join(bound)}) is ignored.")
 
 
 def rows_divisor(shape, layout) -> int:

@@ -1,0 +1,5 @@
+"""`python -m primer`: the command `primer`."""
+
+from primer import cli
+
+cli.main()
