@@ -1,6 +1,9 @@
 """`primer generate` and `Model.generate`, on a model of a few seconds."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -173,3 +176,19 @@ def test_the_library_writes_what_the_command_writes(generate, trained):
     with pytest.raises(UsageError, match="list of strings"):
         model.generate("7 times")
     model.close()
+
+
+def test_the_terminal_has_the_text_and_our_lines_alone(trained):
+    words = ["generate", "--model_dir", trained, "--prompt", "7 times", "--max_tokens", "5"]
+    root = os.path.dirname(os.path.dirname(primer.__file__))
+    done = subprocess.run(
+        [sys.executable, "-m", "primer", *map(str, words), "--temperature", "0"],
+        env={**os.environ, "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("7 times")
+    command, said = done.stderr.split("\n\n", 1)
+    assert command.startswith("t5_mesh_transformer")
+    assert said.count("\n") == 1 and "tokens, the first after" in said

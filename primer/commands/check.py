@@ -84,6 +84,9 @@ def _files(options) -> list:
             "nothing to check: name gin files (models/defaults.gin first), or --model, one of "
             + ", ".join(config_files.names("models"))
         )
+    for name in options.gin_file:
+        if name in config_files.names("models"):
+            raise UsageError(f"{name} is a model and no gin file: give --model {name}")
     return files
 
 

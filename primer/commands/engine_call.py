@@ -61,10 +61,12 @@ def _engine():
     """t5's main as its console script prepares it, and absl's flags."""
     # The environment's .pth file has done this already; a checkout on PYTHONPATH has none.
     hook.install()
-    # The first of these lets the hook catch what TensorFlow writes while it is imported.
+    # Before TensorFlow, so that the hook catches what that writes while it is imported.
+    from t5.models import mesh_transformer_main
+
+    # isort: split
     import tensorflow.compat.v1 as tf
     from absl import flags
-    from t5.models import mesh_transformer_main
 
     tf.disable_v2_behavior()
     return mesh_transformer_main.main, flags
