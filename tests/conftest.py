@@ -24,6 +24,15 @@ def clean_gin():
         gin.clear_config(clear_constants=False)
 
 
+@pytest.fixture(scope="module")
+def eager():
+    """TensorFlow as it starts, for reading data sets; t5's main, and tests of it, turn this off."""
+    from tensorflow.python.eager import context
+
+    with context.eager_mode():
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_data():
     """The folder of data that are not ours to give away (PRIMER_SHARED_DATA), or a skip."""

@@ -13,12 +13,13 @@ from primer.evaluation.totals import Totals
 NAME = "stream"
 
 
-def describe(split, length) -> str:
-    """One sentence that a number of this protocol is printed with."""
-    return (
+def describe(split, length, caveats=()) -> str:
+    """What a number of this protocol is printed with: a sentence, and the model's caveats."""
+    how = (
         f"Whole {split} split, every token scored once: documents with their end tokens in one "
         f"stream, cut into windows of {length} tokens; no context across windows."
     )
+    return " ".join([how, *caveats])
 
 
 def stream_windows(ids, length):

@@ -28,7 +28,7 @@ def make_validator(estimator):
         return {
             **protocol.evaluate(scorer, split_text).as_dict(),
             "split": VALIDATION,
-            "how": protocol.describe(VALIDATION, scorer.length),
+            "how": protocol.describe(VALIDATION, scorer.length, scorer.caveats),
         }
 
     return evaluate

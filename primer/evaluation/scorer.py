@@ -52,6 +52,8 @@ class Scorer:
             }
             routing.drop_no_tokens()
             losses = self._losses(model)
+            self.caveats = routing.caveats()
+            building.say_caveats()
             lowering = mtf.Lowering(losses.graph, {losses.mesh: mesh_impl}, autostack=True)
             nats = lowering.export_to_tf_tensor(losses)
             self._nats = tf.reshape(nats, [self.rows, length])

@@ -48,7 +48,7 @@ def evaluate_checkpoints(
     scorer = scorer_of(estimator, batch_size)
     rows, problems = _evaluate_all(scorer, split_text, paths)
     scorer.close()
-    results = _results(model_dir, task, split, split_text, scorer.length, rows, problems)
+    results = _results(model_dir, task, split, split_text, scorer, rows, problems)
     written = report.write(model_dir, f"{task}_{split}_{protocol.NAME}", results)
     if rows:
         report.show(f"{model_dir}: {task}, {split} split", rows, results["how"])
@@ -60,15 +60,15 @@ def evaluate_checkpoints(
         )
 
 
-def _results(model_dir, task, split, split_text, length, rows, problems) -> dict:
+def _results(model_dir, task, split, split_text, scorer, rows, problems) -> dict:
     """What is written: the rows, and all that says what they are numbers of."""
     return {
         "model_dir": str(model_dir),
         "task": task,
         "split": split,
         "protocol": protocol.NAME,
-        "how": protocol.describe(split, length),
-        "window": length,
+        "how": protocol.describe(split, scorer.length, scorer.caveats),
+        "window": scorer.length,
         "text_checksum": split_text.checksum,
         "checkpoints": rows,
         "problems": problems,

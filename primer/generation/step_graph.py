@@ -45,6 +45,7 @@ class StepGraph:
             variables.use_resources()
             mesh_impl = mtf.placement_mesh_impl.PlacementMeshImpl(mesh_shape, layout, devices)
             self._build(model, mesh_impl)
+            building.say_caveats()
             graph.finalize()
         config = tf.ConfigProto(allow_soft_placement=True)
         self._session = tf.Session(graph=graph, config=config)

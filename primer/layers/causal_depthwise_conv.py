@@ -15,7 +15,7 @@ k - 1 positions with the neighbouring processor.
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
-from primer.layers import depthwise_operation
+from primer.layers import depthwise_operation, positions
 
 
 def check_kernel_size(kernel_size, setting="kernel_size"):
@@ -44,6 +44,23 @@ def convolution_taps(mesh, kernel_size, dims, variable_dtype):
         )
         for i in range(kernel_size)
     ]
+
+
+def convolve(context, x, taps):
+    """Convolves x `[..., length, channels]` in any mode of a transformer.Context.
+
+    In incremental mode x has no length. The states between the steps are the k - 1 inputs before.
+    """
+    num_states = len(taps) - 1
+    if context.mode == "incremental":
+        past = list(context.get_states(num_states))
+        context.record_new_states(([x] + past)[:num_states])
+        return causal_depthwise_conv_step(x, taps, past)
+    if context.mode == "first_part":
+        context.record_new_states(
+            last_positions(x, context.length_dim, context.initial_position, num_states)
+        )
+    return causal_depthwise_conv(x, taps, context.length_dim, positions.segment_id(context))
 
 
 def causal_depthwise_conv(x, taps, length_dim, segment_id=None):

@@ -20,7 +20,12 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer_layers
 
-from primer.layers import attention_z_loss, positions, shared_query_key, spatial_gating
+from primer.layers import (
+    attention_memory,
+    attention_z_loss,
+    shared_query_key,
+    spatial_gating,
+)
 from primer.layers import causal_depthwise_conv as conv
 
 
@@ -65,13 +70,7 @@ class MDHA(transformer_layers.SelfAttention):
         self._check_settings()
 
     def _check_settings(self):
-        lengths = (self.hyperprompt_length_encoder, self.hyperprompt_length_decoder)
-        if self.use_hyperprompt or any(lengths):
-            raise ValueError(
-                f"MDHA.use_hyperprompt = {self.use_hyperprompt}, hyperprompt lengths {lengths}: "
-                "MDHA has no hyper-prompts (a prompt has no past to convolve); leave them unset, "
-                "or use SelfAttention"
-            )
+        attention_memory.refuse_hyperprompts(self, "a prompt has no past to convolve")
         if self.share_qk_rep and self.shared_kv:
             raise ValueError(
                 "MDHA.share_qk_rep and MDHA.shared_kv are both True: keys are shared with the "
@@ -97,7 +96,7 @@ class MDHA(transformer_layers.SelfAttention):
         """Attends: `[batch, length, d_model]` in and out, without length in incremental mode."""
         params = self.make_params(context)
         q, memories = self._projections(context, params, x)
-        memories, memory_position = self._remember(context, memories)
+        memories, memory_position = attention_memory.remember(self, context, memories)
         attention_context, kwargs = attention_z_loss.settings(
             context, self.z_loss_coeff, self.attention_kwargs_from_context(context)
         )
@@ -120,7 +119,7 @@ class MDHA(transformer_layers.SelfAttention):
         """Returns the queries and [keys, values], or [keys that are also values], convolved."""
 
         def convolved(projection, dims, name):
-            return self._convolve(context, projection, dims, name)
+            return conv.convolve(context, projection, self._taps(context, dims, name))
 
         if self.share_qk_rep:
             k = convolved(params.compute_k(x), params.k_dims, "qk_dconv")
@@ -137,25 +136,6 @@ class MDHA(transformer_layers.SelfAttention):
             )
         return q, [k, v]
 
-    def _convolve(self, context, x, dims, name):
-        """Convolves a projection `[..., length, dims]`; in decoding, a position at a time.
-
-        The states between the steps are the k - 1 projections before the convolution.
-        """
-        taps = self._taps(context, dims, name)
-        num_states = self.kernel_size - 1
-        if context.mode == "incremental":
-            past = list(context.get_states(num_states))
-            context.record_new_states(([x] + past)[:num_states])
-            return conv.causal_depthwise_conv_step(x, taps, past)
-        if context.mode == "first_part":
-            context.record_new_states(
-                conv.last_positions(x, context.length_dim, context.initial_position, num_states)
-            )
-        return conv.causal_depthwise_conv(
-            x, taps, context.length_dim, positions.segment_id(context)
-        )
-
     def _taps(self, context, dims, name):
         """One variable a tap: `[heads * d_kv]`, or `[heads, d_kv]` without combine_dims."""
         combined = mtf.Dimension(dims[0].name, mtf.Shape(dims).size)
@@ -167,18 +147,3 @@ class MDHA(transformer_layers.SelfAttention):
         if self.combine_dims:
             taps = [mtf.replace_dimensions(tap, combined, dims) for tap in taps]
         return taps
-
-    def _remember(self, context, memories):
-        """Returns keys and values with memory_length, and the position of each in the memory."""
-        memory_length = self.memory_length(context)
-        if context.mode == "incremental":
-            here = mtf.one_hot(context.position, memory_length, dtype=context.activation_dtype)
-            old = context.get_states(len(memories))
-            memories = [a * (1.0 - here) + b * here for a, b in zip(old, memories)]
-            position = mtf.range(context.mesh, memory_length, tf.int32)
-        else:
-            memories = [self.rename_length_to_memory_length(m, context) for m in memories]
-            position = self.rename_length_to_memory_length(context.position, context)
-        if context.mode in ("first_part", "incremental"):
-            context.record_new_states(memories)
-        return memories, position

@@ -19,7 +19,6 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
 from primer.layers import causal_depthwise_conv as conv
-from primer.layers import positions
 
 
 def separable_conv(context, x, channels, output_dim, kernel_size, initializer_scale=1.0):
@@ -39,7 +38,7 @@ def separable_conv(context, x, channels, output_dim, kernel_size, initializer_sc
     """
     with tf.variable_scope("separable_conv1d"):
         taps, bias = _taps(context, kernel_size, channels, initializer_scale)
-        y = _convolve(context, x, taps) + bias
+        y = conv.convolve(context, x, taps) + bias
         return mtf.layers.dense(
             y,
             reduced_dims=[channels],
@@ -66,16 +65,3 @@ def _taps(context, kernel_size, channels, initializer_scale):
 
     taps = [variable(f"depthwise_dense_{i}", "kernel", initializer) for i in range(kernel_size)]
     return taps[::-1], variable("depthwise_dense_0", "bias", tf.zeros_initializer())
-
-
-def _convolve(context, x, taps):
-    num_states = len(taps) - 1
-    if context.mode == "incremental":
-        past = list(context.get_states(num_states))
-        context.record_new_states(([x] + past)[:num_states])
-        return conv.causal_depthwise_conv_step(x, taps, past)
-    if context.mode == "first_part":
-        context.record_new_states(
-            conv.last_positions(x, context.length_dim, context.initial_position, num_states)
-        )
-    return conv.causal_depthwise_conv(x, taps, context.length_dim, positions.segment_id(context))

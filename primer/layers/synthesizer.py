@@ -18,10 +18,9 @@ position reads with the same logits; here both are the paper's. Its lengths end 
 
 import gin
 import mesh_tensorflow as mtf
-import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer_layers
 
-from primer.layers import synthesizer_logits, variable_scopes
+from primer.layers import attention_memory, synthesizer_logits, variable_scopes
 
 MODES = (
     "random",
@@ -85,13 +84,7 @@ class SynthesizerAttention(transformer_layers.SelfAttention):
 
     def _check_inherited_settings(self):
         mode = f"{NAME}.synthesize_mode = {self.synthesize_mode!r}"
-        lengths = (self.hyperprompt_length_encoder, self.hyperprompt_length_decoder)
-        if self.use_hyperprompt or any(lengths):
-            raise ValueError(
-                f"{NAME}.use_hyperprompt = {self.use_hyperprompt}, hyperprompt lengths {lengths}: "
-                "a prompt has no position in a learned table; leave them unset, or use "
-                "SelfAttention"
-            )
+        attention_memory.refuse_hyperprompts(self, "a prompt has no position in a learned table")
         if self.attention_func is not None:
             raise ValueError(
                 f"{NAME}.attention_func = {self.attention_func!r}: expected None, a Synthesizer "
@@ -142,7 +135,9 @@ class SynthesizerAttention(transformer_layers.SelfAttention):
             )
         params = self.make_params(context)
         q = synthesizer_logits.queries(self, context, params, x) if self.has_queries else None
-        memories, memory_position = self._remember(context, self._memories(params, x))
+        memories, memory_position = attention_memory.remember(
+            self, context, self._memories(params, x)
+        )
         logits = synthesizer_logits.logits(self, context, params, q, memories[0])
         heads = params.query_heads_dims
         bias = self.compute_bias(context, memory_position, x, heads, q)
@@ -161,18 +156,3 @@ class SynthesizerAttention(transformer_layers.SelfAttention):
         if params.shared_kv:
             return [params.compute_kv(x)]
         return [params.compute_k(x), params.compute_v(x)]
-
-    def _remember(self, context, memories):
-        """Returns memories with memory_length, and the position of each entry in the memory."""
-        memory_length = self.memory_length(context)
-        if context.mode == "incremental":
-            here = mtf.one_hot(context.position, memory_length, dtype=context.activation_dtype)
-            old = context.get_states(len(memories))
-            memories = [a * (1.0 - here) + b * here for a, b in zip(old, memories)]
-            position = mtf.range(context.mesh, memory_length, tf.int32)
-        else:
-            memories = [self.rename_length_to_memory_length(m, context) for m in memories]
-            position = self.rename_length_to_memory_length(context.position, context)
-        if context.mode in ("first_part", "incremental"):
-            context.record_new_states(memories)
-        return memories, position

@@ -21,6 +21,7 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import attention, transformer_layers
 
 from primer.layers import (
+    attention_memory,
     attention_z_loss,
     positions,
     variable_scopes,
@@ -62,13 +63,7 @@ class WindowedSelfAttention(transformer_layers.SelfAttention):
         self._check_settings()
 
     def _check_settings(self):
-        lengths = (self.hyperprompt_length_encoder, self.hyperprompt_length_decoder)
-        if self.use_hyperprompt or any(lengths):
-            raise ValueError(
-                f"WindowedSelfAttention.use_hyperprompt = {self.use_hyperprompt}, hyperprompt "
-                f"lengths {lengths}: a prompt has no place in a window; leave them unset, or use "
-                "SelfAttention"
-            )
+        attention_memory.refuse_hyperprompts(self, "a prompt has no place in a window")
         if self.attention_func is not None:
             raise ValueError(
                 f"WindowedSelfAttention.attention_func = {self.attention_func!r}: expected None; "

@@ -5,6 +5,9 @@ Mesh-TF's functions that choose data types and operations are not told, and ask 
 
 import contextlib
 
+from primer import routing
+from primer.runtime import logs
+
 _graphs = [("none", False)]  # Innermost last.
 
 
@@ -26,3 +29,9 @@ def mode() -> str:
 def for_tpu() -> bool:
     """Whether a TPU will run the graph."""
     return _graphs[-1][1]
+
+
+def say_caveats():
+    """Says what the layers of the default graph want to be said with its numbers or texts."""
+    for caveat in routing.caveats():
+        logs.say_once(caveat)

@@ -13,6 +13,7 @@ import tensorflow.compat.v1 as tf
 
 from primer.errors import RunError, UsageError
 from primer.runtime import (
+    building,
     checkpoints,
     export,
     inputs,
@@ -134,7 +135,9 @@ class LocalEstimator:
         """Builds Mesh-TF's model in the default graph, with the seed's initial values."""
         tf.set_random_seed(seeds.run_seed())
         tf.train.get_or_create_global_step()
-        return self._model_fn(features, None, mode, self._params, self.config)
+        spec = self._model_fn(features, None, mode, self._params, self.config)
+        building.say_caveats()
+        return spec
 
     def _checkpoint(self, path):
         found = path or self.latest_checkpoint()

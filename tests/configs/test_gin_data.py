@@ -9,6 +9,8 @@ from primer import config_files
 from primer.planning import dead_bindings, gin_files, run_graph
 
 GIN = config_files.gin_directory()
+pytestmark = pytest.mark.usefixtures("eager")
+
 MODEL = config_files.compose("transformer", "relu", "tiny")
 
 

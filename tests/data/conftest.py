@@ -8,8 +8,13 @@ import pytest
 from tests.data import fabricate
 
 
-@pytest.fixture(scope="session")
-def prepared_dir(tmp_path_factory):
+@pytest.fixture(scope="module", autouse=True)
+def reads(eager):
+    """The tests of this folder read data sets."""
+
+
+@pytest.fixture(scope="module")
+def prepared_dir(eager, tmp_path_factory):
     """A folder with lm1b, c4 and pg19 in the format of TensorFlow Datasets."""
     return fabricate.fabricate(tmp_path_factory.mktemp("tfds"))
 

@@ -2,11 +2,12 @@
 
 from typing import NamedTuple
 
+import gin
 import numpy as np
 import pytest
 
 from primer.errors import RunError, UsageError
-from primer.evaluation import gin_state
+from primer.evaluation import gin_state, protocol
 from primer.evaluation.scorer import Scorer
 from tests.evaluation import tiny
 
@@ -139,3 +140,13 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
 def test_only_language_models_are_scored():
     with pytest.raises(UsageError, match="utils.run.model_type"):
         Scorer(object(), 8)
+
+
+def test_numbers_of_a_model_that_looks_at_its_neighbours_say_so():
+    tiny.configure()
+    gin.parse_config(
+        ["feed_forward = @MixtureOfExperts", "num_experts = 2", "expert_gating = 'expert_choice'"]
+    )
+    scorer = Scorer(tiny.model(), tiny.LENGTH)
+    assert "the other texts of the batch" in protocol.describe("test", 16, scorer.caveats)
+    scorer.close()

@@ -15,7 +15,6 @@ Expert choice is the exception: there experts look at whole groups, by its natur
 
 import gin
 import mesh_tensorflow as mtf
-import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer
 
 from primer import routing as marks
@@ -209,24 +208,16 @@ def refuse_ensembles(context, owner):
 def drops_no_token(context, gating):
     """Whether every token reaches its experts, whatever else is in the batch.
 
-    Expert choice cannot: a warning says so where it is asked for. It keeps its capacity.
+    Expert choice cannot: it keeps its capacity, and evaluation and decoding say so.
     """
-    exact = context.mode in ("first_part", "incremental") or marks.drops_no_tokens()
-    exact = not context.train and (exact or gating.evaluation.capacity_factor is None)
-    if exact and gating.gating == "expert_choice":
-        _warn_of_neighbours(gating)
+    if context.train:
         return False
-    return exact
-
-
-def _warn_of_neighbours(gating):
-    """Once for each graph, however many layers it has."""
-    said = tf.get_collection_ref("primer/expert_choice_warning")
-    if said:
-        return
-    said.append(True)
-    tf.logging.warning(
-        "%s.gating = 'expert_choice': experts choose among all tokens of a group, so that the "
-        "score of a token depends on the other texts of the batch and on what follows it",
-        gating.owner,
-    )
+    if gating.gating == "expert_choice":
+        marks.add_caveat(
+            f"{gating.owner}.gating = 'expert_choice': experts choose among all tokens of a group, "
+            "so that the score of a token depends on the other texts of the batch and on what "
+            "follows it."
+        )
+        return False
+    exact = context.mode in ("first_part", "incremental") or marks.drops_no_tokens()
+    return exact or gating.evaluation.capacity_factor is None
