@@ -93,6 +93,16 @@ def compositions():
     return alone + [(n, o) for n in BASES if not is_one_whole(n) for o in OVERLAYS]
 
 
+def as_params(compositions, quick):
+    """Parameters of a test with readable ids: those of which `quick` says no are slow."""
+    import pytest
+
+    return [
+        pytest.param(c, id=name_of(c), marks=[] if quick(c) else [pytest.mark.slow])
+        for c in compositions
+    ]
+
+
 def name_of(composition):
     """A readable id for a test."""
     return "+".join(filter(None, composition))

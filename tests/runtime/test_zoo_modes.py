@@ -16,15 +16,10 @@ def model_of(composition):
     return "\n".join(lines)
 
 
-def ids(compositions):
-    """The compositions; the first is quick to have, the others are slow."""
-    return [
-        pytest.param(c, id=gin_models.name_of(c), marks=[pytest.mark.slow] if n else [])
-        for n, c in enumerate(compositions)
-    ]
+ALL = gin_models.compositions()
 
 
-@pytest.mark.parametrize("composition", ids(gin_models.compositions()[::-1]))
+@pytest.mark.parametrize("composition", gin_models.as_params(ALL, lambda c: c == ALL[-1]))
 def test_mtf_model_predicts_and_infer_writes(composition, tmp_path):
     model = model_of(composition)
     tiny.configure(model=model)
