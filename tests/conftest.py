@@ -8,16 +8,17 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 import pytest  # noqa: E402
 
-from primer.runtime import hook  # noqa: E402
+from primer.runtime import hook, logs  # noqa: E402
 
 hook.install()
 
 
 @pytest.fixture(autouse=True)
 def clean_gin():
-    """No test sees another's bindings."""
+    """No test sees another's bindings, or misses a line that another has had already."""
     import gin
 
+    logs.say_once.cache_clear()
     with gin.unlock_config():
         gin.clear_config(clear_constants=False)
         yield
