@@ -4,8 +4,8 @@ seqio wants a task's vocabulary when the task is registered, which is before gin
 and on machines that may not have the vocabulary at all. `TaskVocabulary` is a seqio vocabulary
 that asks gin at its first use:
 
-    task_vocabulary.name = "bytes"          # or "t5", "sotu", "sentencepiece", "words", "characters"
-    task_vocabulary.model_file = "/data/cc_all.32000.model"     # what `primer data vocabulary` made
+    task_vocabulary.name = "bytes"      # or "t5", "sotu", "sentencepiece", "words", "characters"
+    task_vocabulary.model_file = "/data/cc_all.32000.model"       # or what `primer data` made
 
 A run that goes on from checkpoints reads the copy of the file that lies beside them: `standing_in`.
 """
