@@ -46,12 +46,30 @@ def texts(name: str, split: str) -> Iterator[bytes]:
     for task in tasks_of(name):
         try:
             for batch in reading.elements(lambda task=task: _batches(task, split)):
-                yield from batch
+                yield from map(_whole_characters, batch)
         except tf.errors.OpError as error:
             raise UsageError(
                 f"task {name}, split {split!r}: a document is damaged or no UTF-8 "
                 f"({files.first_line(error)}); mend the file or leave it out"
             ) from error
+
+
+def _whole_characters(text):
+    """A text without the part of a character that a split's border may have left at its ends."""
+    start = 0
+    while start < min(3, len(text)) and text[start] & 0xC0 == 0x80:
+        start += 1
+    text = text[start:]
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        if error.reason != "unexpected end of data":
+            raise UsageError(
+                f"a document that begins with {text[:40]!r} is no UTF-8 ({error.reason} at byte "
+                f"{error.start}); mend its file or leave it out"
+            ) from error
+        return text[: error.start]
+    return text
 
 
 def _batches(task, split):

@@ -22,8 +22,8 @@ def pieces(text: bytes, limit: int = PIECE) -> Iterator[bytes]:
     start = 0
     while len(text) - start > limit:
         end = start + limit
-        cut = text.rfind(b"\n", start + 1, end)
-        blank = -1 if cut > 0 else text.rfind(b" ", start + 1, end)
+        cut = text.rfind(b"\n", start + 1, end + 1)
+        blank = -1 if cut > 0 else text.rfind(b" ", start + 1, end + 1)
         if cut < 0:
             cut = blank if blank > 0 else _between_characters(text, end)
         yield text[start:cut]
