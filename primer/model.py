@@ -17,7 +17,7 @@ from primer.evaluation.totals import Totals
 from primer.generation.request import Request
 from primer.generation.sampling import Sampling
 from primer.generation.writer import Writer
-from primer.runtime import checkpoints, mesh
+from primer.runtime import checkpoints, mesh, vocabulary_copy
 from primer.runtime.settings import bound, configured
 
 
@@ -58,12 +58,12 @@ class Model:
             # As the engine's --module_import does: it registers all that the settings may name.
             gin.parse_config("import t5_imports")
             gin.parse_config_file(self._config)
-            yield
+            with vocabulary_copy.in_use(self.model_dir, _own_vocabulary()):
+                yield
 
     def _build(self, batch_size, path):
         """The task's vocabulary, a scorer and a writer, from gin."""
-        task = preflight.find(whole_split.task_name())
-        own = task.output_features["targets"].vocabulary
+        own = _own_vocabulary()
         # What gin chooses now; after the block it is another's choice.
         vocabulary = own.resolve() if hasattr(own, "resolve") else own
         mesh_shape, layout_rules, devices = _mesh()
@@ -152,6 +152,11 @@ class Model:
         """Frees the sessions; the model cannot be used any more."""
         self._scorer.close()
         self._writer.close()
+
+
+def _own_vocabulary():
+    """The vocabulary of the task that gin names."""
+    return preflight.find(whole_split.task_name()).output_features["targets"].vocabulary
 
 
 def _mesh():

@@ -1,5 +1,6 @@
 """Files that may lie on this machine or in a bucket, read with one clear error when they cannot."""
 
+import contextlib
 import functools
 import os
 import socket
@@ -52,3 +53,21 @@ def require(path: str, what: str, way_out: str) -> None:
     reason = obstacle(path)
     if reason:
         raise UsageError(f"{what} {path} cannot be read ({reason}); {way_out}")
+
+
+def write_whole(path: str, content: bytes) -> None:
+    """Writes a file under a temporary name and renames it: whole or not at all.
+
+    Raises:
+        UsageError: it cannot be written there.
+    """
+    temporary = f"{path}.part"
+    try:
+        tf.io.gfile.makedirs(os.path.dirname(path) or ".")
+        with tf.io.gfile.GFile(temporary, "wb") as out:
+            out.write(content)
+        tf.io.gfile.rename(temporary, path, overwrite=True)
+    except (tf.errors.OpError, OSError) as error:
+        with contextlib.suppress(tf.errors.OpError, OSError):
+            tf.io.gfile.remove(temporary)
+        raise UsageError(f"{path} cannot be written: {first_line(error)}") from error

@@ -9,14 +9,11 @@ with this vocabulary scores is therefore the text itself, and bits per byte are 
 those of any lossless vocabulary.
 """
 
-import io
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import sentencepiece
-
-from primer.data import sotu
+from primer.data import sentencepiece_training, sotu
 
 # The release that trained the shipped model; another one may choose a few other pieces.
 TRAINED_WITH = "0.2.3"
@@ -37,28 +34,8 @@ def train(texts: Iterable[str], pieces: int = PIECES) -> bytes:
             without the blank that precedes other words.
         pieces: how many ids the vocabulary has, the 256 bytes and 5 special ones among them.
     """
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(texts),
-        model_writer=model,
-        model_type="unigram",
-        vocab_size=pieces,
-        pad_id=0,
-        eos_id=1,
-        unk_id=2,
-        bos_id=-1,
-        normalization_rule_name="identity",
-        remove_extra_whitespaces=False,
-        user_defined_symbols=["\n\n", "\n"],
-        byte_fallback=True,
-        character_coverage=1.0,
-        max_sentence_length=1 << 20,  # Longer ones are skipped; the longest address is 216 kB.
-        input_sentence_size=0,
-        shuffle_input_sentence=False,
-        num_threads=1,  # Several add up floats in an order of their own.
-        minloglevel=1,
-    )
-    return model.getvalue()
+    # The longest address has 216 kB, so that none is cut.
+    return sentencepiece_training.train(texts, pieces, character_coverage=1.0)
 
 
 def main(arguments: list[str]) -> None:

@@ -4,22 +4,26 @@ seqio wants a task's vocabulary when the task is registered, which is before gin
 and on machines that may not have the vocabulary at all. `TaskVocabulary` is a seqio vocabulary
 that asks gin at its first use:
 
-    task_vocabulary.name = "bytes"                              # or "t5", "sotu", "sentencepiece"
-    task_vocabulary.model_file = "/data/cc_all.32000.model"     # a SentencePiece model
+    task_vocabulary.name = "bytes"      # or "t5", "sotu", "sentencepiece", "words", "characters"
+    task_vocabulary.model_file = "/data/cc_all.32000.model"       # or what `primer data` made
+
+A run that goes on from checkpoints reads the copy of the file that lies beside them: `standing_in`.
 """
 
-import functools
+import contextlib
 import hashlib
+import json
 import os
 
 import gin
 import seqio
-import tensorflow as tf
 
-from primer.data import files
+from primer.data import vocabulary_files
+from primer.data.character_vocabulary import CharacterVocabulary
+from primer.data.vocabulary_files import T5_MODEL
+from primer.data.word_vocabulary import WordVocabulary
 from primer.errors import UsageError
 
-T5_MODEL = "gs://t5-data/vocabs/cc_all.32000/sentencepiece.model"
 SOTU_MODEL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "sotu.8192.model")
 
 # name -> (model file, extra ids). T5's sentinels are part of its vocabulary's size, 32,100.
@@ -28,7 +32,12 @@ _DEFAULTS = {
     "sotu": (SOTU_MODEL, 0),
     "sentencepiece": (None, 0),
     "bytes": (None, 0),
+    "words": (None, 0),
+    "characters": (None, 0),
 }
+
+# choice -> the file that is read in place of the one it names. See `standing_in`.
+_stand_ins = {}
 
 
 @gin.configurable("task_vocabulary", module="primer")
@@ -39,10 +48,11 @@ def settings(
 
     Args:
         name: "t5" (32,000 pieces and 100 extra ids), "sotu" (8,192 pieces, comes with the
-            project, reads any text without loss), "bytes" (259 ids) or "sentencepiece" (any
-            model, named by `model_file`). None leaves each task its own.
-        model_file: a SentencePiece model to read instead of the named vocabulary's own file,
-            for instance a local copy of T5's.
+            project, reads any text without loss), "bytes" (259 ids), "sentencepiece" (any
+            model, named by `model_file`), "words" (the file says which) or "characters" (those
+            of a file, or text8's 27). None leaves each task its own.
+        model_file: the file of the vocabulary: a SentencePiece model, for instance a local copy
+            of T5's, or a list of words or characters with their counts.
         extra_ids: ids to add at the end; None for as many as the name implies.
     """
     # Checked by `choose`: gin adds lines of its own to an error that is raised in here.
@@ -72,52 +82,12 @@ def choose(default: str) -> tuple[str, str | None, int]:
             "reads no file; set task_vocabulary.name = 'sentencepiece'"
         )
     model_file = model_file or own_file
-    if name == "sentencepiece" and not model_file:
+    if name in ("sentencepiece", "words") and not model_file:
         raise UsageError(
-            "task_vocabulary.name is 'sentencepiece' and task_vocabulary.model_file is not set; "
-            "set it to the path of a SentencePiece model"
+            f"task_vocabulary.name is {name!r} and task_vocabulary.model_file is not set; set it "
+            "to the path of a file that primer data vocabulary wrote"
         )
     return name, model_file, own_extra_ids if extra_ids is None else extra_ids
-
-
-@functools.lru_cache(maxsize=8)
-def _open(name: str, model_file: str | None, extra_ids: int) -> seqio.Vocabulary:
-    if name == "bytes":
-        return seqio.ByteVocabulary(extra_ids=extra_ids)
-    files.require(
-        model_file,
-        "the vocabulary (task_vocabulary.model_file)",
-        "set task_vocabulary.model_file to a SentencePiece model on this machine (for T5's, a copy "
-        f"of {T5_MODEL}), or task_vocabulary.name to 'bytes' or 'sotu', which need no file",
-    )
-    vocabulary = seqio.SentencePieceVocabulary(model_file, extra_ids)
-    try:
-        vocabulary.load_model()
-    except (tf.errors.OpError, OSError, RuntimeError, ValueError) as error:
-        raise _not_a_model(model_file, error) from error
-    except Exception as error:  # protobuf's DecodeError moved between its releases.
-        if type(error).__name__ != "DecodeError":
-            raise
-        raise _not_a_model(model_file, error) from error
-    _check_special_ids(vocabulary, model_file)
-    return vocabulary
-
-
-def _not_a_model(model_file, error):
-    return UsageError(
-        f"task_vocabulary.model_file is {model_file}, which is not a SentencePiece model "
-        f"({files.first_line(error)}); expected a file that SentencePieceTrainer wrote"
-    )
-
-
-def _check_special_ids(vocabulary, model_file):
-    """Mesh-TensorFlow's packing and decoding take padding for 0 and end of sequence for 1."""
-    found = (vocabulary.tokenizer.pad_id(), vocabulary.tokenizer.eos_id())
-    if found != (0, 1):
-        raise UsageError(
-            f"task_vocabulary.model_file is {model_file}, whose (pad, eos) ids are {found}; "
-            "expected (0, 1): train it with pad_id=0, eos_id=1, unk_id=2, bos_id=-1"
-        )
 
 
 class TaskVocabulary(seqio.Vocabulary):
@@ -141,16 +111,48 @@ class TaskVocabulary(seqio.Vocabulary):
         Raises:
             UsageError: it cannot be read, or it is not what the settings say.
         """
-        return _open(*self.choice())
+        return self._opened().vocabulary
+
+    def _opened(self):
+        name, model_file, extra_ids = choice = self.choice()
+        model_file = _stand_ins.get(choice, model_file)
+        return vocabulary_files.open_vocabulary(name, model_file, extra_ids)
 
     def identity(self) -> str:
         """A short text that is equal for two vocabularies that give every text the same ids."""
         vocabulary = self.resolve()
+        size = f"{vocabulary.vocab_size} ids"
+        if isinstance(vocabulary, WordVocabulary):
+            return f"words {_digest(vocabulary.words)}, {size}"
+        if isinstance(vocabulary, CharacterVocabulary):
+            return f"characters {_digest(vocabulary.characters)}, {size}"
         name, _, extra_ids = self.choice()
         if name == "bytes":
-            return f"bytes, {vocabulary.vocab_size} ids"
+            return f"bytes, {size}"
         digest = hashlib.sha256(vocabulary.sp_model).hexdigest()[:16]
-        return f"sentencepiece {digest}, {vocabulary.vocab_size} ids, {extra_ids} extra"
+        return f"sentencepiece {digest}, {size}, {extra_ids} extra"
+
+    def setting(self) -> dict:
+        """What gin says now, as it can be kept in a file: the same on every machine."""
+        name, model_file, extra_ids = self.choice()
+        own = model_file == _DEFAULTS[name][0]
+        return {"name": name, "model_file": None if own else model_file, "extra_ids": extra_ids}
+
+    def file(self) -> tuple[str, bytes] | None:
+        """A name for a copy of the vocabulary's file, and its content; None where it has none."""
+        content = self._opened().content
+        if content is None:
+            return None
+        is_text = self.choice()[0] in ("words", "characters")
+        return "vocabulary.txt" if is_text else "vocabulary.model", content
+
+    def standing_in(self, path: str):
+        """A context in which `path` is read in place of the file that gin's choice names.
+
+        Args:
+            path: a copy of what that file was when a model was trained.
+        """
+        return _standing_in(self.choice(), path)
 
     @property
     def bos_id(self):
@@ -212,3 +214,18 @@ class TaskVocabulary(seqio.Vocabulary):
         return f"TaskVocabulary({self._default!r})"
 
     __str__ = __repr__
+
+
+@contextlib.contextmanager
+def _standing_in(choice, path):
+    before = dict(_stand_ins)
+    _stand_ins[choice] = path
+    try:
+        yield
+    finally:
+        _stand_ins.clear()
+        _stand_ins.update(before)
+
+
+def _digest(entries):
+    return hashlib.sha256(json.dumps(entries).encode()).hexdigest()[:16]

@@ -31,6 +31,7 @@ from primer.runtime import (
     text_targets,
     validation,
     variables,
+    vocabulary_copy,
 )
 from primer.runtime.settings import configured
 
@@ -133,9 +134,11 @@ def _guarded_run(stock):
             mode = configured("utils.run.mode", "train")
             if _served(cluster.of_this_run(), mode):
                 return None
-            checks.run_all(mode)
-            with logs.redirected(kwargs["model_dir"], mode):
-                return stock(*args, **kwargs)
+            model_dir = kwargs["model_dir"]
+            with vocabulary_copy.in_use(model_dir, configured("utils.run.vocabulary")):
+                checks.run_all(mode)
+                with logs.redirected(model_dir, mode):
+                    return stock(*args, **kwargs)
 
     return run
 

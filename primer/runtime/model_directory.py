@@ -1,7 +1,8 @@
 """What belongs to a model directory: one model, one vocabulary, and the record of both.
 
 `primer.json` records the wiring that the checkpoints were trained with, because two models may
-have the same variables and still be different functions (Primer with and without its post-norm).
+have the same variables and still be different functions (Primer with and without its post-norm),
+and which vocabulary, whose copy `primer.runtime.vocabulary_copy` keeps.
 """
 
 import json
@@ -15,6 +16,7 @@ from primer.runtime import wiring
 
 RECORD = "primer.json"
 CONFIG = "config.gin"
+BEST = "best"  # The folder in it with the best checkpoint, and the records of both.
 # The released gin files bind this stack where it takes no effect.
 NEVER_RELEASED = "PrePostNormLayerStack"
 

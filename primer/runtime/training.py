@@ -23,6 +23,7 @@ from primer.runtime import (
     stopping,
     summaries,
     validation,
+    vocabulary_copy,
     wiring,
 )
 
@@ -112,6 +113,8 @@ class _Run:
         description = wiring.describe(self.estimator)
         if latest:
             model_directory.check(self.estimator.model_dir, description)
+        vocabulary = self.estimator.settings.get("vocabulary")
+        description |= vocabulary_copy.keep(self.estimator.model_dir, vocabulary)
         model_directory.record(self.estimator.model_dir, description)
         if not latest:
             return tf.train.Scaffold()

@@ -11,9 +11,9 @@ import gin
 import tensorflow.compat.v1 as tf
 
 from primer.errors import UsageError
-from primer.runtime import model_directory
+from primer.runtime import model_directory, vocabulary_copy
 
-BEST = "best"
+BEST = model_directory.BEST
 
 _validator = []
 
@@ -94,9 +94,10 @@ class Validation:
             target = os.path.join(self._directory, os.path.basename(name))
             tf.io.gfile.copy(name, target, overwrite=True)
             new.add(target)
-        for name in (model_directory.RECORD, model_directory.CONFIG):
-            path = os.path.join(self._estimator.model_dir, name)
-            tf.io.gfile.copy(path, os.path.join(self._directory, name), overwrite=True)
+        for name in (vocabulary_copy.PATTERN, model_directory.RECORD, model_directory.CONFIG):
+            for path in tf.io.gfile.glob(os.path.join(self._estimator.model_dir, name)):
+                target = os.path.join(self._directory, os.path.basename(path))
+                tf.io.gfile.copy(path, target, overwrite=True)
         target = os.path.join(self._directory, os.path.basename(source))
         tf.train.update_checkpoint_state(self._directory, target)
         with tf.io.gfile.GFile(os.path.join(self._directory, "best.json"), "w") as text:

@@ -1,0 +1,28 @@
+"""`primer data`: what becomes of text before anything is trained; one module a subcommand."""
+
+import importlib
+
+# name -> (what it does, the module with add_arguments(parser) and run(options)).
+COMMANDS = {
+    "vocabulary": ("make a vocabulary from a training split", "data_vocabulary"),
+}
+
+
+def add_arguments(parser):
+    """Adds the subcommands to the command's parser."""
+    subparsers = parser.add_subparsers(dest="data_command", metavar="COMMAND", required=True)
+    for name, (summary, module) in COMMANDS.items():
+        subparser = subparsers.add_parser(
+            name, help=summary, description=summary.capitalize() + "."
+        )
+        _module(module).add_arguments(subparser)
+
+
+def run(options) -> int:
+    """Runs the subcommand; returns its exit code."""
+    _, module = COMMANDS[options.data_command]
+    return _module(module).run(options)
+
+
+def _module(name):
+    return importlib.import_module(f"primer.commands.{name}")

@@ -1,0 +1,183 @@
+"""Words from a frequency cut: Transformer-XL's construction, in Python and in the graph alike."""
+
+import copy
+import os
+import pickle
+import subprocess
+from collections import Counter
+
+import gin
+import pytest
+import seqio
+import tensorflow as tf
+
+from primer.data import entries, reading, word_vocabulary
+from primer.data.vocabularies import TaskVocabulary
+from primer.data.word_vocabulary import WordVocabulary
+from primer.errors import UsageError
+
+TEXT = " = Homarus = \n \n the <unk> lobster , the <eos> <pad> caf\u00e9\u00a0bar\t\u2603 \r\n end"
+
+
+@pytest.fixture
+def vocabulary():
+    counts = word_vocabulary.count(["the the lobster caf\u00e9\u00a0bar = , <unk> end"])
+    return WordVocabulary(entries.frequent(counts))
+
+
+def in_graph(vocabulary, text):
+    """`encode_tf` as t5's main has it: no eager execution, and nothing that initializes a table."""
+
+    def ids():
+        return tf.data.Dataset.from_tensors(text).map(vocabulary.encode_tf)
+
+    (result,) = reading.elements(ids)
+    return result.tolist()
+
+
+def test_a_text_becomes_words_and_line_ends(vocabulary):
+    the, lobster, bar, equals, comma, end = range(3, 9)
+    line = [equals, 2, equals, 1, 1]
+    expected = [*line, the, 2, lobster, comma, the, 1, 2, bar, 2, 1, end]
+    assert vocabulary.encode(TEXT) == expected
+    assert (vocabulary.pad_id, vocabulary.eos_id, vocabulary.unk_id) == (0, 1, 2)
+    assert vocabulary.vocab_size == 9
+
+
+@pytest.mark.parametrize("text", [TEXT, "", "\n", "\n\n", " ", "the", "the\n", "\x1c\x85\u2028 a"])
+def test_the_graph_gives_what_python_gives(vocabulary, text):
+    assert vocabulary.encode_tf(tf.constant(text)).numpy().tolist() == vocabulary.encode(text)
+    assert in_graph(vocabulary, text) == vocabulary.encode(text)
+
+
+def test_several_texts_at_once(vocabulary):
+    texts = ["the lobster", "", "the\n"]
+    several = vocabulary.encode_tf(tf.constant(texts))
+    assert several.to_list() == [vocabulary.encode(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    "ids, text",
+    [
+        ([3, 4], "the lobster"),
+        ([1, 3, 1, 1, 4, 1], "\nthe\n\nlobster\n"),
+        ([3, 2, 99, 0, 0], "the <unk> <unk>"),
+        ([0, 0], ""),
+        ([], ""),
+    ],
+)
+def test_decoding_keeps_lines(vocabulary, ids, text):
+    assert vocabulary.decode(ids) == text
+    assert vocabulary.decode_tf(tf.constant(ids, tf.int32)).numpy().decode() == text
+    rows = tf.constant([ids, ids], tf.int32)
+    assert [row.decode() for row in vocabulary.decode_tf(rows).numpy()] == [text, text]
+
+
+def test_ids_follow_counts_and_then_the_text():
+    counts = word_vocabulary.count(["b a c a\nc <unk> <pad>", "d b a"])
+    assert entries.frequent(counts) == ["a", "b", "c", "d"]
+    assert entries.frequent(counts, min_count=2) == ["a", "b", "c"]
+    assert entries.frequent(counts, size=5) == ["a", "b"]
+    assert counts["<eos>"] == 1 and counts["<unk>"] == 1
+
+
+def test_wikitext_2_is_counted_as_others_count_it(shared_data):
+    """Types and counts against `tr`, `sort` and `uniq`; word numbers against the published ones."""
+    paths = [shared_data / "wikitext-2" / f"wiki.{split}.tokens" for split in ("valid", "test")]
+    pipe = "cat \"$@\" | tr ' ' '\\n' | grep -v '^$' | sort | uniq -c"
+    done = subprocess.run(
+        ["bash", "-c", pipe, "sh", *map(str, paths)],
+        env={**os.environ, "LC_ALL": "C"},
+        capture_output=True,
+        check=True,
+    )
+    expected = Counter()
+    for line in done.stdout.decode().splitlines():
+        number, word = line.split()
+        expected[word] = int(number)
+    texts = [path.read_text(encoding="utf-8") for path in paths]
+    counts = word_vocabulary.count(texts)
+    lines = counts.pop("<eos>")
+    assert counts == expected
+    assert lines == sum(text.count("\n") for text in texts)
+    # README of the data: 217,646 and 245,569 words with one end per line.
+    assert sum(counts.values()) + lines == 217_646 + 245_569
+    vocabulary = WordVocabulary(entries.frequent(counts))
+    assert vocabulary.vocab_size == len(expected) + 2  # <unk> is one of the words.
+    ids = vocabulary.encode(texts[0])
+    assert (len(ids), ids.count(1), ids.count(2)) == (
+        217_646,
+        texts[0].count("\n"),
+        texts[0].split().count("<unk>"),
+    )
+    assert vocabulary.encode_tf(tf.constant(texts[0])).numpy().tolist() == ids
+    assert vocabulary.decode(ids).split() == texts[0].split()
+
+
+def bind(**settings):
+    for name, value in settings.items():
+        gin.bind_parameter(f"task_vocabulary.{name}", value)
+
+
+def test_a_file_that_was_written_is_chosen_by_gin(tmp_path):
+    counts = word_vocabulary.count(["the the \\x lobster\n<unk>"])
+    path = tmp_path / "words.txt"
+    path.write_bytes(entries.as_text(entries.frequent(counts), counts))
+    assert path.read_text() == "<pad>\t0\n<eos>\t1\n<unk>\t1\nthe\t2\n\\x\t1\nlobster\t1\n"
+    bind(name="words", model_file=str(path))
+    vocabulary = TaskVocabulary("t5")
+    assert vocabulary.encode("lobster \\x the") == [5, 4, 3]
+    assert (vocabulary.vocab_size, vocabulary.eos_id) == (6, 1)
+    assert vocabulary.decode([3, 1, 4]) == "the\n\\x"
+    assert vocabulary.file() == ("vocabulary.txt", path.read_bytes())
+
+
+def test_files_of_others_are_read(tmp_path):
+    """With counts after a blank, or none; `<unk>` keeps its id wherever it stands."""
+    path = tmp_path / "others.txt"
+    bind(name="words", model_file=str(path))
+    for content in ("the 9\n<unk> 5\nof 3\n", "<eos>\nthe\n<unk>\nof"):
+        path.write_text(content)
+        vocabulary = TaskVocabulary("t5")
+        assert vocabulary.encode("of the <unk>\n") == [4, 3, 2, 1]
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (b"the 3\nof x\n", ["line 2"]),
+        (b"the\t3\nof\t2\nthe\t1\n", ["line 3", "'the' is in line 1"]),
+        (b"the\t3\ncaf\xe9\t2\n", ["line 2"]),
+        (b"one two three\n", ["line 1"]),
+        (b"<pad>\t0\n<eos>\t0\n<unk>\t0\n", ["no entry"]),
+        (b"", ["no entry"]),
+    ],
+)
+def test_a_file_that_is_none_is_one_clear_line(tmp_path, content, words):
+    path = tmp_path / "words.txt"
+    path.write_bytes(content)
+    bind(name="words", model_file=str(path))
+    with pytest.raises(UsageError) as error:
+        TaskVocabulary("t5").resolve()
+    message = str(error.value)
+    assert "\n" not in message and all(word in message for word in [str(path), *words]), message
+
+
+def test_identity_follows_the_words_and_not_their_counts(tmp_path):
+    path = tmp_path / "words.txt"
+    bind(name="words", model_file=str(path))
+    found = []
+    for content in ("the\t3\nof\t2\n", "the\t30\nof\t20\n", "of\t3\nthe\t2\n"):
+        path.write_text(content)
+        found.append(TaskVocabulary("t5").identity())
+    assert found[0] == found[1] != found[2]
+    assert found[0].startswith("words ") and found[0].endswith(", 5 ids")
+
+
+def test_it_can_be_copied_sent_and_compared(vocabulary):
+    vocabulary.encode_tf(tf.constant("the"))
+    for twin in (copy.deepcopy(vocabulary), pickle.loads(pickle.dumps(vocabulary))):
+        assert twin == vocabulary and twin.encode_tf(tf.constant("the")).numpy().tolist() == [3]
+    assert vocabulary != WordVocabulary(["the"]) and vocabulary != seqio.ByteVocabulary()
+    more = WordVocabulary(["the"], extra_ids=2)
+    assert (more.vocab_size, more.decode([5, 3])) == (6, "<unk> the")

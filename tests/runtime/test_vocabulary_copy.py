@@ -1,0 +1,182 @@
+"""The copy of a vocabulary beside checkpoints: when it is read, refused, replaced."""
+
+import json
+
+import gin
+import pytest
+import seqio
+import tensorflow.compat.v1 as tf
+
+from primer.data import vocabularies
+from primer.data.vocabularies import TaskVocabulary
+from primer.errors import UsageError
+from primer.runtime import model_directory, vocabulary_copy, wiring
+
+
+@pytest.fixture
+def words(tmp_path):
+    """The file of a vocabulary, chosen by gin."""
+    path = tmp_path / "words.txt"
+    path.write_text("the\t9\nof\t5\n")
+    choose("words", path)
+    return path
+
+
+def choose(name, path=None):
+    gin.bind_parameter("task_vocabulary.name", name)
+    gin.bind_parameter("task_vocabulary.model_file", path and str(path))
+
+
+@pytest.fixture
+def model_dir(tmp_path):
+    """An empty directory."""
+    path = tmp_path / "model"
+    path.mkdir()
+    return path
+
+
+def record(model_dir, vocabulary=None, copy=True, checkpoint=True):
+    """What a run of training writes: the copy, the record and a checkpoint."""
+    vocabulary = vocabulary or (TaskVocabulary("t5"), TaskVocabulary("t5"))
+    kept = vocabulary_copy.keep(str(model_dir), vocabulary) if copy else {}
+    now = {"wiring": {}, "vocabulary": wiring.of_vocabulary(vocabulary), **kept}
+    model_directory.record(str(model_dir), now)
+    if checkpoint:
+        with tf.Graph().as_default(), tf.Session() as session:
+            saver = tf.train.Saver([tf.get_variable("v", initializer=1.0, use_resource=False)])
+            session.run(tf.global_variables_initializer())
+            saver.save(session, str(model_dir / "model.ckpt"), global_step=1)
+
+
+def encoded(model_dir, text="the of"):
+    """The ids of a text by the vocabulary that a run in the directory has."""
+    vocabulary = TaskVocabulary("t5")
+    with vocabulary_copy.in_use(str(model_dir), (vocabulary, vocabulary)):
+        return vocabulary.encode(text)
+
+
+def refused(model_dir):
+    with pytest.raises(UsageError) as error:
+        encoded(model_dir)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_the_copy_stands_in_for_a_file_that_is_gone(words, model_dir, capfd):
+    record(model_dir)
+    copy = model_dir / "vocabulary.txt"
+    assert copy.read_bytes() == words.read_bytes()
+    words.unlink()
+    assert encoded(model_dir) == [3, 4]
+    assert "primer:" not in capfd.readouterr().err
+    # The directory is no longer in use.
+    with pytest.raises(UsageError, match="does not exist"):
+        TaskVocabulary("t5").encode("the")
+
+
+def test_the_copy_stands_in_for_a_file_that_has_changed(words, model_dir, capfd):
+    record(model_dir)
+    words.write_text("of\t9\nthe\t5\n")
+    assert encoded(model_dir) == [3, 4]
+    assert f"{words} is another than when this model was trained" in capfd.readouterr().err
+    assert TaskVocabulary("t5").encode("the of") == [4, 3]
+
+
+def test_two_directories_have_each_their_own(words, model_dir, tmp_path):
+    """Of one and the same setting, with the file made anew between them."""
+    record(model_dir)
+    words.write_text("of\t9\nthe\t5\n")
+    other = tmp_path / "other"
+    other.mkdir()
+    record(other)
+    words.unlink()
+    assert (encoded(model_dir), encoded(other)) == ([3, 4], [4, 3])
+
+
+@pytest.mark.parametrize("name, file", [("sotu", None), ("sentencepiece", vocabularies.SOTU_MODEL)])
+def test_a_model_of_pieces_is_copied_too(model_dir, name, file):
+    choose(name, file)
+    record(model_dir)
+    content = (model_dir / "vocabulary.model").read_bytes()
+    with open(vocabularies.SOTU_MODEL, "rb") as model:
+        assert content == model.read()
+    kept = json.loads((model_dir / "primer.json").read_text())["vocabulary_copy"]
+    # The place of an installed package is another on another machine.
+    assert kept["setting"] == {"name": name, "model_file": file, "extra_ids": 0}
+    vocabulary = TaskVocabulary("t5")
+    with vocabulary_copy.in_use(str(model_dir), vocabulary):
+        assert vocabulary.decode(vocabulary.encode("The Union")) == "The Union"
+        path = vocabulary.resolve().sentencepiece_model_file
+    assert path == str(model_dir / "vocabulary.model")
+
+
+def test_another_vocabulary_is_refused(words, model_dir, tmp_path):
+    record(model_dir)
+    other = tmp_path / "other.txt"
+    other.write_text("of\t9\nthe\t5\n")
+    choose("words", other)
+    message = refused(model_dir)
+    assert "was trained with another vocabulary than gin names" in message
+    assert all(text in message for text in (str(words), str(other), "config.gin"))
+    choose("bytes")
+    assert "'bytes' (bytes, 259 ids)" in refused(model_dir)
+
+
+def test_the_same_vocabulary_in_another_place_is_no_other(words, model_dir, tmp_path):
+    record(model_dir)
+    choose("words", words.rename(tmp_path / "moved.txt"))
+    assert encoded(model_dir) == [3, 4]
+
+
+def test_a_damaged_copy_is_refused(words, model_dir):
+    record(model_dir)
+    copy = model_dir / "vocabulary.txt"
+    copy.write_text("the\t9\n")
+    assert f"{copy} is damaged" in refused(model_dir)
+    copy.unlink()  # As the message says.
+    assert encoded(model_dir) == [3, 4]
+    words.write_text("of\t9\nthe\t5\n")
+    assert "another vocabulary" in refused(model_dir)
+
+
+def test_the_next_training_brings_a_lost_copy_back(words, model_dir):
+    record(model_dir)
+    (model_dir / "vocabulary.txt").unlink()
+    record(model_dir)
+    assert (model_dir / "vocabulary.txt").read_bytes() == words.read_bytes()
+    assert not list(model_dir.glob("*.part"))
+
+
+def test_a_directory_without_a_copy_is_read_as_before(words, model_dir, capfd):
+    record(model_dir, copy=False)
+    assert encoded(model_dir) == [3, 4]
+    words.write_text("of\t9\nthe\t5\n")
+    assert "trained with another vocabulary" in refused(model_dir)
+
+
+def test_without_checkpoints_nothing_is_pinned(words, model_dir, tmp_path):
+    """A run that ended before its first checkpoint may be started again with another vocabulary."""
+    record(model_dir, checkpoint=False)
+    words.write_text("of\t9\nthe\t5\n")
+    assert encoded(model_dir) == encoded(tmp_path / "nowhere") == [4, 3]
+    record(model_dir)
+    assert (model_dir / "vocabulary.txt").read_bytes() == words.read_bytes()
+
+
+def test_a_vocabulary_without_a_file_is_recorded_by_its_setting(model_dir):
+    choose("bytes")
+    record(model_dir)
+    kept = json.loads((model_dir / "primer.json").read_text())["vocabulary_copy"]
+    assert kept == {"setting": {"name": "bytes", "model_file": None, "extra_ids": 0}}
+    assert not list(model_dir.glob("vocabulary*"))
+    assert encoded(model_dir, "ab") == [100, 101]
+
+
+def test_vocabularies_of_other_packages_are_left_alone(model_dir):
+    record(model_dir, seqio.ByteVocabulary())
+    assert "vocabulary_copy" not in json.loads((model_dir / "primer.json").read_text())
+    with vocabulary_copy.in_use(str(model_dir), seqio.ByteVocabulary()):
+        pass
+    with pytest.raises(UsageError, match="another vocabulary"):
+        with vocabulary_copy.in_use(str(model_dir), seqio.ByteVocabulary(extra_ids=5)):
+            pass
