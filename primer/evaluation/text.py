@@ -52,7 +52,7 @@ def of_documents(documents, end_token) -> Text:
     for document, ids in documents:
         pieces += [np.asarray(ids, np.int32), end]
         lengths.append(len(ids) + 1)
-        size += len(document.encode("utf-8")) + 1
+        size += len(streams.as_bytes(document)) + 1
         words += len(document.split())
     ids = np.concatenate(pieces) if pieces else np.zeros([0], np.int32)
     return Text(ids, np.array(lengths, np.int64), size, words)
