@@ -27,6 +27,7 @@ class DocumentSource(seqio.DataSource):
         texts_fn: (split) -> the texts that evaluation counts, in order, where they are not the
             documents that training reads; as data set of {"text": scalar string}.
         whereabouts_fn: () -> Whereabouts of the files; must be quick and ask no network.
+        unit: what such a text is: a "document", a "line", or the whole "split".
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class DocumentSource(seqio.DataSource):
         check: Callable,
         texts_fn: Callable | None = None,
         whereabouts_fn: Callable[[], Whereabouts] | None = None,
+        unit: str = "document",
     ):
         # seqio keeps a source with a known, small number of examples in memory. Ours are read
         # from files again each epoch, in a new order, and a checkpoint of the pipeline's position
@@ -45,6 +47,7 @@ class DocumentSource(seqio.DataSource):
         self._check = check
         self._texts_fn = texts_fn
         self._whereabouts_fn = whereabouts_fn
+        self.unit = unit
 
     def texts(self, split: str) -> tf.data.Dataset:
         """The texts of a split that evaluation counts, in order, as {"text": scalar string}."""
@@ -98,13 +101,17 @@ class PreparedTfdsSource(seqio.TfdsDataSource):
         tfds_name: name, config if any, and version, as "c4/en:3.0.1".
         splits: name -> slice of TensorFlow Datasets, as {"validation": "train[98%:]"}.
         way_out: how to get the data, for the error of someone who has none.
+        unit: what an example's text is, a "document" or a "line".
     """
 
-    def __init__(self, tfds_name: str, splits: dict[str, str], way_out: str):
+    def __init__(
+        self, tfds_name: str, splits: dict[str, str], way_out: str, unit: str = "document"
+    ):
         super().__init__(tfds_name=tfds_name, splits=splits, read_only=True)
         self._name = tfds_name
         self._slices = splits
         self._way_out = way_out
+        self.unit = unit
 
     def directory(self, data_dir: str | None = None) -> str:
         """The folder of the prepared data under `data_dir`, or under the one set for the run."""

@@ -58,6 +58,16 @@ def encode(vocabulary: seqio.Vocabulary, texts: Iterable[str]) -> list[np.ndarra
     return [ids for _, ids in _documents(make_texts, vocabulary)]
 
 
+def are_lines(task_name: str) -> bool:
+    """Whether the texts of a task are lines, whose ends papers count as words; of all of a mixture.
+
+    Raises:
+        UsageError: there is no such task.
+    """
+    tasks = seqio.get_subtasks(preflight.find(task_name))
+    return all(getattr(task.source, "unit", None) == "line" for task in tasks)
+
+
 def as_bytes(text: str) -> bytes:
     """The bytes of a text that `documents` gave: its UTF-8, or what stood there instead of it."""
     return text.encode("utf-8", "surrogateescape")

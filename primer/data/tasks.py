@@ -82,6 +82,7 @@ _add(
         "lm1b:1.1.0",
         {"train": "train[:98%]", "validation": "train[98%:]", "test": "test"},
         _PREPARE.format("lm1b:1.1.0"),
+        unit="line",
     ),
     text_key="text",
     vocabulary="t5",
@@ -125,9 +126,9 @@ def _add_local(local_set: LocalSet) -> None:
         functools.partial(local_data.paths, local_set),
         texts_fn=functools.partial(blocks.texts, local_set),
         whereabouts_fn=functools.partial(local_data.whereabouts, local_set),
+        unit=local_set.unit,
     )
-    lines = local_set.unit == "line"
-    kind = LineVocabulary if lines else TaskVocabulary
+    kind = LineVocabulary if local_set.unit == "line" else TaskVocabulary
     _add(local_set.name, source, "text", local_set.vocabulary, kind)
 
 

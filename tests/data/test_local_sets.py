@@ -11,6 +11,7 @@ import seqio
 from primer.data import blocks, local_data, preflight, streams
 from primer.data.local_sets import SETS
 from primer.errors import UsageError
+from primer.evaluation import text
 from tests.data import fabricate
 
 WIKIPEDIA = pathlib.Path(__file__).with_name("wikipedia")
@@ -55,6 +56,7 @@ def test_wikitext_has_the_words_of_the_papers_by_lines(use, shared_data, split, 
     preflight.check("wikitext2", split)
     lines = texts("wikitext2", split)
     assert sum(len(line.split()) + 1 for line in lines) == words
+    assert text.read("wikitext2", split).words == words
     assert "".join(f"{line}\n" for line in lines).encode() == wikitext2(shared_data, split)
 
 
@@ -145,8 +147,8 @@ def test_enwik8_is_read_byte_for_byte(short, chunks):
         content[: borders[1]].decode()
     for split, first, end in zip(("train", "validation", "test"), borders, borders[1:]):
         preflight.check("enwik8", split)
-        ((text, ids),) = streams.documents("enwik8", split)
-        assert streams.as_bytes(text) == content[first:end]
+        ((read, ids),) = streams.documents("enwik8", split)
+        assert streams.as_bytes(read) == content[first:end]
         assert bytes((ids - 3).tolist()) == content[first:end]
         parts = chunks("enwik8", split, length=256, number=-1, shuffle=False)
         trained = bytes(token - 3 for part in parts for token in part[:-1])
@@ -154,8 +156,6 @@ def test_enwik8_is_read_byte_for_byte(short, chunks):
 
 
 def test_evaluation_counts_the_bytes_of_a_cut_character(short):
-    from primer.evaluation import text
-
     content = cut_within_a_character((WIKIPEDIA / "excerpt.xml").read_bytes(), 95)
     (short / "enwik8").write_bytes(content)
     size = len(content)
@@ -170,7 +170,7 @@ def test_bytes_that_are_no_text_survive(short):
     content = bytes(range(256)) * 40 + b"\0\0"
     (short / "enwik8").write_bytes(content)
     found = b"".join(
-        streams.as_bytes(text) for s in SETS["enwik8"].splits for text in texts("enwik8", s)
+        streams.as_bytes(read) for s in SETS["enwik8"].splits for read in texts("enwik8", s)
     )
     assert found == content
 
@@ -242,7 +242,7 @@ def test_blocks_are_the_file_however_they_are_cut(short, kind, unit, block_bytes
         if kind == "bytes":
             assert max(map(len, read)) <= block_bytes + 4096
         else:
-            found = [text.encode() for text in texts(name, "train")]
+            found = [read.encode() for read in texts(name, "train")]
             assert found == lines if end or lines[-1] else found == lines[:-1]
 
 
