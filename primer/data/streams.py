@@ -3,6 +3,10 @@
 What a task gives to training is chunks: documents joined, cut and, the long ones, sampled. An
 evaluation that scores every token of a split exactly once cuts its own windows, from this.
 
+What a document is, its source says: `texts(split)` of a source of the project gives lines where
+papers count lines. Texts are exact: bytes that are not UTF-8, which a border of enwik8's splits may
+leave of a character, are lone surrogates in the str ("surrogateescape"); `as_bytes` undoes that.
+
 Texts are tokenized by the operation that training uses. SentencePiece's own Python package is not
 it: between pieces of nearly equal score its releases choose differently, about once in a document
 of 20,000 tokens, and then the same checkpoint would have another perplexity on another machine.
@@ -54,6 +58,21 @@ def encode(vocabulary: seqio.Vocabulary, texts: Iterable[str]) -> list[np.ndarra
     return [ids for _, ids in _documents(make_texts, vocabulary)]
 
 
+def are_lines(task_name: str) -> bool:
+    """Whether the texts of a task are lines, whose ends papers count as words; of all of a mixture.
+
+    Raises:
+        UsageError: there is no such task.
+    """
+    tasks = seqio.get_subtasks(preflight.find(task_name))
+    return all(getattr(task.source, "unit", None) == "line" for task in tasks)
+
+
+def as_bytes(text: str) -> bytes:
+    """The bytes of a text that `documents` gave: its UTF-8, or what stood there instead of it."""
+    return text.encode("utf-8", "surrogateescape")
+
+
 def text_steps(task) -> list:
     """The preprocessors of a task that work on texts: those before `seqio.preprocessors.tokenize`.
 
@@ -71,7 +90,10 @@ def text_steps(task) -> list:
 
 def _texts(task, split):
     """The texts as the tokenizer would get them, in the order of the source."""
-    dataset = task.source.get_dataset(split=split, shuffle=False)
+    if hasattr(task.source, "texts"):
+        dataset = task.source.texts(split)
+    else:  # Of another package.
+        dataset = task.source.get_dataset(split=split, shuffle=False)
     for step in text_steps(task):
         dataset = step(dataset)
     return dataset.map(lambda example: example["targets"])
@@ -90,4 +112,4 @@ def _documents(make_texts, vocabulary):
 
     for batch in reading.elements(batches):
         for text, ids, length in zip(*batch, strict=True):
-            yield text.decode("utf-8"), ids[:length].copy()
+            yield text.decode("utf-8", "surrogateescape"), ids[:length].copy()

@@ -7,6 +7,14 @@
 | `pg19_autoregressive_language_modeling` | pg19:0.1.1, a book each | T5's |
 | `sotu` | presidential addresses, installed with the project | sotu, 8,192 pieces |
 | `text` | the user's files, see `primer.data.text` | sotu, 8,192 pieces |
+| `wikitext103`, `wikitext2` | articles of tokenized lines, `<unk>` for rare words | words |
+| `wikitext103_raw`, `wikitext2_raw` | the same articles as they were written | sotu |
+| `enwik8`, `text8` | 90, 5 and 5 million bytes of one file | bytes |
+| `ptb`, `lm1b_words` | lines of words, `<unk>` for PTB's rare ones | words |
+
+The last four rows are local files (`local_data.folder`), see `primer.data.local_sets` for which,
+`primer.data.blocks` for what training reads as a document and what evaluation counts as a text.
+LM1B's test split is heldout-00000 of 50, as papers count it; its validation split is heldout-00001.
 
 What becomes of a document is the objective's affair: `objectives/lm.gin` of t5 joins documents and
 cuts chunks of the sequence length less one, and each chunk then ends in the end token.
@@ -18,7 +26,9 @@ import seqio
 from t5.data import preprocessors
 from t5.evaluation import metrics
 
-from primer.data import sotu, text, text_checks
+from primer.data import blocks, local_data, sotu, text, text_checks
+from primer.data.line_vocabulary import LineVocabulary
+from primer.data.local_sets import SETS, LocalSet
 from primer.data.sources import DocumentSource, PreparedTfdsSource
 from primer.data.vocabularies import TaskVocabulary
 
@@ -33,19 +43,24 @@ _COPY_C4 = (
 )
 
 
-def _features(vocabulary: str) -> dict[str, seqio.Feature]:
+def _features(choice: TaskVocabulary) -> dict[str, seqio.Feature]:
     """Targets, and the inputs that only generation has: the start of a document to continue.
 
     A prompt is not a finished text, so no end token is put at its end.
     """
-    choice = TaskVocabulary(vocabulary)
     return {
         "inputs": seqio.Feature(choice, add_eos=False, required=False),
         "targets": seqio.Feature(choice, add_eos=True),
     }
 
 
-def _add(name: str, source: seqio.DataSource, text_key: str, vocabulary: str) -> None:
+def _add(
+    name: str,
+    source: seqio.DataSource,
+    text_key: str,
+    vocabulary: str,
+    vocabulary_class: type[TaskVocabulary] = TaskVocabulary,
+) -> None:
     seqio.TaskRegistry.add(
         name,
         source=source,
@@ -56,7 +71,7 @@ def _add(name: str, source: seqio.DataSource, text_key: str, vocabulary: str) ->
             preprocessors.unsupervised,
             seqio.preprocessors.append_eos_after_trim,
         ],
-        output_features=_features(vocabulary),
+        output_features=_features(vocabulary_class(vocabulary)),
         metric_fns=[metrics.accuracy],
     )
 
@@ -67,6 +82,7 @@ _add(
         "lm1b:1.1.0",
         {"train": "train[:98%]", "validation": "train[98%:]", "test": "test"},
         _PREPARE.format("lm1b:1.1.0"),
+        unit="line",
     ),
     text_key="text",
     vocabulary="t5",
@@ -89,13 +105,41 @@ _add(
 )
 _add(
     "sotu",
-    DocumentSource(sotu.split_dataset, sotu.SPLITS, sotu.check),
+    DocumentSource(sotu.split_dataset, sotu.SPLITS, sotu.check, whereabouts_fn=sotu.whereabouts),
     text_key="text",
     vocabulary="sotu",
 )
 _add(
     "text",
-    DocumentSource(text.split_dataset, text.SPLITS, text_checks.check),
+    DocumentSource(
+        text.split_dataset, text.SPLITS, text_checks.check, whereabouts_fn=text_checks.whereabouts
+    ),
     text_key="text",
     vocabulary="sotu",
+)
+
+
+def _add_local(local_set: LocalSet) -> None:
+    source = DocumentSource(
+        functools.partial(blocks.documents, local_set),
+        tuple(local_set.splits),
+        functools.partial(local_data.paths, local_set),
+        texts_fn=functools.partial(blocks.texts, local_set),
+        whereabouts_fn=functools.partial(local_data.whereabouts, local_set),
+        unit=local_set.unit,
+    )
+    kind = LineVocabulary if local_set.unit == "line" else TaskVocabulary
+    _add(local_set.name, source, "text", local_set.vocabulary, kind)
+
+
+for _local_set in SETS.values():
+    _add_local(_local_set)
+
+NAMES = (
+    "sotu",
+    "text",
+    "lm1b_autoregressive_language_modeling",
+    "c4_v220_autoregressive_language_modeling",
+    "pg19_autoregressive_language_modeling",
+    *SETS,
 )

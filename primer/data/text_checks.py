@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from primer.data import files, reading, text
+from primer.data import whereabouts as looking
 from primer.errors import UsageError
 
 _CHECKED_BYTES = 1 << 28
@@ -32,6 +33,21 @@ def check(split: str) -> None:
             f"(text_files.held_out is {settings.held_out}); give more documents, count each line "
             "as one with text_files.unit = 'line', or hold out another share"
         )
+
+
+def whereabouts() -> looking.Whereabouts:
+    """Where the files are that text_files.glob names; opens none."""
+    settings = text.TextFiles()
+    patterns = [settings.glob] if isinstance(settings.glob, str) else list(settings.glob or [])
+    place = ", ".join(patterns) or "text_files.glob: not set"
+    if any(map(looking.is_remote, patterns)):
+        return looking.Whereabouts("not looked at", place)
+    way_out = "--gin_param=\"text_files.glob = '/data/*.txt'\""
+    try:
+        found = settings.checked().paths()
+    except UsageError:  # Not set, or no such file.
+        found = []
+    return looking.of_files(found, place, way_out)
 
 
 def _check_file(path: str, field: str | None, limit: int) -> int:

@@ -17,7 +17,8 @@ class Text:
       ids: the tokens, [tokens] int32.
       lengths: tokens of each document, its end token included, [documents].
       bytes: UTF-8 bytes of the documents before tokenization, and one for each document's end.
-      words: words separated by white space.
+      words: words separated by white space, and where documents are lines (LM1B, WikiText, PTB)
+        one for each line's end, blank lines included, as their papers count.
     """
 
     ids: np.ndarray
@@ -39,20 +40,22 @@ def read(task_name, split) -> Text:
     """
     preflight.check(task_name, split)
     vocabulary = preflight.find(task_name).output_features["targets"].vocabulary
-    text = of_documents(streams.documents(task_name, split), vocabulary.eos_id)
+    text = of_documents(
+        streams.documents(task_name, split), vocabulary.eos_id, streams.are_lines(task_name)
+    )
     if not len(text.lengths):
         raise UsageError(f"task {task_name}: the split {split!r} has no document; nothing to score")
     return text
 
 
-def of_documents(documents, end_token) -> Text:
-    """Joins pairs of (text, ids without end token)."""
+def of_documents(documents, end_token, are_lines=False) -> Text:
+    """Joins pairs of (text, ids without end token); an end of a line counts as a word."""
     pieces, lengths, size, words = [], [], 0, 0
     end = np.array([end_token], np.int32)
     for document, ids in documents:
         pieces += [np.asarray(ids, np.int32), end]
         lengths.append(len(ids) + 1)
-        size += len(document.encode("utf-8")) + 1
-        words += len(document.split())
+        size += len(streams.as_bytes(document)) + 1
+        words += len(document.split()) + are_lines
     ids = np.concatenate(pieces) if pieces else np.zeros([0], np.int32)
     return Text(ids, np.array(lengths, np.int64), size, words)

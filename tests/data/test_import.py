@@ -23,7 +23,9 @@ tf.io.gfile.GFile = tf.io.gfile.exists = tf.io.gfile.glob = never
 importlib.import_module("t5_imports")
 import seqio
 names = {"sotu", "text", "lm1b_autoregressive_language_modeling",
-         "c4_v220_autoregressive_language_modeling", "pg19_autoregressive_language_modeling"}
+         "c4_v220_autoregressive_language_modeling", "pg19_autoregressive_language_modeling",
+         "wikitext103", "wikitext103_raw", "wikitext2", "wikitext2_raw", "enwik8", "text8", "ptb",
+         "lm1b_words"}
 assert names <= set(seqio.TaskRegistry.names()), seqio.TaskRegistry.names()
 assert not seen, seen
 assert "sotu" not in sys.modules, "importing sotu imports pandas"

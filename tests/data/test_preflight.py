@@ -22,7 +22,7 @@ def test_what_is_in_order_passes_in_silence():
 def test_an_unknown_task_is_refused_with_a_suggestion():
     assert "did you mean 'sotu'" in refused("sotus", "train")
     assert "did you mean 'pg19_autoregressive" in refused("pg19", "train")
-    assert "c4_v220_autoregressive_language_modeling" in refused("wiki", "train")
+    assert "c4_v220_autoregressive_language_modeling" in refused("gutenberg", "train")
 
 
 def test_an_unknown_split_is_refused_with_the_known_ones():

@@ -1,0 +1,218 @@
+"""The published data sets that come as local files: names, sizes, checksums, and where from.
+
+Nothing here reads a file or imports TensorFlow. The numbers are those of public sources:
+
+- WikiText: sha1 of every file as GluonNLP's loader states it; the two of WikiText-2's validation
+  and test split were compared with the files themselves. Sizes: those two by measuring; the raw
+  files of WikiText-2 as several projects state them with their sha256 (10,940,747, 1,146,846 and
+  1,290,590 bytes). The other sizes follow from the `dataset_infos.json` of Hugging Face's loader
+  (whose bytes lack line ends and blank lines, and have four per line more), a computation that
+  gives the sizes that are known; those of the training files of WikiText-103 (539,209,157 and
+  540,568,191) are also found elsewhere.
+- enwik8: size, md5 and sha1 on http://mattmahoney.net/dc/textdata.html; text8: its md5, ibid.
+- PTB: md5 as torchtext and Chainer state it, sizes from Hugging Face's `dataset_infos.json`.
+- LM1B: no public source states sizes or checksums of single files. Checked are the number of the
+  training files with their total of 4,147,291,308 bytes, and of the test file the 159,658 words
+  that Tensor2Tensor's documentation counts in it, one per line's end included. Nothing that is
+  public was found on its validation file, of which therefore only the name is checked.
+"""
+
+import dataclasses
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class LocalFile:
+    """One file and what is publicly known of it.
+
+    Attributes:
+        names: the file's own name, then others under which it is common.
+        bytes: its size; None where no source states it.
+        digest: its checksum in hexadecimal, of the kind `digest_kind`; None where none is stated.
+        words: words between white space and one for each line's end, where that is stated.
+    """
+
+    names: tuple[str, ...]
+    bytes: int | None = None
+    digest: str | None = None
+    digest_kind: str = "sha1"
+    words: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """The files of a split in order, and which share of them, in hundredths, is the split.
+
+    Attributes:
+        files: one after the other they are the text.
+        part: (from, to) in percent of a file that holds all splits.
+        bytes: of all files together, where that and no single size is known.
+    """
+
+    files: tuple[LocalFile, ...]
+    part: tuple[int, int] = (0, 100)
+    bytes: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class LocalSet:
+    """One data set.
+
+    Attributes:
+        name: the task's.
+        splits: name -> Split.
+        folders: usual names of the folder that holds its files.
+        unit: what a text is that evaluation counts: a "line", or the whole "split".
+        blocks: what a training document is: an "article" of WikiText, or a block of at most
+            `local_data.block_bytes` that ends with a "line", or with a line where there is one
+            near, else a word ("bytes").
+        url: where it comes from.
+        vocabulary: the vocabulary that its papers use.
+    """
+
+    name: str
+    splits: dict[str, Split]
+    folders: tuple[str, ...]
+    unit: str
+    blocks: str
+    url: str
+    vocabulary: str
+
+
+def _wikitext(name, folder, suffix, sizes, digests, vocabulary):
+    plain = {"train": "train", "validation": "valid", "test": "test"}
+    # Transformer-XL's getdata.sh renames them so.
+    names = {split: (f"wiki.{stem}.{suffix}", f"{stem}.txt") for split, stem in plain.items()}
+    rows = zip(SPLITS, sizes, digests, strict=True)
+    return LocalSet(
+        name,
+        {split: Split((LocalFile(names[split], size, sha1),)) for split, size, sha1 in rows},
+        folders=(folder, f"{folder}-v1", name),
+        unit="line",
+        blocks="article",
+        url=f"https://wikitext.smerity.com/{folder}-v1.zip (CC BY-SA)",
+        vocabulary=vocabulary,
+    )
+
+
+def _one_file(name, digest, url):
+    file = LocalFile((name,), 100_000_000, digest, "md5")
+    parts = {"train": (0, 90), "validation": (90, 95), "test": (95, 100)}
+    return LocalSet(
+        name,
+        {split: Split((file,), part) for split, part in parts.items()},
+        folders=(name,),
+        unit="split",
+        blocks="bytes",
+        url=url,
+        vocabulary="bytes",
+    )
+
+
+def _ptb():
+    facts = {
+        "train": ("train", 5_101_618, "f26c4b92c5fdc7b3f8c7cdcb991d8420"),
+        "validation": ("valid", 399_782, "aa0affc06ff7c36e977d7cd49e3839bf"),
+        "test": ("test", 449_945, "8b80168b89c18661a38ef683c0dc3721"),
+    }
+    return LocalSet(
+        "ptb",
+        {
+            split: Split((LocalFile((f"ptb.{stem}.txt", f"{stem}.txt"), size, md5, "md5"),))
+            for split, (stem, size, md5) in facts.items()
+        },
+        folders=("ptb", "penn", "simple-examples/data"),
+        unit="line",
+        blocks="line",
+        url="http://www.fit.vutbr.cz/~imikolov/rnnlm/simple-examples.tgz (the text is LDC's)",
+        vocabulary="words",
+    )
+
+
+def _lm1b():
+    training = "training-monolingual.tokenized.shuffled/news.en-{:05}-of-00100"
+    held_out = "heldout-monolingual.tokenized.shuffled/news.en.heldout-{:05}-of-00050"
+    shards = tuple(LocalFile((training.format(number),)) for number in range(1, 100))
+    test = LocalFile((held_out.format(0),), words=159_658)
+    archive = "1-billion-word-language-modeling-benchmark-r13output"
+    return LocalSet(
+        "lm1b_words",
+        {
+            "train": Split(shards, bytes=4_147_291_308),
+            "validation": Split((LocalFile((held_out.format(1),)),)),
+            "test": Split((test,)),
+        },
+        folders=(archive, archive.removesuffix("-r13output"), "lm1b", "lm1b_words"),
+        unit="line",
+        blocks="line",
+        url=f"http://www.statmt.org/lm-benchmark/{archive}.tar.gz",
+        vocabulary="words",
+    )
+
+
+SETS = {
+    local_set.name: local_set
+    for local_set in (
+        _wikitext(
+            "wikitext103",
+            "wikitext-103",
+            "tokens",
+            (539_209_157, 1_142_309, 1_281_077),
+            (
+                "b7497e2dfe77e72cfef5e3dbc61b7b53712ac211",
+                "c326ac59dc587676d58c422eb8a03e119582f92b",
+                "8a5befc548865cec54ed4273cf87dbbad60d1e47",
+            ),
+            "words",
+        ),
+        _wikitext(
+            "wikitext103_raw",
+            "wikitext-103-raw",
+            "raw",
+            (540_568_191, 1_146_846, 1_290_590),
+            (
+                "3d06627c15e834408cfee91293f862c11c1cc9ef",
+                "db78d4db83700cba1b1bf4a9381087043db2876d",
+                "6f1fe2054a940eebfc76b284b09680763b37f5ea",
+            ),
+            "sotu",
+        ),
+        _wikitext(
+            "wikitext2",
+            "wikitext-2",
+            "tokens",
+            (10_797_148, 1_121_681, 1_256_449),
+            (
+                "863f29c46ef9d167fff4940ec821195882fe29d1",
+                "0418625c8b4da6e4b5c7a0b9e78d4ae8f7ee5422",
+                "c7b8ce0aa086fb34dab808c5c49224211eb2b172",
+            ),
+            "words",
+        ),
+        _wikitext(
+            "wikitext2_raw",
+            "wikitext-2-raw",
+            "raw",
+            (10_940_747, 1_146_846, 1_290_590),
+            (
+                "d33faf256327882db0edc7c67cd098d1051a2112",
+                "db78d4db83700cba1b1bf4a9381087043db2876d",
+                "6f1fe2054a940eebfc76b284b09680763b37f5ea",
+            ),
+            "sotu",
+        ),
+        _one_file(
+            "enwik8",
+            "a1fa5ffddb56f4953e226637dabbb36a",
+            "http://mattmahoney.net/dc/enwik8.zip",
+        ),
+        _one_file(
+            "text8",
+            "3bea1919949baf155f99411df5fada7e",
+            "http://mattmahoney.net/dc/text8.zip, or from enwik9 by `primer data text8`",
+        ),
+        _ptb(),
+        _lm1b(),
+    )
+}
