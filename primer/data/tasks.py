@@ -9,7 +9,8 @@
 | `text` | the user's files, see `primer.data.text` | sotu, 8,192 pieces |
 
 What becomes of a document is the objective's affair: `objectives/lm.gin` of t5 joins documents and
-cuts chunks of the sequence length less one, and each chunk then ends in the end token.
+cuts chunks of the sequence length less one, and each chunk then ends in the end token; the
+project's own are in `primer.data.objectives`.
 """
 
 import functools
@@ -18,7 +19,8 @@ import seqio
 from t5.data import preprocessors
 from t5.evaluation import metrics
 
-from primer.data import sotu, text, text_checks
+from primer.data import sotu, text, text_checks, train_rows  # noqa: F401  Registers for gin.
+from primer.data.document_task import DocumentTask
 from primer.data.sources import DocumentSource, PreparedTfdsSource
 from primer.data.vocabularies import TaskVocabulary
 
@@ -57,6 +59,7 @@ def _add(name: str, source: seqio.DataSource, text_key: str, vocabulary: str) ->
             seqio.preprocessors.append_eos_after_trim,
         ],
         output_features=_features(vocabulary),
+        task_cls=DocumentTask,
         metric_fns=[metrics.accuracy],
     )
 
