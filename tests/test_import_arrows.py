@@ -20,7 +20,7 @@ ARROWS = {
     "generation": {"evaluation", "runtime", "data"},
     "planning": {"runtime"},
 }
-SHARED = {"primer", "errors", "config_files", "routing", "class_names"}
+SHARED = {"primer", "errors", "config_files", "routing", "class_names", "passes"}
 
 # Room -> the packages that it may import, besides the standard library; others may import all.
 PACKAGES = {

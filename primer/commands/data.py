@@ -4,7 +4,9 @@ import importlib
 
 # name -> (what it does, the module with add_arguments(parser) and run(options)).
 COMMANDS = {
+    "list": ("show all tasks, and whether their data are here", "data_list"),
     "vocabulary": ("make a vocabulary from a training split", "data_vocabulary"),
+    "text8": ("make text8 from enwik8", "data_text8"),
 }
 
 

@@ -4,7 +4,7 @@ import difflib
 
 import seqio
 
-from primer.data import tasks
+from primer.data import mixture, objectives, tasks  # noqa: F401  Registers the project's own.
 from primer.errors import UsageError
 
 
@@ -24,9 +24,10 @@ def find(name: str):
 
 
 def _suggestion(name):
-    begun = [task for task in tasks.NAMES if task.startswith(name)]
-    close = begun or difflib.get_close_matches(name, tasks.NAMES, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(tasks.NAMES)}"
+    names = [*tasks.NAMES, mixture.NAME]
+    begun = [task for task in names if task.startswith(name)]
+    close = begun or difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(names)}"
 
 
 def check(
@@ -44,7 +45,13 @@ def check(
             (--t5_tfds_data_dir, TFDS_DATA_DIR).
         model_vocab_size: how many ids the model's embedding has rows for; None not to compare.
     """
-    for task in seqio.get_subtasks(find(task_name)):
+    tasks_of_it = seqio.get_subtasks(find(task_name))
+    if len(tasks_of_it) > 1 and objectives.is_stream():
+        raise UsageError(
+            f"the mixture {task_name!r} takes rows from its tasks at random, and lm_stream's go on "
+            "from batch to batch; train on one task, or use objectives/lm_documents.gin"
+        )
+    for task in tasks_of_it:
         if split not in task.splits:
             raise UsageError(
                 f"task {task.name} has no split {split!r}; it has {', '.join(task.splits)}"
@@ -53,6 +60,19 @@ def check(
         # Tasks of other packages have sources of other kinds, which check themselves or do not.
         if hasattr(task.source, "check"):
             task.source.check(split, tfds_data_dir)
+    _check_same_vocabulary(tasks_of_it)
+
+
+def _check_same_vocabulary(parts):
+    first, *others = parts
+    for task in others:
+        own, other = (t.output_features["targets"].vocabulary for t in (first, task))
+        if own != other:
+            raise UsageError(
+                f"tasks {first.name} and {task.name} have different vocabularies ({own} and "
+                f"{other}), and a mixture has one; set task_vocabulary.name (and model_file) for "
+                "both"
+            )
 
 
 def _check_vocabulary(task, model_vocab_size):

@@ -28,3 +28,17 @@ def elements(make_dataset: Callable[[], tf.data.Dataset]) -> Iterator:
             yield values
     finally:
         session.close()
+
+
+def count(make_dataset: Callable[[], tf.data.Dataset]) -> int:
+    """The number of elements of a data set; reads them all.
+
+    Args:
+        make_dataset: as for `elements`.
+    """
+
+    def one_number():
+        total = make_dataset().reduce(tf.constant(0, tf.int64), lambda number, _: number + 1)
+        return tf.data.Dataset.from_tensors(total)
+
+    return int(next(elements(one_number)))

@@ -12,7 +12,7 @@ import seqio
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from primer.data import files, whereabouts
+from primer.data import files, reading, whereabouts
 from primer.data.whereabouts import Whereabouts
 from primer.errors import UsageError
 
@@ -70,6 +70,11 @@ class DocumentSource(seqio.DataSource):
     def check(self, split: str, data_dir: str | None = None) -> None:
         del data_dir
         self._check(split)
+
+    def count(self, split: str) -> int:
+        """The number of documents of a split; reads them all."""
+        documents = functools.partial(self._dataset_fn, split, False, None)
+        return reading.count(documents)
 
     def get_dataset(
         self,
@@ -182,9 +187,13 @@ class PreparedTfdsSource(seqio.TfdsDataSource):
 
     def num_input_examples(self, split: str) -> int | None:
         """Examples of the split, or None where seqio would keep so few of them in memory."""
-        self.check(split)
-        number = _builder(self.directory()).info.splits[self._slices[split]].num_examples
+        number = self.count(split)
         return number if number > _KEPT_IN_MEMORY else None
+
+    def count(self, split: str) -> int:
+        """The number of examples of a split, as its prepared data say."""
+        self.check(split)
+        return _builder(self.directory()).info.splits[self._slices[split]].num_examples
 
     def list_shards(self, split: str) -> Sequence[str]:
         self.check(split)

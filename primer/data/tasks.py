@@ -17,7 +17,8 @@ The last four rows are local files (`local_data.folder`), see `primer.data.local
 LM1B's test split is heldout-00000 of 50, as papers count it; its validation split is heldout-00001.
 
 What becomes of a document is the objective's affair: `objectives/lm.gin` of t5 joins documents and
-cuts chunks of the sequence length less one, and each chunk then ends in the end token.
+cuts chunks of the sequence length less one, and each chunk then ends in the end token; the
+project's own are in `primer.data.objectives`.
 """
 
 import functools
@@ -26,7 +27,8 @@ import seqio
 from t5.data import preprocessors
 from t5.evaluation import metrics
 
-from primer.data import blocks, local_data, sotu, text, text_checks
+from primer.data import blocks, local_data, sotu, text, text_checks, train_rows  # noqa: F401  Registers for gin.
+from primer.data.document_task import DocumentTask
 from primer.data.line_vocabulary import LineVocabulary
 from primer.data.local_sets import SETS, LocalSet
 from primer.data.sources import DocumentSource, PreparedTfdsSource
@@ -72,6 +74,7 @@ def _add(
             seqio.preprocessors.append_eos_after_trim,
         ],
         output_features=_features(vocabulary_class(vocabulary)),
+        task_cls=DocumentTask,
         metric_fns=[metrics.accuracy],
     )
 

@@ -18,6 +18,7 @@ from absl import flags
 
 from primer.errors import RunError, UsageError
 from primer.runtime import (
+    batch_rows,
     building,
     checks,
     cluster,
@@ -36,7 +37,13 @@ from primer.runtime import (
 from primer.runtime.settings import configured
 
 # What gin may name must be registered before gin files are read.
-CONFIGURABLES = (mesh.mesh_shape, precision.precision, seeds.run_seed, validation.validation)
+CONFIGURABLES = (
+    batch_rows.rows_per_batch,
+    mesh.mesh_shape,
+    precision.precision,
+    seeds.run_seed,
+    validation.validation,
+)
 ESTIMATORS = ("local", "tpu_estimator")
 
 

@@ -2,6 +2,7 @@
 
 import time
 
+from primer import passes
 from primer.runtime import logs
 
 PLAIN_SECONDS = 30
@@ -14,12 +15,14 @@ class Progress:
     Args:
       start, goal: the first and the last step.
       tokens: tokens per step, padding included.
+      reading: what the input pipeline reports of its epochs.
     """
 
-    def __init__(self, start, goal, tokens):
+    def __init__(self, start, goal, tokens, reading=None):
         self._start = start
         self._goal = goal
         self._tokens = tokens
+        self._reading = reading or passes.Reading()
         self._live = None
 
     def __enter__(self):
@@ -41,6 +44,8 @@ class Progress:
     def update(self, step, loss):
         """Takes the step that has just ended; `loss` is in nats per position."""
         now = time.monotonic()
+        for line in self._reading.news():
+            self.say(line)
         if self._first_done is None:
             # The first step includes TensorFlow's own preparation: it does not count as speed.
             self._first_done = (step, now)
@@ -65,10 +70,14 @@ class Progress:
         steps = step - first_step
         rate = steps / max(now - first_time, 1e-9) if steps else 1 / max(now - self._began, 1e-9)
         left = (self._goal - step) / rate
-        return (
-            f"step {step:,}/{self._goal:,}  loss {loss:.4f}  "
-            f"{_short(rate * self._tokens)} tokens/s  {_duration(left)} left"
-        )
+        parts = [
+            f"step {step:,}/{self._goal:,}",
+            f"loss {loss:.4f}",
+            f"{_short(rate * self._tokens)} tokens/s",
+            self._reading.epochs(),
+            f"{_duration(left)} left",
+        ]
+        return "  ".join(filter(None, parts))
 
 
 def _short(number) -> str:

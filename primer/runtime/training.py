@@ -5,7 +5,8 @@ import math
 
 import tensorflow.compat.v1 as tf
 
-from primer.errors import RunError
+from primer import passes
+from primer.errors import RunError, UsageError
 from primer.runtime import (
     checkpoints,
     cluster,
@@ -69,8 +70,11 @@ class _Run:
         # Before the input pipeline, whose shuffles take part of their seed from the graph.
         tf.set_random_seed(seeds.run_seed())
         seeds.set_step_key(tf.train.get_or_create_global_step())
-        features = inputs.features(self.input_fn)
+        self._reading = passes.Reading()
+        with passes.listening(self._reading):
+            features = inputs.features(self.input_fn)
         self._batch_shape = [int(size) for size in features["targets"].shape]
+        self._check_columns()
         self._spec = self.estimator.call_model(features, "train")
         spec_hooks = [*self._spec.training_chief_hooks, *self._spec.training_hooks]
         self._saver = saving.Saver.from_hooks(
@@ -82,6 +86,15 @@ class _Run:
         ]
         self._summaries = summaries.Summaries(self.estimator.model_dir, self.goal)
         self._validation = validation.Validation(self.estimator, self._saver)
+
+    def _check_columns(self):
+        """Rows go on in the next batch only where a batch has as many as there are columns."""
+        columns, rows = self._reading.columns, self._batch_shape[0]
+        if columns not in (None, rows):
+            raise UsageError(
+                f"lm_stream.columns is {columns}, and a batch has {rows} rows (utils.run.batch_size"
+                "); they must be equal, as lm_stream.columns = @rows_per_batch() makes them"
+            )
 
     def to_the_end(self, stop):
         """Opens the session, steps, and saves the step that was reached at the end or a signal."""
@@ -136,7 +149,7 @@ class _Run:
             "loss": self._spec.loss,
             "summaries": self._summaries.fetches(),
         }
-        with progress.Progress(self.start, self.goal, tokens) as shown:
+        with progress.Progress(self.start, self.goal, tokens, self._reading) as shown:
             while step < self.goal and not stop.requested:
                 values = self._next(monitored, fetches, step)
                 step += 1

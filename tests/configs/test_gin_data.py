@@ -37,7 +37,8 @@ def test_every_line_of_a_data_set_takes_effect(name, load, tmp_path):
     own_files = [
         f'text_files.glob = "{path}"',
         'text_files.unit = "line"',
-        'MIXTURE_NAME = "text"',
+        # A mixture of several tasks has `text` among them.
+        f'MIXTURE_NAME = "{"mixture" if name == "mixture" else "text"}"',
         'task_vocabulary.name = "bytes"',
         # Short rows fill the shuffle buffer soon; the batch of every data set has whole ones.
         'utils.run.sequence_length = {"inputs": 1, "targets": 8}',
@@ -63,3 +64,26 @@ def test_a_data_set_composes_before_and_after_the_model(name, load):
         snapshots.append(dead_bindings.snapshot())
         gin.finalize()
     assert snapshots[0] == snapshots[1]
+
+
+@pytest.mark.parametrize("name", config_files.names("objectives"))
+def test_every_line_of_an_objective_takes_effect(name, load, tmp_path):
+    path = tmp_path / "some.txt"
+    path.write_text("".join(f"Line {number} of a local text.\n" for number in range(400)))
+    data = [
+        f'text_files.glob = "{path}"',
+        'text_files.unit = "line"',
+        "text_files.held_out = 0.5",
+        'task_vocabulary.name = "bytes"',
+        'utils.run.sequence_length = {"inputs": 1, "targets": 16}',
+        "utils.run.batch_size = 4",
+    ]
+    load([*MODEL, "datasets/text.gin"], data)
+    before = dead_bindings.snapshot()
+    load([*MODEL, "datasets/text.gin", config_files.find("objectives", name)], data)
+    own = dead_bindings.changed_since(before)
+    assert own
+    for row in draw_a_row():
+        assert row["targets"].shape == (16,) and row["targets"].max() <= 259
+        assert row["targets_segmentation"].max() == 1
+    assert dead_bindings.dead_bindings(own) == []

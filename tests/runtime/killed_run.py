@@ -1,4 +1,6 @@
-"""A run that kills itself in the middle of a checkpoint: `python -m ... MODEL_DIR STEP MOMENT`.
+"""A run that kills itself in the middle of a checkpoint.
+
+`python -m tests.runtime.killed_run MODEL_DIR STEP MOMENT [BINDING ...]`
 
 MOMENT: "before" the model's files are written and after the input's position; "within", when the
 files are there and `checkpoint` does not name them yet; "after" all is written.
@@ -37,6 +39,6 @@ def dying_save(stock, fatal_step, moment):
 
 
 if __name__ == "__main__":
-    model_dir, step, moment = sys.argv[1:]
+    model_dir, step, moment, *bindings = sys.argv[1:]
     tf.train.Saver.save = dying_save(tf.train.Saver.save, int(step), moment)
-    tiny.run(model_dir)
+    tiny.run(model_dir, *bindings)

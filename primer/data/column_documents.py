@@ -1,0 +1,57 @@
+"""The documents of a task on their way into columns: what `lm_stream` gets in place of a data set.
+
+Columns need the number of all tokens before the first row, so the documents cannot flow by.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import seqio
+import tensorflow as tf
+
+from primer import passes
+from primer.data import columns
+
+
+@dataclasses.dataclass(frozen=True)
+class ColumnDocuments:
+    """Documents that are read once when the first row is asked for.
+
+    Attributes:
+        task: the name of the task.
+        make_documents: builds a finite data set of {"targets": ids [length]}.
+        vocabulary: of the ids.
+        shuffle, seed: whether the documents get a new order each epoch, and of which seed; a seed
+            of None is another one each time.
+        num_epochs: None for ever.
+        shard: whose columns to give, where hosts divide them.
+    """
+
+    task: str
+    make_documents: Callable
+    vocabulary: seqio.Vocabulary
+    shuffle: bool
+    seed: int | None
+    num_epochs: int | None
+    shard: seqio.ShardInfo | None
+
+    def rows(self, number: int, length: int) -> tf.data.Dataset:
+        """The rows of the text in so many columns, in the order in which batches take them."""
+        tokens = columns.collect(self.make_documents, self.vocabulary)
+        text = columns.Columns(tokens, number, length, self._order_seed())
+        reading = passes.listener()
+        if reading is None:
+            return columns.rows(text, self.num_epochs, self.shard)
+        reading.columns = number
+        documents = len(tokens.starts) - 1
+
+        def report(epoch):
+            reading.note(self.task, epoch, documents, text.total)
+
+        return columns.rows(text, self.num_epochs, self.shard, report)
+
+    def _order_seed(self):
+        if not self.shuffle:
+            return None
+        return np.random.SeedSequence().entropy & 0x7FFFFFFF if self.seed is None else self.seed

@@ -1,0 +1,80 @@
+"""A seqio task of whole documents, which asks gin what a language model trains on.
+
+Under T5's objectives it is a seqio task like any other. Under ours (`primer.data.objectives`) its
+rows have no end token of their own, and a text in columns keeps its order.
+"""
+
+import contextvars
+import dataclasses
+
+import seqio
+from t5.data import preprocessors
+
+from primer import passes
+from primer.data import epochs, objectives
+from primer.data.column_documents import ColumnDocuments
+
+# How often the documents of the data set that is being built are read.
+_counted_epochs = contextvars.ContextVar("counted_epochs", default=1)
+
+
+class DocumentTask(seqio.Task):
+    """A task whose last steps are `unsupervised` and `append_eos_after_trim` of T5 and seqio."""
+
+    @property
+    def output_features(self):
+        """The features; without an end token where the objective puts it behind documents."""
+        features = super().output_features
+        if not objectives.ends_documents():
+            return features
+        return {key: dataclasses.replace(f, add_eos=False) for key, f in features.items()}
+
+    def get_dataset(self, sequence_length=None, split="train", *, num_epochs=1, **options):
+        """As seqio's, see there; one more thing: whoever listens hears of epochs.
+
+        Raises:
+            UsageError: the objective cannot be had of these documents.
+        """
+        if objectives.is_stream():
+            return self._columns(sequence_length, split, num_epochs, **options)
+        if num_epochs == 1 or passes.listener() is None:
+            return super().get_dataset(sequence_length, split, num_epochs=num_epochs, **options)
+        token = _counted_epochs.set(num_epochs)
+        try:
+            return super().get_dataset(sequence_length, split, num_epochs=1, **options)
+        finally:
+            _counted_epochs.reset(token)
+
+    def preprocess_postcache(self, dataset, sequence_length, seed=None):
+        """The steps of the objective, on documents that are repeated here where it is counted."""
+        number = _counted_epochs.get()
+        if number != 1:
+            dataset = epochs.repeated(dataset, number, self.name, passes.listener())
+        return super().preprocess_postcache(dataset, sequence_length, seed)
+
+    def _columns(
+        self,
+        sequence_length,
+        split,
+        num_epochs,
+        use_cached=False,
+        shuffle=True,
+        seed=None,
+        shard_info=None,
+        **unused,
+    ):
+        """Rows that no later step may reorder: shuffled are the documents, before they are laid."""
+
+        def documents():
+            source = self._get_cached_source(split) if use_cached else self.source
+            dataset = source.get_dataset(split=split, shuffle=False)
+            return dataset if use_cached else self.preprocess_precache(dataset)
+
+        features = self.output_features
+        vocabulary = features["targets"].vocabulary
+        stored = ColumnDocuments(
+            self.name, documents, vocabulary, shuffle, seed, num_epochs, shard_info
+        )
+        return preprocessors.unsupervised(
+            stored, output_features=features, sequence_length=sequence_length
+        )
