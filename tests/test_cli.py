@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import primer
-from primer import cli
+from primer import cli, config_files
 from primer.commands import engine_call
 from primer.commands import train as train_command
 from primer.errors import UsageError
@@ -150,6 +150,16 @@ def test_the_arguments_of_a_published_model():
         "--gin_param=a.b = 1",
         "--seed=3",
     ]
+
+
+def test_a_part_may_be_a_file_of_ones_own(tmp_path):
+    size = tmp_path / "mine.gin"
+    size.write_text("d_model = 16\n")
+    parts = dict(architecture="primer", activation="swiglu", size=str(size))
+    files = ["architectures/primer.gin", "activations/swiglu.gin", str(size)]
+    assert train_command.model_files(options(**parts)) == [config_files.DEFAULTS, *files]
+    with pytest.raises(UsageError, match="--size .*other.gin: there is no such file"):
+        train_command.model_files(options(**{**parts, "size": str(tmp_path / "other.gin")}))
 
 
 def test_the_printed_line_is_what_a_shell_reads_back():

@@ -25,7 +25,9 @@ def add_arguments(parser):
         help="a model, before these files: " + ", ".join(config_files.names("models")),
     )
     for part in train.PARTS:
-        parser.add_argument(f"--{part}", help=f"instead of --model, with the two others: {part}")
+        parser.add_argument(
+            f"--{part}", help=f"instead of --model, with the two others: {part}, a name or a file"
+        )
     parser.add_argument(
         "--gin_param", action="append", default=[], help="a gin binding, after all files"
     )

@@ -8,14 +8,18 @@ from primer.commands import engine_call
 from primer.errors import UsageError
 from primer.planning import gin_files
 
-PARTS = ("architecture", "activation", "size")
+# Option -> the folder of gin files that it names one of.
+PARTS = {"architecture": "architectures", "activation": "activations", "size": "sizes"}
 
 
 def add_arguments(parser):
     """Adds the arguments of the command to its parser."""
     parser.add_argument("--model", help="a model: " + ", ".join(config_files.names("models")))
     for part in PARTS:
-        parser.add_argument(f"--{part}", help=f"instead of --model, with the two others: {part}")
+        parser.add_argument(
+            f"--{part}",
+            help=f"instead of --model, with the two others: {part}, a name or a gin file",
+        )
     parser.add_argument(
         "--task",
         required=True,
@@ -83,7 +87,7 @@ def model_files(options) -> list:
     if options.model and any(parts):
         raise UsageError("--model and --architecture, --activation, --size: give one or the other")
     if all(parts):
-        return config_files.compose(*parts)
+        return [config_files.DEFAULTS, *map(_part_file, PARTS, parts)]
     if not options.model or any(parts):
         raise UsageError(
             "no model: give --model, or all of --architecture, --activation and --size; models: "
@@ -92,6 +96,13 @@ def model_files(options) -> list:
     if options.model.endswith(".gin"):
         return [config_files.DEFAULTS, _own_file("--model", options.model)]
     return config_files.model_files(options.model)
+
+
+def _part_file(part, name) -> str:
+    """The gin file of a part of a model: a name of its folder, or an own file."""
+    if name.endswith(".gin"):
+        return _own_file(f"--{part}", name)
+    return config_files.find(PARTS[part], name)
 
 
 def task_file(task) -> str:

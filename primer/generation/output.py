@@ -53,7 +53,7 @@ class Running(_Shown):
         self._order = iter(order)
         self._waiting, self._ended = {}, set()
         self._several = len(order) > 1
-        self._open(next(self._order))
+        self._begun_to_show = False
 
     def _open(self, key):
         """Begins to show a text."""
@@ -66,6 +66,10 @@ class Running(_Shown):
         _put(self._asked.prompts[key[0]])
 
     def _take(self, prompt, sample, text, piece):
+        # Not before the first token: making the graph may have something to say on standard error.
+        if not self._begun_to_show:
+            self._begun_to_show = True
+            self._open(next(self._order))
         key = (prompt, sample)
         self._waiting[key] = self._waiting.get(key, "") + piece
         if text.reason:
