@@ -1,5 +1,6 @@
 """`primer data vocabulary`: SentencePiece, words or characters, from a training split alone."""
 
+import contextlib
 import os
 
 from primer.commands import data_texts
@@ -104,9 +105,10 @@ def _make(options, task):
     print(f"sha256 {made.sha256}")
     print(f"made from {made.source} of the split train of {task}")
     print(_measured(options, task, name))
+    path = options.output if "://" in options.output else os.path.abspath(options.output)
     print(
         f"--gin_param=\"task_vocabulary.name = '{name}'\" \\\n"
-        f"--gin_param=\"task_vocabulary.model_file = '{os.path.abspath(options.output)}'\""
+        f"--gin_param=\"task_vocabulary.model_file = '{path}'\""
     )
 
 
@@ -129,10 +131,13 @@ def _measured(options, task, name) -> str:
 
     vocabulary = vocabulary_files.open_vocabulary(name, options.output, 0).vocabulary
     held_out = all("validation" in part.splits for part in raw_texts.tasks_of(task))
-    for split in ("validation", "train") if held_out else ("train",):
-        texts = vocabulary_making.beginning(raw_texts.texts(task, split), MEASURED_BYTES)
-        if texts:
-            break
+    texts = []
+    with contextlib.suppress(UsageError):  # Of C4 somebody may have the training split alone.
+        if held_out:
+            found = raw_texts.texts(task, "validation")
+            texts = vocabulary_making.beginning(found, MEASURED_BYTES)
+    place = "held-out text (split validation)" if texts else "the text it was made from"
+    if not texts:
+        texts = vocabulary_making.beginning(raw_texts.texts(task, "train"), MEASURED_BYTES)
     size = sum(map(len, texts)) / 1e6
-    place = f"held-out text (split {split})" if split != "train" else "the text it was made from"
     return f"on {size:,.2f} MB of {place}: {vocabulary_making.measure(vocabulary, texts)}"

@@ -104,7 +104,7 @@ def _say_if_changed(vocabulary, path, kept):
     original = vocabulary.choice()[1]
     if "://" in original or not os.path.isfile(original) or _sha256(original) == kept["sha256"]:
         return
-    logs.say(
+    logs.say_once(
         f"primer: the vocabulary {original} is another than when this model was trained; the "
         f"model's own copy is used: {path}"
     )

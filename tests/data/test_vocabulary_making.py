@@ -155,3 +155,16 @@ def test_half_a_character_at_a_border_is_left_out():
     assert raw_texts._whole_characters(b"") == b""
     with pytest.raises(UsageError, match="is no UTF-8"):
         raw_texts._whole_characters(b"caf\xe9 au lait")
+
+
+def test_a_task_whose_vocabulary_cannot_be_read_gives_its_texts(tfds_dir):
+    """LM1B's is T5's, in a bucket: one makes a vocabulary because one has none."""
+    import primer.data.tasks  # noqa: F401
+
+    name = "lm1b_autoregressive_language_modeling"
+    raw_texts.check(name, "train", tfds_dir)
+    texts = list(raw_texts.texts(name, "train"))
+    assert len(texts) > 10 and not set(texts) & set(raw_texts.texts(name, "validation"))
+    assert "words" in made(texts, "words", min_count=2).description
+    with pytest.raises(UsageError, match="no prepared data"):
+        raw_texts.check(name, "train", str(tfds_dir) + "/nowhere")
