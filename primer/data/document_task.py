@@ -49,7 +49,8 @@ class DocumentTask(seqio.Task):
         """The steps of the objective, on documents that are repeated here where it is counted."""
         number = _counted_epochs.get()
         if number != 1:
-            dataset = epochs.repeated(dataset, number, self.name, passes.listener())
+            ends = int(objectives.ends_documents())
+            dataset = epochs.repeated(dataset, number, self.name, passes.listener(), ends)
         return super().preprocess_postcache(dataset, sequence_length, seed)
 
     def _columns(

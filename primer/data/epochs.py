@@ -1,7 +1,8 @@
 """Documents again and again, with the passes over them counted.
 
 The count is part of the pipeline's state: a resumed run goes on counting where it stopped. What is
-counted is reading, which the shuffling and packing behind it let run ahead of training.
+counted is reading, which the shuffling and packing behind it let run ahead of training; `Reading`
+says what is made of that.
 """
 
 import numpy as np
@@ -14,7 +15,11 @@ _REPORT_EVERY = 256
 
 
 def repeated(
-    dataset: tf.data.Dataset, num_epochs: int | None, task: str, reading: passes.Reading
+    dataset: tf.data.Dataset,
+    num_epochs: int | None,
+    task: str,
+    reading: passes.Reading,
+    end_tokens: int = 0,
 ) -> tf.data.Dataset:
     """`dataset.repeat(num_epochs)`, of which `reading` hears.
 
@@ -23,31 +28,32 @@ def repeated(
         num_epochs: how often; None for ever.
         task: the name to report under.
         reading: who listens.
+        end_tokens: how many tokens each document is going to get at its end.
     """
 
-    def report(epoch, documents, tokens):
-        reading.note(task, int(epoch), int(documents), int(tokens))
+    def report(epoch, whole):
+        documents, tokens = map(int, whole)
+        reading.note(task, int(epoch), documents, tokens)
         return np.int64(epoch)
 
     def count(state, indexed):
-        (epoch, documents, tokens), (index, example) = state, indexed
+        (epoch, counted, last), (index, example) = state, indexed
         begins = tf.equal(index, 0)
         epoch += tf.cast(begins, tf.int64)
+        # Where an epoch begins, what was counted up to here is a whole one.
+        last = tf.where(begins, counted, last)
         epoch = tf.cond(
             begins | tf.equal(index % _REPORT_EVERY, 0),
-            lambda: _call(report, epoch, *_where(begins, documents, tokens)),
+            lambda: _call(report, epoch, last),
             lambda: epoch,
         )
-        size = tf.size(example["targets"], out_type=tf.int64)
-        state = (epoch, index + 1, size + tf.where(begins, tf.zeros_like(tokens), tokens))
-        return state, example
+        size = tf.size(example["targets"], out_type=tf.int64) + end_tokens
+        counted = tf.where(begins, tf.zeros_like(counted), counted) + tf.stack([1, size])
+        return (epoch, counted, last), example
 
-    zeros = (np.int64(0),) * 3
+    # The epoch, (documents, tokens) of it so far, and those of the last whole one.
+    zeros = (np.int64(0), np.zeros(2, np.int64), np.zeros(2, np.int64))
     return dataset.enumerate().repeat(num_epochs).scan(zeros, count)
-
-
-def _where(condition, *values):
-    return [tf.where(condition, value, tf.zeros_like(value)) for value in values]
 
 
 def _call(function, *values):

@@ -74,7 +74,7 @@ class Progress:
             f"step {step:,}/{self._goal:,}",
             f"loss {loss:.4f}",
             f"{_short(rate * self._tokens)} tokens/s",
-            self._reading.epochs(),
+            self._reading.epochs(step * self._tokens),
             f"{_duration(left)} left",
         ]
         return "  ".join(filter(None, parts))

@@ -90,41 +90,48 @@ def count(times, take, reading):
 
 def test_epochs_are_counted_where_they_begin(eager):
     reading = passes.Reading()
-    assert reading.epochs() == "" and reading.news() == []
+    assert reading.epochs(10) == "" and reading.news() == []
     assert count(None, 5, reading) == 5
-    assert reading.epochs() == "reading epoch 1" and reading.news() == []
+    assert reading.epochs(10) == "epoch 1" and reading.news() == []
     assert count(None, 16, reading) == 16
-    assert reading.epochs() == "reading epoch 4"
     assert reading.news() == [
         "five: all 5 documents (15 tokens) have been read once; epoch 2 begins."
     ]
     assert reading.news() == []
+    # Read are four epochs, trained on are the tokens of so many.
+    assert [reading.epochs(n) for n in (0, 14, 15, 44, 45)] == [
+        f"epoch {n}" for n in (1, 1, 2, 3, 4)
+    ]
     assert count(2, 100, passes.Reading()) == 10
 
 
-def test_several_tasks_are_told_apart():
+def test_of_several_tasks_the_line_says_what_is_read():
     reading = passes.Reading()
-    reading.note("b", 3, 0, 0)
+    reading.note("b", 3, 5, 50)
     reading.note("a", 1, 0, 0)
-    assert reading.epochs() == "reading epoch a 1, b 3"
+    assert reading.epochs(1000) == "reading epoch a 1, b 3"
 
 
-def test_a_stream_knows_its_epoch(text, tmp_path):
-    text("lm_stream")
+@pytest.mark.parametrize("objective", ["lm_documents", "lm_stream"])
+def test_an_epoch_has_the_tokens_that_are_trained_on(text, tmp_path, objective):
+    text(objective)
     reading = passes.Reading()
-    read(tmp_path, reading=reading, number=4)
-    assert reading.columns == 4 and reading.epochs() == "reading epoch 1"
-    read(tmp_path, reading=reading, number=120)
+    rows = read(tmp_path, reading=reading, number=120)
+    assert reading.columns == (4 if objective == "lm_stream" else None)
     (line,) = reading.news()
-    assert line.startswith("text: all 60 documents (")
-    assert reading.epochs() != "reading epoch 1"
+    # Of the sixty numbers twenty have one line and twenty two.
+    tokens = sum(len(f"{n} and {n * n}") + 1 for n in range(60) for _ in range(n % 3))
+    assert line.startswith(f"text: all 60 documents ({tokens:,} tokens)")
+    assert reading.epochs(tokens - 1) == "epoch 1" and reading.epochs(tokens) == "epoch 2"
+    assert sum(row.count(1) for row in rows) >= 60 * (120 * 16 // tokens) - 4
 
 
 def test_a_resumed_run_soon_knows_its_epoch(text, tmp_path):
     text("lm_documents")
     _, path = read(tmp_path, save_after=150, number=150)
-    reading = passes.Reading()
+    reading, first = passes.Reading(), passes.Reading()
+    read(tmp_path, restore=path, number=1, reading=reading)
+    assert reading.epochs(2400) == ""  # Better nothing than a wrong number.
     read(tmp_path, restore=path, number=60, reading=reading)
-    first = passes.Reading()
     read(tmp_path, reading=first, number=210)
-    assert reading.epochs() == first.epochs() != "reading epoch 1"
+    assert reading.epochs(3360) == first.epochs(3360) != "epoch 1"
