@@ -30,7 +30,7 @@ def texts(tmp_path_factory):
 def test_a_mixture_trains_and_is_evaluated_on_all_its_texts(texts, capfd):
     model_dir = texts / "model"
     assert run(*words(texts, model_dir, "--steps", 3)) == 0
-    assert re.search(r"reading epoch sotu \d+, text \d+ ", capfd.readouterr().err)
+    assert re.search(r"epoch sotu 1, text \d+ ", capfd.readouterr().err)
     assert (
         run("eval", "--model_dir", model_dir, "--checkpoints", "latest", "--batch_size", 256) == 0
     )

@@ -43,18 +43,15 @@ class ColumnDocuments:
             reading.say(f"{self.task}: reading the whole text once, to lay it out in columns.")
         tokens = columns.collect(self.make_documents, self.vocabulary)
         text = columns.Columns(tokens, number, length, self._order_seed())
-        if reading is None:
-            return columns.rows(text, self.num_epochs, self.shard)
-        reading.columns = number
-        documents = len(tokens.starts) - 1
-        reading.say(
-            f"{self.task}: {text.total:,} tokens of {documents:,} documents in {number} columns."
-        )
-
-        def report(epoch):
-            reading.note(self.task, epoch, documents, text.total)
-
-        return columns.rows(text, self.num_epochs, self.shard, report)
+        if reading:
+            documents = len(tokens.starts) - 1
+            reading.columns = number
+            reading.note(self.task, documents, text.total)
+            reading.say(
+                f"{self.task}: {text.total:,} tokens of {documents:,} documents in {number} "
+                "columns."
+            )
+        return columns.rows(text, self.num_epochs, self.shard)
 
     def _order_seed(self):
         if not self.shuffle:

@@ -6,7 +6,8 @@ import pytest
 import seqio
 import tensorflow as tf
 
-from primer.data import preflight, tasks, train_rows  # noqa: F401
+from primer import passes
+from primer.data import tasks, train_rows  # noqa: F401
 from primer.errors import UsageError
 
 LENGTH = 16
@@ -298,7 +299,10 @@ def cached(lines, tmp_path):
         "features": {"targets": {"shape": [None], "dtype": "int32"}},
         "seqio_version": seqio.__version__,
     }
-    for name, content in (("info", info), ("stats", {"examples": len(lines)})):
+    for name, content in (
+        ("info", info),
+        ("stats", {"examples": len(lines), "targets_tokens": len(joined(lines)) - len(lines)}),
+    ):
         path = getattr(seqio.utils, f"get_cached_{name}_path")(folder, "train")
         with tf.io.gfile.GFile(path, "w") as out:
             out.write(json.dumps(content))
@@ -310,6 +314,10 @@ def cached(lines, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["lm_documents", "lm_stream", "chunks"])
-def test_prepared_documents_give_the_same_rows(objective, cached, name):
+def test_prepared_documents_give_the_same_rows(objective, cached, lines, name):
     objective(name, "lm_stream.columns = 4")
     assert rows(use_cached=True) == rows()
+    with passes.listening(passes.Reading()) as reading:
+        rows(1, use_cached=True, num_epochs=None)
+    assert reading.epochs(len(joined(lines)) - 1) == "epoch 1"
+    assert reading.epochs(len(joined(lines))) == "epoch 2"
