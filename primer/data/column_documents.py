@@ -38,18 +38,20 @@ class ColumnDocuments:
 
     def rows(self, number: int, length: int) -> tf.data.Dataset:
         """The rows of the text in so many columns, in the order in which batches take them."""
+        reading = passes.listener()
+        if reading:
+            reading.say(f"{self.task}: reading the whole text once, to lay it out in columns.")
         tokens = columns.collect(self.make_documents, self.vocabulary)
         text = columns.Columns(tokens, number, length, self._order_seed())
-        reading = passes.listener()
-        if reading is None:
-            return columns.rows(text, self.num_epochs, self.shard)
-        reading.columns = number
-        documents = len(tokens.starts) - 1
-
-        def report(epoch):
-            reading.note(self.task, epoch, documents, text.total)
-
-        return columns.rows(text, self.num_epochs, self.shard, report)
+        if reading:
+            documents = len(tokens.starts) - 1
+            reading.columns = number
+            reading.note(self.task, documents, text.total)
+            reading.say(
+                f"{self.task}: {text.total:,} tokens of {documents:,} documents in {number} "
+                "columns."
+            )
+        return columns.rows(text, self.num_epochs, self.shard)
 
     def _order_seed(self):
         if not self.shuffle:

@@ -18,7 +18,7 @@ import tensorflow as tf
 from primer.data import reading
 from primer.errors import RunError, UsageError
 
-_DOCUMENTS_AT_ONCE = 64
+_DOCUMENTS_AT_ONCE = 256
 _FOR_EVER = np.iinfo(np.int64).max
 
 
@@ -56,17 +56,19 @@ def collect(make_documents: Callable, vocabulary: seqio.Vocabulary) -> Tokens:
         make_documents: builds a finite data set of {"targets": ids [length]}.
         vocabulary: of the ids; its end token is put behind each document.
     """
-    eos_id = vocabulary.eos_id
 
     def batches():
-        def ended(example):
-            return tf.concat([tf.cast(example["targets"], tf.int32), [eos_id]], 0)
+        ids = make_documents().map(lambda example: example["targets"])
+        return ids.ragged_batch(_DOCUMENTS_AT_ONCE)
 
-        documents = make_documents().map(ended, tf.data.AUTOTUNE, deterministic=True)
-        return documents.ragged_batch(_DOCUMENTS_AT_ONCE)
+    def blocks():
+        for batch in reading.elements(batches):
+            yield (
+                np.insert(batch.values, batch.row_splits[1:], vocabulary.eos_id),
+                (np.diff(batch.row_splits) + 1),
+            )
 
-    blocks = ((batch.values, np.diff(batch.row_splits)) for batch in reading.elements(batches))
-    return Tokens(blocks, vocabulary.vocab_size)
+    return Tokens(blocks(), vocabulary.vocab_size)
 
 
 class Columns:
@@ -119,10 +121,6 @@ class Columns:
             begin += until - offset
         return np.concatenate(parts or [[]]).astype(np.int32)
 
-    def epoch(self, step: int) -> int:
-        """Which epoch, from 1, the first column is in at a step."""
-        return step * self.length // self.size(0) + 1
-
     def _read(self, epoch, begin, end):
         """The pieces of documents between two places of an epoch's stream."""
         order, ends = self._order(epoch)
@@ -149,7 +147,6 @@ def rows(
     columns: Columns,
     num_epochs: int | None = None,
     shard: seqio.ShardInfo | None = None,
-    report: Callable | None = None,
 ) -> tf.data.Dataset:
     """The rows, batch after batch and in a batch column after column: {"targets": [length]}.
 
@@ -157,7 +154,6 @@ def rows(
         columns: the text.
         num_epochs: None for ever; else the last row of a column may be short, or empty.
         shard: of several hosts, whose columns to give: each has an equal part of every batch.
-        report: a function of the epoch, called when a row of it is first read.
 
     Raises:
         UsageError: the hosts cannot have an equal number of columns.
@@ -169,14 +165,9 @@ def rows(
             f"multiple of {hosts} (utils.run.batch_size)"
         )
     own = columns.columns // hosts
-    reached = [0]
 
     def row(number):
         step, place = divmod(int(number), own)
-        epoch = columns.epoch(step)
-        if report and epoch > reached[0]:
-            reached[0] = epoch
-            report(epoch)
         return columns.row(step, host * own + place, num_epochs)
 
     def read(number):

@@ -6,6 +6,7 @@ rows have no end token of their own, and a text in columns keeps its order.
 
 import contextvars
 import dataclasses
+import functools
 
 import seqio
 from t5.data import preprocessors
@@ -30,14 +31,16 @@ class DocumentTask(seqio.Task):
         return {key: dataclasses.replace(f, add_eos=False) for key, f in features.items()}
 
     def get_dataset(self, sequence_length=None, split="train", *, num_epochs=1, **options):
-        """As seqio's, see there; one more thing: whoever listens hears of epochs.
+        """As seqio's, see there; one more thing: whoever listens hears of its size.
 
         Raises:
             UsageError: the objective cannot be had of these documents.
         """
         if objectives.is_stream():
             return self._columns(sequence_length, split, num_epochs, **options)
-        if num_epochs == 1 or passes.listener() is None:
+        reading = passes.listener()
+        counts = not (num_epochs == 1 or reading is None or self._knows_size(split, **options))
+        if not counts:
             return super().get_dataset(sequence_length, split, num_epochs=num_epochs, **options)
         token = _counted_epochs.set(num_epochs)
         try:
@@ -45,11 +48,23 @@ class DocumentTask(seqio.Task):
         finally:
             _counted_epochs.reset(token)
 
+    def _knows_size(self, split, use_cached=False, **unused):
+        """Whether prepared documents come with the number of their tokens; reports it then."""
+        stats = self.get_cached_stats(split) if use_cached else {}
+        if "targets_tokens" not in stats:
+            return False
+        documents = stats["examples"]
+        tokens = stats["targets_tokens"] + documents * objectives.ends_documents()
+        passes.listener().note(self.name, documents, tokens)
+        return True
+
     def preprocess_postcache(self, dataset, sequence_length, seed=None):
         """The steps of the objective, on documents that are repeated here where it is counted."""
         number = _counted_epochs.get()
         if number != 1:
-            dataset = epochs.repeated(dataset, number, self.name, passes.listener())
+            report = functools.partial(passes.listener().note, self.name)
+            ends = int(objectives.ends_documents())
+            dataset = epochs.repeated(dataset, number, report, ends)
         return super().preprocess_postcache(dataset, sequence_length, seed)
 
     def _columns(

@@ -18,6 +18,7 @@ import numbers
 import gin
 import seqio
 
+from primer import passes
 from primer.errors import UsageError
 
 NAME = "mixture"
@@ -157,7 +158,10 @@ class GinMixture(seqio.Mixture):
         return self.made().get_rate(task)
 
     def get_dataset(self, *args, **kwargs):
-        return self.made().get_dataset(*args, **kwargs)
+        made, reading = self.made(), passes.listener()
+        if reading:
+            reading.shares = {task.name: made.get_rate(task) for task in made.tasks}
+        return made.get_dataset(*args, **kwargs)
 
 
 seqio.MixtureRegistry.add_provider(NAME, GinMixture(NAME))

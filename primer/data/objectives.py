@@ -21,6 +21,8 @@ import tensorflow as tf
 from primer.data.column_documents import ColumnDocuments
 from primer.errors import UsageError
 
+# A function costs TensorFlow 25 microseconds however few tokens it gets.
+_DOCUMENTS_AT_ONCE = 16
 _CHOICE = "t5.data.preprocessors.unsupervised.preprocessors"
 
 
@@ -73,7 +75,16 @@ def lm_documents(dataset, sequence_length, output_features, **unused):
         A data set of {"targets": [length]}; the last row of a finite one may be shorter.
     """
     length = _row_length(sequence_length)
-    return _ended(dataset, output_features).rebatch(length).map(_as_targets, tf.data.AUTOTUNE)
+    _require_open_rows(output_features)
+    eos_id = output_features["targets"].vocabulary.eos_id
+
+    def ended(some):
+        ends = tf.fill([some.nrows(), 1], eos_id)
+        return tf.concat([tf.cast(some, tf.int32), ends], 1).values
+
+    ids = dataset.map(lambda example: example["targets"])
+    texts = ids.ragged_batch(_DOCUMENTS_AT_ONCE).map(ended, tf.data.AUTOTUNE)
+    return texts.rebatch(length).map(_as_targets, tf.data.AUTOTUNE)
 
 
 @gin.configurable(module="primer")

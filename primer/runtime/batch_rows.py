@@ -44,7 +44,7 @@ def check_division(mode):
 
 def _check_division():
     size, lengths = _value("utils.run.batch_size", _DEFAULT), _lengths()
-    if isinstance(size, int) or not lengths:
+    if not isinstance(size, (tuple, list)) or len(size) != 2 or not lengths:
         return
     (method, value), length = size, max(lengths.values())
     if method.startswith("tokens_per_") and value % length:

@@ -44,7 +44,7 @@ class Progress:
     def update(self, step, loss):
         """Takes the step that has just ended; `loss` is in nats per position."""
         now = time.monotonic()
-        for line in self._reading.news():
+        for line in self._reading.news(step * self._tokens):
             self.say(line)
         if self._first_done is None:
             # The first step includes TensorFlow's own preparation: it does not count as speed.
@@ -74,7 +74,7 @@ class Progress:
             f"step {step:,}/{self._goal:,}",
             f"loss {loss:.4f}",
             f"{_short(rate * self._tokens)} tokens/s",
-            self._reading.epochs(),
+            self._reading.epochs(step * self._tokens),
             f"{_duration(left)} left",
         ]
         return "  ".join(filter(None, parts))

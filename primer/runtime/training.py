@@ -70,7 +70,7 @@ class _Run:
         # Before the input pipeline, whose shuffles take part of their seed from the graph.
         tf.set_random_seed(seeds.run_seed())
         seeds.set_step_key(tf.train.get_or_create_global_step())
-        self._reading = passes.Reading()
+        self._reading = passes.Reading(logs.say)
         with passes.listening(self._reading):
             features = inputs.features(self.input_fn)
         self._batch_shape = [int(size) for size in features["targets"].shape]

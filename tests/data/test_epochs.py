@@ -76,55 +76,66 @@ def test_whoever_listens_changes_nothing(text, tmp_path, monkeypatch):
     assert read(tmp_path) == counted
 
 
-def count(times, take, reading):
-    """Reads five documents of 1 to 5 tokens, counted."""
+def count(times, take):
+    """The sizes reported while documents of 1 to 40 tokens and an end token are read."""
+    sizes = []
+    ids = tf.data.Dataset.range(1, 41).map(lambda n: {"targets": tf.ones([n], tf.int32)})
+    report = lambda *size: sizes.append(size)  # noqa: E731
+    dataset = epochs.repeated(ids, times, report, end_tokens=1).take(take)
+    found = [len(example["targets"]) for example in dataset.as_numpy_iterator()]
+    assert found == list(np.tile(range(1, 41), 4)[: len(found)])
+    return len(found), sizes
 
-    def documents():
-        ids = tf.data.Dataset.range(1, 6).map(lambda n: {"targets": tf.ones([n], tf.int32)})
-        return epochs.repeated(ids, times, "five", reading).take(take)
 
-    found = [len(example["targets"]) for example in documents().as_numpy_iterator()]
-    assert found == list(np.tile(range(1, 6), 4)[: len(found)])
-    return len(found)
+def test_the_size_of_an_epoch_is_known_when_it_has_been_read(eager):
+    number, sizes = count(None, 40)
+    assert number == 40 and set(sizes) <= {(0, 0), (40, 820 + 40)} and sizes[0] == (0, 0)
+    number, sizes = count(None, 150)
+    assert number == 150 and sizes[0] == (0, 0) and set(sizes[1:]) == {(40, 860)}
+    assert count(2, 1000)[0] == 80
 
 
-def test_epochs_are_counted_where_they_begin(eager):
+def test_epochs_are_counted_in_tokens():
     reading = passes.Reading()
-    assert reading.epochs() == "" and reading.news() == []
-    assert count(None, 5, reading) == 5
-    assert reading.epochs() == "reading epoch 1" and reading.news() == []
-    assert count(None, 16, reading) == 16
-    assert reading.epochs() == "reading epoch 4"
-    assert reading.news() == [
-        "five: all 5 documents (15 tokens) have been read once; epoch 2 begins."
+    assert reading.epochs(10) == "" and reading.news(10) == []
+    reading.note("five", 0, 0)
+    assert reading.epochs(10) == "epoch 1" and reading.news(10) == []
+    reading.note("five", 5, 15)
+    assert [reading.epochs(n) for n in (0, 14, 15, 44, 45)] == [
+        f"epoch {n}" for n in (1, 1, 2, 3, 4)
     ]
-    assert reading.news() == []
-    assert count(2, 100, passes.Reading()) == 10
+    assert reading.news(14) == []
+    (line,) = reading.news(15)
+    assert line.startswith("five: as many tokens as all 5 documents have (15)")
+    assert reading.news(30) == []
 
 
-def test_several_tasks_are_told_apart():
+def test_a_mixture_shares_its_tokens():
     reading = passes.Reading()
-    reading.note("b", 3, 0, 0)
-    reading.note("a", 1, 0, 0)
-    assert reading.epochs() == "reading epoch a 1, b 3"
+    reading.shares = {"a": 3.0, "b": 1.0, "c": 4.0}
+    reading.note("a", 5, 50)
+    reading.note("b", 5, 100)
+    # Of 800 tokens 300 are from a, 100 from b; of c nothing is known.
+    assert reading.epochs(0) == "epoch a 1, b 1" and reading.news(0) == []
+    assert reading.epochs(800) == "epoch a 7, b 2" and len(reading.news(800)) == 2
 
 
-def test_a_stream_knows_its_epoch(text, tmp_path):
-    text("lm_stream")
+@pytest.mark.parametrize("objective", ["lm_documents", "lm_stream"])
+def test_an_epoch_has_the_tokens_that_are_trained_on(text, tmp_path, objective):
+    text(objective)
     reading = passes.Reading()
-    read(tmp_path, reading=reading, number=4)
-    assert reading.columns == 4 and reading.epochs() == "reading epoch 1"
-    read(tmp_path, reading=reading, number=120)
-    (line,) = reading.news()
-    assert line.startswith("text: all 60 documents (")
-    assert reading.epochs() != "reading epoch 1"
+    rows = read(tmp_path, reading=reading, number=120)
+    assert reading.columns == (4 if objective == "lm_stream" else None)
+    # Of the sixty numbers twenty have one line and twenty two.
+    tokens = sum(len(f"{n} and {n * n}") + 1 for n in range(60) for _ in range(n % 3))
+    assert reading.epochs(tokens - 1) == "epoch 1" and reading.epochs(tokens) == "epoch 2"
+    assert sum(row.count(1) for row in rows) >= 60 * (120 * 16 // tokens) - 4
 
 
-def test_a_resumed_run_soon_knows_its_epoch(text, tmp_path):
+def test_a_resumed_run_soon_knows_the_size_of_an_epoch(text, tmp_path):
     text("lm_documents")
     _, path = read(tmp_path, save_after=150, number=150)
-    reading = passes.Reading()
-    read(tmp_path, restore=path, number=60, reading=reading)
-    first = passes.Reading()
+    reading, first = passes.Reading(), passes.Reading()
+    read(tmp_path, restore=path, number=300, reading=reading)  # More than what was read ahead.
     read(tmp_path, reading=first, number=210)
-    assert reading.epochs() == first.epochs() != "reading epoch 1"
+    assert reading.epochs(3360) == first.epochs(3360) != "epoch 1"

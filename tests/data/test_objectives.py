@@ -6,7 +6,8 @@ import pytest
 import seqio
 import tensorflow as tf
 
-from primer.data import preflight, tasks, train_rows  # noqa: F401
+from primer import passes
+from primer.data import tasks, train_rows  # noqa: F401
 from primer.errors import UsageError
 
 LENGTH = 16
@@ -276,3 +277,47 @@ def test_a_task_that_closes_its_rows_is_refused(objective, t5_gin):
             preprocessors.unsupervised(
                 plain, output_features=features, sequence_length={"targets": LENGTH}
             )
+
+
+@pytest.fixture
+def cached(lines, tmp_path):
+    """The same documents in seqio's own cache, whose files its tool would have written."""
+    import json
+
+    task = seqio.TaskRegistry.get("text")
+    folder = str(tmp_path / "text")
+    tf.io.gfile.makedirs(folder)
+    path = seqio.get_cached_tfrecord_prefix(folder, "train") + "-00000-of-00001"
+    with tf.io.TFRecordWriter(path) as writer:
+        for text in lines:
+            ids = tf.train.Int64List(value=tokens(text))
+            feature = {"targets": tf.train.Feature(int64_list=ids)}
+            example = tf.train.Example(features=tf.train.Features(feature=feature))
+            writer.write(example.SerializeToString())
+    info = {
+        "num_shards": 1,
+        "features": {"targets": {"shape": [None], "dtype": "int32"}},
+        "seqio_version": seqio.__version__,
+    }
+    for name, content in (
+        ("info", info),
+        ("stats", {"examples": len(lines), "targets_tokens": len(joined(lines)) - len(lines)}),
+    ):
+        path = getattr(seqio.utils, f"get_cached_{name}_path")(folder, "train")
+        with tf.io.gfile.GFile(path, "w") as out:
+            out.write(json.dumps(content))
+    (tmp_path / "text" / "COMPLETED").write_text("")
+    seqio.add_global_cache_dirs([str(tmp_path)])
+    yield
+    seqio.set_global_cache_dirs([])
+    task._cache_dir, task._stats = None, {}
+
+
+@pytest.mark.parametrize("name", ["lm_documents", "lm_stream", "chunks"])
+def test_prepared_documents_give_the_same_rows(objective, cached, lines, name):
+    objective(name, "lm_stream.columns = 4")
+    assert rows(use_cached=True) == rows()
+    with passes.listening(passes.Reading()) as reading:
+        rows(1, use_cached=True, num_epochs=None)
+    assert reading.epochs(len(joined(lines)) - 1) == "epoch 1"
+    assert reading.epochs(len(joined(lines))) == "epoch 2"

