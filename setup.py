@@ -47,6 +47,10 @@ REQUIREMENTS = [
     # sentencepiece 0.2.3 refuses a protobuf before 7.36.1 and does not say so in its metadata;
     # on Python 3.10 tensorflow-metadata wants at most 6.32.
     'sentencepiece<0.2.3 ; python_version < "3.11"',
+    # Formats of text files, and the option to normalize them.
+    "pyarrow>=14",
+    "zstandard>=0.22,<1",
+    "ftfy>=6.1,<7",
     "numpy>=1.26,<3",
     "protobuf>=4.25.3,<8",
     # Later ones need Python 3.11. Where an index does not say so, pip searches for hours.

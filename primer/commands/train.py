@@ -98,10 +98,10 @@ def task_file(task) -> str:
     """The gin file of a task: a name of datasets/, the task's full name, or an own file."""
     if task.endswith(".gin"):
         return _own_file("--task", task)
-    return config_files.find("datasets", _full_names().get(task, task))
+    return config_files.find("datasets", full_names().get(task, task))
 
 
-def _full_names() -> dict:
+def full_names() -> dict:
     """The task of each file of datasets/ -> the file's name."""
     found = {}
     for name in config_files.names("datasets"):

@@ -5,6 +5,7 @@ import difflib
 import seqio
 
 from primer.data import tasks  # noqa: F401  Registers the project's own.
+from primer.data.prepared import checks
 from primer.errors import UsageError
 
 
@@ -41,7 +42,8 @@ def check(
     split: str,
     tfds_data_dir: str | None = None,
     model_vocab_size: int | None = None,
-) -> None:
+    use_cached: bool = False,
+) -> str | None:
     """Raises UsageError unless the split can be read and its ids fit the model.
 
     Args:
@@ -50,16 +52,25 @@ def check(
         tfds_data_dir: where prepared TensorFlow data sets are; None for what the run has set
             (--t5_tfds_data_dir, TFDS_DATA_DIR).
         model_vocab_size: how many ids the model's embedding has rows for; None not to compare.
+        use_cached: whether the prepared data are read, and not the task's source.
+
+    Returns:
+        What the reader of a run should know about the data; None for nothing.
     """
+    remarks = []
     for task in seqio.get_subtasks(find(task_name)):
         if split not in task.splits:
             raise UsageError(
                 f"task {task.name} has no split {split!r}; it has {', '.join(task.splits)}"
             )
         _check_vocabulary(task, model_vocab_size)
+        if use_cached:
+            checks.check(task, split)
+            continue
         # Tasks of other packages have sources of other kinds, which check themselves or do not.
         if hasattr(task.source, "check"):
-            task.source.check(split, tfds_data_dir)
+            remarks.append(task.source.check(split, tfds_data_dir))
+    return "; ".join(filter(None, remarks)) or None
 
 
 def _check_vocabulary(task, model_vocab_size):

@@ -22,16 +22,25 @@ class DocumentSource(seqio.DataSource):
     Args:
         dataset_fn: (split, shuffle, seed) -> data set of {"text": scalar string}.
         splits: the names of the splits.
-        check: (split) -> None; raises UsageError when the split cannot be read.
+        check: (split) -> a remark or None; raises UsageError when the split cannot be read.
+        parts: how to read a share of the documents, as `primer.data.text_parts` has it: `read`,
+            `size` and `describe`. None reads all of them and takes every so many.
     """
 
-    def __init__(self, dataset_fn: Callable, splits: Sequence[str], check: Callable):
+    def __init__(
+        self,
+        dataset_fn: Callable,
+        splits: Sequence[str],
+        check: Callable,
+        parts=None,
+    ):
         # seqio keeps a source with a known, small number of examples in memory. Ours are read
         # from files again each epoch, in a new order, and a checkpoint of the pipeline's position
         # does not contain the corpus: so the number is left unknown.
         super().__init__(splits=tuple(splits), num_input_examples=None)
         self._dataset_fn = dataset_fn
         self._check = check
+        self.parts = parts
 
     @property
     def supports_arbitrary_sharding(self) -> bool:
@@ -40,9 +49,9 @@ class DocumentSource(seqio.DataSource):
     def list_shards(self, split: str) -> Sequence[str]:
         return [split]
 
-    def check(self, split: str, data_dir: str | None = None) -> None:
+    def check(self, split: str, data_dir: str | None = None) -> str | None:
         del data_dir
-        self._check(split)
+        return self._check(split)
 
     def get_dataset(
         self,
@@ -137,6 +146,17 @@ class PreparedTfdsSource(seqio.TfdsDataSource):
         return _builder(self.directory()).as_dataset(
             split=self._slices[split], shuffle_files=shuffle, read_config=config
         )
+
+    def size(self) -> int:
+        """Bytes of all splits."""
+        return _builder(self.directory()).info.dataset_size
+
+    def part(self, split: str, index: int, parts: int) -> tf.data.Dataset:
+        """One of `parts` parts of a split, each example in one of them, in order."""
+        self.check(split)
+        config = tfds.ReadConfig(skip_prefetch=True, try_autocache=False)
+        subsplit = tfds.even_splits(self._slices[split], n=parts)[index]
+        return _builder(self.directory()).as_dataset(split=subsplit, read_config=config)
 
     def num_input_examples(self, split: str) -> int | None:
         """Examples of the split, or None where seqio would keep so few of them in memory."""

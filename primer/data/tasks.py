@@ -18,7 +18,8 @@ import seqio
 from t5.data import preprocessors
 from t5.evaluation import metrics
 
-from primer.data import sotu, text, text_checks
+from primer.data import sotu, text, text_checks, text_parts
+from primer.data.prepared import checks
 from primer.data.sources import DocumentSource, PreparedTfdsSource
 from primer.data.vocabularies import TaskVocabulary
 
@@ -45,8 +46,23 @@ def _features(vocabulary: str) -> dict[str, seqio.Feature]:
     }
 
 
+class Task(seqio.Task):
+    """A task whose prepared data are checked before they are read, and never kept in memory.
+
+    seqio keeps a cache of fewer than 10,000 documents in memory: it would be part of every
+    checkpoint of the pipeline's position, and its files would keep the first epoch's order.
+    """
+
+    def get_dataset(self, *args, **kwargs):
+        return super().get_dataset(*args, **{**kwargs, "try_in_mem_cache": False})
+
+    def _get_cached_source(self, split, *args, **kwargs):
+        checks.check(self, split)
+        return super()._get_cached_source(split, *args, **kwargs)
+
+
 def _add(name: str, source: seqio.DataSource, text_key: str, vocabulary: str) -> None:
-    seqio.TaskRegistry.add(
+    task = Task(
         name,
         source=source,
         preprocessors=[
@@ -59,6 +75,7 @@ def _add(name: str, source: seqio.DataSource, text_key: str, vocabulary: str) ->
         output_features=_features(vocabulary),
         metric_fns=[metrics.accuracy],
     )
+    seqio.TaskRegistry.add_provider(name, task)
 
 
 _add(
@@ -95,7 +112,7 @@ _add(
 )
 _add(
     "text",
-    DocumentSource(text.split_dataset, text.SPLITS, text_checks.check),
+    DocumentSource(text.split_dataset, text.SPLITS, text_checks.check, text_parts),
     text_key="text",
     vocabulary="sotu",
 )

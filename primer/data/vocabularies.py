@@ -80,6 +80,11 @@ def choose(default: str) -> tuple[str, str | None, int]:
     return name, model_file, own_extra_ids if extra_ids is None else extra_ids
 
 
+def names() -> list[str]:
+    """What task_vocabulary.name may be."""
+    return list(_DEFAULTS)
+
+
 @functools.lru_cache(maxsize=8)
 def _open(name: str, model_file: str | None, extra_ids: int) -> seqio.Vocabulary:
     if name == "bytes":
