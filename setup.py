@@ -78,7 +78,7 @@ EXTRAS = {
     ],
     "gpu": ["tensorflow[and-cuda]>=2.15.1,<2.22"],
     # apache-beam keeps protobuf below 7: see sentencepiece above.
-    "cache": ["apache-beam>=2.60", "sentencepiece<0.2.3"],
+    "beam": ["apache-beam>=2.60,<3", "google-crc32c>=1.5,<2", "sentencepiece<0.2.3"],
     "test": ["pytest>=8", "pytest-xdist>=3.6"],
 }
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 
 from primer.commands import train
 from primer.errors import UsageError
@@ -27,6 +28,11 @@ def add_arguments(parser):
     )
     parser.add_argument(
         "--chunk_size", type=int, help="with gpt_neo: tokens of a record; without it a document"
+    )
+    parser.add_argument(
+        "--pipeline_options",
+        help="write by Apache Beam, on one machine or many: its options in one text, as "
+        '"--runner=DirectRunner --direct_num_workers=2 --direct_running_mode=multi_processing"',
     )
 
 
@@ -62,8 +68,9 @@ def run(options) -> int:
             options.output,
             options.format,
             options.shards,
-            options.chunk_size,
-            options.module_import,
+            chunk_size=options.chunk_size,
+            modules=tuple(options.module_import),
+            tfds_data_dir=options.t5_tfds_data_dir,
         )
         with _alone(made):
             manifest, written = prepare.prepare(made, _writer(options))
@@ -84,9 +91,13 @@ def _alone(plan):
 def _writer(options):
     """The function that writes the shards of a data set that was begun."""
     from primer.commands import data_progress
-    from primer.data.prepared import pool
+    from primer.data.prepared import beam, pool
 
     def write(begun):
+        if options.pipeline_options is not None:
+            words = shlex.split(options.pipeline_options)
+            beam.run(begun.plan, begun.remaining, words, start_worker)
+            return
         with data_progress.Shards(begun) as progress:
             pool.run(
                 begun.plan,
@@ -100,8 +111,14 @@ def _writer(options):
     return write
 
 
-def start_worker(plan, reports):
-    """Makes a new process as ready as this one: TensorFlow mended, modules imported, gin set."""
+def start_worker(plan, reports=None):
+    """Makes a new process as ready as this one: TensorFlow mended, modules imported, gin set.
+
+    Args:
+        plan: the fields of a `primer.data.prepared.plan.Plan`; not the object itself, whose module
+            needs what is mended here.
+        reports: a queue that takes the bytes of text that are done; None where nobody asks.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from primer.runtime import hook, logs
 
@@ -109,15 +126,19 @@ def start_worker(plan, reports):
     hook.install()
     # Until the process ends: what TensorFlow's libraries write is for nobody.
     _quiet.enter_context(logs.redirected(None, "prepare"))
-    _import(plan.modules)
+    _import(plan["modules"])
     import gin
+    import t5.data
 
-    from primer.data.prepared import pool
-
+    if plan["tfds_data_dir"]:
+        t5.data.set_tfds_data_dir_override(plan["tfds_data_dir"])
     with gin.unlock_config():
         # What the files bind besides data (layers, a trainer) is not known here.
-        gin.parse_config(plan.gin, skip_unknown=True)
-    pool.join(reports)
+        gin.parse_config(plan["gin"], skip_unknown=True)
+    if reports is not None:
+        from primer.data.prepared import pool
+
+        pool.join(reports)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@
 | `c4_v220_autoregressive_language_modeling` | c4/en:3.0.1 (the 220 is history) | T5's |
 | `pg19_autoregressive_language_modeling` | pg19:0.1.1, a book each | T5's |
 | `sotu` | presidential addresses, installed with the project | sotu, 8,192 pieces |
+| `gpt_neo_records` | GPT-Neo's TFRecords, see `primer.data.gpt_neo` | sotu, 8,192 pieces |
 | `text` | the user's files, see `primer.data.text` | sotu, 8,192 pieces |
 
 What becomes of a document is the objective's affair: `objectives/lm.gin` of t5 joins documents and
@@ -18,7 +19,7 @@ import seqio
 from t5.data import preprocessors
 from t5.evaluation import metrics
 
-from primer.data import sotu, text, text_checks, text_parts
+from primer.data import gpt_neo, sotu, text, text_checks, text_parts
 from primer.data.prepared import checks
 from primer.data.sources import DocumentSource, PreparedTfdsSource
 from primer.data.vocabularies import TaskVocabulary
@@ -34,12 +35,11 @@ _COPY_C4 = (
 )
 
 
-def _features(vocabulary: str) -> dict[str, seqio.Feature]:
+def _features(choice: seqio.Vocabulary) -> dict[str, seqio.Feature]:
     """Targets, and the inputs that only generation has: the start of a document to continue.
 
     A prompt is not a finished text, so no end token is put at its end.
     """
-    choice = TaskVocabulary(vocabulary)
     return {
         "inputs": seqio.Feature(choice, add_eos=False, required=False),
         "targets": seqio.Feature(choice, add_eos=True),
@@ -72,7 +72,7 @@ def _add(name: str, source: seqio.DataSource, text_key: str, vocabulary: str) ->
             preprocessors.unsupervised,
             seqio.preprocessors.append_eos_after_trim,
         ],
-        output_features=_features(vocabulary),
+        output_features=_features(TaskVocabulary(vocabulary)),
         metric_fns=[metrics.accuracy],
     )
     seqio.TaskRegistry.add_provider(name, task)
@@ -115,4 +115,14 @@ _add(
     DocumentSource(text.split_dataset, text.SPLITS, text_checks.check, text_parts),
     text_key="text",
     vocabulary="sotu",
+)
+seqio.TaskRegistry.add_provider(
+    "gpt_neo_records",
+    Task(
+        "gpt_neo_records",
+        source=gpt_neo.RecordSource(),
+        preprocessors=[preprocessors.unsupervised, seqio.preprocessors.append_eos_after_trim],
+        output_features=_features(gpt_neo.RecordVocabulary("sotu")),
+        metric_fns=[metrics.accuracy],
+    ),
 )

@@ -93,13 +93,7 @@ class TextFiles:
         Raises:
             UsageError: none matches, or one has another suffix than SUFFIXES.
         """
-        patterns = [self.glob] if isinstance(self.glob, str) else list(self.glob)
-        found = sorted({path for pattern in patterns for path in _expand(pattern)})
-        if not found:
-            raise UsageError(
-                f"text_files.glob is {self.glob!r} and matches no file (in {os.getcwd()}); "
-                "expected a path or pattern of existing files"
-            )
+        found = expand(self.glob, "text_files.glob")
         for path in found:
             if not path.endswith(SUFFIXES):
                 raise UsageError(
@@ -126,13 +120,33 @@ _KNOWN = {"unit": ("file", "line"), "on_bad_utf8": ("error", "skip"), "normalize
 _WHOLE = tuple(suffix for suffix in SUFFIXES if suffix.startswith(".txt"))
 
 
-def _expand(pattern: str) -> list[str]:
+def expand(glob: str | list[str], setting: str) -> list[str]:
+    """The files that one pattern or several match, sorted.
+
+    Args:
+        glob: the pattern, or a list of them.
+        setting: the setting that has them, as an error should call it.
+
+    Raises:
+        UsageError: none matches.
+    """
+    patterns = [glob] if isinstance(glob, str) else list(glob)
+    found = sorted({path for pattern in patterns for path in _expand(pattern, setting)})
+    if not found:
+        raise UsageError(
+            f"{setting} is {glob!r} and matches no file (in {os.getcwd()}); expected a path or "
+            "pattern of existing files"
+        )
+    return found
+
+
+def _expand(pattern: str, setting: str) -> list[str]:
     if "://" in pattern:
         try:
             return tf.io.gfile.glob(pattern)
         except tf.errors.OpError as error:
             raise UsageError(
-                f"text_files.glob {pattern} cannot be listed: {files.first_line(error)}"
+                f"{setting} {pattern} cannot be listed: {files.first_line(error)}"
             ) from error
     return [path for path in globbing.glob(pattern, recursive=True) if os.path.isfile(path)]
 

@@ -23,7 +23,7 @@ def parse(t5_gin):
 
 
 def test_there_is_a_file_for_each_task_of_ours():
-    assert NAMES == ["c4", "lm1b", "pg19", "sotu", "text"]
+    assert NAMES == ["c4", "gpt_neo_records", "lm1b", "pg19", "sotu", "text"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -28,6 +28,7 @@ class Plan:
         chunk_size: tokens of a record of GPT-Neo's; None for a document each.
         gin: gin's configuration as a text.
         modules: Python modules that register what is named.
+        tfds_data_dir: the folder of prepared TensorFlow data sets, where one was named.
     """
 
     task: str
@@ -37,6 +38,7 @@ class Plan:
     chunk_size: int | None = None
     gin: str = ""
     modules: tuple[str, ...] = ()
+    tfds_data_dir: str | None = None
 
     def settings(self) -> dict:
         """What the manifest keeps; two runs with equal settings write equal shards."""
@@ -53,17 +55,18 @@ class Plan:
         }
 
 
-def make(task, output, format="seqio", shards=None, chunk_size=None, modules=()) -> Plan:
+def make(task, output, format="seqio", shards=None, **others) -> Plan:
     """A plan for a task as gin has it now.
 
     Args:
-        task, output, format, chunk_size, modules: as in `Plan`.
+        task, output, format: as in `Plan`.
         shards: None for one per 64 MiB of input, at least 16.
+        others: chunk_size, modules, tfds_data_dir, as in `Plan`.
 
     Raises:
         UsageError: the task's data cannot be read, or it cannot be prepared.
     """
-    _check_numbers(format, shards, chunk_size)
+    _check_numbers(format, shards, others.get("chunk_size"))
     found = preflight.find(task)
     if not isinstance(found, seqio.Task):
         raise UsageError(
@@ -75,11 +78,8 @@ def make(task, output, format="seqio", shards=None, chunk_size=None, modules=())
     for split in found.splits:
         if split == "train" or not getattr(found.source, "parts", None):
             preflight.check(task, split)
-    modules = tuple(modules)
-    gin_text = gin.config_str()
-    return Plan(
-        task, os.fspath(output), format, shards or _shards(found), chunk_size, gin_text, modules
-    )
+    shards = shards or _shards(found)
+    return Plan(task, os.fspath(output), format, shards, gin=gin.config_str(), **others)
 
 
 def _check_numbers(format, shards, chunk_size):

@@ -1,6 +1,7 @@
 """Shards written on one machine, by this process or by several."""
 
 import concurrent.futures
+import dataclasses
 import multiprocessing
 import os
 import queue
@@ -29,7 +30,7 @@ def run(
         plan: a `primer.data.prepared.plan.Plan`.
         indexes: the numbers of the shards that are not yet there.
         workers: how many processes write them.
-        start: (plan) -> None; makes a new process ready, by what the plan says.
+        start: (the plan's fields, reports) -> None; makes a new process ready.
         on_bytes: is called with the bytes of text done since the last call.
         on_shard: is called with the number of each shard that is finished.
 
@@ -39,7 +40,7 @@ def run(
     indexes = list(indexes)
     if workers == 1 or len(indexes) == 1:
         for index in indexes:
-            _write(plan, index, on_bytes)
+            write(plan, index, on_bytes)
             on_shard(index)
     elif indexes:
         _run_in_processes(plan, indexes, min(workers, len(indexes)), start, on_bytes, on_shard)
@@ -50,7 +51,7 @@ def _run_in_processes(plan, indexes, workers, start, on_bytes, on_shard):
     context = multiprocessing.get_context("spawn")
     reports = context.Queue()
     executor = concurrent.futures.ProcessPoolExecutor(
-        workers, context, initializer=start, initargs=(plan, reports)
+        workers, context, initializer=start, initargs=(dataclasses.asdict(plan), reports)
     )
     try:
         waiting = {executor.submit(work, plan, index): index for index in indexes}
@@ -91,11 +92,12 @@ def join(reports) -> None:
 
 def work(plan, index: int) -> None:
     """In a worker: writes one shard."""
-    _write(plan, index, _reports[0].put if _reports else lambda size: None)
+    write(plan, index, _reports[0].put if _reports else lambda size: None)
 
 
-def _write(plan, index, progress):
+def write(plan, index: int, progress: Callable[[int], None]) -> None:
+    """Writes one shard; raises UsageError or RunError when that cannot be done."""
     try:
         shard.write(plan, index, progress)
     except failures.WRITE_ERRORS as error:
-        raise failures.cannot_write(plan, f"shard {index} of {plan.shards}", error) from None
+        raise failures.cannotwrite(plan, f"shard {index} of {plan.shards}", error) from None
