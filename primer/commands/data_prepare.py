@@ -223,3 +223,10 @@ def _vocabulary(name):
         "task_vocabulary.name = 'sentencepiece'",
         f"task_vocabulary.model_file = {os.path.abspath(name)!r}",
     ]
+
+
+def objective_file() -> str:
+    """t5's `objectives/lm.gin`: documents are joined and cut into rows."""
+    import t5.models
+
+    return os.path.join(os.path.dirname(t5.models.__file__), "gin", "objectives", "lm.gin")

@@ -53,3 +53,39 @@ class Shards:
         """Takes the number of a shard that is finished."""
         del index
         self._bar.advance(self._task)
+
+
+class Texts:
+    """Shows how much text has been read, where it is not known how much there is.
+
+    Args:
+        label: what is read.
+    """
+
+    def __init__(self, label):
+        from rich import progress
+        from rich.console import Console
+
+        terminal = logs.terminal()
+        self._bytes = 0
+        self._bar = progress.Progress(
+            progress.SpinnerColumn(),
+            progress.TextColumn("{task.description}  {task.fields[read]}"),
+            progress.TimeElapsedColumn(),
+            console=Console(file=terminal),
+            transient=True,
+            disable=not terminal.isatty(),
+        )
+        self._task = self._bar.add_task(label, total=None, read="")
+
+    def __enter__(self):
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error):
+        self._bar.stop()
+
+    def add_bytes(self, size):
+        """Takes the bytes of text that were read since the last call."""
+        self._bytes += size
+        self._bar.update(self._task, read=f"{self._bytes / 1e6:,.0f} MB of text")

@@ -6,7 +6,7 @@ the same bytes come out whoever writes it, and a shard that was finished before 
 
 import collections
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import seqio
 import tensorflow as tf
@@ -34,13 +34,13 @@ def write(plan, index: int, progress: Callable[[int], None]) -> dict:
     vocabulary = task.output_features["targets"].vocabulary
     directory = manifest.folder(plan.output, plan.task)
     notes = documents.Notes()
-    tokenizer = reading.TextFunction(functools.partial(_tokens, vocabulary))
+    tokenizer = reading.TextFunction(functools.partial(tokens, vocabulary))
     writers = {
         split: WRITERS[plan.format](directory, split, index, plan, vocabulary)
         for split in task.splits
     }
     try:
-        for split, texts in _batches(read(task, index, plan.shards, notes)):
+        for split, texts in batches(read(task, index, plan.shards, notes)):
             writers[split].add(texts, *tokenizer(texts))
             progress(sum(map(len, texts)))
         written = {split: writer.finish() for split, writer in writers.items()}
@@ -57,7 +57,7 @@ def write(plan, index: int, progress: Callable[[int], None]) -> dict:
     return record
 
 
-def _tokens(vocabulary, texts):
+def tokens(vocabulary, texts):
     """The ids of texts: all of them in a row, and where each text's begin and the last ends."""
     vocabulary = vocabulary.resolve() if hasattr(vocabulary, "resolve") else vocabulary
     if isinstance(vocabulary, seqio.SentencePieceVocabulary):
@@ -69,12 +69,21 @@ def _tokens(vocabulary, texts):
     return ids.flat_values, ids.row_splits
 
 
-def read(task, index: int, shards: int, notes: documents.Notes) -> Iterator[tuple[str, bytes]]:
-    """The texts of one shard as the tokenizer gets them, as (split, text)."""
+def read(
+    task, index: int, shards: int, notes: documents.Notes, splits: Sequence[str] | None = None
+) -> Iterator[tuple[str, bytes]]:
+    """The texts of one shard as the tokenizer gets them, as (split, text).
+
+    Args:
+        task: the task.
+        index, shards: which shard, of how many.
+        notes: counts what is left out.
+        splits: where only these are wanted; those of others may come as well.
+    """
     if getattr(task.source, "parts", None):
         yield from task.source.parts.read(index, shards, notes)
         return
-    for split in task.splits:
+    for split in splits or task.splits:
         make = functools.partial(_texts, task, split, index, shards)
         for text in reading.elements(make):
             yield split, text
@@ -96,7 +105,7 @@ def _part(source, split, index, shards):
     return source.get_dataset(split=split, shuffle=False).shard(shards, index)
 
 
-def _batches(texts):
+def batches(texts):
     """Yields (split, texts) of a limited number and size; the order within a split is kept."""
     waiting = collections.defaultdict(list)
     sizes = collections.Counter()
