@@ -47,6 +47,10 @@ REQUIREMENTS = [
     # sentencepiece 0.2.3 refuses a protobuf before 7.36.1 and does not say so in its metadata;
     # on Python 3.10 tensorflow-metadata wants at most 6.32.
     'sentencepiece<0.2.3 ; python_version < "3.11"',
+    # Formats of text files, and the option to normalize them.
+    "pyarrow>=14",
+    "zstandard>=0.22,<1",
+    "ftfy>=6.1,<7",
     "numpy>=1.26,<3",
     "protobuf>=4.25.3,<8",
     # Later ones need Python 3.11. Where an index does not say so, pip searches for hours.
@@ -74,7 +78,7 @@ EXTRAS = {
     ],
     "gpu": ["tensorflow[and-cuda]>=2.15.1,<2.22"],
     # apache-beam keeps protobuf below 7: see sentencepiece above.
-    "cache": ["apache-beam>=2.60", "sentencepiece<0.2.3"],
+    "beam": ["apache-beam>=2.60,<3", "google-crc32c>=1.5,<2", "sentencepiece<0.2.3"],
     "test": ["pytest>=8", "pytest-xdist>=3.6"],
 }
 

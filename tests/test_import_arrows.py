@@ -25,7 +25,9 @@ SHARED = {"primer", "errors", "config_files", "routing", "class_names", "passes"
 # Room -> the packages that it may import, besides the standard library; others may import all.
 PACKAGES = {
     "layers": {"gin", "mesh_tensorflow", "tensorflow"},
-    "data": {"gin", "numpy", "seqio", "sentencepiece", "t5", "tensorflow", "tensorflow_datasets"},
+    "data": {"gin", "numpy", "seqio", "sentencepiece", "t5", "tensorflow", "tensorflow_datasets"}
+    # Formats and normalization of the user's files, each where one is read; prepare's other engine.
+    | {"pyarrow", "zstandard", "ftfy", "apache_beam"},
     "planning": {"gin", "mesh_tensorflow", "tensorflow"},
 }
 

@@ -6,6 +6,8 @@ import importlib
 COMMANDS = {
     "list": ("show all tasks, and whether their data are here", "data_list"),
     "vocabulary": ("make a vocabulary from a training split", "data_vocabulary"),
+    "inspect": ("show what a task's texts are, and what the model sees of them", "data_inspect"),
+    "prepare": ("tokenize a task's texts into records for training", "data_prepare"),
     "text8": ("make text8 from enwik8", "data_text8"),
 }
 

@@ -5,15 +5,16 @@ Both end in a task of seqio, so that the documents and their splits are those of
 
 import contextlib
 import importlib
-import os
 
 from primer import config_files
 from primer.commands import train
 from primer.errors import UsageError
-from primer.planning import gin_files
 
 # Option -> the setting of the task `text` that it stands for.
-SETTINGS = {"input": "glob", "unit": "unit", "field": "field", "held_out": "held_out"}
+SETTINGS = {
+    "input": "glob",
+    **{name: name for name in ("unit", "field", "held_out", "on_bad_utf8", "normalize")},
+}
 
 
 def add_arguments(parser):
@@ -21,11 +22,13 @@ def add_arguments(parser):
     parser.add_argument(
         "--input", nargs="+", action="extend", metavar="GLOB", help="files; quote the patterns"
     )
-    parser.add_argument("--unit", help="a document is a file (default) or a line")
-    parser.add_argument("--field", help="of a line of a .jsonl file (default: text)")
+    parser.add_argument("--unit", help="with --input: a document is a file (default) or a line")
+    parser.add_argument("--field", help="with --input: the text's key or column (text)")
     parser.add_argument(
-        "--held_out", type=float, help="the share of documents kept for validation (0.05)"
+        "--held_out", type=float, help="with --input: the share kept for validation (0.05)"
     )
+    parser.add_argument("--on_bad_utf8", help="with --input: error (default) or skip")
+    parser.add_argument("--normalize", help="with --input: nfkc; nothing is changed without it")
     parser.add_argument(
         "--task",
         help="instead of --input: a task or mixture, or one of "
@@ -42,23 +45,14 @@ def task_of(options):
         UsageError: the options choose none, or gin cannot take them.
     """
     _check(options)
-    _import(options.module_import)
-    import gin
+    _prepare_imports()
+    import_modules(own_modules(options))
     import t5.data
 
     from primer.evaluation import gin_state
-    from primer.runtime import gin_errors
 
     with gin_state.isolated(), _named_as_options(options):
-        try:
-            for path in options.gin_file:
-                gin.parse_config_file(_gin_file(path), skip_unknown=True)
-            gin.parse_config(options.gin_param)
-        except (ValueError, SyntaxError, ImportError, OSError) as error:
-            raise gin_errors.in_one_line(error) from error
-        for option, setting in SETTINGS.items():
-            if getattr(options, option) is not None:
-                gin.bind_parameter(f"text_files.{setting}", getattr(options, option))
+        _read_gin(options)
         t5.data.set_tfds_data_dir_override(options.t5_tfds_data_dir)
         try:
             yield _task_name(options.task) if options.task else "text"
@@ -69,42 +63,62 @@ def task_of(options):
 def _check(options):
     if bool(options.input) == bool(options.task):
         raise UsageError("no text: give --input GLOB or --task TASK, one of them")
-    if options.task:
-        for option, setting in SETTINGS.items():
+    if options.task and options.task != "text":
+        for option in SETTINGS:
             if getattr(options, option) is not None:
                 raise UsageError(
-                    f"--{option} goes with --input; for --task set "
-                    f"--gin_param 'text_files.{setting} = ...'"
+                    f"--{option} {getattr(options, option)} goes with --input; the texts of task "
+                    f"{options.task} are what they are, so that results stay comparable"
                 )
 
 
-def _import(modules):
-    from primer.runtime import hook, logs
+def own_modules(options) -> list[str]:
+    """What registers the tasks and whatever else the options' gin files name."""
+    return [*(["t5_imports"] if options.gin_file else []), *options.module_import]
 
-    logs.capture_early()
-    hook.install()
-    for name in ["t5_imports", *modules]:
+
+def import_modules(names):
+    """Imports the project's tasks and further modules.
+
+    Raises:
+        UsageError: one of them cannot be imported.
+    """
+    for name in ["primer.data.preflight", *names]:
         try:
             importlib.import_module(name)
         except ImportError as error:
             raise UsageError(f"--module_import={name}: {error}") from error
 
 
-def _gin_file(path):
-    """A file of the user's, or one of the project's by its relative name."""
-    own = os.path.join(config_files.gin_directory(), path)
-    found = path if os.path.isfile(path) else own
-    if not os.path.isfile(found):
-        raise UsageError(f"--gin_file {path}: there is no such file")
-    return found
+def _prepare_imports():
+    from primer.runtime import hook, logs
+
+    logs.capture_early()
+    hook.install()
+
+
+def _read_gin(options):
+    """Files, then bindings, then the options that stand for settings."""
+    import gin
+
+    from primer.runtime import gin_errors
+
+    gin.add_config_file_search_path(config_files.gin_directory())
+    try:
+        for path in options.gin_file:
+            # What the files bind besides data (layers, a trainer) may be unknown here.
+            gin.parse_config_file(train.found(path), skip_unknown=True)
+        gin.parse_config(options.gin_param)
+    except (ValueError, SyntaxError, ImportError, OSError) as error:
+        raise gin_errors.in_one_line(error) from error
+    for option, setting in SETTINGS.items():
+        if getattr(options, option) is not None:
+            gin.bind_parameter(f"text_files.{setting}", getattr(options, option))
 
 
 def _task_name(name):
     """A task's full name; of a file in datasets/ the task that it names."""
-    if name not in config_files.names("datasets"):
-        return name
-    path = os.path.join(config_files.gin_directory(), config_files.find("datasets", name))
-    return gin_files.macros_set(path).get("MIXTURE_NAME", name)
+    return {file: task for task, file in train.full_names().items()}.get(name, name)
 
 
 @contextlib.contextmanager

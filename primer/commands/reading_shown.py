@@ -15,7 +15,7 @@ class ReadingShown:
         label: what is being read.
 
     Attributes:
-        documents, bytes: what went through `of`.
+        documents, bytes: what was read.
     """
 
     def __init__(self, label):
@@ -41,10 +41,14 @@ class ReadingShown:
     def of(self, texts):
         """The same texts, counted and shown as they are taken."""
         for text in texts:
-            self.documents += 1
-            self.bytes += len(text)
-            self._show()
+            self.add(1, len(text))
             yield text
+
+    def add(self, documents, size):
+        """Counts documents of so many bytes in all that were read."""
+        self.documents += documents
+        self.bytes += size
+        self._show()
 
     def _show(self):
         now = time.monotonic()

@@ -69,7 +69,7 @@ def engine_arguments(options) -> list:
         f"--model_dir={options.model_dir}",
         *(f"--gin_file={name}" for name in model_files(options)),
         f"--gin_file={task_file(options.task)}",
-        *(f"--gin_file={_found(name)}" for name in options.gin_file),
+        *(f"--gin_file={found(name)}" for name in options.gin_file),
     ]
     if options.steps is not None:
         arguments.append(f"--gin_param=utils.run.train_steps = {options.steps}")
@@ -109,10 +109,10 @@ def task_file(task) -> str:
     """The gin file of a task: a name of datasets/, the task's full name, or an own file."""
     if task.endswith(".gin"):
         return _own_file("--task", task)
-    return config_files.find("datasets", _full_names().get(task, task))
+    return config_files.find("datasets", full_names().get(task, task))
 
 
-def _full_names() -> dict:
+def full_names() -> dict:
     """The task of each file of datasets/ -> the file's name."""
     found = {}
     for name in config_files.names("datasets"):
@@ -121,7 +121,7 @@ def _full_names() -> dict:
     return found
 
 
-def _found(name):
+def found(name):
     """Checks that gin will find a file: as it is, among ours, or among t5's."""
     # Not importlib.util.find_spec: the hook takes that for an import of t5, and prepares it.
     t5_package = importlib.machinery.PathFinder.find_spec("t5")

@@ -5,6 +5,7 @@ import difflib
 import seqio
 
 from primer.data import mixture, objectives, tasks  # noqa: F401  Registers the project's own.
+from primer.data.prepared import checks
 from primer.errors import UsageError
 
 
@@ -35,7 +36,8 @@ def check(
     split: str,
     tfds_data_dir: str | None = None,
     model_vocab_size: int | None = None,
-) -> None:
+    use_cached: bool = False,
+) -> str | None:
     """Raises UsageError unless the split can be read and its ids fit the model.
 
     Args:
@@ -44,6 +46,10 @@ def check(
         tfds_data_dir: where prepared TensorFlow data sets are; None for what the run has set
             (--t5_tfds_data_dir, TFDS_DATA_DIR).
         model_vocab_size: how many ids the model's embedding has rows for; None not to compare.
+        use_cached: whether the prepared data are read, and not the task's source.
+
+    Returns:
+        What the reader of a run should know about the data; None for nothing.
     """
     tasks_of_it = seqio.get_subtasks(find(task_name))
     if len(tasks_of_it) > 1 and objectives.is_stream():
@@ -51,16 +57,21 @@ def check(
             f"the mixture {task_name!r} takes rows from its tasks at random, and lm_stream's go on "
             "from batch to batch; train on one task, or use objectives/lm_documents.gin"
         )
+    remarks = []
     for task in tasks_of_it:
         if split not in task.splits:
             raise UsageError(
                 f"task {task.name} has no split {split!r}; it has {', '.join(task.splits)}"
             )
         _check_vocabulary(task, model_vocab_size)
+        if use_cached:
+            checks.check(task, split)
+            continue
         # Tasks of other packages have sources of other kinds, which check themselves or do not.
         if hasattr(task.source, "check"):
-            task.source.check(split, tfds_data_dir)
+            remarks.append(task.source.check(split, tfds_data_dir))
     _check_same_vocabulary(tasks_of_it)
+    return "; ".join(filter(None, remarks)) or None
 
 
 def _check_same_vocabulary(parts):

@@ -42,3 +42,32 @@ def count(make_dataset: Callable[[], tf.data.Dataset]) -> int:
         return tf.data.Dataset.from_tensors(total)
 
     return int(next(elements(one_number)))
+
+
+class TextFunction:
+    """A TensorFlow function of texts, called from Python on one processor, whatever mode TF is in.
+
+    Args:
+        function: vector of strings -> tensors, a list or tuple of them; called once, in a graph.
+    """
+
+    def __init__(self, function: Callable):
+        with tf.Graph().as_default() as graph:
+            self._texts = tf.placeholder(tf.string, [None])
+            self._results = function(self._texts)
+            initial = tf.tables_initializer()
+        settings = tf.ConfigProto(
+            device_count={"GPU": 0},
+            intra_op_parallelism_threads=1,
+            inter_op_parallelism_threads=1,
+            use_per_session_threads=True,
+        )
+        self._session = tf.Session(graph=graph, config=settings)
+        self._session.run(initial)
+
+    def __call__(self, texts: list[bytes]):
+        """The results for these texts, as numpy has them."""
+        return self._session.run(self._results, {self._texts: texts})
+
+    def close(self) -> None:
+        self._session.close()

@@ -23,11 +23,13 @@ class DocumentSource(seqio.DataSource):
     Args:
         dataset_fn: (split, shuffle, seed) -> data set of {"text": scalar string}.
         splits: the names of the splits.
-        check: (split) -> None; raises UsageError when the split cannot be read.
+        check: (split) -> a remark or None; raises UsageError when the split cannot be read.
         texts_fn: (split) -> the texts that evaluation counts, in order, where they are not the
             documents that training reads; as data set of {"text": scalar string}.
         whereabouts_fn: () -> Whereabouts of the files; must be quick and ask no network.
         unit: what such a text is: a "document", a "line", or the whole "split".
+        parts: how to read a share of the documents, as `primer.data.text_parts` has it: `read`,
+            `size` and `describe`. None reads all of them and takes every so many.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class DocumentSource(seqio.DataSource):
         texts_fn: Callable | None = None,
         whereabouts_fn: Callable[[], Whereabouts] | None = None,
         unit: str = "document",
+        parts=None,
     ):
         # seqio keeps a source with a known, small number of examples in memory. Ours are read
         # from files again each epoch, in a new order, and a checkpoint of the pipeline's position
@@ -48,6 +51,7 @@ class DocumentSource(seqio.DataSource):
         self._texts_fn = texts_fn
         self._whereabouts_fn = whereabouts_fn
         self.unit = unit
+        self.parts = parts
 
     def texts(self, split: str) -> tf.data.Dataset:
         """The texts of a split that evaluation counts, in order, as {"text": scalar string}."""
@@ -67,9 +71,9 @@ class DocumentSource(seqio.DataSource):
     def list_shards(self, split: str) -> Sequence[str]:
         return [split]
 
-    def check(self, split: str, data_dir: str | None = None) -> None:
+    def check(self, split: str, data_dir: str | None = None) -> str | None:
         del data_dir
-        self._check(split)
+        return self._check(split)
 
     def count(self, split: str) -> int:
         """The number of documents of a split; reads them all."""
@@ -184,6 +188,17 @@ class PreparedTfdsSource(seqio.TfdsDataSource):
         return _builder(self.directory()).as_dataset(
             split=self._slices[split], shuffle_files=shuffle, read_config=config
         )
+
+    def size(self) -> int:
+        """Bytes of all splits."""
+        return _builder(self.directory()).info.dataset_size
+
+    def part(self, split: str, index: int, parts: int) -> tf.data.Dataset:
+        """One of `parts` parts of a split, each example in one of them, in order."""
+        self.check(split)
+        config = tfds.ReadConfig(skip_prefetch=True, try_autocache=False)
+        subsplit = tfds.even_splits(self._slices[split], n=parts)[index]
+        return _builder(self.directory()).as_dataset(split=subsplit, read_config=config)
 
     def num_input_examples(self, split: str) -> int | None:
         """Examples of the split, or None where seqio would keep so few of them in memory."""

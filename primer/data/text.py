@@ -2,34 +2,40 @@
 
     text_files.glob = "/data/books/**/*.txt.gz"     # or a list of globs
     text_files.unit = "file"                        # a document is a file, or a "line"
-    text_files.field = "text"                       # of a line of a .jsonl file
+    text_files.field = "text"                       # the key in .jsonl, the column in .parquet
     text_files.held_out = 0.05                      # of the documents, for validation
+    text_files.on_bad_utf8 = "skip"                 # leave out what is not UTF-8 ("error")
+    text_files.normalize = "nfkc"                   # mend and normalize with ftfy (None)
 
-Files are UTF-8 and end in .txt or .jsonl, with or without .gz. Line ends become "\\n", a byte order
-mark and documents of nothing but white space are dropped. Which split a document belongs to depends
-on its text alone, so that it stays there when files are added, renamed or joined, and a document
-that occurs twice is never both trained and evaluated on.
+Files are UTF-8 and end in .txt or .jsonl, with or without .gz, .zst or .xz, or in .parquet. Line
+ends become "\\n", a byte order mark and documents of nothing but white space are dropped. Which
+split a document belongs to depends on its text alone, so that it stays there when files are added,
+renamed or joined, and a document that occurs twice is never both trained and evaluated on.
 """
 
+import collections
 import dataclasses
+import functools
 import glob as globbing
-import json
+import itertools
 import os
 
 import gin
 import numpy as np
 import tensorflow as tf
 
-from primer.data import files
+from primer.data import documents, files, formats
 from primer.errors import UsageError
 
 SPLITS = ("train", "validation")
-SUFFIXES = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz")
+SUFFIXES = (*formats.SUFFIXES, formats.PARQUET)
 
 _SHARE_STEPS = 1_000_000  # The held-out share is kept to six decimals.
 _FILES_AT_ONCE = 16
 _SHUFFLED_DOCUMENTS = 2_000
 _LINES_AT_ONCE = 256
+_OPEN_READERS = 64
+_HUGE = 1 << 62
 
 
 @gin.configurable("text_files", module="primer")
@@ -39,15 +45,22 @@ class TextFiles:
 
     Attributes:
         glob: a pattern, or a list of them; `**` stands for folders of any depth.
-        unit: "file" or "line"; a line of a .jsonl file is always a document.
-        field: the key of the text in a line of a .jsonl file.
+        unit: "file" or "line"; a line of .jsonl and a row of .parquet is always a document.
+        field: the key of the text in a line of .jsonl, the column of it in .parquet.
         held_out: the share of documents that is the validation split, between 0 and 1.
+        on_bad_utf8: "error", or "skip" to leave out documents that are not UTF-8.
+        normalize: None, or "nfkc": ftfy mends what encodings have broken, makes quotation marks
+            straight and line ends "\\n", and puts the text into Unicode's form NFKC.
+        max_document_bytes: a longer document is refused: it is most likely none.
     """
 
     glob: str | list[str] | None = None
     unit: str = "file"
     field: str = "text"
     held_out: float = 0.05
+    on_bad_utf8: str = "error"
+    normalize: str | None = None
+    max_document_bytes: int = 1 << 26
 
     def checked(self) -> "TextFiles":
         """Returns itself; raises UsageError for a setting that has no meaning."""
@@ -57,8 +70,16 @@ class TextFiles:
                 "text_files.glob is not set; name your files, as in "
                 "--gin_param=\"text_files.glob = '/data/*.txt'\""
             )
-        if self.unit not in ("file", "line"):
-            raise UsageError(f"text_files.unit is {self.unit!r}; expected 'file' or 'line'")
+        for name, known in _KNOWN.items():
+            value = getattr(self, name)
+            if value not in known:
+                expected = " or ".join(map(repr, known))
+                raise UsageError(f"text_files.{name} is {value!r}; expected {expected}")
+        if not isinstance(self.max_document_bytes, int) or self.max_document_bytes < 1:
+            raise UsageError(
+                f"text_files.max_document_bytes is {self.max_document_bytes!r}; expected a number "
+                "of bytes"
+            )
         if not 0 <= self.held_out < 1:
             raise UsageError(
                 f"text_files.held_out is {self.held_out!r}; expected a share from 0 up to, but "
@@ -72,13 +93,7 @@ class TextFiles:
         Raises:
             UsageError: none matches, or one has another suffix than SUFFIXES.
         """
-        patterns = [self.glob] if isinstance(self.glob, str) else list(self.glob)
-        found = sorted({path for pattern in patterns for path in _expand(pattern)})
-        if not found:
-            raise UsageError(
-                f"text_files.glob is {self.glob!r} and matches no file (in {os.getcwd()}); "
-                "expected a path or pattern of existing files"
-            )
+        found = expand(self.glob, "text_files.glob")
         for path in found:
             if not path.endswith(SUFFIXES):
                 raise UsageError(
@@ -87,14 +102,51 @@ class TextFiles:
                 )
         return found
 
+    def whole_and_lines(self) -> tuple[list[str], list[str]]:
+        """The files that are a document each, and those with a document in every line or row."""
+        paths = self.paths()
+        by_line = {path for path in paths if self.unit == "line" or not path.endswith(_WHOLE)}
+        return [path for path in paths if path not in by_line], sorted(by_line)
 
-def _expand(pattern: str) -> list[str]:
+    def read_by_tensorflow(self, paths: list[str]) -> bool:
+        """Whether TensorFlow can read all the files as the settings have it, without Python."""
+        plain = self.on_bad_utf8 == "error" and self.normalize is None
+        return plain and all(path.endswith(formats.READ_BY_TENSORFLOW) for path in paths)
+
+
+# Settings that are a choice -> what may be chosen.
+_KNOWN = {"unit": ("file", "line"), "on_bad_utf8": ("error", "skip"), "normalize": (None, "nfkc")}
+
+_WHOLE = tuple(suffix for suffix in SUFFIXES if suffix.startswith(".txt"))
+
+
+def expand(glob: str | list[str], setting: str) -> list[str]:
+    """The files that one pattern or several match, sorted.
+
+    Args:
+        glob: the pattern, or a list of them.
+        setting: the setting that has them, as an error should call it.
+
+    Raises:
+        UsageError: none matches.
+    """
+    patterns = [glob] if isinstance(glob, str) else list(glob)
+    found = sorted({path for pattern in patterns for path in _expand(pattern, setting)})
+    if not found:
+        raise UsageError(
+            f"{setting} is {glob!r} and matches no file (in {os.getcwd()}); expected a path or "
+            "pattern of existing files"
+        )
+    return found
+
+
+def _expand(pattern: str, setting: str) -> list[str]:
     if "://" in pattern:
         try:
             return tf.io.gfile.glob(pattern)
         except tf.errors.OpError as error:
             raise UsageError(
-                f"text_files.glob {pattern} cannot be listed: {files.first_line(error)}"
+                f"{setting} {pattern} cannot be listed: {files.first_line(error)}"
             ) from error
     return [path for path in globbing.glob(pattern, recursive=True) if os.path.isfile(path)]
 
@@ -107,19 +159,35 @@ def is_held_out(text: tf.Tensor, share: float) -> tf.Tensor:
 def split_dataset(split: str, shuffle: bool, seed) -> tf.data.Dataset:
     """The documents of one split of the files that gin names, as {"text": scalar string}."""
     settings = TextFiles().checked()
-    documents = read_documents(settings.paths(), settings.unit, settings.field, shuffle, seed)
+    texts = all_texts(settings, shuffle, seed)
     wanted = split == "validation"
-    return documents.filter(lambda x: tf.equal(is_held_out(x["text"], settings.held_out), wanted))
+    return texts.filter(lambda x: tf.equal(is_held_out(x["text"], settings.held_out), wanted))
 
 
-def read_documents(paths: list[str], unit: str, field: str, shuffle: bool, seed) -> tf.data.Dataset:
-    """The documents of files, as {"text": scalar string}.
+def all_texts(settings: TextFiles, shuffle: bool, seed) -> tf.data.Dataset:
+    """The documents of both splits, as {"text": scalar string}.
 
-    Without `shuffle`, in the order of the paths. With it, in an order that is new each epoch and
-    fixed by the seed: files at random, lines also among a window of 2,000.
+    Without `shuffle`, in the order of the paths: whole files, then those with a document a line.
+    With it, in an order that is new each epoch and fixed by the seed: files at random, lines also
+    among a window of 2,000.
     """
-    by_line = [path for path in paths if unit == "line" or is_json_file(path)]
-    whole = [path for path in paths if path not in set(by_line)]
+    whole, by_line = settings.whole_and_lines()
+    if settings.read_by_tensorflow(whole + by_line):
+        return read_documents(whole, by_line, settings.field, shuffle, seed)
+    return _read_in_python(whole, by_line, settings, shuffle, seed)
+
+
+def read_documents(
+    whole: list[str], by_line: list[str], field: str, shuffle: bool, seed
+) -> tf.data.Dataset:
+    """The documents of files that TensorFlow can read, as {"text": scalar string}.
+
+    Args:
+        whole: files that are a document each.
+        by_line: files with a document in each line.
+        field: the key of the text in a line of .jsonl.
+        shuffle, seed: as for `all_texts`.
+    """
     parts = []
     if whole:
         parts.append(_in_order(whole, shuffle, seed).map(_read_file, tf.data.AUTOTUNE))
@@ -127,10 +195,6 @@ def read_documents(paths: list[str], unit: str, field: str, shuffle: bool, seed)
         parts.append(_read_lines(_in_order(by_line, shuffle, seed), by_line, field, shuffle, seed))
     texts = parts[0] if len(parts) == 1 else parts[0].concatenate(parts[1])
     return texts.map(_clean, tf.data.AUTOTUNE).filter(_has_text)
-
-
-def is_json_file(path: str) -> bool:
-    return path.removesuffix(".gz").endswith(".jsonl")
 
 
 def _in_order(paths, shuffle, seed):
@@ -159,7 +223,7 @@ def _read_lines(dataset, paths, field, shuffle, seed):
     dataset = dataset.interleave(_lines_of, cycle_length=at_once)
     if shuffle:
         dataset = dataset.shuffle(_SHUFFLED_DOCUMENTS, seed=seed)
-    if not any(map(is_json_file, paths)):
+    if not any(map(formats.is_json, paths)):
         return dataset.map(lambda line, is_json: line)
     return dataset.batch(_LINES_AT_ONCE).map(_texts_of_lines(field)).unbatch()
 
@@ -167,7 +231,7 @@ def _read_lines(dataset, paths, field, shuffle, seed):
 def _texts_of_lines(field):
     def extract(lines, is_json):
         found = [
-            json_text(line, field).encode() if json_line and line.strip() else line
+            documents.json_text(line, field).encode() if json_line and line.strip() else line
             for line, json_line in zip(lines, is_json, strict=True)
         ]
         return np.array(found, dtype=object)
@@ -179,15 +243,6 @@ def _texts_of_lines(field):
     return texts
 
 
-def json_text(line: bytes | str, field: str) -> str:
-    """The text of one line of a .jsonl file; raises ValueError where there is none."""
-    record = json.loads(line.removeprefix("\ufeff") if isinstance(line, str) else line)
-    if not isinstance(record, dict) or not isinstance(record.get(field), str):
-        raise ValueError(f"no text under the key {field!r} (text_files.field)")
-    record[field].encode()  # A lone half of a surrogate pair is no text; that raises as well.
-    return record[field]
-
-
 def _clean(text):
     """Strict UTF-8 without a byte order mark, lines ending in a line feed."""
     text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="strict")
@@ -197,3 +252,50 @@ def _clean(text):
 
 def _has_text(example):
     return tf.strings.length(tf.strings.strip(example["text"])) > 0
+
+
+def _read_in_python(whole, by_line, settings, shuffle, seed):
+    """As `read_documents`, of files of all formats, with all settings."""
+    parts = []
+    for paths, at_once in ((whole, 1), (by_line, _FILES_AT_ONCE if shuffle else 1)):
+        if not paths:
+            continue
+        blocks = functools.partial(_texts_of_file, settings)
+        texts = _in_order(paths, shuffle, seed).interleave(blocks, cycle_length=at_once)
+        if shuffle and paths is by_line:
+            texts = texts.shuffle(_SHUFFLED_DOCUMENTS, seed=seed)
+        parts.append(texts)
+    texts = parts[0] if len(parts) == 1 else parts[0].concatenate(parts[1])
+    return texts.map(lambda text: {"text": text})
+
+
+def _texts_of_file(settings, path):
+    """The documents of one file as a data set whose position can be saved."""
+
+    def block(number):
+        read = functools.partial(_block, settings)
+        found = tf.numpy_function(read, [path, number], tf.string, stateful=False)
+        return tf.ensure_shape(found, [None])
+
+    blocks = tf.data.Dataset.range(_HUGE).map(block)
+    return blocks.take_while(lambda texts: tf.size(texts) > 0).unbatch()
+
+
+# (settings, path, number of a block) -> the reader that stands before it. A function of path and
+# number alone can be resumed anywhere, and yet a file that is read in order is read once.
+_readers = collections.OrderedDict()
+
+
+def _block(settings, path, number):
+    """Block `number` of a file's documents, as an array of bytes; none behind the last."""
+    key = (repr(settings), path, int(number))
+    reader = _readers.pop(key, None)
+    if reader is None:
+        reader = documents.read(documents.Piece(path.decode()), settings)
+        collections.deque(itertools.islice(reader, int(number) * _LINES_AT_ONCE), maxlen=0)
+    found = list(itertools.islice(reader, _LINES_AT_ONCE))
+    if found:
+        _readers[(*key[:2], key[2] + 1)] = reader
+    while len(_readers) > _OPEN_READERS:
+        _readers.popitem(last=False)
+    return np.array(found, dtype=object)

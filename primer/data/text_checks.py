@@ -1,31 +1,30 @@
 """Are the user's text files what their names promise? Asked before the long work starts."""
 
 import codecs
-import gzip
-import zlib
-from collections.abc import Iterator
 
-import tensorflow as tf
-
-from primer.data import files, reading, text
+from primer.data import documents, formats, reading, text
 from primer.data import whereabouts as looking
 from primer.errors import UsageError
 
 _CHECKED_BYTES = 1 << 28
 _CHUNK = 1 << 20
+_NAMED = 3
 
 
-def check(split: str) -> None:
+def check(split: str) -> str | None:
     """Raises UsageError for a file that is not what its suffix promises, and for an empty split.
 
-    Whole files are read, up to a quarter of a gigabyte in all; of those beyond it, the first
-    mebibyte each.
+    Files are read up to a quarter of a gigabyte in all; of those beyond it, the first mebibyte
+    each.
+
+    Returns:
+        What was left out, for the reader to know; None for nothing.
     """
     settings = text.TextFiles().checked()
     budget = _CHECKED_BYTES
+    notes = documents.Notes()
     for path in settings.paths():
-        field = settings.field if text.is_json_file(path) else None
-        budget -= _check_file(path, field, max(budget, _CHUNK))
+        budget -= _check_file(path, settings, notes, max(budget, _CHUNK))
     first = reading.elements(lambda: text.split_dataset(split, False, None).take(1))
     if not any(True for _ in first):
         raise UsageError(
@@ -33,6 +32,7 @@ def check(split: str) -> None:
             f"(text_files.held_out is {settings.held_out}); give more documents, count each line "
             "as one with text_files.unit = 'line', or hold out another share"
         )
+    return f"left out {describe_skipped(notes.not_utf8)}" if notes.not_utf8 else None
 
 
 def whereabouts() -> looking.Whereabouts:
@@ -50,40 +50,39 @@ def whereabouts() -> looking.Whereabouts:
     return looking.of_files(found, place, way_out)
 
 
-def _check_file(path: str, field: str | None, limit: int) -> int:
-    """Reads up to `limit` bytes of a file's text and returns their number."""
-    decoder = codecs.getincrementaldecoder("utf-8")("strict")
-    read, line, rest = 0, 1, ""
-    try:
-        for chunk in _chunks(path):
-            lines = (rest + decoder.decode(chunk)).split("\n")
-            rest = lines.pop()
-            for content in lines:
-                if field and content.strip():
-                    text.json_text(content, field)
-                line += 1
-            read += len(chunk)
-            if read >= limit:
-                return read
-        rest += decoder.decode(b"", final=True)
-        if field and rest.strip():
-            text.json_text(rest, field)
-    except UnicodeDecodeError as error:
-        line += rest.count("\n") + error.object[: error.start].count(b"\n")
-        raise UsageError(
-            f"{path} is not UTF-8 (line {line}: byte 0x{error.object[error.start]:02x}); convert "
-            "it, as with iconv -f LATIN1 -t UTF-8, or leave it out of text_files.glob"
-        ) from error
-    except (OSError, EOFError, ValueError, zlib.error, tf.errors.OpError) as error:
-        raise UsageError(
-            f"{path} cannot be read (line {line}): {files.first_line(error)}; mend it or leave it "
-            "out of text_files.glob"
-        ) from error
+def describe_skipped(counts: dict[str, int]) -> str:
+    """How many documents of which files are not UTF-8.
+
+    Args:
+        counts: file -> documents.
+    """
+    files = sorted(counts)
+    named = ", ".join(f"{path} ({counts[path]:,})" for path in files[:_NAMED])
+    more = f" and {len(files) - _NAMED:,} more files" if files[_NAMED:] else ""
+    return f"{sum(counts.values()):,} documents that are not UTF-8: {named}{more}"
+
+
+def _check_file(path, settings, notes, limit) -> int:
+    """Reads up to about `limit` bytes of a file's text and returns their number."""
+    if limit <= _CHUNK and path.endswith(".txt") and settings.unit == "file":
+        return _check_start(path, settings)
+    read = 0
+    for document in documents.read(documents.Piece(path), settings, notes):
+        read += len(document)
+        if read >= limit:
+            break
     return read
 
 
-def _chunks(path: str) -> Iterator[bytes]:
-    with tf.io.gfile.GFile(path, "rb") as raw:
-        stream = gzip.GzipFile(fileobj=raw) if path.endswith(".gz") else raw
-        while chunk := stream.read(_CHUNK):
-            yield chunk
+def _check_start(path, settings):
+    """The first mebibyte of a file that is one document."""
+    try:
+        with formats.open_stream(path) as stream:
+            start = stream.read(_CHUNK)
+        codecs.getincrementaldecoder("utf-8")("strict").decode(start)
+    except UnicodeDecodeError as error:
+        if settings.on_bad_utf8 != "skip":
+            raise documents.not_utf8(path, "line 1", error) from error
+    except documents.READ_ERRORS as error:
+        raise documents.cannot_be_read(path, "line 1", error) from error
+    return len(start)

@@ -90,6 +90,11 @@ def choose(default: str) -> tuple[str, str | None, int]:
     return name, model_file, own_extra_ids if extra_ids is None else extra_ids
 
 
+def names() -> list[str]:
+    """What task_vocabulary.name may be."""
+    return list(_DEFAULTS)
+
+
 class TaskVocabulary(seqio.Vocabulary):
     """The vocabulary that gin chooses for a task, resolved at each use.
 

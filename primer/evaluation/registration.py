@@ -8,7 +8,7 @@ import seqio
 
 from primer.data import preflight, streams
 from primer.evaluation import protocol, text, whole_split
-from primer.runtime import checks, validation
+from primer.runtime import checks, logs, validation
 from primer.runtime.settings import bound, configured
 
 VALIDATION = "validation"
@@ -41,10 +41,20 @@ def check_data(mode):
     if not task:
         return
     for split in _splits(mode):
-        preflight.check(task, split)
+        remark = preflight.check(task, split, use_cached=_uses_cache(mode, split))
+        if remark:
+            logs.say_once(f"primer: {remark}")
     if is_evaluation() or (mode == "train" and validation.validation()):
         for part in seqio.get_subtasks(preflight.find(task)):
             streams.text_steps(part)
+
+
+def _uses_cache(mode, split):
+    """Whether the run reads prepared data of the split; whole splits are read as texts."""
+    if is_evaluation() or (mode == "train" and split == VALIDATION):
+        return False
+    function = "mesh_train_dataset_fn" if mode == "train" else "mesh_eval_dataset_fn"
+    return bool(configured(f"{function}.use_cached", False))
 
 
 def _splits(mode):

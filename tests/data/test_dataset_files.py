@@ -5,7 +5,7 @@ import pytest
 import seqio
 
 from primer import config_files
-from primer.data import tasks, vocabularies
+from primer.data import tasks
 
 NAMES = config_files.names("datasets")
 
@@ -32,9 +32,6 @@ LENGTHS = {
     "lm1b_words": 32,
 }
 
-# Until the project has a vocabulary of words.
-WORDS = "words" in vocabularies._DEFAULTS
-
 
 def test_there_is_a_file_for_each_task_of_ours():
     named = {name.split("_autoregressive")[0].removesuffix("_v220") for name in tasks.NAMES}
@@ -56,8 +53,6 @@ def test_it_says_all_that_a_run_needs_to_know_of_its_data(parse, name):
     assert schedule.selector.endswith("learning_rate_schedule_noam")
     assert gin.query_parameter("learning_rate_schedule_noam.linear_decay_fraction") == 0.0
     if gin.query_parameter("task_vocabulary.name") == "words":
-        if not WORDS:
-            pytest.xfail("the vocabulary of words is not there yet")
         gin.bind_parameter("task_vocabulary.model_file", "the user's own")
     own = task.output_features["targets"].vocabulary.choice()
     with gin.unlock_config():

@@ -1,0 +1,32 @@
+"""The histogram of documents' lengths that `primer data inspect` draws."""
+
+import numpy as np
+
+
+def draw_lengths(path, found, title):
+    """Draws how many documents have how many tokens.
+
+    Args:
+        path: the PNG file to write.
+        found: a `primer.data.inspection.Inspected`.
+        title: the heading: task and split.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    bins = found.histogram()
+    used = [place for place, (_, _, number) in enumerate(bins) if number]
+    low, high, documents = map(np.array, zip(*bins[used[0] : used[-1] + 1], strict=True))
+    low = np.maximum(low, 0.5)  # Documents without a token have a place left of one token.
+    figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
+    axes.bar(low, documents, width=high - low, align="edge", edgecolor="w")
+    axes.axvline(max(found.quantile(0.5), 0.5), color="black", linestyle="--", linewidth=1)
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("tokens of a document (dashed: the median)")
+    axes.set_ylabel("documents")
+    axes.set_title(f"{title}: {found.counts.examples:,} documents, {found.counts.tokens:,} tokens")
+    figure.savefig(path)

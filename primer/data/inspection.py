@@ -1,0 +1,148 @@
+"""What texts are like: sizes, words, tokens, duplicates and lengths, and rows as trained on.
+
+One pass over the documents, in memory that grows by about a hundred bytes a document (its digest,
+to find duplicates) and not with their length.
+"""
+
+import collections
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import seqio
+
+from primer.data import documents, preflight, reading
+from primer.data.prepared import shard
+from primer.data.prepared.counts import Counts
+
+_BINS_PER_DOUBLING = 2
+
+
+@dataclasses.dataclass
+class Inspected:
+    """What one pass found.
+
+    Attributes:
+        counts: documents, bytes, characters, words and tokens in all.
+        duplicates: documents whose text has occurred before.
+        duplicate_bytes: their bytes.
+        lengths: tokens of a document -> how many documents have as many.
+        notes: documents left out.
+    """
+
+    counts: Counts
+    duplicates: int = 0
+    duplicate_bytes: int = 0
+    lengths: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    notes: documents.Notes = dataclasses.field(default_factory=documents.Notes)
+
+    def quantile(self, share: float) -> int:
+        """The tokens of the document that this share of the documents is not longer than."""
+        if not self.lengths:
+            return 0
+        sizes, numbers = zip(*sorted(self.lengths.items()), strict=True)
+        totals = np.cumsum(numbers)
+        return sizes[int(np.searchsorted(totals, max(1, share * totals[-1])))]
+
+    def histogram(self) -> list[tuple[float, float, int]]:
+        """(from, up to, documents) by tokens; a bin of one token, then two for each doubling."""
+        longest = max(self.lengths, default=0)
+        steps = np.arange(_BINS_PER_DOUBLING * max(1, longest).bit_length() + 1)
+        edges = np.concatenate([[0], 2.0 ** (steps / _BINS_PER_DOUBLING)])
+        sizes, numbers = list(self.lengths), list(self.lengths.values())
+        documents = np.histogram(sizes, edges, weights=numbers)[0].astype(int)
+        return list(zip(edges[:-1].tolist(), edges[1:].tolist(), documents.tolist(), strict=True))
+
+
+def inspect(task_name: str, split: str, progress=lambda documents, size: None) -> Inspected:
+    """Reads a whole split.
+
+    Args:
+        task_name: a task or mixture of texts.
+        split: the split.
+        progress: is called with the documents read since the last call, and their bytes.
+
+    Raises:
+        UsageError: the split cannot be read.
+    """
+    preflight.check(task_name, split)
+    result = Inspected(Counts())
+    seen = set()
+    for task in seqio.get_subtasks(preflight.find(task_name)):
+        vocabulary = task.output_features["targets"].vocabulary
+        tokenizer = reading.TextFunction(functools.partial(shard.tokens, vocabulary))
+        try:
+            for texts in _of_split(task, split, result.notes):
+                ids, ends = tokenizer(texts)
+                _add(result, texts, ids, ends, seen)
+                progress(len(texts), sum(map(len, texts)))
+        finally:
+            tokenizer.close()
+    return result
+
+
+def _of_split(task, split, notes) -> Iterator[list[bytes]]:
+    everything = shard.read(task, 0, 1, notes, [split])
+    return (texts for name, texts in shard.batches(everything) if name == split)
+
+
+def _add(result, texts: Iterable[bytes], ids, ends, seen) -> None:
+    for text, start, end in zip(texts, ends[:-1], ends[1:], strict=True):
+        result.counts.add_text(text)
+        result.counts.add_ids(ids[start:end])
+        digest = hashlib.blake2b(text, digest_size=16).digest()
+        if digest in seen:
+            result.duplicates += 1
+            result.duplicate_bytes += len(text)
+        seen.add(digest)
+    result.lengths.update(np.diff(ends).tolist())
+
+
+def rows(task_name: str, split: str, length: int, number: int, seed: int = 0) -> list[list[str]]:
+    """The first rows that training would get, as the pieces that the model sees.
+
+    Args:
+        task_name: a task or mixture.
+        split: the split.
+        length: tokens of a row.
+        number: how many rows.
+        seed: of the order.
+
+    Returns:
+        A list of pieces for each row; special tokens as `special_name` has them.
+    """
+    task = preflight.find(task_name)
+    vocabulary = task.output_features["targets"].vocabulary
+
+    def dataset():
+        made = task.get_dataset({"inputs": 1, "targets": length}, split, shuffle=False, seed=seed)
+        return made.map(lambda example: example["targets"]).take(number)
+
+    return [pieces(vocabulary, ids.tolist()) for ids in reading.elements(dataset)]
+
+
+def pieces(vocabulary: seqio.Vocabulary, ids: list[int]) -> list[str]:
+    """The text of each run of ordinary tokens, and the special tokens between them by name."""
+    result, run = [], []
+    for number in [*ids, None]:
+        name = None if number is None else special_name(vocabulary, number)
+        if number is not None and name is None:
+            run.append(number)
+            continue
+        if run:
+            result.append(vocabulary.decode(run))
+            run = []
+        if name:
+            result.append(name)
+    return result
+
+
+def special_name(vocabulary: seqio.Vocabulary, number: int) -> str | None:
+    """What to show for a token that is no text; None for one that is."""
+    names = {vocabulary.unk_id: "<unknown>", vocabulary.eos_id: "<end>", vocabulary.pad_id: "<pad>"}
+    if number in names:
+        return names[number]
+    first_extra = vocabulary.vocab_size - vocabulary.extra_ids
+    return f"<extra {number}>" if number >= first_extra else None

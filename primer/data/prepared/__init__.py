@@ -1,0 +1,1 @@
+"""Tokenized, sharded records of a task: written once, read by training at full speed."""

@@ -1,0 +1,86 @@
+"""The files of a prepared data set that say what it is, and which of its shards are finished.
+
+    DIR/TASK/train.tfrecord-00000-of-00016      records; the names, info.*.json and stats.*.json
+    DIR/TASK/info.train.json  stats.train.json  are those of seqio's caches
+    DIR/TASK/primer.json                        the settings, and each shard's size and counts
+    DIR/TASK/COMPLETED                          written last; a cache without it is none
+
+While it is being written there are also `.preparing.json` with the settings and one
+`.shard-00000.json` for each finished shard. All files are written under names that begin with a
+dot and renamed when they are whole.
+"""
+
+import json
+import os
+
+import seqio
+import tensorflow as tf
+
+from primer.data import files
+from primer.errors import UsageError
+
+MANIFEST = "primer.json"
+COMPLETED = "COMPLETED"
+PREPARING = ".preparing.json"
+
+
+def folder(output: str, task_name: str) -> str:
+    """Where the task's data set is, as seqio has it."""
+    return os.path.join(output, seqio.utils.get_task_dir_from_name(task_name))
+
+
+def temporary(path: str) -> str:
+    """The name of a file until it is whole; readers' patterns do not match it."""
+    directory, name = os.path.split(path)
+    return os.path.join(directory, f".{name}.unfinished")
+
+
+def finish(path: str) -> None:
+    """Gives a file that is whole its name."""
+    tf.io.gfile.rename(temporary(path), path, overwrite=True)
+
+
+def write_text(path: str, content: str) -> None:
+    with tf.io.gfile.GFile(temporary(path), "w") as file:
+        file.write(content)
+    finish(path)
+
+
+def write_json(path: str, data) -> None:
+    write_text(path, json.dumps(data, indent=2, sort_keys=True) + "\n")
+
+
+def read_json(path: str):
+    """The content of a JSON file; None if there is no such file.
+
+    Raises:
+        UsageError: it is damaged.
+    """
+    if not tf.io.gfile.exists(path):
+        return None
+    try:
+        with tf.io.gfile.GFile(path) as file:
+            return json.loads(file.read())
+    except (ValueError, tf.errors.OpError) as error:
+        raise UsageError(
+            f"{path} cannot be read ({files.first_line(error)}); prepare the data again"
+        ) from error
+
+
+def shard_record(directory: str, index: int) -> str:
+    """The file that says that a shard is finished."""
+    return os.path.join(directory, f".shard-{index:05d}.json")
+
+
+def size_of(path: str) -> int | None:
+    """The bytes of a file, None if there is none."""
+    try:
+        return tf.io.gfile.stat(path).length
+    except tf.errors.NotFoundError:
+        return None
+
+
+def is_whole(directory: str, shard: dict) -> bool:
+    """Whether the files of a finished shard are there in full."""
+    written = shard["splits"].values()
+    return all(size_of(os.path.join(directory, part["file"])) == part["size"] for part in written)

@@ -1,0 +1,192 @@
+"""A task's data set from its first shard to the file that says it is complete."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable
+
+import seqio
+import tensorflow as tf
+
+from primer.data.prepared import failures, manifest
+from primer.data.prepared.counts import Counts
+from primer.data.prepared.plan import Plan
+from primer.errors import RunError, UsageError
+
+
+@dataclasses.dataclass(frozen=True)
+class Begun:
+    """A data set that is being prepared.
+
+    Attributes:
+        plan: what is to come out.
+        settings: the plan's settings, as the manifest keeps them.
+        finished: the numbers of the shards that an earlier run has finished.
+    """
+
+    plan: Plan
+    settings: dict
+    finished: frozenset[int]
+
+    @property
+    def remaining(self) -> list[int]:
+        return [index for index in range(self.plan.shards) if index not in self.finished]
+
+
+def begin(plan: Plan) -> Begun | None:
+    """Makes the folder ready, or finds what an earlier run left there.
+
+    Returns:
+        None if the data set is complete.
+
+    Raises:
+        UsageError: the folder has a data set with other settings.
+    """
+    directory = manifest.folder(plan.output, plan.task)
+    settings = plan.settings()
+    complete = manifest.read_json(os.path.join(directory, manifest.MANIFEST))
+    started = manifest.read_json(os.path.join(directory, manifest.PREPARING))
+    for before in (complete, started):
+        if before:
+            _require_equal(directory, before["settings"], settings)
+    marked = tf.io.gfile.exists(os.path.join(directory, manifest.COMPLETED))
+    if complete and (marked or plan.format != "seqio"):
+        if all(manifest.is_whole(directory, shard) for shard in complete["shards"]):
+            return None
+    if not complete and marked:
+        raise UsageError(
+            f"{directory} has a cache that `primer data prepare` did not write; choose another "
+            "--output"
+        )
+    tf.io.gfile.makedirs(directory)
+    if complete:
+        _reopen(directory, complete)
+    manifest.write_json(os.path.join(directory, manifest.PREPARING), {"settings": settings})
+    shards = {index: _finished(directory, index) for index in range(plan.shards)}
+    return Begun(plan, settings, frozenset(index for index, shard in shards.items() if shard))
+
+
+def _reopen(directory, complete):
+    """A complete data set has lost a file: it is none until that is written again."""
+    for name in (manifest.COMPLETED, manifest.MANIFEST):
+        path = os.path.join(directory, name)
+        if tf.io.gfile.exists(path):
+            tf.io.gfile.remove(path)
+    for index, shard in enumerate(complete["shards"]):
+        manifest.write_json(manifest.shard_record(directory, index), shard)
+
+
+def _require_equal(directory, before, now):
+    now = _as_read(now)
+    keys = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+    if keys:
+        raise UsageError(
+            f"{directory} has data prepared with other settings ("
+            + "; ".join(f"{key}: {before.get(key)!r}, now {now.get(key)!r}" for key in keys)
+            + "); choose another --output, or remove that folder"
+        )
+
+
+def _as_read(settings):
+    """The settings as they are once they have been written to JSON."""
+    return json.loads(json.dumps(settings))
+
+
+def _finished(directory, index):
+    shard = manifest.read_json(manifest.shard_record(directory, index))
+    return shard if shard and manifest.is_whole(directory, shard) else None
+
+
+def finish(begun: Begun) -> dict:
+    """Writes all that says what the shards are, and at last that they are complete.
+
+    Returns:
+        The manifest: {"settings", "shards", "splits": {split: sums}}.
+
+    Raises:
+        RunError: a shard is not there, or no split has a document.
+    """
+    plan = begun.plan
+    directory = manifest.folder(plan.output, plan.task)
+    shards = [_finished(directory, index) for index in range(plan.shards)]
+    missing = [index for index, shard in enumerate(shards) if not shard]
+    if missing:
+        raise RunError(f"{directory} lacks shard {missing[0]}; run the same command again")
+    splits = {split: _sum(shards, split) for split in begun.settings["splits"]}
+    if not any(counts.examples for counts in splits.values()):
+        raise RunError(f"no document was found for task {plan.task}: nothing is prepared")
+    result = {
+        "settings": begun.settings,
+        "shards": shards,
+        "splits": {split: counts.as_dict() for split, counts in splits.items()},
+        "empty": sum(shard["empty"] for shard in shards),
+        "not_utf8": _joined(shards),
+    }
+    if plan.format == "seqio":
+        _write_seqio(directory, plan, splits)
+    manifest.write_json(os.path.join(directory, manifest.MANIFEST), result)
+    if plan.format == "seqio":
+        manifest.write_text(os.path.join(directory, manifest.COMPLETED), "")
+    _clear(directory, plan)
+    return result
+
+
+def _sum(shards, split):
+    return sum((Counts.from_dict(shard["splits"][split]) for shard in shards), Counts())
+
+
+def _joined(shards):
+    """File -> its documents that are not UTF-8; several shards may have read one file."""
+    result = {}
+    for shard in shards:
+        for path, number in shard["not_utf8"].items():
+            result[path] = result.get(path, 0) + number
+    return result
+
+
+def _write_seqio(directory, plan, splits):
+    """seqio's own info.*.json and stats.*.json."""
+    for split, counts in splits.items():
+        info = {
+            "num_shards": plan.shards,
+            "features": {"targets": {"shape": [None], "dtype": "int32"}},
+            "seqio_version": seqio.__version__,
+        }
+        manifest.write_json(seqio.utils.get_cached_info_path(directory, split), info)
+        stats = {
+            "examples": counts.examples,
+            "targets_tokens": counts.text_tokens,
+            "targets_max_tokens": counts.max_tokens,
+            "targets_chars": counts.characters,
+        }
+        manifest.write_json(seqio.utils.get_cached_stats_path(directory, split), stats)
+
+
+def _clear(directory, plan):
+    names = [manifest.shard_record(directory, index) for index in range(plan.shards)]
+    for path in (*names, os.path.join(directory, manifest.PREPARING)):
+        tf.io.gfile.remove(path)
+
+
+def prepare(plan: Plan, write: Callable[[Begun], None]) -> tuple[dict, bool]:
+    """Prepares a data set, or what is left of it to prepare.
+
+    Args:
+        plan: what is to come out.
+        write: writes the shards of `Begun.remaining`.
+
+    Returns:
+        The manifest, and whether anything had to be done.
+
+    Raises:
+        UsageError, RunError: it cannot be done; nothing that is incomplete looks complete.
+    """
+    try:
+        begun = begin(plan)
+        if begun is None:
+            directory = manifest.folder(plan.output, plan.task)
+            return manifest.read_json(os.path.join(directory, manifest.MANIFEST)), False
+        write(begun)
+        return finish(begun), True
+    except failures.WRITE_ERRORS as error:
+        raise failures.cannot_write(plan, "what the shards need beside them", error) from error

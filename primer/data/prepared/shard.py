@@ -1,0 +1,118 @@
+"""One shard of a prepared data set: read, tokenized and written by one process.
+
+Every shard has its part of every split. It depends on the settings and its number alone, so that
+the same bytes come out whoever writes it, and a shard that was finished before a restart is kept.
+"""
+
+import collections
+import functools
+from collections.abc import Callable, Iterator, Sequence
+
+import seqio
+import tensorflow as tf
+
+from primer.data import documents, formats, preflight, reading, streams
+from primer.data.prepared import manifest
+from primer.data.prepared.writers import WRITERS
+
+_TEXTS_AT_ONCE = 512
+
+
+def write(plan, index: int, progress: Callable[[int], None]) -> dict:
+    """Writes shard `index` and the record that it is finished; returns that record.
+
+    Args:
+        plan: a `primer.data.prepared.plan.Plan`.
+        index: the shard's number.
+        progress: is called with the bytes of text since the last call.
+
+    Raises:
+        UsageError: the data cannot be read.
+        OSError, tf.errors.OpError: the shard cannot be written; what there is of it is removed.
+    """
+    task = preflight.find(plan.task)
+    vocabulary = task.output_features["targets"].vocabulary
+    directory = manifest.folder(plan.output, plan.task)
+    notes = documents.Notes()
+    tokenizer = reading.TextFunction(functools.partial(tokens, vocabulary))
+    writers = {
+        split: WRITERS[plan.format](directory, split, index, plan, vocabulary)
+        for split in task.splits
+    }
+    try:
+        for split, texts in batches(read(task, index, plan.shards, notes)):
+            writers[split].add(texts, *tokenizer(texts))
+            progress(sum(map(len, texts)))
+        written = {split: writer.finish() for split, writer in writers.items()}
+    finally:
+        tokenizer.close()
+        for writer in writers.values():
+            writer.discard()
+    record = {
+        "splits": written,
+        "empty": notes.empty,
+        "not_utf8": dict(sorted(notes.not_utf8.items())),
+    }
+    manifest.write_json(manifest.shard_record(directory, index), record)
+    return record
+
+
+def tokens(vocabulary, texts):
+    """The ids of texts: all of them in a row, and where each text's begin and the last ends."""
+    vocabulary = vocabulary.resolve() if hasattr(vocabulary, "resolve") else vocabulary
+    if isinstance(vocabulary, seqio.SentencePieceVocabulary):
+        ids = vocabulary.encode_tf(texts)
+    else:
+        kind = tf.RaggedTensorSpec([None], tf.int32)
+        encode = lambda text: tf.cast(vocabulary.encode_tf(text), tf.int32)  # noqa: E731
+        ids = tf.map_fn(encode, texts, fn_output_signature=kind)
+    return ids.flat_values, ids.row_splits
+
+
+def read(
+    task, index: int, shards: int, notes: documents.Notes, splits: Sequence[str] | None = None
+) -> Iterator[tuple[str, bytes]]:
+    """The texts of one shard as the tokenizer gets them, as (split, text).
+
+    Args:
+        task: the task.
+        index, shards: which shard, of how many.
+        notes: counts what is left out.
+        splits: where only these are wanted; those of others may come as well.
+    """
+    if getattr(task.source, "parts", None):
+        yield from task.source.parts.read(index, shards, notes)
+        return
+    for split in splits or task.splits:
+        make = functools.partial(_texts, task, split, index, shards)
+        for text in reading.elements(make):
+            yield split, text
+
+
+def _texts(task, split, index, shards):
+    dataset = _part(task.source, split, index, shards)
+    for step in streams.text_steps(task):
+        dataset = step(dataset)
+    return dataset.map(lambda example: example["targets"])
+
+
+def _part(source, split, index, shards):
+    if hasattr(source, "part"):
+        return source.part(split, index, shards)
+    info = seqio.ShardInfo(index=index, num_shards=shards)
+    if len(source.list_shards(split)) >= shards:
+        return source.get_dataset(split=split, shuffle=False, shard_info=info)
+    return source.get_dataset(split=split, shuffle=False).shard(shards, index)
+
+
+def batches(texts):
+    """Yields (split, texts) of a limited number and size; the order within a split is kept."""
+    waiting = collections.defaultdict(list)
+    sizes = collections.Counter()
+    for split, text in texts:
+        waiting[split].append(text)
+        sizes[split] += len(text)
+        if len(waiting[split]) == _TEXTS_AT_ONCE or sizes[split] > formats.LARGE:
+            yield split, waiting.pop(split)
+            del sizes[split]
+    yield from waiting.items()

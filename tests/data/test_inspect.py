@@ -1,0 +1,87 @@
+"""`primer data inspect`: its numbers against a plain count, its rows against the pipeline's."""
+
+import json
+
+import gin
+import numpy as np
+import pytest
+import seqio
+
+from primer.data import inspection, streams
+from primer.errors import UsageError
+from tests.data import parsing
+
+
+def inspect(tmp_path, *words):
+    code = parsing.run("inspect", [*words, "--output", tmp_path / "out"])
+    assert code == 0
+    return json.loads((tmp_path / "out" / "inspect.json").read_text())
+
+
+def test_the_numbers_are_those_of_a_plain_count(tmp_path, capsys):
+    words = ["--task", "sotu", "--split", "validation", "--length", "64"]
+    found = inspect(tmp_path, *words)
+    documents = list(streams.documents("sotu", "validation"))
+    texts = [text for text, _ in documents]
+    lengths = sorted(len(ids) for _, ids in documents)
+    assert found["documents"] == len(texts) == 12
+    assert found["bytes"] == sum(len(text.encode()) for text in texts)
+    assert found["characters"] == sum(map(len, texts))
+    assert found["words"] == sum(len(text.split()) for text in texts)
+    assert found["tokens"] == sum(lengths) == 155_148
+    assert (found["shortest"], found["longest"]) == (lengths[0], lengths[-1])
+    assert lengths[4] < found["median"] < lengths[7]
+    assert sum(part["documents"] for part in found["lengths"]) == 12
+    for part in found["lengths"]:
+        inside = [size for size in lengths if part["from"] <= size < part["to"]]
+        assert part["documents"] == len(inside)
+    said = capsys.readouterr().out
+    assert "155,148" in said and said.count("<end>") == 3 and "Row 3:" in said
+
+
+def test_the_drawing_is_a_picture(tmp_path):
+    (tmp_path / "a.txt").write_text("one two three\n" * 3)
+    inspect(tmp_path, "--input", tmp_path / "a.txt", "--held_out", "0", "--length", "4")
+    from matplotlib import image
+
+    pixels = image.imread(tmp_path / "out" / "lengths.png")
+    assert pixels.shape[:2] == (480, 840)
+    assert len(np.unique(pixels.reshape(-1, 4), axis=0)) > 10
+
+
+def test_duplicates_and_what_is_left_out(tmp_path, capsys):
+    (tmp_path / "a.txt").write_bytes(b"again\nagain\nonce\n\nagain\ncaf\xe9\n")
+    words = ["--input", tmp_path / "a.txt", "--unit", "line", "--vocabulary", "bytes"]
+    words += ["--held_out", "0", "--length", "8"]
+    with pytest.raises(UsageError, match="a.txt is not UTF-8"):
+        inspect(tmp_path, *words)
+    found = inspect(tmp_path, *words, "--on_bad_utf8", "skip")
+    assert (found["documents"], found["duplicates"], found["duplicate_bytes"]) == (4, 2, 10)
+    assert found["empty"] == 1 and found["not_utf8"] == {str(tmp_path / "a.txt"): 1}
+    assert found["tokens_per_byte"] == 1 and found["tokens"] == 19
+    assert "a.txt (1)" in capsys.readouterr().err
+
+
+def test_rows_are_the_pipelines(lm_objective):
+    gin.bind_parameter("reduce_concat_tokens.batch_size", 16)
+    (row,) = inspection.rows("sotu", "validation", 32, 1)
+    assert row[-1] == "<end>" and len(row) == 2
+    first = next(streams.documents("sotu", "validation"))[1][:31]
+    assert row[0] == seqio.SentencePieceVocabulary(_model(), 0).decode(first.tolist())
+
+
+def _model():
+    from primer.data import vocabularies
+
+    return vocabularies.SOTU_MODEL
+
+
+def test_special_tokens_are_shown_by_name():
+    vocabulary = seqio.ByteVocabulary(extra_ids=2)
+    assert inspection.pieces(vocabulary, [100, 101, 1, 259, 102, 0]) == [
+        "ab",
+        "<end>",
+        "<extra 259>",
+        "c",
+        "<pad>",
+    ]
