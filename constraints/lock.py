@@ -11,9 +11,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 
-# track -> (extras of setup.py, Pythons)
+# track -> (extras of setup.py, Pythons). With Beam, so that its pipeline is among what is tested.
 TRACKS = {
-    "current": (("test",), ("3.10", "3.11", "3.12", "3.13")),
+    "current": (("test", "beam"), ("3.10", "3.11", "3.12", "3.13")),
     "tpu": (("test", "tpu"), ("3.10", "3.11")),
 }
 

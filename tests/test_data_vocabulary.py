@@ -96,7 +96,7 @@ def test_a_task_gives_its_training_split(vocabulary, folder):
     [
         ([], ["--input GLOB or --task TASK"]),
         (["--input", "x", "--task", "sotu"], ["one of them"]),
-        (["--task", "sotu", "--held_out", "0.1"], ["--held_out goes with --input"]),
+        (["--task", "sotu", "--held_out", "0.1"], ["--held_out 0.1 goes with --input"]),
         (["--task", "sotuu"], ["'sotuu'", "did you mean 'sotu'"]),
         (["--input", "nowhere/*.txt"], ["--input is", "matches no file"]),
         (["--input", "x", "--model", "words", "--character_coverage", "1"], ["has no meaning"]),

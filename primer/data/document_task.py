@@ -2,6 +2,10 @@
 
 Under T5's objectives it is a seqio task like any other. Under ours (`primer.data.objectives`) its
 rows have no end token of their own, and a text in columns keeps its order.
+
+Prepared data are checked before they are read, and never kept in memory as seqio keeps fewer than
+10,000 documents: they would be part of every checkpoint of the pipeline's position, and their files
+would keep the first epoch's order.
 """
 
 import contextvars
@@ -14,6 +18,7 @@ from t5.data import preprocessors
 from primer import passes
 from primer.data import epochs, objectives
 from primer.data.column_documents import ColumnDocuments
+from primer.data.prepared import checks
 
 # How often the documents of the data set that is being built are read.
 _counted_epochs = contextvars.ContextVar("counted_epochs", default=1)
@@ -36,6 +41,7 @@ class DocumentTask(seqio.Task):
         Raises:
             UsageError: the objective cannot be had of these documents.
         """
+        options["try_in_mem_cache"] = False
         if objectives.is_stream():
             return self._columns(sequence_length, split, num_epochs, **options)
         reading = passes.listener()
@@ -47,6 +53,10 @@ class DocumentTask(seqio.Task):
             return super().get_dataset(sequence_length, split, num_epochs=1, **options)
         finally:
             _counted_epochs.reset(token)
+
+    def _get_cached_source(self, split, *args, **options):
+        checks.check(self, split)
+        return super()._get_cached_source(split, *args, **options)
 
     def _knows_size(self, split, use_cached=False, **unused):
         """Whether prepared documents come with the number of their tokens; reports it then."""
@@ -61,7 +71,10 @@ class DocumentTask(seqio.Task):
     def preprocess_postcache(self, dataset, sequence_length, seed=None):
         """The steps of the objective, on documents that are repeated here where it is counted."""
         number = _counted_epochs.get()
-        if number != 1:
+        if number != 1 and not _are_tokens(dataset):
+            # Tokenized behind the cache, or by steps without one: the size is not known here.
+            dataset = dataset.repeat(number)
+        elif number != 1:
             report = functools.partial(passes.listener().note, self.name)
             ends = int(objectives.ends_documents())
             dataset = epochs.repeated(dataset, number, report, ends)
@@ -93,3 +106,8 @@ class DocumentTask(seqio.Task):
         return preprocessors.unsupervised(
             stored, output_features=features, sequence_length=sequence_length
         )
+
+
+def _are_tokens(dataset):
+    spec = dataset.element_spec
+    return isinstance(spec, dict) and "targets" in spec and spec["targets"].dtype.is_integer

@@ -94,6 +94,11 @@ def whereabouts(local_set: LocalSet) -> looking.Whereabouts:
     return looking.of_files(found, place, local_set.url)
 
 
+def check(local_set: LocalSet, split: str) -> None:
+    """Raises UsageError unless the files of a split are here, as published; see `paths`."""
+    paths(local_set, split)
+
+
 def paths(local_set: LocalSet, split: str) -> list[str]:
     """The files of a split, in order, each of the published size and content.
 

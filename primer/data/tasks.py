@@ -148,7 +148,7 @@ def _add_local(local_set: LocalSet) -> None:
     source = DocumentSource(
         functools.partial(blocks.documents, local_set),
         tuple(local_set.splits),
-        functools.partial(local_data.paths, local_set),
+        functools.partial(local_data.check, local_set),
         texts_fn=functools.partial(blocks.texts, local_set),
         whereabouts_fn=functools.partial(local_data.whereabouts, local_set),
         unit=local_set.unit,

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from primer.data import mixture, preflight, streams, tasks
 from primer.data.document_task import DocumentTask
+from primer.data.vocabularies import TaskVocabulary
 from primer.errors import UsageError
 
 SIZES = {"few": 40, "some": 300, "many": 900}
@@ -32,7 +33,7 @@ def three_tasks():
                 num_input_examples={"train": size},
             ),
             preprocessors=seqio.TaskRegistry.get("sotu").preprocessors[1:],
-            output_features=tasks._features("bytes"),
+            output_features=tasks._features(TaskVocabulary("bytes")),
             task_cls=DocumentTask,
         )
     yield

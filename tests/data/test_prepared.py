@@ -401,8 +401,8 @@ def test_the_command_counts_what_it_leaves_out(tmp_path, capsys):
 @pytest.mark.parametrize(
     "words, message",
     [
-        ([], "give --task, or --input"),
-        (["--task", "sotu", "--normalize", "nfkc"], "--normalize nfkc is about files of your own"),
+        ([], "--input GLOB or --task TASK"),
+        (["--task", "sotu", "--normalize", "nfkc"], "--normalize nfkc goes with --input"),
         (["--task", "sotu", "--vocabulary", "/nowhere.model"], "--vocabulary /nowhere.model"),
         (["--task", "sotu", "--workers", "0"], "--workers 0"),
         (["--input", "/nowhere/*.txt"], "matches no file"),
