@@ -41,6 +41,18 @@ def documents(local_set: LocalSet, split: str, shuffle: bool, seed) -> tf.data.D
     dataset = tf.data.Dataset.from_tensor_slices(ranges)
     if shuffle:
         dataset = dataset.shuffle(len(ranges[0]), seed=seed)
+    return _of_ranges(local_set, dataset)
+
+
+def part(local_set: LocalSet, split: str, index: int, parts: int) -> tf.data.Dataset:
+    """One of so many parts of the split that follow each other, without reading the others."""
+    ranges = _ranges(local_set, split)
+    first, end = (len(ranges[0]) * number // parts for number in (index, index + 1))
+    own = tuple(column[first:end] for column in ranges)
+    return _of_ranges(local_set, tf.data.Dataset.from_tensor_slices(own))
+
+
+def _of_ranges(local_set, dataset):
     read = functools.partial(_read, local_set.blocks)
     dataset = dataset.map(
         lambda *block: tf.ensure_shape(

@@ -8,7 +8,9 @@ same, byte for byte. Everything else goes through here: the other formats, the c
 import collections
 import dataclasses
 import functools
+import itertools
 import json
+import sys
 import zlib
 from collections.abc import Iterator
 
@@ -19,6 +21,7 @@ from primer.errors import UsageError
 
 _BYTE_ORDER_MARK = "\ufeff".encode()
 _ROWS_AT_ONCE = 256
+_CHUNK = 1 << 20
 
 # What reading a damaged file may raise; Arrow's errors are OSErrors and ValueErrors.
 READ_ERRORS = (OSError, EOFError, ValueError, zlib.error, tf.errors.OpError)
@@ -84,17 +87,18 @@ def read(piece: Piece, settings, notes: Notes | None = None) -> Iterator[bytes]:
     """
     notes = Notes() if notes is None else notes
     place = _Place("line", 1)
+    convert, raw = _contents(piece, settings, place)
     normalize = normalizer(settings.normalize)
     try:
-        for make in _contents(piece, settings, place):
+        for content in raw:
             try:
-                text = normalize(clean(make()))
+                text = normalize(clean(convert(content)))
             except UnicodeDecodeError as error:
                 if settings.on_bad_utf8 != "skip":
                     raise not_utf8(piece.path, place, error) from error
                 notes.not_utf8[piece.path] += 1
                 continue
-            if text.strip():
+            if text and not text.isspace():
                 yield text
             else:
                 notes.empty += 1
@@ -153,13 +157,20 @@ def cannot_be_read(path: str, place, error: Exception) -> UsageError:
 
 
 def _contents(piece, settings, place):
-    """Yields functions that give the bytes of one document each; `place` follows them."""
+    """What makes a document of what is read, and all that is read; `place` follows it."""
     if piece.path.endswith(formats.PARQUET):
-        yield from _rows(piece, settings, place)
-    elif settings.unit == "line" or formats.is_json(piece.path):
-        yield from _lines(piece, settings, place)
-    else:
-        yield from _whole(piece, settings)
+        return bytes, _rows(piece, settings, place)
+    if formats.is_json(piece.path):
+        convert = functools.partial(_json_bytes, field=settings.field)
+        return convert, _own_lines(piece, settings.max_document_bytes, place)
+    if settings.unit == "line":
+        return _without_returns, _own_lines(piece, settings.max_document_bytes, place)
+    return bytes, _whole(piece, settings)
+
+
+def _without_returns(line):
+    """A line as TensorFlow reads lines."""
+    return line.replace(b"\r", b"")
 
 
 def _whole(piece, settings):
@@ -167,48 +178,57 @@ def _whole(piece, settings):
         content = stream.read(settings.max_document_bytes + 1)
     if len(content) > settings.max_document_bytes:
         raise TooLong
-    yield lambda: content
-
-
-def _lines(piece, settings, place):
-    is_json = formats.is_json(piece.path)
-    for number, line in _own_lines(piece, settings.max_document_bytes, place):
-        if number % piece.parts != piece.part:
-            continue
-        if is_json and line.strip():
-            yield functools.partial(_json_bytes, line, settings.field)
-        else:
-            yield functools.partial(line.replace, b"\r", b"")  # As TensorFlow reads lines.
+    yield content
 
 
 def _own_lines(piece, limit, place):
-    """Yields (number, line without its end) of the lines that begin within the piece."""
+    """Yields the lines of the piece, without their ends."""
+    if piece.start:
+        place.unit = "byte"
     with formats.open_stream(piece.path) as stream:
-        position = piece.start
-        if piece.start:
-            place.unit, place.number = "byte", position
-            stream.seek(piece.start - 1)
-            position += len(_line(stream, limit)) - 1
-        number = 0
-        while piece.end is None or position < piece.end:
-            place.number = position if piece.start else number + 1
-            line = _line(stream, limit)
-            if not line:
+        numbered = _lines(stream, piece, limit, place)
+        yield from numbered if piece.parts == 1 else _every(numbered, piece)
+
+
+def _every(lines, piece):
+    return itertools.islice(lines, piece.part, None, piece.parts)
+
+
+def _lines(stream, piece, limit, place):
+    """Yields the lines that begin within the piece; `place` is the number or byte of each."""
+    position = piece.start
+    if position:
+        stream.seek(position - 1)
+        position -= 1
+    end = sys.maxsize if piece.end is None else piece.end
+    by_byte, number, rest = piece.start > 0, 0, b""
+    skip = by_byte  # What comes before the first line end belongs to the piece before.
+    while position < end:
+        chunk = stream.read(_CHUNK)
+        lines = (rest + chunk).split(b"\n")
+        # What the file ends in is a line, unless nothing follows the last line end.
+        rest = lines.pop() if chunk or not lines[-1] else b""
+        for line in lines:
+            if position >= end:
                 return
-            yield number, line.removesuffix(b"\n")
-            position += len(line)
             number += 1
-
-
-def _line(stream, limit):
-    line = stream.readline(limit + 1)
-    if len(line) > limit and not line.endswith(b"\n"):
-        raise TooLong
-    return line
+            place.number = position if by_byte else number
+            position += len(line) + 1
+            if skip:
+                skip = False
+            elif len(line) > limit:
+                raise TooLong
+            else:
+                yield line
+        place.number = position if by_byte else number + 1
+        if len(rest) > limit:
+            raise TooLong
+        if not chunk:
+            return
 
 
 def _json_bytes(line, field):
-    return json_text(line, field).encode()
+    return json_text(line, field).encode() if line.strip() else b""
 
 
 def json_text(line: bytes | str, field: str) -> str:
@@ -234,7 +254,7 @@ def _rows(piece, settings, place):
                     content = cell.as_py() or b""
                     if len(content) > settings.max_document_bytes:
                         raise TooLong
-                    yield functools.partial(bytes, content)
+                    yield content
                 number += 1
 
 

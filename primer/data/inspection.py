@@ -8,7 +8,7 @@ import collections
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import seqio
@@ -88,10 +88,9 @@ def _of_split(task, split, notes) -> Iterator[list[bytes]]:
     return (texts for name, texts in shard.batches(everything) if name == split)
 
 
-def _add(result, texts: Iterable[bytes], ids, ends, seen) -> None:
-    for text, start, end in zip(texts, ends[:-1], ends[1:], strict=True):
-        result.counts.add_text(text)
-        result.counts.add_ids(ids[start:end])
+def _add(result, texts: list[bytes], ids, ends, seen) -> None:
+    result.counts.add(texts, ids, ends)
+    for text in texts:
         digest = hashlib.blake2b(text, digest_size=16).digest()
         if digest in seen:
             result.duplicates += 1

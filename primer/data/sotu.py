@@ -9,11 +9,13 @@ for training.
 
 import hashlib
 import importlib.util
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import tensorflow as tf
 
-from primer.data import text
+from primer.data import documents, text
 from primer.data import whereabouts as looking
 from primer.errors import UsageError
 
@@ -39,12 +41,13 @@ def paths(split: str) -> list[str]:
     Raises:
         UsageError: the package is not there, or has another number of addresses.
     """
-    names = sorted(folder().glob("*.txt"))
+    place = folder()
+    names = sorted(name for name in os.listdir(place) if name.endswith(".txt"))
     if len(names) != ADDRESSES:
         raise UsageError(
-            f"{folder()} has {len(names)} addresses; expected {ADDRESSES}: pip install {PACKAGE}"
+            f"{place} has {len(names)} addresses; expected {ADDRESSES}: pip install {PACKAGE}"
         )
-    return [str(path) for number, path in enumerate(names) if _split_of(number) == split]
+    return [str(place / name) for number, name in enumerate(names) if _split_of(number) == split]
 
 
 def _split_of(number: int) -> str:
@@ -54,6 +57,25 @@ def _split_of(number: int) -> str:
 def split_dataset(split: str, shuffle: bool, seed) -> tf.data.Dataset:
     """The addresses of one split, as {"text": scalar string}."""
     return text.read_documents(paths(split), [], "text", shuffle, seed)
+
+
+def read(index: int, shards: int, notes: documents.Notes) -> Iterator[tuple[str, bytes]]:
+    """The addresses of one shard of a prepared data set as (split, text)."""
+    plain = text.TextFiles("", "file", "text", 0.0, "error", None, 1 << 26)  # Whatever gin says.
+    for split in SPLITS:
+        for path in paths(split)[index::shards]:
+            for content in documents.read(documents.Piece(path), plain, notes):
+                yield split, content
+
+
+def size() -> int:
+    """Bytes of all addresses."""
+    return whereabouts().bytes
+
+
+def describe() -> dict:
+    """What a prepared data set's manifest says of them: nothing, for they never change."""
+    return {}
 
 
 def check(split: str) -> None:

@@ -28,6 +28,7 @@ class DocumentSource(seqio.DataSource):
             documents that training reads; as data set of {"text": scalar string}.
         whereabouts_fn: () -> Whereabouts of the files; must be quick and ask no network.
         unit: what such a text is: a "document", a "line", or the whole "split".
+        part_fn: (split, index, parts) -> the data set of one of so many parts of a split.
         parts: how to read a share of the documents, as `primer.data.text_parts` has it: `read`,
             `size` and `describe`. None reads all of them and takes every so many.
     """
@@ -40,6 +41,7 @@ class DocumentSource(seqio.DataSource):
         texts_fn: Callable | None = None,
         whereabouts_fn: Callable[[], Whereabouts] | None = None,
         unit: str = "document",
+        part_fn: Callable | None = None,
         parts=None,
     ):
         # seqio keeps a source with a known, small number of examples in memory. Ours are read
@@ -51,6 +53,7 @@ class DocumentSource(seqio.DataSource):
         self._texts_fn = texts_fn
         self._whereabouts_fn = whereabouts_fn
         self.unit = unit
+        self._part_fn = part_fn
         self.parts = parts
 
     def texts(self, split: str) -> tf.data.Dataset:
@@ -74,6 +77,12 @@ class DocumentSource(seqio.DataSource):
     def check(self, split: str, data_dir: str | None = None) -> str | None:
         del data_dir
         return self._check(split)
+
+    def part(self, split: str, index: int, parts: int) -> tf.data.Dataset:
+        """One of `parts` parts of a split, each document in one of them, in order."""
+        if self._part_fn:
+            return self._part_fn(split, index, parts)
+        return self._dataset_fn(split, False, None).shard(parts, index)
 
     def count(self, split: str) -> int:
         """The number of documents of a split; reads them all."""

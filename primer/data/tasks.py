@@ -118,7 +118,13 @@ _add(
 )
 _add(
     "sotu",
-    DocumentSource(sotu.split_dataset, sotu.SPLITS, sotu.check, whereabouts_fn=sotu.whereabouts),
+    DocumentSource(
+        sotu.split_dataset,
+        sotu.SPLITS,
+        sotu.check,
+        whereabouts_fn=sotu.whereabouts,
+        parts=sotu,
+    ),
     text_key="text",
     vocabulary="sotu",
 )
@@ -152,6 +158,7 @@ def _add_local(local_set: LocalSet) -> None:
         texts_fn=functools.partial(blocks.texts, local_set),
         whereabouts_fn=functools.partial(local_data.whereabouts, local_set),
         unit=local_set.unit,
+        part_fn=functools.partial(blocks.part, local_set),
     )
     kind = LineVocabulary if local_set.unit == "line" else TaskVocabulary
     _add(local_set.name, source, "text", local_set.vocabulary, kind)

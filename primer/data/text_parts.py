@@ -8,6 +8,7 @@ at most eight of them. A file that is one document belongs to the shard in which
 """
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Iterator
 
@@ -103,13 +104,15 @@ def read(index: int, shards: int, notes: documents.Notes) -> Iterator[tuple[str,
     """The documents of one shard as (split, text), of the files that gin names."""
     settings = text.TextFiles().checked()
     pieces = divide(settings, sizes(settings), shards)[index]
-    held_out = reading.TextFunction(lambda texts: text.is_held_out(texts, settings.held_out))
-    try:
-        for texts in _batches(pieces, settings, notes):
-            for content, out in zip(texts, held_out(texts), strict=True):
-                yield ("validation" if out else "train"), content
-    finally:
-        held_out.close()
+    held_out = _held_out(settings.held_out)
+    for texts in _batches(pieces, settings, notes):
+        for content, out in zip(texts, held_out(texts), strict=True):
+            yield ("validation" if out else "train"), content
+
+
+@functools.lru_cache(maxsize=1)
+def _held_out(share):
+    return reading.TextFunction(lambda texts: text.is_held_out(texts, share))
 
 
 def _batches(pieces, settings, notes):

@@ -14,7 +14,7 @@ import seqio
 import tensorflow as tf
 
 from primer.commands import data_prepare
-from primer.data import preflight, sotu, streams, text, vocabularies
+from primer.data import preflight, sotu, streams, text, vocabularies, word_count
 from primer.data.prepared import counts, manifest, plan, pool, prepare, records, writers
 from primer.errors import RunError, UsageError
 from tests.data import parsing
@@ -109,20 +109,19 @@ def test_records_are_those_of_protobuf():
 )
 def test_words_are_those_of_python(words):
     for content in (words, words * 500):
-        assert counts.count_words(content.encode()) == len(content.split())
+        assert word_count.count_words(content.encode()) == len(content.split())
 
 
 @pytest.mark.parametrize("split", text.SPLITS)
 def test_counts_are_those_of_the_texts(prepared, split):
     expected = counts.Counts()
     for content, ids in streams.documents(TASK, split):
-        expected.add_text(content.encode())
-        expected.add_ids(ids)
+        expected.add([content.encode()], ids, [0, len(ids)])
     found = prepared[1]["splits"][split]
     assert found == expected.as_dict()
     read = counts.Counts()
     for ids in parsing.ids(prepared[0] / TASK, f"{split}.tfrecord-*", "targets"):
-        read.add_ids(ids)
+        read.add([b""], ids, [0, len(ids)])
     names = ("examples", "tokens", "checksum")
     assert {name: read.as_dict()[name] for name in names} == {name: found[name] for name in names}
     assert found["examples"] > 0
@@ -368,8 +367,7 @@ def test_prepared_tensorflow_data_sets(tfds_dir, tmp_path):
     for split in ("train", "validation", "test"):
         expected = counts.Counts()
         for content, ids in streams.documents(task, split):
-            expected.add_text(content.encode())
-            expected.add_ids(ids)
+            expected.add([content.encode()], ids, [0, len(ids)])
         assert found["splits"][split] == expected.as_dict()
 
 

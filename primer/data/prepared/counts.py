@@ -2,11 +2,13 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from primer.data.word_count import count_words
+
 _MODULUS = 1 << 128
-_SHORT = 256  # Bytes; below it numpy's calls cost more than the work.
 
 
 @dataclasses.dataclass
@@ -31,20 +33,32 @@ class Counts:
     words: int = 0
     checksum: int = 0
 
-    def add_text(self, text: bytes) -> None:
-        """Counts a document's text."""
-        self.bytes += len(text)
-        self.characters += len(text) if text.isascii() else len(_decoded(text))
-        self.words += count_words(text)
+    def add(
+        self,
+        texts: Sequence[bytes],
+        ids: np.ndarray,
+        ends: np.ndarray,
+        special: Iterable[int] = (),
+    ) -> None:
+        """Counts documents.
 
-    def add_ids(self, ids: np.ndarray, special: tuple[int, ...] = ()) -> None:
-        """Counts a document's ids; `special` are those of padding and of the end token."""
-        own = len(ids) - sum(int(np.count_nonzero(ids == number)) for number in special)
-        self.examples += 1
+        Args:
+            texts: the documents.
+            ids: the ids of all of them, without end tokens, [tokens].
+            ends: where each document's ids begin, and the last one's end, [documents + 1].
+            special: the ids of padding and of the end token.
+        """
+        joined = b"\n".join(texts)
+        between = max(0, len(texts) - 1)
+        self.examples += len(ends) - 1
         self.tokens += len(ids)
-        self.text_tokens += own
-        self.max_tokens = max(self.max_tokens, own)
-        self.checksum = (self.checksum + _digest(ids)) % _MODULUS
+        self.bytes += len(joined) - between
+        self.characters += count_characters(joined) - between
+        self.words += count_words(joined)
+        own = _own_tokens(ids, ends, special)
+        self.text_tokens += int(own.sum())
+        self.max_tokens = max(self.max_tokens, int(own.max(initial=0)))
+        self.checksum = (self.checksum + _digests(ids, ends)) % _MODULUS
 
     def __add__(self, other: "Counts") -> "Counts":
         sums = {
@@ -66,23 +80,23 @@ class Counts:
         return cls(**{**values, "checksum": int(values["checksum"], 16)})
 
 
-def _decoded(text):
-    # As `primer.data.streams` has what a split's border leaves of a character.
-    return text.decode("utf-8", "surrogateescape")
+def count_characters(text: bytes) -> int:
+    """The code points of a text; each byte that is no UTF-8 is one, as in `primer.data.streams`."""
+    return len(text) if text.isascii() else len(text.decode("utf-8", "surrogateescape"))
 
 
-def _digest(ids):
+def _own_tokens(ids, ends, special):
+    """Of each document, the ids that are not special."""
+    before = np.zeros(len(ids) + 1, np.int64)
+    np.cumsum(~np.isin(ids, list(special)), out=before[1:])
+    return np.diff(before[ends])
+
+
+def _digests(ids, ends):
+    """The sum of a digest of each document's ids."""
     content = np.ascontiguousarray(ids, "<i4").tobytes()
-    return int.from_bytes(hashlib.blake2b(content, digest_size=16).digest(), "big")
-
-
-def count_words(text: bytes) -> int:
-    """The words of a text as `str.split` separates them."""
-    if not text.isascii():
-        return len(_decoded(text).split())
-    if len(text) < _SHORT:
-        return len(text.decode("ascii").split())
-    codes = np.frombuffer(text, np.uint8)
-    # Python's ASCII white space: tab to carriage return, the four separators, the blank.
-    blank = (codes == 32) | ((codes >= 9) & (codes <= 13)) | ((codes >= 28) & (codes <= 31))
-    return int(np.count_nonzero(blank[:-1] & ~blank[1:])) + int(not blank[0])
+    places = (4 * np.asarray(ends)).tolist()
+    return sum(
+        int.from_bytes(hashlib.blake2b(content[start:end], digest_size=16).digest(), "big")
+        for start, end in zip(places, places[1:], strict=False)
+    )

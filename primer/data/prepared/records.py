@@ -5,6 +5,8 @@ objects take 60 to 90 nanoseconds per token to fill, a tenth of what tokenizing 
 therefore made for a whole batch at once.
 """
 
+import functools
+
 import numpy as np
 
 _BITS = 7  # Of a number in each byte of a protobuf varint; the eighth says that more follow.
@@ -20,24 +22,34 @@ def examples(feature: str, ids: np.ndarray, ends: np.ndarray) -> list[bytes]:
         ids: the ids of all documents, one after the other, [tokens], none negative.
         ends: where each document begins, and the last one ends, [documents + 1].
     """
-    payload, positions = _varints(np.asarray(ids, np.int64))
+    payload, positions = _varints(np.asarray(ids))
     bounds = positions[np.asarray(ends)].tolist()
-    key = _field(1, feature.encode())
-    return [
-        _example(key, payload[start:end])
-        for start, end in zip(bounds[:-1], bounds[1:], strict=True)
-    ]
+    pairs = zip(bounds, bounds[1:], strict=False)
+    return [_head(feature, end - start) + payload[start:end] for start, end in pairs]
 
 
-def _example(key, values):
-    """Example{features{feature{key, value{int64_list{value}}}}} of packed values."""
-    int64_list = _field(1, values) if values else b""
-    entry = key + _field(2, _field(3, int64_list))
-    return _field(1, _field(1, entry))
+@functools.lru_cache(maxsize=1 << 14)
+def _head(feature, size):
+    """What of Example{features{feature{key, value{int64_list{value}}}}} stands before the values.
+
+    Args:
+        feature: the key.
+        size: bytes of the values.
+    """
+    int64_list = _key(1, size) if size else b""
+    value = _key(3, len(int64_list) + size) + int64_list
+    entry = _field(1, feature.encode()) + _key(2, len(value) + size) + value
+    features = _key(1, len(entry) + size) + entry
+    return _key(1, len(features) + size) + features
 
 
 def _field(number, content):
-    return bytes((number << 3 | _LENGTH_DELIMITED,)) + _varint(len(content)) + content
+    return _key(number, len(content)) + content
+
+
+def _key(number, size):
+    """What stands before a field's content of `size` bytes."""
+    return bytes((number << 3 | _LENGTH_DELIMITED,)) + _varint(size)
 
 
 def _varint(number):
@@ -51,17 +63,15 @@ def _varint(number):
 
 def _varints(numbers):
     """The varints of all numbers in one text, and where each begins and the last ends."""
-    lengths = np.ones(len(numbers), np.int64)
-    top = int(numbers.max(initial=0))
-    steps = range(1, max(1, -(-top.bit_length() // _BITS)))
-    for step in steps:
-        lengths += numbers >> (_BITS * step) > 0
-    positions = np.concatenate([[0], np.cumsum(lengths)])
-    starts = positions[:-1]
-    result = np.empty(positions[-1], np.uint8)
-    result[starts] = (numbers & (_MORE - 1)) | (_MORE * (lengths > 1))
-    for step in steps:
-        (longer,) = np.nonzero(lengths > step)
-        part = (numbers[longer] >> (_BITS * step)) & (_MORE - 1)
-        result[starts[longer] + step] = part | (_MORE * (lengths[longer] > step + 1))
-    return result.tobytes(), positions
+    width = max(1, -(-int(numbers.max(initial=0)).bit_length() // _BITS))
+    lengths = np.ones(len(numbers), np.uint8)
+    for place in range(1, width):
+        lengths += numbers >= 1 << (_BITS * place)
+    # As wide as the longest for all, of which the bytes that each needs are taken.
+    parts = np.empty([len(numbers), width], np.uint8)
+    for place in range(width):
+        more = (lengths > place + 1).view(np.uint8) * np.uint8(_MORE)
+        parts[:, place] = (numbers >> (_BITS * place)) & (_MORE - 1) | more
+    positions = np.zeros(len(numbers) + 1, np.int64)
+    np.cumsum(lengths, out=positions[1:])
+    return parts[np.arange(width) < lengths[:, None]].tobytes(), positions

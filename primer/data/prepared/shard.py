@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from primer.data import documents, formats, preflight, reading, streams
 from primer.data.prepared import manifest
+from primer.data.prepared.identity import identity
 from primer.data.prepared.writers import WRITERS
 
 _TEXTS_AT_ONCE = 512
@@ -34,7 +35,7 @@ def write(plan, index: int, progress: Callable[[int], None]) -> dict:
     vocabulary = task.output_features["targets"].vocabulary
     directory = manifest.folder(plan.output, plan.task)
     notes = documents.Notes()
-    tokenizer = reading.TextFunction(functools.partial(tokens, vocabulary))
+    tokenizer = _tokenizer(plan, identity(vocabulary))
     writers = {
         split: WRITERS[plan.format](directory, split, index, plan, vocabulary)
         for split in task.splits
@@ -45,7 +46,6 @@ def write(plan, index: int, progress: Callable[[int], None]) -> dict:
             progress(sum(map(len, texts)))
         written = {split: writer.finish() for split, writer in writers.items()}
     finally:
-        tokenizer.close()
         for writer in writers.values():
             writer.discard()
     record = {
@@ -55,6 +55,14 @@ def write(plan, index: int, progress: Callable[[int], None]) -> dict:
     }
     manifest.write_json(manifest.shard_record(directory, index), record)
     return record
+
+
+@functools.lru_cache(maxsize=1)
+def _tokenizer(plan, vocabulary_identity):
+    """Kept from shard to shard: to make one costs as much as 100,000 tokens do."""
+    del vocabulary_identity
+    vocabulary = preflight.find(plan.task).output_features["targets"].vocabulary
+    return reading.TextFunction(functools.partial(tokens, vocabulary))
 
 
 def tokens(vocabulary, texts):

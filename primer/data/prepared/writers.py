@@ -42,9 +42,7 @@ class SeqioWriter:
             ids: the ids of all of them, [tokens].
             ends: where each document's ids begin, and the last one's end, [documents + 1].
         """
-        for text, start, end in zip(texts, ends[:-1], ends[1:], strict=True):
-            self._counts.add_text(text)
-            self._counts.add_ids(ids[start:end], self._special)
+        self._counts.add(texts, ids, ends, self._special)
         self._write(ids, ends)
 
     def _write(self, ids, ends):
