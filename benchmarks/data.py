@@ -1,22 +1,29 @@
-"""How fast data come in, and how fast and in how little memory they are prepared.
+"""How fast data come in, how long training waits for them, and what preparing them costs.
 
     make env && .venv/bin/python benchmarks/data.py [--megabytes 1000]
 
-Four questions, on the addresses of the package `sotu` (10.8 MB, 2.2 million tokens): tokens per
-second that training draws from prepared data and from raw text, through `mesh_train_dataset_fn`
-with the objective `lm`; what `primer data prepare` reaches against tokenizing alone; and its
-memory for inputs of two sizes, made by repetition. Rates are per second of processor time, all
-threads together, with the process bound to one processor: other work on the machine hardly changes
-them. Writes a dated markdown file to `benchmarks/results/`.
+On the addresses of the package `sotu` (2.2 million tokens of 8,192 pieces):
+
+- tokens per second of training rows, from prepared data and from raw text;
+- the share of a training step of the demo's Primer in which its graph waits for the next batch, by
+  TensorFlow's own trace of the steps;
+- `primer data prepare` against its tokenizer alone, in one process, on documents and on lines;
+- its memory for inputs of two sizes, made by repetition.
+
+Rates are per second of processor time, all threads together, with the process bound to one
+processor: other work on the machine changes them little, and the ratios less. Writes a dated
+markdown file to `benchmarks/results/`.
 """
 
 import argparse
 import datetime
+import functools
 import json
 import os
 import pathlib
 import platform
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -34,13 +41,20 @@ LENGTH = 512
 ROWS = 32
 SECONDS = 20.0
 WARM_UP = 100  # Batches: the buffers are full, and the first epoch is behind.
+TRACED = range(5, 20)  # Training steps.
+PREPARED_MEGABYTES = 50
+CACHED = "mesh_train_dataset_fn.use_cached = True"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--megabytes", type=int, default=1000, help="of the larger input")
     parser.add_argument("--prepare", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--wait", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.wait:
+        train_and_report(*options.wait)
+        return
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     if options.prepare:
         prepare_and_report(*options.prepare)
@@ -48,8 +62,9 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         results = {
             "training": training_input(folder),
-            "preparing": preparing(folder),
-            "memory": memory(folder, options.megabytes),
+            "waiting": [waiting(folder, kind) for kind in ("prepared", "raw")],
+            "preparing": [preparing(folder, unit) for unit in ("file", "line")],
+            "memory": memories(folder, options.megabytes),
         }
     write(results)
 
@@ -71,7 +86,7 @@ def configure():
     from t5.models import mesh_transformer  # noqa: F401  Registers what the file names.
 
     from primer.commands import data_prepare
-    from primer.data import tasks  # noqa: F401
+    from primer.data import preflight  # noqa: F401  Registers the tasks.
 
     gin.parse_config_file(data_prepare.objective_file())
     gin.bind_parameter("reduce_concat_tokens.batch_size", 16)  # As datasets/sotu.gin has it.
@@ -104,30 +119,90 @@ def rate_of_rows(use_cached):
     return tokens / (time.process_time() - started)
 
 
-def preparing(folder):
-    """Tokens per second of `primer data prepare`, of its tokenizer alone, and of Python's."""
-    import functools
+def waiting(folder, kind):
+    """The share of a training step that waits, with all processors: {"kind", "wait", "step"}."""
+    own = [sys.executable, __file__, "--wait", kind, folder]
+    everything = range(os.cpu_count())
+    free = functools.partial(os.sched_setaffinity, 0, everything)
+    done = subprocess.run(own, check=True, stdout=subprocess.PIPE, text=True, preexec_fn=free)
+    return {"kind": kind, **json.loads(done.stdout.splitlines()[-1])}
 
+
+def train_and_report(kind, folder):
+    """In a process of its own: trains the demo's Primer, traced, and prints the median step."""
+    import tensorflow.compat.v1 as tf
+
+    from primer import cli
+
+    traces, stock = [], tf.Session.run
+
+    def traced(session, fetches, feed_dict=None, **options):
+        metadata = tf.RunMetadata()
+        trace = tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE)
+        result = stock(session, fetches, feed_dict, options=trace, run_metadata=metadata)
+        traces.append(of_trace(metadata))
+        return result
+
+    tf.Session.run = traced
+    words = ["train", "--architecture=primer", "--activation=squared_relu", "--size=demo"]
+    words += ["--task=sotu", f"--steps={TRACED.stop}", f"--model_dir={folder}/{kind}"]
+    if kind == "prepared":
+        import seqio
+
+        seqio.add_global_cache_dirs([f"{folder}/cache"])
+        words.append(f"--gin_param={CACHED}")
+    if cli.main(words):
+        raise SystemExit(1)
+    steps = [trace for trace in traces if trace and trace[0] is not None][TRACED.start :]
+    print(
+        json.dumps(
+            {
+                "wait": statistics.median(wait for wait, _ in steps),
+                "step": statistics.median(step for _, step in steps),
+                "share": sum(wait for wait, _ in steps) / sum(step for _, step in steps),
+            }
+        )
+    )
+
+
+def of_trace(metadata):
+    """Seconds that a run waited for its batch (None where it reads none) and in all."""
+    nodes = [node for device in metadata.step_stats.dev_stats for node in device.node_stats]
+    if not nodes:
+        return None
+    begin = min(node.all_start_micros for node in nodes)
+    end = max(node.all_start_micros + node.all_end_rel_micros for node in nodes)
+    waits = [n.all_end_rel_micros for n in nodes if n.node_name.startswith("IteratorGetNext")]
+    return (sum(waits) / 1e6 if waits else None), (end - begin) / 1e6
+
+
+def preparing(folder, unit):
+    """Tokens per second of preparing and of its tokenizer alone: {"unit", "prepare", ...}."""
+    import gin
     import sentencepiece
     import seqio
 
     from primer.data import documents, reading, vocabularies
     from primer.data.prepared import plan, prepare, shard
 
-    task = seqio.TaskRegistry.get("sotu")
+    gin.bind_parameter("text_files.glob", corpus(folder, PREPARED_MEGABYTES, unit))
+    gin.bind_parameter("text_files.unit", unit)
+    task = seqio.TaskRegistry.get("text")
     texts = [batch for _, batch in shard.batches(shard.read(task, 0, 1, documents.Notes()))]
     vocabulary = task.output_features["targets"].vocabulary
     tokenizer = reading.TextFunction(functools.partial(shard.tokens, vocabulary))
-    alone, tokens = timed(lambda: sum(len(tokenizer(batch)[0]) for batch in texts))
     python = sentencepiece.SentencePieceProcessor(model_file=vocabularies.SOTU_MODEL)
-    other, _ = timed(lambda: sum(len(python.encode(text.decode())) for b in texts for text in b))
 
     def whole():
-        made = plan.make("sotu", tempfile.mkdtemp(dir=folder), shards=1)
+        made = plan.make("text", tempfile.mkdtemp(dir=folder))
         return prepare.prepare(made, write_shards)
 
+    alone, tokens = timed(lambda: sum(len(tokenizer(batch)[0]) for batch in texts))
+    other, _ = timed(lambda: sum(len(python.encode(t.decode())) for b in texts for t in b))
     seconds, _ = timed(whole)
     return {
+        "unit": unit,
+        "tokens": tokens / sum(map(len, texts)),
         "tokenizer": tokens / alone,
         "python": tokens / other,
         "prepare": tokens / seconds,
@@ -146,34 +221,48 @@ def timed(function):
     return best, result
 
 
-def memory(folder, megabytes):
-    """What preparing inputs of two sizes takes: [{"megabytes", "peak", "seconds", "tokens"}]."""
-    return [measure(folder, size) for size in (max(1, megabytes // 10), megabytes)]
-
-
-def measure(folder, megabytes):
+def corpus(folder, megabytes, unit):
+    """The pattern of files of so many megabytes in all, of addresses; one file for lines."""
     from primer.data import sotu
 
-    path = os.path.join(folder, f"{megabytes}.txt")
-    content = b"\n".join(pathlib.Path(name).read_bytes() for name in sotu.paths("train")) + b"\n"
-    with open(path, "wb") as file:
-        while file.tell() < megabytes * 1_000_000:
-            file.write(content)
-    output = os.path.join(folder, f"{megabytes}.out")
-    command = [sys.executable, __file__, "--prepare", path, output]
+    place = pathlib.Path(tempfile.mkdtemp(dir=folder))
+    texts = [pathlib.Path(name).read_bytes() for name in sotu.paths("train")]
+    if unit == "line":
+        texts = [b"".join(line + b"\n" for line in b"\n".join(texts).split(b"\n") if line.strip())]
+    left, number = megabytes * 1_000_000, 0
+    while left > 0:
+        for text in texts:
+            text = text[: max(0, left)]
+            name = "lines.txt" if unit == "line" else f"{number}.txt"
+            with open(place / name, "ab") as file:
+                file.write(text)
+            left, number = left - len(text), number + 1
+            if left <= 0:
+                break
+    return str(place / "*.txt")
+
+
+def memories(folder, megabytes):
+    return [memory(folder, size) for size in (max(1, megabytes // 10), megabytes)]
+
+
+def memory(folder, megabytes):
+    """What preparing so much text takes: {"megabytes", "peak", "seconds", "tokens"}."""
+    pattern = corpus(folder, megabytes, "line")
+    command = [sys.executable, __file__, "--prepare", pattern, tempfile.mkdtemp(dir=folder)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    os.remove(path)
+    os.remove(pattern.replace("*", "lines"))
     return {"megabytes": megabytes, **json.loads(done.stdout.splitlines()[-1])}
 
 
-def prepare_and_report(path, output):
+def prepare_and_report(pattern, output):
     """In a process of its own: prepares one file, a line a document, and prints what it took."""
     import gin
 
-    from primer.data import tasks  # noqa: F401
+    from primer.data import preflight  # noqa: F401  Registers the tasks.
     from primer.data.prepared import plan, prepare
 
-    gin.bind_parameter("text_files.glob", path)
+    gin.bind_parameter("text_files.glob", pattern)
     gin.bind_parameter("text_files.unit", "line")
     started = time.process_time()
     manifest, _ = prepare.prepare(plan.make("text", output), write_shards)
@@ -195,37 +284,85 @@ def write(results):
 def markdown(results, today):
     import tensorflow as tf
 
-    training, preparing_, sizes = results["training"], results["preparing"], results["memory"]
-    lines = [
-        f"# Data in, {today:%Y-%m-%d}",
-        "",
-        f"`benchmarks/data.py`, Python {platform.python_version()}, TensorFlow {tf.__version__}, "
-        f"{platform.machine()}, one processor; rates per second of processor time.",
-        "",
-        "| training rows of 512 tokens, objective `lm` | tokens/s | asked for |",
-        "|---|---|---|",
-        f"| from prepared data | {training['prepared']:,.0f} | 1,000,000 |",
-        f"| from raw text, SentencePiece | {training['raw']:,.0f} | 200,000 |",
-        "",
-        "| preparing, 8,192 pieces, whole documents | tokens/s |",
-        "|---|---|",
-        f"| `primer data prepare` | {preparing_['prepare']:,.0f} |",
-        f"| its tokenizer alone (TensorFlow Text's SentencePiece) | {preparing_['tokenizer']:,.0f} |",
-        f"| the Python package sentencepiece, for comparison | {preparing_['python']:,.0f} |",
-        "",
-        f"Preparing reaches {preparing_['share']:.2f} of its tokenizer alone (asked for: 0.90). The "
-        "Python package is faster and chooses differently between pieces of nearly equal score, so "
-        "that its tokens would not be those of raw text (see `primer/data/streams.py`).",
-        "",
-        "| memory of preparing, one line a document | tokens | processor seconds | peak MB |",
-        "|---|---|---|---|",
-    ]
-    for size in sizes:
-        lines.append(
-            f"| {size['megabytes']:,} MB of text | {size['tokens']:,} | {size['seconds']:,.0f} | "
-            f"{size['peak'] / 1e6:,.0f} |"
+    return (
+        "\n".join(
+            [
+                f"# Data in, {today:%Y-%m-%d}",
+                "",
+                f"`benchmarks/data.py`, Python {platform.python_version()}, "
+                f"TensorFlow {tf.__version__}, {platform.machine()}, one processor; rates per "
+                "second of processor time. Text of the package `sotu`, 8,192 pieces.",
+                "",
+                *of_training(results["training"]),
+                *of_waiting(results["waiting"]),
+                *of_preparing(results["preparing"]),
+                *of_memory(results["memory"]),
+            ]
         )
-    return "\n".join(lines) + "\n"
+        + "\n"
+    )
+
+
+def of_training(found):
+    return [
+        f"| training rows of {LENGTH} tokens, objective `lm` | tokens/s | asked for |",
+        "|---|---|---|",
+        f"| from prepared data | {found['prepared']:,.0f} | 1,000,000 |",
+        f"| from raw text, SentencePiece | {found['raw']:,.0f} | 200,000 |",
+        "",
+    ]
+
+
+def of_waiting(found):
+    rows = [
+        f"| {row['kind']} | {row['wait'] * 1e3:,.2f} | {row['step'] * 1e3:,.0f} | "
+        f"{row['share']:.2%} |"
+        for row in found
+    ]
+    return [
+        f"Training the demo's Primer (steps {TRACED.start} to {TRACED.stop}, {os.cpu_count()} "
+        "processors), by TensorFlow's trace of each step; asked for: under 2%.",
+        "",
+        "| data | ms of a step waiting for its batch | ms of a step | share of all |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+    ]
+
+
+def of_preparing(found):
+    kinds = {"file": "whole addresses", "line": "paragraphs, a line each"}
+    rows = [
+        f"| {kinds[row['unit']]} | {row['prepare']:,.0f} | {row['tokenizer']:,.0f} | "
+        f"{row['share']:.2f} | {row['python']:,.0f} |"
+        for row in found
+    ]
+    return [
+        f"Preparing {PREPARED_MEGABYTES} MB in one process; asked for: 0.90 of its tokenizer.",
+        "",
+        "| documents | tokens/s, `primer data prepare` | its tokenizer alone | share | the package "
+        "sentencepiece alone |",
+        "|---|---|---|---|---|",
+        *rows,
+        "",
+        "The tokenizer is TensorFlow Text's SentencePiece, the one that training from raw text "
+        "uses. The Python package is faster and chooses differently between pieces of nearly equal "
+        "score, so that its tokens would not be those of raw text (see `primer/data/streams.py`).",
+        "",
+    ]
+
+
+def of_memory(found):
+    rows = [
+        f"| {row['megabytes']:,} MB of text | {row['tokens']:,} | {row['seconds']:,.0f} | "
+        f"{row['peak'] / 1e6:,.0f} |"
+        for row in found
+    ]
+    return [
+        "| memory of preparing, a line a document | tokens | processor seconds | peak MB |",
+        "|---|---|---|---|",
+        *rows,
+    ]
 
 
 if __name__ == "__main__":
