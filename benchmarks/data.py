@@ -151,8 +151,11 @@ def train_and_report(kind, folder):
 
         seqio.add_global_cache_dirs([f"{folder}/cache"])
         words.append(f"--gin_param={CACHED}")
-    if cli.main(words):
-        raise SystemExit(1)
+    try:
+        cli.main(words)
+    except SystemExit as end:
+        if end.code:
+            raise
     steps = [trace for trace in traces if trace and trace[0] is not None][TRACED.start :]
     print(
         json.dumps(
