@@ -70,9 +70,9 @@ def test_it_trains_in_the_kept_vocabulary_and_is_evaluated_on_the_texts(prepared
     record = json.loads((model_dir / "eval" / "text_validation_stream.json").read_text())
     found = json.loads((prepared / "text" / "primer.json").read_text())["splits"]["validation"]
     (row,) = record["checkpoints"]
-    names = {"documents": "examples", "words": "words", "bytes": "bytes"}
-    assert {row[name] for name in names} == {found[name] for name in names.values()}
-    assert row["tokens"] == found["tokens"] + found["examples"]
+    assert (row["documents"], row["words"]) == (found["examples"], found["words"])
+    for name in ("tokens", "bytes"):  # Where a document ends is a token, and counted as a byte.
+        assert row[name] == found[name] + found["examples"]
 
 
 def test_a_vocabulary_that_is_lost_is_written_again(prepared, texts, tmp_path, words):
