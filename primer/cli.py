@@ -15,7 +15,7 @@ COMMANDS = {
     "train": "train a model on a task",
     "eval": "evaluate checkpoints on a whole split",
     "generate": "continue prompts with a trained model",
-    "data": "list, inspect and prepare texts, make vocabularies",
+    "data": "look at text, make vocabularies of it, prepare it for training",
     "check": "show what gin files build, and which settings take no effect",
     "demo": "train Primer, Primer-EZ and the vanilla Transformer, and compare them",
 }

@@ -95,6 +95,7 @@ def test_every_command_explains_itself(command, capsys):
         (["--model", "small_primr", "--task", "sotu"], ["small_primr", "small_primer_ez"]),
         (["--model", "small_primer", "--task", "sotuu"], ["sotuu", "lm1b", "text"]),
         (["--task", "sotu"], ["--architecture", "medium_primer"]),
+        (["--model", "small_primer"], ["--task", "--data", "primer data prepare", "wikitext2"]),
         (["--model", "small_primer", "--size", "tiny", "--task", "sotu"], ["one or the other"]),
         (["--architecture", "primer", "--task", "sotu"], ["all of --architecture"]),
         (["--model", "nowhere.gin", "--task", "sotu"], ["nowhere.gin", "no such file"]),
@@ -122,7 +123,7 @@ def test_misuse_of_eval_is_one_line(tmp_path, capsys):
 
 
 def options(**changes):
-    values = dict.fromkeys(("model", "steps", "seed", "eval_every", "t5_tfds_data_dir"))
+    values = dict.fromkeys(("model", "data", "steps", "seed", "eval_every", "t5_tfds_data_dir"))
     values |= dict.fromkeys(train_command.PARTS)
     values |= dict(gin_file=[], gin_param=[], module_import=[], task="sotu", model_dir="m")
     return type("Options", (), {**values, **changes})

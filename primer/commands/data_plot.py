@@ -23,10 +23,15 @@ def draw_lengths(path, found, title):
     axes.bar(low, documents, width=high - low, align="edge", edgecolor="w")
     axes.axvline(max(found.quantile(0.5), 0.5), color="black", linestyle="--", linewidth=1)
     axes.set_xscale("log", base=2)
+    if high[-1] < 8 * low[0]:  # A bar or two would fill the picture.
+        axes.set_xlim(low[0] / 4, high[-1] * 4)
+    axes.spines[["top", "right"]].set_visible(False)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("tokens of a document (dashed: the median)")
     axes.set_ylabel("documents")
-    axes.set_title(f"{title}: {found.counts.examples:,} documents, {found.counts.tokens:,} tokens")
+    number = found.counts.examples
+    unit = "document" if number == 1 else "documents"
+    axes.set_title(f"{title}: {number:,} {unit}, {found.counts.tokens:,} tokens")
     figure.savefig(path)

@@ -44,9 +44,12 @@ def show_prepared(plan, manifest, written, file=None):
     if not written:
         logs.say(f"{folder} was complete already: nothing to do")
     if plan.format == "seqio":
+        logs.say(f"Train on it with: primer train --data {folder} --model ... --model_dir ...")
+    else:
+        pattern = os.path.join(os.path.abspath(folder), "train_*")
         logs.say(
-            f"Train on it with --additional_task_cache_dirs={plan.output} "
-            '--gin_param="mesh_train_dataset_fn.use_cached = True"'
+            "Train on it with: primer train --task gpt_neo_records "
+            f"--gin_param=\"gpt_neo_records.glob = '{pattern}'\" --model ... --model_dir ..."
         )
 
 

@@ -5,6 +5,7 @@ Both end in a task of seqio, so that the documents and their splits are those of
 
 import contextlib
 import importlib
+import re
 
 from primer import config_files
 from primer.commands import train
@@ -130,5 +131,6 @@ def _named_as_options(options):
         message = str(error)
         if options.input:
             for option, setting in SETTINGS.items():
+                message = re.sub(rf"text_files\.{setting} = '(\w+)'", rf"--{option} \1", message)
                 message = message.replace(f"text_files.{setting}", f"--{option}")
         raise type(error)(message) from error

@@ -4,7 +4,7 @@ import importlib.machinery
 import os
 
 from primer import config_files
-from primer.commands import engine_call
+from primer.commands import engine_call, train_data
 from primer.errors import UsageError
 from primer.planning import gin_files
 
@@ -22,10 +22,14 @@ def add_arguments(parser):
         )
     parser.add_argument(
         "--task",
-        required=True,
         help="a data set with its objective, length, batch, schedule and steps: "
         + ", ".join(config_files.names("datasets"))
         + "; or a gin file of your own",
+    )
+    parser.add_argument(
+        "--data",
+        help="what `primer data prepare` wrote (its --output): read it, in its vocabulary; "
+        "--task is then its own",
     )
     parser.add_argument("--model_dir", required=True, help="where checkpoints and logs go")
     parser.add_argument("--steps", type=int, help="train to this step (the task has a default)")
@@ -64,12 +68,14 @@ def engine_arguments(options) -> list:
         value = getattr(options, name)
         if value is not None and value <= 0:
             raise UsageError(f"--{name} = {value}: expected a positive number")
+    task, of_data = _task_and_data(options)
     arguments = [
         *(f"--module_import={name}" for name in ["t5_imports", *options.module_import]),
         f"--model_dir={options.model_dir}",
         *(f"--gin_file={name}" for name in model_files(options)),
-        f"--gin_file={task_file(options.task)}",
+        f"--gin_file={task_file(task)}",
         *(f"--gin_file={found(name)}" for name in options.gin_file),
+        *of_data,
     ]
     if options.steps is not None:
         arguments.append(f"--gin_param=utils.run.train_steps = {options.steps}")
@@ -79,6 +85,27 @@ def engine_arguments(options) -> list:
         if value is not None:
             arguments.append(f"--{name}={value}")
     return arguments
+
+
+def _task_and_data(options) -> tuple:
+    """The task, and what the engine is told to read its prepared data."""
+    if options.data:
+        full_name, arguments = train_data.settings(options.data, _full_name(options.task))
+        return options.task or full_name, arguments
+    if not options.task:
+        raise UsageError(
+            "no data: give --task, or --data with what `primer data prepare` wrote; tasks: "
+            + ", ".join(config_files.names("datasets"))
+        )
+    return options.task, []
+
+
+def _full_name(task):
+    """The task that a file of datasets/, or a file of the user's own, sets; None for None."""
+    if task is None:
+        return None
+    path = os.path.join(config_files.gin_directory(), task_file(task))
+    return gin_files.macros_set(path).get("MIXTURE_NAME", task)
 
 
 def model_files(options) -> list:

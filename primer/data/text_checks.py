@@ -23,16 +23,24 @@ def check(split: str) -> str | None:
     settings = text.TextFiles().checked()
     budget = _CHECKED_BYTES
     notes = documents.Notes()
+    empty = []
     for path in settings.paths():
-        budget -= _check_file(path, settings, notes, max(budget, _CHUNK))
+        size = _check_file(path, settings, notes, max(budget, _CHUNK))
+        budget -= size
+        if not size and path not in notes.not_utf8:
+            empty.append(path)
+    remarks = [f"left out {describe_skipped(notes.not_utf8)}"] if notes.not_utf8 else []
+    if empty:
+        remarks.append(f"{len(empty):,} of the files have no text: {_names(empty)}")
     first = reading.elements(lambda: text.split_dataset(split, False, None).take(1))
     if not any(True for _ in first):
         raise UsageError(
             f"no document of text_files.glob {settings.glob!r} is in the split {split!r} "
-            f"(text_files.held_out is {settings.held_out}); give more documents, count each line "
-            "as one with text_files.unit = 'line', or hold out another share"
+            f"({'; '.join([*remarks, f'text_files.held_out is {settings.held_out}'])}); give more "
+            "documents, count each line as one with text_files.unit = 'line', or hold out another "
+            "share"
         )
-    return f"left out {describe_skipped(notes.not_utf8)}" if notes.not_utf8 else None
+    return "; ".join(remarks) or None
 
 
 def whereabouts() -> looking.Whereabouts:
@@ -56,10 +64,14 @@ def describe_skipped(counts: dict[str, int]) -> str:
     Args:
         counts: file -> documents.
     """
-    files = sorted(counts)
-    named = ", ".join(f"{path} ({counts[path]:,})" for path in files[:_NAMED])
+    files = [f"{path} ({counts[path]:,})" for path in sorted(counts)]
+    return f"{sum(counts.values()):,} documents that are not UTF-8: {_names(files)}"
+
+
+def _names(files):
+    """The first names, and how many more there are."""
     more = f" and {len(files) - _NAMED:,} more files" if files[_NAMED:] else ""
-    return f"{sum(counts.values()):,} documents that are not UTF-8: {named}{more}"
+    return ", ".join(files[:_NAMED]) + more
 
 
 def _check_file(path, settings, notes, limit) -> int:

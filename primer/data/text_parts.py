@@ -10,6 +10,7 @@ at most eight of them. A file that is one document belongs to the shard in which
 import dataclasses
 import functools
 import hashlib
+import os
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -42,8 +43,14 @@ def fingerprint(found: dict[str, int]) -> str:
 
 
 def settings() -> dict:
-    """The settings as gin has them, the file names not looked up."""
-    return dataclasses.asdict(text.TextFiles())
+    """The settings as gin has them: the globs as a list of absolute ones, not looked up."""
+    found = text.TextFiles()
+    patterns = [found.glob] if isinstance(found.glob, str) else list(found.glob or [])
+    return {**dataclasses.asdict(found), "glob": list(map(_absolute, patterns)) or None}
+
+
+def _absolute(pattern):
+    return pattern if "://" in pattern else os.path.abspath(pattern)
 
 
 def size() -> int:

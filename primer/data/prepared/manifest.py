@@ -3,6 +3,7 @@
     DIR/TASK/train.tfrecord-00000-of-00016      records; the names, info.*.json and stats.*.json
     DIR/TASK/info.train.json  stats.train.json  are those of seqio's caches
     DIR/TASK/primer.json                        the settings, and each shard's size and counts
+    DIR/TASK/vocabulary.model (or .txt)         the vocabulary, where it was a file of the user's
     DIR/TASK/COMPLETED                          written last; a cache without it is none
 
 While it is being written there are also `.preparing.json` with the settings and one

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import seqio
 import tensorflow as tf
 
-from primer.data.prepared import failures, manifest
+from primer.data import preflight
+from primer.data.prepared import failures, manifest, run_settings
 from primer.data.prepared.counts import Counts
 from primer.data.prepared.plan import Plan
 from primer.errors import RunError, UsageError
@@ -51,7 +52,8 @@ def begin(plan: Plan) -> Begun | None:
             _require_equal(directory, before["settings"], settings)
     marked = tf.io.gfile.exists(os.path.join(directory, manifest.COMPLETED))
     if complete and (marked or plan.format != "seqio"):
-        if all(manifest.is_whole(directory, shard) for shard in complete["shards"]):
+        whole = all(manifest.is_whole(directory, shard) for shard in complete["shards"])
+        if whole and run_settings.is_kept(directory, complete):
             return None
     if not complete and marked:
         raise UsageError(
@@ -101,7 +103,8 @@ def finish(begun: Begun) -> dict:
     """Writes all that says what the shards are, and at last that they are complete.
 
     Returns:
-        The manifest: {"settings", "shards", "splits": {split: sums}}.
+        The manifest: {"settings", "shards", "splits": {split: sums}}, what was left out, and what
+        `primer.data.prepared.run_settings` says.
 
     Raises:
         RunError: a shard is not there, or no split has a document.
@@ -121,6 +124,7 @@ def finish(begun: Begun) -> dict:
         "splits": {split: counts.as_dict() for split, counts in splits.items()},
         "empty": sum(shard["empty"] for shard in shards),
         "not_utf8": _joined(shards),
+        **run_settings.keep(directory, preflight.find(plan.task)),
     }
     if plan.format == "seqio":
         _write_seqio(directory, plan, splits)

@@ -1,0 +1,70 @@
+"""What a run sets to read prepared data as they were prepared: gin's bindings, and the vocabulary.
+
+A copy of the vocabulary's file lies beside the shards, so that the folder can be trained on when
+the file is gone, or on another machine. `primer train --data` reads both.
+"""
+
+import dataclasses
+import os
+
+import gin
+
+from primer.data import files, text_parts
+from primer.data.local_data import LocalData
+from primer.data.local_sets import SETS
+from primer.data.prepared import manifest
+
+VOCABULARY = "vocabulary_file"
+BINDINGS = "bindings"
+
+
+def keep(directory: str, task) -> dict:
+    """Copies the vocabulary's file to the data set's folder, if it is a file of the user's.
+
+    Args:
+        directory: the folder of the data set.
+        task: a seqio task.
+
+    Returns:
+        What the manifest says of it: {"bindings": {parameter: value}, "vocabulary_file": name or
+        None}.
+    """
+    vocabulary = task.output_features["targets"].vocabulary
+    if not hasattr(vocabulary, "setting"):  # Of a task of another package.
+        return {BINDINGS: _of_texts(task), VOCABULARY: None}
+    setting = vocabulary.setting()
+    bindings = {"task_vocabulary.name": setting["name"], **_of_texts(task)}
+    extra_ids = _bound("task_vocabulary", "extra_ids")
+    if extra_ids is not None:
+        bindings["task_vocabulary.extra_ids"] = extra_ids
+    name = None
+    if setting["model_file"]:
+        name, content = vocabulary.file()
+        files.write_whole(os.path.join(directory, name), content)
+    return {BINDINGS: bindings, VOCABULARY: name}
+
+
+def is_kept(directory: str, found: dict) -> bool:
+    """Whether the copy that a manifest names is there."""
+    name = found.get(VOCABULARY)
+    return name is None or manifest.size_of(os.path.join(directory, name)) is not None
+
+
+def _of_texts(task) -> dict:
+    """What gin has of the settings that decide which texts the task has."""
+    if getattr(task.source, "parts", None) is text_parts:
+        settings = text_parts.settings()
+        bound = {name for name in settings if _bound("text_files", name) is not None}
+        return {f"text_files.{name}": settings[name] for name in sorted(bound)}
+    if task.name not in SETS:
+        return {}
+    names = [field.name for field in dataclasses.fields(LocalData)]
+    found = {f"local_data.{name}": _bound("local_data", name) for name in names}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _bound(configurable, parameter):
+    try:
+        return gin.query_parameter(f"{configurable}.{parameter}")
+    except ValueError:
+        return None

@@ -1,0 +1,149 @@
+"""Documents, tokens, words and checksums: the same however a data set is read or was prepared."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import gin
+import numpy as np
+import pytest
+import seqio
+
+from primer.data import sotu, streams
+from primer.data.prepared import counts
+from primer.errors import UsageError
+from tests.data import parsing
+
+LM1B = "lm1b_autoregressive_language_modeling"
+SHARDS = 4
+# `primer data prepare` that is killed in the midst of its shards, by the operating system.
+KILLED = """
+import os, signal, sys
+import primer.runtime.hook as hook; hook.install()
+from primer.data.prepared import shard
+stock = shard.batches
+begun = []
+def batches(texts):
+    begun.append(1)
+    for batch in stock(texts):
+        yield batch
+        if len(begun) == 3: os.kill(os.getpid(), signal.SIGKILL)
+shard.batches = batches
+from tests.data.parsing import run
+run("prepare", sys.argv[1:])
+"""
+
+
+@pytest.fixture
+def folder_of_text(tmp_path):
+    """The words that name a folder of files, of which some are no ASCII."""
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for number, path in enumerate(sotu.paths("train")[:30]):
+        text = pathlib.Path(path).read_text(encoding="utf-8")[: 1000 + 100 * number]
+        (folder / f"{number:02}.txt").write_text(text + "\u2003caf\u00e9\n" * number)
+    gin.bind_parameter("text_files.glob", [str(folder / "*.txt")])
+    gin.bind_parameter("text_files.held_out", 0.2)
+    return "text", ["--input", folder / "*.txt", "--held_out", 0.2]
+
+
+@pytest.fixture
+def tensorflow_data_set(tfds_dir):
+    """The words that name a prepared lm1b."""
+    gin.bind_parameter("task_vocabulary.name", "bytes")
+    words = ["--task", LM1B, "--t5_tfds_data_dir", tfds_dir, "--vocabulary", "bytes"]
+    return LM1B, words
+
+
+def prepare(words, output, workers=1):
+    """Prepares and gives the sums of each split."""
+    command = [*words, "--output", output, "--shards", SHARDS, "--workers", workers]
+    assert parsing.run("prepare", command) == 0
+    (path,) = output.glob("*/primer.json")
+    return json.loads(path.read_text())["splits"]
+
+
+def prepare_killed_once(words, output):
+    """The same by a run that is killed, and another that goes on."""
+    command = [*words, "--output", output, "--shards", SHARDS, "--workers", 1]
+    done = subprocess.run([sys.executable, "-c", KILLED, *map(str, command)])
+    assert done.returncode == -9
+    finished = {path: path.stat().st_mtime_ns for path in output.glob("*/.shard-*.json")}
+    assert len(finished) == 2 and list(output.glob("*/.*unfinished"))
+    kept = {p: p.stat().st_mtime_ns for p in output.glob("*/train.tfrecord-0000[01]-*")}
+    sums = prepare(words, output)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    return sums
+
+
+def read_raw(task):
+    """The sums of what an evaluation reads, counted here."""
+    sums = {}
+    for split in seqio.TaskRegistry.get(task).splits:
+        sums[split] = counts.Counts()
+        for text, ids in streams.documents(task, split):
+            sums[split].add_text(text.encode())
+            sums[split].add_ids(ids)
+    return {split: found.as_dict() for split, found in sums.items()}
+
+
+def read_cached(task, split, output):
+    """The sums of what training reads from prepared data, before any objective."""
+    found = counts.Counts()
+    seqio.utils.set_global_cache_dirs([str(output)])
+    registered = seqio.TaskRegistry.get(task)
+    registered._cache_dir = None
+    try:
+        source = registered._get_cached_source(split)
+        for example in source.get_dataset(split, shuffle=False).as_numpy_iterator():
+            found.add_ids(example["targets"])
+    finally:
+        seqio.utils.set_global_cache_dirs([])
+        registered._cache_dir = None
+    return found.as_dict()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["folder_of_text", "tensorflow_data_set"])
+def test_all_ways_give_the_same_sums(source, request, tmp_path):
+    task, words = request.getfixturevalue(source)
+    raw = read_raw(task)
+    assert all(raw[split]["examples"] and raw[split]["words"] for split in raw)
+    assert prepare(words, tmp_path / "one") == raw
+    assert prepare(words, tmp_path / "two", workers=2) == raw
+    assert prepare_killed_once(words, tmp_path / "killed") == raw
+    of_ids = ("examples", "tokens", "text_tokens", "max_tokens", "checksum")
+    for output in ("one", "two", "killed"):
+        for split, expected in raw.items():
+            found = read_cached(task, split, tmp_path / output)
+            assert {name: found[name] for name in of_ids} == {n: expected[n] for n in of_ids}
+    names = {path.relative_to(tmp_path / "one") for path in (tmp_path / "one").glob("*/*-of-*")}
+    assert len(names) == SHARDS * len(raw)
+    for name in names:
+        contents = {(tmp_path / way / name).read_bytes() for way in ("one", "two", "killed")}
+        assert len(contents) == 1, name
+
+
+def test_the_sums_tell_texts_apart():
+    """One token moved from a document to the next changes nothing but the checksum."""
+
+    def sums(*documents):
+        found = counts.Counts()
+        for ids in documents:
+            found.add_ids(np.array(ids, np.int32))
+        return found.as_dict()
+
+    assert sums([5, 6], [7, 8]) == sums([7, 8], [5, 6])
+    first, other = sums([5, 6], [7, 8]), sums([5, 7], [6, 8])
+    assert first.pop("checksum") != other.pop("checksum")
+    assert first == other
+
+
+def test_a_cache_that_is_cut_is_not_read(folder_of_text, tmp_path):
+    task, words = folder_of_text
+    prepare(words, tmp_path / "one")
+    path = tmp_path / "one" / "text" / f"train.tfrecord-00002-of-{SHARDS:05}"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UsageError, match=f"{path} has .* bytes; expected"):
+        read_cached(task, "train", tmp_path / "one")

@@ -1,0 +1,131 @@
+"""`primer train --data`: the task, the texts and the vocabulary of what was prepared."""
+
+import json
+import shutil
+
+import pytest
+
+from primer.commands import train_data
+from primer.errors import UsageError
+from tests import tiny_text
+from tests.command_lines import run
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    return tiny_text.write(tmp_path_factory.mktemp("texts"))
+
+
+@pytest.fixture(scope="module")
+def words(texts):
+    """A vocabulary of the words of the texts."""
+    path = texts / "words.vocabulary"
+    made = ("data", "vocabulary", "--input", texts / "*.txt", "--held_out", 0.2)
+    assert run(*made, "--model", "words", "--output", path) == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def prepared(texts, words):
+    """The texts as words, prepared; the vocabulary's own file is then gone."""
+    options = ("--held_out", 0.2, "--workers", 1, "--shards", 2, "--output", texts / "prepared")
+    vocabulary = (("name", "words"), ("model_file", str(words)))
+    bindings = [f"--gin_param=task_vocabulary.{name} = {value!r}" for name, value in vocabulary]
+    assert run("data", "prepare", "--input", texts / "*.txt", *options, *bindings) == 0
+    words.rename(texts / "moved.vocabulary")
+    return texts / "prepared"
+
+
+def train(folder, model_dir, *more):
+    size = ("d_model = 16", "num_layers = 1", "num_heads = 2", "d_kv = 8", "d_ff = 32")
+    settings = (*size, "utils.run.batch_size = 4", "utils.run.save_checkpoints_steps = 2")
+    settings += ("utils.run.sequence_length = {'inputs': 1, 'targets': 32}",)
+    model = ("--architecture", "primer_ez", "--activation", "relu", "--size", "tiny")
+    bindings = [f"--gin_param={setting}" for setting in settings]
+    return run("train", "--data", folder, "--model_dir", model_dir, *model, *bindings, *more)
+
+
+@pytest.mark.parametrize("place", [".", "text"])
+def test_the_folder_says_all_that_a_run_needs(prepared, texts, place):
+    task, arguments = train_data.settings(str(prepared / place))
+    assert task == "text"
+    assert arguments == [
+        f"--additional_task_cache_dirs={prepared}",
+        "--gin_param=mesh_train_dataset_fn.use_cached = True",
+        '--gin_param=task_vocabulary.name = "words"',
+        f'--gin_param=text_files.glob = ["{texts}/*.txt"]',
+        "--gin_param=text_files.held_out = 0.2",
+        f'--gin_param=task_vocabulary.model_file = "{prepared}/text/vocabulary.txt"',
+    ]
+
+
+def test_it_trains_in_the_kept_vocabulary_and_is_evaluated_on_the_texts(prepared, texts, capfd):
+    model_dir = texts / "model"
+    assert train(prepared, model_dir, "--steps", 2) == 0
+    said = capfd.readouterr().err
+    assert "--gin_file=datasets/text.gin" in said and "--additional_task_cache_dirs=" in said
+    kept = (model_dir / "vocabulary.txt").read_bytes()
+    assert kept == (texts / "moved.vocabulary").read_bytes()
+    assert run("eval", "--model_dir", model_dir, "--checkpoints", "latest") == 0
+    record = json.loads((model_dir / "eval" / "text_validation_stream.json").read_text())
+    found = json.loads((prepared / "text" / "primer.json").read_text())["splits"]["validation"]
+    (row,) = record["checkpoints"]
+    assert (row["documents"], row["words"]) == (found["examples"], found["words"])
+    for name in ("tokens", "bytes"):  # Where a document ends is a token, and counted as a byte.
+        assert row[name] == found[name] + found["examples"]
+
+
+def test_a_vocabulary_that_is_lost_is_written_again(prepared, texts, tmp_path, words):
+    copy = shutil.copytree(prepared, tmp_path / "prepared")
+    kept = copy / "text" / "vocabulary.txt"
+    content = kept.read_bytes()
+    kept.unlink()
+    assert train(copy, tmp_path / "model", "--steps", 1) == 2
+    again = ("data", "prepare", "--input", texts / "*.txt", "--held_out", 0.2, "--workers", 1)
+    names = (("name", "words"), ("model_file", str(texts / "moved.vocabulary")))
+    bindings = [f"--gin_param=task_vocabulary.{name} = {value!r}" for name, value in names]
+    assert run(*again, "--shards", 2, "--output", copy, *bindings) == 0
+    assert kept.read_bytes() == content
+
+
+def manifest(folder, task="text", **changes):
+    """A folder with the record of a prepared data set alone."""
+    data = {
+        "settings": {"task": task, "format": "seqio", "vocabulary": "bytes, 259 ids"},
+        "bindings": {"task_vocabulary.name": "bytes"},
+        "vocabulary_file": None,
+    }
+    data["settings"] |= changes
+    (folder / task).mkdir(parents=True)
+    (folder / task / "primer.json").write_text(json.dumps(data))
+
+
+def test_several_tasks_are_chosen_from_or_mixed(tmp_path):
+    manifest(tmp_path)
+    manifest(tmp_path, "sotu")
+    with pytest.raises(UsageError, match="has several tasks: sotu, text; choose with --task"):
+        train_data.settings(str(tmp_path))
+    assert train_data.settings(str(tmp_path), "sotu")[0] == "sotu"
+    task, arguments = train_data.settings(str(tmp_path), "mixture")
+    assert task == "mixture" and len(arguments) == 3
+    manifest(tmp_path, "ptb", vocabulary="words 12ab, 10000 ids")
+    with pytest.raises(UsageError, match="different vocabularies .*bytes.* and a mixture has one"):
+        train_data.settings(str(tmp_path), "mixture")
+
+
+def test_what_cannot_be_trained_on_is_one_line(tmp_path, capsys):
+    manifest(tmp_path / "records", format="gpt_neo")
+    manifest(tmp_path / "other")
+    (tmp_path / "damaged" / "text").mkdir(parents=True)
+    (tmp_path / "damaged" / "text" / "primer.json").write_text('{"settings"')
+    for folder, more, message in (
+        ("nowhere", [], "no prepared data there; `primer data prepare --output"),
+        ("records", [], "--task gpt_neo_records"),
+        ("other", ["--task", "sotu"], "has nothing of task 'sotu'; it has text"),
+        ("damaged", [], "text/primer.json cannot be read"),
+    ):
+        assert train(tmp_path / folder, tmp_path / "model", *more) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("primer: ") and len(error.splitlines()) == 1
+        assert message in error
+    assert not (tmp_path / "model").exists()
