@@ -94,7 +94,7 @@ def test_the_page_from_its_first_command_to_its_last(shell):
     row = record(shell, "mine")
     held_out = counts["validation"]
     assert row["tokens"] == held_out["tokens"] + held_out["examples"] and row["step"] == 4
-    assert 200 < row["perplexity_per_token"] < 500  # Of 400 pieces, after four steps.
+    assert 100 < row["perplexity_per_token"] < 1000  # Of 400 pieces, after four steps.
     assert f"{row['tokens']:,}" in evaluated
     assert "The people of the United States" in generated and "8 tokens" in generated
     assert re.search(r"sotu +here", listed) and "wikitext103" in listed
@@ -129,6 +129,5 @@ def test_every_file_and_option_that_the_page_names_is_there():
         )
     )
     of_beam = {"--runner", "--direct_num_workers", "--direct_running_mode"}
-    of_inspect = {"--output"}
-    for option in set(re.findall(r"--[a-z]\w+", text)) - of_beam - of_inspect:
+    for option in set(re.findall(r"--[a-z]\w+", text)) - of_beam:
         assert option in help_ or option == "--additional_task_cache_dirs", option

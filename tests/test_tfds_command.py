@@ -19,6 +19,9 @@ TASKS = {
     "pg19": (fabricate.PG19, "pg19_autoregressive_language_modeling"),
 }
 STEPS = 3
+
+pytestmark = pytest.mark.slow
+
 # The settings of the vocabulary, and how many rows its embedding has: a multiple of 128.
 BYTES = (['task_vocabulary.name = "bytes"'], 384)
 
@@ -89,13 +92,11 @@ def test_single_sentences_as_bytes(prepared_dir, tmp_path):
     check("lm1b", BYTES, prepared_dir, tmp_path)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("dataset", ["c4", "pg19"])
 def test_documents_as_bytes(dataset, prepared_dir, tmp_path):
     check(dataset, BYTES, prepared_dir, tmp_path)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("dataset", list(TASKS))
 def test_with_t5s_vocabulary(dataset, prepared_dir, tmp_path, shared_data):
     model = shared_data / "cc_all.32000.model"

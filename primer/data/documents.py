@@ -103,11 +103,7 @@ def read(piece: Piece, settings, notes: Notes | None = None) -> Iterator[bytes]:
             else:
                 notes.empty += 1
     except TooLong as error:
-        raise UsageError(
-            f"{piece.path} has a document of more than {settings.max_document_bytes:,} bytes "
-            f"({place}); divide it (text_files.unit = 'line' makes each line of a .txt file a "
-            "document), or set text_files.max_document_bytes to more"
-        ) from error
+        raise _too_long(piece.path, place, settings) from error
     except READ_ERRORS as error:
         raise cannot_be_read(piece.path, place, error) from error
 
@@ -145,6 +141,16 @@ def not_utf8(path: str, place, error: UnicodeDecodeError) -> UsageError:
         f"{path} is not UTF-8 ({place}: byte 0x{byte:02x}); convert it, as with "
         "iconv -f LATIN1 -t UTF-8, leave it out of text_files.glob, or leave such documents out "
         "with text_files.on_bad_utf8 = 'skip'"
+    )
+
+
+def _too_long(path, place, settings):
+    way_out = "divide it"
+    if settings.unit == "file" and path.endswith(".txt"):
+        way_out += ", count each line as a document with text_files.unit = 'line'"
+    return UsageError(
+        f"{path} has a document of more than {settings.max_document_bytes:,} bytes ({place}); "
+        f"{way_out}, or set text_files.max_document_bytes to more"
     )
 
 

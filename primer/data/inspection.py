@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 import seqio
 
-from primer.data import documents, preflight, reading
+from primer.data import damage, documents, preflight, reading
 from primer.data.prepared import shard
 from primer.data.prepared.counts import Counts
 
@@ -66,6 +66,7 @@ def inspect(task_name: str, split: str, progress=lambda documents, size: None) -
 
     Raises:
         UsageError: the split cannot be read.
+        RunError: a record is damaged.
     """
     preflight.check(task_name, split)
     result = Inspected(Counts())
@@ -74,10 +75,11 @@ def inspect(task_name: str, split: str, progress=lambda documents, size: None) -
         vocabulary = task.output_features["targets"].vocabulary
         tokenizer = reading.TextFunction(functools.partial(shard.tokens, vocabulary))
         try:
-            for texts in _of_split(task, split, result.notes):
-                ids, ends = tokenizer(texts)
-                _add(result, texts, ids, ends, seen)
-                progress(len(texts), sum(map(len, texts)))
+            with damage.named(task):
+                for texts in _of_split(task, split, result.notes):
+                    ids, ends = tokenizer(texts)
+                    _add(result, texts, ids, ends, seen)
+                    progress(len(texts), sum(map(len, texts)))
         finally:
             tokenizer.close()
     return result

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import seqio
 import tensorflow as tf
 
-from primer.data import files, preflight, reading, streams
+from primer.data import damage, files, preflight, reading, streams
 from primer.errors import UsageError
 
 _DOCUMENTS_AT_ONCE = 16
@@ -42,11 +42,13 @@ def texts(name: str, split: str) -> Iterator[bytes]:
 
     Raises:
         UsageError: a document cannot be read. See `check` for what is known before.
+        RunError: a record is damaged.
     """
     for task in tasks_of(name):
         try:
-            for batch in reading.elements(lambda task=task: _batches(task, split)):
-                yield from map(_whole_characters, batch)
+            with damage.named(task):
+                for batch in reading.elements(lambda task=task: _batches(task, split)):
+                    yield from map(_whole_characters, batch)
         except tf.errors.OpError as error:
             raise UsageError(
                 f"task {name}, split {split!r}: a document is damaged or no UTF-8 "

@@ -145,9 +145,7 @@ class PreparedTfdsSource(seqio.TfdsDataSource):
             return Whereabouts("not looked at", folder)
         if not os.path.isfile(os.path.join(folder, "dataset_info.json")):
             return Whereabouts("missing", folder, way_out=self._way_out)
-        names = {name for split in self._slices for name in self._expected_files(split, folder)}
-        expected = [os.path.join(folder, name) for name in sorted(names)]
-        return whereabouts.of_files(expected, folder, self._way_out)
+        return whereabouts.of_files(self.record_files(data_dir), folder, self._way_out)
 
     def check(self, split: str, data_dir: str | None = None) -> None:
         """Raises UsageError unless every file of `split` is there."""
@@ -155,8 +153,15 @@ class PreparedTfdsSource(seqio.TfdsDataSource):
         reason = files.obstacle(os.path.join(folder, "dataset_info.json"))
         if reason:
             raise UsageError(
-                f"no prepared data of {self._name} in {folder} ({reason}); name the folder that "
+                f"no prepared data of {self._name} in {folder} ({reason}"
+                f"{_other_versions(folder)}); name the folder that "
                 f"holds {self._name.split('/')[0].split(':')[0]}/ with --t5_tfds_data_dir; "
+                f"{self._way_out}"
+            )
+        version, found = self._name.split(":")[1], str(_builder(folder).info.version)
+        if found != version:
+            raise UsageError(
+                f"{folder}/dataset_info.json is of version {found}; expected {version}; "
                 f"{self._way_out}"
             )
         expected = self._expected_files(split, folder)
@@ -174,6 +179,12 @@ class PreparedTfdsSource(seqio.TfdsDataSource):
         if base not in splits:
             return []
         return [os.path.basename(str(path)) for path in splits[base].filepaths]
+
+    def record_files(self, data_dir: str | None = None) -> list[str]:
+        """The paths of the files of all splits."""
+        folder = self.directory(data_dir)
+        names = {name for split in self._slices for name in self._expected_files(split, folder)}
+        return [os.path.join(folder, name) for name in sorted(names)]
 
     def get_dataset(
         self,
@@ -227,6 +238,20 @@ class PreparedTfdsSource(seqio.TfdsDataSource):
 
 # seqio's limit. See DocumentSource for why nothing is kept in memory.
 _KEPT_IN_MEMORY = 10_000
+
+
+def _other_versions(folder: str) -> str:
+    """Says which versions of a data set lie beside the one that is not there."""
+    parent = os.path.dirname(folder)
+    if files.obstacle(parent):
+        return ""
+    names = [name.rstrip("/") for name in tf.io.gfile.listdir(parent)]
+    found = [
+        name
+        for name in sorted(names)
+        if tf.io.gfile.exists(os.path.join(parent, name, "dataset_info.json"))
+    ]
+    return f"; {parent} has {', '.join(found)}" if found else ""
 
 
 @functools.cache

@@ -19,7 +19,7 @@ import numpy as np
 import seqio
 import tensorflow as tf
 
-from primer.data import preflight, reading
+from primer.data import damage, preflight, reading
 from primer.errors import UsageError
 
 _DOCUMENTS_AT_ONCE = 32
@@ -37,11 +37,13 @@ def documents(task_name: str, split: str) -> Iterator[tuple[str, np.ndarray]]:
 
     Raises:
         UsageError: at the first document, when the split cannot be read.
+        RunError: a record is damaged.
     """
     preflight.check(task_name, split)
     for task in seqio.get_subtasks(preflight.find(task_name)):
         vocabulary = task.output_features["targets"].vocabulary
-        yield from _documents(functools.partial(_texts, task, split), vocabulary)
+        with damage.named(task):
+            yield from _documents(functools.partial(_texts, task, split), vocabulary)
 
 
 def encode(vocabulary: seqio.Vocabulary, texts: Iterable[str]) -> list[np.ndarray]:

@@ -85,7 +85,7 @@ def divide(settings: text.TextFiles, found: dict[str, int], shards: int) -> list
     by_line = set(by_line)
     begin = 0
     for path, size in found.items():
-        first = begin * shards // total
+        first = min(begin * shards // total, shards - 1)  # An empty file may be behind the last.
         last = max(first, (begin + size - 1) * shards // total)
         if path not in by_line:
             result[first].append(Piece(path))

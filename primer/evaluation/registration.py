@@ -6,7 +6,7 @@ the long work, and what `--eval_every` evaluates.
 
 import seqio
 
-from primer.data import preflight, streams
+from primer.data import damage, preflight, streams
 from primer.evaluation import protocol, text, whole_split
 from primer.runtime import checks, logs, validation
 from primer.runtime.settings import bound, configured
@@ -47,6 +47,14 @@ def check_data(mode):
     if is_evaluation() or (mode == "train" and validation.validation()):
         for part in seqio.get_subtasks(preflight.find(task)):
             streams.text_steps(part)
+
+
+@checks.explain_with
+def name_the_damaged_file(error):
+    """A RunError that names the file of a damaged record; None where no file of the run has one."""
+    task = configured("mesh_train_dataset_fn.mixture_or_task_name")
+    parts = seqio.get_subtasks(preflight.find(task)) if task else []
+    return next(filter(None, (damage.found(part, error) for part in parts)), None)
 
 
 def _uses_cache(mode, split):

@@ -1,6 +1,6 @@
-"""Checks that run before any long work; data and evaluation register theirs here.
+"""Checks before any long work, and explanations of errors in its midst; others register theirs.
 
-The runtime may not import them, so `t5_imports` brings both together.
+The runtime may not import data and evaluation, so `t5_imports` brings both together.
 """
 
 _checks = []
@@ -17,3 +17,19 @@ def run_all(mode):
     """Runs every check, in the order in which they came."""
     for check in _checks:
         check(mode)
+
+
+_explanations = []
+
+
+def explain_with(explain):
+    """Adds a function of an error that gives a RunError that says more, or None; returns it."""
+    if explain not in _explanations:
+        _explanations.append(explain)
+    return explain
+
+
+def explained(error):
+    """What a function that was added makes of an error in the midst of a run; None for nothing."""
+    found = (explain(error) for explain in _explanations)
+    return next(filter(None, found), None)

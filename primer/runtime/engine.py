@@ -191,6 +191,8 @@ class one_line_errors:
 
     def __exit__(self, kind, error, trace):
         for cause in _causes(error):
+            if isinstance(cause, tf.errors.DataLossError):
+                cause = checks.explained(cause) or cause
             if isinstance(cause, (UsageError, RunError)) or _is_of_a_layer(cause):
                 # gin adds lines about the configurable that the error came through.
                 logs.say(f"primer: {str(cause).splitlines()[0]}")

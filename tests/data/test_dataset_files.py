@@ -60,6 +60,30 @@ def test_it_says_all_that_a_run_needs_to_know_of_its_data(parse, name):
     assert own == task.output_features["targets"].vocabulary.choice()
 
 
+# name -> rows of a batch, tokens of a row, steps: of the original's published command for its own
+# three, of Transformer-XL's base models, of AWD-LSTM with its 750 epochs.
+PUBLISHED = {
+    "c4": (128, 512, 1_000_000),
+    "pg19": (128, 512, 1_000_000),
+    "lm1b": (1024, 64, 1_000_000),
+    "wikitext103": (60, 150, 200_000),
+    "enwik8": (22, 512, 400_000),
+    "text8": (22, 512, 400_000),
+    "lm1b_words": (224, 32, 500_000),
+    "wikitext2": (80, 70, 280_000),
+    "ptb": (40, 70, 250_000),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_length_batch_and_steps_are_those_of_its_paper(parse, name):
+    parse(name)
+    rows, length, steps = PUBLISHED[name]
+    assert gin.query_parameter("utils.run.sequence_length")["targets"] == length
+    assert gin.query_parameter("utils.run.batch_size") == ("tokens_per_batch", rows * length)
+    assert gin.query_parameter("utils.run.train_steps") == steps
+
+
 def test_the_objective_makes_chunks_of_the_length(parse):
     parse("sotu")
     length = gin.query_parameter("utils.run.sequence_length")

@@ -213,3 +213,12 @@ def test_plain_lines_are_divided_evenly(tmp_path):
     parts = [list(text_parts.read(index, 8, documents.Notes())) for index in range(8)]
     sizes = [sum(len(content) + 1 for _, content in part) for part in parts]
     assert sum(sizes) == text_parts.size() and max(sizes) - min(sizes) < 30
+
+
+def test_an_empty_file_behind_the_last_is_read_by_the_last_shard(tmp_path):
+    (tmp_path / "a.txt").write_text("text")
+    (tmp_path / "b.txt").write_text("")
+    bind(glob=str(tmp_path / "*.txt"), held_out=0.0)
+    notes = documents.Notes()
+    parts = [list(text_parts.read(index, 3, notes)) for index in range(3)]
+    assert parts == [[("train", b"text")], [], []] and notes.empty == 1

@@ -46,6 +46,8 @@ def test_the_drawing_is_a_picture(tmp_path):
 
     pixels = image.imread(tmp_path / "out" / "lengths.png")
     assert pixels.shape[:2] == (480, 840)
+    # A single bar leaves most of the picture white.
+    assert 0.5 < (pixels[..., :3] == 1).all(-1).mean() < 0.95
     assert len(np.unique(pixels.reshape(-1, 4), axis=0)) > 10
 
 

@@ -191,3 +191,13 @@ def test_a_split_without_a_document_is_refused(tmp_path):
     bind(glob=str(tmp_path / "only.txt"), held_out=0.0)
     assert "text_files.held_out" in refused("validation")
     preflight.check("text", "train")
+
+
+def test_files_without_text_are_named(tmp_path):
+    write(tmp_path / "a.txt", "")
+    write(tmp_path / "b.txt", " \n\n")
+    bind(glob=str(tmp_path / "*.txt"), held_out=0.0)
+    message = refused()
+    assert f"2 of the files have no text: {tmp_path}/a.txt, {tmp_path}/b.txt" in message
+    write(tmp_path / "c.txt", "text")
+    assert preflight.check("text", "train").startswith("2 of the files have no text: ")

@@ -8,6 +8,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable
 
+from primer.data import damage, preflight
 from primer.data.prepared import failures, shard
 from primer.errors import RunError
 
@@ -96,8 +97,9 @@ def work(plan, index: int) -> None:
 
 
 def write(plan, index: int, progress: Callable[[int], None]) -> None:
-    """Writes one shard; raises UsageError or RunError when that cannot be done."""
+    """Writes one shard; raises UsageError or RunError when it cannot be read or written."""
     try:
-        shard.write(plan, index, progress)
+        with damage.named(preflight.find(plan.task)):
+            shard.write(plan, index, progress)
     except failures.WRITE_ERRORS as error:
         raise failures.cannot_write(plan, f"shard {index} of {plan.shards}", error) from None

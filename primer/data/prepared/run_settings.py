@@ -59,8 +59,10 @@ def _of_texts(task) -> dict:
     if task.name not in SETS:
         return {}
     names = [field.name for field in dataclasses.fields(LocalData)]
-    found = {f"local_data.{name}": _bound("local_data", name) for name in names}
-    return {name: value for name, value in found.items() if value is not None}
+    found = {name: _bound("local_data", name) for name in names}
+    if found["folder"] and "://" not in found["folder"]:
+        found["folder"] = os.path.abspath(os.path.expanduser(found["folder"]))
+    return {f"local_data.{name}": value for name, value in found.items() if value is not None}
 
 
 def _bound(configurable, parameter):
