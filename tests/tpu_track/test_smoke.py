@@ -64,7 +64,7 @@ def test_stock_evaluation_of_the_same_checkpoints_is_the_real_estimators(real):
     for path in real.glob(f"eval_{tiny.TASK}_validation_20/events*"):
         path.unlink()
     ours = evaluation(real)
-    assert set(theirs) <= set(ours)
+    del theirs["checkpoint_path"]  # A text, which the real one adds.
     for tag, values in theirs.items():
         assert sorted(ours[tag]) == sorted(values) == [3, 6]
         for step, value in values.items():
