@@ -7,7 +7,7 @@ the long work, and what `--eval_every` evaluates.
 import seqio
 
 from primer.data import preflight, streams
-from primer.evaluation import protocol, text, whole_split
+from primer.evaluation import protocols, whole_split
 from primer.runtime import checks, logs, validation
 from primer.runtime.settings import bound, configured
 
@@ -19,8 +19,8 @@ def make_validator(estimator):
 
     The split is read and the graph is built once.
     """
-    task = whole_split.task_name()
-    split_text = text.read(task, VALIDATION)
+    task, protocol = whole_split.task_name(), protocols.chosen()
+    split_text = protocol.read(task, VALIDATION, whole_split.length_of(estimator))
     scorer = whole_split.scorer_of(estimator)
 
     def evaluate(path):

@@ -33,6 +33,11 @@ def is_whole(path) -> bool:
     return len(shards) == 1 and len(index_names) == shards.pop()
 
 
+def is_there(path) -> bool:
+    """Whether the checkpoint has an index."""
+    return tf.io.gfile.exists(f"{path}.index")
+
+
 def check_whole(path):
     """Raises RunError, which says why, where a checkpoint cannot be read."""
     if is_whole(path):
@@ -46,16 +51,19 @@ def fingerprint(path) -> str:
     """Equal for two checkpoints with the same names, shapes and values, wherever they lie.
 
     The index of a checkpoint has a checksum of every tensor's bytes, so that the data need not be
-    read for it.
+    read for it; their size shows whether they are still all there.
 
     Raises:
-      RunError: there is no index.
+      RunError: there is no index, or it cannot be read.
     """
     try:
         with tf.io.gfile.GFile(f"{path}.index", "rb") as index:
-            return hashlib.sha256(index.read()).hexdigest()[:16]
+            digest = hashlib.sha256(index.read())
+        for name in sorted(tf.io.gfile.glob(f"{path}.data-*-of-*")):
+            digest.update(str(tf.io.gfile.stat(name).length).encode())
     except tf.errors.OpError as error:
         raise RunError(_damaged(path, error)) from error
+    return digest.hexdigest()[:16]
 
 
 def latest(model_dir):
