@@ -28,6 +28,7 @@ from primer.runtime import (
     gin_errors,
     logs,
     mesh,
+    model_directory,
     precision,
     scoring,
     seeds,
@@ -36,7 +37,7 @@ from primer.runtime import (
     variables,
     vocabulary_copy,
 )
-from primer.runtime.settings import configured
+from primer.runtime.settings import bound, configured
 
 # What gin may name must be registered before gin files are read.
 CONFIGURABLES = (
@@ -144,6 +145,8 @@ def _guarded_run(stock):
             if _served(cluster.of_this_run(), mode):
                 return None
             model_dir = kwargs["model_dir"]
+            if mode == "train" and bound("utils.run.train_model_fn") is None:
+                model_directory.check_trainable(model_dir)
             with vocabulary_copy.in_use(model_dir, configured("utils.run.vocabulary")):
                 checks.run_all(mode)
                 with logs.redirected(model_dir, mode), evaluating.kept():
