@@ -20,7 +20,10 @@ def add_arguments(parser):
 
 def run(options) -> int:
     """Writes the averages; says of what they are."""
-    from primer.evaluation import choice  # Before TensorFlow: it keeps its notices quiet.
+    from primer.runtime import mends
+
+    mends.quiet_tensorflow()  # Before its import.
+    from primer.evaluation import choice
     from primer.runtime import averaging, checkpoints, logs
 
     averaging.check_output(options.output)

@@ -2,7 +2,7 @@
 
 import os
 
-from primer.errors import RunError, UsageError
+from primer.errors import UsageError
 
 CONFIGS = ("config.gin", "operative_config.gin")
 
@@ -42,36 +42,3 @@ def check(model_dir, model, vocabulary):
     from primer.runtime import model_directory, wiring
 
     model_directory.check(model_dir, wiring.description(model, vocabulary))
-
-
-def check_vocabulary(paths, model):
-    """Raises UsageError where none of the checkpoints has embeddings of the model's vocabulary.
-
-    That is what is left to look at where no `primer.json` says which vocabulary it was. Checkpoints
-    that cannot be read are not looked at; whoever restores them says so.
-    """
-    expected = model.output_vocab_dim.size
-    found = {path: size for path in paths if (size := _embedded(path)) is not None}
-    if found and expected not in found.values():
-        path, size = list(found.items())[-1]
-        raise UsageError(
-            f"the vocabulary does not fit the checkpoint {path}: that has embeddings of {size:,} "
-            f"ids, and gin's vocabulary makes {expected:,} (rounded up); name the one that it was "
-            "trained with (task_vocabulary.name and .model_file, or the task's own)"
-        )
-
-
-def _embedded(path):
-    """The ids that a checkpoint has embeddings of, or None."""
-    from primer.runtime import checkpoints
-
-    try:
-        shapes = checkpoints.reader(path).get_variable_to_shape_map()
-    except RunError:
-        return None
-    sizes = {shape[-2] for name, shape in shapes.items() if _is_embedding(name, shape)}
-    return sizes.pop() if len(sizes) == 1 else None
-
-
-def _is_embedding(name, shape):
-    return name.split("/")[-1] == "embedding" and len(shape) >= 2

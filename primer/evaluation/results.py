@@ -114,7 +114,7 @@ def _rows(path):
         try:
             row = json.loads(line)
             rows.append({key: _number(row, key) for key in row} | {"step": int(row["step"])})
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, LookupError, TypeError):
             logs.say(f"{path}, line {number} cannot be read and is ignored")
     return rows
 

@@ -11,7 +11,16 @@ import gin
 from mesh_tensorflow.transformer import utils
 
 from primer.errors import RunError, UsageError
-from primer.evaluation import choice, following, keep_best, protocols, record, report, several
+from primer.evaluation import (
+    choice,
+    following,
+    keep_best,
+    protocols,
+    record,
+    report,
+    several,
+    vocabulary_fit,
+)
 from primer.evaluation.checkpoint_rows import CheckpointRows
 from primer.evaluation.results import Results
 from primer.evaluation.scorer import Scorer
@@ -56,7 +65,7 @@ def evaluate_checkpoints(
         paths = keep_best.with_kept(model_dir, paths)
     model = model_of(estimator)
     record.check(model_dir, model, estimator.settings["vocabulary"])
-    record.check_vocabulary(paths, model)
+    vocabulary_fit.check(model, paths)
     rows = _rows(estimator, split, functools.partial(scorer_of, estimator, batch_size), again)
     if follow:
         paths = following.paths(model_dir, paths, _last_step(), timeout)

@@ -148,7 +148,8 @@ def _write_records(model_dir, windows, directory):
         for name in tf.io.gfile.glob(os.path.join(model_dir, pattern)):
             tf.io.gfile.copy(name, os.path.join(directory, os.path.basename(name)))
     steps = [[checkpoints.step_of(path) for path in window] for window in windows]
-    mark = {"model_dir": str(model_dir), "averages": {own[-1]: own for own in steps}}
+    source = str(model_dir) if "://" in str(model_dir) else os.path.abspath(model_dir)
+    mark = {"model_dir": source, "averages": {own[-1]: own for own in steps}}
     with tf.io.gfile.GFile(os.path.join(directory, model_directory.AVERAGED), "w") as out:
         out.write(json.dumps(mark, indent=2) + "\n")
     names = [f"model.ckpt-{own[-1]}" for own in steps]
