@@ -118,7 +118,7 @@ def _mean_of(readers, name, window):
         total = np.zeros(last.shape, np.float64)
         for reader in readers:
             total += np.asarray(reader.get_tensor(name)).astype(np.float64)
-    except (tf.errors.OpError, ValueError) as error:
+    except (tf.errors.OpError, ValueError, IndexError) as error:
         raise RunError(
             f"{name} cannot be read from one of {', '.join(window)}: {str(error).splitlines()[0]}"
         ) from error

@@ -136,7 +136,7 @@ class Restore:
                 return
             for variable in self._variables:
                 self._load(sess, values, variable)
-        except (tf.errors.OpError, ValueError) as error:
+        except (tf.errors.OpError, ValueError, IndexError) as error:
             raise RunError(_damaged(path, error)) from error
 
     def _check(self, values, path):
