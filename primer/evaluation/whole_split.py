@@ -9,7 +9,7 @@ import gin
 from mesh_tensorflow.transformer import utils
 
 from primer.errors import RunError, UsageError
-from primer.evaluation import choice, protocol, record, report, text
+from primer.evaluation import choice, protocols, record, released, report
 from primer.evaluation.progress import Progress
 from primer.evaluation.scorer import Scorer
 from primer.runtime import checkpoints as checkpoint_files
@@ -43,13 +43,15 @@ def evaluate_checkpoints(
     model_dir = estimator.model_dir
     paths = choice.choose(model_dir, checkpoints)
     record.check(model_dir, model_of(estimator), estimator.settings["vocabulary"])
-    task = task_name()
-    split_text = text.read(task, split)
+    task, protocol = task_name(), protocols.chosen()
+    length = length_of(estimator)
+    protocol.check(length)
+    split_text = protocol.read(task, split, length)
     scorer = scorer_of(estimator, batch_size)
-    rows, problems = _evaluate_all(scorer, split_text, paths)
+    rows, problems = _evaluate_all(scorer, protocol, split_text, paths)
     scorer.close()
-    results = _results(model_dir, task, split, split_text, scorer, rows, problems)
-    written = report.write(model_dir, f"{task}_{split}_{protocol.NAME}", results)
+    results = _results(model_dir, task, split, protocol, split_text, scorer, rows, problems)
+    written = report.write(model_dir, f"{task}_{split}_{protocol.label}", results)
     if rows:
         report.show(f"{model_dir}: {task}, {split} split", rows, results["how"])
     logs.say(f"Written to {' and '.join(written)}")
@@ -60,13 +62,13 @@ def evaluate_checkpoints(
         )
 
 
-def _results(model_dir, task, split, split_text, scorer, rows, problems) -> dict:
+def _results(model_dir, task, split, protocol, split_text, scorer, rows, problems) -> dict:
     """What is written: the rows, and all that says what they are numbers of."""
     return {
         "model_dir": str(model_dir),
         "task": task,
         "split": split,
-        "protocol": protocol.NAME,
+        "protocol": protocol.label,
         "how": protocol.describe(split, scorer.length, scorer.caveats),
         "window": scorer.length,
         "text_checksum": split_text.checksum,
@@ -75,7 +77,7 @@ def _results(model_dir, task, split, split_text, scorer, rows, problems) -> dict
     }
 
 
-def _evaluate_all(scorer, split_text, paths):
+def _evaluate_all(scorer, protocol, split_text, paths):
     """One row per checkpoint that can be read, and one message per other."""
     rows, problems = [], []
     for path in paths:
@@ -94,25 +96,27 @@ def _evaluate_all(scorer, split_text, paths):
     return rows, problems
 
 
+def length_of(estimator) -> int:
+    """Tokens of the model's window."""
+    return estimator.settings["sequence_length"]["targets"]
+
+
 def scorer_of(estimator, rows=None) -> Scorer:
-    """A scorer of the model and the mesh that an estimator was made with."""
+    """A scorer of the model and mesh that an estimator was made with, for the chosen protocol."""
     settings = estimator.settings
     if settings.get("use_tpu"):
         raise UsageError(
             "whole splits are evaluated on this machine's own devices: leave out --tpu, and "
             "--eval_every with it"
         )
-    length = settings["sequence_length"]["targets"]
+    as_released = protocols.chosen().name == protocols.AS_RELEASED
+    if as_released:
+        rows = released.checked_rows(rows)
+    where = (settings["mesh_shape"], settings["layout_rules"], settings.get("mesh_devices"))
     if cluster.of_this_run():  # Validation while several hosts train is the chief's own work.
-        return Scorer(model_of(estimator), length, rows)
-    return Scorer(
-        model_of(estimator),
-        length,
-        rows,
-        settings["mesh_shape"],
-        settings["layout_rules"],
-        settings.get("mesh_devices"),
-    )
+        where = ()
+    model = model_of(estimator)
+    return Scorer(model, length_of(estimator), rows, *where, as_released=as_released)
 
 
 def model_of(estimator):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from primer.errors import UsageError
-from primer.evaluation import protocol, text
+from primer.evaluation import protocols, text, windows
 from primer.evaluation.totals import Totals
 
 
@@ -23,9 +23,15 @@ class Uniform:
         return np.where(segments > 0, targets, 0).astype(np.float32)
 
 
+def tokens(ids, *lengths):
+    """A text of tokens alone, in documents of these lengths or in one."""
+    ids = np.asarray(ids, np.int32)
+    return text.of_tokens(ids, lengths or [len(ids)], 1)
+
+
 def test_windows_hold_every_token_once():
-    ids = np.arange(1, 11, dtype=np.int32)
-    targets, segments = protocol.stream_windows(ids, 4)
+    cut = windows.stream(tokens(np.arange(1, 11)), 4)
+    targets, segments = cut.filled(np.arange(1, 11), 0, cut.number)
     assert targets.tolist() == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 0, 0]]
     assert segments.tolist() == [[1] * 4, [1] * 4, [1, 1, 0, 0]]
 
@@ -33,7 +39,8 @@ def test_windows_hold_every_token_once():
 @pytest.mark.parametrize("length", [1, 3, 5, 16])
 def test_windows_of_any_length_give_the_stream_back(length):
     ids = np.random.default_rng(0).integers(1, 99, 15).astype(np.int32)
-    targets, segments = protocol.stream_windows(ids, length)
+    cut = windows.stream(tokens(ids), length)
+    targets, segments = cut.filled(ids, 0, cut.number)
     assert targets.shape == segments.shape == (math.ceil(15 / length), length)
     np.testing.assert_array_equal(targets[segments > 0], ids)
 
@@ -55,8 +62,10 @@ def test_the_checksum_tells_streams_apart():
 def test_a_total_is_the_sum_over_all_windows():
     made = text.of_documents([("x", range(2, 9)), ("y", [20])], 1)
     scorer, shares = Uniform(), []
-    totals = protocol.evaluate(scorer, made, shares.append)
-    assert totals == Totals(sum(range(2, 9)) + 20 + 2, 10, 4, 2, 2)
+    totals = protocols.Protocol("stream").evaluate(scorer, made, shares.append)
+    assert totals.nats == sum(range(2, 9)) + 20 + 2 and totals.end_nats == 2
+    assert (totals.tokens, totals.bytes, totals.characters) == (10, 4, 4)
+    assert (totals.words, totals.documents) == (2, 2)
     np.testing.assert_array_equal(np.concatenate(scorer.seen), made.ids)
     assert shares == [2 / 3, 1.0]
 

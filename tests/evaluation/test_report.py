@@ -8,8 +8,8 @@ from primer.evaluation import report
 from primer.evaluation.totals import Totals
 
 ROWS = [
-    {"step": 1000, **Totals(900.0, 100, 400, 80, 2).as_dict()},
-    {"step": 2000, **Totals(500.0, 100, 400, 80, 2).as_dict()},
+    {"step": 1000, **Totals(900.0, 100, 400, 80, 2, 390, 9.0, 0.1).as_dict()},
+    {"step": 2000, **Totals(500.0, 100, 400, 80, 2, 390, 5.0, 0.1).as_dict()},
     {"step": 3000, **Totals(math.nan, 100, 400, 80, 2).as_dict()},
 ]
 
