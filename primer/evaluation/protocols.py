@@ -20,10 +20,11 @@ import dataclasses
 import gin
 import numpy as np
 
+from primer.data import streams
 from primer.errors import UsageError
 from primer.evaluation import released, windows
 from primer.evaluation import text as texts
-from primer.evaluation.totals import Totals, total
+from primer.evaluation.totals import UNITS, UNITS_OF_TEXT, Totals, total
 
 AS_RELEASED = "as_released"
 NAMES = ("stream", "document", "packed", "sliding", AS_RELEASED)
@@ -48,15 +49,24 @@ class Protocol:
     Attributes:
       name: one of NAMES.
       stride: tokens between two windows of `sliding`; None for the others.
+      units: which of `primer.evaluation.totals.UNITS` a result has to have. A data set that cannot
+        give one of them is refused before any work.
 
     Raises:
-      UsageError: another name, or a stride where none belongs, or none where one does.
+      UsageError: another name or unit, a stride where none belongs, or none where one does.
     """
 
     name: str
     stride: int | None = None
+    units: tuple = ()
 
     def __post_init__(self):
+        unknown = sorted(set(self.units) - set(UNITS))
+        if unknown:
+            raise UsageError(
+                f"protocol.units has {', '.join(map(repr, unknown))}: expected some of "
+                f"{', '.join(UNITS)}"
+            )
         if self.name not in NAMES:
             raise UsageError(
                 f"protocol.name = {self.name!r} (--protocol): expected one of {', '.join(NAMES)}"
@@ -86,6 +96,28 @@ class Protocol:
                 f"{length} tokens, which would leave tokens out; expected at most {length}"
             )
 
+    def check_units(self, task_name):
+        """Raises UsageError where a unit is asked for that the task's data set cannot give.
+
+        Args:
+          task_name: a task or mixture.
+        """
+        wanted = [unit for unit in self.units if unit in UNITS_OF_TEXT]
+        if not wanted:
+            return
+        if self.name == AS_RELEASED:
+            reason = "the protocol as_released counts rows, of which nobody has the text"
+            way_out = "choose another protocol (protocol.name, --protocol)"
+        elif not streams.keeps_text(task_name):
+            reason = f"the data set of {task_name} keeps token ids and no text"
+            way_out = f"ask for {' or '.join(sorted(set(UNITS) - set(UNITS_OF_TEXT)))}"
+        else:
+            return
+        raise UsageError(
+            f"protocol.units asks for {', '.join(wanted)}, and {reason}: there are no bytes, "
+            f"characters or words to divide by; {way_out}"
+        )
+
     def describe(self, split, length, caveats=()) -> str:
         """What a number of this protocol is printed with: sentences, and the model's caveats."""
         if self.name == AS_RELEASED:
@@ -108,6 +140,7 @@ class Protocol:
         Raises:
           UsageError: it cannot be read, or there is nothing in it.
         """
+        self.check_units(task_name)
         if self.name == AS_RELEASED:
             return released.read(task_name, split, length)
         return texts.read(task_name, split)
@@ -153,18 +186,20 @@ def chosen() -> Protocol:
     Raises:
       UsageError: as of `Protocol`.
     """
-    return Protocol(*settings())
+    name, stride, units = settings()
+    return Protocol(name, stride, (units,) if isinstance(units, str) else tuple(units))
 
 
 @gin.configurable("protocol", module="primer")
-def settings(name="stream", stride=None):
-    """What gin says: `protocol.name`, `protocol.stride`.
+def settings(name="stream", stride=None, units=()):
+    """What gin says: `protocol.name`, `protocol.stride`, `protocol.units`.
 
     Args:
       name: one of NAMES; each file of gin/datasets says which fits its documents.
       stride: tokens between two windows, for `sliding`.
+      units: a list of units that a result has to have, as ["perplexity_per_word"].
 
     Returns:
-      (name, stride), not looked at: gin would add lines of its own to an error that is raised here.
+      (name, stride, units), not looked at: gin would add lines of its own to an error from here.
     """
-    return name, stride
+    return name, stride, units

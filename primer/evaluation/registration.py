@@ -44,6 +44,7 @@ def check_data(mode):
             logs.say_once(f"primer: {remark}")
     if is_evaluation() or (mode == "train" and validation.validation()):
         streams.check(task)
+        protocols.chosen().check_units(task)
         if _length():
             protocols.chosen().check(_length())
 

@@ -5,13 +5,9 @@ import math
 
 import numpy as np
 
-UNITS = (
-    "nats_per_token",
-    "perplexity_per_token",
-    "bits_per_byte",
-    "bits_per_character",
-    "perplexity_per_word",
-)
+# Those that need the text that the tokens were made of.
+UNITS_OF_TEXT = ("bits_per_byte", "bits_per_character", "perplexity_per_word")
+UNITS = ("nats_per_token", "perplexity_per_token", *UNITS_OF_TEXT)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ import gin
 from mesh_tensorflow.transformer import utils
 
 from primer.errors import RunError, UsageError
-from primer.evaluation import choice, protocols, record, released, report
+from primer.evaluation import choice, protocols, record, released, report, vocabulary_fit
 from primer.evaluation.progress import Progress
 from primer.evaluation.scorer import Scorer
 from primer.runtime import checkpoints as checkpoint_files
@@ -43,6 +43,7 @@ def evaluate_checkpoints(
     model_dir = estimator.model_dir
     paths = choice.choose(model_dir, checkpoints)
     record.check(model_dir, model_of(estimator), estimator.settings["vocabulary"])
+    vocabulary_fit.check(model_of(estimator), paths)
     task, protocol = task_name(), protocols.chosen()
     length = length_of(estimator)
     protocol.check(length)
