@@ -109,10 +109,12 @@ def _of_texts(batches, end_token):
         ends = np.cumsum(batch.lengths)
         pieces.append(np.insert(batch.ids, ends, end_token))
         lengths.append(batch.lengths + 1)
-        counts += [_counts(text, batch.are_lines) for text in batch.texts]
+        # Three numbers a document, as an array: a split may have millions of lines.
+        rows = [_counts(text, batch.are_lines) for text in batch.texts]
+        counts.append(np.array(rows, np.int64).reshape(-1, 3))
     lengths = _joined(lengths, np.int64)
-    columns = np.array(counts, np.int64).reshape(-1, 3).T.copy()
-    return Text(_joined(pieces), lengths, np.cumsum(lengths) - 1, *columns)
+    columns = (np.concatenate(counts) if counts else np.zeros([0, 3], np.int64)).T
+    return Text(_joined(pieces), lengths, np.cumsum(lengths) - 1, *columns.copy())
 
 
 def _counts(text, are_lines):

@@ -54,7 +54,7 @@ def stock_mean(directory, rows):
     for start in range(0, len(rows), ROWS):
         batch = np.zeros([ROWS, tiny.LENGTH], np.int32)
         batch[: len(rows) - start] = rows[start : start + ROWS]
-        path, logits = tiny.save_and_logits(directory, batch, weights=path)
+        path, logits = tiny.save_and_logits(directory, batch, 1 if path else 4, weights=path)
         logits = logits.reshape(ROWS, tiny.LENGTH, -1).astype(np.float64)
         log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
         nats.append(-np.take_along_axis(log_p, batch[..., None], -1)[..., 0][batch > 0])

@@ -5,6 +5,7 @@ import math
 import gin
 import numpy as np
 import pytest
+import seqio
 import tensorflow as tf
 
 import primer.data.tasks  # noqa: F401
@@ -132,13 +133,15 @@ def test_units_of_text_are_refused_where_there_is_none(units):
     protocol.check_units("text")
 
 
-def test_lines_count_their_ends_as_words_task_by_task(shared_data, tmp_path):
+def test_lines_count_their_ends_as_words_task_by_task(shared_data):
     """In a mixture of lines and documents too."""
     gin.bind_parameter("local_data.folder", str(shared_data))
     gin.bind_parameter("task_vocabulary.name", "bytes")
     gin.bind_parameter("mixture.tasks", [("wikitext2", 1.0), ("sotu", 1.0)])
     both = text.read("mixture", "validation")
-    parts = [text.read(name, "validation") for name in ("wikitext2", "sotu")]
+    names = [task.name for task in seqio.get_subtasks(seqio.get_mixture_or_task("mixture"))]
+    assert sorted(names) == ["sotu", "wikitext2"]
+    parts = [text.read(name, "validation") for name in names]
     assert both.words == sum(part.words for part in parts)
     np.testing.assert_array_equal(both.ids, np.concatenate([part.ids for part in parts]))
     np.testing.assert_array_equal(both.ends, np.cumsum(both.lengths) - 1)
