@@ -4,8 +4,6 @@ The runtime offers two places to fill, because it may not import data or evaluat
 the long work, and what `--eval_every` evaluates.
 """
 
-import seqio
-
 from primer.data import preflight, streams
 from primer.evaluation import protocols, whole_split
 from primer.runtime import checks, logs, validation
@@ -45,8 +43,16 @@ def check_data(mode):
         if remark:
             logs.say_once(f"primer: {remark}")
     if is_evaluation() or (mode == "train" and validation.validation()):
-        for part in seqio.get_subtasks(preflight.find(task)):
-            streams.text_steps(part)
+        streams.check(task)
+        protocols.chosen().check_units(task)
+        if _length():
+            protocols.chosen().check(_length())
+
+
+def _length():
+    """Tokens of the model's window; utils.run also takes one number for inputs and targets."""
+    length = configured("utils.run.sequence_length", 0)
+    return length if isinstance(length, int) else length.get("targets", 0)
 
 
 def _uses_cache(mode, split):

@@ -17,6 +17,7 @@ from primer.evaluation import (
     keep_best,
     protocols,
     record,
+    released,
     report,
     several,
     vocabulary_fit,
@@ -122,24 +123,21 @@ def length_of(estimator) -> int:
 
 
 def scorer_of(estimator, rows=None) -> Scorer:
-    """A scorer of the model and the mesh that an estimator was made with."""
+    """A scorer of the model and mesh that an estimator was made with, for the chosen protocol."""
     settings = estimator.settings
     if settings.get("use_tpu"):
         raise UsageError(
             "whole splits are evaluated on this machine's own devices: leave out --tpu, and "
             "--eval_every with it"
         )
-    length = length_of(estimator)
+    as_released = protocols.chosen().name == protocols.AS_RELEASED
+    if as_released:
+        rows = released.checked_rows(rows)
+    where = (settings["mesh_shape"], settings["layout_rules"], settings.get("mesh_devices"))
     if cluster.of_this_run():  # Validation while several hosts train is the chief's own work.
-        return Scorer(model_of(estimator), length, rows)
-    return Scorer(
-        model_of(estimator),
-        length,
-        rows,
-        settings["mesh_shape"],
-        settings["layout_rules"],
-        settings.get("mesh_devices"),
-    )
+        where = ()
+    model = model_of(estimator)
+    return Scorer(model, length_of(estimator), rows, *where, as_released=as_released)
 
 
 def model_of(estimator):
