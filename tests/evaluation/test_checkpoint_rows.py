@@ -124,7 +124,8 @@ def test_deleted_truncated_and_foreign_checkpoints_are_skipped(directory, known,
     rows, scored = evaluate(directory, [1, 2, 4, 3])
     assert [row["step"] for row in rows.rows] == [3] and scored == ([] if known else [3.0])
     error = capsys.readouterr().err
-    for step, reason in ((1, "is not there any more"), (2, "cannot be read"), (4, "no variable loss")):
+    reasons = {1: "is not there any more", 2: "cannot be read", 4: "no variable loss"}
+    for step, reason in reasons.items():
         (problem,) = [p for p in rows.problems if p.startswith(f"step {step}: ")]
         assert reason in problem
     assert error.count("; skipped") == 3
