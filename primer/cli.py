@@ -14,6 +14,7 @@ from primer.errors import RunError, UsageError
 COMMANDS = {
     "train": "train a model on a task",
     "eval": "evaluate checkpoints on a whole split",
+    "average": "average checkpoints of a run",
     "generate": "continue prompts with a trained model",
     "data": "look at text, make vocabularies of it, prepare it for training",
     "check": "show what gin files build, and which settings take no effect",

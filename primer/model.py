@@ -6,14 +6,12 @@
 import contextlib
 
 import gin
-import numpy as np
 from mesh_tensorflow.transformer import utils
 
 from primer.data import preflight, streams
 from primer.errors import UsageError
-from primer.evaluation import choice, gin_state, protocol, record, whole_split
+from primer.evaluation import choice, gin_state, protocols, record, text, totals, whole_split
 from primer.evaluation.scorer import Scorer
-from primer.evaluation.totals import Totals
 from primer.generation.request import Request
 from primer.generation.sampling import Sampling
 from primer.generation.writer import Writer
@@ -78,38 +76,32 @@ class Model:
         length = configured("utils.run.sequence_length", {"targets": 512})["targets"]
         where = (mesh_shape, layout_rules, devices)
         scorer = Scorer(model, length, batch_size, *where)
+        self._are_lines = streams.are_lines(whole_split.task_name())
         return vocabulary, scorer, Writer(model, vocabulary, length, path, *where)
 
     def score(self, texts) -> list:
         """The loss of each text, alone.
 
         A text gets its end token, and is cut into windows of `length` tokens; a window does not
-        see the one before it.
+        see the one before it. That is the protocol `packed`, whatever the directory's settings are:
+        the texts are not one stream.
 
         Args:
-          texts: strings.
+          texts: strings; of a model of lines (LM1B, WikiText, PTB) a line each.
 
         Returns:
-          A list of `Totals`, one per text: nats, tokens, bytes and words, and from them
-          nats_per_token, perplexity_per_token, bits_per_byte, perplexity_per_word.
+          A list of `Totals`, one per text: nats, tokens, bytes, characters and words, and from them
+          nats_per_token, perplexity_per_token, bits_per_byte, bits_per_character,
+          perplexity_per_word.
         """
         if isinstance(texts, str):
             raise UsageError("score(texts): expected a list of strings, got one string")
         texts = list(texts)
-        end = self.vocabulary.eos_id
-        documents = [
-            np.append(ids, np.int32(end)) for ids in streams.encode(self.vocabulary, texts)
-        ]
-        cut = [protocol.stream_windows(ids, self.length) for ids in documents]
-        if not cut:
-            return []
-        nats = self._scorer.nats(*(np.concatenate(parts) for parts in zip(*cut, strict=True)))
-        ends = np.cumsum([len(targets) for targets, _ in cut])
-        sums = [np.sum(part, dtype=np.float64) for part in np.split(nats, ends[:-1])]
-        return [
-            Totals(float(total), len(ids), len(text.encode("utf-8")) + 1, len(text.split()), 1)
-            for total, ids, text in zip(sums, documents, texts, strict=True)
-        ]
+        ids = streams.encode(self.vocabulary, texts)
+        documents = zip(texts, ids, strict=True)
+        joined = text.of_documents(documents, self.vocabulary.eos_id, self._are_lines)
+        nats = protocols.Protocol("packed").token_nats(self._scorer, joined)
+        return totals.per_document(nats, joined)
 
     def generate(
         self,

@@ -54,8 +54,8 @@ def first_word(path):
 
 def test_evaluation_and_generation_need_the_directory_alone(model_dir, texts):
     assert run("eval", "--model_dir", model_dir, "--checkpoints", "latest") == 0
-    path = model_dir / "eval" / "text_validation_stream.json"
-    (row,) = json.loads(path.read_text())["checkpoints"]
+    (path,) = (model_dir / "eval").glob("text_validation_*.jsonl")
+    row = json.loads(path.read_text())
     # A document has 20 lines of 5 words, an end for each line, and one for itself.
     assert row["step"] == 1 and row["tokens"] > 0 and row["tokens"] % (20 * 6 + 1) == 0
     model = primer.load(model_dir)

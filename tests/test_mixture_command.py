@@ -35,9 +35,9 @@ def test_a_mixture_trains_and_is_evaluated_on_all_its_texts(texts, capfd):
         run("eval", "--model_dir", model_dir, "--checkpoints", "latest", "--batch_size", 256) == 0
     )
     capfd.readouterr()
-    record = json.loads((model_dir / "eval" / "mixture_validation_stream.json").read_text())
+    (path,) = (model_dir / "eval").glob("mixture_validation_*.jsonl")
     # The twelve addresses, and of thirty texts those that are held out.
-    assert record["checkpoints"][0]["documents"] == 12 + 8
+    assert json.loads(path.read_text())["documents"] == 12 + 8
 
 
 def test_a_bad_mixture_is_one_line(texts, tmp_path, capfd):

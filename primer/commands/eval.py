@@ -5,7 +5,7 @@ import sys
 
 from primer.commands import engine_call
 from primer.errors import UsageError
-from primer.evaluation import record
+from primer.evaluation import record, report, several
 
 
 def add_arguments(parser):
@@ -18,6 +18,24 @@ def add_arguments(parser):
         "--checkpoints", default="all", help="all (default), latest, best, or steps as in 100,200"
     )
     parser.add_argument(
+        "--protocol", help="how the split is cut (docs/protocols.md); default: the data set's"
+    )
+    parser.add_argument(
+        "--stride", type=int, help="tokens between two windows, with --protocol sliding"
+    )
+    parser.add_argument(
+        "--follow", action="store_true", help="wait for new checkpoints until the run's last step"
+    )
+    parser.add_argument(
+        "--timeout", type=float, help="with --follow: end after so many seconds without a new one"
+    )
+    parser.add_argument(
+        "--again", action="store_true", help="score checkpoints again that have been scored"
+    )
+    parser.add_argument(
+        "--keep_best", action="store_true", help="copy the best checkpoint to model_dir/best"
+    )
+    parser.add_argument(
         "--batch_size", type=int, help="windows per batch; changes the speed, not the numbers"
     )
     parser.add_argument(
@@ -28,36 +46,63 @@ def add_arguments(parser):
 
 def run(options) -> int:
     """Evaluates one directory after the other; returns the worst exit code."""
-    if options.batch_size is not None and options.batch_size <= 0:
-        raise UsageError(f"--batch_size = {options.batch_size}: expected a positive number")
+    _check(options)
     calls = [
         engine_arguments(
-            model_dir,
-            options.split,
-            options.checkpoints,
-            options.batch_size,
-            options.module_import,
-            options.t5_tfds_data_dir,
+            model_dir, options.module_import, options.t5_tfds_data_dir, **_asked(options)
         )
         for model_dir in options.model_dir
     ]
     codes = []
-    for arguments in calls:
-        engine_call.show(arguments)
-        codes.append(engine_call.call(arguments))
-        sys.stdout.flush()
+    with several.directories() as shared:
+        for arguments in calls:
+            engine_call.show(arguments)
+            codes.append(engine_call.call(arguments))
+            sys.stdout.flush()
+        if len({row["model_dir"] for row in shared.rows}) > 1:
+            report.compare(shared.rows)
     return max(codes)
 
 
-def engine_arguments(
-    model_dir,
-    split="validation",
-    checkpoints="all",
-    batch_size=None,
-    module_import=(),
-    t5_tfds_data_dir=None,
-) -> list:
+def _check(options):
+    if options.batch_size is not None and options.batch_size <= 0:
+        raise UsageError(f"--batch_size = {options.batch_size}: expected a positive number")
+    if options.timeout is not None and (not options.follow or options.timeout <= 0):
+        raise UsageError(
+            f"--timeout = {options.timeout:g}: expected a positive number of seconds, and --follow"
+        )
+    if options.follow and len(options.model_dir) > 1:
+        raise UsageError("--follow waits for one run: start one command for each --model_dir")
+    if options.follow and options.checkpoints not in ("all", "latest"):
+        raise UsageError(
+            f"--checkpoints = {options.checkpoints!r} with --follow: expected all or latest, where "
+            "it begins"
+        )
+
+
+def _asked(options) -> dict:
+    """gin's name of each setting -> what was asked for; None: gin's own."""
+    return {
+        "evaluate_checkpoints.split": options.split,
+        "evaluate_checkpoints.checkpoints": options.checkpoints,
+        "evaluate_checkpoints.batch_size": options.batch_size,
+        "evaluate_checkpoints.follow": options.follow or None,
+        "evaluate_checkpoints.timeout": options.timeout,
+        "evaluate_checkpoints.again": options.again or None,
+        "evaluate_checkpoints.keep_the_best": options.keep_best or None,
+        "protocol.name": options.protocol,
+        "protocol.stride": options.stride,
+    }
+
+
+def engine_arguments(model_dir, module_import=(), t5_tfds_data_dir=None, **asked) -> list:
     """The arguments of `t5_mesh_transformer` that evaluate one directory.
+
+    Args:
+      model_dir: the directory.
+      module_import: further modules to import.
+      t5_tfds_data_dir: as t5's flag.
+      asked: gin's names -> values; None is left to gin.
 
     Raises:
       UsageError: the directory is not there or says nothing of its model.
@@ -67,11 +112,17 @@ def engine_arguments(
         f"--model_dir={model_dir}",
         f"--gin_file={record.config_file(model_dir)}",
         "--gin_file=run/evaluate.gin",
-        f"--gin_param=evaluate_checkpoints.split = {json.dumps(split)}",
-        f"--gin_param=evaluate_checkpoints.checkpoints = {json.dumps(checkpoints)}",
+        *(
+            f"--gin_param={name} = {gin_value(value)}"
+            for name, value in asked.items()
+            if value is not None
+        ),
     ]
-    if batch_size:
-        arguments.append(f"--gin_param=evaluate_checkpoints.batch_size = {batch_size}")
     if t5_tfds_data_dir:
         arguments.append(f"--t5_tfds_data_dir={t5_tfds_data_dir}")
     return arguments
+
+
+def gin_value(value) -> str:
+    """A text, a number or a truth as gin reads it."""
+    return json.dumps(value) if isinstance(value, str) else repr(value)

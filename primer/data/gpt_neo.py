@@ -92,7 +92,13 @@ class RecordVocabulary(TaskVocabulary):
 
 
 class RecordSource(seqio.DataSource):
-    """The records of GPT-Neo's files, as {"targets": [length] int32}."""
+    """The records of GPT-Neo's files, as {"targets": [length] int32}.
+
+    Attributes:
+        keeps_text: False; what the ids were made of is not in the files.
+    """
+
+    keeps_text = False
 
     def __init__(self):
         super().__init__(splits=SPLITS, num_input_examples=None, caching_permitted=False)

@@ -1,5 +1,7 @@
 """A split as whole documents, each once, in a fixed order.
 
+A set of records of token ids (GPT-Neo's) keeps no text: its documents are tokens only.
+
 What a task gives to training is chunks: documents joined, cut and, the long ones, sampled. An
 evaluation that scores every token of a split exactly once cuts its own windows, from this.
 
@@ -12,6 +14,7 @@ it: between pieces of nearly equal score its releases choose differently, about 
 of 20,000 tokens, and then the same checkpoint would have another perplexity on another machine.
 """
 
+import dataclasses
 import functools
 from collections.abc import Iterable, Iterator
 
@@ -22,7 +25,26 @@ import tensorflow as tf
 from primer.data import damage, preflight, reading
 from primer.errors import UsageError
 
+# Lines are short: their number is what costs. A book is as long as all of these lines.
 _DOCUMENTS_AT_ONCE = 32
+_LINES_AT_ONCE = 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Some documents, one after the other.
+
+    Attributes:
+        ids: their tokens, joined, [tokens] int32; without end tokens where there are texts.
+        lengths: tokens of each document, [documents] int64.
+        texts: what the tokenizer read, bytes each; None of records that keep no text.
+        are_lines: whether the texts are lines, whose ends papers count as words.
+    """
+
+    ids: np.ndarray
+    lengths: np.ndarray
+    texts: list[bytes] | None
+    are_lines: bool
 
 
 def documents(task_name: str, split: str) -> Iterator[tuple[str, np.ndarray]]:
@@ -36,14 +58,42 @@ def documents(task_name: str, split: str) -> Iterator[tuple[str, np.ndarray]]:
         (text, ids): what the tokenizer read, and its tokens [length] int32 without end token.
 
     Raises:
-        UsageError: at the first document, when the split cannot be read.
+        UsageError: at the first document, when the split cannot be read or keeps no text.
         RunError: a record is damaged.
     """
+    for task in _tasks(task_name, split):
+        text_steps(task)
+        for batch in _task_batches(task, split):
+            yield from _singly(batch)
+
+
+def batches(task_name: str, split: str) -> Iterator[Batch]:
+    """The same, many documents at a time, and of records that keep no text their tokens.
+
+    Args:
+        task_name, split: as for `documents`.
+
+    Yields:
+        `Batch`es. Records that keep no text have the end tokens that belong there in their ids.
+
+    Raises:
+        UsageError: at the first batch, when the split cannot be read.
+        RunError: a record is damaged.
+    """
+    for task in _tasks(task_name, split):
+        yield from _task_batches(task, split)
+
+
+def _tasks(task_name, split):
     preflight.check(task_name, split)
-    for task in seqio.get_subtasks(preflight.find(task_name)):
-        vocabulary = task.output_features["targets"].vocabulary
-        with damage.named(task):
-            yield from _documents(functools.partial(_texts, task, split), vocabulary)
+    return seqio.get_subtasks(preflight.find(task_name))
+
+
+def _singly(batch):
+    """Yields (text, ids) of each document; the ids are arrays of their own."""
+    places = np.cumsum(batch.lengths)[:-1]
+    for text, ids in zip(batch.texts, np.split(batch.ids, places), strict=True):
+        yield text.decode("utf-8", "surrogateescape"), ids.copy()
 
 
 def encode(vocabulary: seqio.Vocabulary, texts: Iterable[str]) -> list[np.ndarray]:
@@ -57,7 +107,8 @@ def encode(vocabulary: seqio.Vocabulary, texts: Iterable[str]) -> list[np.ndarra
     if not texts:
         return []
     make_texts = functools.partial(tf.data.Dataset.from_tensor_slices, texts)
-    return [ids for _, ids in _documents(make_texts, vocabulary)]
+    found = _tokenized(make_texts, vocabulary)
+    return [ids for batch in found for _, ids in _singly(batch)]
 
 
 def are_lines(task_name: str) -> bool:
@@ -66,8 +117,31 @@ def are_lines(task_name: str) -> bool:
     Raises:
         UsageError: there is no such task.
     """
-    tasks = seqio.get_subtasks(preflight.find(task_name))
-    return all(getattr(task.source, "unit", None) == "line" for task in tasks)
+    return all(map(_has_lines, seqio.get_subtasks(preflight.find(task_name))))
+
+
+def keeps_text(task_name: str) -> bool:
+    """Whether a task, or each task of a mixture, has the texts that its tokens were made of.
+
+    Raises:
+        UsageError: there is no such task.
+    """
+    return not any(map(_has_tokens_only, seqio.get_subtasks(preflight.find(task_name))))
+
+
+def check(task_name: str) -> None:
+    """Raises UsageError for a task whose splits `batches` cannot give."""
+    for task in seqio.get_subtasks(preflight.find(task_name)):
+        if not _has_tokens_only(task):
+            text_steps(task)
+
+
+def _has_lines(task):
+    return getattr(task.source, "unit", None) == "line"
+
+
+def _has_tokens_only(task):
+    return not getattr(task.source, "keeps_text", True)
 
 
 def as_bytes(text: str) -> bytes:
@@ -101,17 +175,48 @@ def _texts(task, split):
     return dataset.map(lambda example: example["targets"])
 
 
-def _documents(make_texts, vocabulary):
-    """Yields (text, ids) of a data set of texts, a few at a time."""
+def _task_batches(task, split):
+    with damage.named(task):
+        yield from _batches(task, split)
+
+
+def _batches(task, split):
+    if _has_tokens_only(task):
+        yield from _records(task, split)
+        return
+    make_texts = functools.partial(_texts, task, split)
+    vocabulary = task.output_features["targets"].vocabulary
+    yield from _tokenized(make_texts, vocabulary, _has_lines(task))
+
+
+def _tokenized(make_texts, vocabulary, are_lines=False):
+    """Yields the `Batch`es of a data set of texts."""
+    number = _LINES_AT_ONCE if are_lines else _DOCUMENTS_AT_ONCE
 
     def tokens(text):
-        ids = tf.cast(vocabulary.encode_tf(text), tf.int32)
-        return text, ids, tf.size(ids)
+        return text, tf.cast(vocabulary.encode_tf(text), tf.int32)
 
-    def batches():
+    def make_batches():
         dataset = make_texts().map(tokens, tf.data.AUTOTUNE, deterministic=True)
-        return dataset.padded_batch(_DOCUMENTS_AT_ONCE, ([], [None], []))
+        return _joined(dataset, number)
 
-    for batch in reading.elements(batches):
-        for text, ids, length in zip(*batch, strict=True):
-            yield text.decode("utf-8", "surrogateescape"), ids[:length].copy()
+    for texts, ids, lengths in reading.elements(make_batches):
+        yield Batch(ids, lengths, texts.tolist(), are_lines)
+
+
+def _records(task, split):
+    """Yields the `Batch`es of a source of tokens."""
+
+    def make_batches():
+        dataset = task.source.get_dataset(split=split, shuffle=False)
+        dataset = dataset.map(lambda record: ((), tf.cast(record["targets"], tf.int32)))
+        return _joined(dataset, _LINES_AT_ONCE)
+
+    for _, ids, lengths in reading.elements(make_batches):
+        yield Batch(ids, lengths, None, False)
+
+
+def _joined(dataset, number):
+    """(what, ids [length]) -> (what of `number` documents, their ids joined, their lengths)."""
+    ragged = dataset.ragged_batch(number)
+    return ragged.map(lambda what, ids: (what, ids.values, ids.row_lengths()))

@@ -11,7 +11,7 @@ from primer.runtime import validation
 WORDS = ("all", "latest", "best")
 
 
-def choose(model_dir, wanted="all") -> list:
+def choose(model_dir, wanted="all", may_be_none=False) -> list:
     """The paths of checkpoints (`.../model.ckpt-N`), in the order of their steps.
 
     Whole or damaged is not looked at here: who reads one that is damaged says so.
@@ -20,12 +20,15 @@ def choose(model_dir, wanted="all") -> list:
       model_dir: a directory that was trained in.
       wanted: "all" (with the best, if it is kept beside the others), "latest", "best", or steps:
         "1000,2000", 1000 or [1000, 2000].
+      may_be_none: whether [] is an answer where there is none yet.
 
     Raises:
       UsageError: there is none, or not the wanted one; the message lists the steps that there are.
     """
     found = in_directory(model_dir)
     best = in_directory(os.path.join(model_dir, validation.BEST))
+    if not found and not best and may_be_none:
+        return []
     if not found and not best:
         raise UsageError(
             f"model_dir = {model_dir!r} has no checkpoint (model.ckpt-<step>); train first, or "

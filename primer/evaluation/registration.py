@@ -7,7 +7,7 @@ the long work, and what `--eval_every` evaluates.
 import seqio
 
 from primer.data import damage, preflight, streams
-from primer.evaluation import protocol, text, whole_split
+from primer.evaluation import protocols, whole_split
 from primer.runtime import checks, logs, validation
 from primer.runtime.settings import bound, configured
 
@@ -19,8 +19,8 @@ def make_validator(estimator):
 
     The split is read and the graph is built once.
     """
-    task = whole_split.task_name()
-    split_text = text.read(task, VALIDATION)
+    task, protocol = whole_split.task_name(), protocols.chosen()
+    split_text = protocol.read(task, VALIDATION, whole_split.length_of(estimator))
     scorer = whole_split.scorer_of(estimator)
 
     def evaluate(path):
@@ -45,8 +45,16 @@ def check_data(mode):
         if remark:
             logs.say_once(f"primer: {remark}")
     if is_evaluation() or (mode == "train" and validation.validation()):
-        for part in seqio.get_subtasks(preflight.find(task)):
-            streams.text_steps(part)
+        streams.check(task)
+        protocols.chosen().check_units(task)
+        if _length():
+            protocols.chosen().check(_length())
+
+
+def _length():
+    """Tokens of the model's window; utils.run also takes one number for inputs and targets."""
+    length = configured("utils.run.sequence_length", 0)
+    return length if isinstance(length, int) else length.get("targets", 0)
 
 
 @checks.explain_with

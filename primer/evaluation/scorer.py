@@ -27,12 +27,23 @@ class Scorer:
       rows: windows per batch, or None for about BATCH_TOKENS tokens. More or fewer change the
         speed and not the numbers.
       mesh_shape, layout_rules, mesh_devices: as in `utils.run`.
+      as_released: whether experts drop tokens, and padding takes room of theirs, as in
+        `mode = "perplexity_eval"`. A window is then one text, and numbers depend on the rows.
 
     Raises:
       UsageError: the model is no language model, or the rows do not divide over the mesh.
     """
 
-    def __init__(self, model, length, rows=None, mesh_shape="", layout_rules="", mesh_devices=None):
+    def __init__(
+        self,
+        model,
+        length,
+        rows=None,
+        mesh_shape="",
+        layout_rules="",
+        mesh_devices=None,
+        as_released=False,
+    ):
         if not getattr(model, "fully_autoregressive", False):
             raise UsageError(
                 f"only a language model can be scored token by token; this model is a "
@@ -50,7 +61,9 @@ class Scorer:
                 name: tf.placeholder(tf.int32, [self.rows, length], name)
                 for name in ("targets", "targets_segmentation", "targets_position")
             }
-            routing.drop_no_tokens()
+            self._as_released = as_released
+            if not as_released:
+                routing.drop_no_tokens()
             losses = self._losses(model)
             self.caveats = routing.caveats()
             building.say_caveats()
@@ -76,6 +89,8 @@ class Scorer:
             )
             for name, tensor in self._feeds.items()
         )
+        if self._as_released:
+            segments = positions = None
         logits, _ = model.call_simple(
             inputs=transformer.autoregressive_inputs(targets, sequence_id=segments),
             targets=targets,

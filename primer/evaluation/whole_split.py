@@ -5,14 +5,26 @@ t5's main calls `utils.run`, and that calls `train_model_fn` with the estimator 
 task come from the very settings that training had.
 """
 
+import functools
+
 import gin
 from mesh_tensorflow.transformer import utils
 
 from primer.errors import RunError, UsageError
-from primer.evaluation import choice, protocol, record, report, text
-from primer.evaluation.progress import Progress
+from primer.evaluation import (
+    choice,
+    following,
+    keep_best,
+    protocols,
+    record,
+    released,
+    report,
+    several,
+    vocabulary_fit,
+)
+from primer.evaluation.checkpoint_rows import CheckpointRows
+from primer.evaluation.results import Results
 from primer.evaluation.scorer import Scorer
-from primer.runtime import checkpoints as checkpoint_files
 from primer.runtime import cluster, logs
 from primer.runtime.settings import configured
 
@@ -24,15 +36,23 @@ def evaluate_checkpoints(
     split="validation",
     checkpoints="all",
     batch_size=None,
+    follow=False,
+    timeout=None,
+    again=False,
+    keep_the_best=False,
     **training_settings,
 ):
-    """Evaluates checkpoints on a whole split; prints a table, writes JSON and TSV.
+    """Evaluates checkpoints on a whole split; prints a table, writes JSON lines, TSV and events.
 
     Args:
       estimator: a LocalEstimator, for its model, mesh, task and directory.
       split: the split of the task.
       checkpoints: "all", "latest", "best", or steps as in "1000,2000".
       batch_size: windows per batch; it changes the speed and not the numbers.
+      follow: whether to wait for new checkpoints until the run's last step.
+      timeout: with follow, seconds without a new checkpoint after which the waiting ends.
+      again: whether to score checkpoints whose row is there.
+      keep_the_best: whether to copy the best of them to model_dir/best.
       training_arguments, training_settings: what the trainer would get; unused.
 
     Raises:
@@ -40,79 +60,84 @@ def evaluate_checkpoints(
       RunError: a checkpoint was damaged; the others have been evaluated.
     """
     del training_arguments, training_settings
-    model_dir = estimator.model_dir
-    paths = choice.choose(model_dir, checkpoints)
-    record.check(model_dir, model_of(estimator), estimator.settings["vocabulary"])
-    task = task_name()
-    split_text = text.read(task, split)
-    scorer = scorer_of(estimator, batch_size)
-    rows, problems = _evaluate_all(scorer, split_text, paths)
-    scorer.close()
-    results = _results(model_dir, task, split, split_text, scorer, rows, problems)
-    written = report.write(model_dir, f"{task}_{split}_{protocol.NAME}", results)
-    if rows:
-        report.show(f"{model_dir}: {task}, {split} split", rows, results["how"])
-    logs.say(f"Written to {' and '.join(written)}")
-    if problems:
+    model_dir = str(estimator.model_dir)
+    paths = choice.choose(model_dir, checkpoints, may_be_none=follow)
+    if keep_the_best:
+        paths = keep_best.with_kept(model_dir, paths)
+    model = model_of(estimator)
+    record.check(model_dir, model, estimator.settings["vocabulary"])
+    vocabulary_fit.check(model, paths)
+    rows = _rows(estimator, split, functools.partial(scorer_of, estimator, batch_size), again)
+    if follow:
+        paths = following.paths(model_dir, paths, _last_step(), timeout)
+    best = keep_best.Best(model_dir) if keep_the_best else None
+    try:
+        for path in paths:
+            row = rows.find(path)
+            if best and row:
+                best.see(path, row)
+    finally:
+        rows.close()
+    _show(rows, everything=follow)
+
+
+def _rows(estimator, split, make_scorer, again):
+    """The `CheckpointRows` of gin's task and protocol."""
+    model_dir = str(estimator.model_dir)
+    task, protocol, length = task_name(), protocols.chosen(), length_of(estimator)
+    protocol.check(length)
+    text = several.text(protocol, task, split, length)
+    named = {"model_dir": model_dir, "task": task, "split": split, "window": length}
+    results = Results(model_dir, f"{task}_{split}_{protocol.label}")
+    return CheckpointRows(protocol, text, named, results, make_scorer, again)
+
+
+def _show(rows, everything):
+    """Prints what was found; of a run that was followed, also what was found of it before."""
+    shown = rows.results.of(rows.settings) if everything else rows.in_order()
+    several.add_rows(shown)
+    named = rows.settings
+    if shown:
+        title = f"{named['model_dir']}: {named['task']}, {named['split']} split"
+        report.show(title, shown)
+    if rows.known:
+        logs.say(f"{rows.known} of {len(rows.rows)} were found before (--again scores them again)")
+    if rows.results.rows:
+        logs.say(f"Results are in {rows.results.path} and {rows.results.table_path}")
+    if rows.problems:
         raise RunError(
-            f"{len(problems)} of {len(paths)} checkpoints could not be evaluated: "
-            + "; ".join(problems)
+            f"{len(rows.problems)} of {len(rows.problems) + len(rows.rows)} checkpoints could not "
+            f"be evaluated: {'; '.join(rows.problems)}"
         )
 
 
-def _results(model_dir, task, split, split_text, scorer, rows, problems) -> dict:
-    """What is written: the rows, and all that says what they are numbers of."""
-    return {
-        "model_dir": str(model_dir),
-        "task": task,
-        "split": split,
-        "protocol": protocol.NAME,
-        "how": protocol.describe(split, scorer.length, scorer.caveats),
-        "window": scorer.length,
-        "text_checksum": split_text.checksum,
-        "checkpoints": rows,
-        "problems": problems,
-    }
+def _last_step():
+    """The step at which the run ends, from its settings, or None."""
+    steps = configured("utils.run.train_steps")
+    return steps if isinstance(steps, int) else None
 
 
-def _evaluate_all(scorer, split_text, paths):
-    """One row per checkpoint that can be read, and one message per other."""
-    rows, problems = [], []
-    for path in paths:
-        step = checkpoint_files.step_of(path)
-        try:
-            if not checkpoint_files.is_whole(path):
-                raise RunError(f"the checkpoint {path} is incomplete or damaged")
-            scorer.restore(path)
-        except (RunError, UsageError) as error:
-            logs.say(f"primer: {error}; skipped")
-            problems.append(f"step {step}: {error}")
-            continue
-        with Progress(f"step {step:,}", len(split_text.ids)) as progress:
-            totals = protocol.evaluate(scorer, split_text, progress)
-        rows.append({"step": step, **totals.as_dict()})
-    return rows, problems
+def length_of(estimator) -> int:
+    """Tokens of the model's window."""
+    return estimator.settings["sequence_length"]["targets"]
 
 
 def scorer_of(estimator, rows=None) -> Scorer:
-    """A scorer of the model and the mesh that an estimator was made with."""
+    """A scorer of the model and mesh that an estimator was made with, for the chosen protocol."""
     settings = estimator.settings
     if settings.get("use_tpu"):
         raise UsageError(
             "whole splits are evaluated on this machine's own devices: leave out --tpu, and "
             "--eval_every with it"
         )
-    length = settings["sequence_length"]["targets"]
+    as_released = protocols.chosen().name == protocols.AS_RELEASED
+    if as_released:
+        rows = released.checked_rows(rows)
+    where = (settings["mesh_shape"], settings["layout_rules"], settings.get("mesh_devices"))
     if cluster.of_this_run():  # Validation while several hosts train is the chief's own work.
-        return Scorer(model_of(estimator), length, rows)
-    return Scorer(
-        model_of(estimator),
-        length,
-        rows,
-        settings["mesh_shape"],
-        settings["layout_rules"],
-        settings.get("mesh_devices"),
-    )
+        where = ()
+    model = model_of(estimator)
+    return Scorer(model, length_of(estimator), rows, *where, as_released=as_released)
 
 
 def model_of(estimator):

@@ -46,16 +46,17 @@ def run_one(contender, folder, steps=None, seed=0) -> dict:
         ]
     _call(contenders.train_arguments(contender, model_dir, seed, bindings))
     wanted = ",".join(str(step) for step in _steps(model_dir))
-    _call(eval_command.engine_arguments(model_dir, checkpoints=wanted))
-    (path,) = pathlib.Path(model_dir, "eval").glob("*.json")
-    evaluation = json.loads(path.read_text())
+    asked = {"evaluate_checkpoints.checkpoints": wanted}
+    _call(eval_command.engine_arguments(model_dir, **asked))
+    (path,) = pathlib.Path(model_dir, "eval").glob("*.jsonl")
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
     return {
         "name": contender.name,
         "label": contender.label,
         "parameters": parameters(model_dir),
         "learning_rate": setting(model_dir, "constant.value"),
-        "how": evaluation["how"],
-        "checkpoints": _with_costs(evaluation["checkpoints"], model_dir),
+        "how": rows[-1]["how"],
+        "checkpoints": _with_costs(rows, model_dir),
     }
 
 

@@ -1,5 +1,6 @@
 """Reading checkpoints: which there are, whether they are whole, and their values in a session."""
 
+import hashlib
 import os
 import re
 
@@ -32,6 +33,39 @@ def is_whole(path) -> bool:
     return len(shards) == 1 and len(index_names) == shards.pop()
 
 
+def is_there(path) -> bool:
+    """Whether the checkpoint has an index."""
+    return tf.io.gfile.exists(f"{path}.index")
+
+
+def check_whole(path):
+    """Raises RunError, which says why, where a checkpoint cannot be read."""
+    if is_whole(path):
+        return
+    if not tf.io.gfile.glob(f"{path}.*"):
+        raise RunError(f"the checkpoint {path} is not there any more")
+    raise RunError(f"the checkpoint {path} is incomplete or damaged")
+
+
+def fingerprint(path) -> str:
+    """Equal for two checkpoints with the same names, shapes and values, wherever they lie.
+
+    The index of a checkpoint has a checksum of every tensor's bytes, so that the data need not be
+    read for it; their size shows whether they are still all there.
+
+    Raises:
+      RunError: there is no index, or it cannot be read.
+    """
+    try:
+        with tf.io.gfile.GFile(f"{path}.index", "rb") as index:
+            digest = hashlib.sha256(index.read())
+        for name in sorted(tf.io.gfile.glob(f"{path}.data-*-of-*")):
+            digest.update(str(tf.io.gfile.stat(name).length).encode())
+    except tf.errors.OpError as error:
+        raise RunError(_damaged(path, error)) from error
+    return digest.hexdigest()[:16]
+
+
 def latest(model_dir):
     """The path of the newest checkpoint, or None.
 
@@ -57,20 +91,25 @@ def steps(model_dir):
 
 def check_fits(path, variables, model_dir):
     """Raises UsageError where the checkpoint is of another model than the graph."""
-    shapes = reader(path).get_variable_to_shape_map()
-    for variable in variables:
-        name = variable.op.name
-        wanted = variable.shape.as_list()
-        if name not in shapes:
-            reason = f"has no variable {name}"
-        elif shapes[name] != wanted:
-            reason = f"has {name} of shape {shapes[name]}, and the model's is {wanted}"
-        else:
-            continue
+    reason = _misfit(reader(path), variables)
+    if reason:
         raise UsageError(
             f"model_dir = {model_dir!r} holds another architecture or vocabulary: its checkpoint "
             f"{reason}; use a new model_dir, or the gin files that the directory was trained with"
         )
+
+
+def _misfit(values, variables):
+    """What a checkpoint's reader lacks of the variables of a graph, in words, or None."""
+    shapes = values.get_variable_to_shape_map()
+    for variable in variables:
+        name = variable.op.name
+        wanted = variable.shape.as_list()
+        if name not in shapes:
+            return f"has no variable {name}"
+        if shapes[name] != wanted:
+            return f"has {name} of shape {shapes[name]}, and the model's is {wanted}"
+    return None
 
 
 class Restore:
@@ -88,6 +127,7 @@ class Restore:
 
     def __call__(self, sess, path):
         values = reader(path)
+        self._check(values, path)
         types = values.get_variable_to_dtype_map()
         odd = [v for v in self._variables if types.get(v.op.name) != v.dtype.base_dtype]
         try:
@@ -95,22 +135,26 @@ class Restore:
                 self._saver.restore(sess, path)
                 return
             for variable in self._variables:
-                self._load(sess, values, variable, path)
-        except (tf.errors.OpError, ValueError) as error:
+                self._load(sess, values, variable)
+        except (tf.errors.OpError, ValueError, IndexError) as error:
             raise RunError(_damaged(path, error)) from error
 
-    def _load(self, sess, values, variable, path):
+    def _check(self, values, path):
+        required = [v for v in self._variables if v.op.name not in self._optional]
+        reason = _misfit(values, required)
+        if reason:
+            raise UsageError(
+                f"the checkpoint {path} {reason}: it is of another architecture or vocabulary "
+                "than the gin files describe"
+            )
+
+    def _load(self, sess, values, variable):
         name = variable.op.name
         if values.has_tensor(name):
             value = np.asarray(values.get_tensor(name)).astype(variable.dtype.as_numpy_dtype)
             variable.load(value, sess)
-        elif name in self._optional:
+        else:  # One of those that a checkpoint may lack.
             sess.run(variable.initializer)
-        else:
-            raise UsageError(
-                f"the checkpoint {path} has no variable {name}: it is of another model than the "
-                "gin files describe"
-            )
 
 
 def reader(path):

@@ -8,6 +8,7 @@ the run with one line, and TensorFlow's log goes to a file.
 
 import functools
 import inspect
+import shlex
 import sys
 import traceback
 import types
@@ -23,9 +24,11 @@ from primer.runtime import (
     checks,
     cluster,
     consistency,
+    evaluating,
     gin_errors,
     logs,
     mesh,
+    model_directory,
     precision,
     scoring,
     seeds,
@@ -34,7 +37,7 @@ from primer.runtime import (
     variables,
     vocabulary_copy,
 )
-from primer.runtime.settings import configured
+from primer.runtime.settings import bound, configured
 
 # What gin may name must be registered before gin files are read.
 CONFIGURABLES = (
@@ -142,12 +145,28 @@ def _guarded_run(stock):
             if _served(cluster.of_this_run(), mode):
                 return None
             model_dir = kwargs["model_dir"]
+            if mode == "train" and bound("utils.run.train_model_fn") is None:
+                model_directory.check_trainable(model_dir)
             with vocabulary_copy.in_use(model_dir, configured("utils.run.vocabulary")):
                 checks.run_all(mode)
-                with logs.redirected(model_dir, mode):
-                    return stock(*args, **kwargs)
+                with logs.redirected(model_dir, mode), evaluating.kept():
+                    result = stock(*args, **kwargs)
+                if mode == "perplexity_eval":
+                    _say_how_to_score_all(model_dir)
+                return result
 
     return run
+
+
+def _say_how_to_score_all(model_dir):
+    """One line after stock's evaluation, which scores the beginning of a split."""
+    batches = configured("utils.run.perplexity_eval_steps", 100)
+    words = ["primer", "eval", f"--model_dir={model_dir}"]
+    words.append(f"--split={configured('utils.run.dataset_split', 'train')}")
+    logs.say(
+        f"Those are the first {batches} batches, padded and cut as in training (as_released). The "
+        f"whole split: {shlex.join(words)}"
+    )
 
 
 def guarded_main(stock):

@@ -6,6 +6,7 @@ Estimator's files: `model.ckpt-N.*`, `checkpoint`, `graph.pbtxt`, event files wi
 """
 
 import contextlib
+import itertools
 import os
 
 import numpy as np
@@ -15,8 +16,10 @@ from primer.errors import RunError, UsageError
 from primer.runtime import (
     building,
     checkpoints,
+    evaluating,
     export,
     inputs,
+    logs,
     model_directory,
     seeds,
     session,
@@ -24,7 +27,7 @@ from primer.runtime import (
     wiring,
 )
 
-TRAIN, EVAL, PREDICT = "train", "eval", "infer"
+PREDICT = "infer"
 
 
 class LocalEstimator:
@@ -96,16 +99,8 @@ class LocalEstimator:
           dict: the metrics, "loss" (the mean of the batches' losses) and "global_step".
         """
         path = self._checkpoint(checkpoint_path)
-        with tf.Graph().as_default():
-            spec = self.call_model(inputs.features(input_fn), EVAL)
-            metric_fn, tensors = spec.eval_metrics
-            metrics = dict(metric_fn(*tensors), loss=tf.metrics.mean(spec.loss))
-            updates = [update for _, update in metrics.values()]
-            values = {key: value for key, (value, _) in metrics.items()}
-            with session.restored(self, path, [*spec.evaluation_hooks, *hooks]) as sess:
-                for _ in _batches(sess, updates, steps):
-                    pass
-                result = {key: np.float32(value) for key, value in sess.run(values).items()}
+        with evaluating.evaluations(self) as evaluations:
+            result = evaluations.run(input_fn, steps, path, hooks)
         result["global_step"] = checkpoints.step_of(path)
         self._write_metrics(result, name)
         return result
@@ -120,7 +115,7 @@ class LocalEstimator:
             scaffold = spec.scaffold_fn() if spec.scaffold_fn else None
             all_hooks = [*spec.prediction_hooks, *hooks]
             with session.restored(self, path, all_hooks, scaffold) as sess:
-                for batch in _batches(sess, spec.predictions, None, batch_number):
+                for batch in _batches(sess, spec.predictions, batch_number):
                     if yield_single_examples:
                         yield from _examples(batch)
                     else:
@@ -162,18 +157,17 @@ class LocalEstimator:
                     summary.value.add(tag=key, simple_value=float(value))
             writer.add_summary(summary, result["global_step"])
         tf.logging.info("evaluation %s: %s", name, result)
+        nats = -float(result.get("neg_log_perplexity", np.nan))
+        logs.say(f"step {result['global_step']:,}  {name}  {nats:.4f} nats per token")
 
 
-def _batches(sess, fetches, limit, batch_number=None):
-    """Runs the fetches until the data end or `limit` batches are done."""
-    number = 0
-    while limit is None or number < limit:
-        feed = {} if batch_number is None else {batch_number: number}
+def _batches(sess, fetches, batch_number):
+    """Runs the fetches until the data end."""
+    for number in itertools.count():
         try:
-            yield sess.run(fetches, feed)
+            yield sess.run(fetches, {batch_number: number})
         except tf.errors.OutOfRangeError:
             return
-        number += 1
 
 
 def _examples(batch):

@@ -16,6 +16,8 @@ from primer.runtime import wiring
 
 RECORD = "primer.json"
 CONFIG = "config.gin"
+CONFIGS = (CONFIG, "operative_config.gin")
+AVERAGED = "averaged.json"  # The mark of a directory of averages.
 BEST = "best"  # The folder in it with the best checkpoint, and the records of both.
 # The released gin files bind this stack where it takes no effect.
 NEVER_RELEASED = "PrePostNormLayerStack"
@@ -48,6 +50,20 @@ def check(model_dir, now):
                 f"model_dir = {model_dir!r} was trained with another {part}: {difference}; use a "
                 f"new model_dir, or the gin files that it was trained with ({CONFIG} in it)"
             )
+
+
+def check_trainable(model_dir):
+    """Raises UsageError for a directory of averages: the optimizer's state is not in them."""
+    path = os.path.join(model_dir, AVERAGED)
+    if not tf.io.gfile.exists(path):
+        return
+    with tf.io.gfile.GFile(path) as text:
+        source = json.loads(text.read())["model_dir"]
+    raise UsageError(
+        f"model_dir = {model_dir!r} holds averages of checkpoints ({AVERAGED}), without the "
+        f"optimizer's state: train on in {source!r}, or in a new model_dir with "
+        "utils.run.init_checkpoint = '<path of an average>'"
+    )
 
 
 def record(model_dir, now):

@@ -1,11 +1,15 @@
 """Sessions: their configuration, and one whose variables come from a checkpoint."""
 
 import contextlib
+import itertools
+import os
 
 import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
 
 from primer.runtime import checkpoints, cluster
+
+_writers = itertools.count()
 
 
 def config(estimator):
@@ -41,9 +45,14 @@ def on_chief():
 
 
 def event_writer(directory):
-    """A writer of TensorBoard events that outlives no graph."""
+    """A writer of TensorBoard events that outlives no graph.
+
+    TensorFlow names a file after the second and the machine, and a second writer of that second
+    would empty the file of the first.
+    """
     with tf.Graph().as_default():
-        return tf.summary.FileWriter(directory)
+        suffix = f".{os.getpid()}.{next(_writers)}"
+        return tf.summary.FileWriter(directory, filename_suffix=suffix)
 
 
 @contextlib.contextmanager

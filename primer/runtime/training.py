@@ -34,6 +34,7 @@ REPLACED_HOOKS = ("CheckpointSaverHook", "CheckpointInputPipelineHook")
 
 def train(estimator, input_fn, steps=None, max_steps=None, hooks=(), listeners=()):
     """Trains a LocalEstimator's model to the step `max_steps`, or for `steps` more."""
+    model_directory.check_trainable(estimator.model_dir)
     with directory_lock.held(estimator.model_dir):
         # Not before: until the directory is ours, another run may add checkpoints.
         start = checkpoints.step_of(estimator.latest_checkpoint())

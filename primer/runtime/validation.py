@@ -3,15 +3,12 @@
 What is evaluated, and how, is not the runtime's: `primer.evaluation` fills `set_validator`.
 """
 
-import json
 import math
-import os
 
 import gin
-import tensorflow.compat.v1 as tf
 
 from primer.errors import UsageError
-from primer.runtime import model_directory, vocabulary_copy
+from primer.runtime import checkpoints, keeping, model_directory
 
 BEST = model_directory.BEST
 
@@ -54,7 +51,6 @@ class Validation:
         self._estimator = estimator
         self._saver = saver
         self._evaluate = None
-        self._directory = os.path.join(estimator.model_dir, BEST)
         if self._every and not _validator:
             raise UsageError(
                 "--eval_every needs --module_import=t5_imports, which brings evaluation"
@@ -68,42 +64,24 @@ class Validation:
         if self._evaluate is None:
             self._evaluate = _validator[0](self._estimator)
         result = {"step": step, **self._evaluate(self._saver.last_path)}
-        best = self._best()
+        best = self._best(result)
         better = best is None or _is_better(result["nats_per_token"], best["nats_per_token"])
         shown.say(
             f"step {step:,}  validation {result['nats_per_token']:.4f} nats per token"
             + ("  (best so far)" if better else f"  (best: step {best['step']:,})")
         )
         if better:
-            self._keep(step, result)
+            keeping.keep(self._estimator.model_dir, self._saver.last_path, result)
 
-    def _best(self):
-        path = os.path.join(self._directory, "best.json")
-        if not tf.io.gfile.exists(path):
-            return None
-        with tf.io.gfile.GFile(path) as text:
-            return json.loads(text.read())
-
-    def _keep(self, step, result):
-        """Copies the checkpoint and what it is of; the state files change last."""
-        tf.io.gfile.makedirs(self._directory)
-        old = set(tf.io.gfile.glob(os.path.join(self._directory, "model.ckpt-*")))
-        source = self._saver.last_path
-        new = set()
-        for name in tf.io.gfile.glob(source + ".*"):
-            target = os.path.join(self._directory, os.path.basename(name))
-            tf.io.gfile.copy(name, target, overwrite=True)
-            new.add(target)
-        for name in (vocabulary_copy.PATTERN, model_directory.RECORD, model_directory.CONFIG):
-            for path in tf.io.gfile.glob(os.path.join(self._estimator.model_dir, name)):
-                target = os.path.join(self._directory, os.path.basename(path))
-                tf.io.gfile.copy(path, target, overwrite=True)
-        target = os.path.join(self._directory, os.path.basename(source))
-        tf.train.update_checkpoint_state(self._directory, target)
-        with tf.io.gfile.GFile(os.path.join(self._directory, "best.json"), "w") as text:
-            text.write(json.dumps(result, indent=2, sort_keys=True) + "\n")
-        for name in old - new:
-            tf.io.gfile.remove(name)
+    def _best(self, result):
+        """What is kept, measured as `result` was."""
+        model_dir = self._estimator.model_dir
+        best = keeping.kept(model_dir)
+        if best is None or best.get("how") == result.get("how"):
+            return best
+        # `primer eval --keep_best` may have measured it in another way.
+        path = checkpoints.latest(keeping.directory(model_dir))
+        return {"step": best["step"], **self._evaluate(path)} if path else None
 
 
 def _is_better(nats, best):

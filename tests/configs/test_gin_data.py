@@ -6,6 +6,7 @@ import gin
 import pytest
 
 from primer import config_files
+from primer.evaluation import protocols
 from primer.planning import dead_bindings, gin_files, run_graph
 
 GIN = config_files.gin_directory()
@@ -51,6 +52,7 @@ def test_every_line_of_a_data_set_takes_effect(name, load, tmp_path):
     for row in draw_a_row():
         assert row["targets"].shape == (8,) and row["targets"].max() <= 259
     run_graph.build_run(97, "train")
+    protocols.chosen()  # As an evaluation asks.
     assert dead_bindings.dead_bindings(own, declared=gin_files.slots(GIN)) == []
 
 

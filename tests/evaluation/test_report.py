@@ -1,50 +1,85 @@
-"""The table, and the files beside the checkpoints."""
+"""The tables on the terminal."""
 
 import io
-import json
 import math
+
+import pytest
 
 from primer.evaluation import report
 from primer.evaluation.totals import Totals
 
-ROWS = [
-    {"step": 1000, **Totals(900.0, 100, 400, 80, 2).as_dict()},
-    {"step": 2000, **Totals(500.0, 100, 400, 80, 2).as_dict()},
-    {"step": 3000, **Totals(math.nan, 100, 400, 80, 2).as_dict()},
-]
+WHAT = {"how": "how it was cut", "text_checksum": "c0ffee", "split": "test", "protocol": "stream"}
+
+
+def row(step, nats, model_dir="runs/a", documents=2, size=400):
+    totals = Totals(nats, 100, size, 80, documents)
+    return {"step": step, **totals.as_dict(), **WHAT, "model_dir": model_dir}
+
+
+ROWS = [row(1000, 900.0), row(2000, 500.0), row(3000, math.nan)]
+
+
+def cells(text):
+    """First cell -> line, of the rows of the tables in a text."""
+    return {line.split("│")[1].strip(): line for line in text.splitlines() if "│" in line}
+
+
+def shown(rows):
+    out = io.StringIO()
+    report.show("title", rows, file=out)
+    return out.getvalue()
+
+
+def compared(rows):
+    out = io.StringIO()
+    report.compare(rows, file=out)
+    return out.getvalue()
 
 
 def test_the_table_has_a_line_per_checkpoint_and_marks_the_best():
-    out = io.StringIO()
-    report.show("title", ROWS, "how it was cut", file=out)
-    lines = out.getvalue().splitlines()
-    assert "title" in lines[0] and any("how it was cut" in line for line in lines)
-    cells = {line.split("│")[1].strip(): line for line in lines if "│" in line}
-    assert set(cells) == {"1,000", "2,000 *", "3,000"}
-    assert "5.0000" in cells["2,000 *"] and "148.41" in cells["2,000 *"]
-    assert f"{500 / math.log(2) / 400:.4f}" in cells["2,000 *"]
+    text = shown(ROWS)
+    assert text.startswith("title\n")
+    assert "how it was cut Over 100 tokens, 400 bytes, 80 words, 2 documents" in text
+    found = cells(text)
+    assert set(found) == {"1,000", "2,000 *", "3,000"}
+    assert "5.0000" in found["2,000 *"] and "148.41" in found["2,000 *"]
+    assert f"{500 / math.log(2) / 400:.4f}" in found["2,000 *"]
 
 
-def test_json_and_tsv_say_the_same(tmp_path):
-    record = {"how": "so", "checkpoints": ROWS}
-    paths = report.write(str(tmp_path), "sotu_validation_stream", record)
-    assert [path.rsplit("/", 2)[1:] for path in paths] == [
-        ["eval", "sotu_validation_stream.json"],
-        ["eval", "sotu_validation_stream.tsv"],
-    ]
-    with open(paths[0]) as text:
-        loaded = json.loads(text.read(), parse_constant=lambda name: 1 / 0)
-    assert loaded["how"] == "so"
-    assert loaded["checkpoints"][2]["nats_per_token"] is None
-    with open(paths[1]) as text:
-        lines = [line.rstrip("\n").split("\t") for line in text]
-    assert len(lines) == 4
-    for row, cells in zip(ROWS[:2], lines[1:], strict=False):
-        assert dict(zip(lines[0], map(float, cells), strict=True)) == row
+def test_a_single_checkpoint_is_not_called_the_best():
+    assert set(cells(shown(ROWS[:1]))) == {"1,000"}
 
 
-def test_no_rows_leave_an_empty_table(tmp_path):
-    paths = report.write(str(tmp_path), "x", {"checkpoints": []})
-    with open(paths[1]) as text:
-        assert text.read().startswith("step\tnats_per_token")
+def test_what_a_data_set_has_not_is_no_number():
+    text = shown([{**ROWS[0], "bits_per_byte": math.nan, "bytes": math.nan}])
+    assert "bytes" not in text and " - " in cells(text)["1,000"]
+
+
+def test_the_best_of_each_directory_is_compared():
+    rows = [*ROWS, row(10, 450.0, "runs/b"), row(20, 470.0, "runs/b")]
+    text = compared(rows)
+    found = cells(text)
+    assert set(found) == {"a", "b"}
+    assert "2,000 " in found["a"] and "10 *" in found["b"]
+    assert "a, b: how it was cut Over 100 tokens" in text
+
+
+def test_numbers_of_different_texts_are_said_not_to_be_comparable():
+    text = compared([ROWS[0], row(1, 450.0, "runs/b", size=399)])
+    assert "Not to be compared: the texts have 400 and 399 bytes" in text
+    assert "*" not in text
+
+
+@pytest.mark.parametrize("key, value", [("split", "train"), ("protocol", "packed")])
+def test_numbers_of_different_protocols_are_said_not_to_be_comparable(key, value):
+    other = {**row(1, 450.0, "runs/b"), key: value}
+    assert f"the {key} is {WHAT[key]} and {value}" in compared([ROWS[0], other])
+
+
+def test_names_tell_directories_apart():
+    assert report.short_names(["/x/a/run", "/x/b/run/"]) == ["a/run", "b/run"]
+    assert report.short_names(["/x/a", "/y/b"]) == ["a", "b"]
+
+
+def test_no_finite_row_is_the_best():
     assert report.best_row(ROWS[2:]) is None

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from primer.errors import RunError, UsageError
-from primer.evaluation import gin_state, protocol
+from primer.evaluation import gin_state, protocols
 from primer.evaluation.scorer import Scorer
 from tests.evaluation import tiny
 
@@ -148,5 +148,5 @@ def test_numbers_of_a_model_that_looks_at_its_neighbours_say_so():
         ["feed_forward = @MixtureOfExperts", "num_experts = 2", "expert_gating = 'expert_choice'"]
     )
     scorer = Scorer(tiny.model(), tiny.LENGTH)
-    assert "the other texts of the batch" in protocol.describe("test", 16, scorer.caveats)
+    assert "the other texts of the batch" in protocols.chosen().describe("test", 16, scorer.caveats)
     scorer.close()

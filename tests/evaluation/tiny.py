@@ -8,6 +8,7 @@ from mesh_tensorflow.transformer import transformer, utils
 
 from primer import config_files
 from primer.evaluation.scorer import Scorer
+from primer.evaluation.text import of_documents
 
 VOCABULARY = 259  # Bytes; padded to 384.
 PADDED = 384
@@ -36,17 +37,48 @@ def configure(architecture="primer", activation="squared_relu"):
     )
 
 
-def model(mesh_shape="", layout_rules=""):
+def model(mesh_shape="", layout_rules="", vocabulary=VOCABULARY):
     """The configured language model."""
     return utils.build_model(
-        "lm", VOCABULARY, VOCABULARY, mesh_shape=mesh_shape, layout_rules=layout_rules
+        "lm", vocabulary, vocabulary, mesh_shape=mesh_shape, layout_rules=layout_rules
     )
 
 
-def scorer(rows=2, mesh_shape="", layout_rules=""):
+def scorer(rows=2, mesh_shape="", layout_rules="", vocabulary=VOCABULARY, **settings):
     """A scorer of the configured model."""
-    made = model(mesh_shape, layout_rules)
-    return Scorer(made, LENGTH, rows, mesh_shape, layout_rules)
+    made = model(mesh_shape, layout_rules, vocabulary)
+    return Scorer(made, LENGTH, rows, mesh_shape, layout_rules, **settings)
+
+
+def randomize(made, noise=0.2, seed=0):
+    """Gives a scorer's model ones where training starts with them, and noise on all weights."""
+    generator = np.random.default_rng(seed)
+
+    def value(variable):
+        initial = made._session.run(variable.initializer.inputs[1])
+        return noise * generator.standard_normal(initial.shape) + (initial == 1)
+
+    _load(made, value)
+
+
+def zero(made):
+    """Gives a scorer's model zeros for weights: it knows nothing."""
+    _load(made, lambda variable: np.zeros(variable.shape.as_list()))
+
+
+def _load(made, value):
+    with made._session.graph.as_default():
+        for variable in sorted(tf.global_variables(), key=lambda v: v.name):
+            variable.load(value(variable).astype(np.float32), made._session)
+    made._session.run(made._to_slices)
+
+
+def text(seed=0, documents=9):
+    """Documents of random tokens: of one, of a few, and of more than two windows, at least."""
+    generator = np.random.default_rng(seed)
+    lengths = [0, 2 * LENGTH + 3, LENGTH - 1, 3, *generator.integers(0, 20, documents - 4)]
+    ids = [generator.integers(3, VOCABULARY, length) for length in lengths]
+    return of_documents([("x" * len(own), own) for own in ids], 1)
 
 
 def _mtf_logits(mesh, ids):
@@ -61,7 +93,7 @@ def _mtf_logits(mesh, ids):
     )[0]
 
 
-def save_and_logits(directory, ids, scale=1.0, step=1):
+def save_and_logits(directory, ids, scale=1.0, step=1, weights=None):
     """Saves a checkpoint of random weights; returns its path and its logits.
 
     Args:
@@ -69,6 +101,7 @@ def save_and_logits(directory, ids, scale=1.0, step=1):
       ids: [batch, length] token ids.
       scale: what the initial weights are multiplied by; 0 for a model that knows nothing.
       step: the number in the name.
+      weights: the path of a checkpoint to take the weights from.
 
     Returns:
       (path, logits [batch, length, padded vocabulary]) of a graph that no scorer had a part in.
@@ -83,6 +116,8 @@ def save_and_logits(directory, ids, scale=1.0, step=1):
         saver = tf.train.Saver(tf.global_variables())
         with tf.Session() as sess:
             sess.run(tf.global_variables_initializer())
+            if weights:
+                saver.restore(sess, weights)
             sess.run(scaled)
             sess.run(lowering.copy_masters_to_slices())
             path = saver.save(sess, f"{directory}/model.ckpt", global_step=step)

@@ -58,6 +58,19 @@ def test_both_estimators_evaluate_to_the_same_numbers(local, real):
             assert ours[tag][step] == pytest.approx(value, rel=1e-4)
 
 
+def test_stock_evaluation_of_the_same_checkpoints_is_the_real_estimators(real):
+    """One graph, one session and one reading of the data give what a graph per checkpoint gives."""
+    theirs = evaluation(real, REAL)
+    for path in real.glob(f"eval_{tiny.TASK}_validation_20/events*"):
+        path.unlink()
+    ours = evaluation(real)
+    del theirs["checkpoint_path"]  # A text, which the real one adds.
+    for tag, values in theirs.items():
+        assert sorted(ours[tag]) == sorted(values) == [3, 6]
+        for step, value in values.items():
+            assert ours[tag][step] == pytest.approx(value, rel=1e-5, abs=1e-7), (tag, step)
+
+
 def test_each_estimator_reads_the_checkpoints_of_the_other(local, real):
     ours = evaluation(real)["neg_log_perplexity"][6]
     theirs = evaluation(local, REAL)["neg_log_perplexity"][6]

@@ -1,0 +1,70 @@
+"""`primer average`: the mean of checkpoints, to be evaluated and used and not trained."""
+
+from primer.errors import UsageError
+
+
+def add_arguments(parser):
+    """Adds the arguments of the command to its parser."""
+    parser.add_argument("--model_dir", required=True, help="the directory of the run")
+    parser.add_argument("--output", required=True, help="a new directory")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--last", type=int, metavar="N", help="the last N checkpoints")
+    which.add_argument("--checkpoints", help="all, or steps as in 100,200")
+    parser.add_argument(
+        "--window",
+        type=int,
+        metavar="W",
+        help="a mean for every W checkpoints that follow each other, named after the last of them",
+    )
+
+
+def run(options) -> int:
+    """Writes the averages; says of what they are."""
+    from primer.runtime import mends
+
+    mends.quiet_tensorflow()  # Before its import.
+    from primer.evaluation import choice
+    from primer.runtime import averaging, checkpoints, logs
+
+    averaging.check_output(options.output)
+    found = windows(_chosen(choice, options), options.window)
+    averaging.write(options.model_dir, found, options.output)
+    for window in found:
+        steps = [checkpoints.step_of(path) for path in window]
+        logs.say(f"model.ckpt-{steps[-1]}: the mean of steps {', '.join(map(str, steps))}")
+    logs.say(
+        f"Written to {options.output}, without the optimizer's state: to evaluate and to use, not "
+        f"to train on.\nNext: primer eval --model_dir {options.output}"
+    )
+    return 0
+
+
+def _chosen(choice, options) -> list:
+    """The paths of the checkpoints that are asked for, in the order of their steps."""
+    if options.last is None:
+        if options.checkpoints in ("latest", "best"):
+            raise UsageError(f"--checkpoints = {options.checkpoints}: one checkpoint has no mean")
+        return choice.choose(options.model_dir, options.checkpoints)
+    choice.choose(options.model_dir, "latest")  # Says so where there is none.
+    found = choice.in_directory(options.model_dir)
+    if not 2 <= options.last <= len(found):
+        raise UsageError(
+            f"--last = {options.last}: {options.model_dir} has {len(found)} checkpoints "
+            f"({', '.join(map(str, sorted(found)))}); expected from 2 to as many"
+        )
+    return [found[step] for step in sorted(found)[-options.last :]]
+
+
+def windows(paths, size=None) -> list:
+    """All paths, or each run of `size` paths that follow each other.
+
+    Raises:
+      UsageError: a window of less than two, or of more than there are.
+    """
+    if size is None:
+        size = len(paths)
+    elif not 2 <= size <= len(paths):
+        raise UsageError(f"--window = {size}: expected from 2 to {len(paths)}, the checkpoints")
+    if size < 2:
+        raise UsageError(f"one checkpoint ({paths[0]}) has no mean: name at least two")
+    return [paths[first : first + size] for first in range(len(paths) - size + 1)]

@@ -1,0 +1,168 @@
+"""Averages against numpy, and all that must not be averaged."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from primer.errors import RunError, UsageError
+from primer.runtime import averaging
+from tests.command_lines import run
+from tests.evaluation import small_checkpoints
+
+SHAPES = {"a/kernel": [3, 4], "a/bias": [], "b_slot/kernel": [2]}
+SLOTS = (
+    *("a/kernel_slot_vr", "a/kernel_slot_vc", "a/bias_slot_v", "b_slot/kernel_slot_m"),
+    *("a/kernel/adam_m", "a/kernel/adam_v", "a/bias_momentum_v"),
+)
+
+
+def values(seed, **changes):
+    random = np.random.default_rng(seed)
+    made = {name: random.normal(size=shape).astype(np.float32) for name, shape in SHAPES.items()}
+    made |= {name: np.float32(seed) for name in SLOTS}
+    return {**made, "global_step": np.int64(seed), **changes}
+
+
+@pytest.fixture
+def model_dir(tmp_path):
+    for step in (10, 20, 30, 40):
+        small_checkpoints.save(tmp_path / "run", step, values(step))
+    (tmp_path / "run" / "config.gin").write_text("x = 1\n")
+    (tmp_path / "run" / "primer.json").write_text("{}")
+    (tmp_path / "run" / "vocabulary.txt").write_text("a\n")
+    return tmp_path / "run"
+
+
+def average(model_dir, *more, code=0):
+    output = model_dir.parent / "out"
+    assert run("average", "--model_dir", model_dir, "--output", output, *more) == code
+    return output
+
+
+def expected(*steps):
+    made = [values(step) for step in steps]
+    return {name: np.mean([m[name].astype(np.float64) for m in made], 0) for name in SHAPES}
+
+
+def check(path, steps):
+    found = small_checkpoints.load(path)
+    assert set(found) == {*SHAPES, "global_step"}
+    assert found["global_step"] == steps[-1] and found["global_step"].dtype == np.int64
+    for name, mean in expected(*steps).items():
+        assert found[name].dtype == np.float32
+        np.testing.assert_array_equal(found[name], mean.astype(np.float32))
+
+
+def test_the_mean_of_the_last_without_the_optimizer(model_dir, capsys):
+    output = average(model_dir, "--last", 3)
+    check(output / "model.ckpt-40", (20, 30, 40))
+    assert {p.name for p in output.iterdir()} == {
+        *("model.ckpt-40.index", "model.ckpt-40.data-00000-of-00001", "checkpoint"),
+        *("config.gin", "primer.json", "vocabulary.txt", "averaged.json"),
+    }
+    mark = json.loads((output / "averaged.json").read_text())
+    assert mark == {"model_dir": str(model_dir), "averages": {"40": [20, 30, 40]}}
+    assert tf.train.latest_checkpoint(str(output)) == str(output / "model.ckpt-40")
+    assert "the mean of steps 20, 30, 40" in capsys.readouterr().err
+
+
+def test_chosen_steps(model_dir):
+    check(average(model_dir, "--checkpoints", "10,40") / "model.ckpt-40", (10, 40))
+
+
+def test_a_sliding_window_is_a_checkpoint_for_each(model_dir):
+    output = average(model_dir, "--checkpoints", "all", "--window", 2)
+    for steps in ((10, 20), (20, 30), (30, 40)):
+        check(output / f"model.ckpt-{steps[-1]}", steps)
+    assert not (output / "model.ckpt-10.index").exists()
+    state = tf.train.get_checkpoint_state(str(output))
+    assert len(state.all_model_checkpoint_paths) == 3
+
+
+def test_sums_keep_what_single_precision_would_lose(tmp_path):
+    parts = [np.float32(1), *[np.float32(2**-24)] * 3]  # In float32, 1 + 2**-24 is 1.
+    for step, part in enumerate(parts):
+        small_checkpoints.save(tmp_path, step, {"x": part})
+    output = average(tmp_path / "", "--last", 4)
+    assert small_checkpoints.load(output / "model.ckpt-3")["x"] == np.float32(
+        (1 + 3 * 2.0**-24) / 4
+    )
+
+
+def test_bfloat16_stays(tmp_path):
+    for step in (1, 2):
+        value = tf.constant([1.0, step], tf.bfloat16).numpy()
+        small_checkpoints.save(tmp_path / "run", step, {"x": value})
+    found = small_checkpoints.load(average(tmp_path / "run", "--last", 2) / "model.ckpt-2")["x"]
+    assert found.dtype == value.dtype and found.astype(np.float32).tolist() == [1.0, 1.5]
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"a/bias": np.zeros([2], np.float32)}, r"a/bias is \[\] float32 in .*10 and \[2\]"),
+        ({"c": np.float32(1)}, "c is not in .*10 and .* in .*20"),
+        ({"a/bias": np.float64(1)}, "float32 in .* float64 in"),
+    ],
+)
+def test_other_variables_are_refused(model_dir, change, message):
+    small_checkpoints.save(model_dir, 20, values(20, **change))
+    with pytest.raises(UsageError, match=message):
+        averaging.write(str(model_dir), [paths(model_dir, 10, 20)], str(model_dir.parent / "out"))
+    assert not list(model_dir.parent.glob("out*"))
+
+
+def paths(model_dir, *steps):
+    return [f"{model_dir}/model.ckpt-{step}" for step in steps]
+
+
+def test_weights_that_are_no_numbers_are_refused(model_dir):
+    small_checkpoints.save(model_dir, 20, values(20, **{"a/bias": np.float32(np.nan)}))
+    with pytest.raises(RunError, match="a/bias is NaN or infinite"):
+        averaging.write(str(model_dir), [paths(model_dir, 10, 20)], str(model_dir.parent / "out"))
+    assert not list(model_dir.parent.glob("out*"))
+
+
+@pytest.mark.parametrize("left", ["", "half"])
+def test_a_damaged_checkpoint_leaves_nothing(model_dir, left, capsys):
+    (data,) = model_dir.glob("model.ckpt-30.data-*")
+    data.write_bytes(data.read_bytes()[: data.stat().st_size // 2 if left else 0])
+    if not left:
+        data.unlink()
+    average(model_dir, "--last", 3, code=1)
+    assert "model.ckpt-30" in capsys.readouterr().err
+    assert [path.name for path in model_dir.parent.iterdir()] == ["run"]
+
+
+def test_what_is_there_is_not_touched(model_dir, capsys):
+    (model_dir.parent / "out").mkdir()
+    average(model_dir, "--last", 2, code=2)
+    assert "exists already" in capsys.readouterr().err
+    assert not list((model_dir.parent / "out").iterdir())
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--last", 5], "has 4 checkpoints (10, 20, 30, 40)"),
+        (["--last", 1], "expected from 2"),
+        (["--checkpoints", "10"], "one checkpoint"),
+        (["--checkpoints", "best"], "one checkpoint has no mean"),
+        (["--checkpoints", "10,11"], "no checkpoint of step 11"),
+        (["--last", 3, "--window", 4], "--window = 4: expected from 2 to 3"),
+        (["--last", 3, "--window", 1], "--window = 1"),
+        (["--last", 3, "--checkpoints", "all"], "not allowed with"),
+        ([], "is required"),
+    ],
+)
+def test_misuse_is_one_line(model_dir, words, message, capsys):
+    average(model_dir, *words, code=2)
+    assert message in capsys.readouterr().err
+    assert not list(model_dir.parent.glob("out*"))
+
+
+def test_a_directory_without_checkpoints_is_one_line(tmp_path, capsys):
+    average(tmp_path / "nowhere", "--last", 2, code=2)
+    assert "has no checkpoint" in capsys.readouterr().err

@@ -1,0 +1,139 @@
+"""Checkpoint after checkpoint: what is scored, what is known, and what is skipped."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from primer.errors import RunError, UsageError
+from primer.evaluation.checkpoint_rows import CheckpointRows
+from primer.evaluation.results import Results
+from primer.evaluation.text import of_documents
+from primer.evaluation.totals import Totals
+from primer.runtime import checkpoints
+from tests.evaluation import small_checkpoints
+
+TEXT = of_documents([("ab", [5, 6])], 1)
+
+
+class Scorer:
+    """Stands in for a scorer: a checkpoint's loss is its variable."""
+
+    length, caveats, made = 4, [], 0
+
+    def __init__(self):
+        type(self).made += 1
+
+    def restore(self, path):
+        try:
+            values = small_checkpoints.load(path)
+        except IndexError as error:
+            raise RunError(f"the checkpoint {path} cannot be read") from error
+        if "loss" not in values:
+            raise UsageError(f"the checkpoint {path} has no variable loss")
+        self.loss = float(values["loss"])
+
+    def close(self):
+        pass
+
+
+class Protocol:
+    """Stands in for a protocol; notes what is scored."""
+
+    label = "stream"
+
+    def __init__(self):
+        self.scored = []
+
+    def evaluate(self, scorer, text, progress):
+        self.scored.append(scorer.loss)
+        return Totals(scorer.loss, len(text.ids), text.bytes, text.words, 1)
+
+    def describe(self, split, length, caveats):
+        return f"{split} in {length}"
+
+
+@pytest.fixture
+def directory(tmp_path):
+    for step in (1, 2, 3):
+        small_checkpoints.save(tmp_path, step, {"loss": np.float32(step)})
+    return tmp_path
+
+
+def evaluate(directory, steps=(1, 2, 3), text=TEXT, again=False):
+    """(the CheckpointRows, the losses that were scored)"""
+    Scorer.made = 0
+    protocol = Protocol()
+    named = {"model_dir": str(directory), "task": "t", "split": "test", "window": 4}
+    results = Results(str(directory), "t_test_stream")
+    rows = CheckpointRows(protocol, text, named, results, Scorer, again)
+    for step in steps:
+        rows.find(f"{directory}/model.ckpt-{step}")
+    rows.close()
+    return rows, protocol.scored
+
+
+def test_each_checkpoint_is_scored_once(directory):
+    rows, scored = evaluate(directory)
+    assert scored == [1.0, 2.0, 3.0] and Scorer.made == 1
+    assert [row["step"] for row in rows.rows] == [1, 2, 3]
+    again, scored = evaluate(directory)
+    assert scored == [] and Scorer.made == 0 and again.known == 3
+    assert again.rows == rows.rows
+
+
+def test_an_evaluation_goes_on_where_it_stopped(directory):
+    evaluate(directory, [1, 2])
+    rows, scored = evaluate(directory)
+    assert scored == [3.0]
+    assert [row["nats"] for row in rows.rows] == [1.0, 2.0, 3.0]
+
+
+def test_again_scores_all(directory):
+    evaluate(directory)
+    assert evaluate(directory, again=True)[1] == [1.0, 2.0, 3.0]
+
+
+def test_another_text_is_scored(directory):
+    evaluate(directory)
+    assert evaluate(directory, text=of_documents([("ba", [6, 5])], 1))[1] == [1.0, 2.0, 3.0]
+
+
+def test_other_weights_at_the_same_step_are_scored(directory):
+    evaluate(directory)
+    small_checkpoints.save(directory, 2, {"loss": np.float32(20)})
+    assert evaluate(directory)[1] == [20.0]
+
+
+def test_a_copied_directory_keeps_its_rows(directory, tmp_path_factory):
+    evaluate(directory)
+    copy = shutil.copytree(directory, tmp_path_factory.mktemp("copy") / "run")
+    assert evaluate(copy)[1] == []
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_deleted_truncated_and_foreign_checkpoints_are_skipped(directory, known, capsys):
+    if known:
+        evaluate(directory)
+    for name in directory.glob("model.ckpt-1.*"):
+        name.unlink()
+    (data,) = directory.glob("model.ckpt-2.data-*")
+    os.truncate(data, 1)
+    small_checkpoints.save(directory, 4, {"other": np.float32(1)})
+    rows, scored = evaluate(directory, [1, 2, 4, 3])
+    assert [row["step"] for row in rows.rows] == [3] and scored == ([] if known else [3.0])
+    error = capsys.readouterr().err
+    reasons = {1: "is not there any more", 2: "cannot be read", 4: "no variable loss"}
+    for step, reason in reasons.items():
+        (problem,) = [p for p in rows.problems if p.startswith(f"step {step}: ")]
+        assert reason in problem
+    assert error.count("; skipped") == 3
+
+
+def test_a_fingerprint_is_of_the_values(tmp_path):
+    first = small_checkpoints.save(tmp_path, 1, {"x": np.ones([3], np.float32)})
+    same = small_checkpoints.save(tmp_path, 2, {"x": np.ones([3], np.float32)})
+    other = small_checkpoints.save(tmp_path, 3, {"x": np.array([1, 1, 1.0001], np.float32)})
+    found = [checkpoints.fingerprint(path) for path in (first, same, other)]
+    assert found[0] == found[1] != found[2]

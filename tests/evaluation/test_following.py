@@ -1,0 +1,68 @@
+"""Waiting for the checkpoints of a run that goes on."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from primer.evaluation import choice, following
+from tests.evaluation import small_checkpoints
+
+
+@pytest.fixture
+def directory(tmp_path):
+    save(tmp_path, 1)
+    return tmp_path
+
+
+def save(directory, step):
+    small_checkpoints.save(directory, step, {"x": np.float32(step)})
+
+
+def steps(directory, **settings):
+    first = [path for _, path in sorted(choice.in_directory(str(directory)).items())]
+    found = following.paths(str(directory), first, poll=0.01, **settings)
+    return (int(path.rsplit("-", 1)[1]) for path in found)
+
+
+def test_new_checkpoints_come_in_order_until_the_goal(directory):
+    found = steps(directory, goal=4)
+    assert next(found) == 1
+    save(directory, 3)
+    save(directory, 2)
+    assert next(found) == 2
+    save(directory, 4)
+    assert list(found) == [3, 4]
+
+
+def test_a_run_that_is_over_is_not_waited_for(directory):
+    assert list(steps(directory, goal=1)) == [1]
+
+
+def test_the_waiting_ends_after_a_time_without_a_new_one(directory, capsys):
+    assert list(steps(directory, goal=100, timeout=0.1)) == [1]
+    error = capsys.readouterr().err
+    assert "until step 100" in error and "for 0.1 s" in error
+
+
+def test_one_that_is_being_written_is_waited_for(directory):
+    found = steps(directory, goal=2, timeout=5)
+    assert next(found) == 1
+    save(directory, 2)
+    (data,) = directory.glob("model.ckpt-2.data-*")
+    index = directory / "model.ckpt-2.index"
+    hidden = index.rename(directory / "hidden")
+    assert list(itertools.islice(steps(directory, timeout=0.05), 9))[-1] == 2  # Was there before.
+    hidden.rename(index)
+    assert data.exists() and next(found) == 2
+
+
+def test_a_checkpoint_that_goes_before_its_turn_is_named_all_the_same(directory):
+    found = steps(directory, goal=3)
+    assert next(found) == 1
+    save(directory, 2)
+    save(directory, 3)
+    assert next(found) == 2
+    for path in directory.glob("model.ckpt-3.*"):
+        path.unlink()
+    assert list(found) == [3]

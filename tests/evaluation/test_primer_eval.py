@@ -1,0 +1,197 @@
+"""`primer eval` over several directories and a run that goes on, on models of a few seconds."""
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import primer
+from primer.errors import UsageError
+from primer.evaluation import keep_best, text, whole_split
+from primer.runtime import directory_lock, keeping
+from tests import tiny_text
+from tests.command_lines import run
+from tests.tiny_text import train_words
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    return tiny_text.write(tmp_path_factory.mktemp("texts"))
+
+
+@pytest.fixture(scope="module")
+def trained(texts):
+    """A directory with checkpoints 0, 3 and 6."""
+    assert run(*train_words(texts, texts / "model", "--steps", 6, "--seed", 5)) == 0
+    return texts / "model"
+
+
+@pytest.fixture
+def model_dir(trained, tmp_path):
+    return shutil.copytree(trained, tmp_path / "run")
+
+
+def evaluate(*words, code=0):
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        assert run("eval", *words) == code
+    return out.getvalue()
+
+
+def lines(model_dir):
+    (path,) = (model_dir / "eval").glob("*.jsonl")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+class Calls:
+    """Counts the calls of an attribute."""
+
+    def __init__(self, monkeypatch, owner, name):
+        self.number, self._real = 0, getattr(owner, name)
+        monkeypatch.setattr(owner, name, self)
+
+    def __call__(self, *args, **kwargs):
+        self.number += 1
+        return self._real(*args, **kwargs)
+
+
+def test_two_directories_share_a_text_and_each_has_one_graph(model_dir, tmp_path, monkeypatch):
+    other = shutil.copytree(model_dir, tmp_path / "other")
+    readings = Calls(monkeypatch, text, "read")
+    scorers = Calls(monkeypatch, whole_split, "Scorer")
+    out = evaluate("--model_dir", model_dir, "--model_dir", other)
+    assert (readings.number, scorers.number) == (1, 2)
+    assert "The best checkpoint of each" in out and "run, other: Whole validation split" in out
+    first, second = lines(model_dir), lines(other)
+    assert [row["step"] for row in first] == [0, 3, 6]
+    assert [row["nats"] for row in first] == [row["nats"] for row in second]
+    # What is known is not scored again, and needs no graph.
+    evaluate("--model_dir", model_dir)
+    assert scorers.number == 2 and lines(model_dir) == first
+
+
+def test_a_text_is_not_shared_where_gin_says_another(model_dir, tmp_path, monkeypatch):
+    other = shutil.copytree(model_dir, tmp_path / "other")
+    config = other / "config.gin"
+    config.write_text(
+        config.read_text().replace("text_files.held_out = 0.2", "text_files.held_out = 0.4")
+    )
+    out = evaluate("--model_dir", model_dir, "--model_dir", other, "--checkpoints", "latest")
+    checksums = {lines(path)[0]["text_checksum"] for path in (model_dir, other)}
+    assert len(checksums) == 2 and "Not to be compared: the texts have" in out
+
+
+def test_a_checkpoint_of_another_architecture_is_skipped(model_dir, texts, tmp_path, capfd):
+    words = train_words(texts, tmp_path / "wide", "--steps", 1, "--gin_param", "d_ff = 48")
+    assert run(*words) == 0
+    for path in (tmp_path / "wide").glob("model.ckpt-1.*"):
+        shutil.copy(path, model_dir)
+    capfd.readouterr()
+    evaluate("--model_dir", model_dir, "--checkpoints", "0,1,3", code=1)
+    assert [row["step"] for row in lines(model_dir)] == [0, 3]
+    error = capfd.readouterr().err
+    assert "1 of 3 checkpoints could not be evaluated: step 1: " in error
+    assert "another architecture or vocabulary" in error
+
+
+def test_the_best_is_kept_with_what_it_needs(model_dir, tmp_path):
+    evaluate("--model_dir", model_dir, "--keep_best")
+    rows = {row["step"]: row["nats_per_token"] for row in lines(model_dir)}
+    best = min(rows, key=rows.get)
+    assert keeping.kept(str(model_dir))["nats_per_token"] == rows[best]
+    assert primer.load(model_dir, checkpoint="best").step == best
+    # A worse one does not take its place, though it is the only one that is asked for.
+    worse = max(rows, key=rows.get)
+    evaluate("--model_dir", model_dir, "--keep_best", "--checkpoints", worse)
+    assert keeping.kept(str(model_dir))["step"] == best
+    names = {path.name for path in (model_dir / "best").iterdir()}
+    assert {"config.gin", "primer.json", "best.json", f"model.ckpt-{best}.index"} <= names
+    assert len([name for name in names if name.endswith(".index")]) == 1
+
+
+def test_the_best_is_not_kept_beside_a_training_that_keeps_its_own(tmp_path):
+    import gin
+
+    gin.parse_config("validation.every = 3")
+    with directory_lock.held(str(tmp_path)):
+        with pytest.raises(UsageError, match="in use"):
+            keep_best.Best(str(tmp_path))
+    keep_best.Best(str(tmp_path))
+
+
+def test_an_average_is_evaluated_loaded_and_not_trained(model_dir, texts, tmp_path, capfd):
+    average = tmp_path / "average"
+    assert run("average", "--model_dir", model_dir, "--last", 2, "--output", average) == 0
+    evaluate("--model_dir", average)
+    (row,) = lines(average)
+    model = primer.load(average)
+    assert row["step"] == model.step == 6
+    assert model.generate(["7 times"], max_tokens=3, seed=1)
+    model.close()
+    capfd.readouterr()
+    assert run(*train_words(texts, average, "--steps", 9)) == 2
+    assert "without the optimizer's state" in capfd.readouterr().err
+    start = f"utils.run.init_checkpoint = '{average}/model.ckpt-6'"
+    words = train_words(texts, tmp_path / "anew", "--steps", 1, "--gin_param", start)
+    assert run(*words) == 0  # The way out that the refusal names.
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--timeout", 3], "--follow"),
+        (["--follow", "--timeout", -1], "--timeout = -1"),
+        (["--follow", "--checkpoints", "3"], "expected all or latest"),
+        (["--follow", "--model_dir", "."], "one run"),
+        (["--split", "test"], "no split 'test'"),
+        (["--checkpoints", "4"], "there are 0, 3, 6"),
+    ],
+)
+def test_misuse_is_one_line_before_a_model_is_built(trained, words, message, monkeypatch, capfd):
+    monkeypatch.setattr(whole_split, "Scorer", None)
+    assert run("eval", "--model_dir", trained, *words) == 2
+    assert message in capfd.readouterr().err.splitlines()[-1]
+
+
+def start(*words):
+    """A command in a process of its own."""
+    root = os.path.dirname(os.path.dirname(primer.__file__))
+    command = [sys.executable, "-m", "primer", *map(str, words)]
+    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": root})
+
+
+def wait_for(condition, seconds=300):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_a_killed_evaluation_goes_on_where_it_stopped(model_dir):
+    evaluation = start("eval", "--model_dir", model_dir, "--batch_size", 1)
+    wait_for(lambda: list(model_dir.glob("eval/*.jsonl")))
+    wait_for(lambda: lines(model_dir))
+    evaluation.send_signal(signal.SIGKILL)
+    evaluation.wait()
+    before = lines(model_dir)
+    evaluate("--model_dir", model_dir)
+    after = lines(model_dir)
+    assert after[: len(before)] == before
+    assert [row["step"] for row in after] == [0, 3, 6]
+
+
+@pytest.mark.slow
+def test_a_run_is_followed_to_its_end(texts, tmp_path):
+    training = start(*train_words(texts, tmp_path / "run", "--steps", 9))
+    wait_for((tmp_path / "run" / "config.gin").exists)
+    out = evaluate("--model_dir", tmp_path / "run", "--follow", "--timeout", 200)
+    assert training.wait() == 0
+    assert [row["step"] for row in lines(tmp_path / "run")] == [0, 3, 6, 9]
+    assert "9" in out
