@@ -62,6 +62,7 @@ def test_the_projects_own_vocabulary_is_made_this_way():
     assert made(texts, size=700, character_coverage=1.0).content == expected
 
 
+@pytest.mark.slow
 def test_a_sample_is_said():
     many = [text.encode() for text in itertools.islice(sotu_vocabulary.training_texts(), 90)]
     whole, part, again = (made(many, size=600, sample_bytes=n) for n in (10**9, 10**5, 10**5))
