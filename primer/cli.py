@@ -14,6 +14,7 @@ from primer.errors import RunError, UsageError
 COMMANDS = {
     "train": "train a model on a task",
     "eval": "evaluate checkpoints on a whole split",
+    "score": "write the log-probability of documents and of their tokens",
     "generate": "continue prompts with a trained model",
     "data": "make vocabularies from text",
     "check": "show what gin files build, and which settings take no effect",
