@@ -53,7 +53,8 @@ class Model:
       RunError: the checkpoint is damaged.
 
     Attributes:
-      model_dir, step, length (tokens per window), vocabulary (a seqio vocabulary).
+      model_dir, step, length (tokens per window), vocabulary (a seqio vocabulary), scorer (a
+      `primer.evaluation.scorer.Scorer` with the checkpoint's weights).
     """
 
     def __init__(self, model_dir, checkpoint="latest", batch_size=None):
@@ -63,10 +64,10 @@ class Model:
         self.step = checkpoints.step_of(path)
         self._config = config
         with self._settings():
-            self.vocabulary, self._scorer, self._writer = self._build(batch_size, path)
-        self.length = self._scorer.length
+            self.vocabulary, self.scorer, self._writer = self._build(batch_size, path)
+        self.length = self.scorer.length
         self._pieces = Pieces(self.vocabulary)
-        self._scorer.restore(path)
+        self.scorer.restore(path)
 
     @contextlib.contextmanager
     def _settings(self):
@@ -143,7 +144,7 @@ class Model:
         ids = streams.encode(self.vocabulary, texts)
         documents = zip(texts, ids, strict=True)
         joined = text.of_documents(documents, self.vocabulary.eos_id, self._are_lines)
-        return joined, protocols.Protocol("packed").token_nats(self._scorer, joined)
+        return joined, protocols.Protocol("packed").token_nats(self.scorer, joined)
 
     def generate(
         self,
@@ -184,7 +185,7 @@ class Model:
 
     def close(self):
         """Frees the sessions; the model cannot be used any more."""
-        self._scorer.close()
+        self.scorer.close()
         self._writer.close()
 
 
