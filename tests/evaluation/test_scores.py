@@ -289,14 +289,28 @@ def test_a_reader_that_goes_away_is_one_line(trained):
         (["--split", "test"], ["no split 'test'"]),
         (["--split", "validation", "--task", "sotuu"], ["sotuu"]),
         (["FILE", "--batch_size", "0"], ["batch size 0"]),
+        (
+            ["--split", "validation", "--task", "words_of_sotu"],
+            ["words_of_sotu", "another vocabulary", "task_vocabulary.name"],
+        ),
     ],
 )
 def test_misuse_is_one_line_before_the_model_is_built(words, messages, lines, trained, capfd):
+    if "words_of_sotu" in words:
+        _register_a_task_of_another_vocabulary()
     words = [lines if word == "FILE" else word for word in words]
     score(trained, *words, code=2)
     error = capfd.readouterr().err
     (line,) = [line for line in error.splitlines() if line.startswith("primer: ")]
     assert all(message in line for message in messages) and "Traceback" not in error
+
+
+def _register_a_task_of_another_vocabulary():
+    sotu = seqio.TaskRegistry.get("sotu")
+    vocabulary = seqio.SentencePieceVocabulary(SOTU_MODEL, 0)
+    features = {"targets": seqio.Feature(vocabulary)}
+    seqio.TaskRegistry.remove("words_of_sotu")
+    seqio.TaskRegistry.add("words_of_sotu", sotu.source, features, list(sotu.preprocessors))
 
 
 def test_files_of_no_document_are_refused(tmp_path, trained, capfd):
@@ -309,7 +323,7 @@ def test_a_model_that_has_diverged_writes_null():
     stream = io.BytesIO()
     chunk = documents.Chunk(["f"], [1], text.of_documents([("ab", [5, 6])], 1))
     columns = rows.columns(chunk, np.array([1, np.nan, np.inf], np.float32), {}, str)
-    output._json_lines(stream)(columns)
+    output._JsonLines(stream).write(columns)
     row = json.loads(stream.getvalue(), parse_constant=lambda name: 1 / 0)
     assert row["nats"] is None and row["log_probs"] == [-1.0, None, None]
 

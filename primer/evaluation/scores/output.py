@@ -45,29 +45,45 @@ def writer(output, form, about):
       UsageError: nothing can be written there.
       RunError: writing failed on the way, or nobody reads standard output any more.
     """
-    if output is None:
-        with _standard_output() as stream:
-            yield _json_lines(stream)
-        return
-    with _whole(output) as stream:
-        if form == JSONL:
-            yield _json_lines(stream)
-        else:
-            with _Parquet(stream, about) as parquet:
-                yield parquet.write
+    with _standard_output() if output is None else _whole(output) as stream:
+        written = _Parquet(stream, about) if form == PARQUET else _JsonLines(stream)
+
+        def write(columns):
+            with _failure_named(output):
+                written.write(columns)
+
+        yield write
+        with _failure_named(output):
+            written.close()
+
+
+@contextlib.contextmanager
+def _failure_named(output):
+    """Says which file could not be written; what reading and scoring raise is not looked at."""
+    try:
+        yield
+    except BrokenPipeError as error:
+        # What is still in the buffer would raise again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise RunError("standard output was closed before the last row") from error
+    except (OSError, tf.errors.OpError) as error:
+        name = output or "standard output"
+        raise RunError(f"{name} cannot be written: {files.first_line(error)}") from error
+
+
+@contextlib.contextmanager
+def _standard_output():
+    yield sys.stdout
 
 
 @contextlib.contextmanager
 def _whole(output):
     """A binary stream whose content is at `output` when the block has ended well."""
     is_remote = "://" in output
-    folder = tempfile.gettempdir() if is_remote else os.path.dirname(output) or "."
-    name = f"{os.path.basename(output)}.part"
     try:
+        folder = tempfile.mkdtemp() if is_remote else os.path.dirname(output) or "."
         os.makedirs(folder, exist_ok=True)
-        if is_remote:
-            folder = tempfile.mkdtemp()
-        part = os.path.join(folder, name)
+        part = os.path.join(folder, f"{os.path.basename(output)}.part")
         stream = open(part, "wb")
     except OSError as error:
         raise UsageError(
@@ -77,12 +93,11 @@ def _whole(output):
     try:
         with stream:
             yield stream
-        if is_remote:
-            tf.io.gfile.copy(part, output, overwrite=True)
-        else:
-            os.replace(part, output)
-    except (OSError, tf.errors.OpError) as error:
-        raise RunError(f"{output} cannot be written: {files.first_line(error)}") from error
+        with _failure_named(output):
+            if is_remote:
+                tf.io.gfile.copy(part, output, overwrite=True)
+            else:
+                os.replace(part, output)
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.remove(part)
@@ -90,28 +105,20 @@ def _whole(output):
             os.rmdir(folder)
 
 
-@contextlib.contextmanager
-def _standard_output():
-    try:
-        yield sys.stdout
-        sys.stdout.flush()
-    except BrokenPipeError as error:
-        # What is still in the buffer would raise again when the interpreter ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise RunError("standard output was closed before the last row") from error
+class _JsonLines:
+    """One JSON object a row, a line each."""
 
+    def __init__(self, stream):
+        self._stream = stream
 
-def _json_lines(stream):
-    """A function that writes columns as one JSON object a row."""
-
-    def write(columns):
+    def write(self, columns):
         rows = zip(*columns.values(), strict=True)
         lines = (_json(dict(zip(columns, row, strict=True))) for row in rows)
         text = "".join(f"{line}\n" for line in lines)
-        # A document's text may have held bytes that are no UTF-8; its row has none of them.
-        stream.write(text if stream is sys.stdout else text.encode())
+        self._stream.write(text if self._stream is sys.stdout else text.encode())
 
-    return write
+    def close(self):
+        self._stream.flush()
 
 
 def _json(row):
@@ -157,9 +164,6 @@ class _Parquet:
             self._writer = pq.ParquetWriter(self._stream, schema, compression="zstd")
         self._writer.write_table(table)
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
+    def close(self):
         if self._writer is not None:
             self._writer.close()

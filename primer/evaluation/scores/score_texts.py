@@ -5,13 +5,16 @@ t5's main calls `utils.run`, and that calls `train_model_fn` with the estimator 
 vocabulary come from the very settings that training had. The protocol is gin's.
 """
 
+import functools
+
 import gin
 import numpy as np
 
 from primer.data import preflight, streams
 from primer.errors import UsageError
 from primer.evaluation import choice, protocols, record, whole_split
-from primer.evaluation.scores import documents, on_the_way, output, rows
+from primer.evaluation.scores import documents, on_the_way, rows
+from primer.evaluation.scores import output as outputs
 from primer.evaluation.scores.pieces import Pieces
 from primer.evaluation.scores.progress import Counting
 from primer.evaluation.totals import Totals
@@ -55,13 +58,31 @@ def score_texts(
       RunError: the checkpoint cannot be read, or the rows cannot be written.
     """
     del training_arguments, training_settings
+    outputs.check(output, format)
+    model_dir = estimator.model_dir
+    path = choice.choose_one(model_dir, checkpoint)
+    record.check(model_dir, whole_split.model_of(estimator), estimator.settings["vocabulary"])
     protocol = _protocol(whole_split.length_of(estimator))
-    path = choice.choose_one(estimator.model_dir, checkpoint)
-    record.check(
-        estimator.model_dir, whole_split.model_of(estimator), estimator.settings["vocabulary"]
-    )
     chunks, vocabulary = _chunks(files, task, split, unit, field)
-    _write(estimator, path, protocol, chunks, vocabulary, tokens, format, output, batch_size)
+    constants = {"step": checkpoints.step_of(path), "protocol": protocol.label}
+    make_columns = functools.partial(
+        rows.columns, constants=constants, pieces=Pieces(vocabulary) if tokens else None
+    )
+    with outputs.writer(output, format, {"model_dir": model_dir, **constants}) as write:
+        scorer = whole_split.scorer_of(estimator, batch_size)
+        scorer.restore(path)
+        with Counting(f"step {constants['step']:,}") as counting:
+            sums = _Sums()
+            for chunk, nats in on_the_way.scored(protocol, scorer, chunks, counting.add):
+                write(make_columns(chunk, nats))
+                sums.add(chunk.text, nats)
+        if not sums.documents:
+            raise UsageError("there is no document in what was to be scored")
+    scorer.close()
+    _say(sums.totals(), counting.seconds, constants["step"])
+    logs.say(" ".join([f"{protocol.label}: {protocol.how(scorer.length)}.", *scorer.caveats]))
+    if output:
+        logs.say(f"Written to {output}")
 
 
 def _protocol(length):
@@ -78,47 +99,36 @@ def _protocol(length):
 def _chunks(files, task, split, unit, field):
     """The documents, of which nothing is read yet, and the vocabulary of their tokens."""
     own = whole_split.task_name()
+    vocabulary = _vocabulary(own)
     if bool(files) == bool(split):
         raise UsageError(
             "primer score takes files, or --split for a data set"
             + (", not both" if files else "; there is neither")
         )
     if not files:
-        task = task or own
-        preflight.check(task, split)
-        streams.check(task)
-        return documents.of_split(task, split), _vocabulary(task)
+        _check_task(task or own, split, vocabulary)
+        return documents.of_split(task or own, split), vocabulary
     if task:
         raise UsageError("--task goes with --split; files are read without a task")
     are_lines = streams.are_lines(own)
     unit = unit or documents.UNITS[are_lines]
     found = documents.check_files([files] if isinstance(files, str) else files, unit, field)
-    vocabulary = _vocabulary(own)
     return documents.of_files(*found, vocabulary, are_lines), vocabulary
+
+
+def _check_task(task, split, vocabulary):
+    preflight.check(task, split)
+    streams.check(task)
+    if _vocabulary(task) != vocabulary:
+        raise UsageError(
+            f"task {task} (--task) has another vocabulary than the model was trained with: "
+            f"{_vocabulary(task)}, and not {vocabulary}; set task_vocabulary.name (and model_file) "
+            "with --gin_param"
+        )
 
 
 def _vocabulary(task):
     return preflight.find(task).output_features["targets"].vocabulary
-
-
-def _write(estimator, path, protocol, chunks, vocabulary, tokens, format, file, batch_size):
-    output.check(file, format)
-    step = checkpoints.step_of(path)
-    pieces = Pieces(vocabulary) if tokens else None
-    constants = {"step": step, "protocol": protocol.label}
-    about = {"model_dir": estimator.model_dir, **constants}
-    sums = _Sums()
-    with output.writer(file, format, about) as write:
-        scorer = whole_split.scorer_of(estimator, batch_size)
-        scorer.restore(path)
-        with Counting(f"step {step:,}") as counting:
-            for chunk, nats in on_the_way.scored(protocol, scorer, chunks, counting.add):
-                write(rows.columns(chunk, nats, constants, pieces))
-                sums.add(chunk.text, nats)
-        if not sums.documents:
-            raise UsageError("there is no document in what was to be scored")
-    scorer.close()
-    _say(sums, counting, protocol, scorer, step, file)
 
 
 class _Sums:
@@ -143,16 +153,11 @@ class _Sums:
         )
 
 
-def _say(sums, counting, protocol, scorer, step, file):
-    totals = sums.totals()
+def _say(totals, seconds, step):
     parts = [
         f"{totals.documents:,} documents, {totals.tokens:,} tokens",
         f"{totals.nats_per_token:.4f} nats/token",
         *([f"{totals.bits_per_byte:.4f} bits/byte"] if totals.bytes else []),
-        f"{counting.seconds:.1f} s",
-        f"step {step:,}",
+        f"step {step:,}, {seconds:.1f} s",
     ]
     logs.say("; ".join(parts))
-    logs.say(" ".join([f"{protocol.label}: {protocol.how(scorer.length)}.", *scorer.caveats]))
-    if file:
-        logs.say(f"Written to {file}")
