@@ -36,9 +36,7 @@ from primer.evaluation import windows
 from primer.evaluation.progress import Progress
 
 _REQUESTS = 4096  # At a time; with `use_cache` what these gave is kept when the next are stopped.
-_MOST_TOKENS = (
-    256  # Of a generated text, where a task does not say; as for the harness's own models.
-)
+_MOST_TOKENS = 256  # Of a text, where a task does not say; as the harness's own models have it.
 _GENERATION = {"until", "max_gen_toks", "do_sample", "temperature", "top_k", "top_p", "seed"}
 
 
