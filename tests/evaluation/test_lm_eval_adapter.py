@@ -58,7 +58,7 @@ PAIRS = [
     ("7 times 8 is", " 57"),
     ("", "7 times"),
     ("7 times 8 is 56.\n" * 4, "7 times 9"),  # Longer than the model: the end of the context.
-    ("7", " times 8 is 56.\n8 times 8 is 6"),  # 32 tokens in all.
+    ("7", " times 8 is 56.\n8 times 8 is 64"),  # 32 tokens in all.
     ("nothing follows", ""),
 ] * 5  # More than one batch.
 
@@ -189,19 +189,19 @@ def test_a_long_text_has_the_context_that_fits(adapter):
 
 def test_generate_until(adapter, tmp_path):
     prompts = ["7 times 8", "2 times 3", "11 times 4 is 44.\n" * 4]
+    whole = [text for (text,) in adapter.model.generate(prompts, max_tokens=9, temperature=0)]
+    stop = whole[0][2]
     config = task(
         "writes",
         write(tmp_path / "writes.jsonl", [{"prompt": p, "answer": "x"} for p in prompts]),
         output_type="generate_until",
         doc_to_text="prompt",
         doc_to_target="answer",
-        generation_kwargs={"until": ["s"], "max_gen_toks": 9, "do_sample": False},
+        generation_kwargs={"until": [stop, ""], "max_gen_toks": 9, "do_sample": False},
         metric_list=[{"metric": "exact_match"}],
     )
     results, samples = evaluate(adapter, config)
-    whole = adapter.model.generate(prompts, max_tokens=9, temperature=0)
-    expected = {p: text.split("s")[0] for p, (text,) in zip(prompts, whole, strict=True)}
-    assert any("s" in text for (text,) in whole)
+    expected = {p: text.split(stop)[0] for p, text in zip(prompts, whole, strict=True)}
     found = {sample["doc"]["prompt"]: sample["resps"][0][0] for sample in samples}
     assert found == expected
     assert results["exact_match,none"] == 0

@@ -275,7 +275,7 @@ def test_a_reader_that_goes_away_is_one_line(trained):
         (["FILE", "--split", "validation"], ["not both"]),
         (["FILE", "--task", "sotu"], ["--task goes with --split"]),
         (["nowhere.txt"], ["nowhere.txt", "matches no file"]),
-        (["README.md"], ["README.md", ".jsonl", ".parquet"]),
+        (["FILE.md"], ["lines.txt.md", ".jsonl", ".parquet"]),
         (["FILE", "--unit", "word"], ["--unit", "'word'", "file or line"]),
         (["FILE", "--format", "xml"], ["--format", "'xml'", "jsonl or parquet"]),
         (["FILE", "--format", "parquet"], ["--output"]),
@@ -298,7 +298,8 @@ def test_a_reader_that_goes_away_is_one_line(trained):
 def test_misuse_is_one_line_before_the_model_is_built(words, messages, lines, trained, capfd):
     if "words_of_sotu" in words:
         _register_a_task_of_another_vocabulary()
-    words = [lines if word == "FILE" else word for word in words]
+    lines.with_name("lines.txt.md").write_text("A text.")
+    words = [word.replace("FILE", str(lines)) for word in words]
     score(trained, *words, code=2)
     error = capfd.readouterr().err
     (line,) = [line for line in error.splitlines() if line.startswith("primer: ")]
