@@ -79,6 +79,8 @@ EXTRAS = {
     "gpu": ["tensorflow[and-cuda]>=2.15.1,<2.22"],
     # apache-beam keeps protobuf below 7: see sentencepiece above.
     "beam": ["apache-beam>=2.60,<3", "google-crc32c>=1.5,<2", "sentencepiece<0.2.3"],
+    # For primer.evaluation.lm_eval_adapter. The harness needs neither torch nor transformers.
+    "lm-eval": ["lm-eval>=0.4.13,<0.5"],
     "test": ["pytest>=8", "pytest-xdist>=3.6"],
 }
 

@@ -14,6 +14,7 @@ from primer.errors import RunError, UsageError
 COMMANDS = {
     "train": "train a model on a task",
     "eval": "evaluate checkpoints on a whole split",
+    "score": "write the log-probability of documents and of their tokens",
     "average": "average checkpoints of a run",
     "generate": "continue prompts with a trained model",
     "data": "look at text, make vocabularies of it, prepare it for training",

@@ -1,22 +1,40 @@
 """A trained model in Python, for notebooks and scripts.
 
-`primer.load(model_dir).score(texts)` and `.generate(prompts)`.
+`primer.load(model_dir).score(texts)`, `.token_scores(texts)` and `.generate(prompts)`.
 """
 
 import contextlib
+import dataclasses
 
 import gin
+import numpy as np
 from mesh_tensorflow.transformer import utils
 
 from primer.data import preflight, streams
 from primer.errors import UsageError
 from primer.evaluation import choice, gin_state, protocols, record, text, totals, whole_split
 from primer.evaluation.scorer import Scorer
+from primer.evaluation.scores.pieces import Pieces
 from primer.generation.request import Request
 from primer.generation.sampling import Sampling
 from primer.generation.writer import Writer
 from primer.runtime import checkpoints, mesh, vocabulary_copy
 from primer.runtime.settings import bound, configured
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenScores:
+    """The tokens of one text.
+
+    Attributes:
+      ids: [tokens] int32; the last is the end token.
+      pieces: the string that each id stands for, a list.
+      log_probs: the natural logarithm of each token's probability, [tokens] float32.
+    """
+
+    ids: np.ndarray
+    pieces: list
+    log_probs: np.ndarray
 
 
 class Model:
@@ -35,7 +53,8 @@ class Model:
       RunError: the checkpoint is damaged.
 
     Attributes:
-      model_dir, step, length (tokens per window), vocabulary (a seqio vocabulary).
+      model_dir, step, length (tokens per window), vocabulary (a seqio vocabulary), scorer (a
+      `primer.evaluation.scorer.Scorer` with the checkpoint's weights).
     """
 
     def __init__(self, model_dir, checkpoint="latest", batch_size=None):
@@ -45,9 +64,10 @@ class Model:
         self.step = checkpoints.step_of(path)
         self._config = config
         with self._settings():
-            self.vocabulary, self._scorer, self._writer = self._build(batch_size, path)
-        self.length = self._scorer.length
-        self._scorer.restore(path)
+            self.vocabulary, self.scorer, self._writer = self._build(batch_size, path)
+        self.length = self.scorer.length
+        self._pieces = Pieces(self.vocabulary)
+        self.scorer.restore(path)
 
     @contextlib.contextmanager
     def _settings(self):
@@ -94,14 +114,37 @@ class Model:
           nats_per_token, perplexity_per_token, bits_per_byte, bits_per_character,
           perplexity_per_word.
         """
+        joined, nats = self._nats("score", texts)
+        return totals.per_document(nats, joined)
+
+    def token_scores(self, texts) -> list:
+        """The log-probability of each token of each text, alone, as `score` adds them up.
+
+        Args:
+          texts: strings, as for `score`.
+
+        Returns:
+          A list of `TokenScores`, one per text: ids, pieces and log_probs of its tokens, the last
+          of which is the end token.
+        """
+        joined, nats = self._nats("token_scores", texts)
+        if not len(joined.lengths):
+            return []
+        parts = (np.split(values, joined.starts[1:]) for values in (joined.ids, -nats))
+        return [
+            TokenScores(ids, self._pieces(ids.tolist()), log_probs)
+            for ids, log_probs in zip(*parts, strict=True)
+        ]
+
+    def _nats(self, caller, texts):
+        """The texts as one `text.Text`, and -log p of its tokens."""
         if isinstance(texts, str):
-            raise UsageError("score(texts): expected a list of strings, got one string")
+            raise UsageError(f"{caller}(texts): expected a list of strings, got one string")
         texts = list(texts)
         ids = streams.encode(self.vocabulary, texts)
         documents = zip(texts, ids, strict=True)
         joined = text.of_documents(documents, self.vocabulary.eos_id, self._are_lines)
-        nats = protocols.Protocol("packed").token_nats(self._scorer, joined)
-        return totals.per_document(nats, joined)
+        return joined, protocols.Protocol("packed").token_nats(self.scorer, joined)
 
     def generate(
         self,
@@ -142,7 +185,7 @@ class Model:
 
     def close(self):
         """Frees the sessions; the model cannot be used any more."""
-        self._scorer.close()
+        self.scorer.close()
         self._writer.close()
 
 

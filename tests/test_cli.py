@@ -302,7 +302,7 @@ def test_load_scores_texts(trained):
     ids = [*model.vocabulary.encode("1 times 2 is 2.\n" * 9), 1]
     parts = [ids[start : start + 32] for start in range(0, len(ids), 32)]
     padded = np.array([part + [0] * (32 - len(part)) for part in parts])
-    assert np.sum(model._scorer.nats(padded), dtype=np.float64) == pytest.approx(long.nats)
+    assert np.sum(model.scorer.nats(padded), dtype=np.float64) == pytest.approx(long.nats)
     model.close()
 
 

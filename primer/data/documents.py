@@ -85,6 +85,15 @@ def read(piece: Piece, settings, notes: Notes | None = None) -> Iterator[bytes]:
         UsageError: the file is damaged, is not what its suffix promises, is not UTF-8, or has a
             document longer than the settings allow.
     """
+    for _, text in numbered(piece, settings, notes):
+        yield text
+
+
+def numbered(piece: Piece, settings, notes: Notes | None = None) -> Iterator[tuple[int, bytes]]:
+    """The same with the number of each document's line or row in the file, from 1.
+
+    What is left out keeps its number. Numbers are those of a piece that begins where its file does.
+    """
     notes = Notes() if notes is None else notes
     place = _Place("line", 1)
     convert, raw = _contents(piece, settings, place)
@@ -99,7 +108,7 @@ def read(piece: Piece, settings, notes: Notes | None = None) -> Iterator[bytes]:
                 notes.not_utf8[piece.path] += 1
                 continue
             if text and not text.isspace():
-                yield text
+                yield place.number, text
             else:
                 notes.empty += 1
     except TooLong as error:

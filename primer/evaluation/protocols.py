@@ -123,11 +123,14 @@ class Protocol:
         if self.name == AS_RELEASED:
             how = released.describe(split, length)
         else:
-            cut = _HOW[self.name].format(
-                length=length, stride=self.stride, context=length - (self.stride or 0)
-            )
-            how = f"Whole {split} split, every token scored once: {cut}."
+            how = f"Whole {split} split, every token scored once: {self.how(length)}."
         return " ".join([how, *caveats])
+
+    def how(self, length) -> str:
+        """How text is cut, in a few words; of all protocols but as_released."""
+        return _HOW[self.name].format(
+            length=length, stride=self.stride, context=length - (self.stride or 0)
+        )
 
     def read(self, task_name, split, length) -> texts.Text:
         """What this protocol scores of a split.

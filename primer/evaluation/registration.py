@@ -77,7 +77,7 @@ def _splits(mode):
     """The splits that the run will read."""
     if is_evaluation():
         return [configured("evaluate_checkpoints.split", VALIDATION)]
-    if _trainer().endswith("generate_text"):
+    if _trainer().endswith(("generate_text", "score_texts")):
         return []
     if mode == "train":
         return ["train"] + ([VALIDATION] if validation.validation() else [])

@@ -64,12 +64,15 @@ class Scorer:
             self._as_released = as_released
             if not as_released:
                 routing.drop_no_tokens()
-            losses = self._losses(model)
+            losses, are_best = self._losses(model)
             self.caveats = routing.caveats()
             building.say_caveats()
             lowering = mtf.Lowering(losses.graph, {losses.mesh: mesh_impl}, autostack=True)
             nats = lowering.export_to_tf_tensor(losses)
             self._nats = tf.reshape(nats, [self.rows, length])
+            # Costs nothing where it is not asked for: a session runs what is fetched.
+            are_best = lowering.export_to_tf_tensor(are_best)
+            self._are_best = tf.reshape(are_best, [self.rows, length])
             self._to_slices = lowering.copy_masters_to_slices()
             self._restore = checkpoints.Restore(tf.global_variables())
             graph.finalize()
@@ -77,7 +80,7 @@ class Scorer:
         self._session = tf.Session(graph=graph, config=config)
 
     def _losses(self, model):
-        """The mtf.Tensor of losses, [outer_batch, batch, length]."""
+        """mtf.Tensors [outer_batch, batch, length]: losses, and which tokens are the best."""
         scoring = mtf.Mesh(mtf.Graph(), "scoring")
         outer = configured("tpu_estimator_model_fn.outer_batch_size", 1) or 1
         sizes = {"outer_batch": outer, "batch": self.rows // outer, "length": self.length}
@@ -101,7 +104,8 @@ class Scorer:
             position=positions,
         )
         losses = vocabulary_ops.cross_entropy(logits, targets, model.output_vocab_dim)
-        return mtf.anonymize(losses)
+        are_best = mtf.cast(mtf.equal(_best(logits, model), targets), tf.int32)
+        return mtf.anonymize(losses), mtf.anonymize(are_best)
 
     def restore(self, checkpoint_path):
         """Takes the weights of a checkpoint.
@@ -126,15 +130,35 @@ class Scorer:
         Returns:
           -log p in nats, [windows, length] float32, 0 at padding.
         """
+        (nats,) = self._all(targets, segments, [self._nats])
+        return nats
+
+    def nats_and_best(self, targets, segments=None):
+        """The same, and which tokens are the model's first choice.
+
+        Args:
+          targets, segments: as for `nats`.
+
+        Returns:
+          (nats, are_best [windows, length] bool): whether no other token of the vocabulary has a
+          higher probability; of equal ones the first has it. False at padding.
+        """
+        nats, are_best = self._all(targets, segments, [self._nats, self._are_best])
+        return nats, are_best.astype(bool)
+
+    def _all(self, targets, segments, fetches):
+        """What is fetched of any number of windows, each [windows, length], 0 at padding."""
         targets = np.asarray(targets, np.int32)
         segments = np.asarray(targets != 0 if segments is None else segments, np.int32)
-        result = np.zeros(targets.shape, np.float32)
+        results = [np.zeros(targets.shape, fetch.dtype.as_numpy_dtype) for fetch in fetches]
         for start in range(0, len(targets), self.rows):
             rows = slice(start, start + self.rows)
-            result[rows] = self._batch(targets[rows], segments[rows])
-        return np.where(segments > 0, result, 0)
+            found = self._batch(targets[rows], segments[rows], fetches)
+            for result, values in zip(results, found, strict=True):
+                result[rows] = values
+        return [np.where(segments > 0, result, 0) for result in results]
 
-    def _batch(self, targets, segments):
+    def _batch(self, targets, segments, fetches):
         """One run of the graph; missing rows are padding."""
         missing = ((0, self.rows - len(targets)), (0, 0))
         values = (targets, segments, _positions(segments))
@@ -142,11 +166,21 @@ class Scorer:
             tensor: np.pad(value, missing)
             for tensor, value in zip(self._feeds.values(), values, strict=True)
         }
-        return self._session.run(self._nats, feeds)[: len(targets)]
+        return [found[: len(targets)] for found in self._session.run(fetches, feeds)]
 
     def close(self):
         """Ends the session; the scorer cannot be used any more."""
         self._session.close()
+
+
+def _best(logits, model):
+    """The likeliest token of those that a text may have: no padding of ids or of the vocabulary."""
+    vocab = model.output_vocab_dim
+    ids = mtf.range(logits.mesh, vocab, tf.int32)
+    outside = mtf.logical_or(
+        mtf.equal(ids, 0), mtf.greater_equal(ids, model.output_vocab_size_unpadded)
+    )
+    return mtf.argmax(mtf.cast(logits, tf.float32) - 1e9 * mtf.cast(outside, tf.float32), vocab)
 
 
 def _rows(rows, length, mesh_shape, layout):

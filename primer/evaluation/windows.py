@@ -99,9 +99,13 @@ def documents(text, length) -> Windows:
 def packed(text, length) -> Windows:
     """The pieces of `documents`, as many to a row as fit."""
     starts, lengths = _cut(text.lengths, length)
+    return packed_pieces(length, starts, lengths, np.zeros_like(starts))
+
+
+def packed_pieces(length, starts, lengths, contexts) -> Windows:
+    """Any pieces, as many to a row as fit; see `Windows` for what they are."""
     rows, columns = packing.pack(lengths, length)
     order = np.lexsort((columns, rows))
-    contexts = np.zeros_like(starts)
     return Windows(length, *(x[order] for x in (rows, columns, starts, lengths, contexts)))
 
 

@@ -108,6 +108,26 @@ def test_segments_of_a_window_do_not_see_each_other(made):
     assert np.abs(packed - made.scorer.nats(ids)[0])[6:].max() > 1e-3  # They would, as one text.
 
 
+def first_choices(logits, ids):
+    """Whether numpy finds each token to be the likeliest of the vocabulary without padding."""
+    return logits[..., 1 : tiny.VOCABULARY].argmax(-1) + 1 == ids
+
+
+def test_first_choices_are_those_of_numpy(made):
+    made.scorer.restore(made.path)
+    ids = made.ids.copy()
+    likeliest = made.logits[..., 1 : tiny.VOCABULARY].argmax(-1) + 1
+    ids[:, -1] = likeliest[:, -1]  # The last token of a row is no other's context.
+    ids[1, 0] = likeliest[1, 0]
+    segments = np.ones_like(ids)
+    segments[1, 1:] = 0
+    nats, are_best = made.scorer.nats_and_best(ids, segments)
+    np.testing.assert_array_equal(nats, made.scorer.nats(ids, segments))
+    expected = first_choices(made.logits, ids) & (segments > 0)
+    np.testing.assert_array_equal(are_best, expected)
+    assert expected[[0, 2, 3, 4], -1].all() and expected[1, 0] and not expected.all()
+
+
 @pytest.mark.parametrize("mesh_shape", ["batch:2,model:2", "batch:2"])
 def test_a_mesh_gives_the_numbers_of_one_device(tmp_path, mesh_shape):
     tiny.configure()
@@ -119,6 +139,9 @@ def test_a_mesh_gives_the_numbers_of_one_device(tmp_path, mesh_shape):
     np.testing.assert_allclose(
         scorer.nats(ids), log_softmax_nats(logits, ids), rtol=1e-4, atol=1e-5
     )
+    ids[:, -1] = logits[:, -1, 1 : tiny.VOCABULARY].argmax(-1) + 1
+    _, are_best = scorer.nats_and_best(ids)
+    np.testing.assert_array_equal(are_best, first_choices(logits, ids))
 
 
 def test_rows_that_the_mesh_cannot_divide_are_refused():

@@ -1,0 +1,1 @@
+"""The log-probability of every document and every token: what `primer score` writes."""
