@@ -1,0 +1,281 @@
+"""Evaluation against the stock command: sentences, long documents, ten checkpoints.
+
+    make env env-tpu && .venv/bin/python benchmarks/evaluate.py
+
+One small_primer with ten checkpoints (its weights are those of ten steps: the time does not depend
+on them). Stock is t5's main as its authors shipped it on TensorFlow 2.15.1 (`stock_main.py`), with
+`mode = "perplexity_eval"`. On the same sentences of some thirty tokens, in windows of 512: real
+tokens per second of a median batch of stock's, and of a median checkpoint of `primer eval`. On
+whole addresses: the share of the machine's matrix product that `primer eval` reaches. All ten
+checkpoints by either command: wall time and memory. Figures are of one sitting. Writes a dated
+markdown file to `benchmarks/results/`.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import pathlib
+import platform
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+MODEL, LENGTH, ROWS = "small_primer", 512, 4
+CHECKPOINTS = 10
+STOCK_STEPS = 25  # Batches of ROWS sentences, of which the first ones warm up.
+WARM_UP = 5
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--tpu_python", default=str(ROOT / ".venv-tpu/bin/python"))
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="evaluate_") as folder:
+        results = measure(pathlib.Path(folder), options)
+    date = datetime.date.today().isoformat()
+    path = RESULTS / f"evaluate_{date}.md"
+    path.write_text(markdown(results, date))
+    print(path.read_text())
+
+
+def measure(folder, options):
+    """All figures, by what was measured."""
+    sentences, addresses = texts(folder)
+    trained = train(folder, sentences, options)
+    long = with_texts(trained, folder / "long", addresses, "file")
+    return {
+        "stock sentences": stock_sentences(trained, sentences, options),
+        "sentences": ours(trained, options, "packed", "all"),
+        "documents": ours(long, options, "stream", "latest"),
+        "limit": matrix_product(options),
+        "stock ten": command(stock(trained, sentences, 10, '"all"', options)),
+        "ten": command(released(trained, options)),
+        "operations": operations(trained, options),
+    }
+
+
+def texts(folder):
+    """Patterns of a file of sentences, a line each, and of whole addresses."""
+    from primer.data import sotu
+
+    (folder / "sentences").mkdir()
+    (folder / "addresses").mkdir()
+    lines = []
+    for path in sotu.paths("validation"):
+        text = pathlib.Path(path).read_text()
+        (folder / "addresses" / pathlib.Path(path).name).write_text(text)
+        found = re.split(r"(?<=[.?!])\s+", text)
+        lines += [" ".join(one.split()) for one in found if 12 <= len(one.split()) <= 40]
+    (folder / "sentences" / "all.txt").write_text("\n".join(lines[:1600]) + "\n")
+    return f"{folder}/sentences/*.txt", f"{folder}/addresses/*.txt"
+
+
+def settings(glob, unit):
+    return [
+        f"text_files.glob = {glob!r}",
+        f"text_files.unit = {unit!r}",
+        "text_files.held_out = 0.5",
+        f"utils.run.batch_size = {ROWS}",
+        f"utils.run.sequence_length = {{'inputs': 1, 'targets': {LENGTH}}}",
+    ]
+
+
+def train(folder, sentences, options):
+    """A directory with ten checkpoints."""
+    model_dir = folder / "model"
+    params = [
+        *settings(sentences, "line"),
+        f"utils.run.train_steps = {CHECKPOINTS}",
+        "utils.run.save_checkpoints_steps = 1",
+        f"utils.run.keep_checkpoint_max = {CHECKPOINTS}",
+    ]
+    command(
+        [options.python, "-m", "primer", "train", f"--model={MODEL}", "--task=text"]
+        + [f"--model_dir={model_dir}", *(f"--gin_param={text}" for text in params)]
+    )
+    return model_dir
+
+
+def with_texts(model_dir, target, glob, unit):
+    """A copy of the last checkpoint, to be evaluated on other texts."""
+    target.mkdir()
+    for path in model_dir.iterdir():
+        if path.is_file() and (f"ckpt-{CHECKPOINTS}." in path.name or "ckpt" not in path.name):
+            shutil.copy(path, target)
+    config = target / "config.gin"
+    text = re.sub(
+        r"(?m)^text_files\.glob = .*(\n +.*)*", f"text_files.glob = {glob!r}", config.read_text()
+    )
+    config.write_text(re.sub(r"(?m)^text_files\.unit = .*", f"text_files.unit = {unit!r}", text))
+    return target
+
+
+def stock(model_dir, glob, steps, checkpoint, options):
+    """The stock command of an evaluation."""
+    params = [
+        *settings(glob, "line"),
+        'utils.run.mode = "perplexity_eval"',
+        'utils.run.dataset_split = "validation"',
+        f"utils.run.perplexity_eval_steps = {steps}",
+        f"utils.run.eval_checkpoint_step = {checkpoint}",
+        "utils.get_variable_dtype.activation_dtype = 'float32'",
+    ]
+    files = [
+        "models/defaults.gin",
+        f"models/{MODEL}.gin",
+        "datasets/text.gin",
+        "perplexity_eval.gin",
+    ]
+    return [
+        options.tpu_python,
+        str(ROOT / "benchmarks" / "timed_main.py"),
+        "stock",
+        f"--model_dir={model_dir}",
+        "--module_import=t5_imports",
+        f"--gin_location_prefix={ROOT / 'gin'}",
+        *(f"--gin_file={name}" for name in files),
+        *(f"--gin_param={text}" for text in params),
+    ]
+
+
+def released(model_dir, options):
+    """The same evaluation by the same command, of this project."""
+    words = stock(model_dir, f"{model_dir.parent}/sentences/*.txt", 10, '"all"', options)
+    return [options.python, words[1], "ours", *words[3:]]
+
+
+def stock_sentences(model_dir, sentences, options):
+    """Real tokens per second of stock's median batch of sentences."""
+    done = command(stock(model_dir, sentences, STOCK_STEPS, CHECKPOINTS, options))
+    ends = done.pop("ends")
+    seconds = [after - before for before, after in zip(ends, ends[1:])][WARM_UP:]
+    return {"batch": statistics.median(seconds), **done}
+
+
+def command(words):
+    """Runs a command: {"seconds", "peak" (bytes), "ends" (of its steps)}."""
+    with tempfile.TemporaryDirectory() as folder:
+        times, notes = pathlib.Path(folder, "steps"), pathlib.Path(folder, "notes")
+        variables = {"STEP_TIMES": str(times), "EVAL_TIMES": str(notes), "PYTHONPATH": str(ROOT)}
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            list(map(str, words)),
+            cwd=ROOT,
+            env={**os.environ, **variables},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        errors = process.stderr.read().decode()
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise SystemExit(f"{words}\n{errors[-3000:]}")
+        return {
+            "seconds": time.perf_counter() - began,
+            "peak": usage.ru_maxrss * 1024,
+            "ends": list(map(float, times.read_text().split())) if times.exists() else [],
+            "notes": json.loads(notes.read_text()) if notes.exists() else [],
+        }
+
+
+def ours(model_dir, options, protocol, checkpoints):
+    """Tokens per second of a median checkpoint, and what else the command took."""
+    words = [options.python, ROOT / "benchmarks" / "timed_eval.py", f"--model_dir={model_dir}"]
+    done = command([*words, f"--protocol={protocol}", f"--checkpoints={checkpoints}"])
+    notes = done.pop("notes")
+    seconds = {
+        what: [note["seconds"] for note in notes if note["what"] == what]
+        for what in ("read", "build", "score", "evaluate")
+    }
+    (path,) = (model_dir / "eval").glob(f"*_{protocol}.jsonl")
+    row = json.loads(path.read_text().splitlines()[-1])
+    return {
+        "tokens": row["tokens"],
+        "documents": row["documents"],
+        "rate": row["tokens"] / statistics.median(seconds["evaluate"]),
+        "read": sum(seconds["read"]),
+        "around": 1 - sum(seconds["score"]) / sum(seconds["evaluate"]),
+        **done,
+    }
+
+
+def matrix_product(options):
+    """Floating-point operations per second of the best of ten large products."""
+    code = (
+        "import os, time; os.environ['CUDA_VISIBLE_DEVICES'] = ''\n"
+        "import tensorflow as tf\n"
+        "a, b = (tf.random.normal([4096, 4096]) for _ in range(2))\n"
+        "best = 1e9\n"
+        "for _ in range(10):\n"
+        "    began = time.perf_counter(); tf.matmul(a, b).numpy()\n"
+        "    best = min(best, time.perf_counter() - began)\n"
+        "print(2 * 4096**3 / best)"
+    )
+    done = subprocess.run([options.python, "-c", code], check=True, capture_output=True, text=True)
+    return float(done.stdout)
+
+
+def operations(model_dir, options):
+    """Of the products for one token: two for each weight of a matrix, and those of attention, which
+    looks at every token of the window, those to its right as well."""
+    code = (
+        "import sys, tensorflow as tf\n"
+        "shapes = tf.train.load_checkpoint(sys.argv[1]).get_variable_to_shape_map()\n"
+        "own = {n: s for n, s in shapes.items() if len(s) > 1 and '_slot_' not in n}\n"
+        "queries = [s for n, s in own.items() if n.endswith('/o')]\n"
+        "print(sum(tf.TensorShape(s).num_elements() for s in own.values()),\n"
+        "      sum(tf.TensorShape(s).num_elements() // s[-1] for s in queries))"
+    )
+    words = [options.python, "-c", code, str(model_dir / f"model.ckpt-{CHECKPOINTS}")]
+    done = subprocess.run(words, check=True, capture_output=True, text=True)
+    weights, width = map(int, done.stdout.split())
+    return 2 * weights + 2 * 2 * LENGTH * width
+
+
+def markdown(results, date):
+    """The figures as a page."""
+    stock_, own, long = results["stock sentences"], results["sentences"], results["documents"]
+    per_sentence = own["tokens"] / own["documents"]
+    stock_rate = ROWS * per_sentence / stock_["batch"]
+    ten, stock_ten = results["ten"], results["stock ten"]
+    reached = long["rate"] * results["operations"] / results["limit"]
+    lines = [
+        f"# Evaluation, {date}",
+        "",
+        f"`benchmarks/evaluate.py`: {MODEL}, windows of {LENGTH} tokens, float32, "
+        f"{platform.machine()}, {os.cpu_count()} processors. Stock: t5 on TensorFlow 2.15.1, "
+        "TPUEstimator.",
+        "",
+        f"| sentences of {per_sentence:.1f} tokens | tokens/s, padding not counted |",
+        "|---|---|",
+        f"| stock `perplexity_eval`, a sentence a row | {stock_rate:,.0f} |",
+        f"| `primer eval --protocol packed` | {own['rate']:,.0f} |",
+        f"| ratio | {own['rate'] / stock_rate:.1f} |",
+        "",
+        f"Whole addresses (`stream`): {long['rate']:,.0f} tokens/s, {reached:.0%} of this "
+        f"machine's matrix product ({results['limit'] / 1e9:,.0f} GFLOP/s).",
+        "",
+        f"Reading and tokenizing took {own['read']:.1f} s of {own['seconds']:.1f} s (sentences), "
+        f"{long['read']:.1f} s of {long['seconds']:.1f} s (addresses); cutting and summing "
+        f"{own['around']:.1%} and {long['around']:.1%} of scoring.",
+        "",
+        f"| {CHECKPOINTS} checkpoints, `perplexity_eval` of 10 batches each "
+        "| wall seconds | peak MB |",
+        "|---|---|---|",
+        f"| stock | {stock_ten['seconds']:,.0f} | {stock_ten['peak'] / 1e6:,.0f} |",
+        f"| ours | {ten['seconds']:,.0f} | {ten['peak'] / 1e6:,.0f} |",
+        f"| ratio | {ten['seconds'] / stock_ten['seconds']:.2f} "
+        f"| {ten['peak'] / stock_ten['peak']:.2f} |",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()
