@@ -193,7 +193,7 @@ def preparing(folder, unit):
     task = seqio.TaskRegistry.get("text")
     texts = [batch for _, batch in shard.batches(shard.read(task, 0, 1, documents.Notes()))]
     vocabulary = task.output_features["targets"].vocabulary
-    tokenizer = reading.TextFunction(functools.partial(shard.tokens, vocabulary))
+    tokenizer = reading.TextFunction(functools.partial(shard.ids_of, vocabulary))
     python = sentencepiece.SentencePieceProcessor(model_file=vocabularies.SOTU_MODEL)
 
     def whole():

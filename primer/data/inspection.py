@@ -73,7 +73,7 @@ def inspect(task_name: str, split: str, progress=lambda documents, size: None) -
     seen = set()
     for task in seqio.get_subtasks(preflight.find(task_name)):
         vocabulary = task.output_features["targets"].vocabulary
-        tokenizer = reading.TextFunction(functools.partial(shard.tokens, vocabulary))
+        tokenizer = reading.TextFunction(functools.partial(shard.ids_of, vocabulary))
         try:
             with damage.named(task):
                 for texts in _of_split(task, split, result.notes):

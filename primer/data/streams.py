@@ -22,7 +22,7 @@ import numpy as np
 import seqio
 import tensorflow as tf
 
-from primer.data import damage, preflight, reading
+from primer.data import damage, preflight, reading, tokenizing
 from primer.errors import UsageError
 
 # Lines are short: their number is what costs. A book is as long as all of these lines.
@@ -193,12 +193,12 @@ def _tokenized(make_texts, vocabulary, are_lines=False):
     """Yields the `Batch`es of a data set of texts."""
     number = _LINES_AT_ONCE if are_lines else _DOCUMENTS_AT_ONCE
 
-    def tokens(text):
-        return text, tf.cast(vocabulary.encode_tf(text), tf.int32)
+    def tokens(texts):
+        ids = tokenizing.tokens(vocabulary, texts)
+        return texts, ids.flat_values, ids.row_lengths()
 
     def make_batches():
-        dataset = make_texts().map(tokens, tf.data.AUTOTUNE, deterministic=True)
-        return _joined(dataset, number)
+        return make_texts().batch(number).map(tokens, tf.data.AUTOTUNE, deterministic=True)
 
     for texts, ids, lengths in reading.elements(make_batches):
         yield Batch(ids, lengths, texts.tolist(), are_lines)
@@ -209,14 +209,9 @@ def _records(task, split):
 
     def make_batches():
         dataset = task.source.get_dataset(split=split, shuffle=False)
-        dataset = dataset.map(lambda record: ((), tf.cast(record["targets"], tf.int32)))
-        return _joined(dataset, _LINES_AT_ONCE)
+        ids = dataset.map(lambda record: tf.cast(record["targets"], tf.int32))
+        some = ids.ragged_batch(_LINES_AT_ONCE)
+        return some.map(lambda ids: (ids.values, ids.row_lengths()))
 
-    for _, ids, lengths in reading.elements(make_batches):
+    for ids, lengths in reading.elements(make_batches):
         yield Batch(ids, lengths, None, False)
-
-
-def _joined(dataset, number):
-    """(what, ids [length]) -> (what of `number` documents, their ids joined, their lengths)."""
-    ragged = dataset.ragged_batch(number)
-    return ragged.map(lambda what, ids: (what, ids.values, ids.row_lengths()))

@@ -12,7 +12,7 @@ from primer.data import blocks, local_data, preflight, streams
 from primer.data.local_sets import SETS
 from primer.errors import UsageError
 from primer.evaluation import text
-from tests.data import fabricate
+from tests.data import fabricate, parsing
 
 WIKIPEDIA = pathlib.Path(__file__).with_name("wikipedia")
 LM1B_TEST = "heldout-monolingual.tokenized.shuffled/news.en.heldout-00000-of-00050"
@@ -79,6 +79,26 @@ def test_articles_are_documents_whose_lines_end_in_the_end_token(use, shared_dat
     found = [x["targets"].tolist() for x in articles.as_numpy_iterator()]
     assert len(found) == 60
     assert sum(found, []) == stream
+
+
+@pytest.mark.parametrize("vocabulary", ["bytes", "sotu"])
+def test_prepared_articles_have_the_ids_of_those_that_were_read(
+    short, shared_data, tmp_path, vocabulary
+):
+    gin.bind_parameter("task_vocabulary.name", vocabulary)
+    for name in ("train", "valid", "test"):
+        text = wikitext2(shared_data, "test" if name == "test" else "validation")
+        (short / f"wiki.{name}.tokens").write_bytes(text[:200_000])
+    words = ["--task", "wikitext2", "--output", tmp_path / "out", "--shards", "3"]
+    settings = [f"local_data.folder = {str(short)!r}", "local_data.check = False"]
+    settings.append(f"task_vocabulary.name = {vocabulary!r}")
+    words += [word for setting in settings for word in ("--gin_param", setting)]
+    assert parsing.run("prepare", [*words, "--workers", "1"]) == 0
+    task = seqio.TaskRegistry.get("wikitext2")
+    articles = task.preprocess_precache(task.source.get_dataset("test", shuffle=False))
+    expected = [x["targets"].tolist() for x in articles.as_numpy_iterator()]
+    found = parsing.ids(tmp_path / "out" / "wikitext2", "test.tfrecord-*", "targets")
+    assert [ids.tolist() for ids in found] == expected and len(expected) > 5
 
 
 def test_training_joins_the_articles(use, shared_data, chunks):

@@ -9,9 +9,8 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 
 import seqio
-import tensorflow as tf
 
-from primer.data import documents, formats, preflight, reading, streams
+from primer.data import documents, formats, preflight, reading, streams, tokenizing
 from primer.data.prepared import manifest
 from primer.data.prepared.identity import identity
 from primer.data.prepared.writers import WRITERS
@@ -62,18 +61,12 @@ def _tokenizer(plan, vocabulary_identity):
     """Kept from shard to shard: to make one costs as much as 100,000 tokens do."""
     del vocabulary_identity
     vocabulary = preflight.find(plan.task).output_features["targets"].vocabulary
-    return reading.TextFunction(functools.partial(tokens, vocabulary))
+    return reading.TextFunction(functools.partial(ids_of, vocabulary))
 
 
-def tokens(vocabulary, texts):
+def ids_of(vocabulary, texts):
     """The ids of texts: all of them in a row, and where each text's begin and the last ends."""
-    vocabulary = vocabulary.resolve() if hasattr(vocabulary, "resolve") else vocabulary
-    if isinstance(vocabulary, seqio.SentencePieceVocabulary):
-        ids = vocabulary.encode_tf(texts)
-    else:
-        kind = tf.RaggedTensorSpec([None], tf.int32)
-        encode = lambda text: tf.cast(vocabulary.encode_tf(text), tf.int32)  # noqa: E731
-        ids = tf.map_fn(encode, texts, fn_output_signature=kind)
+    ids = tokenizing.tokens(vocabulary, texts)
     return ids.flat_values, ids.row_splits
 
 
