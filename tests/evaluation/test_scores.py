@@ -254,18 +254,20 @@ def test_nothing_half_written_is_left(form, lines, trained, tmp_path, capfd):
 
 
 def test_a_reader_that_goes_away_is_one_line(trained):
+    """There is more to write than a pipe holds."""
     root = os.path.dirname(os.path.dirname(primer.__file__))
     words = ["score", "--model_dir", trained, "--split", "train", "--tokens"]
-    command = [sys.executable, "-m", "primer", *map(str, words)]
-    done = subprocess.run(
-        f"{shlex.join(command)} | head -c 10",
-        shell=True,
+    with subprocess.Popen(
+        [sys.executable, "-m", "primer", *map(str, words)],
         env={**os.environ, "PYTHONPATH": root},
-        capture_output=True,
-        text=True,
-    )
-    assert done.stdout == '{"source":' and "standard output was closed" in done.stderr
-    assert "Traceback" not in done.stderr and "Exception" not in done.stderr
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout.read(10) == b'{"source":'
+        process.stdout.close()
+        error = process.stderr.read().decode()
+    assert process.returncode == 1 and "standard output was closed" in error
+    assert "Traceback" not in error and "Exception" not in error
 
 
 @pytest.mark.parametrize(

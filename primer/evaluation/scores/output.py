@@ -112,10 +112,11 @@ class _JsonLines:
         self._stream = stream
 
     def write(self, columns):
-        rows = zip(*columns.values(), strict=True)
-        lines = (_json(dict(zip(columns, row, strict=True))) for row in rows)
-        text = "".join(f"{line}\n" for line in lines)
-        self._stream.write(text if self._stream is sys.stdout else text.encode())
+        is_text = self._stream is sys.stdout
+        # Line by line: Python does not notice that a pipe was closed within one large write.
+        for row in zip(*columns.values(), strict=True):
+            line = f"{_json(dict(zip(columns, row, strict=True)))}\n"
+            self._stream.write(line if is_text else line.encode())
 
     def close(self):
         self._stream.flush()

@@ -12,7 +12,7 @@ import numpy as np
 
 from primer.data import preflight, streams
 from primer.errors import UsageError
-from primer.evaluation import choice, protocols, record, whole_split
+from primer.evaluation import choice, protocols, record, vocabulary_fit, whole_split
 from primer.evaluation.scores import documents, on_the_way, rows
 from primer.evaluation.scores import output as outputs
 from primer.evaluation.scores.pieces import Pieces
@@ -61,7 +61,9 @@ def score_texts(
     outputs.check(output, format)
     model_dir = estimator.model_dir
     path = choice.choose_one(model_dir, checkpoint)
-    record.check(model_dir, whole_split.model_of(estimator), estimator.settings["vocabulary"])
+    model = whole_split.model_of(estimator)
+    record.check(model_dir, model, estimator.settings["vocabulary"])
+    vocabulary_fit.check(model, [path])
     protocol = _protocol(whole_split.length_of(estimator))
     chunks, vocabulary = _chunks(files, task, split, unit, field)
     constants = {"step": checkpoints.step_of(path), "protocol": protocol.label}
