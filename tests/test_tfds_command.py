@@ -5,6 +5,7 @@ The data are directories in the exact format of lm1b, c4 and pg19, with texts of
 
 import json
 import math
+import shutil
 
 import pytest
 
@@ -102,3 +103,15 @@ def test_with_t5s_vocabulary(dataset, prepared_dir, tmp_path, shared_data):
     model = shared_data / "cc_all.32000.model"
     setting = f'task_vocabulary.model_file = "{model}"'
     check(dataset, ([setting], 32128), prepared_dir, tmp_path)
+
+
+def test_a_shard_that_is_cut_short_ends_the_run_with_its_name(prepared_dir, tmp_path, capfd):
+    shutil.copytree(f"{prepared_dir}/lm1b", tmp_path / "lm1b")
+    path = tmp_path / "lm1b/1.1.0/lm1b-train.tfrecord-00000-of-00002"
+    path.write_bytes(path.read_bytes()[:5000])
+    train = arguments("lm1b", tmp_path, tmp_path / "model", BYTES[0])
+    assert engine_call.call([*train, "--gin_param=utils.run.train_steps = 500"]) == 1
+    said = capfd.readouterr().err.splitlines()
+    (line,) = [line for line in said if line.startswith("primer: ")]
+    assert line.startswith(f"primer: {path} is damaged (truncated record at ")
+    assert not any("Traceback" in line for line in said)

@@ -7,6 +7,7 @@ file. So after it has failed, the files of the task are read one by one.
 import contextlib
 import functools
 import os
+import re
 from collections.abc import Iterator
 
 import seqio
@@ -42,10 +43,16 @@ def found(task: seqio.Task, error: Exception) -> RunError | None:
     for path in _paths(task):
         if _is_damaged(path):
             return RunError(
-                f"{path} is damaged ({files.first_line(error)}): it was cut short or changed; copy "
-                "or prepare it again"
+                f"{path} is damaged ({_what(error)}): it was cut short or changed; copy or prepare "
+                "it again"
             )
     return None
+
+
+def _what(error):
+    """TensorFlow's few words among the names of its operations."""
+    match = re.search(r"(truncated|corrupted) record at \d+", str(error))
+    return match[0] if match else files.first_line(error)
 
 
 def _paths(task):

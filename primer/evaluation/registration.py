@@ -62,7 +62,8 @@ def name_the_damaged_file(error):
     """A RunError that names the file of a damaged record; None where no file of the run has one."""
     task = configured("mesh_train_dataset_fn.mixture_or_task_name")
     parts = seqio.get_subtasks(preflight.find(task)) if task else []
-    return next(filter(None, (damage.found(part, error) for part in parts)), None)
+    with logs.redirected(None, "search"):  # TensorFlow writes a line of its own on what is found.
+        return next(filter(None, (damage.found(part, error) for part in parts)), None)
 
 
 def _uses_cache(mode, split):
