@@ -11,9 +11,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 
-# track -> (extras of setup.py, Pythons). With Beam, so that its pipeline is among what is tested.
+# track -> (extras of setup.py, Pythons). With Beam and lm-eval, so that they are tested with.
 TRACKS = {
-    "current": (("test", "beam"), ("3.10", "3.11", "3.12", "3.13")),
+    "current": (("test", "beam", "lm-eval"), ("3.10", "3.11", "3.12", "3.13")),
     "tpu": (("test", "tpu"), ("3.10", "3.11")),
 }
 
