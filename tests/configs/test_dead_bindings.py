@@ -4,6 +4,7 @@ import gin
 import pytest
 
 from primer import config_files
+from primer.evaluation import protocols
 from primer.planning import dead_bindings, gin_files, run_graph
 from tests import gin_models
 
@@ -106,6 +107,7 @@ def exercise():
     """Builds what trains and what evaluates: a binding may be live in one of them only."""
     for mode in run_graph.MODES:
         run_graph.build_step(97, mode)
+    protocols.chosen()  # As an evaluation asks.
 
 
 def own_dead(load, files, bindings=()):
