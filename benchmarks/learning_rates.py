@@ -28,6 +28,8 @@ from primer.experiments import contenders  # noqa: E402
 STEP = 2.0  # Between a rate and the next.
 MOST = 7  # Rates of one model.
 
+LATEST = {"evaluate_checkpoints.checkpoints": "latest"}
+
 
 def loss_of(contender, rate, folder, bindings):
     """Trains once; returns the nats per token of the last checkpoint."""
@@ -37,10 +39,10 @@ def loss_of(contender, rate, folder, bindings):
     train = contenders.train_arguments(contender, model_dir, bindings=[*bindings, binding])
     if engine_call.call(train):
         return float("inf")  # The loss was not finite any more: too high a rate.
-    if engine_call.call(eval_command.engine_arguments(str(model_dir), checkpoints="latest")):
+    if engine_call.call(eval_command.engine_arguments(str(model_dir), **LATEST)):
         raise SystemExit(f"{model_dir} cannot be evaluated")
-    (path,) = (model_dir / "eval").glob("*.json")
-    (row,) = json.loads(path.read_text())["checkpoints"]
+    (path,) = (model_dir / "eval").glob("*.jsonl")
+    row = json.loads(path.read_text())
     shutil.rmtree(model_dir)
     return row["nats_per_token"]
 

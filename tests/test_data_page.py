@@ -70,9 +70,8 @@ def shell(tmp_path_factory):
 
 def record(shell, run):
     """The row of a run's evaluation."""
-    path = shell.folder / "runs" / run / "eval" / "text_validation_stream.json"
-    (row,) = json.loads(path.read_text())["checkpoints"]
-    return row
+    path = shell.folder / "runs" / run / "eval" / "text_validation_stream.jsonl"
+    return json.loads(path.read_text())
 
 
 @pytest.mark.slow

@@ -60,8 +60,8 @@ def check_the_whole_split(dataset, prepared_dir, model_dir, size):
     command = ["eval", "--model_dir", model_dir, "--checkpoints", "latest"]
     assert run(*command, "--t5_tfds_data_dir", prepared_dir) == 0
     _, task = TASKS[dataset]
-    record = json.loads((model_dir / "eval" / f"{task}_validation_stream.json").read_text())
-    (row,) = record["checkpoints"]
+    protocol = "packed" if dataset == "lm1b" else "stream"
+    row = json.loads((model_dir / "eval" / f"{task}_validation_{protocol}.jsonl").read_text())
     texts = validation_texts(dataset)
     assert row["documents"] == len(texts)
     # Of single sentences the end is a word, as papers count them.

@@ -67,9 +67,8 @@ def test_it_trains_in_the_kept_vocabulary_and_is_evaluated_on_the_texts(prepared
     kept = (model_dir / "vocabulary.txt").read_bytes()
     assert kept == (texts / "moved.vocabulary").read_bytes()
     assert run("eval", "--model_dir", model_dir, "--checkpoints", "latest") == 0
-    record = json.loads((model_dir / "eval" / "text_validation_stream.json").read_text())
+    row = json.loads((model_dir / "eval" / "text_validation_stream.jsonl").read_text())
     found = json.loads((prepared / "text" / "primer.json").read_text())["splits"]["validation"]
-    (row,) = record["checkpoints"]
     assert (row["documents"], row["words"]) == (found["examples"], found["words"])
     for name in ("tokens", "bytes"):  # Where a document ends is a token, and counted as a byte.
         assert row[name] == found[name] + found["examples"]
