@@ -73,6 +73,7 @@ def test_the_best_checkpoint_has_its_own_copy(model_dir, texts):
     model.close()
 
 
+@pytest.mark.slow
 def test_training_goes_on_with_the_copy_where_the_file_has_changed(model_dir, texts, capfd):
     path = texts / "words.vocabulary"
     path.write_text("7\t3\n8\t2\n")

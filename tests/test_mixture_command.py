@@ -27,6 +27,7 @@ def texts(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_mixture_trains_and_is_evaluated_on_all_its_texts(texts, capfd):
     model_dir = texts / "model"
     assert run(*words(texts, model_dir, "--steps", 3)) == 0

@@ -28,6 +28,7 @@ def corpus(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_several_workers_write_the_same_bytes(corpus, tmp_path):
     pytest.importorskip("apache_beam", reason=MESSAGE)
     words = ["--input", corpus / "*.txt", "--unit", "line", "--shards", "3", "--held_out", "0.1"]

@@ -83,8 +83,7 @@ def read_raw(task):
     for split in seqio.TaskRegistry.get(task).splits:
         sums[split] = counts.Counts()
         for text, ids in streams.documents(task, split):
-            sums[split].add_text(text.encode())
-            sums[split].add_ids(ids)
+            sums[split].add([text.encode()], ids, [0, len(ids)])
     return {split: found.as_dict() for split, found in sums.items()}
 
 
@@ -97,7 +96,7 @@ def read_cached(task, split, output):
     try:
         source = registered._get_cached_source(split)
         for example in source.get_dataset(split, shuffle=False).as_numpy_iterator():
-            found.add_ids(example["targets"])
+            found.add([b""], example["targets"], [0, len(example["targets"])])
     finally:
         seqio.utils.set_global_cache_dirs([])
         registered._cache_dir = None
@@ -131,7 +130,7 @@ def test_the_sums_tell_texts_apart():
     def sums(*documents):
         found = counts.Counts()
         for ids in documents:
-            found.add_ids(np.array(ids, np.int32))
+            found.add([b""], np.array(ids, np.int32), [0, len(ids)])
         return found.as_dict()
 
     assert sums([5, 6], [7, 8]) == sums([7, 8], [5, 6])

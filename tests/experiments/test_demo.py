@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from primer.experiments import contenders, demo
 from tests.command_lines import run
 
@@ -21,6 +23,7 @@ def test_a_foreign_folder_is_not_deleted(tmp_path, capsys):
     assert (tmp_path / "transformer" / "thesis.txt").exists()
 
 
+@pytest.mark.slow
 def test_a_short_demo_from_end_to_end(tmp_path, capsys, monkeypatch):
     """Smaller models than the demo's, all else being its own."""
     monkeypatch.setattr(contenders, "SIZE", "tiny")
