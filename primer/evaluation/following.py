@@ -24,11 +24,14 @@ def paths(model_dir, first, goal=None, timeout=None, poll=POLL):
       timeout: seconds without a new checkpoint after which this ends; None: it waits for ever.
       poll: seconds between two looks.
     """
-    seen = set(choice.in_directory(model_dir))
+    # What has come since `first` was looked up is new, and what is being written is not there yet.
+    first = [path for path in first if tf.io.gfile.exists(f"{path}.index")]
+    seen = {checkpoints.step_of(path) for path in first}
+    begin = min(seen, default=-1)
     yield from first
     since, waiting = time.monotonic(), False
     while goal is None or max(seen, default=-1) < goal:
-        new = _new(model_dir, seen)
+        new = _new(model_dir, seen, begin)
         for step in sorted(new):
             seen.add(step)
             yield new[step]
@@ -44,14 +47,17 @@ def paths(model_dir, first, goal=None, timeout=None, poll=POLL):
         time.sleep(poll)
 
 
-def _new(model_dir, seen):
-    """Step -> path of the checkpoints that are written to the end."""
+def _new(model_dir, seen, begin):
+    """Step -> path of the checkpoints behind `begin` that are written to the end."""
     found = choice.in_directory(model_dir)
     return {
         step: path
         for step, path in found.items()
         # The index comes last.
-        if step not in seen and tf.io.gfile.exists(f"{path}.index") and checkpoints.is_whole(path)
+        if step > begin
+        and step not in seen
+        and tf.io.gfile.exists(f"{path}.index")
+        and checkpoints.is_whole(path)
     }
 
 

@@ -52,7 +52,7 @@ def test_one_that_is_being_written_is_waited_for(directory):
     (data,) = directory.glob("model.ckpt-2.data-*")
     index = directory / "model.ckpt-2.index"
     hidden = index.rename(directory / "hidden")
-    assert list(itertools.islice(steps(directory, timeout=0.05), 9))[-1] == 2  # Was there before.
+    assert list(itertools.islice(steps(directory, timeout=0.05), 9))[-1] == 1  # Not yet there.
     hidden.rename(index)
     assert data.exists() and next(found) == 2
 
