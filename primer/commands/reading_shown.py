@@ -1,14 +1,9 @@
 """How much text has been read: a live line on a terminal, a plain line now and then elsewhere."""
 
-import time
-
-from primer.runtime import logs
-
-LIVE_SECONDS = 0.25
-PLAIN_SECONDS = 30
+from primer.runtime.live_line import LiveLine
 
 
-class ReadingShown:
+class ReadingShown(LiveLine):
     """Counts documents and bytes, and shows them.
 
     Args:
@@ -19,24 +14,9 @@ class ReadingShown:
     """
 
     def __init__(self, label):
+        super().__init__()
         self._label = label
-        self._live = None
         self.documents = self.bytes = 0
-
-    def __enter__(self):
-        self._began = self._shown = time.monotonic()
-        if logs.terminal().isatty():
-            from rich.console import Console
-            from rich.live import Live
-
-            console = Console(file=logs.terminal())
-            self._live = Live(console=console, auto_refresh=False, transient=True)
-            self._live.start()
-        return self
-
-    def __exit__(self, *error):
-        if self._live:
-            self._live.stop()
 
     def of(self, texts):
         """The same texts, counted and shown as they are taken."""
@@ -48,18 +28,9 @@ class ReadingShown:
         """Counts documents of so many bytes in all that were read."""
         self.documents += documents
         self.bytes += size
-        self._show()
-
-    def _show(self):
-        now = time.monotonic()
-        if now - self._shown < (LIVE_SECONDS if self._live else PLAIN_SECONDS):
-            return
-        self._shown = now
-        line = (
-            f"{self._label}  {self.documents:,} documents  {self.bytes / 1e6:,.1f} MB  "
-            f"{self.bytes / 1e6 / (now - self._began):,.1f} MB/s"
-        )
-        if self._live:
-            self._live.update(line, refresh=True)
-        else:
-            logs.say(line)
+        if self.is_due():
+            megabytes = self.bytes / 1e6
+            self.show(
+                f"{self._label}  {self.documents:,} documents  {megabytes:,.1f} MB  "
+                f"{megabytes / max(self.seconds, 1e-9):,.1f} MB/s"
+            )

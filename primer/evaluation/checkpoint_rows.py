@@ -1,5 +1,6 @@
 """Checkpoint after checkpoint under one scorer; what was found before is not scored again."""
 
+import contextlib
 import math
 import time
 
@@ -16,7 +17,7 @@ class CheckpointRows:
       protocol, text: what is scored.
       named: a dict with "model_dir", "task", "split" and "window", for every row.
       results: a `Results`, for the rows of before and the new ones.
-      make_scorer: makes the `Scorer`, when the first checkpoint needs it.
+      open_scorer: gives a block with the `Scorer`; called when the first checkpoint needs it.
       again: whether checkpoints are scored whose row is there.
 
     Attributes:
@@ -27,13 +28,13 @@ class CheckpointRows:
       known: how many rows were there before.
     """
 
-    def __init__(self, protocol, text, named, results, make_scorer, again=False):
+    def __init__(self, protocol, text, named, results, open_scorer, again=False):
         self._protocol = protocol
         self._text = text
         self.results = results
-        self._make_scorer = make_scorer
+        self._open_scorer = open_scorer
         self._again = again
-        self._scorer = None
+        self._scorer, self._to_close = None, contextlib.ExitStack()
         self.settings = {
             **named,
             "protocol": protocol.label,
@@ -56,7 +57,7 @@ class CheckpointRows:
             self.known += 1
         else:
             if self._scorer is None:  # Not one of the checkpoint's problems if it fails.
-                self._scorer = self._make_scorer()
+                self._scorer = self._to_close.enter_context(self._open_scorer())
             try:
                 self._scorer.restore(path)
             except (RunError, UsageError) as error:
@@ -97,9 +98,8 @@ class CheckpointRows:
         return sorted(self.rows, key=lambda row: row["step"])
 
     def close(self):
-        """Ends the scorer's session and the file of events."""
-        if self._scorer is not None:
-            self._scorer.close()
+        """Leaves the scorer's block and ends the file of events."""
+        self._to_close.close()
         self.results.close()
 
 

@@ -1,13 +1,9 @@
 """How far an evaluation is: a live line on a terminal, nothing elsewhere."""
 
-import time
-
-from primer.runtime import logs
-
-SECONDS = 0.25
+from primer.runtime.live_line import LiveLine
 
 
-class Progress:
+class Progress(LiveLine):
     """Shows the share that is done and the speed.
 
     Args:
@@ -16,32 +12,35 @@ class Progress:
     """
 
     def __init__(self, label, tokens):
+        super().__init__(plain=False)
         self._label = label
         self._tokens = tokens
-        self._live = None
-
-    def __enter__(self):
-        self._began = self._shown = time.monotonic()
-        if logs.terminal().isatty():
-            from rich.console import Console
-            from rich.live import Live
-
-            console = Console(file=logs.terminal())
-            self._live = Live(console=console, auto_refresh=False, transient=True)
-            self._live.start()
-        return self
-
-    def __exit__(self, *error):
-        if self._live:
-            self._live.stop()
 
     def __call__(self, share):
         """Takes the share that is done, between 0 and 1."""
-        now = time.monotonic()
-        if self._live is None or now - self._shown < SECONDS:
-            return
-        self._shown = now
-        speed = share * self._tokens / max(now - self._began, 1e-9)
-        self._live.update(
-            f"{self._label}  evaluating {share:4.0%}  {speed:,.0f} tokens/s", refresh=True
-        )
+        if self.is_due():
+            speed = share * self._tokens / max(self.seconds, 1e-9)
+            self.show(f"{self._label}  evaluating {share:4.0%}  {speed:,.0f} tokens/s")
+
+
+class Counting(LiveLine):
+    """Shows how many tokens were scored, and the speed, where nobody knows how many there are.
+
+    Args:
+      label: what is being scored.
+
+    Attributes:
+      tokens: how many were scored.
+    """
+
+    def __init__(self, label):
+        super().__init__(plain=False)
+        self._label = label
+        self.tokens = 0
+
+    def add(self, tokens):
+        """Takes a number of tokens that were scored."""
+        self.tokens += tokens
+        if self.is_due():
+            speed = self.tokens / max(self.seconds, 1e-9)
+            self.show(f"{self._label}  scored {self.tokens:,} tokens, {speed:,.0f} a second")

@@ -1,7 +1,9 @@
-"""What the model directories of one command share: the text, read once, and a table of all.
+"""What the model directories of one command share: text, graph and session, and a table of all.
 
 Each directory has its own gin settings. Two read the same text when task, split and vocabulary are
-the same and all that gin says of data is: of anything but layers, optimizers and the run.
+the same and all that gin says of data is: of anything but layers, optimizers and the run. Two have
+the same graph when the layers are built alike and all that gin says of anything but data and
+training is the same.
 """
 
 import contextlib
@@ -17,6 +19,33 @@ NOT_DATA = (
     "primer.runtime",
     "t5.models",
 )
+# These have none in the graph that scores, once its length, rows and mesh are given.
+NOT_MODEL = (
+    "mesh_tensorflow.optimize",
+    "mesh_tensorflow.transformer.learning_rate_schedules",
+    "primer.data",
+    "primer.evaluation",
+    "primer.generation",
+    "primer.planning",
+    "primer.runtime.seeds",
+    "primer.runtime.validation",
+    "seqio",
+    "t5.data",
+    "t5.models",
+)
+# `utils.run` has the trainer's settings beside the model's.
+OF_TRAINING = {
+    "batch_size",
+    "eval_checkpoint_step",
+    "iterations_per_loop",
+    "keep_checkpoint_max",
+    "learning_rate_schedule",
+    "optimizer",
+    "perplexity_eval_steps",
+    "save_checkpoints_steps",
+    "train_model_fn",
+    "train_steps",
+}
 
 _open = []
 
@@ -30,7 +59,9 @@ class Shared:
 
     def __init__(self):
         self.rows = []
-        self._text = (None, None)  # The last text and what it is of: one at a time in memory.
+        # The last ones and what they are of: one at a time in memory.
+        self._text = (None, None)
+        self._scorer = (None, None)
 
     def text(self, key, read):
         """The text of `read()`, or the last one where that has an equal key."""
@@ -38,6 +69,19 @@ class Shared:
             self._text = (None, None)  # Free before the next is read.
             self._text = (key, read())
         return self._text[1]
+
+    def scorer(self, key, make):
+        """The scorer of `make()`, or the last one where that has an equal key."""
+        if self._scorer[0] != key:
+            self.close()
+            self._scorer = (key, make())
+        return self._scorer[1]
+
+    def close(self):
+        """Ends the session of the last scorer."""
+        if self._scorer[1] is not None:
+            self._scorer[1].close()
+        self._scorer = (None, None)
 
 
 @contextlib.contextmanager
@@ -47,7 +91,7 @@ def directories():
     try:
         yield _open[-1]
     finally:
-        _open.pop()
+        _open.pop().close()
 
 
 def add_rows(rows):
@@ -73,27 +117,60 @@ def text(protocol, task, split, length):
     return _open[-1].text(_key(task, split), read)
 
 
+@contextlib.contextmanager
+def scorer(make, model, *particulars):
+    """The `Scorer` of `make()` inside the block, or that of the last directory if it is the same.
+
+    Args:
+      make: makes one.
+      model: the Mesh-TF model that it scores with.
+      particulars: what else `make` was made of; equal ones print alike.
+    """
+    if _open:
+        yield _open[-1].scorer(_key_of_model(model, particulars), make)
+        return
+    with contextlib.closing(make()) as made:
+        yield made
+
+
 def _key(task, split):
     """Equal for two gin configurations under which a split is the same text and tokens."""
-    from gin import config as gin_config
-
     from primer.data import preflight
     from primer.runtime import wiring
 
     vocabulary = preflight.find(task).output_features["targets"].vocabulary
+    return task, split, str(wiring.of_vocabulary(vocabulary)), _bindings_outside(NOT_DATA)
+
+
+def _key_of_model(model, particulars):
+    """Equal for two gin configurations under which a model has the same graph."""
+    from primer.runtime import wiring
+
+    sizes = model.input_vocab_size_unpadded, model.output_vocab_size_unpadded
     bindings = [
+        (scope, selector, name, value)
+        for scope, selector, name, value in _bindings_outside(NOT_MODEL)
+        if not (selector.endswith("utils.run") and name in OF_TRAINING)
+    ]
+    return str(wiring.of_model(model)), sizes, repr(particulars), bindings
+
+
+def _bindings_outside(modules):
+    """Sorted (scope, selector, name, value as a text) of what gin sets elsewhere."""
+    from gin import config as gin_config
+
+    return sorted(
         # A copy resolves macros and references, as a call of the configurable would.
         (scope, selector, name, repr(copy.deepcopy(value)))
         for (scope, selector), values in gin_config._CONFIG.items()
-        if _is_of_data(gin_config._REGISTRY.get(selector))
+        if _is_outside(gin_config._REGISTRY.get(selector), modules)
         for name, value in values.items()
-    ]
-    return task, split, str(wiring.of_vocabulary(vocabulary)), sorted(bindings)
+    )
 
 
-def _is_of_data(configurable):
-    """Whether what a binding sets may have a say in the documents."""
+def _is_outside(configurable, modules):
+    """Whether a binding sets something that is in none of the modules."""
     if configurable is None or configurable.selector in ("gin.macro", "gin.constant"):
         return False  # Macros count where they are used.
     module = configurable.wrapped.__module__
-    return not any(module == name or module.startswith(name + ".") for name in NOT_DATA)
+    return not any(module == name or module.startswith(name + ".") for name in modules)

@@ -67,7 +67,7 @@ def evaluate_checkpoints(
     model = model_of(estimator)
     record.check(model_dir, model, estimator.settings["vocabulary"])
     vocabulary_fit.check(model, paths)
-    rows = _rows(estimator, split, functools.partial(scorer_of, estimator, batch_size), again)
+    rows = _rows(estimator, split, functools.partial(_scorer, estimator, batch_size), again)
     if follow:
         paths = following.paths(model_dir, paths, _last_step(), timeout)
     best = keep_best.Best(model_dir) if keep_the_best else None
@@ -81,7 +81,7 @@ def evaluate_checkpoints(
     _show(rows, everything=follow)
 
 
-def _rows(estimator, split, make_scorer, again):
+def _rows(estimator, split, open_scorer, again):
     """The `CheckpointRows` of gin's task and protocol."""
     model_dir = str(estimator.model_dir)
     task, protocol, length = task_name(), protocols.chosen(), length_of(estimator)
@@ -89,7 +89,7 @@ def _rows(estimator, split, make_scorer, again):
     text = several.text(protocol, task, split, length)
     named = {"model_dir": model_dir, "task": task, "split": split, "window": length}
     results = Results(model_dir, f"{task}_{split}_{protocol.label}")
-    return CheckpointRows(protocol, text, named, results, make_scorer, again)
+    return CheckpointRows(protocol, text, named, results, open_scorer, again)
 
 
 def _show(rows, everything):
@@ -115,6 +115,15 @@ def _last_step():
     """The step at which the run ends, from its settings, or None."""
     steps = configured("utils.run.train_steps")
     return steps if isinstance(steps, int) else None
+
+
+def _scorer(estimator, rows):
+    """A block with the scorer of an estimator, or with an equal one of the directory before."""
+    settings = estimator.settings
+    particulars = [settings["mesh_shape"], settings["layout_rules"], settings.get("mesh_devices")]
+    particulars += [length_of(estimator), rows, protocols.chosen().name == protocols.AS_RELEASED]
+    make = functools.partial(scorer_of, estimator, rows)
+    return several.scorer(make, model_of(estimator), *particulars)
 
 
 def length_of(estimator) -> int:

@@ -3,13 +3,10 @@
 import time
 
 from primer import passes
-from primer.runtime import logs
-
-PLAIN_SECONDS = 30
-LIVE_SECONDS = 0.25
+from primer.runtime.live_line import LiveLine
 
 
-class Progress:
+class Progress(LiveLine):
     """Shows step, loss, tokens per second and the time left.
 
     Args:
@@ -19,27 +16,12 @@ class Progress:
     """
 
     def __init__(self, start, goal, tokens, reading=None):
+        super().__init__(transient=False)
         self._start = start
         self._goal = goal
         self._tokens = tokens
         self._reading = reading or passes.Reading()
-        self._live = None
-
-    def __enter__(self):
-        self._began = self._shown = time.monotonic()
         self._first_done = None
-        if logs.terminal().isatty():
-            from rich.console import Console
-            from rich.live import Live
-
-            console = Console(file=logs.terminal())
-            self._live = Live(console=console, auto_refresh=False, transient=False)
-            self._live.start()
-        return self
-
-    def __exit__(self, *error):
-        if self._live:
-            self._live.stop()
 
     def update(self, step, loss):
         """Takes the step that has just ended; `loss` is in nats per position."""
@@ -49,26 +31,13 @@ class Progress:
         if self._first_done is None:
             # The first step includes TensorFlow's own preparation: it does not count as speed.
             self._first_done = (step, now)
-        last = step == self._goal
-        wait = LIVE_SECONDS if self._live else PLAIN_SECONDS
-        if now - self._shown < wait and not last:
-            return
-        self._shown = now
-        self.say(self._line(step, loss, now), live=True)
-
-    def say(self, message, live=False):
-        """Prints a line without breaking the live one."""
-        if self._live is None:
-            logs.say(message)
-        elif live:
-            self._live.update(message, refresh=True)
-        else:
-            self._live.console.print(message, highlight=False, soft_wrap=True)
+        if self.is_due(last=step == self._goal):
+            self.show(self._line(step, loss, now))
 
     def _line(self, step, loss, now):
         first_step, first_time = self._first_done
         steps = step - first_step
-        rate = steps / max(now - first_time, 1e-9) if steps else 1 / max(now - self._began, 1e-9)
+        rate = steps / max(now - first_time, 1e-9) if steps else 1 / max(self.seconds, 1e-9)
         left = (self._goal - step) / rate
         parts = [
             f"step {step:,}/{self._goal:,}",

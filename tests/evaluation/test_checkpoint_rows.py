@@ -1,5 +1,6 @@
 """Checkpoint after checkpoint: what is scored, what is known, and what is skipped."""
 
+import contextlib
 import os
 import shutil
 
@@ -61,13 +62,17 @@ def directory(tmp_path):
     return tmp_path
 
 
+def open_scorer():
+    return contextlib.closing(Scorer())
+
+
 def evaluate(directory, steps=(1, 2, 3), text=TEXT, again=False):
     """(the CheckpointRows, the losses that were scored)"""
     Scorer.made = 0
     protocol = Protocol()
     named = {"model_dir": str(directory), "task": "t", "split": "test", "window": 4}
     results = Results(str(directory), "t_test_stream")
-    rows = CheckpointRows(protocol, text, named, results, Scorer, again)
+    rows = CheckpointRows(protocol, text, named, results, open_scorer, again)
     for step in steps:
         rows.find(f"{directory}/model.ckpt-{step}")
     rows.close()

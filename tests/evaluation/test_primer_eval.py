@@ -33,6 +33,14 @@ def trained(texts):
     return texts / "model"
 
 
+@pytest.fixture(scope="module")
+def wide(texts):
+    """A directory with checkpoints 0 and 1 of another architecture."""
+    words = train_words(texts, texts / "wide", "--steps", 1, "--gin_param", "d_ff = 48")
+    assert run(*words) == 0
+    return texts / "wide"
+
+
 @pytest.fixture
 def model_dir(trained, tmp_path):
     return shutil.copytree(trained, tmp_path / "run")
@@ -49,6 +57,13 @@ def lines(model_dir):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def change(model_dir, before, after):
+    """Exchanges a text in what a directory says of its model."""
+    config = model_dir / "config.gin"
+    assert before in config.read_text()
+    config.write_text(config.read_text().replace(before, after))
+
+
 class Calls:
     """Counts the calls of an attribute."""
 
@@ -61,36 +76,48 @@ class Calls:
         return self._real(*args, **kwargs)
 
 
-def test_two_directories_share_a_text_and_each_has_one_graph(model_dir, tmp_path, monkeypatch):
+def test_two_directories_share_text_and_graph(model_dir, tmp_path, monkeypatch):
     other = shutil.copytree(model_dir, tmp_path / "other")
+    change(other, "run_seed.seed = 5", "run_seed.seed = 6")
+    change(other, "\nrun.train_steps = 6", "\nrun.train_steps = 7")
     readings = Calls(monkeypatch, text, "read")
     scorers = Calls(monkeypatch, whole_split, "Scorer")
     out = evaluate("--model_dir", model_dir, "--model_dir", other)
-    assert (readings.number, scorers.number) == (1, 2)
+    assert (readings.number, scorers.number) == (1, 1)
     assert "The best checkpoint of each" in out and "run, other: Whole validation split" in out
     first, second = lines(model_dir), lines(other)
     assert [row["step"] for row in first] == [0, 3, 6]
     assert [row["nats"] for row in first] == [row["nats"] for row in second]
     # What is known is not scored again, and needs no graph.
     evaluate("--model_dir", model_dir)
-    assert scorers.number == 2 and lines(model_dir) == first
+    assert scorers.number == 1 and lines(model_dir) == first
+
+
+def test_other_models_have_a_graph_of_their_own(model_dir, wide, tmp_path, monkeypatch):
+    """Also where only a setting differs that no checkpoint knows."""
+    other = shutil.copytree(wide, tmp_path / "other")
+    cast = shutil.copytree(wide, tmp_path / "cast")
+    setting = "transformer.Unitransformer.z_loss"
+    (cast / "config.gin").write_text(f"{(cast / 'config.gin').read_text()}\n{setting} = 0.5\n")
+    scorers = Calls(monkeypatch, whole_split, "Scorer")
+    directories = [model_dir, other, cast]
+    evaluate(*[word for path in directories for word in ("--model_dir", path)])
+    assert scorers.number == 3
+    alone = shutil.copytree(wide, tmp_path / "alone")
+    evaluate("--model_dir", alone)
+    assert [row["nats"] for row in lines(alone)] == [row["nats"] for row in lines(other)]
 
 
 def test_a_text_is_not_shared_where_gin_says_another(model_dir, tmp_path, monkeypatch):
     other = shutil.copytree(model_dir, tmp_path / "other")
-    config = other / "config.gin"
-    config.write_text(
-        config.read_text().replace("text_files.held_out = 0.2", "text_files.held_out = 0.4")
-    )
+    change(other, "text_files.held_out = 0.2", "text_files.held_out = 0.4")
     out = evaluate("--model_dir", model_dir, "--model_dir", other, "--checkpoints", "latest")
     checksums = {lines(path)[0]["text_checksum"] for path in (model_dir, other)}
     assert len(checksums) == 2 and "Not to be compared: the texts have" in out
 
 
-def test_a_checkpoint_of_another_architecture_is_skipped(model_dir, texts, tmp_path, capfd):
-    words = train_words(texts, tmp_path / "wide", "--steps", 1, "--gin_param", "d_ff = 48")
-    assert run(*words) == 0
-    for path in (tmp_path / "wide").glob("model.ckpt-1.*"):
+def test_a_checkpoint_of_another_architecture_is_skipped(model_dir, wide, capfd):
+    for path in wide.glob("model.ckpt-1.*"):
         shutil.copy(path, model_dir)
     capfd.readouterr()
     evaluate("--model_dir", model_dir, "--checkpoints", "0,1,3", code=1)

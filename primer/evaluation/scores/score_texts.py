@@ -13,10 +13,10 @@ import numpy as np
 from primer.data import preflight, streams
 from primer.errors import UsageError
 from primer.evaluation import choice, protocols, record, vocabulary_fit, whole_split
+from primer.evaluation.progress import Counting
 from primer.evaluation.scores import documents, on_the_way, rows
 from primer.evaluation.scores import output as outputs
 from primer.evaluation.scores.pieces import Pieces
-from primer.evaluation.scores.progress import Counting
 from primer.evaluation.totals import Totals
 from primer.runtime import checkpoints, logs
 
