@@ -126,6 +126,8 @@ def stock(model_dir, glob, steps, checkpoint, options):
         'utils.run.dataset_split = "validation"',
         f"utils.run.perplexity_eval_steps = {steps}",
         f"utils.run.eval_checkpoint_step = {checkpoint}",
+        "utils.get_variable_dtype.master_dtype = 'float32'",
+        "utils.get_variable_dtype.slice_dtype = 'float32'",
         "utils.get_variable_dtype.activation_dtype = 'float32'",
     ]
     files = [

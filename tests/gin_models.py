@@ -95,12 +95,10 @@ def compositions():
 
 def as_params(compositions, quick):
     """Parameters of a test with readable ids: those of which `quick` says no are slow."""
-    import pytest
+    from tests import slow
 
-    return [
-        pytest.param(c, id=name_of(c), marks=[] if quick(c) else [pytest.mark.slow])
-        for c in compositions
-    ]
+    alone = [(composition,) for composition in compositions]
+    return slow.all_but(lambda value: quick(*value), alone, lambda value: name_of(*value))
 
 
 def name_of(composition):

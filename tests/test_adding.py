@@ -79,6 +79,7 @@ def test_the_rules_of_gin_files_are_kept(copy):
     run(copy, "-m", "pytest", "-q", "tests/configs/test_gin_lint.py")
 
 
+@pytest.mark.slow
 def test_the_new_parts_train_and_are_evaluated(copy):
     """The architecture with experts, the activation, the size and the task, all in one model."""
     new = ["--architecture=average_transformer", "--activation=geglu", "--size=micro"]

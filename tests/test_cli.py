@@ -20,7 +20,7 @@ from primer import cli, config_files
 from primer.commands import engine_call
 from primer.commands import train as train_command
 from primer.errors import UsageError
-from tests import tiny_text
+from tests import slow, tiny_text
 from tests.command_lines import ENGINE, run
 from tests.tiny_text import train_words
 
@@ -320,7 +320,7 @@ def test_load_agrees_with_eval(evaluation, trained, held_out):
         model.score("a text")
 
 
-@pytest.mark.parametrize("command", ["train", "eval"])
+@pytest.mark.parametrize("command", slow.all_but(["eval"], ["train", "eval"]))
 def test_the_printed_command_runs_in_a_shell(command, trained, texts, tmp_path, capsys):
     """What is printed is copied, with the engine named by its module, and run."""
     copy = tmp_path / "model"

@@ -52,6 +52,7 @@ def first_word(path):
     return path.read_text().splitlines()[3].split()[0]
 
 
+@pytest.mark.slow
 def test_evaluation_and_generation_need_the_directory_alone(model_dir, texts):
     assert run("eval", "--model_dir", model_dir, "--checkpoints", "latest") == 0
     (path,) = (model_dir / "eval").glob("text_validation_*.jsonl")

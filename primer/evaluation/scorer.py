@@ -7,7 +7,15 @@ from mesh_tensorflow.transformer import transformer, utils
 
 from primer import routing
 from primer.errors import UsageError
-from primer.runtime import building, checkpoints, collector, mesh, variables, vocabulary_ops
+from primer.runtime import (
+    building,
+    checkpoints,
+    collector,
+    mesh,
+    seeds,
+    variables,
+    vocabulary_ops,
+)
 from primer.runtime.settings import configured
 
 # Bounds the memory of a batch's logits: 512 MB with T5's vocabulary.
@@ -64,7 +72,8 @@ class Scorer:
             self._as_released = as_released
             if not as_released:
                 routing.drop_no_tokens()
-            losses, are_best = self._losses(model)
+            with seeds.weights_restored():
+                losses, are_best = self._losses(model)
             self.caveats = routing.caveats()
             building.say_caveats()
             lowering = mtf.Lowering(losses.graph, {losses.mesh: mesh_impl}, autostack=True)

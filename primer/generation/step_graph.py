@@ -12,7 +12,7 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer, utils
 
 from primer.errors import UsageError
-from primer.runtime import building, checkpoints, collector, variables
+from primer.runtime import building, checkpoints, collector, seeds, variables
 
 # The scope of the states: the checkpoint has none of them.
 _SCOPE = "decoding_states"
@@ -44,7 +44,8 @@ class StepGraph:
         with collector.paused(), tf.Graph().as_default() as graph, building.graph("infer"):
             variables.use_resources()
             mesh_impl = mtf.placement_mesh_impl.PlacementMeshImpl(mesh_shape, layout, devices)
-            self._build(model, mesh_impl)
+            with seeds.weights_restored():
+                self._build(model, mesh_impl)
             building.say_caveats()
             graph.finalize()
         config = tf.ConfigProto(allow_soft_placement=True)

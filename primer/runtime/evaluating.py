@@ -143,7 +143,8 @@ class _Graph:
                 name: tf.placeholder(tf.as_dtype(value.dtype), value.shape, name)
                 for name, value in batch.items()
             }
-            spec = estimator.call_model(dict(self._feeds), "eval")
+            with seeds.weights_restored():
+                spec = estimator.call_model(dict(self._feeds), "eval")
             metric_fn, tensors = spec.eval_metrics
             metrics = dict(metric_fn(*tensors), loss=tf.metrics.mean(spec.loss))
             self._updates = [update for _, update in metrics.values()]

@@ -7,6 +7,7 @@ a resumed run draws what the uninterrupted one would have drawn. An initial valu
 (seed, variable name), whatever else the graph holds and however it is laid out on a mesh.
 """
 
+import contextlib
 import copy
 import functools
 import zlib
@@ -20,6 +21,7 @@ STEP_KEY = "primer_random_step"
 # While the body of a loop is lowered: the scalars that count its iterations, outermost first.
 _loop_counters = []
 _at_loop_end = []
+_restored = [False]  # Whether initial values are unused; innermost last.
 
 
 @gin.configurable(module="primer")
@@ -95,6 +97,19 @@ def mend(ops):
     ops.RandomOperation.lower = _keyed_random_lower(ops.RandomOperation.lower)
     ops.WhileLoopOperation.__init__ = _counted_loop_init(ops.WhileLoopOperation.__init__)
     ops.Variable.__init__ = _seeded_variable_init(ops.Variable.__init__)
+
+
+@contextlib.contextmanager
+def weights_restored():
+    """Inside the block a graph is built whose weights come from a checkpoint, or that never runs.
+
+    Random initial values would be a good part of its operations, and are left out.
+    """
+    _restored.append(True)
+    try:
+        yield
+    finally:
+        _restored.pop()
 
 
 def _keyed_random_lower(stock_lower):
@@ -187,7 +202,9 @@ def _seeded_variable_init(stock_init):
 
     @functools.wraps(stock_init)
     def init(variable, mesh, name, shape, dtype, initializer, *args, **kwargs):
-        if getattr(initializer, "seed", 0) is None:
+        if _restored[-1] and hasattr(initializer, "seed"):
+            initializer = tf.zeros_initializer()
+        elif getattr(initializer, "seed", 0) is None:
             initializer = copy.copy(initializer)
             full_name = "/".join(filter(None, [tf.get_variable_scope().name, name]))
             initializer.seed = stable_hash(run_seed(), full_name)

@@ -22,7 +22,7 @@ ONE_BLOCK = ["num_layers = 1", "num_evolved_blocks = 1", "num_switch_blocks = 1"
 @COMPOSITIONS
 def test_the_order_of_the_files_does_not_matter(composition, load):
     architecture, overlay = composition
-    for activation in ACTIVATIONS:
+    for activation in ("squared_relu", "swiglu"):  # One of each kind.
         defaults, *parts = gin_models.files(architecture, activation, overlay)
         configurations = []
         for order in itertools.permutations(parts):

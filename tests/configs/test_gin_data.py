@@ -51,7 +51,7 @@ def test_every_line_of_a_data_set_takes_effect(name, load, tmp_path):
     assert own
     for row in draw_a_row():
         assert row["targets"].shape == (8,) and row["targets"].max() <= 259
-    run_graph.build_run(97, "train")
+    run_graph.build_step(97, "train")
     protocols.chosen()  # As an evaluation asks.
     assert dead_bindings.dead_bindings(own, declared=gin_files.slots(GIN)) == []
 

@@ -318,6 +318,6 @@ def test_prepared_documents_give_the_same_rows(objective, cached, lines, name):
     objective(name, "lm_stream.columns = 4")
     assert rows(use_cached=True) == rows()
     with passes.listening(passes.Reading()) as reading:
-        rows(1, use_cached=True, num_epochs=None)
+        rows(len(joined(lines)) // LENGTH + 2, use_cached=True, num_epochs=None)
     assert reading.epochs(len(joined(lines)) - 1) == "epoch 1"
     assert reading.epochs(len(joined(lines))) == "epoch 2"

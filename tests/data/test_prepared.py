@@ -203,6 +203,7 @@ def test_a_restart_keeps_what_is_finished(prepared, tmp_path):
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_nothing_that_looks_whole(tmp_path):
     (tmp_path / "a.txt").write_text("one line of text\n" * 40_000)
     words = ["--input", str(tmp_path / "a.txt"), "--unit", "line", "--vocabulary", "bytes"]

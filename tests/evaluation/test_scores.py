@@ -253,6 +253,7 @@ def test_nothing_half_written_is_left(form, lines, trained, tmp_path, capfd):
     assert kept.read_text() == "from before" and os.listdir(kept.parent) == ["scores"]
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_is_one_line(trained):
     """There is more to write than a pipe holds."""
     root = os.path.dirname(os.path.dirname(primer.__file__))
@@ -357,6 +358,7 @@ def test_pieces_are_those_of_the_vocabulary():
     ]
 
 
+@pytest.mark.slow
 def test_the_printed_command_runs_in_a_shell(lines, trained, capsys):
     assert run("score", "--model_dir", trained, lines, "--unit", "line") == 0
     printed = capsys.readouterr()

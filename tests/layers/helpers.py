@@ -22,6 +22,7 @@ import tensorflow.compat.v1 as tf  # noqa: E402
 from mesh_tensorflow.transformer import transformer, transformer_layers  # noqa: E402
 
 from primer import layers, routing  # noqa: E402
+from primer.runtime import seeds  # noqa: E402
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 TINY = dict(d_model=32, num_layers=2, d_ff=64, num_heads=4, d_kv=8, vocab_size=97)
@@ -183,7 +184,8 @@ def initialize(session, variables):
 @contextlib.contextmanager
 def bench(mesh_shape="", layout="", variables=None):
     """A Bench in a TensorFlow graph of its own."""
-    with tf.Graph().as_default():
+    drawn = contextlib.nullcontext() if variables is None else seeds.weights_restored()
+    with tf.Graph().as_default(), drawn:
         yield Bench(mesh_shape, layout, variables)
 
 
@@ -282,7 +284,7 @@ def random_variables(model):
     standard normal draw, so that none is hidden by a constant.
     """
     targets = np.ones([1, 4], np.int32)
-    with bench() as b:
+    with bench() as b, seeds.weights_restored():
         ids = b.put(targets, "batch", "length")
         model.call_simple(inputs=ids, targets=ids, compute_loss=False, mode="eval")
         with tf.Session() as session:

@@ -10,6 +10,7 @@ from mesh_tensorflow.transformer import evolved_transformer, transformer, transf
 
 from primer.layers.evolved_attention import DoubleHeadsAttention
 from primer.layers.evolved_convolution import EvolvedConvolution
+from tests import slow
 from tests.layers import helpers, single_layer, stepwise
 
 RNG = np.random.default_rng(0)
@@ -200,7 +201,7 @@ MESHES = {
 }
 
 
-@pytest.mark.parametrize("mesh", MESHES)
+@pytest.mark.parametrize("mesh", slow.all_but(["batch and d_ff", "length"], MESHES))
 def test_convolution_on_a_mesh_equals_one_device(mesh):
     single_layer.check_mesh(EvolvedConvolution(), convolution_variables(), X, IDS, *MESHES[mesh])
 

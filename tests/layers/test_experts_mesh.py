@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from primer.layers import MixtureOfExperts2D
+from tests import slow
 from tests.layers import experts_alone
 from tests.layers.experts_alone import IDS, X, tight
 
@@ -40,7 +41,14 @@ def run(gating, mode, exact=False, mesh_shape="", layout=""):
     return experts_alone.run(experts, x=x, mesh_shape=mesh_shape, layout=layout, **settings)
 
 
-@pytest.mark.parametrize("gating, mesh", [(g, m) for g, ms in PLACES.items() for m in ms])
+@pytest.mark.parametrize(
+    "gating, mesh",
+    slow.all_but(
+        [("top_2", "batch and experts"), ("switch_max", "and the hidden layer")],
+        [(gating, mesh) for gating, meshes in PLACES.items() for mesh in meshes],
+        name="-".join,
+    ),
+)
 def test_training(gating, mesh):
     """Outputs, losses and gradients, with dropped tokens and biases."""
     values = run(gating, "train", False, *MESHES[mesh])
@@ -62,7 +70,10 @@ def test_decoding():
     "mesh_shape, layout",
     [
         ("rows:2,columns:2", "batch:rows,expert_x:rows,outer_batch:columns,expert_y:columns"),
-        ("rows:2,columns:2", "batch:rows,expert_y:rows,expert_hidden:columns"),
+        pytest.param(
+            *("rows:2,columns:2", "batch:rows,expert_y:rows,expert_hidden:columns"),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_two_levels(mesh_shape, layout):

@@ -7,7 +7,7 @@ name, at the tiny size, gets its variables.
 import numpy as np
 import pytest
 
-from tests import gin_models
+from tests import gin_models, slow
 from tests.layers import helpers
 
 # The golden models: gated units as wide as plain ones, and no chance in the routing.
@@ -18,7 +18,12 @@ ARGMAX = (
 )
 
 
-@pytest.mark.parametrize("name", gin_models.goldens())
+# An activation or a combination of what the others have, alone.
+SLOW = ["primer_as_released", "switch_transformer", "synthesizer_squared_relu"]
+SLOW += [f"transformer_{name}" for name in ("gelu", "swish", "reglu", "squared_relu")]
+
+
+@pytest.mark.parametrize("name", slow.all_but(lambda name: name not in SLOW, gin_models.goldens()))
 def test_golden_numbers(name):
     arrays, variables = helpers.golden(name)
     bindings = SETTINGS + (ARGMAX if "switch" in name else ())

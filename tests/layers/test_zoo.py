@@ -15,11 +15,15 @@ from tests.layers import helpers
 from tests.layers.test_packing import alone, pack
 
 COMPOSITIONS = gin_models.compositions()
-ALL = pytest.mark.parametrize("composition", COMPOSITIONS, ids=gin_models.name_of)
-# Each architecture alone, and one with experts: what lies over a mesh is the same beside others.
-MESHES = pytest.mark.parametrize(
+# In every test run each architecture alone, and one with experts.
+ALL = pytest.mark.parametrize(
     "composition",
     gin_models.as_params(COMPOSITIONS, lambda c: c[1] is None or c == COMPOSITIONS[-1]),
+)
+# What lies over a mesh is the same beside others: one of each kind of layers in every test run.
+QUICK = [("primer", None), ("evolved_transformer", None), COMPOSITIONS[-1]]
+MESHES = pytest.mark.parametrize(
+    "composition", gin_models.as_params(COMPOSITIONS, QUICK.__contains__)
 )
 TARGETS = np.random.default_rng(0).integers(2, 97, [4, 8])
 # No prompts, equal ones, different ones.

@@ -12,6 +12,9 @@ from tests import gin_models
 from tests.layers import helpers
 from tests.layers.test_zoo import EXPERTS, SMALL
 
+COMPOSITIONS = gin_models.compositions()
+NAMES = [gin_models.name_of(composition) for composition in COMPOSITIONS]
+ACTIVATIONS = config_files.names("activations")
 TARGETS = np.random.default_rng(0).integers(2, 97, [4, 16])
 
 
@@ -58,13 +61,14 @@ def check(composition, activation, bindings):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("activation", config_files.names("activations"))
-@pytest.mark.parametrize("composition", gin_models.compositions(), ids=gin_models.name_of)
-def test_it_trains_and_evaluates(composition, activation):
+@pytest.mark.parametrize("number", range(len(COMPOSITIONS)), ids=NAMES.__getitem__)
+def test_it_trains_and_evaluates(number):
+    """The activations take turns; test_gin_composition.py builds every pair."""
+    composition, activation = COMPOSITIONS[number], ACTIVATIONS[number % len(ACTIVATIONS)]
     check(composition, activation, SMALL + (EXPERTS if composition[1] else ()))
 
 
-@pytest.mark.parametrize("composition", gin_models.compositions()[::4], ids=gin_models.name_of)
+@pytest.mark.parametrize("composition", COMPOSITIONS[::8], ids=gin_models.name_of)
 def test_some_train_and_evaluate_as_they_are(composition):
     """At the tiny size, with all its layers and with chance in the routing."""
     check(composition, "swiglu", ())

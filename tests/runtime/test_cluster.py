@@ -78,6 +78,7 @@ def test_two_hosts_train_as_one(tmp_path):
         np.testing.assert_allclose(together[name], value, rtol=1e-3, atol=1e-4, err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_host_that_dies_stops_the_run_with_one_message(tmp_path):
     addresses = free_addresses(2)
     many = ("utils.run.train_steps = 100000", "utils.run.save_checkpoints_steps = 20")

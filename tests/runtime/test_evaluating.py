@@ -11,6 +11,7 @@ from t5.models import mesh_transformer
 
 from primer.errors import UsageError
 from primer.runtime import evaluating, inputs, session
+from tests import slow
 from tests.runtime import tiny
 
 STEPS = 5
@@ -35,7 +36,7 @@ capacity_factor_eval = 0.25
 """
 
 
-@pytest.fixture(scope="module", params=["dense", "experts"])
+@pytest.fixture(scope="module", params=slow.all_but(["experts"], ["dense", "experts"]))
 def trained(request, tmp_path_factory):
     """(directory with checkpoints 3 and 6, the gin of its model)"""
     model = {"dense": tiny.MODEL, "experts": EXPERTS}[request.param]

@@ -50,6 +50,7 @@ def test_an_objective_trains(texts, tmp_path, objective):
         assert 0 < loss < 1.2 * np.log(384)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_as_one_that_was_not(texts, tmp_path, capfd):
     """The tokens of each step decide the weights of the last."""
     more = bindings(texts, "lm_stream", "utils.run.train_steps = 24", "utils.run.batch_size = 8")

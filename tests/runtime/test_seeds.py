@@ -108,6 +108,13 @@ def test_initial_values_follow_from_seed_and_name_alone():
     assert not np.array_equal(value, initial_value("w", seed=1))
 
 
+def test_weights_that_will_be_restored_are_not_drawn():
+    assert initial_value("w").any()
+    with seeds.weights_restored():
+        assert not initial_value("w").any()
+    assert initial_value("w").any()
+
+
 def test_a_step_reads_a_weight_before_it_changes_it():
     """The optimizer's write may not reach a product that is still to come."""
     for _ in range(5):

@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 from primer.runtime import saving, training
+from tests import slow
 from tests.runtime import tiny
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -101,7 +102,12 @@ def test_sigterm_saves_the_step_and_resuming_repeats_the_uninterrupted_run(
     assert_same(tiny.variables(trained, 6), tiny.variables(tmp_path, 6))
 
 
-@pytest.mark.parametrize("moment, goes_on_from", [("before", 0), ("within", 0), ("after", 3)])
+@pytest.mark.parametrize(
+    "moment, goes_on_from",
+    slow.all_but(
+        [("within", 0)], [("before", 0), ("within", 0), ("after", 3)], name=lambda value: value[0]
+    ),
+)
 def test_kill_in_the_middle_of_a_checkpoint(trained, tmp_path, capfd, moment, goes_on_from):
     command = [sys.executable, "-m", "tests.runtime.killed_run", str(tmp_path), "3", moment]
     killed = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)

@@ -1,11 +1,14 @@
 """Lookup and loss over a vocabulary equal Mesh-TF's own, values and gradients, on any mesh."""
 
+import itertools
+
 import mesh_tensorflow as mtf
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
 from primer.runtime import building, vocabulary_ops
+from tests import slow
 from tests.layers import helpers
 
 BATCH, LENGTH, VOCAB, WIDTH = (
@@ -149,18 +152,24 @@ def test_training_uses_them_and_a_tpu_does_not():
     assert not ours & operations(for_tpu=True)
 
 
+SETTINGS = {
+    "default": {},
+    "z_loss": {"z_loss": 1e-2},
+    "label_smoothing": {"label_smoothing": 0.1},
+    "loss_denominator": {"loss_denominator": 100.0},
+}
+
+
 @pytest.mark.parametrize(
-    "settings",
-    [
-        {},
-        {"z_loss": 1e-2},
-        {"label_smoothing": 0.1},
-        {"loss_denominator": 100.0},
-    ],
-    ids=lambda settings: "-".join(settings) or "default",
+    "mesh_shape, setting",
+    slow.all_but(
+        lambda value: value[0] == "" or value == ("batch:2,model:2", "default"),
+        list(itertools.product(MESHES, SETTINGS)),
+        name="-".join,
+    ),
 )
-@pytest.mark.parametrize("mesh_shape", MESHES)
-def test_a_whole_model_is_mesh_tensorflows(mesh_shape, settings):
+def test_a_whole_model_is_mesh_tensorflows(mesh_shape, setting):
+    settings = SETTINGS[setting]
     targets = np.random.default_rng(3).integers(1, 97, [4, 8]).astype(np.int32)
     targets[1, 5:] = 0
     stock = whole_model(targets, settings, for_tpu=True)
