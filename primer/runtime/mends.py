@@ -116,12 +116,16 @@ def fill_torch_model(module):
 
 
 def after_mesh_ops(ops):
-    """Random draws keyed by seed, step and name; weights read before they are changed; scalars."""
-    from primer.runtime import loop_scalars, seeds, variables
+    """Random draws keyed by seed, step and name; weights read before they are changed; scalars.
+
+    And a softmax in one pass, where nothing trains.
+    """
+    from primer.runtime import loop_scalars, seeds, softmax, variables
 
     seeds.mend(ops)
     variables.mend(ops)
     loop_scalars.mend(ops)
+    softmax.mend(ops)
 
 
 def after_mesh_optimize(optimize):

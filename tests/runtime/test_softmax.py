@@ -1,0 +1,55 @@
+"""The softmax of graphs without gradients is Mesh-TensorFlow's, whatever the mesh splits."""
+
+import mesh_tensorflow as mtf
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+
+from primer.runtime import building
+from tests.layers import helpers
+
+# Masked as attention masks; one row is masked whole, where Mesh-TF's weights are 1 each.
+LOGITS = np.random.default_rng(0).normal(scale=5, size=[4, 2, 8]).astype(np.float32)
+LOGITS[1, :, 3:] = -1e9
+LOGITS[2, 1] = -1e9
+
+
+def softmax(mode, over="memory", mesh_shape="", layout="", **more):
+    """(the value, the types of the operations that Mesh-TensorFlow has)"""
+    with helpers.bench(mesh_shape, layout) as b, building.graph(mode):
+        x = b.put(LOGITS, "batch", "heads", "memory")
+        found = mtf.softmax(x, {d.name: d for d in x.shape.dims}[over], **more)
+        assert found.shape == x.shape
+        kinds = {type(operation).__name__ for operation in b.graph.operations}
+        return b.run({"y": found})["y"], kinds
+
+
+@pytest.mark.parametrize(
+    "mesh_shape, layout",
+    [
+        ("", ""),
+        ("rows:2", "batch:rows"),
+        ("columns:2", "memory:columns"),
+        ("rows:2,columns:4", "heads:rows,memory:columns"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["eval", "infer"])
+def test_it_is_mesh_tensorflows(mode, mesh_shape, layout):
+    expected, stock = softmax("train")
+    found, kinds = softmax(mode, mesh_shape=mesh_shape, layout=layout)
+    whole = expected.sum(-1) > 1.5
+    assert whole.sum() == 1 and whole[2, 1]
+    np.testing.assert_allclose(found[~whole], expected[~whole], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(found.sum(-1), 1, rtol=0, atol=1e-6)
+    assert "Softmax" in kinds and "Softmax" not in stock
+
+
+def test_training_tpus_and_what_it_does_not_cover_keep_the_stock_form():
+    assert "Softmax" not in softmax("train")[1]
+    assert "Softmax" not in softmax("eval", over="heads")[1]
+    assert "Softmax" not in softmax("eval", extra_logit=0.0)[1]
+    with helpers.bench() as b, building.graph("eval", for_tpu=True):
+        x = b.put(LOGITS, "batch", "heads", "memory")
+        mtf.softmax(x, x.shape.dims[-1])
+        mtf.softmax(mtf.cast(x, tf.bfloat16), x.shape.dims[-1])
+        assert "Softmax" not in {type(operation).__name__ for operation in b.graph.operations}
