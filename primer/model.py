@@ -141,6 +141,9 @@ class Model:
         if isinstance(texts, str):
             raise UsageError(f"{caller}(texts): expected a list of strings, got one string")
         texts = list(texts)
+        other = [type(one).__name__ for one in texts if not isinstance(one, str)]
+        if other:
+            raise UsageError(f"{caller}(texts): expected a list of strings, got {other[0]}")
         ids = streams.encode(self.vocabulary, texts)
         documents = zip(texts, ids, strict=True)
         joined = text.of_documents(documents, self.vocabulary.eos_id, self._are_lines)

@@ -20,9 +20,18 @@ def add_arguments(parser):
 
 def run(options) -> int:
     """Writes the averages; says of what they are."""
-    from primer.runtime import mends
+    # Not at the top: what follows imports TensorFlow, whose notices are not what was asked for.
+    from primer.runtime import hook, logs
 
-    mends.quiet_tensorflow()  # Before its import.
+    logs.capture_early()
+    hook.install()
+    try:
+        return _average(options)
+    finally:
+        logs.drop_early()
+
+
+def _average(options) -> int:
     from primer.evaluation import choice
     from primer.runtime import averaging, checkpoints, logs
 
@@ -64,7 +73,10 @@ def windows(paths, size=None) -> list:
     if size is None:
         size = len(paths)
     elif not 2 <= size <= len(paths):
-        raise UsageError(f"--window = {size}: expected from 2 to {len(paths)}, the checkpoints")
+        raise UsageError(
+            f"--window = {size}: expected at least 2, and at most the {len(paths)} checkpoints "
+            "that --last or --checkpoints choose"
+        )
     if size < 2:
         raise UsageError(f"one checkpoint ({paths[0]}) has no mean: name at least two")
     return [paths[first : first + size] for first in range(len(paths) - size + 1)]

@@ -4,6 +4,7 @@ Both are made of one list of arguments, so that what is printed is what runs.
 """
 
 import contextlib
+import json
 import logging
 import shlex
 import sys
@@ -16,6 +17,13 @@ SCRIPT = "t5_mesh_transformer"
 def line(arguments) -> str:
     """The shell command that stands for the arguments, one of them a line, ready to be copied."""
     return " \\\n    ".join([SCRIPT, *map(shlex.quote, arguments)])
+
+
+def literal(value) -> str:
+    """A value as gin reads it; with double quotes, which a shell's single ones leave alone."""
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(literal, value)) + "]"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
 def show(arguments):

@@ -1,6 +1,5 @@
 """`primer eval`: checkpoints of one or several directories on a whole split."""
 
-import json
 import sys
 
 from primer.commands import engine_call
@@ -39,6 +38,9 @@ def add_arguments(parser):
         "--batch_size", type=int, help="windows per batch; changes the speed, not the numbers"
     )
     parser.add_argument(
+        "--gin_param", action="append", default=[], help="a further setting; may be repeated"
+    )
+    parser.add_argument(
         "--module_import", action="append", default=[], help="a further Python module to import"
     )
     parser.add_argument("--t5_tfds_data_dir", help="the folder of prepared TensorFlow data sets")
@@ -49,7 +51,11 @@ def run(options) -> int:
     _check(options)
     calls = [
         engine_arguments(
-            model_dir, options.module_import, options.t5_tfds_data_dir, **_asked(options)
+            model_dir,
+            options.module_import,
+            options.t5_tfds_data_dir,
+            options.gin_param,
+            **_asked(options),
         )
         for model_dir in options.model_dir
     ]
@@ -95,13 +101,16 @@ def _asked(options) -> dict:
     }
 
 
-def engine_arguments(model_dir, module_import=(), t5_tfds_data_dir=None, **asked) -> list:
+def engine_arguments(
+    model_dir, module_import=(), t5_tfds_data_dir=None, gin_param=(), **asked
+) -> list:
     """The arguments of `t5_mesh_transformer` that evaluate one directory.
 
     Args:
       model_dir: the directory.
       module_import: further modules to import.
       t5_tfds_data_dir: as t5's flag.
+      gin_param: further settings, as in "protocol.units = ['bits_per_byte']".
       asked: gin's names -> values; None is left to gin.
 
     Raises:
@@ -113,16 +122,12 @@ def engine_arguments(model_dir, module_import=(), t5_tfds_data_dir=None, **asked
         f"--gin_file={record.config_file(model_dir)}",
         "--gin_file=run/evaluate.gin",
         *(
-            f"--gin_param={name} = {gin_value(value)}"
+            f"--gin_param={name} = {engine_call.literal(value)}"
             for name, value in asked.items()
             if value is not None
         ),
+        *(f"--gin_param={setting}" for setting in gin_param),
     ]
     if t5_tfds_data_dir:
         arguments.append(f"--t5_tfds_data_dir={t5_tfds_data_dir}")
     return arguments
-
-
-def gin_value(value) -> str:
-    """A text, a number or a truth as gin reads it."""
-    return json.dumps(value) if isinstance(value, str) else repr(value)

@@ -1,7 +1,5 @@
 """`primer score`: the log-probability of every document, and on request of every token."""
 
-import json
-
 from primer.commands import engine_call
 from primer.evaluation import record
 
@@ -76,7 +74,7 @@ def engine_arguments(options) -> list:
         f"--gin_file={record.config_file(options.model_dir)}",
         "--gin_file=run/score.gin",
         *(
-            f"--gin_param={name} = {_literal(value)}"
+            f"--gin_param={name} = {engine_call.literal(value)}"
             for name, value in settings.items()
             if value is not None
         ),
@@ -85,8 +83,3 @@ def engine_arguments(options) -> list:
     if options.t5_tfds_data_dir:
         arguments.append(f"--t5_tfds_data_dir={options.t5_tfds_data_dir}")
     return arguments
-
-
-def _literal(value):
-    """As gin reads it, in double quotes, which a shell's single ones leave readable."""
-    return json.dumps(value) if isinstance(value, (str, list)) else repr(value)

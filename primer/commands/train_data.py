@@ -8,6 +8,7 @@ import glob
 import json
 import os
 
+from primer.commands import engine_call
 from primer.errors import UsageError
 
 MANIFEST = "primer.json"
@@ -37,7 +38,7 @@ def settings(folder, task=None) -> tuple[str, list]:
             bindings["task_vocabulary.model_file"] = f"{path}/{data['vocabulary_file']}"
     return task or chosen[0][1]["settings"]["task"], [
         f"--additional_task_cache_dirs={folder}",
-        *(f"--gin_param={name} = {_literal(value)}" for name, value in bindings.items()),
+        *(f"--gin_param={name} = {engine_call.literal(value)}" for name, value in bindings.items()),
     ]
 
 
@@ -78,13 +79,6 @@ def _check(path, data, first):
             f"{first[0]} and {path} were prepared with different vocabularies ({other} and {own}), "
             "and a mixture has one"
         )
-
-
-def _literal(value):
-    """A value as gin reads it; with double quotes, which a shell's single ones leave alone."""
-    if isinstance(value, list):
-        return "[" + ", ".join(map(_literal, value)) + "]"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
 def _manifests(folder, below=""):

@@ -250,7 +250,7 @@ def json_text(line: bytes | str, field: str) -> str:
     """The text of one line of a .jsonl file; raises ValueError where there is none."""
     record = json.loads(line.removeprefix("\ufeff") if isinstance(line, str) else line)
     if not isinstance(record, dict) or not isinstance(record.get(field), str):
-        raise ValueError(f"no text under the key {field!r} (text_files.field)")
+        raise ValueError(f"no text under the key {field!r} (text_files.field, --field)")
     record[field].encode()  # A lone half of a surrogate pair is no text; that raises as well.
     return record[field]
 

@@ -38,7 +38,10 @@ def choose(model_dir, wanted="all", may_be_none=False) -> list:
         # By the file `checkpoint`, which changes when the copy of a new best is whole.
         kept = tf.train.latest_checkpoint(os.path.join(model_dir, validation.BEST))
         if not kept:
-            raise UsageError(f"{model_dir} keeps no best checkpoint; train with --eval_every")
+            raise UsageError(
+                f"{model_dir} keeps no best checkpoint; train with --eval_every, or "
+                "choose one with primer eval --keep_best"
+            )
         return [kept]
     if wanted == "latest":
         newest = found or best
@@ -49,7 +52,7 @@ def choose(model_dir, wanted="all", may_be_none=False) -> list:
     if missing:
         raise UsageError(
             f"model_dir = {model_dir!r} has no checkpoint of step {', '.join(map(str, missing))} "
-            f"(--checkpoints); there are {', '.join(map(str, sorted(both)))}"
+            f"(--checkpoint, --checkpoints); there are {', '.join(map(str, sorted(both)))}"
         )
     return [both[step] for step in steps]
 
@@ -66,7 +69,9 @@ def choose_one(model_dir, wanted="latest") -> str:
     """
     found = choose(model_dir, wanted)
     if len(found) != 1 or wanted == "all":
-        raise UsageError(f"checkpoint = {wanted!r}: expected 'latest', 'best' or one step")
+        raise UsageError(
+            f"checkpoint = {wanted!r} (--checkpoint): expected 'latest', 'best' or one step"
+        )
     return found[0]
 
 

@@ -16,6 +16,7 @@ formulas.
 """
 
 import dataclasses
+import math
 
 import gin
 import numpy as np
@@ -74,8 +75,9 @@ class Protocol:
         if self.name == "sliding":
             if not isinstance(self.stride, int) or isinstance(self.stride, bool) or self.stride < 1:
                 raise UsageError(
-                    f"protocol.stride = {self.stride!r} (--stride): the protocol sliding needs the "
-                    "number of tokens between two windows; half the model's length is common"
+                    f"protocol.stride = {self.stride!r} (--stride): the protocol sliding needs a "
+                    "positive number of tokens between two windows; half the model's length is "
+                    "common"
                 )
         elif self.stride is not None:
             raise UsageError(
@@ -179,8 +181,14 @@ class Protocol:
         return result
 
     def evaluate(self, scorer, text, progress=None) -> Totals:
-        """The total of a text, see `token_nats`; summed in float64."""
-        return total(self.token_nats(scorer, text, progress), text)
+        """The total of a text, see `token_nats`; summed in float64.
+
+        Of as_released without a standard error: its rows are no independent documents.
+        """
+        found = total(self.token_nats(scorer, text, progress), text)
+        if self.name == AS_RELEASED:
+            return dataclasses.replace(found, standard_error=math.nan)
+        return found
 
 
 def chosen() -> Protocol:

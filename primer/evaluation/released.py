@@ -62,8 +62,8 @@ def describe(split, length) -> str:
     return (
         f"As released: at most the first {_steps()} batches (utils.run.perplexity_eval_steps) of "
         f"{checked_rows()} rows of {length} tokens of the {split} split as T5's pipeline pads "
-        "them, full rows closed by an end token; not the whole split, and not comparable across "
-        "vocabularies."
+        "them, full rows closed by an end token; other tokens than those of the whole split, and "
+        "not comparable across vocabularies."
     )
 
 

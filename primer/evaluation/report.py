@@ -14,6 +14,8 @@ COLUMNS = {
     "perplexity_per_word": ("perplexity\nper word", "{:,.1f}"),
 }
 COUNTS = ("tokens", "bytes", "characters", "words", "documents")
+AS_RELEASED = "as_released"  # Its documents are rows.
+BEST = "* the lowest loss of these."
 SHARED_COUNTS = ("bytes", "characters", "words")
 WIDTH = 100
 
@@ -77,7 +79,14 @@ def difference(rows):
 
 def counted(row) -> str:
     """What the units of a row rest on: "4,810 tokens, 4,810 bytes, ..."."""
-    counts = [f"{row[key]:,} {key}" for key in COUNTS if _is_count(row.get(key))]
+    names = {key: key for key in COUNTS}
+    if row.get("protocol") == AS_RELEASED:
+        names["documents"] = "rows"
+    counts = [
+        f"{row[key]:,} {name if row[key] != 1 else name[:-1]}"
+        for key, name in names.items()
+        if _is_count(row.get(key))
+    ]
     return f"Over {', '.join(counts)}; checksum {row['text_checksum']}."
 
 
@@ -104,6 +113,7 @@ def _print(title, named, best, lines, file):
     console = Console(file=file, highlight=False)
     if not console.is_terminal:
         console = Console(file=file, highlight=False, width=WIDTH)
+    lines = lines if best is None else [BEST, *lines]
     console.print(title, _table(named, best), *lines, sep="\n", markup=False)
 
 

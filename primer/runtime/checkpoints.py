@@ -172,8 +172,14 @@ def reader(path):
 
 
 def _damaged(path, error):
-    reason = str(error).splitlines()[0]
     return (
-        f"the checkpoint {path} cannot be read ({reason}); delete its files, and the same "
-        "command goes on from the one before it"
+        f"the checkpoint {path} cannot be read ({_reason(error)}); name another one, or delete its "
+        "files, and training goes on from the one before it"
     )
+
+
+def _reason(error):
+    """The line of an error that says what is wrong; of a graph's it is the one before the node."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    before_nodes = [a for a, b in zip(lines, lines[1:]) if b.startswith("[[{{node")]
+    return (before_nodes or lines or [type(error).__name__])[0]

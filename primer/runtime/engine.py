@@ -164,8 +164,8 @@ def _say_how_to_score_all(model_dir):
     words = ["primer", "eval", f"--model_dir={model_dir}"]
     words.append(f"--split={configured('utils.run.dataset_split', 'train')}")
     logs.say(
-        f"Those are the first {batches} batches, padded and cut as in training (as_released). The "
-        f"whole split: {shlex.join(words)}"
+        f"Those are rows as this command's own objective cuts them, at most the first {batches} "
+        f"batches (as_released); the whole split: {shlex.join(words)}"
     )
 
 

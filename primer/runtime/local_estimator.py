@@ -158,7 +158,10 @@ class LocalEstimator:
             writer.add_summary(summary, result["global_step"])
         tf.logging.info("evaluation %s: %s", name, result)
         nats = -float(result.get("neg_log_perplexity", np.nan))
-        logs.say(f"step {result['global_step']:,}  {name}  {nats:.4f} nats per token")
+        line = f"step {result['global_step']:,}  {name}  {nats:.4f} nats per token"
+        if "num_eval_tokens" in result:
+            line += f" over {int(result['num_eval_tokens']):,} tokens"
+        logs.say(line)
 
 
 def _batches(sess, fetches, batch_number):

@@ -14,7 +14,9 @@ def start(estimator, batch_shape, first_step, goal):
     with building.graph("train"):
         dtype, why = precision.precision()
     rows, length = batch_shape[-2:]
-    resumed = f"resuming at step {first_step:,}" if first_step else "from the start"
+    weights = bound("utils.run.init_checkpoint")
+    start_of_run = f"from the weights of {weights}" if weights else "from the start"
+    resumed = f"resuming at step {first_step:,}" if first_step else start_of_run
     logs.say(
         f"{describe_model(estimator)}, {parameters:,} parameters, on {describe_mesh(settings)}; "
         f"activations {dtype.name} ({why}), weights float32. "

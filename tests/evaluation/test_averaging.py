@@ -151,7 +151,7 @@ def test_what_is_there_is_not_touched(model_dir, capsys):
         (["--checkpoints", "10"], "one checkpoint"),
         (["--checkpoints", "best"], "one checkpoint has no mean"),
         (["--checkpoints", "10,11"], "no checkpoint of step 11"),
-        (["--last", 3, "--window", 4], "--window = 4: expected from 2 to 3"),
+        (["--last", 3, "--window", 4], "--window = 4: expected at least 2, and at most the 3"),
         (["--last", 3, "--window", 1], "--window = 1"),
         (["--last", 3, "--checkpoints", "all"], "not allowed with"),
         ([], "is required"),

@@ -167,6 +167,7 @@ def test_an_average_is_evaluated_loaded_and_not_trained(model_dir, texts, tmp_pa
     start = f"utils.run.init_checkpoint = '{average}/model.ckpt-6'"
     words = train_words(texts, tmp_path / "anew", "--steps", 1, "--gin_param", start)
     assert run(*words) == 0  # The way out that the refusal names.
+    assert f"from the weights of {average}/model.ckpt-6" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -178,6 +179,8 @@ def test_an_average_is_evaluated_loaded_and_not_trained(model_dir, texts, tmp_pa
         (["--follow", "--model_dir", "."], "one run"),
         (["--split", "test"], "no split 'test'"),
         (["--checkpoints", "4"], "there are 0, 3, 6"),
+        (["--checkpoints", "best"], "primer eval --keep_best"),
+        (["--gin_param", "protocol.units = ['bits']"], "protocol.units has 'bits'"),
     ],
 )
 def test_misuse_is_one_line_before_a_model_is_built(trained, words, message, monkeypatch, capfd):

@@ -173,7 +173,7 @@ def test_the_standard_error_is_that_of_drawing_documents():
     "settings, message",
     [
         (dict(name="packd"), "expected one of stream, document, packed, sliding, as_released"),
-        (dict(name="sliding"), "protocol.stride = None .* needs the number of tokens"),
+        (dict(name="sliding"), "protocol.stride = None .* needs a positive number of tokens"),
         (dict(name="sliding", stride=0), "protocol.stride = 0"),
         (dict(name="sliding", stride=2.0), "protocol.stride = 2.0"),
         (dict(name="packed", stride=8), "protocol.stride = 8 .* is for the protocol sliding"),

@@ -77,6 +77,7 @@ def test_equals_the_released_computation(own_text, tmp_path, overlay):
     found = protocol.evaluate(scorer, text)
     assert found.nats_per_token == pytest.approx(expected, rel=1e-5)
     assert (found.tokens, found.documents) == (np.count_nonzero(rows), len(rows))
+    assert np.isnan(found.standard_error)  # Rows are no independent documents.
     assert found.bytes is None and found.words is None
     if overlay:  # Without dropping it is another number.
         exact = tiny.scorer(ROWS)

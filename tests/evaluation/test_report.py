@@ -38,7 +38,7 @@ def compared(rows):
 
 def test_the_table_has_a_line_per_checkpoint_and_marks_the_best():
     text = shown(ROWS)
-    assert text.startswith("title\n")
+    assert text.startswith("title\n") and report.BEST in text
     assert "how it was cut Over 100 tokens, 400 bytes, 80 words, 2 documents" in text
     found = cells(text)
     assert set(found) == {"1,000", "2,000 *", "3,000"}
@@ -47,7 +47,15 @@ def test_the_table_has_a_line_per_checkpoint_and_marks_the_best():
 
 
 def test_a_single_checkpoint_is_not_called_the_best():
-    assert set(cells(shown(ROWS[:1]))) == {"1,000"}
+    text = shown(ROWS[:1])
+    assert set(cells(text)) == {"1,000"} and report.BEST not in text
+
+
+def test_what_is_counted_is_named():
+    one = row(1, 9.0, documents=1)
+    assert "80 words, 1 document;" in report.counted(one)
+    assert "80 words, 1 row;" in report.counted({**one, "protocol": "as_released"})
+    assert "2 rows;" in report.counted({**row(1, 9.0), "protocol": "as_released"})
 
 
 def test_what_a_data_set_has_not_is_no_number():
