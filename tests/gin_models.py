@@ -30,12 +30,27 @@ def parse(files, bindings=()):
     gin.config._LOCATION_PREFIXES = ["", config_files.gin_directory(), t5_gin()]
     try:
         gin.clear_config()
-        gin.parse_config_file(
-            package_folder("mesh_tensorflow", "transformer", "gin", "defaults.gin")
-        )
-        gin.parse_config_files_and_bindings(list(files), list(bindings), finalize_config=False)
+        _parse_files(tuple(map(str, files)))
+        gin.parse_config(list(bindings))
     finally:
         gin.config._LOCATION_PREFIXES = before
+
+
+# Files -> gin's bindings and imports after them: thousands of tests parse the same few files.
+_parsed = {}
+
+
+def _parse_files(files):
+    config, imports = _parsed.get(files, (None, None))
+    if config is not None:
+        gin.config._CONFIG.update({key: dict(values) for key, values in config.items()})
+        gin.config._IMPORTS.update(imports)
+        return
+    gin.parse_config_file(package_folder("mesh_tensorflow", "transformer", "gin", "defaults.gin"))
+    gin.parse_config_files_and_bindings(list(files), [], finalize_config=False)
+    if not any(map(os.path.isabs, files)):  # A test's own file may be another one next time.
+        config = {key: dict(values) for key, values in gin.config._CONFIG.items()}
+        _parsed[files] = config, gin.config._IMPORTS.copy()
 
 
 def build(files, bindings=(), vocabulary_size=97, layout="", mesh_shape=""):

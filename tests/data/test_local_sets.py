@@ -101,6 +101,7 @@ def test_prepared_articles_have_the_ids_of_those_that_were_read(
     assert [ids.tolist() for ids in found] == expected and len(expected) > 5
 
 
+@pytest.mark.slow
 def test_training_joins_the_articles(use, shared_data, chunks):
     use(shared_data, "sotu")
     parts = chunks("wikitext2", "test", length=70, number=-1, shuffle=False)

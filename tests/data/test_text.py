@@ -8,6 +8,7 @@ import pytest
 
 from primer.data import preflight, streams
 from primer.errors import UsageError
+from tests import slow
 
 
 def bind(**settings):
@@ -84,7 +85,7 @@ def test_a_larger_share_holds_out_more_of_the_same(tmp_path):
     assert few < set(read("validation"))
 
 
-@pytest.mark.parametrize("suffix", ["txt", "jsonl"])
+@pytest.mark.parametrize("suffix", slow.all_but(["txt"], ["txt", "jsonl"]))
 def test_shuffling_follows_the_seed_and_the_epoch(tmp_path, chunks, suffix):
     for number in range(8):
         lines = [f"file {number} line {line}" for line in range(30)]

@@ -8,6 +8,7 @@ import seqio
 
 from primer.data import preflight, streams
 from primer.errors import UsageError
+from tests import slow
 from tests.data import fabricate
 
 LM1B = "lm1b_autoregressive_language_modeling"
@@ -56,7 +57,7 @@ def test_shards_are_those_of_the_files(tfds_dir):
     assert len(seqio.TaskRegistry.get(LM1B).source.list_shards("validation")) == 1
 
 
-@pytest.mark.parametrize("task", [LM1B, C4, PG19])
+@pytest.mark.parametrize("task", slow.all_but([LM1B], [LM1B, C4, PG19]))
 def test_chunks_for_training(tfds_dir, chunks, task):
     use_bytes()
     first = chunks(task, length=64, number=100, seed=7)

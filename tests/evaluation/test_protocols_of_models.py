@@ -6,7 +6,7 @@ import pytest
 
 from primer.evaluation import gin_state
 from primer.evaluation.protocols import Protocol
-from tests import gin_models
+from tests import gin_models, slow
 from tests.evaluation import tiny
 
 QUICK = {("primer", None), ("synthesizer", "switch")}
@@ -64,7 +64,10 @@ def test_sliding_is_a_loop_over_the_context_of_every_token(scorer, stride):
         np.testing.assert_array_equal(nats, stream)
 
 
-@pytest.mark.parametrize("rows, mesh_shape", [(1, ""), (7, ""), (4, "batch:2,model:2")])
+@pytest.mark.parametrize(
+    "rows, mesh_shape",
+    slow.all_but([(7, "")], [(1, ""), (7, ""), (4, "batch:2,model:2")]),
+)
 def test_batch_size_and_mesh_do_not_change_the_numbers(scorer, rows, mesh_shape):
     tiny.configure()
     layout = "batch:batch,d_ff:model,heads:model,vocab:model"

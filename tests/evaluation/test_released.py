@@ -7,7 +7,7 @@ import pytest
 import primer.data.tasks  # noqa: F401
 from primer.errors import UsageError
 from primer.evaluation import protocols, released
-from tests import gin_models
+from tests import gin_models, slow
 from tests.evaluation import tiny
 
 ROWS, STEPS = 4, 2
@@ -61,7 +61,7 @@ def stock_mean(directory, rows):
     return path, np.concatenate(nats).mean()
 
 
-@pytest.mark.parametrize("overlay", [None, "switch"])
+@pytest.mark.parametrize("overlay", slow.all_but(["switch"], [None, "switch"]))
 def test_equals_the_released_computation(own_text, tmp_path, overlay):
     own_text(overlay)
     gin.parse_config("capacity_factor_eval = 0.5")

@@ -9,6 +9,7 @@ import pytest
 from primer.errors import RunError, UsageError
 from primer.evaluation import gin_state, protocols
 from primer.evaluation.scorer import Scorer
+from tests import slow
 from tests.evaluation import tiny
 
 
@@ -128,7 +129,9 @@ def test_first_choices_are_those_of_numpy(made):
     assert expected[[0, 2, 3, 4], -1].all() and expected[1, 0] and not expected.all()
 
 
-@pytest.mark.parametrize("mesh_shape", ["batch:2,model:2", "batch:2"])
+@pytest.mark.parametrize(
+    "mesh_shape", slow.all_but(["batch:2,model:2"], ["batch:2,model:2", "batch:2"])
+)
 def test_a_mesh_gives_the_numbers_of_one_device(tmp_path, mesh_shape):
     tiny.configure()
     ids = random_ids(4)

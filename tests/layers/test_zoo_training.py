@@ -68,7 +68,7 @@ def test_it_trains_and_evaluates(number):
     check(composition, activation, SMALL + (EXPERTS if composition[1] else ()))
 
 
-@pytest.mark.parametrize("composition", COMPOSITIONS[::8], ids=gin_models.name_of)
+@pytest.mark.parametrize("composition", COMPOSITIONS[1::9], ids=gin_models.name_of)
 def test_some_train_and_evaluate_as_they_are(composition):
     """At the tiny size, with all its layers and with chance in the routing."""
     check(composition, "swiglu", ())
