@@ -7,9 +7,9 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
-# A process more than there are processors, for some tests wait for processes of their own, and at
-# most four: each takes up to 3 GB. A file stays whole, for the models that its tests share.
-PYTEST_JOBS ?= -n $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() + 1, 4))') --dist=loadfile
+# How many processes "auto" is, tests/conftest.py says. A file stays whole, for the models that its
+# tests share.
+PYTEST_JOBS ?= -n auto --dist=loadfile
 
 TAG := $(shell $(PYTHON) -c 'import sys; print("py%d%d" % sys.version_info[:2])' 2>/dev/null)
 # A virtual environment has the path of its folder in it: after a move it is made anew.

@@ -13,6 +13,15 @@ from primer.runtime import hook, logs  # noqa: E402
 hook.install()
 
 
+@pytest.hookimpl(optionalhook=True)  # Where pytest-xdist is not installed.
+def pytest_xdist_auto_num_workers():
+    """A process more than there are processors, for some tests wait for processes of their own.
+
+    At most four: each takes up to 3 GB.
+    """
+    return min(os.cpu_count() + 1, 4)
+
+
 @pytest.fixture(autouse=True)
 def clean_gin():
     """No test sees another's bindings, or misses a line that another has had already."""

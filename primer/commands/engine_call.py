@@ -9,6 +9,7 @@ import logging
 import shlex
 import sys
 
+from primer.evaluation import record
 from primer.runtime import hook, logs
 
 SCRIPT = "t5_mesh_transformer"
@@ -24,6 +25,36 @@ def literal(value) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(literal, value)) + "]"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+
+
+def bindings(settings) -> list:
+    """gin's bindings of {name: value}; None is left to gin."""
+    return [f"{name} = {literal(value)}" for name, value in settings.items() if value is not None]
+
+
+def of_directory(model_dir, gin_file, bindings, module_import=(), t5_tfds_data_dir=None) -> list:
+    """The arguments of `t5_mesh_transformer` that do something with a trained model.
+
+    Args:
+      model_dir: its directory.
+      gin_file: what is done, one of gin/run.
+      bindings: gin's, as in "protocol.name = 'packed'"; later ones count.
+      module_import: further modules to import.
+      t5_tfds_data_dir: as t5's flag.
+
+    Raises:
+      UsageError: the directory is not there or says nothing of its model.
+    """
+    arguments = [
+        *(f"--module_import={name}" for name in ["t5_imports", *module_import]),
+        f"--model_dir={model_dir}",
+        f"--gin_file={record.config_file(model_dir)}",
+        f"--gin_file={gin_file}",
+        *(f"--gin_param={binding}" for binding in bindings),
+    ]
+    if t5_tfds_data_dir:
+        arguments.append(f"--t5_tfds_data_dir={t5_tfds_data_dir}")
+    return arguments
 
 
 def show(arguments):

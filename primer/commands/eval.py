@@ -4,7 +4,7 @@ import sys
 
 from primer.commands import engine_call
 from primer.errors import UsageError
-from primer.evaluation import record, report, several
+from primer.evaluation import report, several
 
 
 def add_arguments(parser):
@@ -116,18 +116,7 @@ def engine_arguments(
     Raises:
       UsageError: the directory is not there or says nothing of its model.
     """
-    arguments = [
-        *(f"--module_import={name}" for name in ["t5_imports", *module_import]),
-        f"--model_dir={model_dir}",
-        f"--gin_file={record.config_file(model_dir)}",
-        "--gin_file=run/evaluate.gin",
-        *(
-            f"--gin_param={name} = {engine_call.literal(value)}"
-            for name, value in asked.items()
-            if value is not None
-        ),
-        *(f"--gin_param={setting}" for setting in gin_param),
-    ]
-    if t5_tfds_data_dir:
-        arguments.append(f"--t5_tfds_data_dir={t5_tfds_data_dir}")
-    return arguments
+    bindings = [*engine_call.bindings(asked), *gin_param]
+    return engine_call.of_directory(
+        model_dir, "run/evaluate.gin", bindings, module_import, t5_tfds_data_dir
+    )

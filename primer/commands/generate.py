@@ -1,7 +1,6 @@
 """`primer generate`: text from a trained model, each token as it comes."""
 
 from primer.commands import engine_call
-from primer.evaluation import record
 
 
 def add_arguments(parser):
@@ -57,14 +56,9 @@ def engine_arguments(options) -> list:
         "checkpoint": options.checkpoint,
         "as_json": options.json or None,
     }
-    return [
-        *(f"--module_import={name}" for name in ["t5_imports", *options.module_import]),
-        f"--model_dir={options.model_dir}",
-        f"--gin_file={record.config_file(options.model_dir)}",
-        "--gin_file=run/generate.gin",
-        *(
-            f"--gin_param=generate_text.{name} = {value!r}"
-            for name, value in settings.items()
-            if value is not None
-        ),
+    bindings = [
+        f"generate_text.{name} = {value!r}" for name, value in settings.items() if value is not None
     ]
+    return engine_call.of_directory(
+        options.model_dir, "run/generate.gin", bindings, options.module_import
+    )

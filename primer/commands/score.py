@@ -1,7 +1,6 @@
 """`primer score`: the log-probability of every document, and on request of every token."""
 
 from primer.commands import engine_call
-from primer.evaluation import record
 
 
 def add_arguments(parser):
@@ -68,18 +67,10 @@ def engine_arguments(options) -> list:
         "protocol.name": options.protocol,
         "protocol.stride": options.stride,
     }
-    arguments = [
-        *(f"--module_import={name}" for name in ["t5_imports", *options.module_import]),
-        f"--model_dir={options.model_dir}",
-        f"--gin_file={record.config_file(options.model_dir)}",
-        "--gin_file=run/score.gin",
-        *(
-            f"--gin_param={name} = {engine_call.literal(value)}"
-            for name, value in settings.items()
-            if value is not None
-        ),
-        *(f"--gin_param={setting}" for setting in options.gin_param),
-    ]
-    if options.t5_tfds_data_dir:
-        arguments.append(f"--t5_tfds_data_dir={options.t5_tfds_data_dir}")
-    return arguments
+    return engine_call.of_directory(
+        options.model_dir,
+        "run/score.gin",
+        [*engine_call.bindings(settings), *options.gin_param],
+        options.module_import,
+        options.t5_tfds_data_dir,
+    )

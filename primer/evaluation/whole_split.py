@@ -119,11 +119,8 @@ def _last_step():
 
 def _scorer(estimator, rows):
     """A block with the scorer of an estimator, or with an equal one of the directory before."""
-    settings = estimator.settings
-    particulars = [settings["mesh_shape"], settings["layout_rules"], settings.get("mesh_devices")]
-    particulars += [length_of(estimator), rows, protocols.chosen().name == protocols.AS_RELEASED]
-    make = functools.partial(scorer_of, estimator, rows)
-    return several.scorer(make, model_of(estimator), *particulars)
+    model, settings = model_of(estimator), _scorer_settings(estimator, rows)
+    return several.scorer(functools.partial(Scorer, model, *settings), model, *settings)
 
 
 def length_of(estimator) -> int:
@@ -133,6 +130,11 @@ def length_of(estimator) -> int:
 
 def scorer_of(estimator, rows=None) -> Scorer:
     """A scorer of the model and mesh that an estimator was made with, for the chosen protocol."""
+    return Scorer(model_of(estimator), *_scorer_settings(estimator, rows))
+
+
+def _scorer_settings(estimator, rows):
+    """What a `Scorer` takes besides its model, in its order."""
     settings = estimator.settings
     if settings.get("use_tpu"):
         raise UsageError(
@@ -144,9 +146,8 @@ def scorer_of(estimator, rows=None) -> Scorer:
         rows = released.checked_rows(rows)
     where = (settings["mesh_shape"], settings["layout_rules"], settings.get("mesh_devices"))
     if cluster.of_this_run():  # Validation while several hosts train is the chief's own work.
-        where = ()
-    model = model_of(estimator)
-    return Scorer(model, length_of(estimator), rows, *where, as_released=as_released)
+        where = ("", "", None)
+    return length_of(estimator), rows, *where, as_released
 
 
 def model_of(estimator):

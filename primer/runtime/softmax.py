@@ -25,12 +25,10 @@ def mend(mesh_ops):
 def _in_one_pass(stock):
     @functools.wraps(stock)
     def softmax(x, reduced_dim, extra_logit=None, name=None):
-        fits = x.dtype == tf.float32 and x.shape.dims[-1:] == [reduced_dim]
-        if not fits or extra_logit is not None or building.for_tpu():
-            return stock(x, reduced_dim, extra_logit, name)
-        if building.mode() not in FORWARD:
-            return stock(x, reduced_dim, extra_logit, name)
-        return Softmax(x, name).outputs[0]
+        fits = x.dtype == tf.float32 and x.shape.dims[-1:] == [reduced_dim] and extra_logit is None
+        if fits and building.mode() in FORWARD and not building.for_tpu():
+            return Softmax(x, name).outputs[0]
+        return stock(x, reduced_dim, extra_logit, name)
 
     return softmax
 

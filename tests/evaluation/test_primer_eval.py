@@ -108,6 +108,16 @@ def test_other_models_have_a_graph_of_their_own(model_dir, wide, tmp_path, monke
     assert [row["nats"] for row in lines(alone)] == [row["nats"] for row in lines(other)]
 
 
+def test_other_batches_as_released_have_a_graph_of_their_own(model_dir, tmp_path, monkeypatch):
+    """Experts drop tokens by batch: its rows are the run's own."""
+    other = shutil.copytree(model_dir, tmp_path / "other")
+    change(other, "run.batch_size = 4", "run.batch_size = 2")
+    scorers = Calls(monkeypatch, whole_split, "Scorer")
+    words = ("--protocol", "as_released", "--checkpoints", "latest")
+    evaluate("--model_dir", model_dir, "--model_dir", other, *words)
+    assert scorers.number == 2
+
+
 def test_a_text_is_not_shared_where_gin_says_another(model_dir, tmp_path, monkeypatch):
     other = shutil.copytree(model_dir, tmp_path / "other")
     change(other, "text_files.held_out = 0.2", "text_files.held_out = 0.4")

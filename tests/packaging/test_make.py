@@ -124,7 +124,7 @@ def test_the_other_track_is_tested_where_it_can_be(checkout):
     (checkout.folder / "tests" / "tpu_track" / "test_smoke.py").write_text("")
     done, calls, text = checkout.make("test", "PYTEST_ARGS=-x")
     assert done, text
-    assert "python -m pytest -n logical --maxprocesses=4 --dist=loadfile -x" in calls
+    assert "python -m pytest -n auto --dist=loadfile -x" in calls
     assert calls[-1] == "python -m pytest -m tpu_track and not slow tests/tpu_track -x"
     assert (checkout.folder / ".venv-tpu" / "bin" / "python").exists()
 
