@@ -12,6 +12,7 @@ import t5.data
 from primer.data import damage, inspection, preflight, raw_texts, streams
 from primer.data.prepared import plan, prepare
 from primer.errors import RunError, UsageError
+from tests.data import caches
 from tests.data.test_prepared import write
 
 LM1B = "lm1b_autoregressive_language_modeling"
@@ -76,16 +77,14 @@ def test_damaged_prepared_data_are_named_in_training(copied, tmp_path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    seqio.utils.set_global_cache_dirs([str(tmp_path / "out")])
     task = seqio.TaskRegistry.get(LM1B)
-    task._cache_dir = None
-    try:
-        with pytest.raises(RunError, match=f"{path} is damaged"), damage.named(task):
-            source = task._get_cached_source("train")
-            list(source.get_dataset("train").as_numpy_iterator())
-    finally:
-        seqio.utils.set_global_cache_dirs([])
-        task._cache_dir = None
+    with (
+        caches.named(LM1B, tmp_path / "out"),
+        pytest.raises(RunError, match=f"{path} is damaged"),
+        damage.named(task),
+    ):
+        source = task._get_cached_source("train")
+        list(source.get_dataset("train").as_numpy_iterator())
 
 
 def test_another_version_is_refused(copied, tmp_path):

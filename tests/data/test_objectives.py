@@ -9,6 +9,7 @@ import tensorflow as tf
 from primer import passes
 from primer.data import tasks, train_rows  # noqa: F401
 from primer.errors import UsageError
+from tests.data import caches
 
 LENGTH = 16
 EOS = 1
@@ -284,7 +285,6 @@ def cached(lines, tmp_path):
     """The same documents in seqio's own cache, whose files its tool would have written."""
     import json
 
-    task = seqio.TaskRegistry.get("text")
     folder = str(tmp_path / "text")
     tf.io.gfile.makedirs(folder)
     path = seqio.get_cached_tfrecord_prefix(folder, "train") + "-00000-of-00001"
@@ -307,10 +307,8 @@ def cached(lines, tmp_path):
         with tf.io.gfile.GFile(path, "w") as out:
             out.write(json.dumps(content))
     (tmp_path / "text" / "COMPLETED").write_text("")
-    seqio.add_global_cache_dirs([str(tmp_path)])
-    yield
-    seqio.set_global_cache_dirs([])
-    task._cache_dir, task._stats = None, {}
+    with caches.named("text", tmp_path):
+        yield
 
 
 @pytest.mark.parametrize("name", ["lm_documents", "lm_stream", "chunks"])

@@ -17,7 +17,7 @@ from primer.commands import data_prepare
 from primer.data import preflight, sotu, streams, text, vocabularies, word_count
 from primer.data.prepared import counts, manifest, plan, pool, prepare, records, writers
 from primer.errors import RunError, UsageError
-from tests.data import parsing
+from tests.data import caches, parsing
 
 TASK = "text"
 DOCUMENTS = 60
@@ -70,26 +70,8 @@ def prepared(corpus, tmp_path_factory):
 @pytest.fixture
 def cache(prepared):
     """The same as a run finds it (--additional_task_cache_dirs)."""
-    with named(prepared[0]):
+    with caches.named(TASK, prepared[0]):
         yield prepared[0] / TASK
-
-
-class named:
-    """seqio's folders of caches, inside the block."""
-
-    def __init__(self, *folders):
-        self.folders = list(map(str, folders))
-
-    def __enter__(self):
-        self.set(self.folders)
-
-    def __exit__(self, *error):
-        self.set([])
-
-    @staticmethod
-    def set(folders):
-        seqio.utils.set_global_cache_dirs(folders)
-        seqio.TaskRegistry.get(TASK)._cache_dir = None
 
 
 def test_records_are_those_of_protobuf():
@@ -192,7 +174,10 @@ def test_a_restart_keeps_what_is_finished(prepared, tmp_path):
     folder = tmp_path / TASK
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*.tfrecord*")}
     assert len(before) == 4 and not (folder / "COMPLETED").exists()
-    with named(tmp_path), pytest.raises(UsageError, match="is not complete; finish it"):
+    with (
+        caches.named(TASK, tmp_path),
+        pytest.raises(UsageError, match="is not complete; finish it"),
+    ):
         preflight.check(TASK, "train", use_cached=True)
     done = []
     prepare.prepare(made, lambda begun: (done.extend(begun.remaining), write(begun)))
@@ -224,7 +209,7 @@ def test_a_killed_run_leaves_nothing_that_looks_whole(tmp_path):
     assert list(folder.glob(".*unfinished"))
     whole = files(folder, "train.tfrecord-*")
     assert 0 < len(whole) < 4
-    with named(tmp_path / "out"), pytest.raises(UsageError, match="is not complete"):
+    with caches.named(TASK, tmp_path / "out"), pytest.raises(UsageError, match="is not complete"):
         preflight.check("text", "train", use_cached=True)
     assert parsing.run("prepare", words) == 0
     assert whole.items() <= files(folder, "train.tfrecord-*").items()
@@ -267,7 +252,7 @@ def test_a_damaged_shard_is_named_and_written_again(prepared, tmp_path, damage):
         path.write_bytes(path.read_bytes()[:-5])
     else:
         path.unlink()
-    with named(tmp_path / "copy"):
+    with caches.named(TASK, tmp_path / "copy"):
         with pytest.raises(UsageError, match=f"{path.name} (has|is missing)"):
             preflight.check(TASK, "train", use_cached=True)
         make(tmp_path / "copy")
@@ -281,15 +266,18 @@ def test_a_damaged_byte_is_found_by_its_checksum(prepared, tmp_path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with named(tmp_path / "copy"), pytest.raises(tf.errors.DataLossError):
+    with caches.named(TASK, tmp_path / "copy"), pytest.raises(tf.errors.DataLossError):
         dataset = seqio.TaskRegistry.get(TASK)._get_cached_source("train").get_dataset("train")
         list(dataset.as_numpy_iterator())
 
 
 def test_no_cache_is_said_with_the_command_that_makes_it(tmp_path):
-    with named(), pytest.raises(UsageError, match="--additional_task_cache_dirs=DIR"):
+    with caches.named(TASK), pytest.raises(UsageError, match="--additional_task_cache_dirs=DIR"):
         preflight.check(TASK, "train", use_cached=True)
-    with named(tmp_path), pytest.raises(UsageError, match="primer data prepare --task text"):
+    with (
+        caches.named(TASK, tmp_path),
+        pytest.raises(UsageError, match="primer data prepare --task text"),
+    ):
         preflight.check(TASK, "train", use_cached=True)
 
 
@@ -297,7 +285,7 @@ def test_settings_of_the_text_cannot_change_any_more(tmp_path):
     (tmp_path / "a.txt").write_text("one\ntwo\n")
     gin.bind_parameter("text_files.glob", str(tmp_path / "*.txt"))
     make(tmp_path / "out", "text")
-    with named(tmp_path / "out"):
+    with caches.named(TASK, tmp_path / "out"):
         gin.bind_parameter("text_files.glob", None)
         preflight.check("text", "train", use_cached=True)
         gin.bind_parameter("text_files.unit", "line")

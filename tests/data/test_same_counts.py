@@ -13,7 +13,7 @@ import seqio
 from primer.data import sotu, streams
 from primer.data.prepared import counts
 from primer.errors import UsageError
-from tests.data import parsing
+from tests.data import caches, parsing
 
 LM1B = "lm1b_autoregressive_language_modeling"
 SHARDS = 4
@@ -90,16 +90,10 @@ def read_raw(task):
 def read_cached(task, split, output):
     """The sums of what training reads from prepared data, before any objective."""
     found = counts.Counts()
-    seqio.utils.set_global_cache_dirs([str(output)])
-    registered = seqio.TaskRegistry.get(task)
-    registered._cache_dir = None
-    try:
-        source = registered._get_cached_source(split)
+    with caches.named(task, output):
+        source = seqio.TaskRegistry.get(task)._get_cached_source(split)
         for example in source.get_dataset(split, shuffle=False).as_numpy_iterator():
             found.add([b""], example["targets"], [0, len(example["targets"])])
-    finally:
-        seqio.utils.set_global_cache_dirs([])
-        registered._cache_dir = None
     return found.as_dict()
 
 
