@@ -123,9 +123,13 @@ def with_texts(model_dir, target, glob, unit):
 
 
 def stock(model_dir, glob, steps, checkpoint, options):
-    """The stock command of an evaluation."""
+    """The stock command of an evaluation, as its authors' README has it: of no objective, so that a
+    row is a sentence and its padding."""
     params = [
         *settings(glob, "line"),
+        'MIXTURE_NAME = "text"',
+        'task_vocabulary.name = "sotu"',
+        'utils.run.model_type = "lm"',
         'utils.run.mode = "perplexity_eval"',
         'utils.run.dataset_split = "validation"',
         f"utils.run.perplexity_eval_steps = {steps}",
@@ -134,12 +138,7 @@ def stock(model_dir, glob, steps, checkpoint, options):
         "utils.get_variable_dtype.slice_dtype = 'float32'",
         "utils.get_variable_dtype.activation_dtype = 'float32'",
     ]
-    files = [
-        "models/defaults.gin",
-        f"models/{MODEL}.gin",
-        "datasets/text.gin",
-        "perplexity_eval.gin",
-    ]
+    files = ["dataset.gin", "models/defaults.gin", f"models/{MODEL}.gin", "perplexity_eval.gin"]
     return [
         options.tpu_python,
         str(ROOT / "benchmarks" / "timed_main.py"),

@@ -20,7 +20,7 @@ ARROWS = {
     "generation": {"evaluation", "runtime", "data"},
     "planning": {"runtime"},
 }
-SHARED = {"primer", "errors", "config_files", "routing", "class_names", "passes"}
+SHARED = {"primer", "errors", "config_files", "routing", "class_names", "passes", "autotune"}
 
 # Room -> the packages that it may import, besides the standard library; others may import all.
 PACKAGES = {

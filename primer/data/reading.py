@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 
 import tensorflow.compat.v1 as tf
 
+from primer import autotune
+
 
 def elements(make_dataset: Callable[[], tf.data.Dataset]) -> Iterator:
     """The elements of a data set as numpy values, read in a graph and a session of their own.
@@ -15,7 +17,7 @@ def elements(make_dataset: Callable[[], tf.data.Dataset]) -> Iterator:
         make_dataset: builds the data set; is called inside the graph, at the first element.
     """
     with tf.Graph().as_default() as graph:
-        iterator = tf.data.make_initializable_iterator(make_dataset())
+        iterator = tf.data.make_initializable_iterator(autotune.off(make_dataset()))
         following = iterator.get_next()
     session = tf.Session(graph=graph, config=tf.ConfigProto(device_count={"GPU": 0}))
     try:

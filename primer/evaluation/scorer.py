@@ -13,6 +13,7 @@ from primer.runtime import (
     collector,
     mesh,
     seeds,
+    session,
     variables,
     vocabulary_ops,
 )
@@ -85,8 +86,7 @@ class Scorer:
             self._to_slices = lowering.copy_masters_to_slices()
             self._restore = checkpoints.Restore(tf.global_variables())
             graph.finalize()
-        config = tf.ConfigProto(allow_soft_placement=True)
-        self._session = tf.Session(graph=graph, config=config)
+        self._session = tf.Session(graph=graph, config=session.default_config())
 
     def _losses(self, model):
         """mtf.Tensors [outer_batch, batch, length]: losses, and which tokens are the best."""

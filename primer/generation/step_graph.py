@@ -12,7 +12,7 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer, utils
 
 from primer.errors import UsageError
-from primer.runtime import building, checkpoints, collector, seeds, variables
+from primer.runtime import building, checkpoints, collector, seeds, session, variables
 
 # The scope of the states: the checkpoint has none of them.
 _SCOPE = "decoding_states"
@@ -48,8 +48,7 @@ class StepGraph:
                 self._build(model, mesh_impl)
             building.say_caveats()
             graph.finalize()
-        config = tf.ConfigProto(allow_soft_placement=True)
-        self._session = tf.Session(graph=graph, config=config)
+        self._session = tf.Session(graph=graph, config=session.default_config())
 
     def _build(self, model, mesh_impl):
         mesh = mtf.Mesh(mtf.Graph(), "decoding")

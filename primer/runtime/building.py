@@ -26,6 +26,11 @@ def mode() -> str:
     return _graphs[-1][0]
 
 
+def is_forward() -> bool:
+    """Whether the graph has no gradients."""
+    return mode() in ("eval", "infer")
+
+
 def for_tpu() -> bool:
     """Whether a TPU will run the graph."""
     return _graphs[-1][1]

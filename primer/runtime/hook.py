@@ -15,6 +15,7 @@ ROOTS = ("mesh_tensorflow", "gin.tf", "t5")
 AFTER = {
     "mesh_tensorflow.ops": "after_mesh_ops",
     "mesh_tensorflow.optimize": "after_mesh_optimize",
+    "mesh_tensorflow.transformer.attention": "after_mesh_attention",
     "mesh_tensorflow.transformer.transformer": "after_mesh_transformer",
     "mesh_tensorflow.transformer.utils": "after_mesh_utils",
     "t5.models.mesh_transformer_main": "after_mesh_main",

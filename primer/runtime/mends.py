@@ -135,12 +135,20 @@ def after_mesh_optimize(optimize):
     rates_by_variable.mend(optimize)
 
 
+def after_mesh_attention(attention):
+    """Products of matrices in attention, where nothing trains."""
+    from primer.runtime import heads_first
+
+    heads_first.mend(attention)
+
+
 def after_mesh_transformer(transformer):
     """Lookups that gather, a fused loss, float32 from the logits on, and rows that end."""
     from primer.runtime import precision, row_ends, vocabulary_ops
 
     vocabulary_ops.mend_embedding(transformer)
     vocabulary_ops.mend_loss(transformer)
+    vocabulary_ops.mend_evaluation(transformer.mtf.layers)
     row_ends.mend(transformer)
     precision.mend_loss(transformer)  # Last: the loss inside sees float32.
 

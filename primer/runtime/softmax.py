@@ -13,9 +13,6 @@ from mesh_tensorflow import ops  # The package itself is not whole yet when this
 
 from primer.runtime import building
 
-# Modes of graphs without gradients.
-FORWARD = ("eval", "infer")
-
 
 def mend(mesh_ops):
     """Lets `mesh_tensorflow.softmax` be one operation where nothing needs its gradient."""
@@ -26,7 +23,7 @@ def _in_one_pass(stock):
     @functools.wraps(stock)
     def softmax(x, reduced_dim, extra_logit=None, name=None):
         fits = x.dtype == tf.float32 and x.shape.dims[-1:] == [reduced_dim] and extra_logit is None
-        if fits and building.mode() in FORWARD and not building.for_tpu():
+        if fits and building.is_forward() and not building.for_tpu():
             return Softmax(x, name).outputs[0]
         return stock(x, reduced_dim, extra_logit, name)
 

@@ -2,8 +2,9 @@
 
 Mesh-TF 0.1.21 looks an embedding up by multiplying a one-hot row with the table, and makes a dozen
 passes over `[batch, length, vocab]` for the loss. Here a lookup gathers rows, its gradient adds
-rows up, and the loss is a softmax and little more. On a mesh that splits the vocabulary every
-processor does its own part, and one sum over the mesh brings them together.
+rows up, and the loss is a softmax and little more; where nothing trains, of some rows at a time. On
+a mesh that splits the vocabulary every processor does its own part, and one sum over the mesh
+brings them together.
 
 A TPU keeps Mesh-TF's forms: they are products, which it is made for, and have been tried on it.
 """
@@ -14,6 +15,9 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
 from primer.runtime import building
+
+# Positions whose softmax is in memory at a time in a graph without gradients.
+_AT_A_TIME = 512
 
 
 def mend_embedding(transformer):
@@ -56,6 +60,22 @@ def _fused_loss(stock):
         return mtf.reduce_sum(loss) / self.loss_denominator(targets, context.num_microbatches)
 
     return compute_loss
+
+
+def mend_evaluation(layers):
+    """Lets `mesh_tensorflow.layers` compute what an evaluation reports besides the loss in the same
+    way, and TensorFlow compute both at once."""
+    stock = layers.softmax_cross_entropy_with_logits
+
+    @functools.wraps(stock)
+    def in_one_pass(logits, targets, vocab_dim, z_loss=0.0):
+        fits = targets.dtype.is_integer and logits.shape == targets.shape + [vocab_dim]
+        fits = fits and logits.dtype == tf.float32
+        if fits and building.is_forward() and not building.for_tpu():
+            return cross_entropy(logits, mtf.maximum(targets, 0), vocab_dim, z_loss)
+        return stock(logits, targets, vocab_dim, z_loss)
+
+    layers.softmax_cross_entropy_with_logits = in_one_pass
 
 
 def cross_entropy(logits, targets, vocab_dim, z_loss=0.0):
@@ -156,6 +176,7 @@ class CrossEntropy(mtf.Operation):
         super().__init__([logits, targets], name=name)
         self.vocab_dim = vocab_dim
         self.z_loss = z_loss
+        self._is_forward = building.is_forward()
         self.softmax = self.log_z = None  # Of the last lowering, for the gradient.
         self._outputs = [mtf.Tensor(self, targets.shape, tf.float32)]
 
@@ -168,7 +189,9 @@ class CrossEntropy(mtf.Operation):
         axis = mesh_impl.tensor_dimension_to_mesh_axis(self.vocab_dim)
         local = _local_ids(lowering, self.inputs[1], self.vocab_dim)
         picked = mesh_impl.slicewise(_pick, logits, local)
-        if axis is None:
+        if axis is None and self._is_forward:
+            self.log_z = mesh_impl.slicewise(_log_z, logits)
+        elif axis is None:
             self.softmax, self.log_z = mesh_impl.slicewise(_softmax_and_log_z, logits)
         else:
             picked = mesh_impl.allreduce(picked, [axis], "SUM")
@@ -195,6 +218,14 @@ def _softmax_and_log_z(logits):
     """
     softmax = tf.nn.softmax(logits)
     return softmax, tf.reduce_max(logits, -1) - tf.log(tf.reduce_max(softmax, -1))
+
+
+def _log_z(logits):
+    """The same without the softmax, of which some rows at a time are in memory."""
+    rows = tf.reshape(logits, [-1, logits.shape[-1]])
+    starts = range(0, rows.shape[0], _AT_A_TIME)
+    found = [_softmax_and_log_z(rows[start : start + _AT_A_TIME])[1] for start in starts]
+    return tf.reshape(tf.concat(found, 0), logits.shape[:-1])
 
 
 def _in_parts(mesh_impl, axis, logits):

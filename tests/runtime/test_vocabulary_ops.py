@@ -83,6 +83,26 @@ def test_loss_is_mesh_tensorflows(mesh_shape, z_loss):
     assert_equal(mesh_shape, build(vocabulary_ops.cross_entropy), build(stock))
 
 
+@pytest.mark.parametrize("at_a_time", [5, 512])
+@pytest.mark.parametrize("mesh_shape", MESHES)
+def test_what_an_evaluation_reports_is_mesh_tensorflows(mesh_shape, at_a_time, monkeypatch):
+    monkeypatch.setattr(vocabulary_ops, "_AT_A_TIME", at_a_time)
+
+    def build(mode):
+        def graph(mesh):
+            logits = tensor(mesh, LOGITS, BATCH, LENGTH, VOCAB)
+            targets = tensor(mesh, IDS.astype(np.int32), BATCH, LENGTH)
+            with building.graph(mode):
+                found = mtf.layers.softmax_cross_entropy_with_logits(logits, targets, VOCAB)
+            kinds = {type(operation) for operation in mesh.graph.operations}
+            assert (vocabulary_ops.CrossEntropy in kinds) == (mode == "eval")
+            return [found]
+
+        return graph
+
+    assert_equal(mesh_shape, build("eval"), build("train"))
+
+
 def test_a_certain_loss_is_exact():
     """Probabilities that a float32 cannot hold do not become infinite losses."""
     logits = np.zeros([BATCH.size, LENGTH.size, VOCAB.size], np.float32)

@@ -1,0 +1,72 @@
+"""Attention of graphs without gradients is Mesh-TensorFlow's, with its dimensions in our order."""
+
+import types
+
+import mesh_tensorflow as mtf
+import numpy as np
+import pytest
+from mesh_tensorflow.transformer import attention
+
+from primer.runtime import building
+from tests.layers import helpers
+
+BATCH, LENGTH, MEMORY, HEADS, KEY, VALUE = 2, 4, 6, 2, 8, 8
+DRAWN = np.random.default_rng(0)
+Q = DRAWN.normal(size=[BATCH, LENGTH, HEADS, KEY]).astype(np.float32)
+K = DRAWN.normal(size=[BATCH, MEMORY, HEADS, KEY]).astype(np.float32)
+V = DRAWN.normal(size=[BATCH, MEMORY, HEADS, VALUE]).astype(np.float32)
+BIAS = DRAWN.normal(size=[LENGTH, MEMORY, HEADS]).astype(np.float32)
+NO_DROPOUT = types.SimpleNamespace(train=False, model=types.SimpleNamespace(layout=None))
+
+
+def attend(mode, mesh_shape="", layout="", tpu=False, one_key_head=False, **more):
+    """(outputs, their dimensions, those of the logits)"""
+    with helpers.bench(mesh_shape, layout) as b, building.graph(mode, for_tpu=tpu):
+        q = b.put(Q, "batch", "length", "heads", "key")
+        k, v = (
+            b.put(array[:, :, 0], "batch", "memory", name)
+            if one_key_head
+            else b.put(array, "batch", "memory", "heads", name)
+            for array, name in ((K, "key"), (V, "value"))
+        )
+        bias = b.put(BIAS, "length", "memory", "heads")
+        dims = {dim.name: dim for x in (q, k, v) for dim in x.shape.dims}
+        found = attention.attention(
+            q, k, v, dims["memory"], dims["key"], dims["value"], bias, context=NO_DROPOUT, **more
+        )
+        products = (x for x in b.graph.operations if isinstance(x, mtf.EinsumOperation))
+        shapes = [product.outputs[0].shape.dimension_names for product in products]
+        logits = next(names for names in shapes if "memory" in names and "length" in names)
+        return b.run({"y": found})["y"], found.shape, logits
+
+
+MESHES = [
+    ("", ""),
+    ("rows:2", "batch:rows"),
+    ("columns:2", "heads:columns"),
+    ("rows:2,columns:2", "batch:rows,memory:columns"),
+    ("rows:2", "length:rows"),
+]
+
+
+@pytest.mark.parametrize("mode", ["eval", "infer"])
+@pytest.mark.parametrize("mesh_shape, layout", MESHES)
+def test_it_is_mesh_tensorflows(mode, mesh_shape, layout):
+    expected, shape, _ = attend("train")
+    found, own, logits = attend(mode, mesh_shape, layout)
+    assert own == shape
+    assert logits == ["batch", "heads", "length", "memory"]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+
+
+def test_a_sink_takes_its_share():
+    expected, _, _ = attend("train", extra_logit=0.5)
+    found, _, _ = attend("eval", extra_logit=0.5)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+
+
+def test_training_and_tpus_keep_the_stock_order():
+    stock = ["batch", "length", "heads", "memory"]
+    assert attend("train")[2] == stock
+    assert attend("eval", tpu=True)[2] == stock
+    assert attend("eval", one_key_head=True)[2] == stock
