@@ -28,6 +28,8 @@ d_kv = 8
 dropout_rate = 0.1
 """
 
+# In float32 on every machine: processors with bfloat16 would train in it, and two ways to the same
+# weights then differ by more than rounding.
 CONFIG = f"""
 include "dataset.gin"
 include "objectives/lm.gin"
@@ -43,6 +45,7 @@ mesh_train_dataset_fn.seed = 1
 mesh_eval_dataset_fn.mixture_or_task_name = %MIXTURE_NAME
 utils.run.eval_dataset_fn = @t5.models.mesh_transformer.mesh_eval_dataset_fn
 utils.run.dataset_split = "train"
+precision.activation_dtype = "float32"
 """
 
 
