@@ -54,12 +54,14 @@ def _chosen(choice, options) -> list:
         if options.checkpoints in ("latest", "best"):
             raise UsageError(f"--checkpoints = {options.checkpoints}: one checkpoint has no mean")
         return choice.choose(options.model_dir, options.checkpoints)
+    from primer.runtime import checkpoints
+
     choice.choose(options.model_dir, "latest")  # Says so where there is none.
-    found = choice.in_directory(options.model_dir)
+    found = checkpoints.in_directory(options.model_dir)
     if not 2 <= options.last <= len(found):
         raise UsageError(
             f"--last = {options.last}: {options.model_dir} has {len(found)} checkpoints "
-            f"({', '.join(map(str, sorted(found)))}); expected from 2 to as many"
+            f"({', '.join(map(str, sorted(found)))}); expected at least 2 and at most as many"
         )
     return [found[step] for step in sorted(found)[-options.last :]]
 

@@ -1,12 +1,11 @@
 """Which checkpoints of a model directory to evaluate: all, the latest, the best, or by step."""
 
 import os
-import re
 
 import tensorflow.compat.v1 as tf
 
 from primer.errors import UsageError
-from primer.runtime import validation
+from primer.runtime import checkpoints, validation
 
 WORDS = ("all", "latest", "best")
 
@@ -25,8 +24,8 @@ def choose(model_dir, wanted="all", may_be_none=False) -> list:
     Raises:
       UsageError: there is none, or not the wanted one; the message lists the steps that there are.
     """
-    found = in_directory(model_dir)
-    best = in_directory(os.path.join(model_dir, validation.BEST))
+    found = checkpoints.in_directory(model_dir)
+    best = checkpoints.in_directory(os.path.join(model_dir, validation.BEST))
     if not found and not best and may_be_none:
         return []
     if not found and not best:
@@ -73,17 +72,6 @@ def choose_one(model_dir, wanted="latest") -> str:
             f"checkpoint = {wanted!r} (--checkpoint): expected 'latest', 'best' or one step"
         )
     return found[0]
-
-
-def in_directory(directory) -> dict:
-    """Step -> path of all checkpoints in a directory of which any file is left."""
-    found = {}
-    for name in tf.io.gfile.glob(os.path.join(directory, "model.ckpt-*")):
-        match = re.search(r"model\.ckpt-(\d+)\.(index|data-\d+-of-\d+)$", name)
-        if match:
-            path = os.path.join(directory, f"model.ckpt-{match.group(1)}")
-            found[int(match.group(1))] = path
-    return found
 
 
 def _steps(wanted):

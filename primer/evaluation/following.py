@@ -4,7 +4,6 @@ import time
 
 import tensorflow.compat.v1 as tf
 
-from primer.evaluation import choice
 from primer.runtime import checkpoints, logs
 
 # Seconds between two looks at the directory.
@@ -49,7 +48,7 @@ def paths(model_dir, first, goal=None, timeout=None, poll=POLL):
 
 def _new(model_dir, seen, begin):
     """Step -> path of the checkpoints behind `begin` that are written to the end."""
-    found = choice.in_directory(model_dir)
+    found = checkpoints.in_directory(model_dir)
     return {
         step: path
         for step, path in found.items()

@@ -111,21 +111,25 @@ def _mean(window, names) -> dict:
 
 
 def _mean_of(readers, name, window):
-    try:
-        last = np.asarray(readers[-1].get_tensor(name))
-        if not tf.as_dtype(last.dtype).is_floating:
-            return last
-        total = np.zeros(last.shape, np.float64)
-        for reader in readers:
-            total += np.asarray(reader.get_tensor(name)).astype(np.float64)
-    except (tf.errors.OpError, ValueError, IndexError) as error:
-        raise RunError(
-            f"{name} cannot be read from one of {', '.join(window)}: {str(error).splitlines()[0]}"
-        ) from error
+    last = _value(readers[-1], name, window[-1])
+    if not tf.as_dtype(last.dtype).is_floating:
+        return last
+    total = np.zeros(last.shape, np.float64)
+    for reader, path in zip(readers, window, strict=True):
+        total += _value(reader, name, path).astype(np.float64)
     mean = total / len(readers)
     if not np.isfinite(mean).all():
         raise RunError(f"{name} is NaN or infinite in one of {', '.join(window)}: leave that out")
     return mean.astype(last.dtype)
+
+
+def _value(reader, name, path):
+    try:
+        return np.asarray(reader.get_tensor(name))
+    except (tf.errors.OpError, ValueError, IndexError) as error:
+        raise RunError(
+            f"{name} cannot be read from {path}: {str(error).splitlines()[0]}; average others"
+        ) from error
 
 
 def _save(directory, step, values):

@@ -89,6 +89,17 @@ def steps(model_dir):
     return sorted(found)
 
 
+def in_directory(directory) -> dict:
+    """Step -> path of all checkpoints in a directory of which any file is left."""
+    found = {}
+    for name in tf.io.gfile.glob(os.path.join(directory, "model.ckpt-*")):
+        match = re.search(r"model\.ckpt-(\d+)\.(index|data-\d+-of-\d+)$", name)
+        if match:
+            path = os.path.join(directory, f"model.ckpt-{match.group(1)}")
+            found[int(match.group(1))] = path
+    return found
+
+
 def check_fits(path, variables, model_dir):
     """Raises UsageError where the checkpoint is of another model than the graph."""
     reason = _misfit(reader(path), variables)
@@ -174,7 +185,7 @@ def reader(path):
 def _damaged(path, error):
     return (
         f"the checkpoint {path} cannot be read ({_reason(error)}); name another one, or delete its "
-        "files, and training goes on from the one before it"
+        "files: training then goes on from the newest that is left"
     )
 
 

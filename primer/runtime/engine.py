@@ -24,6 +24,7 @@ from primer.runtime import (
     checks,
     cluster,
     consistency,
+    evaluated_steps,
     evaluating,
     gin_errors,
     logs,
@@ -147,6 +148,7 @@ def _guarded_run(stock):
             model_dir = kwargs["model_dir"]
             if mode == "train" and bound("utils.run.train_model_fn") is None:
                 model_directory.check_trainable(model_dir)
+            evaluated_steps.check(mode, model_dir)
             with vocabulary_copy.in_use(model_dir, configured("utils.run.vocabulary")):
                 checks.run_all(mode)
                 with logs.redirected(model_dir, mode), evaluating.kept():
@@ -163,9 +165,13 @@ def _say_how_to_score_all(model_dir):
     batches = configured("utils.run.perplexity_eval_steps", 100)
     words = ["primer", "eval", f"--model_dir={model_dir}"]
     words.append(f"--split={configured('utils.run.dataset_split', 'train')}")
+    if bound("utils.run.eval_dataset_fn") is None:
+        rows = "training's own rows, for no perplexity_eval.gin was given"
+    else:
+        rows = "rows as this command's own objective cuts them (as_released)"
     logs.say(
-        f"Those are rows as this command's own objective cuts them, at most the first {batches} "
-        f"batches (as_released); the whole split: {shlex.join(words)}"
+        f"Those are {rows}, at most the first {batches} batches; the whole split: "
+        f"{shlex.join(words)}"
     )
 
 

@@ -132,7 +132,9 @@ def test_a_damaged_checkpoint_leaves_nothing(model_dir, left, capsys):
     if not left:
         data.unlink()
     average(model_dir, "--last", 3, code=1)
-    assert "model.ckpt-30" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "model.ckpt-30" in said
+    assert "model.ckpt-40" not in said
     assert [path.name for path in model_dir.parent.iterdir()] == ["run"]
 
 
@@ -147,7 +149,7 @@ def test_what_is_there_is_not_touched(model_dir, capsys):
     "words, message",
     [
         (["--last", 5], "has 4 checkpoints (10, 20, 30, 40)"),
-        (["--last", 1], "expected from 2"),
+        (["--last", 1], "expected at least 2"),
         (["--checkpoints", "10"], "one checkpoint"),
         (["--checkpoints", "best"], "one checkpoint has no mean"),
         (["--checkpoints", "10,11"], "no checkpoint of step 11"),

@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from primer.evaluation import choice, following
+from primer.evaluation import following
+from primer.runtime import checkpoints
 from tests.evaluation import small_checkpoints
 
 
@@ -20,7 +21,7 @@ def save(directory, step):
 
 
 def steps(directory, **settings):
-    first = [path for _, path in sorted(choice.in_directory(str(directory)).items())]
+    first = [path for _, path in sorted(checkpoints.in_directory(str(directory)).items())]
     found = following.paths(str(directory), first, poll=0.01, **settings)
     return (int(path.rsplit("-", 1)[1]) for path in found)
 

@@ -37,6 +37,40 @@ def test_perplexity_eval_of_all_checkpoints(trained):
     assert -np.log(384) < nats[3] < nats[6] < 0
 
 
+def evaluate(model_dir, step):
+    tiny.run(
+        model_dir,
+        VALIDATION,
+        "utils.run.mode = 'perplexity_eval'",
+        f"utils.run.eval_checkpoint_step = {step!r}",
+        "utils.run.perplexity_eval_steps = 2",
+    )
+
+
+@pytest.mark.parametrize("step", ["all", 6, [3, 6]])
+def test_perplexity_eval_without_a_checkpoint_is_one_line(tmp_path, step, capsys):
+    with pytest.raises(SystemExit) as ended:
+        evaluate(tmp_path / "none", step)
+    assert ended.value.code == 2
+    assert "/none' has no checkpoint" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
+def test_all_leaves_out_step_0(tmp_path, capsys):
+    tiny.run(tmp_path, "utils.run.train_steps = 1")
+    for path in tmp_path.glob("model.ckpt-1.*"):
+        path.unlink()
+    with pytest.raises(SystemExit):
+        evaluate(tmp_path, "all")
+    assert "the checkpoint of step 0 alone" in capsys.readouterr().err
+
+
+def test_the_nearest_checkpoint_is_named_as_that(trained, capsys):
+    evaluate(trained, 5)
+    said = capsys.readouterr().err
+    assert "no checkpoint of step 5, and the nearest takes its place; there are 0, 3, 6" in said
+
+
 def test_infer_from_a_file(trained, tmp_path):
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("line 1\nline 2\n")

@@ -157,7 +157,7 @@ class _Sums:
 
 def _say(totals, seconds, step):
     parts = [
-        f"{totals.documents:,} documents, {totals.tokens:,} tokens",
+        f"{totals.documents:,} document{'s' * (totals.documents != 1)}, {totals.tokens:,} tokens",
         f"{totals.nats_per_token:.4f} nats/token",
         *([f"{totals.bits_per_byte:.4f} bits/byte"] if totals.bytes else []),
         f"step {step:,}, {seconds:.1f} s",
