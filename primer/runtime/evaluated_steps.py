@@ -9,8 +9,14 @@ from primer.runtime import checkpoints, logs
 from primer.runtime.settings import configured
 
 SETTING = "utils.run.eval_checkpoint_step"
-MODES = ("perplexity_eval", "eval", "score_eval", "infer", "score_from_strings")
-MODES += ("score_from_dataset",)
+MODES = (
+    "perplexity_eval",
+    "eval",
+    "score_eval",
+    "infer",
+    "score_from_strings",
+    "score_from_dataset",
+)
 
 
 def check(mode, model_dir):
