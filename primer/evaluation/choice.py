@@ -29,10 +29,7 @@ def choose(model_dir, wanted="all", may_be_none=False) -> list:
     if not found and not best and may_be_none:
         return []
     if not found and not best:
-        raise UsageError(
-            f"model_dir = {model_dir!r} has no checkpoint (model.ckpt-<step>); train first, or "
-            "name the directory that was trained in"
-        )
+        raise checkpoints.none_in(model_dir)
     if wanted == "best":
         # By the file `checkpoint`, which changes when the copy of a new best is whole.
         kept = tf.train.latest_checkpoint(os.path.join(model_dir, validation.BEST))

@@ -100,6 +100,14 @@ def in_directory(directory) -> dict:
     return found
 
 
+def none_in(model_dir) -> UsageError:
+    """The error, to be raised, of a directory without a checkpoint."""
+    return UsageError(
+        f"model_dir = {model_dir!r} has no checkpoint (model.ckpt-<step>); train first, or name "
+        "the directory that was trained in"
+    )
+
+
 def check_fits(path, variables, model_dir):
     """Raises UsageError where the checkpoint is of another model than the graph."""
     reason = _misfit(reader(path), variables)

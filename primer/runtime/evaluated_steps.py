@@ -34,10 +34,7 @@ def check(mode, model_dir):
         return
     steps = sorted(checkpoints.in_directory(model_dir))
     if not steps:
-        raise UsageError(
-            f"model_dir = {model_dir!r} has no checkpoint (model.ckpt-<step>); train first, or "
-            "name the directory that was trained in"
-        )
+        raise checkpoints.none_in(model_dir)
     if wanted == "all" and not any(steps):
         raise UsageError(
             f"model_dir = {model_dir!r} has the checkpoint of step 0 alone, which "
