@@ -22,11 +22,12 @@ METADATA := setup.py pyproject.toml
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --progress-bar off --no-deps
 UV_INSTALL := pip install --quiet --no-cache --no-deps --compile-bytecode
 
-.PHONY: help demo test test-tpu test-install env env-tpu locks clean
+.PHONY: help demo test test-tpu test-install golden env env-tpu locks clean
 
 help:
 	@echo "make demo    train Primer, Primer-EZ and the vanilla Transformer, and compare them"
 	@echo "make test    run the tests (PYTEST_ARGS=... for pytest's own arguments)"
+	@echo "make golden  record anew what models compute, where a change is meant to alter it"
 	@echo "make env     only make .venv/; make env-tpu: only .venv-tpu/ (Python 3.10 or 3.11)"
 	@echo "make locks   resolve setup.py's ranges anew and write constraints/"
 	@echo "make clean   remove the environments and what the commands have left"
@@ -51,6 +52,12 @@ endif
 # Slow: `pip install` into an empty environment of each Python that is found.
 test-install: env
 	.venv/bin/python -m pytest -m slow tests/packaging/test_install.py $(PYTEST_ARGS)
+
+# Losses, graphs and wiring of every composition: read the difference before it is committed.
+golden: env
+	PRIMER_WRITE_GOLDEN=1 .venv/bin/python -m pytest $(PYTEST_JOBS) -m "slow or not slow" \
+		tests/test_recorded_runs.py tests/configs/test_gin_wiring.py
+	git diff --stat -- tests
 
 env: .venv/.installed-$(STAMP)
 
