@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent
 # Whatever goes wrong in it must not keep an interpreter from starting.
 HOOK_FILE = "primer_compatibility.pth"
 HOOK_LINE = (
-    r'import sys; exec("try:\n import primer.runtime.hook as h\n h.install()'
+    r'import sys; exec("try:\n import primer.runtime.import_hook as h\n h.install()'
     r'\nexcept Exception:\n pass")' + "\n"
 )
 
@@ -156,7 +156,7 @@ setup(
     packages=[*find_packages(include=["primer", "primer.*"]), GIN_PACKAGE],
     package_dir={GIN_PACKAGE: "gin"},
     package_data={
-        "primer": ["data/*.model", "data/*.vocab", "data/**/*.json", "data/**/*.tsv"],
+        "primer": ["data/**/*.model", "data/**/*.vocab", "data/**/*.json", "data/**/*.tsv"],
         GIN_PACKAGE: ["*.gin", "**/*.gin"],
     },
     include_package_data=False,

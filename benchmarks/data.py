@@ -32,9 +32,9 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
-from primer.runtime import hook  # noqa: E402
+from primer.runtime import import_hook  # noqa: E402
 
-hook.install()
+import_hook.install()
 
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 LENGTH = 512
@@ -85,7 +85,7 @@ def configure():
     import gin
     from t5.models import mesh_transformer  # noqa: F401  Registers what the file names.
 
-    from primer.commands import data_prepare
+    from primer.commands.data import prepare as data_prepare
     from primer.data import preflight  # noqa: F401  Registers the tasks.
 
     gin.parse_config_file(data_prepare.objective_file())
@@ -102,7 +102,7 @@ def rate_of_rows(use_cached):
     """Draws batches for some seconds, after some that fill the buffers."""
     from t5.models import mesh_transformer
 
-    from primer.data import reading
+    from primer.common import tf_data
 
     def batches():
         rows = mesh_transformer.mesh_train_dataset_fn(
@@ -110,7 +110,7 @@ def rate_of_rows(use_cached):
         )
         return rows.batch(ROWS)
 
-    drawn = reading.elements(batches)
+    drawn = tf_data.elements(batches)
     for _ in range(WARM_UP):
         next(drawn)
     started, tokens = time.process_time(), 0
@@ -185,16 +185,18 @@ def preparing(folder, unit):
     import sentencepiece
     import seqio
 
-    from primer.data import documents, reading, vocabularies
+    from primer.common import tf_data
     from primer.data.prepared import plan, prepare, shard
+    from primer.data.sources import readers
+    from primer.data.vocabularies import task_vocabulary
 
     gin.bind_parameter("text_files.glob", corpus(folder, PREPARED_MEGABYTES, unit))
     gin.bind_parameter("text_files.unit", unit)
     task = seqio.TaskRegistry.get("text")
-    texts = [batch for _, batch in shard.batches(shard.read(task, 0, 1, documents.Notes()))]
+    texts = [batch for _, batch in shard.batches(shard.read(task, 0, 1, readers.Notes()))]
     vocabulary = task.output_features["targets"].vocabulary
-    tokenizer = reading.TextFunction(functools.partial(shard.ids_of, vocabulary))
-    python = sentencepiece.SentencePieceProcessor(model_file=vocabularies.SOTU_MODEL)
+    tokenizer = tf_data.TextFunction(functools.partial(shard.ids_of, vocabulary))
+    python = sentencepiece.SentencePieceProcessor(model_file=task_vocabulary.SOTU_MODEL)
 
     def whole():
         made = plan.make("text", tempfile.mkdtemp(dir=folder))
@@ -226,7 +228,7 @@ def timed(function):
 
 def corpus(folder, megabytes, unit):
     """The pattern of files of so many megabytes in all, of addresses; one file for lines."""
-    from primer.data import sotu
+    from primer.data.sources import sotu
 
     place = pathlib.Path(tempfile.mkdtemp(dir=folder))
     texts = [pathlib.Path(name).read_bytes() for name in sotu.paths("train")]
@@ -350,7 +352,8 @@ def of_preparing(found):
         "",
         "The tokenizer is TensorFlow Text's SentencePiece, the one that training from raw text "
         "uses. The Python package is faster and chooses differently between pieces of nearly equal "
-        "score, so that its tokens would not be those of raw text (see `primer/data/streams.py`).",
+        "score, so that its tokens would not be those of raw text "
+        "(see `primer/data/whole_documents.py`).",
         "",
     ]
 

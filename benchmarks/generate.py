@@ -20,17 +20,17 @@ import time
 
 import numpy as np
 
-from primer.runtime import hook
+from primer.runtime import import_hook
 
-hook.install()
+import_hook.install()
 
 import gin  # noqa: E402
 import mesh_tensorflow as mtf  # noqa: E402
 import tensorflow.compat.v1 as tf  # noqa: E402
 from mesh_tensorflow.transformer import transformer, utils  # noqa: E402
 
-from primer import config_files  # noqa: E402
 from primer.generation.step_graph import StepGraph  # noqa: E402
+from primer.gin_config import config_files  # noqa: E402
 
 tf.disable_v2_behavior()
 

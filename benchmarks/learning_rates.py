@@ -21,9 +21,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 sys.path.insert(0, str(ROOT))
 
-from primer.commands import engine_call  # noqa: E402
 from primer.commands import eval as eval_command  # noqa: E402
 from primer.experiments import contenders  # noqa: E402
+from primer.launch import engine  # noqa: E402
 
 STEP = 2.0  # Between a rate and the next.
 MOST = 7  # Rates of one model.
@@ -37,9 +37,9 @@ def loss_of(contender, rate, folder, bindings):
     shutil.rmtree(model_dir, ignore_errors=True)
     binding = f"{contenders.RATE} = {rate!r}"
     train = contenders.train_arguments(contender, model_dir, bindings=[*bindings, binding])
-    if engine_call.call(train):
+    if engine.call(train):
         return float("inf")  # The loss was not finite any more: too high a rate.
-    if engine_call.call(eval_command.engine_arguments(str(model_dir), **LATEST)):
+    if engine.call(eval_command.engine_arguments(str(model_dir), **LATEST)):
         raise SystemExit(f"{model_dir} cannot be evaluated")
     (path,) = (model_dir / "eval").glob("*.jsonl")
     row = json.loads(path.read_text())

@@ -10,18 +10,20 @@ shift by shift, as one builds it without an operation of one's own.
 import sys
 import types
 
-from primer.runtime import hook, mends
+from primer.runtime import import_hook, patching
 
-sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, hook.Finder)]
-mends.restore_tensor_conversion()
-_torch_model = types.ModuleType(hook.TORCH_MODEL)
-mends.fill_torch_model(_torch_model)
-sys.modules[hook.TORCH_MODEL] = _torch_model
+sys.meta_path[:] = [
+    finder for finder in sys.meta_path if not isinstance(finder, import_hook.Finder)
+]
+patching.restore_tensor_conversion()
+_torch_model = types.ModuleType(import_hook.TORCH_MODEL)
+patching.fill_torch_model(_torch_model)
+sys.modules[import_hook.TORCH_MODEL] = _torch_model
 
 import mesh_tensorflow as mtf  # noqa: E402
 from t5.models import mesh_transformer_main  # noqa: E402
 
-from primer.layers import causal_depthwise_conv  # noqa: E402
+from primer.layers.convolution import causal_depthwise_conv  # noqa: E402
 
 
 def shift_by_shift(x, taps, length_dim, segment_id=None):

@@ -25,9 +25,9 @@ def noted(function, name, notes, tokens=lambda result: None):
 
 
 def main():
-    from primer.runtime import hook
+    from primer.runtime import import_hook
 
-    hook.install()
+    import_hook.install()
     from primer.evaluation.protocols import Protocol
     from primer.evaluation.scorer import Scorer
 

@@ -17,15 +17,15 @@ import time
 
 import numpy as np
 
-from primer.runtime import hook
+from primer.runtime import import_hook
 
-hook.install()
+import_hook.install()
 
 import mesh_tensorflow as mtf  # noqa: E402
 import tensorflow.compat.v1 as tf  # noqa: E402
 from mesh_tensorflow.transformer import transformer  # noqa: E402
 
-from primer.layers import windowed_attention, windowed_blocks  # noqa: E402
+from primer.layers.attention import windowed, windowed_blocks  # noqa: E402
 
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 TOKENS, D_MODEL, HEADS, VOCABULARY = 4096, 256, 4, 256
@@ -48,7 +48,7 @@ class Step:
 
 def model(radius, block_length):
     """One attention layer with its norm and residual connection."""
-    layer = windowed_attention.WindowedSelfAttention(
+    layer = windowed.WindowedSelfAttention(
         radius=radius,
         block_length=block_length,
         num_heads=HEADS,

@@ -43,9 +43,9 @@ def main(arguments=None):
 
 
 def _say(message):
-    from primer.runtime import logs
+    from primer.common import console
 
-    logs.say(f"primer: {message}")
+    console.say(f"primer: {message}")
 
 
 def _parser(words):

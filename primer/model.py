@@ -10,16 +10,18 @@ import gin
 import numpy as np
 from mesh_tensorflow.transformer import utils
 
-from primer.data import preflight, streams
+from primer.checkpoints import checkpoint_files, record, selection, vocabulary_copy
+from primer.data import preflight, whole_documents
 from primer.errors import UsageError
-from primer.evaluation import choice, gin_state, protocols, record, text, totals, whole_split
+from primer.evaluation import evaluate, protocols, tokenized_split, totals
 from primer.evaluation.scorer import Scorer
-from primer.evaluation.scores.pieces import Pieces
+from primer.evaluation.scores.token_pieces import Pieces
+from primer.generation.generator import Writer
 from primer.generation.request import Request
 from primer.generation.sampling import Sampling
-from primer.generation.writer import Writer
-from primer.runtime import checkpoints, mesh, vocabulary_copy
-from primer.runtime.settings import bound, configured
+from primer.gin_config import isolation
+from primer.gin_config.values import bound, configured
+from primer.runtime import mesh
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,8 +62,8 @@ class Model:
     def __init__(self, model_dir, checkpoint="latest", batch_size=None):
         self.model_dir = str(model_dir)
         config = record.config_file(self.model_dir)
-        path = choice.choose_one(self.model_dir, checkpoint)
-        self.step = checkpoints.step_of(path)
+        path = selection.choose_one(self.model_dir, checkpoint)
+        self.step = checkpoint_files.step_of(path)
         self._config = config
         with self._settings():
             self.vocabulary, self.scorer, self._writer = self._build(batch_size, path)
@@ -72,7 +74,7 @@ class Model:
     @contextlib.contextmanager
     def _settings(self):
         """gin's configuration is the directory's inside the block."""
-        with gin_state.isolated():
+        with isolation.isolated():
             # As the engine's --module_import does: it registers all that the settings may name.
             gin.parse_config("import t5_imports")
             gin.parse_config_file(self._config)
@@ -96,7 +98,7 @@ class Model:
         length = configured("utils.run.sequence_length", {"targets": 512})["targets"]
         where = (mesh_shape, layout_rules, devices)
         scorer = Scorer(model, length, batch_size, *where)
-        self._are_lines = streams.are_lines(whole_split.task_name())
+        self._are_lines = whole_documents.are_lines(evaluate.task_name())
         return vocabulary, scorer, Writer(model, vocabulary, length, path, *where)
 
     def score(self, texts) -> list:
@@ -144,9 +146,9 @@ class Model:
         other = [type(one).__name__ for one in texts if not isinstance(one, str)]
         if other:
             raise UsageError(f"{caller}(texts): expected a list of strings, got {other[0]}")
-        ids = streams.encode(self.vocabulary, texts)
+        ids = whole_documents.encode(self.vocabulary, texts)
         documents = zip(texts, ids, strict=True)
-        joined = text.of_documents(documents, self.vocabulary.eos_id, self._are_lines)
+        joined = tokenized_split.of_documents(documents, self.vocabulary.eos_id, self._are_lines)
         return joined, protocols.Protocol("packed").token_nats(self.scorer, joined)
 
     def generate(
@@ -194,7 +196,7 @@ class Model:
 
 def _own_vocabulary():
     """The vocabulary of the task that gin names."""
-    return preflight.find(whole_split.task_name()).output_features["targets"].vocabulary
+    return preflight.find(evaluate.task_name()).output_features["targets"].vocabulary
 
 
 def _mesh():

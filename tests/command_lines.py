@@ -6,7 +6,7 @@ from primer import cli
 
 # What `python -c` runs as `t5_mesh_transformer`, where no .pth file installs the hook.
 ENGINE = (
-    "import primer.runtime.hook as h; h.install(); "
+    "import primer.runtime.import_hook as h; h.install(); "
     "from t5.models.mesh_transformer_main import console_entry_point as m; m()"
 )
 

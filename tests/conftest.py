@@ -8,9 +8,10 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 import pytest  # noqa: E402
 
-from primer.runtime import hook, logs  # noqa: E402
+from primer.common import console  # noqa: E402
+from primer.runtime import import_hook  # noqa: E402
 
-hook.install()
+import_hook.install()
 
 
 @pytest.hookimpl(optionalhook=True)  # Where pytest-xdist is not installed.
@@ -27,7 +28,7 @@ def clean_gin():
     """No test sees another's bindings, or misses a line that another has had already."""
     import gin
 
-    logs.say_once.cache_clear()
+    console.say_once.cache_clear()
     with gin.unlock_config():
         gin.clear_config(clear_constants=False)
         yield

@@ -8,8 +8,7 @@ import zipfile
 
 import gin
 
-from primer import config_files
-from primer.planning import gin_files
+from primer.gin_config import config_files, statements
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 
@@ -72,11 +71,11 @@ def build(files, bindings=(), vocabulary_size=97, layout="", mesh_shape=""):
 def slots(path):
     """The slots that a gin file of ours sets; those of the files that it includes come first."""
     found = {}
-    for statement in gin_files.statements(os.path.join(config_files.gin_directory(), path)):
-        if gin_files.is_include(statement):
+    for statement in statements.statements(os.path.join(config_files.gin_directory(), path)):
+        if statements.is_include(statement):
             found |= slots(statement.filename)
-        elif gin_files.is_macro(statement):
-            found[gin_files.macro_name(statement)] = statement.value
+        elif statements.is_macro(statement):
+            found[statements.macro_name(statement)] = statement.value
     return found
 
 

@@ -18,7 +18,7 @@ from mesh_tensorflow.transformer import utils
 from primer.evaluation.scorer import Scorer
 from primer.generation.step_graph import StepGraph
 from primer.planning.run_graph import SizedVocabulary
-from primer.runtime import seeds
+from primer.runtime.patches import random_seeds
 from tests import gin_models
 from tests.graph_fingerprint import fingerprint
 
@@ -92,7 +92,7 @@ def train(estimator):
     """
     with tf.Graph().as_default() as graph:
         # As in training: what is drawn follows from the step.
-        seeds.set_step_key(tf.train.get_or_create_global_step())
+        random_seeds.set_step_key(tf.train.get_or_create_global_step())
         feeds = features()
         spec = estimator.call_model(feeds, "train")
         found = fingerprint(graph)

@@ -3,7 +3,7 @@
 import pytest
 import tensorflow.compat.v1 as tf
 
-from primer.data import reading
+from primer.common import tf_data
 from primer.runtime import inputs
 
 
@@ -25,7 +25,7 @@ def numbers(params=None):
 
 
 def test_what_python_reads(tuned):
-    assert list(reading.elements(numbers)) == [1, 2, 3]
+    assert list(tf_data.elements(numbers)) == [1, 2, 3]
     assert tuned == [False]
 
 

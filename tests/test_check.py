@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from primer import cli, config_files
+from primer import cli
 from primer.commands import check
-from primer.planning import findings, gin_sources, shared_slots
+from primer.gin_config import config_files, findings, provenance, shared_slots
 
 TINY = ["--architecture", "transformer", "--activation", "relu", "--size", "tiny"]
 TINY += ["--vocabulary_size", "97"]
@@ -226,4 +226,4 @@ def test_a_file_of_a_wrong_line_is_named(tmp_path, capsys):
     assert run(*TINY, tmp_path / "mine.gin") == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert "mine.gin" in line and "line 3" in line
-    assert gin_sources.PARAM not in line
+    assert provenance.PARAM not in line

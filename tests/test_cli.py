@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 
 import primer
-from primer import cli, config_files
-from primer.commands import engine_call
+from primer import cli
 from primer.commands import train as train_command
 from primer.errors import UsageError
+from primer.gin_config import config_files
+from primer.launch import engine as engine_call
 from tests import slow, tiny_text
 from tests.command_lines import ENGINE, run
 from tests.tiny_text import train_words
@@ -232,11 +233,11 @@ def held_out(texts):
     """The documents of the validation split, found without the task."""
     import tensorflow as tf
 
-    from primer.data import text
+    from primer.data.sources import text_files
 
     contents = [path.read_text() for path in sorted(texts.glob("*.txt"))]
     with tf.Graph().as_default(), tf.compat.v1.Session() as sess:
-        found = [c for c in contents if sess.run(text.is_held_out(tf.constant(c), 0.2))]
+        found = [c for c in contents if sess.run(text_files.is_held_out(tf.constant(c), 0.2))]
     assert 0 < len(found) < len(contents)
     return found
 

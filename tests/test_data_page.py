@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from primer.data import sotu
+from primer.data.sources import sotu
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "data.md"

@@ -7,7 +7,8 @@ import json
 import pytest
 import sentencepiece
 
-from primer.data import reading, text
+from primer.common import tf_data
+from primer.data.sources import text_files
 from tests.command_lines import run
 
 COMMON = "the quick brown fox jumps over the lazy dogs and quickly goes to the foxes"
@@ -51,7 +52,7 @@ def held_out_by_the_reader(folder, share):
     gin.bind_parameter("text_files.glob", str(folder / "*"))
     gin.bind_parameter("text_files.field", "body")
     gin.bind_parameter("text_files.held_out", share)
-    found = reading.elements(lambda: text.split_dataset("validation", False, None))
+    found = tf_data.elements(lambda: text_files.split_dataset("validation", False, None))
     return documents_of(example["text"].decode().split()[0] for example in found)
 
 

@@ -21,27 +21,28 @@ def add_arguments(parser):
 def run(options) -> int:
     """Writes the averages; says of what they are."""
     # Not at the top: what follows imports TensorFlow, whose notices are not what was asked for.
-    from primer.runtime import hook, logs
+    from primer.common import console
+    from primer.runtime import import_hook
 
-    logs.capture_early()
-    hook.install()
+    console.capture_early()
+    import_hook.install()
     try:
         return _average(options)
     finally:
-        logs.drop_early()
+        console.drop_early()
 
 
 def _average(options) -> int:
-    from primer.evaluation import choice
-    from primer.runtime import averaging, checkpoints, logs
+    from primer.checkpoints import averaging, checkpoint_files, selection
+    from primer.common import console
 
     averaging.check_output(options.output)
-    found = windows(_chosen(choice, options), options.window)
+    found = windows(_chosen(selection, options), options.window)
     averaging.write(options.model_dir, found, options.output)
     for window in found:
-        steps = [checkpoints.step_of(path) for path in window]
-        logs.say(f"model.ckpt-{steps[-1]}: the mean of steps {', '.join(map(str, steps))}")
-    logs.say(
+        steps = [checkpoint_files.step_of(path) for path in window]
+        console.say(f"model.ckpt-{steps[-1]}: the mean of steps {', '.join(map(str, steps))}")
+    console.say(
         f"Written to {options.output}, without the optimizer's state: to evaluate and to use, not "
         f"to train on.\nNext: primer eval --model_dir {options.output}"
     )
@@ -54,10 +55,10 @@ def _chosen(choice, options) -> list:
         if options.checkpoints in ("latest", "best"):
             raise UsageError(f"--checkpoints = {options.checkpoints}: one checkpoint has no mean")
         return choice.choose(options.model_dir, options.checkpoints)
-    from primer.runtime import checkpoints
+    from primer.checkpoints import checkpoint_files
 
     choice.choose(options.model_dir, "latest")  # Says so where there is none.
-    found = checkpoints.in_directory(options.model_dir)
+    found = checkpoint_files.in_directory(options.model_dir)
     if not 2 <= options.last <= len(found):
         raise UsageError(
             f"--last = {options.last}: {options.model_dir} has {len(found)} checkpoints "

@@ -4,9 +4,9 @@ import importlib
 import json
 import typing
 
-from primer import config_files
 from primer.commands import train
 from primer.errors import UsageError
+from primer.gin_config import config_files
 
 # T5's vocabulary, which the published numbers of parameters are for.
 VOCABULARY_SIZE = 32128
@@ -56,17 +56,18 @@ def run(options) -> int:
             f"--vocabulary_size = {options.vocabulary_size}: expected a positive number"
         )
     # Not at the top: these import TensorFlow, whose notices are not what was asked for.
-    from primer.runtime import hook, logs
+    from primer.common import console
+    from primer.runtime import import_hook
 
-    logs.capture_early()
-    hook.install()
+    console.capture_early()
+    import_hook.install()
     try:
         _import(options.module_import)
         checked = check(files, options.gin_param, options.vocabulary_size)
     except UsageError:
-        logs.drop_early()
+        console.drop_early()
         raise
-    logs.drop_early()
+    console.drop_early()
     from primer.commands import check_report
 
     if options.json:
@@ -106,7 +107,7 @@ class Checked(typing.NamedTuple):
     files: list
     slots: dict  # {slot: (its value as text, what it comes to or None, where it is set)}
     groups: list  # Of primer.planning.structure.
-    findings: object  # primer.planning.findings.Findings
+    findings: object  # primer.gin_config.findings.Findings
 
 
 def check(files, params, vocabulary_size) -> Checked:
@@ -122,12 +123,11 @@ def check(files, params, vocabulary_size) -> Checked:
     """
     import tensorflow.compat.v1 as tf
 
-    from primer.evaluation import gin_state
-    from primer.planning import findings
-    from primer.runtime import collector
+    from primer.common import gc_pause
+    from primer.gin_config import findings, isolation
 
     tf.disable_v2_behavior()
-    with gin_state.isolated(), collector.paused():
+    with isolation.isolated(), gc_pause.paused():
         _parse(files, params)
         made = findings.settings(files, params)
         groups = _build(vocabulary_size)
@@ -139,8 +139,7 @@ def _parse(files, params):
     import gin
     from t5.models import mesh_transformer
 
-    from primer.planning import findings
-    from primer.runtime import gin_errors
+    from primer.gin_config import findings, gin_errors
 
     for folder in findings.installed_folders()[:2]:
         if folder not in gin.config._LOCATION_PREFIXES:
@@ -161,7 +160,7 @@ def _parse(files, params):
 
 def _require_slots():
     """Raises UsageError where a binding refers to a macro that nothing sets; gin names one only."""
-    from primer.planning import slots
+    from primer.gin_config import slots
 
     missing = slots.missing()
     if missing:
@@ -195,10 +194,10 @@ def _first_line(error):
 
 
 def _slots(made):
-    from primer.planning import gin_sources, slots
-    from primer.planning.dead_bindings import MACRO
+    from primer.gin_config import provenance, slots
+    from primer.gin_config.dead_bindings import MACRO
 
-    places = gin_sources.in_force(made)
+    places = provenance.in_force(made)
     values = slots.values()
     ends = slots.ends(values)
     return {
@@ -212,7 +211,7 @@ def _data():
     import seqio
 
     from primer.data import preflight
-    from primer.runtime.settings import configured
+    from primer.gin_config.values import configured
 
     functions = ("mesh_train_dataset_fn", "mesh_eval_dataset_fn")
     names = {configured(f"{function}.mixture_or_task_name") for function in functions}

@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from primer.planning import findings, structure
+from primer.gin_config import findings
+from primer.planning import structure
 
 WIDTH = 140  # Where the output is no terminal.
 

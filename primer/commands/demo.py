@@ -19,16 +19,16 @@ def add_arguments(parser):
 
 def run(options) -> int:
     """Trains and evaluates the three, one after the other; prints what was seen."""
+    from primer.common import console
     from primer.experiments import comparison, contenders, curves, demo, tables
-    from primer.runtime import logs
 
     if options.steps is not None and options.steps <= 0:
         raise UsageError(f"--steps = {options.steps}: expected a positive number")
     results = []
     for contender in contenders.CONTENDERS:
-        logs.say(f"--- {contender.label}\n")
+        console.say(f"--- {contender.label}\n")
         results.append(demo.run_one(contender, options.output, options.steps, options.seed))
-        logs.say("")
+        console.say("")
     picture = os.path.join(options.output, "learning_curves.png")
     numbers = os.path.join(options.output, "results.json")
     seen = comparison.sentences(results)

@@ -2,9 +2,9 @@
 
 import sys
 
-from primer.commands import engine_call
 from primer.errors import UsageError
-from primer.evaluation import report, several
+from primer.evaluation import report, sharing
+from primer.launch import engine
 
 
 def add_arguments(parser):
@@ -60,10 +60,10 @@ def run(options) -> int:
         for model_dir in options.model_dir
     ]
     codes = []
-    with several.directories() as shared:
+    with sharing.directories() as shared:
         for arguments in calls:
-            engine_call.show(arguments)
-            codes.append(engine_call.call(arguments))
+            engine.show(arguments)
+            codes.append(engine.call(arguments))
             sys.stdout.flush()
         if len({row["model_dir"] for row in shared.rows}) > 1:
             report.compare(shared.rows)
@@ -116,7 +116,7 @@ def engine_arguments(
     Raises:
       UsageError: the directory is not there or says nothing of its model.
     """
-    bindings = [*engine_call.bindings(asked), *gin_param]
-    return engine_call.of_directory(
+    bindings = [*engine.bindings(asked), *gin_param]
+    return engine.of_directory(
         model_dir, "run/evaluate.gin", bindings, module_import, t5_tfds_data_dir
     )

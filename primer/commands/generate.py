@@ -1,6 +1,6 @@
 """`primer generate`: text from a trained model, each token as it comes."""
 
-from primer.commands import engine_call
+from primer.launch import engine
 
 
 def add_arguments(parser):
@@ -33,8 +33,8 @@ def add_arguments(parser):
 def run(options) -> int:
     """Prints the command of the engine and runs it."""
     arguments = engine_arguments(options)
-    engine_call.show(arguments)
-    return engine_call.call(arguments)
+    engine.show(arguments)
+    return engine.call(arguments)
 
 
 def engine_arguments(options) -> list:
@@ -59,6 +59,6 @@ def engine_arguments(options) -> list:
     bindings = [
         f"generate_text.{name} = {value!r}" for name, value in settings.items() if value is not None
     ]
-    return engine_call.of_directory(
+    return engine.of_directory(
         options.model_dir, "run/generate.gin", bindings, options.module_import
     )

@@ -1,6 +1,6 @@
 """`primer score`: the log-probability of every document, and on request of every token."""
 
-from primer.commands import engine_call
+from primer.launch import engine
 
 
 def add_arguments(parser):
@@ -43,8 +43,8 @@ def add_arguments(parser):
 def run(options) -> int:
     """Prints the command of the engine and runs it."""
     arguments = engine_arguments(options)
-    engine_call.show(arguments)
-    return engine_call.call(arguments)
+    engine.show(arguments)
+    return engine.call(arguments)
 
 
 def engine_arguments(options) -> list:
@@ -67,10 +67,10 @@ def engine_arguments(options) -> list:
         "protocol.name": options.protocol,
         "protocol.stride": options.stride,
     }
-    return engine_call.of_directory(
+    return engine.of_directory(
         options.model_dir,
         "run/score.gin",
-        [*engine_call.bindings(settings), *options.gin_param],
+        [*engine.bindings(settings), *options.gin_param],
         options.module_import,
         options.t5_tfds_data_dir,
     )

@@ -3,10 +3,9 @@
 import importlib.machinery
 import os
 
-from primer import config_files
-from primer.commands import engine_call, train_data
 from primer.errors import UsageError
-from primer.planning import gin_files
+from primer.gin_config import config_files, statements
+from primer.launch import engine, prepared_data
 
 # Option -> the folder of gin files that it names one of.
 PARTS = {"architecture": "architectures", "activation": "activations", "size": "sizes"}
@@ -54,8 +53,8 @@ def add_gin_arguments(parser):
 def run(options) -> int:
     """Prints the command of the engine and runs it."""
     arguments = engine_arguments(options)
-    engine_call.show(arguments)
-    return engine_call.call(arguments)
+    engine.show(arguments)
+    return engine.call(arguments)
 
 
 def engine_arguments(options) -> list:
@@ -90,7 +89,7 @@ def engine_arguments(options) -> list:
 def _task_and_data(options) -> tuple:
     """The task, and what the engine is told to read its prepared data."""
     if options.data:
-        full_name, arguments = train_data.settings(options.data, _full_name(options.task))
+        full_name, arguments = prepared_data.settings(options.data, _full_name(options.task))
         return options.task or full_name, arguments
     if not options.task:
         raise UsageError(
@@ -105,7 +104,7 @@ def _full_name(task):
     if task is None:
         return None
     path = os.path.join(config_files.gin_directory(), task_file(task))
-    return gin_files.macros_set(path).get("MIXTURE_NAME", task)
+    return statements.macros_set(path).get("MIXTURE_NAME", task)
 
 
 def model_files(options) -> list:
@@ -144,7 +143,7 @@ def full_names() -> dict:
     found = {}
     for name in config_files.names("datasets"):
         path = os.path.join(config_files.gin_directory(), config_files.find("datasets", name))
-        found[gin_files.macros_set(path).get("MIXTURE_NAME")] = name
+        found[statements.macros_set(path).get("MIXTURE_NAME")] = name
     return found
 
 

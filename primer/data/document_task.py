@@ -1,7 +1,8 @@
 """A seqio task of whole documents, which asks gin what a language model trains on.
 
-Under T5's objectives it is a seqio task like any other. Under ours (`primer.data.objectives`) its
-rows have no end token of their own, and a text in columns keeps its order.
+Under T5's objectives it is a seqio task like any other. Under ours
+(`primer.data.objectives`) its rows have no end token of their own, and a text in columns keeps its
+order.
 
 Prepared data are checked before they are read, and never kept in memory as seqio keeps fewer than
 10,000 documents: they would be part of every checkpoint of the pipeline's position, and their files
@@ -15,9 +16,9 @@ import functools
 import seqio
 from t5.data import preprocessors
 
-from primer import passes
-from primer.data import epochs, objectives
-from primer.data.column_documents import ColumnDocuments
+from primer.common import input_progress
+from primer.data.objectives import epochs, objectives
+from primer.data.objectives.column_documents import ColumnDocuments
 from primer.data.prepared import checks
 
 # How often the documents of the data set that is being built are read.
@@ -44,7 +45,7 @@ class DocumentTask(seqio.Task):
         options["try_in_mem_cache"] = False
         if objectives.is_stream():
             return self._columns(sequence_length, split, num_epochs, **options)
-        reading = passes.listener()
+        reading = input_progress.listener()
         counts = not (num_epochs == 1 or reading is None or self._knows_size(split, **options))
         if not counts:
             return super().get_dataset(sequence_length, split, num_epochs=num_epochs, **options)
@@ -65,7 +66,7 @@ class DocumentTask(seqio.Task):
             return False
         documents = stats["examples"]
         tokens = stats["targets_tokens"] + documents * objectives.ends_documents()
-        passes.listener().note(self.name, documents, tokens)
+        input_progress.listener().note(self.name, documents, tokens)
         return True
 
     def preprocess_postcache(self, dataset, sequence_length, seed=None):
@@ -75,7 +76,7 @@ class DocumentTask(seqio.Task):
             # Tokenized behind the cache, or by steps without one: the size is not known here.
             dataset = dataset.repeat(number)
         elif number != 1:
-            report = functools.partial(passes.listener().note, self.name)
+            report = functools.partial(input_progress.listener().note, self.name)
             ends = int(objectives.ends_documents())
             dataset = epochs.repeated(dataset, number, report, ends)
         return super().preprocess_postcache(dataset, sequence_length, seed)

@@ -13,9 +13,11 @@ from collections.abc import Iterator
 import numpy as np
 import seqio
 
-from primer.data import damage, documents, preflight, reading
+from primer.common import tf_data
+from primer.data import preflight
 from primer.data.prepared import shard
 from primer.data.prepared.counts import Counts
+from primer.data.sources import corrupt_records, readers
 
 _BINS_PER_DOUBLING = 2
 
@@ -36,7 +38,7 @@ class Inspected:
     duplicates: int = 0
     duplicate_bytes: int = 0
     lengths: collections.Counter = dataclasses.field(default_factory=collections.Counter)
-    notes: documents.Notes = dataclasses.field(default_factory=documents.Notes)
+    notes: readers.Notes = dataclasses.field(default_factory=readers.Notes)
 
     def quantile(self, share: float) -> int:
         """The tokens of the document that this share of the documents is not longer than."""
@@ -73,9 +75,9 @@ def inspect(task_name: str, split: str, progress=lambda documents, size: None) -
     seen = set()
     for task in seqio.get_subtasks(preflight.find(task_name)):
         vocabulary = task.output_features["targets"].vocabulary
-        tokenizer = reading.TextFunction(functools.partial(shard.ids_of, vocabulary))
+        tokenizer = tf_data.TextFunction(functools.partial(shard.ids_of, vocabulary))
         try:
-            with damage.named(task):
+            with corrupt_records.named(task):
                 for texts in _of_split(task, split, result.notes):
                     ids, ends = tokenizer(texts)
                     _add(result, texts, ids, ends, seen)
@@ -121,7 +123,7 @@ def rows(task_name: str, split: str, length: int, number: int, seed: int = 0) ->
         made = task.get_dataset({"inputs": 1, "targets": length}, split, shuffle=False, seed=seed)
         return made.map(lambda example: example["targets"]).take(number)
 
-    return [pieces(vocabulary, ids.tolist()) for ids in reading.elements(dataset)]
+    return [pieces(vocabulary, ids.tolist()) for ids in tf_data.elements(dataset)]
 
 
 def pieces(vocabulary: seqio.Vocabulary, ids: list[int]) -> list[str]:

@@ -18,7 +18,7 @@ import numbers
 import gin
 import seqio
 
-from primer import passes
+from primer.common import input_progress
 from primer.errors import UsageError
 
 NAME = "mixture"
@@ -158,7 +158,7 @@ class GinMixture(seqio.Mixture):
         return self.made().get_rate(task)
 
     def get_dataset(self, *args, **kwargs):
-        made, reading = self.made(), passes.listener()
+        made, reading = self.made(), input_progress.listener()
         if reading:
             reading.shares = {task.name: made.get_rate(task) for task in made.tasks}
         return made.get_dataset(*args, **kwargs)

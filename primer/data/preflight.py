@@ -4,7 +4,8 @@ import difflib
 
 import seqio
 
-from primer.data import mixture, objectives, tasks  # noqa: F401  Registers the project's own.
+from primer.data import mixture, tasks  # noqa: F401  Registers the project's own.
+from primer.data.objectives import objectives  # noqa: F401
 from primer.data.prepared import checks
 from primer.errors import UsageError
 

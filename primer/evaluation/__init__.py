@@ -1,7 +1,7 @@
 """Perplexity done right: what was scored, how the text was cut, and in which units."""
 
-from primer.runtime import hook
+from primer.runtime import import_hook
 
 # Mesh-TensorFlow is imported by most modules here. An installed package has mended it from the
 # start of the interpreter; a checkout on PYTHONPATH has not.
-hook.install()
+import_hook.install()

@@ -10,18 +10,19 @@ import math
 
 import tensorflow.compat.v1 as tf
 
+from primer.checkpoints import best_checkpoint, checkpoint_files, directory_lock, selection
+from primer.common import console
 from primer.errors import RunError
-from primer.evaluation import choice
-from primer.runtime import checkpoints, directory_lock, keeping, logs, validation
+from primer.runtime.training import validation
 
 
 def with_kept(model_dir, paths) -> list:
     """The paths, the kept checkpoint first."""
-    kept = checkpoints.latest(keeping.directory(model_dir))
+    kept = checkpoint_files.latest(best_checkpoint.directory(model_dir))
     if kept is None:
         return paths
-    step = checkpoints.step_of(kept)
-    same = [path for path in paths if checkpoints.step_of(path) == step]
+    step = checkpoint_files.step_of(kept)
+    same = [path for path in paths if checkpoint_files.step_of(path) == step]
     return [*(same or [kept]), *(path for path in paths if path not in same)]
 
 
@@ -50,14 +51,14 @@ class Best:
         finite = {key: value for key, value in row.items() if value == value}
         try:
             with self._alone():
-                keeping.keep(self._model_dir, path, finite)
+                best_checkpoint.keep(self._model_dir, path, finite)
         except tf.errors.OpError as error:
             reason = str(error).splitlines()[0]
             raise RunError(f"{path} cannot be copied to {self._model_dir}: {reason}") from error
-        logs.say(f"step {row['step']:,} is the best so far: kept in {self._kept_in()}")
+        console.say(f"step {row['step']:,} is the best so far: kept in {self._kept_in()}")
 
     def _kept_in(self):
-        return choice.choose(self._model_dir, "best")[0]
+        return selection.choose(self._model_dir, "best")[0]
 
     def _alone(self):
         """With --eval_every, training writes there too: not at the same time."""

@@ -30,7 +30,7 @@ except ImportError as error:
     ) from error
 
 import primer
-from primer.data import reading
+from primer.common import tf_data
 from primer.errors import UsageError
 from primer.evaluation import windows
 from primer.evaluation.progress import Progress
@@ -56,7 +56,7 @@ class PrimerLM(TemplateLM):
         if isinstance(model, str):
             model = primer.load(model, checkpoint, batch_size)
         self.model = model
-        self._encode = reading.TextFunction(lambda texts: [model.vocabulary.encode_tf(texts[0])])
+        self._encode = tf_data.TextFunction(lambda texts: [model.vocabulary.encode_tf(texts[0])])
 
     @property
     def eot_token_id(self) -> int:

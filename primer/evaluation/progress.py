@@ -1,6 +1,6 @@
 """How far an evaluation is: a live line on a terminal, nothing elsewhere."""
 
-from primer.runtime.live_line import LiveLine
+from primer.common.live_line import LiveLine
 
 
 class Progress(LiveLine):

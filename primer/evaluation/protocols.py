@@ -9,7 +9,7 @@ Of windows of L tokens, L being the model's length:
 - `document`: each document alone, no context across windows.
 - `packed`: the windows of `document`, several to a row, not seeing each other: the same number.
 - `as_released`: what `mode = "perplexity_eval"` of the released systems counts, for reproduction:
-  the first batches, see `primer.evaluation.released`.
+  the first batches, see `primer.evaluation.as_released`.
 
 In all but the last, every token of the split is scored exactly once. docs/protocols.md has the
 formulas.
@@ -21,10 +21,10 @@ import math
 import gin
 import numpy as np
 
-from primer.data import streams
+from primer.data import whole_documents
 from primer.errors import UsageError
-from primer.evaluation import released, windows
-from primer.evaluation import text as texts
+from primer.evaluation import as_released, windows
+from primer.evaluation import tokenized_split as texts
 from primer.evaluation.totals import UNITS, UNITS_OF_TEXT, Totals, total
 
 AS_RELEASED = "as_released"
@@ -110,7 +110,7 @@ class Protocol:
         if self.name == AS_RELEASED:
             reason = "the protocol as_released counts rows, of which nobody has the text"
             way_out = "choose another protocol (protocol.name, --protocol)"
-        elif not streams.keeps_text(task_name):
+        elif not whole_documents.keeps_text(task_name):
             reason = f"the data set of {task_name} keeps token ids and no text"
             way_out = f"ask for {' or '.join(sorted(set(UNITS) - set(UNITS_OF_TEXT)))}"
         else:
@@ -123,7 +123,7 @@ class Protocol:
     def describe(self, split, length, caveats=()) -> str:
         """What a number of this protocol is printed with: sentences, and the model's caveats."""
         if self.name == AS_RELEASED:
-            how = released.describe(split, length)
+            how = as_released.describe(split, length)
         else:
             how = f"Whole {split} split, every token scored once: {self.how(length)}."
         return " ".join([how, *caveats])
@@ -147,7 +147,7 @@ class Protocol:
         """
         self.check_units(task_name)
         if self.name == AS_RELEASED:
-            return released.read(task_name, split, length)
+            return as_released.read(task_name, split, length)
         return texts.read(task_name, split)
 
     def cut(self, text, length) -> windows.Windows:

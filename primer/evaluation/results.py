@@ -16,7 +16,8 @@ import os
 
 import tensorflow.compat.v1 as tf
 
-from primer.runtime import logs, session
+from primer.common import console
+from primer.runtime import session
 
 FOLDER = "eval"
 TAG = "primer_eval"
@@ -115,7 +116,7 @@ def _rows(path):
             row = json.loads(line)
             rows.append({key: _number(row, key) for key in row} | {"step": int(row["step"])})
         except (ValueError, LookupError, TypeError):
-            logs.say(f"{path}, line {number} cannot be read and is ignored")
+            console.say(f"{path}, line {number} cannot be read and is ignored")
     return rows
 
 

@@ -5,19 +5,13 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer, utils
 
-from primer import routing
+from primer.checkpoints import checkpoint_files
+from primer.common import build_mode, gc_pause, graph_marks
 from primer.errors import UsageError
-from primer.runtime import (
-    building,
-    checkpoints,
-    collector,
-    mesh,
-    seeds,
-    session,
-    variables,
-    vocabulary_ops,
-)
-from primer.runtime.settings import configured
+from primer.gin_config.values import configured
+from primer.runtime import mesh, session
+from primer.runtime.ops import cross_entropy
+from primer.runtime.patches import random_seeds, resource_variables
 
 # Bounds the memory of a batch, whose logits are 256 MB with T5's vocabulary. On processors batches
 # of twice the tokens were no faster, and took 150 MB more of a small model.
@@ -63,8 +57,8 @@ class Scorer:
         mesh_shape = mtf.convert_to_shape(mesh_shape)
         layout = mtf.convert_to_layout_rules(layout_rules)
         self.rows = _rows(rows, length, mesh_shape, layout)
-        with collector.paused(), tf.Graph().as_default() as graph, building.graph("eval"):
-            variables.use_resources()
+        with gc_pause.paused(), tf.Graph().as_default() as graph, build_mode.graph("eval"):
+            resource_variables.use_resources()
             devices = mesh_devices or [""] * mesh_shape.size
             mesh_impl = mtf.placement_mesh_impl.PlacementMeshImpl(mesh_shape, layout, devices)
             self._feeds = {
@@ -73,11 +67,11 @@ class Scorer:
             }
             self._as_released = as_released
             if not as_released:
-                routing.drop_no_tokens()
-            with seeds.weights_restored():
+                graph_marks.drop_no_tokens()
+            with random_seeds.weights_restored():
                 losses, are_best = self._losses(model)
-            self.caveats = routing.caveats()
-            building.say_caveats()
+            self.caveats = graph_marks.caveats()
+            build_mode.say_caveats()
             lowering = mtf.Lowering(losses.graph, {losses.mesh: mesh_impl}, autostack=True)
             nats = lowering.export_to_tf_tensor(losses)
             self._nats = tf.reshape(nats, [self.rows, length])
@@ -85,7 +79,7 @@ class Scorer:
             are_best = lowering.export_to_tf_tensor(are_best)
             self._are_best = tf.reshape(are_best, [self.rows, length])
             self._to_slices = lowering.copy_masters_to_slices()
-            self._restore = checkpoints.Restore(tf.global_variables())
+            self._restore = checkpoint_files.Restore(tf.global_variables())
             graph.finalize()
         self._session = tf.Session(graph=graph, config=session.default_config())
 
@@ -113,7 +107,7 @@ class Scorer:
             sequence_id=segments,
             position=positions,
         )
-        losses = vocabulary_ops.cross_entropy(logits, targets, model.output_vocab_dim)
+        losses = cross_entropy.cross_entropy(logits, targets, model.output_vocab_dim)
         are_best = mtf.cast(mtf.equal(_best(logits, model), targets), tf.int32)
         return mtf.anonymize(losses), mtf.anonymize(are_best)
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from primer import config_files
+from primer.gin_config import config_files
 
 SIZE = "demo"
 TASK = "sotu"

@@ -10,11 +10,11 @@ import os
 import pathlib
 import shutil
 
-from primer.commands import engine_call
 from primer.commands import eval as eval_command
 from primer.errors import RunError, UsageError
 from primer.experiments import contenders
-from primer.planning import gin_files
+from primer.gin_config import statements
+from primer.launch import engine
 
 EVALUATIONS = 4
 MARK = "primer_demo.txt"
@@ -76,17 +76,17 @@ def _empty(model_dir):
 
 
 def _call(arguments):
-    engine_call.show(arguments)
-    code = engine_call.call(arguments)
+    engine.show(arguments)
+    code = engine.call(arguments)
     if code:
         raise RunError(f"the demo stops: the command above ended with code {code}")
 
 
 def _steps(model_dir):
     """The steps of the checkpoints, without that of the untrained model."""
-    from primer.runtime import checkpoints  # Not at the top: it imports TensorFlow.
+    from primer.checkpoints import checkpoint_files  # Not at the top: it imports TensorFlow.
 
-    return [step for step in checkpoints.steps(model_dir) if step]
+    return [step for step in checkpoint_files.steps(model_dir) if step]
 
 
 def _with_costs(rows, model_dir):
@@ -132,7 +132,7 @@ def parameters(model_dir) -> int:
 
 def setting(model_dir, name):
     """The value of a parameter in the `config.gin` of a run, by the end of its name."""
-    for statement in gin_files.statements(os.path.join(model_dir, "config.gin")):
+    for statement in statements.statements(os.path.join(model_dir, "config.gin")):
         if getattr(statement, "arg_name", None):
             if f"{statement.selector}.{statement.arg_name}".endswith(name):
                 return statement.value

@@ -8,13 +8,14 @@ vocabulary come from the very settings that training had.
 import gin
 from mesh_tensorflow.transformer import utils
 
+from primer.checkpoints import checkpoint_files, record, selection
 from primer.errors import UsageError
-from primer.evaluation import choice, record, whole_split
+from primer.evaluation import evaluate
 from primer.generation import output
+from primer.generation.generator import Writer
 from primer.generation.request import Request, prompts_of
 from primer.generation.sampling import Sampling
-from primer.generation.writer import Writer
-from primer.runtime import checkpoints, cluster
+from primer.runtime import cluster
 
 
 @gin.configurable(module="primer")
@@ -62,10 +63,10 @@ def generate_text(
         stops=tuple(stops),
         **({} if seed is None else {"seed": seed}),
     )
-    path = choice.choose_one(estimator.model_dir, checkpoint)
+    path = selection.choose_one(estimator.model_dir, checkpoint)
     writer = _writer_of(estimator, path)
     show = output.Json if as_json else output.Running
-    with show(asked, checkpoints.step_of(path)) as shown:
+    with show(asked, checkpoint_files.step_of(path)) as shown:
         for prompt, sample, text, piece in writer.write(asked):
             shown.piece(prompt, sample, text, piece)
     writer.close()
@@ -76,7 +77,7 @@ def _writer_of(estimator, path) -> Writer:
     settings = estimator.settings
     if settings.get("use_tpu"):
         raise UsageError("text is written on this machine's own devices: leave out --tpu")
-    model = whole_split.model_of(estimator)
+    model = evaluate.model_of(estimator)
     own = settings["vocabulary"]
     record.check(estimator.model_dir, model, own)
     alone = cluster.of_this_run()

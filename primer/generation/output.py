@@ -4,7 +4,7 @@ import json
 import sys
 import time
 
-from primer.runtime import logs
+from primer.common import console
 
 
 class _Shown:
@@ -21,7 +21,7 @@ class _Shown:
     def __exit__(self, kind, error, trace):
         if kind is None:
             what = f"step {self._step:,}, seed {self._asked.seed}"
-            logs.say(f"{self._tokens:,} tokens, {self._speed()}; {what}")
+            console.say(f"{self._tokens:,} tokens, {self._speed()}; {what}")
 
     def _speed(self):
         """The wait for the first token, which is for the graph, apart from the pace of the rest."""

@@ -4,12 +4,12 @@ import dataclasses
 import os
 import secrets
 
-from primer.data import streams
+from primer.common import console
+from primer.data import whole_documents
 from primer.errors import UsageError
-from primer.generation.continuation import Text
+from primer.generation.decode_loop import Text
+from primer.generation.detokenizer import TextStream
 from primer.generation.sampling import Sampling, chance_of
-from primer.generation.text_stream import TextStream
-from primer.runtime import logs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,14 +84,14 @@ def encode(vocabulary, prompts) -> list:
     """
     for prompt in prompts:
         _check_text(prompt)
-    encoded = [ids.tolist() for ids in streams.encode(vocabulary, prompts)]
+    encoded = [ids.tolist() for ids in whole_documents.encode(vocabulary, prompts)]
     for prompt, ids in zip(prompts, encoded, strict=True):
         if ids and vocabulary.decode(ids) != prompt:
             unknown = sum(i == vocabulary.unk_id for i in ids)
             what = "other characters or spaces"
             if unknown:
                 what = f"{unknown} unknown token{'s' * (unknown != 1)} in it"
-            logs.say(
+            console.say(
                 f"primer: the vocabulary cannot write the prompt {_short(prompt)} as it is: the "
                 f"model reads {_short(vocabulary.decode(ids))} ({what})"
             )

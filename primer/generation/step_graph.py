@@ -11,8 +11,11 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer, utils
 
+from primer.checkpoints import checkpoint_files
+from primer.common import build_mode, gc_pause
 from primer.errors import UsageError
-from primer.runtime import building, checkpoints, collector, seeds, session, variables
+from primer.runtime import session
+from primer.runtime.patches import random_seeds, resource_variables
 
 # The scope of the states: the checkpoint has none of them.
 _SCOPE = "decoding_states"
@@ -41,12 +44,12 @@ class StepGraph:
         mesh_shape = mtf.convert_to_shape(mesh_shape)
         layout = mtf.convert_to_layout_rules(layout_rules)
         devices = mesh_devices or [""] * mesh_shape.size
-        with collector.paused(), tf.Graph().as_default() as graph, building.graph("infer"):
-            variables.use_resources()
+        with gc_pause.paused(), tf.Graph().as_default() as graph, build_mode.graph("infer"):
+            resource_variables.use_resources()
             mesh_impl = mtf.placement_mesh_impl.PlacementMeshImpl(mesh_shape, layout, devices)
-            with seeds.weights_restored():
+            with random_seeds.weights_restored():
                 self._build(model, mesh_impl)
-            building.say_caveats()
+            build_mode.say_caveats()
             graph.finalize()
         self._session = tf.Session(graph=graph, config=session.default_config())
 
@@ -74,7 +77,7 @@ class StepGraph:
         self._to_slices = lowering.copy_masters_to_slices()
         own = [v for v in tf.global_variables() if v.op.name.startswith(_SCOPE)]
         self._empty_states = tf.group(*(v.initializer for v in own))
-        self._restore = checkpoints.Restore([v for v in tf.global_variables() if v not in own])
+        self._restore = checkpoint_files.Restore([v for v in tf.global_variables() if v not in own])
 
     def restore(self, checkpoint_path):
         """Takes the weights of a checkpoint.

@@ -1,16 +1,16 @@
 """Mesh-TensorFlow building blocks, one idea a file; importing it registers them with gin."""
 
 from primer.layers import squared_relu as _registers_squared_relu  # noqa: F401
+from primer.layers.attention.double_heads import DoubleHeadsAttention
+from primer.layers.attention.mdha import MDHA
+from primer.layers.attention.synthesizer import SynthesizerAttention
+from primer.layers.attention.windowed import WindowedSelfAttention
 from primer.layers.block import block_layers
-from primer.layers.evolved_attention import DoubleHeadsAttention
-from primer.layers.evolved_convolution import EvolvedConvolution
+from primer.layers.convolution.evolved_convolution import EvolvedConvolution
 from primer.layers.experts import MixtureOfExperts, MixtureOfExperts2D
-from primer.layers.mdha import MDHA
 from primer.layers.pre_post_norm import PrePostNormLayerStack
 from primer.layers.primer_norm import sublayer_primer_norm
-from primer.layers.sizes import unset_size
-from primer.layers.synthesizer import SynthesizerAttention
-from primer.layers.windowed_attention import WindowedSelfAttention
+from primer.layers.unset_size import unset_size
 
 __all__ = [
     "block_layers",

@@ -8,7 +8,7 @@ Transformer's, has no place where a feed-forward layer could be exchanged.
 
 import gin
 
-from primer.class_names import name_of
+from primer.common.class_names import name_of
 
 
 @gin.configurable

@@ -13,7 +13,7 @@ encoder, experts in every fourth layer, two feed-forward layers in a row. `d_mod
 import gin
 from mesh_tensorflow.transformer import moe, transformer, transformer_layers
 
-from primer.class_names import class_name
+from primer.common.class_names import class_name
 from primer.layers.experts import MixtureOfExperts, MixtureOfExperts2D
 
 FEED_FORWARD = (

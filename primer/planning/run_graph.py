@@ -8,8 +8,8 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer, utils
 
 from primer.errors import UsageError
-from primer.runtime import seeds
-from primer.runtime.settings import bound
+from primer.gin_config.values import bound
+from primer.runtime.patches import random_seeds
 
 # The mode of a graph -> the mode and the split of the run that builds it.
 RUNS = {"train": ("train", "train"), "eval": ("perplexity_eval", "validation")}
@@ -47,7 +47,7 @@ def build_forward(vocabulary_size: int, mode: str = "train"):
     """
     _require_language_model()
     length = max(bound("utils.run.sequence_length", {"targets": 512}).values())
-    with tf.Graph().as_default(), seeds.weights_restored():
+    with tf.Graph().as_default(), random_seeds.weights_restored():
         graph = mtf.Graph()
         mesh = mtf.Mesh(graph, "planning")
         model = utils.build_model(
@@ -90,7 +90,7 @@ def build_run(vocabulary_size: int, mode: str = "train"):
     planned = _plan_estimator(SizedVocabulary(vocabulary_size), mode)
     rows = planned["train_batch_size"]
     length = planned["sequence_length"]["targets"]
-    with tf.Graph().as_default(), seeds.weights_restored():
+    with tf.Graph().as_default(), random_seeds.weights_restored():
         tf.train.get_or_create_global_step()
         features = {
             name: tf.zeros([rows, length], tf.int32)

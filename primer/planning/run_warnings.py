@@ -9,8 +9,9 @@ import contextlib
 
 import gin
 
-from primer.planning import findings, run_graph, slots
-from primer.runtime.settings import bound
+from primer.gin_config import findings, slots
+from primer.gin_config.values import bound
+from primer.planning import run_graph
 
 # Which parameters are read does not depend on it.
 VOCABULARY_SIZE = 128

@@ -4,7 +4,7 @@ import dataclasses
 import itertools
 import math
 
-from primer.class_names import class_name
+from primer.common.class_names import class_name
 
 
 @dataclasses.dataclass

@@ -19,9 +19,9 @@ import time
 
 import tensorflow.compat.v1 as tf
 
+from primer.common import console
 from primer.errors import RunError, UsageError
-from primer.runtime import logs
-from primer.runtime.settings import bound
+from primer.gin_config.values import bound
 
 JOBS = ("chief", "worker")
 WATCH_SECONDS = 1.0
@@ -113,14 +113,14 @@ def serve(cluster):
     running = server(cluster)
     job, index, address = cluster.tasks[cluster.own]
     chief = cluster.tasks[0][2]
-    logs.say(f"Serving {address} as {job} {index}; the chief is {chief}.")
+    console.say(f"Serving {address} as {job} {index}; the chief is {chief}.")
     seen, last = False, time.monotonic()
     while True:
         now = time.monotonic()
         if _answers(chief):
             seen, last = True, now
         elif seen and now - last > GONE_SECONDS:
-            logs.say("The chief has ended: so does this host.")
+            console.say("The chief has ended: so does this host.")
             del running
             return
         elif now - last > START_SECONDS:
@@ -175,7 +175,7 @@ def _watch(cluster, ended):
 
 
 def _leave(message):
-    logs.say(f"primer: {message}")
+    console.say(f"primer: {message}")
     os._exit(RunError.exit_code)
 
 

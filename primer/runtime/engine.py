@@ -17,35 +17,30 @@ import gin
 import tensorflow.compat.v1 as tf
 from absl import flags
 
+from primer.checkpoints import model_directory, vocabulary_copy
+from primer.common import build_mode, console
 from primer.errors import RunError, UsageError
+from primer.gin_config import gin_errors
+from primer.gin_config.values import bound, configured
 from primer.runtime import (
-    batch_rows,
-    building,
-    checks,
+    batch_size,
+    callbacks,
     cluster,
-    consistency,
-    evaluated_steps,
-    evaluating,
-    gin_errors,
-    logs,
+    estimator_evaluation,
+    eval_steps,
     mesh,
-    model_directory,
+    package_conflicts,
     precision,
-    scoring,
-    seeds,
-    text_targets,
-    validation,
-    variables,
-    vocabulary_copy,
 )
-from primer.runtime.settings import bound, configured
+from primer.runtime.patches import random_seeds, resource_variables, score_ids, target_text
+from primer.runtime.training import validation
 
 # What gin may name must be registered before gin files are read.
 CONFIGURABLES = (
-    batch_rows.rows_per_batch,
+    batch_size.rows_per_batch,
     mesh.mesh_shape,
     precision.precision,
-    seeds.run_seed,
+    random_seeds.run_seed,
     validation.validation,
 )
 ESTIMATORS = ("local", "tpu_estimator")
@@ -87,7 +82,7 @@ def mend(utils):
     utils.run = _guarded_run(utils.run)
     utils.parse_gin_defaults_and_flags = _parse_own_flags(utils.parse_gin_defaults_and_flags)
     utils.tf = _without_print(utils.tf)
-    text_targets.mend(utils)
+    target_text.mend(utils)
     _define_flags()
 
 
@@ -96,7 +91,7 @@ def _seeded_run_config(stock):
 
     @functools.wraps(stock)
     def run_config(**kwargs):
-        return stock(tf_random_seed=seeds.run_seed(), **kwargs)
+        return stock(tf_random_seed=random_seeds.run_seed(), **kwargs)
 
     return run_config
 
@@ -106,11 +101,11 @@ def make_estimator(tpu_estimator_class, model_fn, use_tpu, **kwargs):
 
     def model_fn_of_mode(features, labels, mode, params, config=None):
         if not use_tpu:
-            variables.use_resources()
-        with building.graph(mode, use_tpu):
+            resource_variables.use_resources()
+        with build_mode.graph(mode, use_tpu):
             spec = model_fn(features, labels, mode, params, config)
         if mode == "train" and not use_tpu:
-            seeds.increment_step_last(spec.train_op)
+            random_seeds.increment_step_last(spec.train_op)
         return spec
 
     if use_tpu or estimator() == "tpu_estimator":
@@ -129,7 +124,7 @@ def _checked_get_estimator(stock):
     def get_estimator(**settings):
         if not settings.get("use_tpu"):
             mesh.check(settings["mesh_shape"], settings.get("mesh_devices"))
-        made = stock(**{**settings, "vocabulary": scoring.vocabulary_for(settings)})
+        made = stock(**{**settings, "vocabulary": score_ids.vocabulary_for(settings)})
         made.settings = settings
         return made
 
@@ -148,10 +143,10 @@ def _guarded_run(stock):
             model_dir = kwargs["model_dir"]
             if mode == "train" and bound("utils.run.train_model_fn") is None:
                 model_directory.check_trainable(model_dir)
-            evaluated_steps.check(mode, model_dir)
+            eval_steps.check(mode, model_dir)
             with vocabulary_copy.in_use(model_dir, configured("utils.run.vocabulary")):
-                checks.run_all(mode)
-                with logs.redirected(model_dir, mode), evaluating.kept():
+                callbacks.run_all(mode)
+                with console.redirected(model_dir, mode), estimator_evaluation.kept():
                     result = stock(*args, **kwargs)
                 if mode == "perplexity_eval":
                     _say_how_to_score_all(model_dir)
@@ -169,7 +164,7 @@ def _say_how_to_score_all(model_dir):
         rows = "training's own rows, for no perplexity_eval.gin was given"
     else:
         rows = "rows as this command's own objective cuts them (as_released)"
-    logs.say(
+    console.say(
         f"Those are {rows}, at most the first {batches} batches; the whole split: "
         f"{shlex.join(words)}"
     )
@@ -180,9 +175,9 @@ def guarded_main(stock):
 
     @functools.wraps(stock)
     def main(arguments):
-        mixed = consistency.check()
+        mixed = package_conflicts.check()
         if mixed:
-            logs.say(f"primer: {mixed}")
+            console.say(f"primer: {mixed}")
         if not flags.FLAGS.use_model_api:
             return stock(arguments)
         mode = flags.FLAGS.mode or "train"
@@ -190,7 +185,7 @@ def guarded_main(stock):
             hosts = cluster.from_environment() if mode in ("train", "finetune") else None
             if _served(hosts, mode):
                 return None
-            with logs.redirected(flags.FLAGS.model_dir, mode):
+            with console.redirected(flags.FLAGS.model_dir, mode):
                 return stock(arguments)
 
     return main
@@ -200,7 +195,7 @@ def _served(hosts, mode) -> bool:
     """On a host that is not the chief: serves it to the end and says True; else False at once."""
     if hosts is None or hosts.is_chief:
         return False
-    with logs.redirected(None, mode):
+    with console.redirected(None, mode):
         cluster.serve(hosts)
     return True
 
@@ -217,11 +212,11 @@ class one_line_errors:
     def __exit__(self, kind, error, trace):
         for cause in _causes(error):
             if isinstance(cause, tf.errors.DataLossError):
-                cause = checks.explained(cause) or cause
+                cause = callbacks.explained(cause) or cause
             if isinstance(cause, (UsageError, RunError)) or _is_of_a_layer(cause):
                 # gin adds lines about the configurable that the error came through.
-                logs.say(f"primer: {str(cause).splitlines()[0]}")
-                logs.drop_early()
+                console.say(f"primer: {str(cause).splitlines()[0]}")
+                console.drop_early()
                 sys.exit(getattr(cause, "exit_code", UsageError.exit_code))
         return False
 

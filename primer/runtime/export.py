@@ -5,7 +5,8 @@ import time
 
 import tensorflow.compat.v1 as tf
 
-from primer.runtime import scoring, session
+from primer.runtime import session
+from primer.runtime.patches import score_ids
 
 
 def saved_model(estimator, base, serving_input_receiver_fn, checkpoint_path) -> str:
@@ -23,7 +24,7 @@ def saved_model(estimator, base, serving_input_receiver_fn, checkpoint_path) -> 
     directory = _new_directory(base)
     with tf.Graph().as_default():
         receiver = serving_input_receiver_fn()
-        with scoring.exporting():
+        with score_ids.exporting():
             spec = estimator.call_model(dict(receiver.features), "infer")
         scaffold = spec.scaffold_fn() if spec.scaffold_fn else tf.train.Scaffold()
         local_init = scaffold.local_init_op or tf.train.Scaffold.default_local_init_op()

@@ -8,7 +8,7 @@ import tensorflow.compat.v1 as tf
 from tensorflow.python.autograph.core import ag_ctx
 from tensorflow.python.data.ops import structured_function
 
-from primer import autotune
+from primer.common import autotune
 
 # Graph -> the iterators of its input pipeline. (A graph collection would go into every .meta file,
 # which cannot hold them.)

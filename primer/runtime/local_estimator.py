@@ -12,20 +12,12 @@ import os
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from primer.checkpoints import checkpoint_files, model_description, model_directory
+from primer.common import build_mode, console
 from primer.errors import RunError, UsageError
-from primer.runtime import (
-    building,
-    checkpoints,
-    evaluating,
-    export,
-    inputs,
-    logs,
-    model_directory,
-    seeds,
-    session,
-    training,
-    wiring,
-)
+from primer.runtime import estimator_evaluation, export, inputs, session
+from primer.runtime.patches import random_seeds
+from primer.runtime.training import loop
 
 PREDICT = "infer"
 
@@ -72,15 +64,15 @@ class LocalEstimator:
 
         Where the one that the file `checkpoint` names is gone, the newest whole one.
         """
-        return checkpoints.latest(self.model_dir)
+        return checkpoint_files.latest(self.model_dir)
 
     def get_variable_value(self, name):
         """The value of a variable in the newest checkpoint, as a numpy array."""
-        return checkpoints.reader(self._checkpoint(None)).get_tensor(name)
+        return checkpoint_files.reader(self._checkpoint(None)).get_tensor(name)
 
     def get_variable_names(self):
         """The names of the variables in the newest checkpoint."""
-        return list(checkpoints.reader(self._checkpoint(None)).get_variable_to_shape_map())
+        return list(checkpoint_files.reader(self._checkpoint(None)).get_variable_to_shape_map())
 
     def train(self, input_fn, hooks=(), steps=None, max_steps=None, saving_listeners=()):
         """Trains until the global step is `max_steps`, or for `steps` more; returns self.
@@ -89,7 +81,7 @@ class LocalEstimator:
           UsageError: the directory is in use, or holds another architecture or vocabulary.
           RunError: the loss became NaN or infinite, or a checkpoint cannot be read.
         """
-        training.train(self, input_fn, steps, max_steps, hooks=hooks, listeners=saving_listeners)
+        loop.train(self, input_fn, steps, max_steps, hooks=hooks, listeners=saving_listeners)
         return self
 
     def evaluate(self, input_fn, steps=None, hooks=(), checkpoint_path=None, name=None):
@@ -99,9 +91,9 @@ class LocalEstimator:
           dict: the metrics, "loss" (the mean of the batches' losses) and "global_step".
         """
         path = self._checkpoint(checkpoint_path)
-        with evaluating.evaluations(self) as evaluations:
+        with estimator_evaluation.evaluations(self) as evaluations:
             result = evaluations.run(input_fn, steps, path, hooks)
-        result["global_step"] = checkpoints.step_of(path)
+        result["global_step"] = checkpoint_files.step_of(path)
         self._write_metrics(result, name)
         return result
 
@@ -110,7 +102,7 @@ class LocalEstimator:
         path = self._checkpoint(checkpoint_path)
         with tf.Graph().as_default():
             batch_number = tf.placeholder_with_default(np.int64(0), [], name="batch_number")
-            seeds.set_step_key(batch_number)
+            random_seeds.set_step_key(batch_number)
             spec = self.call_model(inputs.features(input_fn), PREDICT)
             scaffold = spec.scaffold_fn() if spec.scaffold_fn else None
             all_hooks = [*spec.prediction_hooks, *hooks]
@@ -128,23 +120,23 @@ class LocalEstimator:
 
     def call_model(self, features, mode):
         """Builds Mesh-TF's model in the default graph, with the seed's initial values."""
-        tf.set_random_seed(seeds.run_seed())
+        tf.set_random_seed(random_seeds.run_seed())
         tf.train.get_or_create_global_step()
         spec = self._model_fn(features, None, mode, self._params, self.config)
-        building.say_caveats()
+        build_mode.say_caveats()
         return spec
 
     def _checkpoint(self, path):
         found = path or self.latest_checkpoint()
         if not found:
             raise UsageError(f"model_dir = {self.model_dir!r} has no checkpoint: train first")
-        if not checkpoints.is_whole(found):
+        if not checkpoint_files.is_whole(found):
             raise RunError(
                 f"the checkpoint {found} is incomplete or damaged: name another step with "
                 "utils.run.eval_checkpoint_step"
             )
         if self.settings:
-            model_directory.check(os.path.dirname(found), wiring.describe(self))
+            model_directory.check(os.path.dirname(found), model_description.describe(self))
         return found
 
     def _write_metrics(self, result, name):
@@ -161,7 +153,7 @@ class LocalEstimator:
         line = f"step {result['global_step']:,}  {name}  {nats:.4f} nats per token"
         if "num_eval_tokens" in result:
             line += f" over {int(result['num_eval_tokens']):,} tokens"
-        logs.say(line)
+        console.say(line)
 
 
 def _batches(sess, fetches, batch_number):

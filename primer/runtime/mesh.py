@@ -11,8 +11,9 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from absl import flags
 
+from primer.common import console
 from primer.errors import UsageError
-from primer.runtime import cluster, logs
+from primer.runtime import cluster
 
 TPU_SETTINGS = "utils.tpu_mesh_shape"
 
@@ -97,7 +98,7 @@ def _say_what_is_ignored():
         if param == "tpu_topology" or (param == "model_parallelism" and value != 1)
     )
     if bound:
-        logs.say_once(f"Without --tpu, {TPU_SETTINGS} ({', '.join(bound)}) is ignored.")
+        console.say_once(f"Without --tpu, {TPU_SETTINGS} ({', '.join(bound)}) is ignored.")
 
 
 def rows_divisor(shape, layout) -> int:

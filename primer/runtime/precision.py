@@ -12,8 +12,9 @@ import gin
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
+from primer.common import build_mode
 from primer.errors import UsageError
-from primer.runtime import building, cluster
+from primer.runtime import cluster
 
 CHOICES = ("auto", "float32", "bfloat16")
 CPU_BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
@@ -40,11 +41,11 @@ def precision(activation_dtype="auto"):
             f"precision.activation_dtype = {activation_dtype!r}: expected one of "
             f"{', '.join(CHOICES)}"
         )
-    if building.mode() != "train":
+    if build_mode.mode() != "train":
         return tf.float32, "evaluation is always in float32"
     if activation_dtype != "auto":
         return tf.as_dtype(activation_dtype), "as set"
-    if building.for_tpu():
+    if build_mode.for_tpu():
         return tf.bfloat16, "a TPU multiplies bfloat16 natively"
     if hardware_has_bfloat16():
         return tf.bfloat16, "the hardware multiplies bfloat16 natively"

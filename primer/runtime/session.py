@@ -7,7 +7,8 @@ import os
 import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
 
-from primer.runtime import checkpoints, cluster
+from primer.checkpoints import checkpoint_files
+from primer.runtime import cluster
 
 _writers = itertools.count()
 
@@ -71,7 +72,7 @@ def restored(estimator, checkpoint_path, hooks=(), scaffold=None):
     """
     for hook in hooks:
         hook.begin()
-    restore = checkpoints.Restore(tf.global_variables())
+    restore = checkpoint_files.Restore(tf.global_variables())
     prepare = [tf.local_variables_initializer(), tf.tables_initializer()]
     if scaffold is not None and scaffold.local_init_op is not None:
         prepare.append(scaffold.local_init_op)
@@ -88,7 +89,7 @@ def restored(estimator, checkpoint_path, hooks=(), scaffold=None):
 @contextlib.contextmanager
 def unfinalized(estimator, checkpoint_path):
     """A session with the checkpoint's values in a graph that may still grow (for an export)."""
-    restore = checkpoints.Restore(tf.global_variables())
+    restore = checkpoint_files.Restore(tf.global_variables())
     with tf.Session(config=config(estimator)) as sess:
         restore(sess, checkpoint_path)
         yield sess

@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from primer import config_files
 from primer.errors import UsageError
+from primer.gin_config import config_files
 
 
 def installed(tmp_path, with_configs):
@@ -15,10 +15,10 @@ def installed(tmp_path, with_configs):
     package = tmp_path / "primer"
     (tmp_path / "gin").mkdir()
     (tmp_path / "gin" / "__init__.py").touch()
-    package.mkdir()
+    (package / "gin_config").mkdir(parents=True)
     if with_configs:
         shutil.copytree(config_files.gin_directory(), package / "configs")
-    path = package / "config_files.py"
+    path = package / "gin_config" / "config_files.py"
     shutil.copy(config_files.__file__, path)
     spec = importlib.util.spec_from_file_location("installed_config_files", path)
     module = importlib.util.module_from_spec(spec)

@@ -3,14 +3,14 @@
 import gin
 import pytest
 
-from primer import config_files
 from primer.evaluation import protocols
-from primer.planning import dead_bindings, gin_files, run_graph
+from primer.gin_config import config_files, dead_bindings, statements
+from primer.planning import run_graph
 from tests import gin_models
 
 GIN = config_files.gin_directory()
 TINY = config_files.compose("primer", "squared_relu", "tiny")
-SLOTS = gin_files.slots(GIN)
+SLOTS = statements.slots(GIN)
 # What one block reads, two read: it only saves time.
 ONE_BLOCK = ["num_layers = 1"]
 
@@ -155,7 +155,7 @@ def test_what_takes_effect_is_not_reported(load):
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in gin_files.gin_files(GIN) if path.split("/")[0] in ("meshes", "run")],
+    [path for path in statements.gin_files(GIN) if path.split("/")[0] in ("meshes", "run")],
 )
 def test_every_line_of_every_file_takes_effect(path, load):
     assert own_dead(load, [*TINY, path]) == []
@@ -185,7 +185,7 @@ def test_every_default_takes_effect_in_some_model(load):
 
 
 def test_every_file_is_in_one_of_these_tests():
-    kinds = {path.split("/")[0] for path in gin_files.gin_files(GIN)}
+    kinds = {path.split("/")[0] for path in statements.gin_files(GIN)}
     # defaults.gin and these two are above. architectures/, activations/ and sizes/ set slots
     # (test_gin_lint.py), all of which take effect (above); models/ have include lines. What
     # datasets/ and objectives/ bind, a data set reads: test_gin_data.py.

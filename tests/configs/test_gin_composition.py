@@ -6,8 +6,8 @@ import os
 import gin
 import pytest
 
-from primer import config_files
-from primer.planning import dead_bindings, parameters, run_graph
+from primer.gin_config import config_files, dead_bindings
+from primer.planning import parameters, run_graph
 from tests import gin_models
 
 DEFAULTS = config_files.DEFAULTS

@@ -5,9 +5,9 @@ import functools
 import gin
 import pytest
 
-from primer import config_files
 from primer.evaluation import protocols
-from primer.planning import dead_bindings, gin_files, run_graph
+from primer.gin_config import config_files, dead_bindings, statements
+from primer.planning import run_graph
 
 GIN = config_files.gin_directory()
 pytestmark = pytest.mark.usefixtures("eager")
@@ -53,7 +53,7 @@ def test_every_line_of_a_data_set_takes_effect(name, load, tmp_path):
         assert row["targets"].shape == (8,) and row["targets"].max() <= 259
     run_graph.build_step(97, "train")
     protocols.chosen()  # As an evaluation asks.
-    assert dead_bindings.dead_bindings(own, declared=gin_files.slots(GIN)) == []
+    assert dead_bindings.dead_bindings(own, declared=statements.slots(GIN)) == []
 
 
 @pytest.mark.parametrize("name", config_files.names("datasets"))

@@ -5,20 +5,19 @@ import shutil
 
 import pytest
 
-from primer import config_files
-from primer.planning import gin_files
+from primer.gin_config import config_files, statements
 from tests import gin_models
 
 GIN = config_files.gin_directory()
 
 
 def test_our_files_keep_the_rules(t5_gin):
-    findings = gin_files.Linter(GIN, others=[t5_gin]).findings()
+    findings = statements.Linter(GIN, others=[t5_gin]).findings()
     assert not findings, "\n".join(map(str, findings))
 
 
 def test_the_rules_see_every_file_on_disk(t5_gin):
-    files = gin_files.gin_files(GIN)
+    files = statements.gin_files(GIN)
     assert "defaults.gin" in files and len(files) > 20
     assert {name.split("/")[0] for name in files if "/" in name} <= set(config_files.KINDS)
 
@@ -51,7 +50,7 @@ def test_a_broken_rule_is_found_at_its_line(tmp_path, t5_gin, path, text, messag
     target = folder / path
     target.parent.mkdir(exist_ok=True)
     target.write_text(f"# A comment, so that the line is the second one.\n{text}\n")
-    linter = gin_files.Linter(str(folder), others=[t5_gin])
+    linter = statements.Linter(str(folder), others=[t5_gin])
     if message is None:
         # Arithmetic is not gin at all.
         with pytest.raises(SyntaxError):
@@ -65,7 +64,7 @@ def test_a_broken_rule_is_found_at_its_line(tmp_path, t5_gin, path, text, messag
 def test_sizes_set_the_same_numbers_and_fit_together():
     names = None
     for size in config_files.names("sizes"):
-        numbers = gin_files.macros_set(os.path.join(GIN, config_files.find("sizes", size)))
+        numbers = statements.macros_set(os.path.join(GIN, config_files.find("sizes", size)))
         names = names or set(numbers)
         assert set(numbers) == names, size
         assert numbers["d_model"] == numbers["num_heads"] * numbers["d_kv"], size

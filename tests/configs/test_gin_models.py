@@ -2,7 +2,7 @@
 
 import pytest
 
-from primer import config_files
+from primer.gin_config import config_files
 from primer.planning import parameters
 
 # Counted on the graphs that the original's gin files build, with T5's vocabulary.

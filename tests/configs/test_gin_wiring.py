@@ -11,8 +11,8 @@ import sys
 
 import pytest
 
-from primer import config_files
-from primer.class_names import class_name
+from primer.common.class_names import class_name
+from primer.gin_config import config_files
 from primer.planning import run_graph
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"

@@ -3,8 +3,8 @@
 import gin
 import pytest
 
-from primer import config_files
-from primer.planning import dead_bindings, gin_files, run_graph
+from primer.gin_config import config_files, dead_bindings, statements
+from primer.planning import run_graph
 
 TASK = "c4_v220_autoregressive_language_modeling"
 
@@ -57,7 +57,7 @@ def test_the_training_command_builds_its_batch_and_schedule(load):
     spec = run_graph.build_run(97, "train")
     tensors = (t for op in spec.loss.graph.get_operations() for t in op.outputs)
     assert (128, 512) in {tuple(t.shape.as_list()) for t in tensors if t.shape.rank == 2}
-    dead = dead_bindings.dead_bindings(declared=gin_files.slots(config_files.gin_directory()))
+    dead = dead_bindings.dead_bindings(declared=statements.slots(config_files.gin_directory()))
     bound = {(d.selector.split(".")[-1], d.parameter) for d in dead}
     for live in (
         ("serialize_num_microbatches", "tokens_per_microbatch_per_replica"),

@@ -3,7 +3,7 @@
 import gin
 import pytest
 
-from primer import config_files
+from primer.gin_config import config_files
 from primer.layers import MDHA, MixtureOfExperts, PrePostNormLayerStack, SynthesizerAttention
 from tests import gin_models
 

@@ -9,7 +9,7 @@ import pathlib
 import re
 from collections.abc import Iterator
 
-from primer.data import sotu
+from primer.data.sources import sotu
 
 
 @dataclasses.dataclass(frozen=True)

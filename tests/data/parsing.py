@@ -18,7 +18,7 @@ def ids(folder, pattern, feature):
 
 def run(name, words):
     """The exit code of `primer data NAME words...`."""
-    module = importlib.import_module(f"primer.commands.data_{name}")
+    module = importlib.import_module(f"primer.commands.data.{name}")
     parser = argparse.ArgumentParser()
     module.add_arguments(parser)
     return module.run(parser.parse_args(list(map(str, words))))

@@ -5,7 +5,7 @@ import pathlib
 import gin
 import pytest
 
-from primer.commands import data_prepare
+from primer.commands.data import prepare as data_prepare
 from primer.data.prepared import beam, plan, pool, prepare
 from primer.errors import UsageError
 from tests.data import parsing

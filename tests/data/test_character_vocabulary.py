@@ -7,9 +7,10 @@ import pytest
 import seqio
 import tensorflow as tf
 
-from primer.data import character_vocabulary, entries, reading
-from primer.data.character_vocabulary import CharacterVocabulary, spell, unspell
-from primer.data.vocabularies import TaskVocabulary
+from primer.common import tf_data
+from primer.data.vocabularies import characters, vocabulary_file
+from primer.data.vocabularies.characters import CharacterVocabulary, spell, unspell
+from primer.data.vocabularies.task_vocabulary import TaskVocabulary
 from primer.errors import UsageError
 
 STRANGE = ["\n", "\t", " ", "\\", "\u2028", "\u00a0", "\x00", "\u0301", "\U0001f600", "\u4e2d", "a"]
@@ -39,11 +40,11 @@ def test_the_graph_gives_what_python_gives(text):
     ids = vocabulary.encode(text)
     assert len(ids) == len(text)
     assert vocabulary.encode_tf(tf.constant(text)).numpy().tolist() == ids
-    data = reading.elements(lambda: tf.data.Dataset.from_tensors(text).map(vocabulary.encode_tf))
+    data = tf_data.elements(lambda: tf.data.Dataset.from_tensors(text).map(vocabulary.encode_tf))
     assert next(data).tolist() == ids
     decoded = vocabulary.decode_tf(tf.constant(ids, tf.int32)).numpy().decode()
     assert decoded == vocabulary.decode(ids)
-    assert decoded == "".join(c if c in character_vocabulary.TEXT8 else "\u2047" for c in text)
+    assert decoded == "".join(c if c in characters.TEXT8 else "\u2047" for c in text)
 
 
 def test_several_texts_at_once():
@@ -56,11 +57,11 @@ def test_several_texts_at_once():
 
 
 def test_every_character_survives_a_file(tmp_path):
-    counts = character_vocabulary.count(["".join(STRANGE) * 2 + "a"])
-    found = entries.frequent(counts)
+    counts = characters.count(["".join(STRANGE) * 2 + "a"])
+    found = vocabulary_file.frequent(counts)
     assert found == ["a", *STRANGE[:-1]]
     path = tmp_path / "characters.txt"
-    path.write_bytes(entries.as_text(found, counts, spell))
+    path.write_bytes(vocabulary_file.as_text(found, counts, spell))
     assert path.read_text().splitlines()[3:6] == ["a\t3", "\\n\t2", "\\t\t2"]
     bind(name="characters", model_file=str(path))
     vocabulary = TaskVocabulary("t5")

@@ -9,8 +9,10 @@ import pytest
 import seqio
 import t5.data
 
-from primer.data import damage, inspection, preflight, raw_texts, streams
+from primer.data import inspection, preflight, whole_documents
 from primer.data.prepared import plan, prepare
+from primer.data.sources import corrupt_records
+from primer.data.vocabulary_training import raw_texts
 from primer.errors import RunError, UsageError
 from tests.data import caches
 from tests.data.test_prepared import write
@@ -50,7 +52,7 @@ def prepared(output):
 @pytest.mark.parametrize(
     "read",
     [
-        lambda: list(streams.documents(LM1B, "train")),
+        lambda: list(whole_documents.documents(LM1B, "train")),
         lambda: list(raw_texts.texts(LM1B, "train")),
         lambda: inspection.inspect(LM1B, "train"),
     ],
@@ -81,7 +83,7 @@ def test_damaged_prepared_data_are_named_in_training(copied, tmp_path):
     with (
         caches.named(LM1B, tmp_path / "out"),
         pytest.raises(RunError, match=f"{path} is damaged"),
-        damage.named(task),
+        corrupt_records.named(task),
     ):
         source = task._get_cached_source("train")
         list(source.get_dataset("train").as_numpy_iterator())

@@ -8,8 +8,9 @@ import socket
 import pytest
 import seqio
 
-from primer.commands import data_list
-from primer.data import local_data, sotu, tasks
+from primer.commands.data import list as data_list
+from primer.data import tasks
+from primer.data.sources import local_files, sotu
 from primer.errors import UsageError
 from tests.data import fabricate
 
@@ -29,7 +30,7 @@ def listed(capsys, monkeypatch, tmp_path):
 
     monkeypatch.setattr(socket.socket, "connect", never)
     monkeypatch.setattr(socket, "getaddrinfo", never)
-    monkeypatch.delenv(local_data.VARIABLE, raising=False)
+    monkeypatch.delenv(local_files.VARIABLE, raising=False)
 
     def read(*words):
         assert run(*words, "--t5_tfds_data_dir", tmp_path, "--json") == 0
@@ -79,7 +80,7 @@ def test_what_is_here_is_measured(listed, tmp_path):
 
 def test_the_folder_of_the_environment_is_looked_at(listed, monkeypatch, tmp_path):
     (tmp_path / "enwik8").write_bytes(b"some bytes")
-    monkeypatch.setenv(local_data.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(local_files.VARIABLE, str(tmp_path))
     assert listed()["enwik8"]["state"] == "here"
 
 

@@ -4,8 +4,8 @@ import gin
 import pytest
 import seqio
 
-from primer import config_files
 from primer.data import tasks
+from primer.gin_config import config_files
 
 NAMES = config_files.names("datasets")
 

@@ -6,8 +6,10 @@ import pytest
 import seqio
 import tensorflow.compat.v1 as tf
 
-from primer import config_files, passes
-from primer.data import epochs, tasks  # noqa: F401
+from primer.common import input_progress
+from primer.data import tasks  # noqa: F401
+from primer.data.objectives import epochs
+from primer.gin_config import config_files
 
 LENGTH = {"inputs": 1, "targets": 16}
 OBJECTIVES = ["lm", "lm_documents", "lm_stream", "documents_random", "chunks"]
@@ -33,7 +35,7 @@ def text(t5_gin, tmp_path):
 
     def choose(objective):
         gin.parse_config_file(f"objectives/{objective}.gin")
-        gin.parse_config("import primer.data.objectives\nlm_stream.columns = 4")
+        gin.parse_config("import primer.data.objectives.objectives\nlm_stream.columns = 4")
 
     return choose
 
@@ -42,7 +44,7 @@ def read(tmp_path, restore=None, save_after=None, number=60, reading=None):
     """Rows of training, from a saved position or with one saved on the way."""
     with tf.Graph().as_default():
         tf.set_random_seed(0)
-        with passes.listening(reading or passes.Reading()):
+        with input_progress.listening(reading or input_progress.Reading()):
             dataset = seqio.get_mixture_or_task("text").get_dataset(
                 LENGTH, "train", num_epochs=None, seed=3, shuffle_buffer_size=20
             )
@@ -72,7 +74,7 @@ def test_reading_goes_on_from_a_saved_position(text, tmp_path, objective):
 def test_whoever_listens_changes_nothing(text, tmp_path, monkeypatch):
     text("lm")
     counted = read(tmp_path)
-    monkeypatch.setattr(passes, "listener", lambda: None)
+    monkeypatch.setattr(input_progress, "listener", lambda: None)
     assert read(tmp_path) == counted
 
 
@@ -96,7 +98,7 @@ def test_the_size_of_an_epoch_is_known_when_it_has_been_read(eager):
 
 
 def test_epochs_are_counted_in_tokens():
-    reading = passes.Reading()
+    reading = input_progress.Reading()
     assert reading.epochs(10) == "" and reading.news(10) == []
     reading.note("five", 0, 0)
     assert reading.epochs(10) == "epoch 1" and reading.news(10) == []
@@ -111,7 +113,7 @@ def test_epochs_are_counted_in_tokens():
 
 
 def test_a_mixture_shares_its_tokens():
-    reading = passes.Reading()
+    reading = input_progress.Reading()
     reading.shares = {"a": 3.0, "b": 1.0, "c": 4.0}
     reading.note("a", 5, 50)
     reading.note("b", 5, 100)
@@ -123,7 +125,7 @@ def test_a_mixture_shares_its_tokens():
 @pytest.mark.parametrize("objective", ["lm_documents", "lm_stream"])
 def test_an_epoch_has_the_tokens_that_are_trained_on(text, tmp_path, objective):
     text(objective)
-    reading = passes.Reading()
+    reading = input_progress.Reading()
     rows = read(tmp_path, reading=reading, number=120)
     assert reading.columns == (4 if objective == "lm_stream" else None)
     # Of the sixty numbers twenty have one line and twenty two.
@@ -135,7 +137,7 @@ def test_an_epoch_has_the_tokens_that_are_trained_on(text, tmp_path, objective):
 def test_a_resumed_run_soon_knows_the_size_of_an_epoch(text, tmp_path):
     text("lm_documents")
     _, path = read(tmp_path, save_after=150, number=150)
-    reading, first = passes.Reading(), passes.Reading()
+    reading, first = input_progress.Reading(), input_progress.Reading()
     read(tmp_path, restore=path, number=300, reading=reading)  # More than what was read ahead.
     read(tmp_path, reading=first, number=210)
     assert reading.epochs(3360) == first.epochs(3360) != "epoch 1"

@@ -9,7 +9,8 @@ import gin
 import numpy as np
 import pytest
 
-from primer.data import documents, formats, preflight, streams, text, text_parts
+from primer.data import preflight, whole_documents
+from primer.data.sources import formats, readers, text_files, text_parts
 from primer.errors import UsageError
 
 pyarrow = pytest.importorskip("pyarrow")
@@ -37,7 +38,7 @@ def write_parquet(path, texts, field="text"):
 
 
 def read(split="train"):
-    return [text for text, _ in streams.documents("text", split)]
+    return [text for text, _ in whole_documents.documents("text", split)]
 
 
 @pytest.mark.parametrize("end", formats.COMPRESSIONS)
@@ -95,15 +96,15 @@ def many(tmp_path):
 @pytest.mark.parametrize("unit", ["file", "line"])
 def test_python_reads_what_tensorflow_reads(many, unit, eager):
     """The same documents, in the same order."""
-    settings = text.TextFiles(glob=str(many / "*"), unit=unit)
+    settings = text_files.TextFiles(glob=str(many / "*"), unit=unit)
     whole, by_line = settings.whole_and_lines()
     assert settings.read_by_tensorflow(whole + by_line)
 
     def texts(dataset):
         return [element["text"] for element in dataset.as_numpy_iterator()]
 
-    fast = texts(text.read_documents(whole, by_line, "text", False, None))
-    slow = texts(text._read_in_python(whole, by_line, settings, False, None))
+    fast = texts(text_files.read_documents(whole, by_line, "text", False, None))
+    slow = texts(text_files._read_in_python(whole, by_line, settings, False, None))
     assert fast == slow and len(fast) > 200
 
 
@@ -116,7 +117,9 @@ def test_reading_in_python_follows_the_seed_and_continues(tmp_path):
     bind(glob=str(tmp_path / "*.xz"), unit="line", held_out=0.2)
 
     def pipeline(seed=3):
-        iterator = tf.data.make_initializable_iterator(text.split_dataset("train", True, seed))
+        iterator = tf.data.make_initializable_iterator(
+            text_files.split_dataset("train", True, seed)
+        )
         saver = tf.train.Saver([tf.data.experimental.make_saveable_from_iterator(iterator, "warn")])
         return iterator, iterator.get_next()["text"], saver
 
@@ -126,7 +129,7 @@ def test_reading_in_python_follows_the_seed_and_continues(tmp_path):
         first = [session.run(following) for _ in range(900)]
         saver.save(session, str(tmp_path / "position"))
         expected = [session.run(following) for _ in range(900)]
-    text._readers.clear()
+    text_files._readers.clear()
     with tf.Graph().as_default(), tf.Session() as session:
         iterator, following, saver = pipeline()
         session.run(iterator.initializer)
@@ -174,7 +177,7 @@ def test_documents_that_are_not_utf8_are_left_out_and_counted(tmp_path):
     remark = preflight.check("text", "train")
     assert "4 documents that are not UTF-8" in remark and "a.txt (2)" in remark
     assert read() == ["fine", "fine too", "good", "row"]
-    notes = documents.Notes()
+    notes = readers.Notes()
     assert len(list(text_parts.read(0, 1, notes))) == 4
     assert notes.not_utf8 == {
         str(tmp_path / "a.txt"): 2,
@@ -201,16 +204,16 @@ def test_the_parts_of_all_shards_are_the_documents(many, shards):
     compress(many / "more.txt.zst", "\n".join(map(str, range(300))).encode())
     write_parquet(many / "more.parquet", [f"row {number}" for number in range(50)])
     bind(glob=str(many / "*"), unit="line", held_out=0.1)
-    parts = [list(text_parts.read(index, shards, documents.Notes())) for index in range(shards)]
+    parts = [list(text_parts.read(index, shards, readers.Notes())) for index in range(shards)]
     found = sorted(pair for part in parts for pair in part)
-    expected = [(split, text.encode()) for split in text.SPLITS for text in read(split)]
+    expected = [(split, text.encode()) for split in text_files.SPLITS for text in read(split)]
     assert found == sorted(expected)
 
 
 def test_plain_lines_are_divided_evenly(tmp_path):
     (tmp_path / "a.txt").write_text("".join(f"line {number}\n" for number in range(5000)))
     bind(glob=str(tmp_path / "a.txt"), unit="line")
-    parts = [list(text_parts.read(index, 8, documents.Notes())) for index in range(8)]
+    parts = [list(text_parts.read(index, 8, readers.Notes())) for index in range(8)]
     sizes = [sum(len(content) + 1 for _, content in part) for part in parts]
     assert sum(sizes) == text_parts.size() and max(sizes) - min(sizes) < 30
 
@@ -219,6 +222,6 @@ def test_an_empty_file_behind_the_last_is_read_by_the_last_shard(tmp_path):
     (tmp_path / "a.txt").write_text("text")
     (tmp_path / "b.txt").write_text("")
     bind(glob=str(tmp_path / "*.txt"), held_out=0.0)
-    notes = documents.Notes()
+    notes = readers.Notes()
     parts = [list(text_parts.read(index, 3, notes)) for index in range(3)]
     assert parts == [[("train", b"text")], [], []] and notes.empty == 1

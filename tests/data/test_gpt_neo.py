@@ -5,7 +5,7 @@ import pytest
 import seqio
 import tensorflow as tf
 
-from primer.data import preflight, streams
+from primer.data import preflight, whole_documents
 from primer.data.prepared import plan, pool, prepare
 from primer.errors import UsageError
 from tests.data import parsing
@@ -48,7 +48,7 @@ def test_what_prepare_writes_is_read_as_it_was(tmp_path):
     for split, name in (("train", "glob"), ("validation", "validation_glob")):
         bind(**{name: str(tmp_path / "out" / "text" / f"{split}_*.tfrecords")})
         # The objective adds an end token; the records' own is before it.
-        expected = [[*ids.tolist(), 1, 1] for _, ids in streams.documents("text", split)]
+        expected = [[*ids.tolist(), 1, 1] for _, ids in whole_documents.documents("text", split)]
         preflight.check(TASK, split, model_vocab_size=8192)
         assert sorted(read(split)) == sorted(expected)
         found += len(expected)

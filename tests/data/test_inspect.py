@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import seqio
 
-from primer.data import inspection, streams
+from primer.data import inspection, whole_documents
 from primer.errors import UsageError
 from tests.data import parsing
 
@@ -21,7 +21,7 @@ def inspect(tmp_path, *words):
 def test_the_numbers_are_those_of_a_plain_count(tmp_path, capsys):
     words = ["--task", "sotu", "--split", "validation", "--length", "64"]
     found = inspect(tmp_path, *words)
-    documents = list(streams.documents("sotu", "validation"))
+    documents = list(whole_documents.documents("sotu", "validation"))
     texts = [text for text, _ in documents]
     lengths = sorted(len(ids) for _, ids in documents)
     assert found["documents"] == len(texts) == 12
@@ -68,14 +68,14 @@ def test_rows_are_the_pipelines(lm_objective):
     gin.bind_parameter("reduce_concat_tokens.batch_size", 16)
     (row,) = inspection.rows("sotu", "validation", 32, 1)
     assert row[-1] == "<end>" and len(row) == 2
-    first = next(streams.documents("sotu", "validation"))[1][:31]
+    first = next(whole_documents.documents("sotu", "validation"))[1][:31]
     assert row[0] == seqio.SentencePieceVocabulary(_model(), 0).decode(first.tolist())
 
 
 def _model():
-    from primer.data import vocabularies
+    from primer.data.vocabularies import task_vocabulary
 
-    return vocabularies.SOTU_MODEL
+    return task_vocabulary.SOTU_MODEL
 
 
 def test_special_tokens_are_shown_by_name():

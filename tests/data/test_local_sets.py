@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import seqio
 
-from primer.data import blocks, local_data, preflight, streams
-from primer.data.local_sets import SETS
+from primer.data import preflight, whole_documents
+from primer.data.sources import blocks, local_files
+from primer.data.sources.local_datasets import SETS
 from primer.errors import UsageError
-from primer.evaluation import text
+from primer.evaluation import tokenized_split
 from tests.data import fabricate, parsing
 
 WIKIPEDIA = pathlib.Path(__file__).with_name("wikipedia")
@@ -39,7 +40,7 @@ def short(use, tmp_path):
 
 
 def texts(task, split):
-    return [text for text, _ in streams.documents(task, split)]
+    return [text for text, _ in whole_documents.documents(task, split)]
 
 
 # WikiText
@@ -56,7 +57,7 @@ def test_wikitext_has_the_words_of_the_papers_by_lines(use, shared_data, split, 
     preflight.check("wikitext2", split)
     lines = texts("wikitext2", split)
     assert sum(len(line.split()) + 1 for line in lines) == words
-    assert text.read("wikitext2", split).words == words
+    assert tokenized_split.read("wikitext2", split).words == words
     assert "".join(f"{line}\n" for line in lines).encode() == wikitext2(shared_data, split)
 
 
@@ -64,7 +65,7 @@ def test_wikitext_has_the_words_of_the_papers_by_lines(use, shared_data, split, 
 def test_articles_are_documents_whose_lines_end_in_the_end_token(use, shared_data, vocabulary):
     use(shared_data, vocabulary)
     task = seqio.TaskRegistry.get("wikitext2")
-    lines = [ids.tolist() for _, ids in streams.documents("wikitext2", "validation")]
+    lines = [ids.tolist() for _, ids in whole_documents.documents("wikitext2", "validation")]
     content = wikitext2(shared_data, "validation").split(b"\n")
     starts = [number for number, line in enumerate(content) if re.match(rb" = [^=]", line)]
     assert len(starts) == 60
@@ -106,7 +107,7 @@ def test_training_joins_the_articles(use, shared_data, chunks):
     use(shared_data, "sotu")
     parts = chunks("wikitext2", "test", length=70, number=-1, shuffle=False)
     assert {len(part) for part in parts[:-1]} == {70} and all(part[-1] == 1 for part in parts)
-    tokens = sum(len(ids) + 1 for _, ids in streams.documents("wikitext2", "test"))
+    tokens = sum(len(ids) + 1 for _, ids in whole_documents.documents("wikitext2", "test"))
     # All but the last line's end of each article, which the objective drops.
     assert sum(len(part) - 1 for part in parts) == tokens - 60
 
@@ -142,7 +143,7 @@ def test_a_prompt_of_several_lines_reads_as_training_does(use, shared_data):
         use(shared_data, vocabulary)
         feature = seqio.TaskRegistry.get("wikitext2").output_features["targets"].vocabulary
         prompt = " \n = Homarus gammarus = \n \n A lobster"
-        (ids,) = streams.encode(feature, [prompt])
+        (ids,) = whole_documents.encode(feature, [prompt])
         assert ids.tolist() == feature.encode(prompt) and ids.tolist().count(1) == 3
         assert feature.decode(ids.tolist()) == prompt
         assert feature.decode([*ids.tolist(), 1, 0, 0]) == prompt
@@ -168,8 +169,8 @@ def test_enwik8_is_read_byte_for_byte(short, chunks):
         content[: borders[1]].decode()
     for split, first, end in zip(("train", "validation", "test"), borders, borders[1:]):
         preflight.check("enwik8", split)
-        ((read, ids),) = streams.documents("enwik8", split)
-        assert streams.as_bytes(read) == content[first:end]
+        ((read, ids),) = whole_documents.documents("enwik8", split)
+        assert whole_documents.as_bytes(read) == content[first:end]
         assert bytes((ids - 3).tolist()) == content[first:end]
         parts = chunks("enwik8", split, length=256, number=-1, shuffle=False)
         trained = bytes(token - 3 for part in parts for token in part[:-1])
@@ -182,7 +183,7 @@ def test_evaluation_counts_the_bytes_of_a_cut_character(short):
     size = len(content)
     for split, part in (("train", (0, 90)), ("validation", (90, 95)), ("test", (95, 100))):
         first, end = (size * percent // 100 for percent in part)
-        read = text.read("enwik8", split)
+        read = tokenized_split.read("enwik8", split)
         assert read.bytes == len(read.ids) == end - first + 1
         assert read.lengths.tolist() == [end - first + 1]
 
@@ -191,7 +192,7 @@ def test_bytes_that_are_no_text_survive(short):
     content = bytes(range(256)) * 40 + b"\0\0"
     (short / "enwik8").write_bytes(content)
     found = b"".join(
-        streams.as_bytes(read) for s in SETS["enwik8"].splits for read in texts("enwik8", s)
+        whole_documents.as_bytes(read) for s in SETS["enwik8"].splits for read in texts("enwik8", s)
     )
     assert found == content
 
@@ -324,10 +325,10 @@ def refused(task, split):
 
 def test_without_a_folder_the_setting_and_the_address_are_named(monkeypatch, tmp_path):
     gin.bind_parameter("task_vocabulary.name", "bytes")
-    monkeypatch.delenv(local_data.VARIABLE, raising=False)
+    monkeypatch.delenv(local_files.VARIABLE, raising=False)
     message = refused("enwik8", "train")
     assert "local_data.folder is not set" in message and "enwik8.zip" in message
-    monkeypatch.setenv(local_data.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(local_files.VARIABLE, str(tmp_path))
     assert f"no enwik8 of enwik8 below {tmp_path}" in refused("enwik8", "train")
 
 

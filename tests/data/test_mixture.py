@@ -6,9 +6,9 @@ import pytest
 import seqio
 import tensorflow as tf
 
-from primer.data import mixture, preflight, streams, tasks
+from primer.data import mixture, preflight, tasks, whole_documents
 from primer.data.document_task import DocumentTask
-from primer.data.vocabularies import TaskVocabulary
+from primer.data.vocabularies.task_vocabulary import TaskVocabulary
 from primer.errors import UsageError
 
 SIZES = {"few": 40, "some": 300, "many": 900}
@@ -146,7 +146,7 @@ def test_two_vocabularies_are_refused_and_one_is_not():
 
 
 def test_a_stream_is_not_mixed():
-    from primer.data import objectives  # noqa: F401
+    from primer.data.objectives import objectives  # noqa: F401
 
     configure("mixture.tasks = ['few', 'some']", "unsupervised.preprocessors = [@lm_stream]")
     with pytest.raises(UsageError, match="at random, and lm_stream's go on"):
@@ -178,6 +178,6 @@ def test_evaluation_reads_the_tasks_one_after_the_other(tmp_path):
         "text_files.unit = 'line'",
         "text_files.held_out = 0.999999",
     )
-    texts = [text for text, _ in streams.documents("mixture", "validation")]
-    alone = [text for text, _ in streams.documents("sotu", "validation")]
+    texts = [text for text, _ in whole_documents.documents("mixture", "validation")]
+    alone = [text for text, _ in whole_documents.documents("sotu", "validation")]
     assert texts == [*alone, "one", "two", "three"]

@@ -6,8 +6,9 @@ import pytest
 import seqio
 import tensorflow as tf
 
-from primer import passes
-from primer.data import tasks, train_rows  # noqa: F401
+from primer.common import input_progress
+from primer.data import tasks  # noqa: F401
+from primer.data.objectives import train_rows
 from primer.errors import UsageError
 from tests.data import caches
 
@@ -33,7 +34,7 @@ def lines(tmp_path):
 @pytest.fixture
 def objective(t5_gin, lines):
     """A function that parses an objective's file, and bindings after it."""
-    from primer import config_files
+    from primer.gin_config import config_files
 
     gin.add_config_file_search_path(config_files.gin_directory())
 
@@ -315,7 +316,7 @@ def cached(lines, tmp_path):
 def test_prepared_documents_give_the_same_rows(objective, cached, lines, name):
     objective(name, "lm_stream.columns = 4")
     assert rows(use_cached=True) == rows()
-    with passes.listening(passes.Reading()) as reading:
+    with input_progress.listening(input_progress.Reading()) as reading:
         rows(len(joined(lines)) // LENGTH + 2, use_cached=True, num_epochs=None)
     assert reading.epochs(len(joined(lines)) - 1) == "epoch 1"
     assert reading.epochs(len(joined(lines))) == "epoch 2"

@@ -4,7 +4,7 @@ import gin
 import pytest
 import seqio
 
-from primer.data import preflight, streams
+from primer.data import preflight, whole_documents
 from primer.errors import UsageError
 
 
@@ -54,17 +54,17 @@ def test_each_task_of_a_mixture_is_checked_and_read(mixture, tmp_path):
     (tmp_path / "a.txt").write_text("one document")
     gin.bind_parameter("text_files.glob", str(tmp_path / "a.txt"))
     gin.bind_parameter("text_files.held_out", 0.999999)
-    texts = [text for text, _ in streams.documents(mixture, "validation")]
+    texts = [text for text, _ in whole_documents.documents(mixture, "validation")]
     assert len(texts) == 13 and "one document" in texts
 
 
 def test_encoding_gives_what_the_pipeline_gives():
     vocabulary = seqio.TaskRegistry.get("sotu").output_features["targets"].vocabulary
-    documents = list(streams.documents("sotu", "test"))
-    again = streams.encode(vocabulary, [text for text, _ in documents])
+    documents = list(whole_documents.documents("sotu", "test"))
+    again = whole_documents.encode(vocabulary, [text for text, _ in documents])
     assert [ids.tolist() for ids in again] == [ids.tolist() for _, ids in documents]
-    assert [ids.tolist() for ids in streams.encode(vocabulary, ["", "a"])][0] == []
-    assert streams.encode(vocabulary, []) == []
+    assert [ids.tolist() for ids in whole_documents.encode(vocabulary, ["", "a"])][0] == []
+    assert whole_documents.encode(vocabulary, []) == []
 
 
 def test_documents_can_be_read_where_eager_execution_is_off():
@@ -73,7 +73,7 @@ def test_documents_can_be_read_where_eager_execution_is_off():
 
     with tf.Graph().as_default() as graph, tf.Session() as session:
         constant = tf.constant(3)
-        for number, (text, ids) in enumerate(streams.documents("sotu", "test")):  # noqa: B007
+        for number, (text, ids) in enumerate(whole_documents.documents("sotu", "test")):  # noqa: B007
             assert text and len(ids)
             assert tf.get_default_graph() is graph
             assert session.run(constant) == 3

@@ -13,9 +13,11 @@ import pytest
 import seqio
 import tensorflow as tf
 
-from primer.commands import data_prepare
-from primer.data import preflight, sotu, streams, text, vocabularies, word_count
-from primer.data.prepared import counts, manifest, plan, pool, prepare, records, writers
+from primer.commands.data import prepare as data_prepare
+from primer.data import preflight, whole_documents
+from primer.data.prepared import counts, manifest, plan, pool, prepare, records, word_count, writers
+from primer.data.sources import sotu, text_files
+from primer.data.vocabularies import task_vocabulary
 from primer.errors import RunError, UsageError
 from tests.data import caches, parsing
 
@@ -94,10 +96,10 @@ def test_words_are_those_of_python(words):
         assert word_count.count_words(content.encode()) == len(content.split())
 
 
-@pytest.mark.parametrize("split", text.SPLITS)
+@pytest.mark.parametrize("split", text_files.SPLITS)
 def test_counts_are_those_of_the_texts(prepared, split):
     expected = counts.Counts()
-    for content, ids in streams.documents(TASK, split):
+    for content, ids in whole_documents.documents(TASK, split):
         expected.add([content.encode()], ids, [0, len(ids)])
     found = prepared[1]["splits"][split]
     assert found == expected.as_dict()
@@ -116,7 +118,7 @@ def test_seqio_reads_its_cache(cache):
     assert DOCUMENTS // 2 < number < DOCUMENTS
     assert len(source.list_shards("train")) == 3
     documents = list(source.get_dataset("train", shuffle=False).as_numpy_iterator())
-    expected = {tuple(ids) for _, ids in streams.documents(TASK, "train")}
+    expected = {tuple(ids) for _, ids in whole_documents.documents(TASK, "train")}
     assert {tuple(example["targets"]) for example in documents} == expected
     assert len(documents) == number
     assert documents[0]["targets"].dtype == np.int32
@@ -202,7 +204,7 @@ def test_a_killed_run_leaves_nothing_that_looks_whole(tmp_path):
         "writers.SeqioWriter.add = add\n"
         "from tests.data.parsing import run; run('prepare', sys.argv[1:])"
     )
-    hooked = "import primer.runtime.hook as h; h.install();"
+    hooked = "import primer.runtime.import_hook as h; h.install();"
     done = subprocess.run([sys.executable, "-c", hooked + program, *words])
     assert done.returncode == -9
     folder = tmp_path / "out" / "text"
@@ -316,7 +318,7 @@ def test_a_full_disk_is_one_message_and_keeps_what_is_finished(tmp_path, monkeyp
 def test_records_of_gpt_neo(tmp_path):
     found = make(tmp_path, format="gpt_neo")
     folder = tmp_path / TASK
-    expected = [ids.tolist() + [1] for _, ids in streams.documents(TASK, "validation")]
+    expected = [ids.tolist() + [1] for _, ids in whole_documents.documents(TASK, "validation")]
     documents = [ids.tolist() for ids in parsing.ids(folder, "validation_*", "text")]
     assert sorted(documents) == sorted(expected)
     for path in folder.glob("*.tfrecords"):
@@ -355,7 +357,7 @@ def test_prepared_tensorflow_data_sets(tfds_dir, tmp_path):
     found = make(tmp_path, task, shards=5)
     for split in ("train", "validation", "test"):
         expected = counts.Counts()
-        for content, ids in streams.documents(task, split):
+        for content, ids in whole_documents.documents(task, split):
             expected.add([content.encode()], ids, [0, len(ids)])
         assert found["splits"][split] == expected.as_dict()
 
@@ -418,4 +420,4 @@ def test_the_manifest_is_written_last(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert make(tmp_path / "out", "text")["splits"]["train"]["examples"] == 1
     assert (tmp_path / "out/text/COMPLETED").exists()
-    assert vocabularies.names()[0] == "t5"
+    assert task_vocabulary.names()[0] == "t5"

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import seqio
 
-from primer.data import sotu, streams
+from primer.data import whole_documents
 from primer.data.prepared import counts
+from primer.data.sources import sotu
 from primer.errors import UsageError
 from tests.data import caches, parsing
 
@@ -20,7 +21,7 @@ SHARDS = 4
 # `primer data prepare` that is killed in the midst of its shards, by the operating system.
 KILLED = """
 import os, signal, sys
-import primer.runtime.hook as hook; hook.install()
+import primer.runtime.import_hook as hook; hook.install()
 from primer.data.prepared import shard
 stock = shard.batches
 begun = []
@@ -82,7 +83,7 @@ def read_raw(task):
     sums = {}
     for split in seqio.TaskRegistry.get(task).splits:
         sums[split] = counts.Counts()
-        for text, ids in streams.documents(task, split):
+        for text, ids in whole_documents.documents(task, split):
             sums[split].add([text.encode()], ids, [0, len(ids)])
     return {split: found.as_dict() for split, found in sums.items()}
 

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import sentencepiece
 
-from primer.data import preflight, sotu, sotu_vocabulary, streams
-from primer.data.vocabularies import SOTU_MODEL
+from primer.data import preflight, whole_documents
+from primer.data.sources import sotu
+from primer.data.vocabularies.task_vocabulary import SOTU_MODEL
+from primer.data.vocabulary_training import sotu as sotu_vocabulary
 from primer.errors import UsageError
 
 
@@ -47,9 +49,9 @@ def test_without_the_package_the_way_out_is_named(monkeypatch):
 
 
 def test_whole_documents_in_order_quickly():
-    list(streams.documents("sotu", "validation"))  # Libraries are loaded at the first call.
+    list(whole_documents.documents("sotu", "validation"))  # Libraries are loaded at the first call.
     started = time.process_time()
-    documents = list(streams.documents("sotu", "validation"))
+    documents = list(whole_documents.documents("sotu", "validation"))
     assert time.process_time() - started < 2
     names = sotu.paths("validation")
     assert [text for text, _ in documents] == [
@@ -57,7 +59,7 @@ def test_whole_documents_in_order_quickly():
     ]
     assert all(ids.dtype == np.int32 and ids.ndim == 1 for _, ids in documents)
     assert sum(len(ids) for _, ids in documents) == 155_148
-    again = [ids.tolist() for _, ids in streams.documents("sotu", "validation")]
+    again = [ids.tolist() for _, ids in whole_documents.documents("sotu", "validation")]
     assert again == [ids.tolist() for _, ids in documents]
 
 
@@ -67,7 +69,7 @@ def test_the_vocabulary_fits_the_text_and_loses_nothing():
     special = (vocabulary.pad_id(), vocabulary.eos_id(), vocabulary.unk_id(), vocabulary.bos_id())
     assert special == (0, 1, 2, -1)
     tokens = size = 0
-    for text, ids in streams.documents("sotu", "test"):
+    for text, ids in whole_documents.documents("sotu", "test"):
         assert vocabulary.decode(ids.tolist()) == text
         tokens += len(ids)
         size += len(text.encode())
@@ -98,7 +100,7 @@ def test_the_shipped_vocabulary_can_be_trained_again(tmp_path):
     if sentencepiece.__version__ != sotu_vocabulary.TRAINED_WITH:
         pytest.skip(f"trained with sentencepiece {sotu_vocabulary.TRAINED_WITH}")
     target = tmp_path / "again.model"
-    command = [sys.executable, "-m", "primer.data.sotu_vocabulary", str(target)]
+    command = [sys.executable, "-m", "primer.data.vocabulary_training.sotu", str(target)]
     subprocess.run(command, check=True, cwd=pathlib.Path(__file__).parents[2])
 
     def pieces(path):
@@ -120,6 +122,6 @@ def test_a_split_is_covered_by_its_chunks(chunks):
     """In the order of the documents, without their end: the chunks are the text, cut."""
     parts = chunks("sotu", "validation", length=256, number=-1, shuffle=False)
     joined = [token for part in parts for token in part[:-1]]
-    whole = [ids.tolist() for _, ids in streams.documents("sotu", "validation")]
+    whole = [ids.tolist() for _, ids in whole_documents.documents("sotu", "validation")]
     assert all(part[-1] == 1 for part in parts)
     assert joined == [token for ids in whole for token in ids]

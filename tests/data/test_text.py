@@ -6,7 +6,7 @@ import json
 import gin
 import pytest
 
-from primer.data import preflight, streams
+from primer.data import preflight, whole_documents
 from primer.errors import UsageError
 from tests import slow
 
@@ -23,7 +23,7 @@ def write(path, content):
 
 
 def read(split="train"):
-    return [text for text, _ in streams.documents("text", split)]
+    return [text for text, _ in whole_documents.documents("text", split)]
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_the_pipeline_continues_from_a_saved_position(tmp_path):
     """As a resumed run does: the batches after a restart are those that would have followed."""
     import tensorflow.compat.v1 as tf
 
-    from primer.data import text
+    from primer.data.sources import text_files
 
     for number in range(6):
         lines = [json.dumps({"text": f"{number} {line}"}) for line in range(20)]
@@ -116,7 +116,7 @@ def test_the_pipeline_continues_from_a_saved_position(tmp_path):
     bind(glob=str(tmp_path / "*.jsonl"), held_out=0.2)
 
     def pipeline():
-        iterator = tf.data.make_initializable_iterator(text.split_dataset("train", True, 3))
+        iterator = tf.data.make_initializable_iterator(text_files.split_dataset("train", True, 3))
         saver = tf.train.Saver([tf.data.experimental.make_saveable_from_iterator(iterator, "warn")])
         return iterator, iterator.get_next()["text"], saver
 

@@ -5,8 +5,8 @@ import pathlib
 
 import pytest
 
-from primer.commands import data_text8
-from primer.data import text8_filter
+from primer.commands.data import text8
+from primer.data.sources import wikipedia_text8
 from primer.errors import RunError, UsageError
 
 WIKIPEDIA = pathlib.Path(__file__).with_name("wikipedia")
@@ -18,7 +18,7 @@ PLAIN = (WIKIPEDIA / "excerpt.text8").read_bytes()
 def test_it_gives_what_the_original_gives(size):
     content = EXCERPT.read_bytes()
     chunks = (content[start : start + size] for start in range(0, len(content), size))
-    assert b"".join(text8_filter.plain_text(chunks)) == PLAIN
+    assert b"".join(wikipedia_text8.plain_text(chunks)) == PLAIN
 
 
 def test_what_it_takes_away_and_what_it_keeps():
@@ -27,14 +27,14 @@ def test_what_it_takes_away_and_what_it_keeps():
         b"20px|the Caption]]{{box}} &amp;amp; [[fr:Voiture]][[Category:Cars|*]] [http://a.b link]"
         b"\xc3\xa9t\xc3\xa9</text><text>#REDIRECT [[Other]]</text> after"
     )
-    found = b"".join(text8_filter.plain_text([article]))
+    found = b"".join(wikipedia_text8.plain_text([article]))
     assert found == b" a motor car of one nine zero five the caption cars link t"
 
 
 def run(*words):
     parser = argparse.ArgumentParser()
-    data_text8.add_arguments(parser)
-    return data_text8.run(parser.parse_args([str(word) for word in words]))
+    text8.add_arguments(parser)
+    return text8.run(parser.parse_args([str(word) for word in words]))
 
 
 def test_the_command_writes_all_or_so_many_characters(tmp_path, capsys):

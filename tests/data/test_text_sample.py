@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from primer.data.text_sample import PIECE, Sample, pieces
+from primer.data.vocabulary_training.text_sample import PIECE, Sample, pieces
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import gin
 import pytest
 import seqio
 
-from primer.data import preflight, streams
+from primer.data import preflight, whole_documents
 from primer.errors import UsageError
 from tests import slow
 from tests.data import fabricate
@@ -25,7 +25,7 @@ def use_t5s(shared_data):
 
 
 def read(task, split):
-    return [text for text, _ in streams.documents(task, split)]
+    return [text for text, _ in whole_documents.documents(task, split)]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,9 @@ def test_chunks_are_the_documents_joined_and_cut(tfds_dir, chunks):
     use_bytes()
     parts = chunks(PG19, "validation", length=512, number=-1, shuffle=False)
     joined = [token for part in parts for token in part[:-1]]
-    ids = [token for _, ids in streams.documents(PG19, "validation") for token in ids.tolist()]
+    ids = [
+        token for _, ids in whole_documents.documents(PG19, "validation") for token in ids.tolist()
+    ]
     assert joined == ids
     assert bytes(token - 3 for token in ids).decode() == "".join(read(PG19, "validation"))
 
@@ -81,7 +83,7 @@ def test_with_t5s_vocabulary_as_users_have_it(tfds_dir, chunks, shared_data):
     for task in (LM1B, C4, PG19):
         vocabulary = seqio.TaskRegistry.get(task).output_features["targets"].vocabulary
         assert vocabulary.vocab_size == 32100
-        (text, ids), *_ = streams.documents(task, "validation")
+        (text, ids), *_ = whole_documents.documents(task, "validation")
         assert vocabulary.decode(ids.tolist()).split() == text.split()
         assert 3 < len(text) / len(ids) < 6
         assert all(0 < token < 32000 for chunk in chunks(task, seed=1) for token in chunk)

@@ -8,8 +8,8 @@ import pytest
 import seqio
 import tensorflow as tf
 
-from primer.data import vocabularies
-from primer.data.vocabularies import TaskVocabulary
+from primer.data.vocabularies import task_vocabulary
+from primer.data.vocabularies.task_vocabulary import TaskVocabulary
 from primer.errors import UsageError
 
 TEXT = "Fellow-Citizens:\n\nThe  state of the Union is good ☃ naïve\n"
@@ -22,7 +22,7 @@ def bind(**settings):
 
 def test_without_gin_a_task_keeps_its_own():
     assert TaskVocabulary("sotu").vocab_size == 8192
-    assert TaskVocabulary("t5").choice() == ("t5", vocabularies.T5_MODEL, 100)
+    assert TaskVocabulary("t5").choice() == ("t5", task_vocabulary.T5_MODEL, 100)
 
 
 def test_gin_chooses_at_the_moment_of_use():
@@ -91,7 +91,7 @@ def test_equality_is_that_of_the_choice():
 def test_identity_tells_vocabularies_apart():
     own = TaskVocabulary("sotu").identity()
     assert TaskVocabulary("bytes").identity() == "bytes, 259 ids"
-    bind(name="sentencepiece", model_file=vocabularies.SOTU_MODEL)
+    bind(name="sentencepiece", model_file=task_vocabulary.SOTU_MODEL)
     assert TaskVocabulary("t5").identity() == own
     gin.clear_config()
     bind(extra_ids=1)
@@ -141,7 +141,7 @@ def test_a_model_with_other_special_ids_is_refused(tmp_path):
 
 
 def test_a_bucket_that_cannot_be_reached_is_one_clear_line(monkeypatch):
-    from primer.data import files
+    from primer.common import files
 
     def refuse(*_, **__):
         raise OSError("Network is unreachable")
@@ -154,7 +154,7 @@ def test_a_bucket_that_cannot_be_reached_is_one_clear_line(monkeypatch):
         TaskVocabulary("t5").encode("text")
     files._bucket_obstacle.cache_clear()
     message = str(error.value)
-    assert vocabularies.T5_MODEL in message and "Network is unreachable" in message
+    assert task_vocabulary.T5_MODEL in message and "Network is unreachable" in message
     assert "\n" not in message
 
 

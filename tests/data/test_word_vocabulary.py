@@ -11,9 +11,11 @@ import pytest
 import seqio
 import tensorflow as tf
 
-from primer.data import entries, reading, word_vocabulary
-from primer.data.vocabularies import TaskVocabulary
-from primer.data.word_vocabulary import WordVocabulary
+from primer.common import tf_data
+from primer.data.vocabularies import vocabulary_file
+from primer.data.vocabularies import words as word_vocabulary
+from primer.data.vocabularies.task_vocabulary import TaskVocabulary
+from primer.data.vocabularies.words import WordVocabulary
 from primer.errors import UsageError
 
 TEXT = " = Homarus = \n \n the <unk> lobster , the <eos> <pad> caf\u00e9\u00a0bar\t\u2603 \r\n end"
@@ -22,7 +24,7 @@ TEXT = " = Homarus = \n \n the <unk> lobster , the <eos> <pad> caf\u00e9\u00a0ba
 @pytest.fixture
 def vocabulary():
     counts = word_vocabulary.count(["the the lobster caf\u00e9\u00a0bar = , <unk> end"])
-    return WordVocabulary(entries.frequent(counts))
+    return WordVocabulary(vocabulary_file.frequent(counts))
 
 
 def in_graph(vocabulary, text):
@@ -31,7 +33,7 @@ def in_graph(vocabulary, text):
     def ids():
         return tf.data.Dataset.from_tensors(text).map(vocabulary.encode_tf)
 
-    (result,) = reading.elements(ids)
+    (result,) = tf_data.elements(ids)
     return result.tolist()
 
 
@@ -75,9 +77,9 @@ def test_decoding_keeps_lines(vocabulary, ids, text):
 
 def test_ids_follow_counts_and_then_the_text():
     counts = word_vocabulary.count(["b a c a\nc <unk> <pad>", "d b a"])
-    assert entries.frequent(counts) == ["a", "b", "c", "d"]
-    assert entries.frequent(counts, min_count=2) == ["a", "b", "c"]
-    assert entries.frequent(counts, size=5) == ["a", "b"]
+    assert vocabulary_file.frequent(counts) == ["a", "b", "c", "d"]
+    assert vocabulary_file.frequent(counts, min_count=2) == ["a", "b", "c"]
+    assert vocabulary_file.frequent(counts, size=5) == ["a", "b"]
     assert counts["<eos>"] == 1 and counts["<unk>"] == 1
 
 
@@ -102,7 +104,7 @@ def test_wikitext_2_is_counted_as_others_count_it(shared_data):
     assert lines == sum(text.count("\n") for text in texts)
     # README of the data: 217,646 and 245,569 words with one end per line.
     assert sum(counts.values()) + lines == 217_646 + 245_569
-    vocabulary = WordVocabulary(entries.frequent(counts))
+    vocabulary = WordVocabulary(vocabulary_file.frequent(counts))
     assert vocabulary.vocab_size == len(expected) + 2  # <unk> is one of the words.
     ids = vocabulary.encode(texts[0])
     assert (len(ids), ids.count(1), ids.count(2)) == (
@@ -122,7 +124,7 @@ def bind(**settings):
 def test_a_file_that_was_written_is_chosen_by_gin(tmp_path):
     counts = word_vocabulary.count(["the the \\x lobster\n<unk>"])
     path = tmp_path / "words.txt"
-    path.write_bytes(entries.as_text(entries.frequent(counts), counts))
+    path.write_bytes(vocabulary_file.as_text(vocabulary_file.frequent(counts), counts))
     assert path.read_text() == "<pad>\t0\n<eos>\t1\n<unk>\t1\nthe\t2\n\\x\t1\nlobster\t1\n"
     bind(name="words", model_file=str(path))
     vocabulary = TaskVocabulary("t5")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from primer.checkpoints import averaging
 from primer.errors import RunError, UsageError
-from primer.runtime import averaging
 from tests.command_lines import run
 from tests.evaluation import small_checkpoints
 

@@ -7,12 +7,12 @@ import shutil
 import numpy as np
 import pytest
 
+from primer.checkpoints import checkpoint_files
 from primer.errors import RunError, UsageError
-from primer.evaluation.checkpoint_rows import CheckpointRows
+from primer.evaluation.checkpoint_evaluator import CheckpointRows
 from primer.evaluation.results import Results
-from primer.evaluation.text import of_documents
+from primer.evaluation.tokenized_split import of_documents
 from primer.evaluation.totals import Totals
-from primer.runtime import checkpoints
 from tests.evaluation import small_checkpoints
 
 TEXT = of_documents([("ab", [5, 6])], 1)
@@ -140,5 +140,5 @@ def test_a_fingerprint_is_of_the_values(tmp_path):
     first = small_checkpoints.save(tmp_path, 1, {"x": np.ones([3], np.float32)})
     same = small_checkpoints.save(tmp_path, 2, {"x": np.ones([3], np.float32)})
     other = small_checkpoints.save(tmp_path, 3, {"x": np.array([1, 1, 1.0001], np.float32)})
-    found = [checkpoints.fingerprint(path) for path in (first, same, other)]
+    found = [checkpoint_files.fingerprint(path) for path in (first, same, other)]
     assert found[0] == found[1] != found[2]

@@ -5,8 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from primer.evaluation import following
-from primer.runtime import checkpoints
+from primer.checkpoints import checkpoint_files, watcher
 from tests.evaluation import small_checkpoints
 
 
@@ -21,8 +20,8 @@ def save(directory, step):
 
 
 def steps(directory, **settings):
-    first = [path for _, path in sorted(checkpoints.in_directory(str(directory)).items())]
-    found = following.paths(str(directory), first, poll=0.01, **settings)
+    first = [path for _, path in sorted(checkpoint_files.in_directory(str(directory)).items())]
+    found = watcher.paths(str(directory), first, poll=0.01, **settings)
     return (int(path.rsplit("-", 1)[1]) for path in found)
 
 

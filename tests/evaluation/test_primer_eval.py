@@ -13,9 +13,10 @@ import time
 import pytest
 
 import primer
+from primer.checkpoints import best_checkpoint, directory_lock
 from primer.errors import UsageError
-from primer.evaluation import keep_best, text, whole_split
-from primer.runtime import directory_lock, keeping
+from primer.evaluation import evaluate as whole_split
+from primer.evaluation import keep_best, tokenized_split
 from tests import tiny_text
 from tests.command_lines import run
 from tests.tiny_text import train_words
@@ -80,7 +81,7 @@ def test_two_directories_share_text_and_graph(model_dir, tmp_path, monkeypatch):
     other = shutil.copytree(model_dir, tmp_path / "other")
     change(other, "run_seed.seed = 5", "run_seed.seed = 6")
     change(other, "\nrun.train_steps = 6", "\nrun.train_steps = 7")
-    readings = Calls(monkeypatch, text, "read")
+    readings = Calls(monkeypatch, tokenized_split, "read")
     scorers = Calls(monkeypatch, whole_split, "Scorer")
     out = evaluate("--model_dir", model_dir, "--model_dir", other)
     assert (readings.number, scorers.number) == (1, 1)
@@ -141,12 +142,12 @@ def test_the_best_is_kept_with_what_it_needs(model_dir, tmp_path):
     evaluate("--model_dir", model_dir, "--keep_best")
     rows = {row["step"]: row["nats_per_token"] for row in lines(model_dir)}
     best = min(rows, key=rows.get)
-    assert keeping.kept(str(model_dir))["nats_per_token"] == rows[best]
+    assert best_checkpoint.kept(str(model_dir))["nats_per_token"] == rows[best]
     assert primer.load(model_dir, checkpoint="best").step == best
     # A worse one does not take its place, though it is the only one that is asked for.
     worse = max(rows, key=rows.get)
     evaluate("--model_dir", model_dir, "--keep_best", "--checkpoints", worse)
-    assert keeping.kept(str(model_dir))["step"] == best
+    assert best_checkpoint.kept(str(model_dir))["step"] == best
     names = {path.name for path in (model_dir / "best").iterdir()}
     assert {"config.gin", "primer.json", "best.json", f"model.ckpt-{best}.index"} <= names
     assert len([name for name in names if name.endswith(".index")]) == 1

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from primer.errors import UsageError
-from primer.evaluation import packing, protocols, text, totals, windows
+from primer.evaluation import packing, protocols, tokenized_split, totals, windows
 from primer.evaluation.totals import Totals
 
 
@@ -27,7 +27,7 @@ class Uniform:
 def tokens(ids, *lengths):
     """A text of tokens alone, in documents of these lengths or in one."""
     ids = np.asarray(ids, np.int32)
-    return text.of_tokens(ids, lengths or [len(ids)], 1)
+    return tokenized_split.of_tokens(ids, lengths or [len(ids)], 1)
 
 
 def test_windows_hold_every_token_once():
@@ -110,7 +110,9 @@ def test_packing_leaves_a_few_percent_of_padding(room, mean):
 
 
 def test_documents_get_one_end_token_each_and_are_counted_before_tokenization():
-    made = text.of_documents([("One two\nthr\u00e9e", [5, 6, 7]), ("", []), ("a  b", [8])], 1)
+    made = tokenized_split.of_documents(
+        [("One two\nthr\u00e9e", [5, 6, 7]), ("", []), ("a  b", [8])], 1
+    )
     assert made.ids.tolist() == [5, 6, 7, 1, 1, 8, 1]
     assert made.lengths.tolist() == [4, 1, 2]
     assert made.bytes == len("One two\nthr\u00e9e".encode()) + 1 + 1 + 4 + 1
@@ -118,13 +120,13 @@ def test_documents_get_one_end_token_each_and_are_counted_before_tokenization():
 
 
 def test_the_checksum_tells_streams_apart():
-    first = text.of_documents([("a", [5, 6])], 1)
-    assert first.checksum == text.of_documents([("other text", [5, 6])], 1).checksum
-    assert first.checksum != text.of_documents([("a", [6, 5])], 1).checksum
+    first = tokenized_split.of_documents([("a", [5, 6])], 1)
+    assert first.checksum == tokenized_split.of_documents([("other text", [5, 6])], 1).checksum
+    assert first.checksum != tokenized_split.of_documents([("a", [6, 5])], 1).checksum
 
 
 def test_a_total_is_the_sum_over_all_windows():
-    made = text.of_documents([("x", range(2, 9)), ("y", [20])], 1)
+    made = tokenized_split.of_documents([("x", range(2, 9)), ("y", [20])], 1)
     scorer, shares = Uniform(), []
     found = protocols.Protocol("stream").evaluate(scorer, made, shares.append)
     assert found.nats == sum(range(2, 9)) + 20 + 2 and found.end_nats == 2
@@ -135,7 +137,9 @@ def test_a_total_is_the_sum_over_all_windows():
 
 
 def test_a_total_has_what_each_document_has():
-    made = text.of_documents([("ab c", [5, 6, 7]), ("\u00e9", [9]), ("", [])], 1, are_lines=True)
+    made = tokenized_split.of_documents(
+        [("ab c", [5, 6, 7]), ("\u00e9", [9]), ("", [])], 1, are_lines=True
+    )
     nats = np.array([1, 2, 3, 0.5, 4, 0.25, 0.125], np.float32)
     whole = totals.total(nats, made)
     assert (whole.nats, whole.end_nats, whole.documents) == (10.875, 0.875, 3)
@@ -224,10 +228,10 @@ def test_units_without_a_number():
 
 
 def test_sotu_validation_is_read_whole():
-    from primer.data import sotu
-    from primer.data.vocabularies import SOTU_MODEL
+    from primer.data.sources import sotu
+    from primer.data.vocabularies.task_vocabulary import SOTU_MODEL
 
-    made = text.read("sotu", "validation")
+    made = tokenized_split.read("sotu", "validation")
     content = [open(path, encoding="utf-8").read() for path in sotu.paths("validation")]
     assert len(made.lengths) == 12 == np.sum(made.ids == 1)
     assert made.lengths.sum() == len(made.ids)
@@ -245,4 +249,4 @@ def test_an_unknown_split_or_task_is_one_clear_line(task, split, message):
     import primer.data.tasks  # noqa: F401
 
     with pytest.raises(UsageError, match=message):
-        text.read(task, split)
+        tokenized_split.read(task, split)

@@ -4,8 +4,8 @@ import gin
 import numpy as np
 import pytest
 
-from primer.evaluation import gin_state
 from primer.evaluation.protocols import Protocol
+from primer.gin_config import isolation
 from tests import gin_models, slow
 from tests.evaluation import tiny
 
@@ -39,7 +39,7 @@ def test_packed_is_document_to_the_token(composition):
 @pytest.fixture(scope="module")
 def scorer():
     """A scorer of Primer with batches of three rows."""
-    with gin_state.isolated():
+    with isolation.isolated():
         tiny.configure()
         made = tiny.scorer(3)
         tiny.randomize(made)

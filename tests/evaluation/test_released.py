@@ -6,7 +6,7 @@ import pytest
 
 import primer.data.tasks  # noqa: F401
 from primer.errors import UsageError
-from primer.evaluation import protocols, released
+from primer.evaluation import as_released, protocols
 from tests import gin_models, slow
 from tests.evaluation import tiny
 
@@ -72,7 +72,7 @@ def test_equals_the_released_computation(own_text, tmp_path, overlay):
     protocol = protocols.Protocol("as_released")
     text = protocol.read("text", "train", tiny.LENGTH)
     np.testing.assert_array_equal(text.ids, rows[rows > 0])
-    scorer = tiny.scorer(released.checked_rows(), as_released=True)
+    scorer = tiny.scorer(as_released.checked_rows(), as_released=True)
     scorer.restore(path)
     found = protocol.evaluate(scorer, text)
     assert found.nats_per_token == pytest.approx(expected, rel=1e-5)
@@ -88,18 +88,18 @@ def test_equals_the_released_computation(own_text, tmp_path, overlay):
 def test_a_split_shorter_than_the_batches_is_read_to_its_end(own_text):
     own_text(steps=1000)
     rows = stock_rows()
-    text = released.read("text", "train", tiny.LENGTH)
+    text = as_released.read("text", "train", tiny.LENGTH)
     np.testing.assert_array_equal(text.ids, rows[rows > 0])
-    assert "at most the first 1000 batches" in released.describe("train", tiny.LENGTH)
+    assert "at most the first 1000 batches" in as_released.describe("train", tiny.LENGTH)
 
 
 def test_what_it_cannot_read_is_refused(own_text):
     own_text()
     with pytest.raises(UsageError, match="--batch_size 8: .* batches of 4 rows"):
-        released.checked_rows(8)
+        as_released.checked_rows(8)
     gin.bind_parameter("utils.run.perplexity_eval_steps", 0)
     with pytest.raises(UsageError, match="perplexity_eval_steps = 0"):
-        released.read("text", "train", tiny.LENGTH)
+        as_released.read("text", "train", tiny.LENGTH)
     gin.bind_parameter("mesh_eval_dataset_fn.pack", True)
     with pytest.raises(UsageError, match="mesh_eval_dataset_fn.pack = True"):
-        released.read("text", "train", tiny.LENGTH)
+        as_released.read("text", "train", tiny.LENGTH)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from primer.errors import RunError, UsageError
-from primer.evaluation import gin_state, protocols
+from primer.evaluation import protocols
 from primer.evaluation.scorer import Scorer
+from primer.gin_config import isolation
 from tests import slow
 from tests.evaluation import tiny
 
@@ -44,7 +45,7 @@ def test_equals_numpy_on_the_logits(tmp_path, architecture, activation):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A scorer with batches of two rows, and checkpoints of random and of zero weights."""
-    with gin_state.isolated():
+    with isolation.isolated():
         tiny.configure()
         ids = random_ids(5)
         path, logits = tiny.save_and_logits(tmp_path_factory.mktemp("random"), ids)

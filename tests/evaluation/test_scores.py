@@ -17,11 +17,11 @@ import seqio
 
 import primer
 from primer import cli
-from primer.data.vocabularies import SOTU_MODEL
+from primer.data.vocabularies.task_vocabulary import SOTU_MODEL
 from primer.errors import UsageError
-from primer.evaluation import protocols, text
-from primer.evaluation.scores import documents, on_the_way, output, rows
-from primer.evaluation.scores.pieces import Pieces
+from primer.evaluation import protocols, tokenized_split
+from primer.evaluation.scores import documents, output, rows, streaming
+from primer.evaluation.scores.token_pieces import Pieces
 from tests import tiny_text
 from tests.command_lines import ENGINE, run
 
@@ -145,15 +145,15 @@ def test_chunks_give_the_numbers_of_the_whole(protocol, seed):
     for number in generator.integers(1, 5, generator.integers(1, 8)):
         lengths = generator.integers(1, [2, 30][seed % 2], number)
         ids = generator.integers(2, 9, lengths.sum()).astype(np.int32)
-        chunks.append(documents.Chunk([], [], text.of_tokens(ids, lengths, 1)))
+        chunks.append(documents.Chunk([], [], tokenized_split.of_tokens(ids, lengths, 1)))
     told = []
-    found = list(on_the_way.scored(protocol, Counting(), iter(chunks), told.append))
+    found = list(streaming.scored(protocol, Counting(), iter(chunks), told.append))
     assert [chunk for chunk, _ in found] == chunks
     ids, lengths = (
         np.concatenate([getattr(chunk.text, name) for chunk in chunks])
         for name in ("ids", "lengths")
     )
-    expected = protocol.token_nats(Counting(), text.of_tokens(ids, lengths, 1))
+    expected = protocol.token_nats(Counting(), tokenized_split.of_tokens(ids, lengths, 1))
     np.testing.assert_array_equal(np.concatenate([nats for _, nats in found]), expected)
     assert sum(told) == len(ids) and all(len(c.text.ids) == len(nats) for c, nats in found)
 
@@ -325,7 +325,7 @@ def test_files_of_no_document_are_refused(tmp_path, trained, capfd):
 
 def test_a_model_that_has_diverged_writes_null():
     stream = io.BytesIO()
-    chunk = documents.Chunk(["f"], [1], text.of_documents([("ab", [5, 6])], 1))
+    chunk = documents.Chunk(["f"], [1], tokenized_split.of_documents([("ab", [5, 6])], 1))
     columns = rows.columns(chunk, np.array([1, np.nan, np.inf], np.float32), {}, str)
     output._JsonLines(stream).write(columns)
     row = json.loads(stream.getvalue(), parse_constant=lambda name: 1 / 0)
@@ -333,7 +333,9 @@ def test_a_model_that_has_diverged_writes_null():
 
 
 def test_records_without_text_have_no_bytes():
-    chunk = documents.Chunk(["f"] * 2, [1, 2], text.of_tokens(np.array([5, 1, 6]), [2, 1], 1))
+    chunk = documents.Chunk(
+        ["f"] * 2, [1, 2], tokenized_split.of_tokens(np.array([5, 1, 6]), [2, 1], 1)
+    )
     columns = rows.columns(chunk, np.array([1, 2, 4], np.float32), {"step": 3}, list)
     assert columns["bytes"] == columns["words"] == [None, None] and columns["step"] == [3, 3]
     assert columns["nats"] == [3, 4] and columns["end_nats"] == [2, 0]

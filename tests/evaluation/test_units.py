@@ -9,9 +9,9 @@ import seqio
 import tensorflow as tf
 
 import primer.data.tasks  # noqa: F401
-from primer.data import streams
+from primer.data import whole_documents
 from primer.errors import UsageError
-from primer.evaluation import protocols, text
+from primer.evaluation import protocols, tokenized_split
 from tests.evaluation import tiny
 
 LINES = ["One caf\u00e9, two.", "", "  Three\u2003four\tfive ", "\u2603 six" * 30]
@@ -46,12 +46,12 @@ def test_a_model_with_zero_logits_has_the_log_of_its_vocabulary(
         file = request.getfixturevalue("shared_data") / "cc_all.32000.model"
     tiny.configure("transformer", "relu")
     use_lines(tmp_path, vocabulary, file)
-    size = streams.preflight.find("text").output_features["targets"].vocabulary.vocab_size
+    size = whole_documents.preflight.find("text").output_features["targets"].vocabulary.vocab_size
     scorer = tiny.scorer(3, vocabulary=size)
     tiny.zero(scorer)
-    split = text.read("text", "train")
+    split = tokenized_split.read("text", "train")
     documents = [line for line in LINES if line]  # The task `text` has no empty documents.
-    tokens = sum(len(ids) + 1 for _, ids in streams.documents("text", "train"))
+    tokens = sum(len(ids) + 1 for _, ids in whole_documents.documents("text", "train"))
     nats = math.log(padded) * tokens
     for name in ("stream", "packed"):
         found = protocols.Protocol(name).evaluate(scorer, split)
@@ -75,7 +75,9 @@ def test_wikitext2_has_the_words_of_its_papers(shared_data, vocabulary, split, w
     gin.bind_parameter("task_vocabulary.name", vocabulary)
     name = {"validation": "valid"}.get(split, split)
     content = (shared_data / "wikitext-2" / f"wiki.{name}.tokens").read_bytes()
-    found = protocols.Protocol("stream").evaluate(Uniform(), text.read("wikitext2", split))
+    found = protocols.Protocol("stream").evaluate(
+        Uniform(), tokenized_split.read("wikitext2", split)
+    )
     assert (found.words, found.bytes) == (words, len(content))
     assert found.characters == len(content.decode())
     assert found.documents == content.count(b"\n")
@@ -91,7 +93,7 @@ def test_wikitext2_under_a_real_model(shared_data):
     gin.bind_parameter("task_vocabulary.name", "sotu")
     scorer = tiny.scorer(256, vocabulary=8192)
     tiny.zero(scorer)
-    split = text.read("wikitext2", "validation")
+    split = tokenized_split.read("wikitext2", "validation")
     found = protocols.Protocol("stream").evaluate(scorer, split)
     assert found.words == 217_646
     assert found.nats == pytest.approx(len(split.ids) * math.log(8192), rel=1e-6)
@@ -110,7 +112,7 @@ def test_records_without_text_have_units_of_tokens(tmp_path):
     write_records(tmp_path / "validation_0_2.tfrecords", [5, 6, 1, 7], [8, 1, 1, 9])
     write_records(tmp_path / "validation_1_1.tfrecords", [4, 1, 3])
     gin.bind_parameter("gpt_neo_records.validation_glob", str(tmp_path / "*"))
-    split = text.read("gpt_neo_records", "validation")
+    split = tokenized_split.read("gpt_neo_records", "validation")
     assert split.ids.tolist() == [5, 6, 1, 7, 8, 1, 1, 9, 4, 1, 3]
     assert split.lengths.tolist() == [3, 3, 1, 3, 1]
     assert split.ends.tolist() == [2, 5, 6, 9]
@@ -138,10 +140,10 @@ def test_lines_count_their_ends_as_words_task_by_task(shared_data):
     gin.bind_parameter("local_data.folder", str(shared_data))
     gin.bind_parameter("task_vocabulary.name", "bytes")
     gin.bind_parameter("mixture.tasks", [("wikitext2", 1.0), ("sotu", 1.0)])
-    both = text.read("mixture", "validation")
+    both = tokenized_split.read("mixture", "validation")
     names = [task.name for task in seqio.get_subtasks(seqio.get_mixture_or_task("mixture"))]
     assert sorted(names) == ["sotu", "wikitext2"]
-    parts = [text.read(name, "validation") for name in names]
+    parts = [tokenized_split.read(name, "validation") for name in names]
     assert both.words == sum(part.words for part in parts)
     np.testing.assert_array_equal(both.ids, np.concatenate([part.ids for part in parts]))
     np.testing.assert_array_equal(both.ends, np.cumsum(both.lengths) - 1)
@@ -151,4 +153,4 @@ def test_an_empty_split_is_refused(tmp_path):
     use_lines(tmp_path, "bytes")
     (tmp_path / "own.txt").write_text("")
     with pytest.raises(UsageError):
-        text.read("text", "train")
+        tokenized_split.read("text", "train")

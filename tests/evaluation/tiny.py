@@ -6,9 +6,9 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer, utils
 
-from primer import config_files
 from primer.evaluation.scorer import Scorer
-from primer.evaluation.text import of_documents
+from primer.evaluation.tokenized_split import of_documents
+from primer.gin_config import config_files
 
 VOCABULARY = 259  # Bytes; padded to 384.
 PADDED = 384

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import seqio
 
-from primer.generation import continuation
+from primer.generation import decode_loop
 from primer.generation.request import Request, texts
 from primer.generation.sampling import Sampling
 
@@ -45,7 +45,7 @@ def run(graph, prompts, max_tokens=8, stops=(), num_samples=1, seed=0, **samplin
     )
     waiting = [t for _, _, t in texts(asked, VOCABULARY, [VOCABULARY.encode(p) for p in prompts])]
     pieces = list(
-        continuation.continue_texts(graph, waiting, asked.sampling, max_tokens, VOCABULARY)
+        decode_loop.continue_texts(graph, waiting, asked.sampling, max_tokens, VOCABULARY)
     )
     return waiting, pieces
 
@@ -108,7 +108,7 @@ def test_a_prompt_longer_than_the_model_keeps_its_end():
     [(8, 8, 2, 2), (7, 8, 2, 0), (20, 8, 100, 16), (0, 8, 9, 0)],
 )
 def test_what_is_left_out_of_a_prompt(prompt, length, max_tokens, left_out):
-    assert continuation.first_of_window(prompt, length, max_tokens) == left_out
+    assert decode_loop.first_of_window(prompt, length, max_tokens) == left_out
 
 
 def test_the_same_seed_gives_the_same_texts_in_any_batch():

@@ -3,14 +3,14 @@
 import pytest
 import seqio
 
-from primer.data import vocabularies
-from primer.generation.text_stream import TextStream
+from primer.data.vocabularies import task_vocabulary
+from primer.generation.detokenizer import TextStream
 
 BYTES = seqio.ByteVocabulary(0)
 
 
 def sotu():
-    return seqio.SentencePieceVocabulary(vocabularies.SOTU_MODEL, 0)
+    return seqio.SentencePieceVocabulary(task_vocabulary.SOTU_MODEL, 0)
 
 
 def pieces(stream, ids):

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer
 
-from primer import routing
+from primer.common import graph_marks
 from primer.layers import MixtureOfExperts, MixtureOfExperts2D
 from tests.layers import helpers
 
@@ -65,7 +65,7 @@ def run(
       sequence_id: int32 `[batch, length]`, 0 for padding, or None.
       ids: what the context has as inputs, int32 `[batch, length]`, or None.
       mode: of the context.
-      exact: whether the graph is marked by primer.routing.
+      exact: whether the graph is marked by primer.common.graph_marks.
       gradients: of sum(y * cos(0, 1, 2, ...)) + loss, by x and by each variable.
       num_microbatches, dtype: of the context.
       mesh_shape, layout: such as "rows:2" and "batch:rows,experts:rows".
@@ -81,7 +81,7 @@ def run(
     }[x.ndim]
     with helpers.bench(mesh_shape, layout) as b:
         if exact:
-            routing.drop_no_tokens()
+            graph_marks.drop_no_tokens()
         x_in = b.put(x, *names)
         context = _context(b, mtf.cast(x_in, dtype), mode, num_microbatches)
         context.model.layout, context.model.mesh_shape = layout, mesh_shape

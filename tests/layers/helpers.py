@@ -13,16 +13,17 @@ import zlib
 
 import numpy as np
 
-from primer.runtime import hook
+from primer.runtime import import_hook
 
-hook.install()
+import_hook.install()
 
 import mesh_tensorflow as mtf  # noqa: E402
 import tensorflow.compat.v1 as tf  # noqa: E402
 from mesh_tensorflow.transformer import transformer, transformer_layers  # noqa: E402
 
-from primer import layers, routing  # noqa: E402
-from primer.runtime import seeds  # noqa: E402
+from primer import layers  # noqa: E402
+from primer.common import graph_marks  # noqa: E402
+from primer.runtime.patches import random_seeds  # noqa: E402
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 TINY = dict(d_model=32, num_layers=2, d_ff=64, num_heads=4, d_kv=8, vocab_size=97)
@@ -184,7 +185,7 @@ def initialize(session, variables):
 @contextlib.contextmanager
 def bench(mesh_shape="", layout="", variables=None):
     """A Bench in a TensorFlow graph of its own."""
-    drawn = contextlib.nullcontext() if variables is None else seeds.weights_restored()
+    drawn = contextlib.nullcontext() if variables is None else random_seeds.weights_restored()
     with tf.Graph().as_default(), drawn:
         yield Bench(mesh_shape, layout, variables)
 
@@ -224,7 +225,7 @@ def call(
         sequence_id = (targets != 0).astype(np.int32)
     with bench(mesh_shape, layout, variables) as b:
         if exact:
-            routing.drop_no_tokens()
+            graph_marks.drop_no_tokens()
         ids = b.put(targets, "batch", "length")
         segments = position = None
         if sequence_id is not None:
@@ -284,7 +285,7 @@ def random_variables(model):
     standard normal draw, so that none is hidden by a constant.
     """
     targets = np.ones([1, 4], np.int32)
-    with bench() as b, seeds.weights_restored():
+    with bench() as b, random_seeds.weights_restored():
         ids = b.put(targets, "batch", "length")
         model.call_simple(inputs=ids, targets=ids, compute_loss=False, mode="eval")
         with tf.Session() as session:

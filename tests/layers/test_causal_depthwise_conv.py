@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from primer.layers import causal_depthwise_conv as conv
-from primer.layers import depthwise_operation, depthwise_slices
+from primer.layers.convolution import causal_depthwise_conv as conv
+from primer.layers.convolution import depthwise_operation, depthwise_slices
 from tests.layers import helpers
 
 RNG = np.random.default_rng(0)

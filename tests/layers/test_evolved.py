@@ -8,8 +8,8 @@ import pytest
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import evolved_transformer, transformer, transformer_layers
 
-from primer.layers.evolved_attention import DoubleHeadsAttention
-from primer.layers.evolved_convolution import EvolvedConvolution
+from primer.layers.attention.double_heads import DoubleHeadsAttention
+from primer.layers.convolution.evolved_convolution import EvolvedConvolution
 from tests import slow
 from tests.layers import helpers, single_layer, stepwise
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import moe
 
-from primer import routing
+from primer.common import graph_marks
 from primer.layers import MixtureOfExperts, MixtureOfExperts2D
 from tests.layers import experts_alone
 from tests.layers.experts_alone import TOKEN_CHOICE, X, roomy, tight
@@ -115,7 +115,7 @@ def test_bfloat16_is_close_to_float32(gating, exact):
 )
 def test_expert_choice_says_that_it_looks_around(where, monkeypatch):
     said = []
-    monkeypatch.setattr(routing, "add_caveat", said.append)
+    monkeypatch.setattr(graph_marks, "add_caveat", said.append)
     x = X[:, 5] if where.get("mode") == "incremental" else X
     values = experts_alone.run(tight("expert_choice"), x=x, **where)
     assert np.abs(values["y"]).max() > 0

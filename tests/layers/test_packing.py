@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from primer.layers import causal_depthwise_conv as conv
+from primer.layers.convolution import causal_depthwise_conv as conv
 from tests.layers import helpers
 
 RNG = np.random.default_rng(1)

@@ -9,8 +9,8 @@ import pytest
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer_layers
 
-from primer.layers import synthesizer
-from primer.layers.synthesizer import SynthesizerAttention
+from primer.layers.attention import synthesizer
+from primer.layers.attention.synthesizer import SynthesizerAttention
 from tests.layers import helpers, single_layer
 
 RNG = np.random.default_rng(0)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from mesh_tensorflow.transformer import transformer
 
-from primer.layers import synthesizer, synthesizer_lookup, synthesizer_tables
+from primer.layers.attention import synthesizer, synthesizer_lookup, synthesizer_tables
 from tests.layers import helpers, single_layer, stepwise
 from tests.layers.test_synthesizer import IDS, TARGETS, X, build, layer, variables_of
 

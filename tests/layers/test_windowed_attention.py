@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from mesh_tensorflow.transformer import transformer_layers
 
-from primer.layers.windowed_attention import WindowedSelfAttention
-from primer.layers.windowed_blocks import automatic_block_length
+from primer.layers.attention.windowed import WindowedSelfAttention
+from primer.layers.attention.windowed_blocks import automatic_block_length
 from tests.layers import helpers
 from tests.layers.windowed_helpers import (
     PARTS,

@@ -4,7 +4,7 @@ import mesh_tensorflow as mtf
 import numpy as np
 import pytest
 
-from primer.layers.windowed_attention import WindowedSelfAttention
+from primer.layers.attention.windowed import WindowedSelfAttention
 from tests.layers import helpers, stepwise
 from tests.layers.windowed_helpers import TARGETS, WINDOWED, X, call, context_for, layer_settings
 

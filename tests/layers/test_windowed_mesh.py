@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from primer.layers.windowed_attention import WindowedSelfAttention
+from primer.layers.attention.windowed import WindowedSelfAttention
 from tests.layers.windowed_helpers import X, assert_equal, layer_settings, random_variables, run
 
 MESHES = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from primer.layers.windowed_attention import WindowedSelfAttention
+from primer.layers.attention.windowed import WindowedSelfAttention
 from tests.layers import helpers
 from tests.layers.windowed_helpers import TARGETS, WINDOWED, assert_equal, layer_settings, run
 

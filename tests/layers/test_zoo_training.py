@@ -7,7 +7,7 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow import optimize
 from mesh_tensorflow.transformer import transformer
 
-from primer import config_files
+from primer.gin_config import config_files
 from tests import gin_models
 from tests.layers import helpers
 from tests.layers.test_zoo import EXPERTS, SMALL

@@ -35,17 +35,18 @@ def test_the_hook_brings_no_module_with_it():
     result = run(
         "import sys; before = set(sys.modules)\n"
         f"sys.path.insert(0, {str(ROOT)!r})\n"
-        "import primer.runtime.hook; primer.runtime.hook.install()\n"
+        "import primer.runtime.import_hook; primer.runtime.import_hook.install()\n"
         "print(sorted(set(sys.modules) - before))"
     )
-    assert result.stdout.strip() == "['primer', 'primer.runtime', 'primer.runtime.hook']"
+    assert result.stdout.strip() == "['primer', 'primer.runtime', 'primer.runtime.import_hook']"
 
 
 def test_the_line_installs_the_finder_once(line):
     result = run(
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
         f"exec({line!r}); exec({line!r})\n"
-        "print([type(finder).__module__ for finder in sys.meta_path].count('primer.runtime.hook'))"
+        "modules = [type(finder).__module__ for finder in sys.meta_path]\n"
+        "print(modules.count('primer.runtime.import_hook'))"
     )
     assert (result.stdout.strip(), result.stderr) == ("1", "")
 

@@ -35,9 +35,8 @@ def test_every_module_and_every_gin_file_is_in_the_wheel(wheel):
 
 
 def test_the_embedded_vocabulary_is_in_the_wheel(wheel):
-    models = [path.name for path in (ROOT / "primer" / "data").glob("*.model")]
-    assert models
-    assert {f"primer/data/{model}" for model in models} <= set(names(wheel))
+    models = {str(path.relative_to(ROOT)) for path in (ROOT / "primer").rglob("*.model")}
+    assert models and models <= set(names(wheel))
 
 
 def test_nothing_else_is_in_the_wheel(wheel):

@@ -5,8 +5,7 @@ import os
 import gin
 import pytest
 
-from primer import config_files
-from primer.planning import gin_sources
+from primer.gin_config import config_files, provenance
 from tests import gin_models
 
 GIN = config_files.gin_directory()
@@ -25,7 +24,7 @@ def macro(name):
 
 
 def where(names, params=()):
-    found = gin_sources.in_force(gin_sources.settings(names, params))
+    found = provenance.in_force(provenance.settings(names, params))
     return {key: setting.where for key, setting in found.items()}
 
 
@@ -48,8 +47,8 @@ def test_an_include_counts_where_it_stands(write):
     inner = write("inner.gin", "size = 1\nwidth = 1\n")
     outer = write("outer.gin", f'width = 2\ninclude "{inner}"\nsize = 3\n')
     assert where([outer]) == {macro("width"): f"{inner}:2", macro("size"): f"{outer}:3"}
-    (first, *_) = gin_sources.settings([outer])
-    included = gin_sources.settings([outer])[1]
+    (first, *_) = provenance.settings([outer])
+    included = provenance.settings([outer])[1]
     assert [file.name for file in first.files] == [outer]
     assert [file.name for file in included.files] == [outer, inner]
 
@@ -77,22 +76,22 @@ def test_keys_are_those_of_gin_after_parsing(write):
 
 def test_a_relative_name_is_found_as_gin_finds_it(write, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert gin_sources.find("sizes/tiny.gin") == os.path.join(GIN, "sizes/tiny.gin")
+    assert provenance.find("sizes/tiny.gin") == os.path.join(GIN, "sizes/tiny.gin")
     write("sizes/tiny.gin", "d_model = 7\n")
-    assert gin_sources.find("sizes/tiny.gin") == "sizes/tiny.gin"
+    assert provenance.find("sizes/tiny.gin") == "sizes/tiny.gin"
     gin.parse_config_file("sizes/tiny.gin")
     assert gin.query_parameter("%d_model") == 7
-    assert gin_sources.find("dataset.gin") == os.path.join(gin_models.t5_gin(), "dataset.gin")
+    assert provenance.find("dataset.gin") == os.path.join(gin_models.t5_gin(), "dataset.gin")
 
 
 def test_a_missing_file_is_an_error():
     with pytest.raises(FileNotFoundError, match=r"nowhere\.gin"):
-        gin_sources.settings(["nowhere.gin"])
+        provenance.settings(["nowhere.gin"])
 
 
 def test_installed_files_are_told_from_the_users(write, tmp_path):
     path = write("gin_of_mine/a.gin", 'include "sizes/tiny.gin"\nsize = 1\n')
-    found = gin_sources.in_force(gin_sources.settings([path], ["width = 1"]))
+    found = provenance.in_force(provenance.settings([path], ["width = 1"]))
     assert found[macro("d_model")].is_installed([GIN])
     assert not found[macro("size")].is_installed([GIN])
     assert not found[macro("size")].is_installed([str(tmp_path / "gin_of")])
@@ -103,5 +102,5 @@ def test_the_kind_of_a_file_is_its_folder(write):
     mine = write("sizes/mine.gin", "d_model = 1\n")
     other = write("notes/other.gin", "d_model = 1\n")
     files = ["architectures/primer.gin", mine, other]
-    kinds = [gin_sources.settings([name])[0].files[-1].kind for name in files]
+    kinds = [provenance.settings([name])[0].files[-1].kind for name in files]
     assert kinds == ["architectures", "sizes", None]

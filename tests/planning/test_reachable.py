@@ -5,7 +5,7 @@ import functools
 import gin
 import pytest
 
-from primer.planning import reachable
+from primer.gin_config import reachable
 
 
 @gin.configurable(module="reachable_test")

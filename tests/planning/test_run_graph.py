@@ -4,8 +4,8 @@ import gin
 import mesh_tensorflow as mtf
 import pytest
 
-from primer import config_files
-from primer.planning import dead_bindings, run_graph
+from primer.gin_config import config_files, dead_bindings
+from primer.planning import run_graph
 from tests import gin_models
 
 FILES = config_files.compose("primer", "swiglu", "tiny")

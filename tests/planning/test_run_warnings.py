@@ -3,8 +3,8 @@
 import gin
 import pytest
 
-from primer import config_files
-from primer.planning import registration, run_graph, run_warnings, slots
+from primer.gin_config import config_files, slots
+from primer.planning import run_graph, run_warnings, runtime_callbacks
 from primer.runtime import started
 from tests import gin_models
 
@@ -79,16 +79,16 @@ def test_the_operative_configuration_of_a_directory_opens_with_the_slots(tmp_pat
     path = tmp_path / "operative_config.gin"
     path.write_text(gin.config_str())
     for _ in range(2):
-        registration.open_operative_config_with_slots(str(tmp_path))
+        runtime_callbacks.open_operative_config_with_slots(str(tmp_path))
     assert path.read_text() == slots.as_comments() + "\n" + gin.config_str()
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
 def test_a_directory_without_one_is_left_alone(tmp_path):
-    registration.open_operative_config_with_slots(str(tmp_path))
+    runtime_callbacks.open_operative_config_with_slots(str(tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_both_are_registered():
-    assert registration.say_what_takes_no_effect in started._functions
-    assert registration.open_operative_config_with_slots in started._functions
+    assert runtime_callbacks.say_what_takes_no_effect in started._functions
+    assert runtime_callbacks.open_operative_config_with_slots in started._functions

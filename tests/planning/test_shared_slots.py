@@ -2,12 +2,11 @@
 
 import pytest
 
-from primer import config_files
-from primer.planning import gin_sources, shared_slots
+from primer.gin_config import config_files, provenance, shared_slots
 
 
 def pairs(names, params=()):
-    return shared_slots.find(gin_sources.settings(names, params))
+    return shared_slots.find(provenance.settings(names, params))
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 
 import gin
 
-from primer import config_files
-from primer.planning import gin_files, slots
+from primer.gin_config import config_files, slots, statements
 from tests import gin_models
 
 FILES = config_files.compose("primer", "swiglu", "tiny")
@@ -12,10 +11,12 @@ FILES = config_files.compose("primer", "swiglu", "tiny")
 def test_the_order_is_that_of_defaults_gin():
     gin_models.parse(FILES)
     path = f"{config_files.gin_directory()}/defaults.gin"
-    declared = list(gin_files.macros_set(path))
+    declared = list(statements.macros_set(path))
     found = list(slots.values())
     assert [name for name in found if name in declared] == [n for n in declared if n in found]
-    assert set(gin_files.macros_set(f"{config_files.gin_directory()}/sizes/tiny.gin")) <= set(found)
+    assert set(statements.macros_set(f"{config_files.gin_directory()}/sizes/tiny.gin")) <= set(
+        found
+    )
 
 
 def test_values_are_those_in_force_and_lead_to_their_ends():

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from primer import config_files
+from primer.gin_config import config_files
 from primer.planning import run_graph, structure
 from tests import gin_models
 

@@ -2,9 +2,9 @@
 
 import sys
 
-from primer.runtime import hook
+from primer.runtime import import_hook
 
-hook.install()
+import_hook.install()
 
 from tests.runtime import tiny  # noqa: E402
 

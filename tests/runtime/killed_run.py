@@ -10,9 +10,9 @@ import os
 import signal
 import sys
 
-from primer.runtime import hook
+from primer.runtime import import_hook
 
-hook.install()
+import_hook.install()
 
 import tensorflow.compat.v1 as tf  # noqa: E402
 

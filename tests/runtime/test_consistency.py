@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from primer.runtime import consistency
+from primer.runtime import package_conflicts
 
 NIGHTLY = {"seqio/__init__.py": "kind = 'n'\n", "seqio/version.py": "v = '1'\n"}
 # version.py has the nightly's size: only its hash tells it apart.
@@ -52,24 +52,24 @@ def install(site, name, version, files):
 
 
 def test_nothing_installed_is_nothing_to_report(site):
-    assert consistency.check() is None
+    assert package_conflicts.check() is None
 
 
 def test_one_whole_copy(site):
     install(site, "seqio-nightly", "1.0", NIGHTLY)
-    assert consistency.check() is None
+    assert package_conflicts.check() is None
 
 
 def test_two_distributions_with_the_intended_one_written_last(site):
     install(site, "seqio", "2.0", RELEASE)
     install(site, "seqio-nightly", "1.0", NIGHTLY)
-    assert consistency.check() is None
+    assert package_conflicts.check() is None
 
 
 def test_a_file_of_equal_size_from_the_other_distribution(site):
     install(site, "seqio-nightly", "1.0", NIGHTLY)
     install(site, "seqio", "2.0", RELEASE)
-    message = consistency.check()
+    message = package_conflicts.check()
     assert "\n" not in message
     assert f"{site / 'seqio/version.py'} is not the file of seqio-nightly 1.0" in message
     assert "whose folder seqio 2.0 writes as well" in message
@@ -83,7 +83,7 @@ def test_the_release_of_tensorflow_datasets_is_the_intended_one(site):
     files = {"tensorflow_datasets/core.py": "x = 1\n", "tensorflow_datasets/__init__.py": ""}
     install(site, "tensorflow-datasets", "4.9.10", files)
     install(site, "tfds-nightly", "4.9.2", {**files, "tensorflow_datasets/core.py": "x = 10\n"})
-    message = consistency.check()
+    message = package_conflicts.check()
     assert "core.py is not the file of tensorflow-datasets 4.9.10" in message
     assert "uninstall -y tfds-nightly tensorflow-datasets" in message
 
@@ -92,7 +92,7 @@ def test_the_release_of_tensorflow_datasets_is_the_intended_one(site):
 def test_a_file_that_another_uninstallation_took_away(site, gone):
     install(site, "seqio-nightly", "1.0", NIGHTLY)
     (site / gone).unlink()
-    message = consistency.check()
+    message = package_conflicts.check()
     assert gone in message
     assert message.endswith("--no-deps seqio-nightly==1.0")
 
@@ -102,9 +102,9 @@ def test_an_own_checkout_before_the_installed_one_is_left_alone(site, tmp_path_f
     write(checkout, RELEASE)
     install(site, "seqio-nightly", "1.0", NIGHTLY)
     (site / "seqio/version.py").write_text("v = '123'\n")
-    assert consistency.check() is not None
+    assert package_conflicts.check() is not None
     sys.path.insert(0, str(checkout))
-    assert consistency.check() is None
+    assert package_conflicts.check() is None
 
 
 def test_the_environment_of_these_tests_is_consistent_and_quickly_checked():
@@ -157,7 +157,7 @@ def check_with(python):
         "from primer.runtime import consistency\n"
         "print(consistency.check())\n"
     )
-    root = str(consistency.__file__).rsplit("/primer/", 1)[0]
+    root = str(package_conflicts.__file__).rsplit("/primer/", 1)[0]
     run = subprocess.run(
         [python, "-I", "-c", code, root], check=True, stdout=subprocess.PIPE, text=True
     )

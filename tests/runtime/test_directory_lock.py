@@ -5,8 +5,8 @@ import time
 import pytest
 import tensorflow as tf
 
+from primer.checkpoints import directory_lock
 from primer.errors import UsageError
-from primer.runtime import directory_lock
 from tests.runtime import tiny
 
 

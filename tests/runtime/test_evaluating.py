@@ -10,7 +10,7 @@ from mesh_tensorflow.transformer import utils
 from t5.models import mesh_transformer
 
 from primer.errors import UsageError
-from primer.runtime import evaluating, inputs, session
+from primer.runtime import estimator_evaluation, inputs, session
 from tests import slow
 from tests.runtime import tiny
 
@@ -93,7 +93,7 @@ class Counter:
 
 def test_stock_numbers_under_stock_tags_from_one_graph(trained, monkeypatch, capfd):
     model_dir, model = trained
-    graphs = Counter(monkeypatch, evaluating, "_Graph")
+    graphs = Counter(monkeypatch, estimator_evaluation, "_Graph")
     readings = Counter(monkeypatch, inputs, "features")
     tiny.run(model_dir, *EVALUATE, model=model)
     assert (graphs.calls, readings.calls) == (1, 1)
@@ -127,7 +127,7 @@ def batches_of(*values):
 def test_batches_are_read_once_and_stay_in_order(monkeypatch):
     readings = Counter(monkeypatch, inputs, "features")
     tiny.configure()
-    batches = evaluating._Batches(batches_of([1, 2], [3, 4], [5, 6]), 2)
+    batches = estimator_evaluation._Batches(batches_of([1, 2], [3, 4], [5, 6]), 2)
     first, second = ([b["targets"].tolist() for b in batches] for _ in range(2))
     assert first == second == [[[1, 2]], [[3, 4]]]
     assert readings.calls == 1
@@ -135,9 +135,9 @@ def test_batches_are_read_once_and_stay_in_order(monkeypatch):
 
 def test_a_split_too_large_to_keep_is_read_anew(monkeypatch):
     readings = Counter(monkeypatch, inputs, "features")
-    monkeypatch.setattr(evaluating, "KEPT_BYTES", 8)
+    monkeypatch.setattr(estimator_evaluation, "KEPT_BYTES", 8)
     tiny.configure()
-    batches = evaluating._Batches(batches_of([1, 2], [3, 4]), None)
+    batches = estimator_evaluation._Batches(batches_of([1, 2], [3, 4]), None)
     assert [b["targets"].tolist() for b in batches] == [[[1, 2]], [[3, 4]]]
     assert [b["targets"].tolist() for b in batches] == [[[1, 2]], [[3, 4]]]
     assert readings.calls == 2
@@ -148,9 +148,9 @@ def test_partial_functions_of_the_same_are_the_same():
         pass
 
     one, other = object(), object()
-    same = [evaluating._identity(functools.partial(read, dataset=one)) for _ in range(2)]
+    same = [estimator_evaluation._identity(functools.partial(read, dataset=one)) for _ in range(2)]
     assert same[0] == same[1]
-    assert same[0] != evaluating._identity(functools.partial(read, dataset=other))
+    assert same[0] != estimator_evaluation._identity(functools.partial(read, dataset=other))
 
 
 def test_nothing_to_read_is_one_line(tmp_path):

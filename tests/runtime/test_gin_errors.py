@@ -4,7 +4,7 @@ import gin
 import pytest
 
 from primer.errors import UsageError
-from primer.runtime import gin_errors
+from primer.gin_config import gin_errors
 
 
 @gin.configurable

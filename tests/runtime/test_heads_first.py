@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from mesh_tensorflow.transformer import attention
 
-from primer.runtime import building
+from primer.common import build_mode
 from tests.layers import helpers
 
 BATCH, LENGTH, MEMORY, HEADS, KEY, VALUE = 2, 4, 6, 2, 8, 8
@@ -21,7 +21,7 @@ NO_DROPOUT = types.SimpleNamespace(train=False, model=types.SimpleNamespace(layo
 
 def attend(mode, mesh_shape="", layout="", tpu=False, one_key_head=False, **more):
     """(outputs, their dimensions, those of the logits)"""
-    with helpers.bench(mesh_shape, layout) as b, building.graph(mode, for_tpu=tpu):
+    with helpers.bench(mesh_shape, layout) as b, build_mode.graph(mode, for_tpu=tpu):
         q = b.put(Q, "batch", "length", "heads", "key")
         k, v = (
             b.put(array[:, :, 0], "batch", "memory", name)

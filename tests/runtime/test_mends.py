@@ -9,7 +9,8 @@ import types
 import pytest
 import tensorflow as tf
 
-from primer.runtime import estimator_standin, hook, mends
+from primer.runtime import import_hook, patching
+from primer.runtime.patches import estimator_stub
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -24,20 +25,20 @@ def python(code, *flags):
 
 def test_the_hook_imports_no_tensorflow_and_little_else():
     code = (
-        "import sys; import primer.runtime.hook as h; h.install();"
+        "import sys; import primer.runtime.import_hook as h; h.install();"
         "print(sorted(name for name in sys.modules if name.startswith('primer')))"
     )
     # -S: no other package's .pth file has its say.
     found = python(f"import sys; sys.path.insert(0, {str(ROOT)!r}); {code}", "-S").stdout.strip()
-    assert found == "['primer', 'primer.runtime', 'primer.runtime.hook']"
-    loaded = "import sys, primer.runtime.hook; assert 'tensorflow' not in sys.modules"
+    assert found == "['primer', 'primer.runtime', 'primer.runtime.import_hook']"
+    loaded = "import sys, primer.runtime.import_hook; assert 'tensorflow' not in sys.modules"
     python(f"import sys; sys.path.insert(0, {str(ROOT)!r}); {loaded}", "-S")
 
 
 def test_installing_twice_adds_one_finder():
-    hook.install()
-    hook.install()
-    assert sum(isinstance(finder, hook.Finder) for finder in sys.meta_path) == 1
+    import_hook.install()
+    import_hook.install()
+    assert sum(isinstance(finder, import_hook.Finder) for finder in sys.meta_path) == 1
 
 
 def test_t5_and_mesh_tensorflow_import():
@@ -58,25 +59,25 @@ def test_restore_tensor_conversion_leaves_an_existing_name_alone(monkeypatch):
 
     mine = object()
     monkeypatch.setattr(ops, "register_tensor_conversion_function", mine, raising=False)
-    mends.restore_tensor_conversion()
+    patching.restore_tensor_conversion()
     assert ops.register_tensor_conversion_function is mine
 
 
 def test_the_estimator_of_an_old_tensorflow_is_left_alone():
-    mends.stand_in_for_estimator()
-    stands_in = tf.compat.v1.estimator.ModeKeys is estimator_standin.ModeKeys
+    patching.stand_in_for_estimator()
+    stands_in = tf.compat.v1.estimator.ModeKeys is estimator_stub.ModeKeys
     version = tuple(int(part) for part in tf.__version__.split(".")[:2])
     assert stands_in is (version >= (2, 16))
 
 
 def test_the_standin_has_the_modes_of_the_estimator():
-    modes = estimator_standin.ModeKeys
+    modes = estimator_stub.ModeKeys
     assert (modes.TRAIN, modes.EVAL, modes.PREDICT) == ("train", "eval", "infer")
 
 
 def test_a_tpu_without_the_estimator_says_what_to_install():
     with pytest.raises(ImportError, match=r"\[tpu\]"):
-        estimator_standin.TPUEstimator(model_fn=None)
+        estimator_stub.TPUEstimator(model_fn=None)
 
 
 def test_input_pipeline_hook_is_there():
@@ -85,7 +86,7 @@ def test_input_pipeline_hook_is_there():
 
 def test_fill_torch_model_raises_only_on_use():
     module = types.ModuleType("stub")
-    mends.fill_torch_model(module)
+    patching.fill_torch_model(module)
     with pytest.raises(ImportError):
         module.HfPyTorchModel()
 
@@ -101,4 +102,4 @@ def test_fill_torch_model_raises_only_on_use():
     ],
 )
 def test_verbosity_is_seen_before_absl_reads_it(arguments, expected):
-    assert mends._asks_for_everything(arguments) is expected
+    assert patching._asks_for_everything(arguments) is expected

@@ -5,15 +5,15 @@ import os
 import pytest
 import seqio
 
+from primer.checkpoints import model_description, model_directory
 from primer.errors import UsageError
-from primer.runtime import model_directory, wiring
 
 
 def description(stack="LayerStack", activation="relu"):
     layers = [{"class": "DenseReluDense", "activation": [activation]}]
     return {
         "wiring": {"layer_stack": stack, "layers": layers},
-        "vocabulary": wiring.of_vocabulary(seqio.ByteVocabulary()),
+        "vocabulary": model_description.of_vocabulary(seqio.ByteVocabulary()),
     }
 
 
@@ -31,7 +31,10 @@ def test_the_same_variables_with_another_activation_are_refused(tmp_path):
 
 def test_another_vocabulary_is_refused(tmp_path):
     model_directory.record(str(tmp_path), description())
-    other = {**description(), "vocabulary": wiring.of_vocabulary(seqio.ByteVocabulary(extra_ids=9))}
+    other = {
+        **description(),
+        "vocabulary": model_description.of_vocabulary(seqio.ByteVocabulary(extra_ids=9)),
+    }
     with pytest.raises(UsageError, match="another vocabulary: size 259 -> 268"):
         model_directory.check(str(tmp_path), other)
 
@@ -53,11 +56,15 @@ def test_a_checkpoint_without_a_record_asks_for_primer_as_released(tmp_path):
     ],
 )
 def test_difference_names_the_place(before, now, expected):
-    assert wiring.difference(before, now) == expected
+    assert model_description.difference(before, now) == expected
 
 
 def test_a_rate_of_dropout_is_no_wiring():
     layers = [type("Layer", (), {})(), type("Layer", (), {})()]
     vars(layers[0]).update(dropout_rate=0.1, size=4)
     vars(layers[1]).update(dropout_rate=0.0, size=4)
-    assert wiring._layer(layers[0]) == wiring._layer(layers[1]) == {"class": "Layer", "size": 4}
+    assert (
+        model_description._layer(layers[0])
+        == model_description._layer(layers[1])
+        == {"class": "Layer", "size": 4}
+    )

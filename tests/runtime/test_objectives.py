@@ -104,11 +104,12 @@ def test_columns_that_are_not_the_rows_of_a_batch_are_refused(
 )
 def test_the_columns_are_the_rows_of_a_batch(texts, tmp_path, size, rows, monkeypatch):
     """As Mesh-TensorFlow makes them, of every way to say a batch's size."""
-    from primer.runtime import batch_rows, training
+    from primer.runtime import batch_size
+    from primer.runtime.training import loop
 
-    monkeypatch.setattr(training, "_Run", _Built)
+    monkeypatch.setattr(loop, "_Run", _Built)
     tiny.run(tmp_path, *bindings(texts, "lm_documents", f"utils.run.batch_size = {size}"))
-    assert _Built.rows == rows == batch_rows.rows_per_batch()
+    assert _Built.rows == rows == batch_size.rows_per_batch()
 
 
 class _Built:

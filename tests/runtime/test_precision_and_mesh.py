@@ -6,8 +6,9 @@ import mesh_tensorflow.transformer.utils  # noqa: F401  (what gin binds below)
 import pytest
 import tensorflow.compat.v1 as tf
 
+from primer.common import build_mode
 from primer.errors import UsageError
-from primer.runtime import building, mesh, precision
+from primer.runtime import mesh, precision
 
 
 def bind(name, value):
@@ -17,7 +18,7 @@ def bind(name, value):
 
 def test_weights_are_float32_and_evaluation_is_too(monkeypatch):
     monkeypatch.setattr(precision, "hardware_has_bfloat16", lambda: True)
-    with building.graph("eval"):
+    with build_mode.graph("eval"):
         kinds = precision.variable_dtype()
     assert (kinds.master_dtype, kinds.slice_dtype) == (tf.float32, tf.float32)
     assert kinds.activation_dtype == tf.float32
@@ -26,14 +27,14 @@ def test_weights_are_float32_and_evaluation_is_too(monkeypatch):
 @pytest.mark.parametrize("native, dtype", [(True, tf.bfloat16), (False, tf.float32)])
 def test_auto_follows_the_hardware_in_training(monkeypatch, native, dtype):
     monkeypatch.setattr(precision, "hardware_has_bfloat16", lambda: native)
-    with building.graph("train"):
+    with build_mode.graph("train"):
         assert precision.variable_dtype().activation_dtype == dtype
 
 
 def test_what_the_user_sets_holds_in_training_whatever_t5_binds():
     bind("precision.activation_dtype", "bfloat16")
     bind("utils.get_variable_dtype.activation_dtype", "float32")  # As t5's main does.
-    with building.graph("train"):
+    with build_mode.graph("train"):
         assert precision.variable_dtype().activation_dtype == tf.bfloat16
 
 
@@ -85,7 +86,7 @@ def test_a_gpu_that_is_not_there_is_one_error():
 
 def test_a_tpu_trains_in_bfloat16_whatever_its_host_is(monkeypatch):
     monkeypatch.setattr(precision, "hardware_has_bfloat16", lambda: False)
-    with building.graph("train", for_tpu=True):
+    with build_mode.graph("train", for_tpu=True):
         assert precision.precision()[0] == tf.bfloat16
-    with building.graph("eval", for_tpu=True):
+    with build_mode.graph("eval", for_tpu=True):
         assert precision.precision()[0] == tf.float32

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from primer.runtime import row_ends
+from primer.runtime.patches import sampling_stop
 from tests.layers import helpers, stepwise
 
 
@@ -11,7 +11,7 @@ def cut(ids, stop=1, prompts=None):
     with helpers.bench() as b:
         given = None if prompts is None else b.put(np.array(prompts, np.int32), "batch", "length")
         tensor = b.put(np.array(ids, np.int32), "batch", "length")
-        return b.run({"ids": row_ends.cut(tensor, stop, given)})["ids"].tolist()
+        return b.run({"ids": sampling_stop.cut(tensor, stop, given)})["ids"].tolist()
 
 
 def test_what_follows_an_end_token_is_padding():

@@ -5,7 +5,7 @@ import mesh_tensorflow as mtf
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from primer.runtime import seeds, variables
+from primer.runtime.patches import random_seeds, resource_variables
 
 
 def draw(step, seed=0, mesh_shape="", rules="", make=None):
@@ -13,9 +13,9 @@ def draw(step, seed=0, mesh_shape="", rules="", make=None):
     with gin.unlock_config():
         gin.bind_parameter("run_seed.seed", seed)
     with tf.Graph().as_default():
-        variables.use_resources()
+        resource_variables.use_resources()
         key = tf.placeholder(tf.int64, [])
-        seeds.set_step_key(key)
+        random_seeds.set_step_key(key)
         graph = mtf.Graph()
         mesh = mtf.Mesh(graph, "mesh")
         shape = mtf.convert_to_shape(mesh_shape)
@@ -110,7 +110,7 @@ def test_initial_values_follow_from_seed_and_name_alone():
 
 def test_weights_that_will_be_restored_are_not_drawn():
     assert initial_value("w").any()
-    with seeds.weights_restored():
+    with random_seeds.weights_restored():
         assert not initial_value("w").any()
     assert initial_value("w").any()
 
@@ -119,7 +119,7 @@ def test_a_step_reads_a_weight_before_it_changes_it():
     """The optimizer's write may not reach a product that is still to come."""
     for _ in range(5):
         with tf.Graph().as_default():
-            variables.use_resources()
+            resource_variables.use_resources()
             graph = mtf.Graph()
             mesh = mtf.Mesh(graph, "mesh")
             dim = mtf.Dimension("d", 4)
@@ -148,6 +148,6 @@ def test_the_step_increases_last():
         step = tf.train.get_or_create_global_step()
         update = tf.assign_add(tf.get_variable("w", []), 1.0)
         group = tf.group([update, tf.assign_add(step, 1)])
-        seeds.increment_step_last(group)
+        random_seeds.increment_step_last(group)
         (increment,) = [op for op in group.control_inputs if op.inputs[0].op is step.op]
         assert update.op in increment.control_inputs

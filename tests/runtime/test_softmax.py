@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from primer.runtime import building
+from primer.common import build_mode
 from tests.layers import helpers
 
 # Masked as attention masks; one row is masked whole, where Mesh-TF's weights are 1 each.
@@ -16,7 +16,7 @@ LOGITS[2, 1] = -1e9
 
 def softmax(mode, over="memory", mesh_shape="", layout="", **more):
     """(the value, the types of the operations that Mesh-TensorFlow has)"""
-    with helpers.bench(mesh_shape, layout) as b, building.graph(mode):
+    with helpers.bench(mesh_shape, layout) as b, build_mode.graph(mode):
         x = b.put(LOGITS, "batch", "heads", "memory")
         found = mtf.softmax(x, {d.name: d for d in x.shape.dims}[over], **more)
         assert found.shape == x.shape
@@ -48,7 +48,7 @@ def test_training_tpus_and_what_it_does_not_cover_keep_the_stock_form():
     assert "Softmax" not in softmax("train")[1]
     assert "Softmax" not in softmax("eval", over="heads")[1]
     assert "Softmax" not in softmax("eval", extra_logit=0.0)[1]
-    with helpers.bench() as b, building.graph("eval", for_tpu=True):
+    with helpers.bench() as b, build_mode.graph("eval", for_tpu=True):
         x = b.put(LOGITS, "batch", "heads", "memory")
         mtf.softmax(x, x.shape.dims[-1])
         mtf.softmax(mtf.cast(x, tf.bfloat16), x.shape.dims[-1])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from primer.runtime import summaries
+from primer.runtime.training import summaries
 from tests.runtime import tiny
 
 

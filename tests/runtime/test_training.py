@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from primer.runtime import saving, training
+from primer.runtime.training import checkpoint_writer, loop
 from tests import slow
 from tests.runtime import tiny
 
@@ -84,7 +84,7 @@ class _StopAfter:
 def test_sigterm_saves_the_step_and_resuming_repeats_the_uninterrupted_run(
     trained, tmp_path, monkeypatch, capsys
 ):
-    original = saving.Saver.from_hooks.__func__
+    original = checkpoint_writer.Saver.from_hooks.__func__
 
     def with_stop(cls, *args):
         made = original(cls, *args)
@@ -92,7 +92,7 @@ def test_sigterm_saves_the_step_and_resuming_repeats_the_uninterrupted_run(
         return made
 
     with monkeypatch.context() as patch:
-        patch.setattr(saving.Saver, "from_hooks", classmethod(with_stop))
+        patch.setattr(checkpoint_writer.Saver, "from_hooks", classmethod(with_stop))
         with pytest.raises(SystemExit) as stopped:
             tiny.run(tmp_path)
     assert stopped.value.code == 128 + signal.SIGTERM
@@ -143,7 +143,7 @@ def test_keep_checkpoint_max_and_input_positions(tmp_path):
         "utils.run.train_steps = 4",
     )
     names = os.listdir(tmp_path)
-    for kind in (saving.MODEL, saving.INPUT):
+    for kind in (checkpoint_writer.MODEL, checkpoint_writer.INPUT):
         kept = sorted(n for n in names if n.startswith(kind) and n.endswith(".index"))
         assert kept == [f"{kind}-3.index", f"{kind}-4.index"]
 
@@ -190,4 +190,4 @@ def test_microbatches_draw_different_noise_and_train(tmp_path):
 
 
 def test_the_replaced_hooks_exist_by_name():
-    assert hasattr(tf.compat.v1.train, training.REPLACED_HOOKS[0])
+    assert hasattr(tf.compat.v1.train, loop.REPLACED_HOOKS[0])

@@ -7,10 +7,10 @@ import pytest
 import seqio
 import tensorflow.compat.v1 as tf
 
-from primer.data import vocabularies
-from primer.data.vocabularies import TaskVocabulary
+from primer.checkpoints import model_description, model_directory, vocabulary_copy
+from primer.data.vocabularies import task_vocabulary
+from primer.data.vocabularies.task_vocabulary import TaskVocabulary
 from primer.errors import UsageError
-from primer.runtime import model_directory, vocabulary_copy, wiring
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def record(model_dir, vocabulary=None, copy=True, checkpoint=True):
     """What a run of training writes: the copy, the record and a checkpoint."""
     vocabulary = vocabulary or (TaskVocabulary("t5"), TaskVocabulary("t5"))
     kept = vocabulary_copy.keep(str(model_dir), vocabulary) if copy else {}
-    now = {"wiring": {}, "vocabulary": wiring.of_vocabulary(vocabulary), **kept}
+    now = {"wiring": {}, "vocabulary": model_description.of_vocabulary(vocabulary), **kept}
     model_directory.record(str(model_dir), now)
     if checkpoint:
         with tf.Graph().as_default(), tf.Session() as session:
@@ -93,12 +93,14 @@ def test_two_directories_have_each_their_own(words, model_dir, tmp_path):
     assert (encoded(model_dir), encoded(other)) == ([3, 4], [4, 3])
 
 
-@pytest.mark.parametrize("name, file", [("sotu", None), ("sentencepiece", vocabularies.SOTU_MODEL)])
+@pytest.mark.parametrize(
+    "name, file", [("sotu", None), ("sentencepiece", task_vocabulary.SOTU_MODEL)]
+)
 def test_a_model_of_pieces_is_copied_too(model_dir, name, file):
     choose(name, file)
     record(model_dir)
     content = (model_dir / "vocabulary.model").read_bytes()
-    with open(vocabularies.SOTU_MODEL, "rb") as model:
+    with open(task_vocabulary.SOTU_MODEL, "rb") as model:
         assert content == model.read()
     kept = json.loads((model_dir / "primer.json").read_text())["vocabulary_copy"]
     # The place of an installed package is another on another machine.

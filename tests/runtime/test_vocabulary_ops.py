@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from primer.runtime import building, vocabulary_ops
+from primer.common import build_mode
+from primer.runtime.ops import cross_entropy
 from tests import slow
 from tests.layers import helpers
 
@@ -63,7 +64,7 @@ def test_lookup_is_a_product_with_one_hot_rows(mesh_shape):
 
     assert_equal(
         mesh_shape,
-        build(lambda table, ids: vocabulary_ops.Lookup(table, ids, VOCAB).outputs[0]),
+        build(lambda table, ids: cross_entropy.Lookup(table, ids, VOCAB).outputs[0]),
         build(lambda table, ids: mtf.gather(table, ids, VOCAB)),
     )
 
@@ -80,22 +81,22 @@ def test_loss_is_mesh_tensorflows(mesh_shape, z_loss):
         return graph
 
     stock = mtf.layers.softmax_cross_entropy_with_logits
-    assert_equal(mesh_shape, build(vocabulary_ops.cross_entropy), build(stock))
+    assert_equal(mesh_shape, build(cross_entropy.cross_entropy), build(stock))
 
 
 @pytest.mark.parametrize("at_a_time", [5, 512])
 @pytest.mark.parametrize("mesh_shape", MESHES)
 def test_what_an_evaluation_reports_is_mesh_tensorflows(mesh_shape, at_a_time, monkeypatch):
-    monkeypatch.setattr(vocabulary_ops, "_AT_A_TIME", at_a_time)
+    monkeypatch.setattr(cross_entropy, "_AT_A_TIME", at_a_time)
 
     def build(mode):
         def graph(mesh):
             logits = tensor(mesh, LOGITS, BATCH, LENGTH, VOCAB)
             targets = tensor(mesh, IDS.astype(np.int32), BATCH, LENGTH)
-            with building.graph(mode):
+            with build_mode.graph(mode):
                 found = mtf.layers.softmax_cross_entropy_with_logits(logits, targets, VOCAB)
             kinds = {type(operation) for operation in mesh.graph.operations}
-            assert (vocabulary_ops.CrossEntropy in kinds) == (mode == "eval")
+            assert (cross_entropy.CrossEntropy in kinds) == (mode == "eval")
             return [found]
 
         return graph
@@ -111,7 +112,7 @@ def test_a_certain_loss_is_exact():
     def graph(mesh):
         targets = tensor(mesh, IDS.astype(np.int32), BATCH, LENGTH)
         imported = tensor(mesh, logits, BATCH, LENGTH, VOCAB)
-        return [vocabulary_ops.cross_entropy(imported, targets, VOCAB)]
+        return [cross_entropy.cross_entropy(imported, targets, VOCAB)]
 
     (loss,) = run("", graph)
     np.testing.assert_allclose(loss, np.where(IDS == 3, 0.0, 500.0), atol=1e-4)
@@ -131,7 +132,7 @@ def test_rows_of_no_id_are_zeros(mesh_shape):
 
     assert_equal(
         mesh_shape,
-        graph(lambda table, ids: vocabulary_ops.Lookup(table, ids, VOCAB).outputs[0]),
+        graph(lambda table, ids: cross_entropy.Lookup(table, ids, VOCAB).outputs[0]),
         graph(lambda table, ids: mtf.gather(table, ids, VOCAB)),
     )
 
@@ -139,7 +140,7 @@ def test_rows_of_no_id_are_zeros(mesh_shape):
 def whole_model(targets, settings, for_tpu, mesh_shape=""):
     """The loss of a tiny Transformer in training, and its gradients' norms."""
     model, variables = helpers.golden_model("transformer_vanilla", model=settings)
-    with building.graph("train", for_tpu):
+    with build_mode.graph("train", for_tpu):
         return helpers.call(
             model,
             variables,
@@ -167,7 +168,7 @@ def operations(for_tpu):
 
 
 def test_training_uses_them_and_a_tpu_does_not():
-    ours = {vocabulary_ops.Lookup, vocabulary_ops.CrossEntropy}
+    ours = {cross_entropy.Lookup, cross_entropy.CrossEntropy}
     assert ours <= operations(for_tpu=False)
     assert not ours & operations(for_tpu=True)
 

@@ -12,7 +12,7 @@ from mesh_tensorflow.transformer import utils
 from t5.data import preprocessors
 from t5.models import mesh_transformer, mesh_transformer_main, mtf_model
 
-from primer import config_files
+from primer.gin_config import config_files
 
 TASK = "tiny_text"
 T5_GIN = os.path.join(os.path.dirname(mesh_transformer_main.__file__), "gin")

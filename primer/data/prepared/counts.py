@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from primer.data.word_count import count_words
+from primer.data.prepared.word_count import count_words
 
 _MODULUS = 1 << 128
 
@@ -81,7 +81,7 @@ class Counts:
 
 
 def count_characters(text: bytes) -> int:
-    """The code points of a text; each byte that is no UTF-8 is one, as in `primer.data.streams`."""
+    """The code points of a text; a byte that is no UTF-8 is one, as in `whole_documents`."""
     return len(text) if text.isascii() else len(text.decode("utf-8", "surrogateescape"))
 
 

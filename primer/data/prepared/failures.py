@@ -4,7 +4,7 @@ import errno
 
 import tensorflow as tf
 
-from primer.data import files
+from primer.common import files
 from primer.errors import RunError
 
 WRITE_ERRORS = (OSError, tf.errors.OpError)

@@ -17,7 +17,7 @@ import os
 import seqio
 import tensorflow as tf
 
-from primer.data import files
+from primer.common import files
 from primer.errors import UsageError
 
 MANIFEST = "primer.json"

@@ -6,7 +6,7 @@ import os
 import gin
 import seqio
 
-from primer.data import preflight, streams
+from primer.data import preflight, whole_documents
 from primer.data.prepared.identity import identity
 from primer.data.prepared.writers import WRITERS
 from primer.errors import UsageError
@@ -102,7 +102,7 @@ def _check_steps(task):
         raise UsageError(f"task {task.name} has no seqio.CacheDatasetPlaceholder to write a cache")
     before = [step for step in steps if isinstance(step, seqio.CacheDatasetPlaceholder)]
     place = steps.index(before[0])
-    if len(streams.text_steps(task)) + 1 != place:
+    if len(whole_documents.text_steps(task)) + 1 != place:
         raise UsageError(
             f"task {task.name} does more than to tokenize texts before its "
             "seqio.CacheDatasetPlaceholder; use seqio_cache_tasks for it"

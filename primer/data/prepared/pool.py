@@ -8,8 +8,9 @@ import queue
 import threading
 from collections.abc import Callable, Iterable
 
-from primer.data import damage, preflight
+from primer.data import preflight
 from primer.data.prepared import failures, shard
+from primer.data.sources import corrupt_records
 from primer.errors import RunError
 
 _SECONDS = 0.2
@@ -99,7 +100,7 @@ def work(plan, index: int) -> None:
 def write(plan, index: int, progress: Callable[[int], None]) -> None:
     """Writes one shard; raises UsageError or RunError when it cannot be read or written."""
     try:
-        with damage.named(preflight.find(plan.task)):
+        with corrupt_records.named(preflight.find(plan.task)):
             shard.write(plan, index, progress)
     except failures.WRITE_ERRORS as error:
         raise failures.cannot_write(plan, f"shard {index} of {plan.shards}", error) from None

@@ -9,10 +9,11 @@ import os
 
 import gin
 
-from primer.data import files, text_parts
-from primer.data.local_data import LocalData
-from primer.data.local_sets import SETS
+from primer.common import files
 from primer.data.prepared import manifest
+from primer.data.sources import text_parts
+from primer.data.sources.local_datasets import SETS
+from primer.data.sources.local_files import LocalData
 
 VOCABULARY = "vocabulary_file"
 BINDINGS = "bindings"

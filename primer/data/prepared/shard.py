@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 
 import seqio
 
-from primer.data import documents, formats, preflight, reading, streams, tokenizing
+from primer.common import tf_data
+from primer.data import preflight, whole_documents
 from primer.data.prepared import manifest
 from primer.data.prepared.identity import identity
 from primer.data.prepared.writers import WRITERS
+from primer.data.sources import formats, readers
+from primer.data.vocabularies import batch_tokenize
 
 _TEXTS_AT_ONCE = 512
 
@@ -33,7 +36,7 @@ def write(plan, index: int, progress: Callable[[int], None]) -> dict:
     task = preflight.find(plan.task)
     vocabulary = task.output_features["targets"].vocabulary
     directory = manifest.folder(plan.output, plan.task)
-    notes = documents.Notes()
+    notes = readers.Notes()
     tokenizer = _tokenizer(plan, identity(vocabulary))
     writers = {
         split: WRITERS[plan.format](directory, split, index, plan, vocabulary)
@@ -61,17 +64,17 @@ def _tokenizer(plan, vocabulary_identity):
     """Kept from shard to shard: to make one costs as much as 100,000 tokens do."""
     del vocabulary_identity
     vocabulary = preflight.find(plan.task).output_features["targets"].vocabulary
-    return reading.TextFunction(functools.partial(ids_of, vocabulary))
+    return tf_data.TextFunction(functools.partial(ids_of, vocabulary))
 
 
 def ids_of(vocabulary, texts):
     """The ids of texts: all of them in a row, and where each text's begin and the last ends."""
-    ids = tokenizing.tokens(vocabulary, texts)
+    ids = batch_tokenize.tokens(vocabulary, texts)
     return ids.flat_values, ids.row_splits
 
 
 def read(
-    task, index: int, shards: int, notes: documents.Notes, splits: Sequence[str] | None = None
+    task, index: int, shards: int, notes: readers.Notes, splits: Sequence[str] | None = None
 ) -> Iterator[tuple[str, bytes]]:
     """The texts of one shard as the tokenizer gets them, as (split, text).
 
@@ -86,13 +89,13 @@ def read(
         return
     for split in splits or task.splits:
         make = functools.partial(_texts, task, split, index, shards)
-        for text in reading.elements(make):
+        for text in tf_data.elements(make):
             yield split, text
 
 
 def _texts(task, split, index, shards):
     dataset = _part(task.source, split, index, shards)
-    for step in streams.text_steps(task):
+    for step in whole_documents.text_steps(task):
         dataset = step(dataset)
     return dataset.map(lambda example: example["targets"])
 

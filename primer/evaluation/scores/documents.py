@@ -1,16 +1,17 @@
 """The documents that are scored: of files or of a split, in their order, a piece of text at a time.
 
-Files are read by the reader of the task `text` (`primer.data.documents`): UTF-8 in .txt, .jsonl,
+Files are read as those of the task `text` (`primer.data.sources.readers`): UTF-8 in .txt, .jsonl,
 .gz, .zst, .xz and .parquet; documents of nothing but white space are none.
 """
 
 import dataclasses
 from collections.abc import Iterator
 
-from primer.data import documents, formats, preflight, streams
-from primer.data import text as text_task
+from primer.data import preflight, whole_documents
+from primer.data.sources import formats, readers
+from primer.data.sources import text_files as text_task
 from primer.errors import UsageError
-from primer.evaluation import text as texts
+from primer.evaluation import tokenized_split as texts
 
 UNITS = ("file", "line")
 _MOST = 8192  # Documents at a time; of longer ones, about formats.LARGE bytes.
@@ -23,7 +24,7 @@ class Chunk:
     Attributes:
       sources: where each is from: its file, or "<task>/<split>".
       numbers: which document of that it is, from 1: of a file the number of its line or row.
-      text: a `primer.evaluation.text.Text` of them.
+      text: a `primer.evaluation.tokenized_split.Text` of them.
     """
 
     sources: list
@@ -40,7 +41,7 @@ def check_files(patterns, unit, field):
       field: the key of the text in .jsonl, the column in .parquet.
 
     Returns:
-      (paths, a `primer.data.text.TextFiles`).
+      (paths, a `primer.data.sources.text_files.TextFiles`).
 
     Raises:
       UsageError: no such file, one of another suffix, or another unit.
@@ -71,7 +72,7 @@ def of_files(paths, settings, vocabulary, are_lines) -> Iterator[Chunk]:
       UsageError: on the way, for a file that cannot be read.
     """
     for sources, numbers, contents in _grouped(_read(paths, settings)):
-        ids = streams.encode(vocabulary, contents)
+        ids = whole_documents.encode(vocabulary, contents)
         yield _chunk(sources, numbers, contents, ids, vocabulary, are_lines)
 
 
@@ -82,15 +83,15 @@ def of_split(task_name, split) -> Iterator[Chunk]:
       UsageError: on the way, when it cannot be read.
     """
     source = f"{task_name}/{split}"
-    if not streams.keeps_text(task_name):
+    if not whole_documents.keeps_text(task_name):
         # A record ends anywhere: documents are what lies between two end tokens of all records.
         whole = texts.read(task_name, split)
         number = len(whole.lengths)
         yield Chunk([source] * number, list(range(1, number + 1)), whole)
         return
     vocabulary = preflight.find(task_name).output_features["targets"].vocabulary
-    are_lines = streams.are_lines(task_name)
-    found = enumerate(streams.documents(task_name, split), 1)
+    are_lines = whole_documents.are_lines(task_name)
+    found = enumerate(whole_documents.documents(task_name, split), 1)
     items = ((source, number, text, ids) for number, (text, ids) in found)
     for group in _grouped(items):
         yield _chunk(*group, vocabulary, are_lines)
@@ -98,7 +99,7 @@ def of_split(task_name, split) -> Iterator[Chunk]:
 
 def _read(paths, settings):
     for path in paths:
-        for number, content in documents.numbered(documents.Piece(path), settings):
+        for number, content in readers.numbered(readers.Piece(path), settings):
             yield path, number, content.decode()
 
 

@@ -13,7 +13,7 @@ import tempfile
 
 import tensorflow.compat.v1 as tf
 
-from primer.data import files
+from primer.common import files
 from primer.errors import RunError, UsageError
 
 JSONL, PARQUET = "jsonl", "parquet"

@@ -10,15 +10,16 @@ import functools
 import gin
 import numpy as np
 
-from primer.data import preflight, streams
+from primer.checkpoints import checkpoint_files, record, selection, vocabulary_size
+from primer.common import console
+from primer.data import preflight, whole_documents
 from primer.errors import UsageError
-from primer.evaluation import choice, protocols, record, vocabulary_fit, whole_split
+from primer.evaluation import evaluate, protocols
 from primer.evaluation.progress import Counting
-from primer.evaluation.scores import documents, on_the_way, rows
+from primer.evaluation.scores import documents, rows, streaming
 from primer.evaluation.scores import output as outputs
-from primer.evaluation.scores.pieces import Pieces
+from primer.evaluation.scores.token_pieces import Pieces
 from primer.evaluation.totals import Totals
-from primer.runtime import checkpoints, logs
 
 
 @gin.configurable(module="primer")
@@ -60,31 +61,31 @@ def score_texts(
     del training_arguments, training_settings
     outputs.check(output, format)
     model_dir = estimator.model_dir
-    path = choice.choose_one(model_dir, checkpoint)
-    model = whole_split.model_of(estimator)
+    path = selection.choose_one(model_dir, checkpoint)
+    model = evaluate.model_of(estimator)
     record.check(model_dir, model, estimator.settings["vocabulary"])
-    vocabulary_fit.check(model, [path])
-    protocol = _protocol(whole_split.length_of(estimator))
+    vocabulary_size.check(model, [path])
+    protocol = _protocol(evaluate.length_of(estimator))
     chunks, vocabulary = _chunks(files, task, split, unit, field)
-    constants = {"step": checkpoints.step_of(path), "protocol": protocol.label}
+    constants = {"step": checkpoint_files.step_of(path), "protocol": protocol.label}
     make_columns = functools.partial(
         rows.columns, constants=constants, pieces=Pieces(vocabulary) if tokens else None
     )
     with outputs.writer(output, format, {"model_dir": model_dir, **constants}) as write:
-        scorer = whole_split.scorer_of(estimator, batch_size)
+        scorer = evaluate.scorer_of(estimator, batch_size)
         scorer.restore(path)
         with Counting(f"step {constants['step']:,}") as counting:
             sums = _Sums()
-            for chunk, nats in on_the_way.scored(protocol, scorer, chunks, counting.add):
+            for chunk, nats in streaming.scored(protocol, scorer, chunks, counting.add):
                 write(make_columns(chunk, nats))
                 sums.add(chunk.text, nats)
         if not sums.documents:
             raise UsageError("there is no document in what was to be scored")
     scorer.close()
     _say(sums.totals(), counting.seconds, constants["step"])
-    logs.say(" ".join([f"{protocol.label}: {protocol.how(scorer.length)}.", *scorer.caveats]))
+    console.say(" ".join([f"{protocol.label}: {protocol.how(scorer.length)}.", *scorer.caveats]))
     if output:
-        logs.say(f"Written to {output}")
+        console.say(f"Written to {output}")
 
 
 def _protocol(length):
@@ -100,7 +101,7 @@ def _protocol(length):
 
 def _chunks(files, task, split, unit, field):
     """The documents, of which nothing is read yet, and the vocabulary of their tokens."""
-    own = whole_split.task_name()
+    own = evaluate.task_name()
     vocabulary = _vocabulary(own)
     if bool(files) == bool(split):
         raise UsageError(
@@ -112,7 +113,7 @@ def _chunks(files, task, split, unit, field):
         return documents.of_split(task or own, split), vocabulary
     if task:
         raise UsageError("--task goes with --split; files are read without a task")
-    are_lines = streams.are_lines(own)
+    are_lines = whole_documents.are_lines(own)
     unit = unit or documents.UNITS[are_lines]
     found = documents.check_files([files] if isinstance(files, str) else files, unit, field)
     return documents.of_files(*found, vocabulary, are_lines), vocabulary
@@ -120,7 +121,7 @@ def _chunks(files, task, split, unit, field):
 
 def _check_task(task, split, vocabulary):
     preflight.check(task, split)
-    streams.check(task)
+    whole_documents.check(task)
     if _vocabulary(task) != vocabulary:
         raise UsageError(
             f"task {task} (--task) has another vocabulary than the model was trained with: "
@@ -162,4 +163,4 @@ def _say(totals, seconds, step):
         *([f"{totals.bits_per_byte:.4f} bits/byte"] if totals.bytes else []),
         f"step {step:,}, {seconds:.1f} s",
     ]
-    logs.say("; ".join(parts))
+    console.say("; ".join(parts))

@@ -8,16 +8,16 @@ every token, so that parameters grow and the work for a token does not:
     y = sum over the chosen experts e of  gate_e(x) f_e(x)      [..., d_model] -> [..., d_model]
 
 In training, and in evaluation as other systems released it, an expert has a limited room for each
-group of tokens (`capacity`). Decoding, evaluation in graphs marked by `primer.routing`, and with
-capacity_factor_eval = None drop no token (`undropped`): then y of a token depends on its x alone.
-Expert choice is the exception: there experts look at whole groups, by its nature.
+group of tokens (`capacity`). Decoding, evaluation in marked graphs (`primer.common.graph_marks`),
+and capacity_factor_eval = None drop no token (`undropped`): then y of a token depends on its x
+alone. Expert choice is the exception: there experts look at whole groups, by its nature.
 """
 
 import gin
 import mesh_tensorflow as mtf
 from mesh_tensorflow.transformer import transformer
 
-from primer import routing as marks
+from primer.common import graph_marks as marks
 from primer.layers import variable_scopes
 from primer.layers.experts import (
     capacity,

@@ -1,0 +1,89 @@
+"""What belongs to a model directory: one model, one vocabulary, and the record of both.
+
+`primer.json` records the wiring that the checkpoints were trained with, because two models may
+have the same variables and still be different functions (Primer with and without its post-norm),
+and which vocabulary, whose copy `primer.checkpoints.vocabulary_copy` keeps.
+"""
+
+import json
+import os
+
+import gin
+import tensorflow.compat.v1 as tf
+
+from primer.checkpoints import model_description
+from primer.errors import UsageError
+
+RECORD = "primer.json"
+CONFIG = "config.gin"
+CONFIGS = (CONFIG, "operative_config.gin")
+AVERAGED = "averaged.json"  # The mark of a directory of averages.
+BEST = "best"  # The folder in it with the best checkpoint, and the records of both.
+# The released gin files bind this stack where it takes no effect.
+NEVER_RELEASED = "PrePostNormLayerStack"
+
+
+def check(model_dir, now):
+    """Refuses to read a directory's checkpoints as another model than they are of.
+
+    Args:
+      model_dir: a directory with checkpoints.
+      now: the description (`wiring.describe`) of the model that is about to read them.
+
+    Raises:
+      UsageError: the record names another wiring or vocabulary, or there is no record and the
+        model has a part that the original's code never built.
+    """
+    before = read(model_dir)
+    if before is None:
+        if now["wiring"].get("layer_stack") == NEVER_RELEASED:
+            raise UsageError(
+                f"model_dir = {model_dir!r} has checkpoints and no {RECORD}, as the original's, "
+                f"which were trained without {NEVER_RELEASED}: read them with "
+                "architectures/primer_as_released.gin in place of architectures/primer.gin"
+            )
+        return
+    for part in ("wiring", "vocabulary"):
+        difference = model_description.difference(before.get(part), now[part])
+        if difference:
+            raise UsageError(
+                f"model_dir = {model_dir!r} was trained with another {part}: {difference}; use a "
+                f"new model_dir, or the gin files that it was trained with ({CONFIG} in it)"
+            )
+
+
+def check_trainable(model_dir):
+    """Raises UsageError for a directory of averages: the optimizer's state is not in them."""
+    path = os.path.join(model_dir, AVERAGED)
+    if not tf.io.gfile.exists(path):
+        return
+    with tf.io.gfile.GFile(path) as text:
+        source = json.loads(text.read())["model_dir"]
+    raise UsageError(
+        f"model_dir = {model_dir!r} holds averages of checkpoints ({AVERAGED}), without the "
+        f"optimizer's state: train on in {source!r}, or in a new model_dir with "
+        "utils.run.init_checkpoint = '<path of an average>'"
+    )
+
+
+def record(model_dir, now):
+    """Writes what the directory's checkpoints are of, and the gin settings of the run."""
+    _write(os.path.join(model_dir, RECORD), json.dumps(now, indent=2, sort_keys=True) + "\n")
+    _write(os.path.join(model_dir, CONFIG), gin.config_str())
+
+
+def read(model_dir):
+    """The record of a model directory, or None."""
+    path = os.path.join(model_dir, RECORD)
+    if not tf.io.gfile.exists(path):
+        return None
+    with tf.io.gfile.GFile(path) as text:
+        return json.loads(text.read())
+
+
+def _write(path, text):
+    """Writes a small file under a temporary name and renames it: whole or not at all."""
+    temporary = path + ".part"
+    with tf.io.gfile.GFile(temporary, "w") as out:
+        out.write(text)
+    tf.io.gfile.rename(temporary, path, overwrite=True)

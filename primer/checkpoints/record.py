@@ -1,0 +1,44 @@
+"""What a model directory says of the model in it: its gin settings, and its wiring to compare."""
+
+import os
+
+from primer.errors import UsageError
+
+CONFIGS = ("config.gin", "operative_config.gin")
+
+
+def config_file(model_dir) -> str:
+    """The gin file with the settings that a directory was trained with.
+
+    Imports TensorFlow for remote directories only.
+
+    Raises:
+      UsageError: there is no such directory, or no such file in it.
+    """
+    exists = _exists_remote if "://" in model_dir else os.path.exists
+    if not exists(model_dir):
+        raise UsageError(f"model_dir = {model_dir!r}: there is no such directory")
+    for name in CONFIGS:
+        path = os.path.join(model_dir, name)
+        if exists(path):
+            return path
+    raise UsageError(
+        f"model_dir = {model_dir!r} has neither {' nor '.join(CONFIGS)}: nothing was trained there"
+    )
+
+
+def _exists_remote(path):
+    import tensorflow as tf
+
+    return tf.io.gfile.exists(path)
+
+
+def check(model_dir, model, vocabulary):
+    """Raises UsageError where the directory was trained with another wiring or vocabulary.
+
+    Two models may have the same variables and be different functions; `primer.json` tells them
+    apart.
+    """
+    from primer.checkpoints import model_description, model_directory
+
+    model_directory.check(model_dir, model_description.description(model, vocabulary))

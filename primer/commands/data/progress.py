@@ -1,0 +1,55 @@
+"""How far the preparing of data is: a bar on a terminal, nothing elsewhere."""
+
+import os
+
+from primer.common import console
+
+
+class Shards:
+    """Shows the shards that are done and the speed.
+
+    Args:
+        begun: a `primer.data.prepared.prepare.Begun`.
+    """
+
+    def __init__(self, begun):
+        from rich import progress
+        from rich.console import Console
+
+        terminal = console.terminal()
+        self._bytes = 0
+        self._bar = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TextColumn("shards  {task.fields[speed]}"),
+            progress.TimeElapsedColumn(),
+            console=Console(file=terminal),
+            transient=True,
+            disable=not terminal.isatty(),
+        )
+        self._task = self._bar.add_task(
+            os.path.join(begun.plan.output, begun.plan.task),
+            total=begun.plan.shards,
+            completed=len(begun.finished),
+            speed="",
+        )
+
+    def __enter__(self):
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error):
+        self._bar.stop()
+
+    def add_bytes(self, size):
+        """Takes the bytes of text that were done since the last call."""
+        self._bytes += size
+        elapsed = self._bar.tasks[0].elapsed or 0
+        speed = f"{self._bytes / 1e6 / elapsed:,.1f} MB/s" if elapsed else ""
+        self._bar.update(self._task, speed=f"{self._bytes / 1e6:,.0f} MB of text  {speed}")
+
+    def add_shard(self, index):
+        """Takes the number of a shard that is finished."""
+        del index
+        self._bar.advance(self._task)

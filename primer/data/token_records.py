@@ -1,0 +1,213 @@
+"""TFRecords of token ids as GPT-Neo has them, as a task: `gpt_neo_records`.
+
+    gpt_neo_records.glob = "/data/train_*.tfrecords"
+    gpt_neo_records.validation_glob = "/data/validation_*.tfrecords"
+    gpt_neo_records.vocabulary_size = 50257         # None: the ids are of task_vocabulary
+    gpt_neo_records.end_token = 50256
+
+A record has the ids of a document, or of a chunk of joined documents, under `text`, with the end
+tokens that belong there. Mesh-TensorFlow takes id 0 for padding. Where `vocabulary_size` says that
+the ids are another's, in whose vocabulary 0 is a token like any other, all of them are raised by
+one, and the model's vocabulary has one more.
+"""
+
+import dataclasses
+import os
+import re
+import struct
+
+import gin
+import seqio
+import tensorflow as tf
+
+from primer.common import files
+from primer.data.sources import availability as looking
+from primer.data.sources import text_files
+from primer.data.vocabularies.task_vocabulary import TaskVocabulary
+from primer.errors import UsageError
+
+SPLITS = ("train", "validation")
+FEATURE = "text"
+
+_FILES_AT_ONCE = 16
+_SHUFFLED_RECORDS = 2_000
+_HEADER = struct.Struct("<QI")  # Length of a record, and the checksum of these eight bytes.
+_FOOTER = 4
+_NUMBER = re.compile(r"_(\d+)\.tfrecords$")
+
+
+@gin.configurable("gpt_neo_records", module="primer")
+@dataclasses.dataclass(frozen=True)
+class GptNeoRecords:
+    """Which files, and what their ids are.
+
+    Attributes:
+        glob: the files to train on, a pattern or a list of them.
+        validation_glob: those of the validation split.
+        vocabulary_size: how many ids there are, where they are not those of task_vocabulary.
+        end_token: with `vocabulary_size`, the id that ends a document.
+    """
+
+    glob: str | list[str] | None = None
+    validation_glob: str | list[str] | None = None
+    vocabulary_size: int | None = None
+    end_token: int | None = None
+
+    def paths(self, split: str) -> list[str]:
+        """The files of a split, sorted; raises UsageError if there are none."""
+        name = "glob" if split == "train" else "validation_glob"
+        value = getattr(self, name)
+        if not value:
+            raise UsageError(
+                f"gpt_neo_records.{name} is not set; name the files of the split {split!r}, as in "
+                f"--gin_param=\"gpt_neo_records.{name} = '/data/{split}_*.tfrecords'\""
+            )
+        return text_files.expand(value, f"gpt_neo_records.{name}")
+
+
+class RecordVocabulary(TaskVocabulary):
+    """The task's vocabulary, or ids without texts where the settings give their number."""
+
+    def choice(self):
+        settings = GptNeoRecords()
+        if settings.vocabulary_size is None:
+            return super().choice()
+        return "ids", f"{settings.vocabulary_size}, end {settings.end_token}", 0
+
+    def resolve(self):
+        settings = GptNeoRecords()
+        if settings.vocabulary_size is None:
+            return super().resolve()
+        end, size = settings.end_token, settings.vocabulary_size
+        if end is None or not 0 <= end < size:
+            raise UsageError(
+                f"gpt_neo_records.end_token is {end!r}; expected the id, of {size:,}, that ends a "
+                "document (GPT-2's is 50256)"
+            )
+        return seqio.PassThroughVocabulary(size + 1, eos_id=end + 1)
+
+    def identity(self):
+        if GptNeoRecords().vocabulary_size is None:
+            return super().identity()
+        return ", ".join(map(str, self.choice()[:2]))
+
+
+class RecordSource(seqio.DataSource):
+    """The records of GPT-Neo's files, as {"targets": [length] int32}.
+
+    Attributes:
+        keeps_text: False; what the ids were made of is not in the files.
+    """
+
+    keeps_text = False
+
+    def __init__(self):
+        super().__init__(splits=SPLITS, num_input_examples=None, caching_permitted=False)
+
+    @property
+    def supports_arbitrary_sharding(self) -> bool:
+        return False
+
+    def list_shards(self, split):
+        return GptNeoRecords().paths(split)
+
+    def check(self, split: str, data_dir: str | None = None) -> None:
+        """Raises UsageError for a file that is cut short or whose ids do not fit."""
+        del data_dir
+        for path in GptNeoRecords().paths(split):
+            _check_file(path)
+
+    def whereabouts(self, data_dir: str | None = None) -> looking.Whereabouts:
+        """Where the files of both splits are; opens none."""
+        del data_dir
+        settings = GptNeoRecords()
+        patterns = [
+            p for value in (settings.glob, settings.validation_glob) for p in _listed(value)
+        ]
+        place = ", ".join(patterns) or "gpt_neo_records.glob: not set"
+        if any(map(looking.is_remote, patterns)):
+            return looking.Whereabouts("not looked at", place)
+        found = [path for pattern in patterns for path in tf.io.gfile.glob(pattern)]
+        way_out = "primer data prepare --format gpt_neo, or GPT-Neo's create_tfrecords.py"
+        return looking.of_files(found, place, way_out)
+
+    def get_dataset(self, split="train", shuffle=True, seed=None, shard_info=None, **options):
+        del options
+        settings = GptNeoRecords()
+        paths = tf.data.Dataset.from_tensor_slices(settings.paths(split))
+        if shard_info and shard_info.num_shards > 1:
+            paths = paths.shard(shard_info.num_shards, shard_info.index)
+        if shuffle:
+            paths = paths.shuffle(len(settings.paths(split)), seed=seed)
+        records = paths.interleave(
+            tf.data.TFRecordDataset, cycle_length=_FILES_AT_ONCE if shuffle else 1
+        )
+        if shuffle:
+            records = records.shuffle(_SHUFFLED_RECORDS, seed=seed)
+        raised = int(settings.vocabulary_size is not None)
+        return records.map(lambda record: {"targets": _ids(record) + raised}, tf.data.AUTOTUNE)
+
+
+def _listed(value):
+    return [value] if isinstance(value, str) else list(value or [])
+
+
+def _ids(record):
+    feature = tf.io.FixedLenSequenceFeature([], tf.int64, allow_missing=True)
+    return tf.cast(tf.io.parse_single_example(record, {FEATURE: feature})[FEATURE], tf.int32)
+
+
+def _check_file(path):
+    """Walks from record to record, and looks into the first one."""
+    try:
+        with tf.io.gfile.GFile(path, "rb") as file:
+            number, first = _walk(file, path)
+    except tf.errors.OpError as error:
+        raise UsageError(f"{path} cannot be read: {files.first_line(error)}") from error
+    promised = _NUMBER.search(os.path.basename(path))
+    if promised and int(promised[1]) != number:
+        raise UsageError(
+            f"{path} has {number:,} records; expected the {int(promised[1]):,} that its name says: "
+            "make or copy it again"
+        )
+    if first is not None:
+        _check_ids(path, first)
+
+
+def _walk(file, path):
+    """The number of records, and the first of them."""
+    number, first, position = 0, None, 0
+    size = file.size()
+    while position < size:
+        file.seek(position)
+        header = file.read(_HEADER.size)
+        length = _HEADER.unpack(header)[0] if len(header) == _HEADER.size else size
+        if position + _HEADER.size + length + _FOOTER > size:
+            raise UsageError(
+                f"{path} ends inside its record {number + 1:,}: it was cut short or is no TFRecord "
+                "file; make or copy it again"
+            )
+        if first is None:
+            first = file.read(length)
+        position += _HEADER.size + length + _FOOTER
+        number += 1
+    return number, first
+
+
+def _check_ids(path, record):
+    try:
+        found = tf.train.Example.FromString(record).features.feature
+        ids = found[FEATURE].int64_list.value if FEATURE in found else None
+    except Exception as error:  # protobuf's DecodeError moved between its releases.
+        if type(error).__name__ != "DecodeError":
+            raise
+        ids = None
+    if ids is None:
+        raise UsageError(f"{path}: its records have no int64 feature {FEATURE!r}, as GPT-Neo's do")
+    settings = GptNeoRecords()
+    size = settings.vocabulary_size or RecordVocabulary("sotu").vocab_size
+    if ids and not 0 <= min(ids) <= max(ids) < size:
+        raise UsageError(
+            f"{path} has ids from {min(ids)} to {max(ids)}, and the vocabulary {size:,}; set "
+            "task_vocabulary to the one they were made with, or gpt_neo_records.vocabulary_size"
+        )

@@ -1,0 +1,118 @@
+"""A vocabulary of its kind and file: opened once, checked, with the content it was read from."""
+
+import functools
+import os
+from typing import NamedTuple
+
+import seqio
+import tensorflow as tf
+
+from primer.common import files
+from primer.data.vocabularies import characters, vocabulary_file
+from primer.data.vocabularies.characters import CharacterVocabulary
+from primer.data.vocabularies.words import WordVocabulary
+from primer.errors import UsageError
+
+T5_MODEL = "gs://t5-data/vocabs/cc_all.32000/sentencepiece.model"
+
+
+class Opened(NamedTuple):
+    """A vocabulary and the content of its file; None where it has none."""
+
+    vocabulary: seqio.Vocabulary
+    content: bytes | None
+
+
+def open_vocabulary(name: str, model_file: str | None, extra_ids: int) -> Opened:
+    """The vocabulary that the settings name; a file is read again when it has changed.
+
+    Args:
+        name: "bytes", "words", "characters", or any other for a SentencePiece model.
+        model_file: its file; None for bytes and for text8's characters.
+        extra_ids: ids to add at the end.
+
+    Raises:
+        UsageError: the file cannot be read, or is of another kind.
+    """
+    return _open(name, model_file, extra_ids, _stamp(model_file))
+
+
+def _stamp(model_file):
+    """Tells a file from the one that replaced it; nothing of one in a bucket."""
+    try:
+        found = os.stat(model_file or "")
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+@functools.lru_cache(maxsize=8)
+def _open(name, model_file, extra_ids, stamp):
+    del stamp
+    if name == "bytes":
+        return Opened(seqio.ByteVocabulary(extra_ids=extra_ids), None)
+    if name == "characters" and model_file is None:
+        return Opened(CharacterVocabulary(extra_ids=extra_ids), None)
+    files.require(
+        model_file,
+        "the vocabulary (task_vocabulary.model_file)",
+        _WAY_OUT.get(name, _WAY_OUT["sentencepiece"]),
+    )
+    content = vocabulary_file.read(model_file)
+    if name == "words":
+        return Opened(
+            WordVocabulary(vocabulary_file.parse(content, model_file), extra_ids), content
+        )
+    if name == "characters":
+        found = vocabulary_file.parse(content, model_file, characters.unspell)
+        return Opened(CharacterVocabulary(found, extra_ids), content)
+    return Opened(_sentencepiece(model_file, extra_ids), content)
+
+
+_WAY_OUT = {
+    "sentencepiece": (
+        "set task_vocabulary.model_file to a SentencePiece model on this machine (for T5's, a copy "
+        f"of {T5_MODEL}), or task_vocabulary.name to 'bytes' or 'sotu', which need no file"
+    ),
+    "words": "make one with primer data vocabulary --model words --input FILES --output FILE",
+    "characters": (
+        "make one with primer data vocabulary --model characters --input FILES --output FILE, or "
+        "leave task_vocabulary.model_file out for text8's 27"
+    ),
+}
+
+
+def _sentencepiece(model_file, extra_ids):
+    # seqio keeps models by their path, and this file may have replaced another.
+    kept = getattr(seqio.vocabularies, "_load_model_internal", None)
+    if hasattr(kept, "cache_clear"):
+        kept.cache_clear()
+    vocabulary = seqio.SentencePieceVocabulary(model_file, extra_ids)
+    try:
+        vocabulary.load_model()
+    except (tf.errors.OpError, OSError, RuntimeError, ValueError) as error:
+        raise _not_a_model(model_file, error) from error
+    except Exception as error:  # protobuf's DecodeError moved between its releases.
+        if type(error).__name__ != "DecodeError":
+            raise
+        raise _not_a_model(model_file, error) from error
+    _check_special_ids(vocabulary, model_file)
+    return vocabulary
+
+
+def _not_a_model(model_file, error):
+    return UsageError(
+        f"task_vocabulary.model_file is {model_file}, which is not a SentencePiece model "
+        f"({files.first_line(error)}); expected a file that SentencePieceTrainer wrote, or another "
+        "task_vocabulary.name ('words', 'characters')"
+    )
+
+
+def _check_special_ids(vocabulary, model_file):
+    """Mesh-TensorFlow's packing and decoding take padding for 0 and end of sequence for 1."""
+    found = (vocabulary.tokenizer.pad_id(), vocabulary.tokenizer.eos_id())
+    if found != (0, 1):
+        raise UsageError(
+            f"task_vocabulary.model_file is {model_file}, whose (pad, eos) ids are {found}; "
+            "expected (0, 1): train it with pad_id=0, eos_id=1, unk_id=2, bos_id=-1"
+        )

@@ -1,0 +1,83 @@
+"""The texts of a task's split before any vocabulary: what one is made of, and measured on.
+
+They come from the task's own source and preprocessors, so that they are what training tokenizes.
+"""
+
+from collections.abc import Iterator
+
+import seqio
+import tensorflow as tf
+
+from primer.common import files, tf_data
+from primer.data import preflight, whole_documents
+from primer.data.sources import corrupt_records
+from primer.errors import UsageError
+
+_DOCUMENTS_AT_ONCE = 16
+
+
+def tasks_of(name: str) -> list:
+    """The task of this name, or those of a mixture.
+
+    Raises:
+        UsageError: there is none, or it does not say where its texts are.
+    """
+    tasks = list(seqio.get_subtasks(preflight.find(name)))
+    for task in tasks:
+        whole_documents.text_steps(task)
+    return tasks
+
+
+def check(name: str, split: str, tfds_data_dir: str | None = None) -> None:
+    """Raises UsageError unless the split can be read; asks for no vocabulary."""
+    for task in tasks_of(name):
+        if split not in task.splits:
+            raise UsageError(
+                f"task {task.name} has no split {split!r}; it has {', '.join(task.splits)}"
+            )
+        if hasattr(task.source, "check"):
+            task.source.check(split, tfds_data_dir)
+
+
+def texts(name: str, split: str) -> Iterator[bytes]:
+    """The documents of a split, each once, in the order of the source; of a mixture, of each task.
+
+    Raises:
+        UsageError: a document cannot be read. See `check` for what is known before.
+        RunError: a record is damaged.
+    """
+    for task in tasks_of(name):
+        try:
+            with corrupt_records.named(task):
+                for batch in tf_data.elements(lambda task=task: _batches(task, split)):
+                    yield from map(_whole_characters, batch)
+        except tf.errors.OpError as error:
+            raise UsageError(
+                f"task {name}, split {split!r}: a document is damaged or no UTF-8 "
+                f"({files.first_line(error)}); mend the file or leave it out"
+            ) from error
+
+
+def _whole_characters(text):
+    """A text without the part of a character that a split's border may have left at its ends."""
+    start = 0
+    while start < min(3, len(text)) and text[start] & 0xC0 == 0x80:
+        start += 1
+    text = text[start:]
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        if error.reason != "unexpected end of data":
+            raise UsageError(
+                f"a document that begins with {text[:40]!r} is no UTF-8 ({error.reason} at byte "
+                f"{error.start}); mend its file or leave it out"
+            ) from error
+        return text[: error.start]
+    return text
+
+
+def _batches(task, split):
+    dataset = task.source.get_dataset(split=split, shuffle=False)
+    for step in whole_documents.text_steps(task):
+        dataset = step(dataset)
+    return dataset.map(lambda example: example["targets"]).batch(_DOCUMENTS_AT_ONCE)

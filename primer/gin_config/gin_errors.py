@@ -1,0 +1,49 @@
+"""Mistakes in gin files and bindings, as one line each.
+
+gin itself lets a misspelled slot through: `dropout_rat = 0.1` is a macro that nothing refers to.
+"""
+
+import difflib
+import re
+
+import gin
+
+from primer.common import console
+from primer.errors import UsageError
+
+MACRO = "gin.macro"
+
+
+def in_one_line(error) -> UsageError:
+    """A UsageError that says what gin's parser said."""
+    return UsageError(f"gin cannot take these settings: {' '.join(str(error).split())}")
+
+
+def check_slots(bindings):
+    """Looks for slots of `--gin_param` that nothing refers to.
+
+    Args:
+      bindings: the texts of the bindings.
+
+    Raises:
+      UsageError: such a name is nearly that of a slot that something refers to. Where there is no
+        such slot, one line says that the binding has no effect.
+    """
+    used = _referenced()
+    for text in bindings:
+        match = re.match(r"\s*(\w+)\s*=", text)
+        if not match or match[1] in used:
+            continue
+        meant = difflib.get_close_matches(match[1], used, n=1, cutoff=0.85)
+        if meant:
+            raise UsageError(
+                f"--gin_param {text.strip()!r}: nothing refers to {match[1]}; "
+                f"did you mean {meant[0]}?"
+            )
+        console.say(f"--gin_param {text.strip()!r} has no effect: nothing refers to {match[1]}.")
+
+
+def _referenced() -> set:
+    """The names of the macros that any binding refers to."""
+    references = gin.config.iterate_references(gin.config._CONFIG)
+    return {"/".join(ref.scopes) for ref in references if ref.selector == MACRO}

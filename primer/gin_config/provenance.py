@@ -1,0 +1,129 @@
+"""Where each gin binding was set: gin 0.5.0 forgets file and line, its parser does not.
+
+Reads the files once more, in gin's order and on gin's search path, after gin has parsed them: the
+names of configurables are then known.
+"""
+
+import dataclasses
+import os
+
+import gin
+
+from primer.gin_config import config_files
+from primer.gin_config import statements as gin_files
+
+PARAM = "--gin_param"
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """A gin file: the name by which it was asked for, and its path on the disk."""
+
+    name: str
+    path: str
+
+    @property
+    def kind(self) -> str | None:
+        """The folder of gin files that it lies in (`architectures`), or None."""
+        folder = os.path.basename(os.path.dirname(self.path))
+        return folder if folder in config_files.KINDS else None
+
+    @property
+    def stem(self) -> str:
+        """The name without folders: `primer.gin`."""
+        return os.path.basename(self.name)
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """One statement that sets a key: the files from the outermost to its own, and its line.
+
+    A setting of `--gin_param` has no file and no line.
+    """
+
+    key: tuple  # (scope, selector, parameter) with gin's complete selector.
+    files: tuple
+    line: int
+
+    @property
+    def where(self) -> str:
+        """`file:line`, or `--gin_param`."""
+        return f"{self.files[-1].name}:{self.line}" if self.files else PARAM
+
+    def is_installed(self, directories) -> bool:
+        """Whether its file lies in one of these folders, given by their absolute paths."""
+        if not self.files:
+            return False
+        path = self.files[-1].path
+        return any(path.startswith(os.path.join(folder, "")) for folder in directories)
+
+
+def settings(names, params=()) -> list:
+    """All settings in gin's order; of two with the same key the later is in force.
+
+    Args:
+      names: gin files as `--gin_file` has them, after those that are read before.
+      params: the texts of `--gin_param`.
+
+    Raises:
+      OSError: a file is not there.
+      SyntaxError: a file is not gin.
+    """
+    found = []
+    for name in names:
+        found += _of_file(name, ())
+    return found + _of_statements(gin_files.statements_of("\n".join(params)), ())
+
+
+def in_force(found) -> dict:
+    """{key: its last Setting}."""
+    return {setting.key: setting for setting in found}
+
+
+def find(name) -> str:
+    """The path of the file that gin reads for a name, as `gin.parse_config_file` finds it.
+
+    Raises:
+      OSError: there is none.
+    """
+    return _reader(name)[0]
+
+
+def _reader(name):
+    prefixes = [""] if os.path.isabs(name) else gin.config._LOCATION_PREFIXES
+    for prefix in prefixes:
+        path = os.path.join(prefix, name)
+        for reader, exists in gin.config._FILE_READERS:
+            if exists(path):
+                return path, reader
+    raise FileNotFoundError(f"{name}: there is no such file; looked in {prefixes}")
+
+
+def _of_file(name, outer):
+    path, reader = _reader(name)
+    absolute = path if "://" in path else os.path.realpath(path)
+    with reader(path) as lines:
+        return _of_statements(gin_files.statements_of(lines), (*outer, File(name, absolute)))
+
+
+def _of_statements(statements, files):
+    found = []
+    for statement in statements:
+        if gin_files.is_include(statement):
+            found += _of_file(statement.filename, files)
+        elif gin_files.is_binding(statement):
+            key = _key(statement)
+            if key:
+                found.append(Setting(key, files, statement.location.line_num))
+    return found
+
+
+def _key(statement):
+    """gin's own key for a binding; None for what gin was told to skip."""
+    if gin_files.is_macro(statement):
+        return gin_files.macro_name(statement), "gin.macro", "value"
+    try:
+        given = (statement.scope, statement.selector, statement.arg_name)
+        return gin.config.ParsedBindingKey.parse(given).scope_selector_arg
+    except ValueError:
+        return None

@@ -1,0 +1,157 @@
+"""The Synthesizer: attention whose logits are learned position by position, in all its variants.
+
+Synthesizer (https://arxiv.org/abs/2005.00743). Values v `[batch, memory_length, heads, d_kv]` of x
+`[batch, length, d_model]` are weighed by the softmax of logits `[batch, length, heads,
+memory_length]` of position t for position s, in one of eight modes (`synthesize_mode`):
+
+    random        R[t, s]                                   a table for every head
+    factorized    sum over k of  R1[k, t] R2[k, s]          the same of low rank
+    dense         relu(x_t Wq + bq) W[s] + b[s]             the paper's, W and b of every head
+    dense_minus   relu(x_t Wq) W[s]                         no biases, one W for all heads
+    *_plus        q_t k_s + S[t, s]                         S of random, or of dense_minus
+    *_plus_alpha  (1 - a) q_t k_s + a S[t, s]               a = sigmoid(alpha), learned
+
+Mesh-TensorFlow's Synthesizer, whose function and variables those of its modes that work keep, has
+no "dense" (it fails) and a "factorized" in which R1 and R2 meet at the same s, so that every
+position reads with the same logits; here both are the paper's. Its lengths end at 512.
+"""
+
+import gin
+import mesh_tensorflow as mtf
+from mesh_tensorflow.transformer import transformer_layers
+
+from primer.layers import variable_scopes
+from primer.layers.attention import kv_cache, synthesizer_logits
+
+MODES = (
+    "random",
+    "factorized",
+    "dense",
+    "dense_minus",
+    "random_plus",
+    "random_plus_alpha",
+    "dense_plus",
+    "dense_plus_alpha",
+)
+NAME = "SynthesizerAttention"
+
+
+@variable_scopes.variables_under("Synthesizer")
+@gin.configurable
+class SynthesizerAttention(transformer_layers.SelfAttention):
+    """Attention with learned logits; settings of `SelfAttention` hold for it too."""
+
+    def __init__(
+        self, synthesize_mode="random_plus_alpha", max_length=512, factorized_dim=16, **kwargs
+    ):
+        """Makes a layer.
+
+        Args:
+          synthesize_mode: where the logits come from, one of MODES.
+          max_length: the number of positions that have logits; longer texts are refused.
+          factorized_dim: only for "factorized": the rank of the table of logits.
+          **kwargs: as for SelfAttention; `num_memory_heads`, `combine_dims`, `z_loss_coeff`,
+            `relative_attention_type` and so on mean the same. `shared_kv` needs a mode with keys
+            ("plus"), a "contextual" relative bias one with queries ("plus" or "dense").
+
+        Raises:
+          ValueError: a setting or a combination that has no meaning here.
+        """
+        super().__init__(**kwargs)
+        self.synthesize_mode = synthesize_mode
+        self.max_length = max_length
+        self.factorized_dim = factorized_dim
+        self._check_own_settings()
+        self._check_inherited_settings()
+
+    @property
+    def has_keys(self):
+        return "plus" in self.synthesize_mode
+
+    @property
+    def has_queries(self):
+        return self.has_keys or "dense" in self.synthesize_mode
+
+    def _check_own_settings(self):
+        if self.synthesize_mode not in MODES:
+            raise ValueError(
+                f"{NAME}.synthesize_mode = {self.synthesize_mode!r}: expected one of "
+                f"{', '.join(MODES)}"
+            )
+        for name in ("max_length", "factorized_dim"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ValueError(f"{NAME}.{name} = {value!r}: expected a whole number, 1 or more")
+
+    def _check_inherited_settings(self):
+        mode = f"{NAME}.synthesize_mode = {self.synthesize_mode!r}"
+        kv_cache.refuse_hyperprompts(self, "a prompt has no position in a learned table")
+        if self.attention_func is not None:
+            raise ValueError(
+                f"{NAME}.attention_func = {self.attention_func!r}: expected None, a Synthesizer "
+                "makes its weights itself"
+            )
+        unknown = set(self.attention_kwargs) - {"extra_logit", "dropout_broadcast_dims"}
+        if unknown:
+            raise ValueError(
+                f"{NAME}.attention_kwargs has {', '.join(sorted(unknown))}: expected extra_logit "
+                "or dropout_broadcast_dims (a rank or a length is a setting of the layer's own)"
+            )
+        if self.shared_kv and not self.has_keys:
+            raise ValueError(
+                f"{NAME}.shared_kv = True: {mode} has no keys to share with the values; leave it "
+                "False, or choose a mode with 'plus'"
+            )
+        if self.relative_attention_type == "contextual" and not self.has_queries:
+            raise ValueError(
+                f"{NAME}.relative_attention_type = 'contextual': {mode} has no queries; use 'bias' "
+                "or 'bias_shared', or a mode with 'dense' or 'plus'"
+            )
+        if self.num_memory_heads > 1 and self.num_heads % self.num_memory_heads:
+            raise ValueError(
+                f"{NAME}.num_memory_heads = {self.num_memory_heads} must divide num_heads = "
+                f"{self.num_heads}"
+            )
+
+    def make_params(self, context):
+        return transformer_layers.attention_params(
+            context=context,
+            kv_dim=self.kv_dim,
+            num_heads=self.num_heads,
+            num_memory_heads=self.num_memory_heads,
+            shared_kv=self.shared_kv or not self.has_keys,
+            no_query=not self.has_queries,
+            combine_dims=self.combine_dims,
+            keep_query_heads_dims=self.keep_query_heads_dims,
+            fold_scaling_into_initializer=self.fold_scaling_into_initializer,
+        )
+
+    def call(self, context, x, losses=None):
+        """Attends: `[batch, length, d_model]` in and out, without length in incremental mode."""
+        if context.length_dim.size > self.max_length:
+            raise ValueError(
+                f"{NAME}.max_length = {self.max_length} positions have logits, the text has "
+                f"{context.length_dim.size}; set the macro max_length (or {NAME}.max_length) to "
+                "the longest text before training, or shorten the text"
+            )
+        params = self.make_params(context)
+        q = synthesizer_logits.queries(self, context, params, x) if self.has_queries else None
+        memories, memory_position = kv_cache.remember(self, context, self._memories(params, x))
+        logits = synthesizer_logits.logits(self, context, params, q, memories[0])
+        heads = params.query_heads_dims
+        bias = self.compute_bias(context, memory_position, x, heads, q)
+        if bias is not None:
+            logits += mtf.cast(bias, logits.dtype)
+        shape = mtf.Shape(x.shape.dims[:-1] + heads + [self.memory_length(context)])
+        weights = synthesizer_logits.weights(self, context, logits, shape)
+        v = memories[-1]
+        shape = mtf.Shape(x.shape.dims[:-1] + heads + [self.kv_dim])
+        o = mtf.einsum([mtf.cast(weights, v.dtype), v], shape)
+        y = params.compute_output(o, output_shape=self.expected_attention_output_shape(x, params))
+        return self.layer_output_from_attention_output(context, y, losses)
+
+    def _memories(self, params, x):
+        """Keys and values; or one Tensor that is the values, and the keys if there are any."""
+        if params.shared_kv:
+            return [params.compute_kv(x)]
+        return [params.compute_k(x), params.compute_v(x)]

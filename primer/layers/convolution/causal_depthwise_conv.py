@@ -1,0 +1,117 @@
+"""Causal depthwise convolution along a named dimension, as one Mesh-TensorFlow operation.
+
+Primer (https://arxiv.org/abs/2109.08668), section 3: every channel c of every head is convolved
+along the length with k taps of its own,
+
+    y[..., t, c] = sum over i < k of  tap_i[c] * x[..., t - i, c],
+
+zero before the start, and never across the parts of a packed example. Built from shifts,
+products and sums it would move each activation through memory about ten times; here a slice goes
+through one kernel forwards and two backwards (`depthwise_slices`). Batch, heads and ensemble may
+be split over the mesh like in any component-wise operation; a split length exchanges the last
+k - 1 positions with the neighbouring processor.
+"""
+
+import mesh_tensorflow as mtf
+import tensorflow.compat.v1 as tf
+
+from primer.layers import positions
+from primer.layers.convolution import depthwise_operation
+
+
+def check_kernel_size(kernel_size, setting="kernel_size"):
+    """Raises a ValueError that names the setting unless it is a whole number of taps, 1 or more."""
+    if isinstance(kernel_size, bool) or not isinstance(kernel_size, int) or kernel_size < 1:
+        raise ValueError(
+            f"{setting} = {kernel_size!r}: expected the number of taps of the causal convolution, "
+            "a whole number of 1 or more (the paper's is 3)"
+        )
+
+
+def convolution_taps(mesh, kernel_size, dims, variable_dtype):
+    """Creates the variables `conv_0` ... `conv_{k-1}`, one per tap, each with shape `dims`.
+
+    The initial values are the original's: 0.5 for the position itself and 0.5 / k for each of the
+    k - 1 before it.
+    """
+    check_kernel_size(kernel_size)
+    return [
+        mtf.get_variable(
+            mesh,
+            f"conv_{i}",
+            mtf.Shape(dims),
+            initializer=tf.constant_initializer(0.5 if i == 0 else 0.5 / kernel_size),
+            dtype=variable_dtype,
+        )
+        for i in range(kernel_size)
+    ]
+
+
+def convolve(context, x, taps):
+    """Convolves x `[..., length, channels]` in any mode of a transformer.Context.
+
+    In incremental mode x has no length. The states between the steps are the k - 1 inputs before.
+    """
+    num_states = len(taps) - 1
+    if context.mode == "incremental":
+        past = list(context.get_states(num_states))
+        context.record_new_states(([x] + past)[:num_states])
+        return causal_depthwise_conv_step(x, taps, past)
+    if context.mode == "first_part":
+        context.record_new_states(
+            last_positions(x, context.length_dim, context.initial_position, num_states)
+        )
+    return causal_depthwise_conv(x, taps, context.length_dim, positions.segment_id(context))
+
+
+def causal_depthwise_conv(x, taps, length_dim, segment_id=None):
+    """Convolves x along `length_dim`, towards the past only.
+
+    Args:
+      x: a Tensor `[..., length_dim, ..., channels]`.
+      taps: k Tensors of one shape, a subset of x's dimensions without the length: tap i weighs
+        x[t - i].
+      length_dim: the Dimension of x to convolve along.
+      segment_id: an optional int32 Tensor `[batch dimensions, length_dim]`: a position sees only
+        positions of its own segment. Its dimensions are some of x's.
+
+    Returns:
+      a Tensor with the shape and type of x.
+    """
+    _check_shapes(x, taps, length_dim, segment_id)
+    conv = depthwise_operation.CausalDepthwiseConvOperation(x, taps, length_dim, segment_id)
+    return conv.outputs[0]
+
+
+def causal_depthwise_conv_step(x, taps, past):
+    """Convolves the one position x, given the k - 1 positions before it, the nearest first."""
+    return mtf.add_n([value * tap for value, tap in zip([x] + list(past), taps)])
+
+
+def last_positions(x, length_dim, position, count):
+    """Returns the `count` positions of x before `position`, the nearest first.
+
+    `position` is an int32 Tensor of batch dimensions: prompts may differ in length. Before the
+    start there are zeros.
+    """
+    shape = x.shape - length_dim
+    return [
+        mtf.gather(x, position - i, length_dim, output_shape=shape) for i in range(1, count + 1)
+    ]
+
+
+def _check_shapes(x, taps, length_dim, segment_id):
+    if length_dim not in x.shape.dims:
+        raise ValueError(f"cannot convolve along {length_dim}: not a dimension of {x.shape}")
+    for tap in taps:
+        if tap.shape != taps[0].shape or length_dim in tap.shape.dims:
+            raise ValueError(f"taps of shape {tap.shape}: expected one shape, without {length_dim}")
+        if any(dim not in x.shape.dims for dim in tap.shape.dims):
+            raise ValueError(f"taps of shape {tap.shape}: not all dimensions of {x.shape}")
+    if segment_id is not None:
+        allowed = [d for d in x.shape.dims if d not in taps[0].shape.dims]
+        if length_dim not in segment_id.shape.dims or set(segment_id.shape.dims) - set(allowed):
+            raise ValueError(
+                f"segment_id of shape {segment_id.shape}: expected {length_dim} and batch "
+                f"dimensions of {x.shape}"
+            )

@@ -1,0 +1,38 @@
+"""What planning adds to a run of training; `t5_imports` imports it.
+
+Before the first step, the user hears which of his settings take no effect, and the operative
+configuration in the model directory gets the slots at its top.
+"""
+
+import os
+
+import tensorflow.compat.v1 as tf
+
+from primer.common import console
+from primer.gin_config import findings, slots
+from primer.planning import run_warnings
+from primer.runtime import started
+
+
+@started.register
+def say_what_takes_no_effect(model_dir):
+    """Prints a line for each setting of the user's own without effect."""
+    del model_dir
+    for line in run_warnings.lines(*started.command_line()):
+        console.say(f"Warning: {line}")
+
+
+@started.register
+def open_operative_config_with_slots(model_dir):
+    """Puts the slots above what gin's hook has written when the session began."""
+    path = os.path.join(model_dir, findings.OPERATIVE)
+    if not tf.io.gfile.exists(path):
+        return
+    with tf.io.gfile.GFile(path) as written:
+        before = written.read()
+    after = slots.opened_with_slots(before)
+    if after == before:
+        return
+    with tf.io.gfile.GFile(path + ".part", "w") as out:
+        out.write(after)
+    tf.io.gfile.rename(path + ".part", path, overwrite=True)

@@ -1,0 +1,273 @@
+"""Lookup and loss over a vocabulary, for small models the larger part of a step.
+
+Mesh-TF 0.1.21 looks an embedding up by multiplying a one-hot row with the table, and makes a dozen
+passes over `[batch, length, vocab]` for the loss. Here a lookup gathers rows, its gradient adds
+rows up, and the loss is a softmax and little more; where nothing trains, of some rows at a time. On
+a mesh that splits the vocabulary every processor does its own part, and one sum over the mesh
+brings them together.
+
+A TPU keeps Mesh-TF's forms: they are products, which it is made for, and have been tried on it.
+"""
+
+import functools
+
+import mesh_tensorflow as mtf
+import tensorflow.compat.v1 as tf
+
+from primer.common import build_mode
+
+# Positions whose softmax is in memory at a time in a graph without gradients.
+_AT_A_TIME = 512
+
+
+def mend_embedding(transformer):
+    """Lets `VocabEmbedding` of `mesh_tensorflow.transformer.transformer` gather."""
+    embedding = transformer.VocabEmbedding
+    embedding.ids_to_embedding = _gathering(embedding.ids_to_embedding)
+
+
+def _gathering(stock):
+    @functools.wraps(stock)
+    def ids_to_embedding(self, ids, context):
+        table = self._embedding_weights
+        # An ensemble has a table for each of its models.
+        if build_mode.for_tpu() or table.shape.ndims != 2:
+            return stock(self, ids, context)
+        embedded = Lookup(table, ids, self._vocab_dim).outputs[0]
+        if self._scale_variable_like_classifier_weights:
+            embedded *= self._output_dim.size**0.5
+        return embedded
+
+    return ids_to_embedding
+
+
+def mend_loss(transformer):
+    """Lets the loss of `Unitransformer` be the fused one where targets are ids."""
+    model = transformer.Unitransformer
+    model._compute_loss = _fused_loss(model._compute_loss)
+
+
+def _fused_loss(stock):
+    @functools.wraps(stock)
+    def compute_loss(self, context, logits, targets, output_vocab_dim):
+        special = self._loss_fn or self.label_smoothing or self.loss_on_targets_only
+        if build_mode.for_tpu() or special or logits.shape != targets.shape + [output_vocab_dim]:
+            return stock(self, context, logits, targets, output_vocab_dim)
+        z_loss = self.z_loss if context.train else 0.0
+        # Negative ids mark targets without a loss, as 0 does.
+        loss = cross_entropy(logits, mtf.maximum(targets, 0), output_vocab_dim, z_loss)
+        loss *= mtf.cast(mtf.greater(targets, 0), loss.dtype)
+        return mtf.reduce_sum(loss) / self.loss_denominator(targets, context.num_microbatches)
+
+    return compute_loss
+
+
+def mend_evaluation(layers):
+    """Lets `mesh_tensorflow.layers` compute what an evaluation reports besides the loss in the same
+    way, and TensorFlow compute both at once."""
+    stock = layers.softmax_cross_entropy_with_logits
+
+    @functools.wraps(stock)
+    def in_one_pass(logits, targets, vocab_dim, z_loss=0.0):
+        fits = targets.dtype.is_integer and logits.shape == targets.shape + [vocab_dim]
+        fits = fits and logits.dtype == tf.float32
+        if fits and build_mode.is_forward() and not build_mode.for_tpu():
+            return cross_entropy(logits, mtf.maximum(targets, 0), vocab_dim, z_loss)
+        return stock(logits, targets, vocab_dim, z_loss)
+
+    layers.softmax_cross_entropy_with_logits = in_one_pass
+
+
+def cross_entropy(logits, targets, vocab_dim, z_loss=0.0):
+    """-log softmax(logits)[targets] + z_loss * log(z)^2, computed in float32.
+
+    Args:
+      logits: an mtf.Tensor, `[..., vocab]`.
+      targets: an integer mtf.Tensor, `[...]`.
+      vocab_dim: the dimension of the vocabulary.
+      z_loss: a number.
+
+    Returns:
+      A float32 mtf.Tensor of the shape of `targets`.
+    """
+    logits = mtf.transpose(mtf.cast(logits, tf.float32), targets.shape + [vocab_dim])
+    return CrossEntropy(logits, targets, vocab_dim, z_loss).outputs[0]
+
+
+class Lookup(mtf.Operation):
+    """Rows of a table: `[vocab, d], [...] -> [..., d]`."""
+
+    def __init__(self, table, ids, vocab_dim, name="lookup"):
+        super().__init__([table, ids], name=name)
+        self.vocab_dim = vocab_dim
+        (self.width,) = (dim for dim in table.shape.dims if dim != vocab_dim)
+        self._outputs = [mtf.Tensor(self, ids.shape + [self.width], table.dtype)]
+
+    def gradient(self, grad_ys):
+        return [LookupGradient(self, grad_ys[0]).outputs[0], None]
+
+    def lower(self, lowering):
+        table, ids = self.inputs
+        mesh_impl = lowering.mesh_impl(self)
+        local = _local_ids(lowering, ids, self.vocab_dim)
+        value = mesh_impl.slicewise(_rows, lowering.tensors[table], local)
+        axis = mesh_impl.tensor_dimension_to_mesh_axis(self.vocab_dim)
+        if axis is not None:
+            value = mesh_impl.allreduce(value, [axis], "SUM")
+        lowering.set_tensor_lowering(self.outputs[0], value)
+
+
+def _rows(table, ids):
+    """Rows of a part of a table; zeros for negative ids, which it does not hold."""
+    found = tf.gather(table, tf.maximum(ids, 0))
+    return found * tf.cast(ids >= 0, table.dtype)[..., tf.newaxis]
+
+
+class LookupGradient(mtf.Operation):
+    """The gradient of the table: each row is the sum of what came from its id."""
+
+    def __init__(self, lookup, grad, name="lookup_gradient"):
+        super().__init__([lookup.inputs[1], grad], name=name)
+        table = lookup.inputs[0]
+        self._vocab_dim, self._width = lookup.vocab_dim, lookup.width
+        self._outputs = [mtf.Tensor(self, table.shape, table.dtype)]
+
+    def lower(self, lowering):
+        ids, grad = self.inputs
+        mesh_impl = lowering.mesh_impl(self)
+        local = _local_ids(lowering, ids, self._vocab_dim)
+        size = mesh_impl.slice_shape(mtf.Shape([self._vocab_dim]))[0]
+
+        def add_up(ids, grad):
+            rows = tf.reshape(tf.cast(grad, tf.float32), [-1, grad.shape[-1]])
+            # unsorted_segment_sum drops negative ids.
+            total = tf.math.unsorted_segment_sum(rows, tf.reshape(ids, [-1]), size)
+            return tf.cast(total, grad.dtype)
+
+        value = mesh_impl.slicewise(add_up, local, lowering.tensors[grad])
+        layout = mesh_impl.tensor_layout(ids.shape)
+        axes = [axis for axis in layout.tensor_axis_to_mesh_axis if axis is not None]
+        if axes:
+            value = mesh_impl.allreduce(value, axes, "SUM")
+        lowering.set_tensor_lowering(self.outputs[0], value)
+
+
+def _local_ids(lowering, ids, vocab_dim):
+    """Ids counted from the first row of each processor's part of the vocabulary.
+
+    -1 where another processor, or none, has the row: a one-hot row of such an id is zeros.
+    """
+    mesh_impl = lowering.mesh_impl(ids.mesh)
+    axis = mesh_impl.tensor_dimension_to_mesh_axis(vocab_dim)
+    size = mesh_impl.slice_shape(mtf.Shape([vocab_dim]))[0]
+
+    def shift(ids, part=0):
+        local = ids - part * size
+        return tf.where((local >= 0) & (local < size), local, -tf.ones_like(local))
+
+    parts = () if axis is None else (mesh_impl.laid_out_pcoord(axis),)
+    return mesh_impl.slicewise(shift, lowering.tensors[ids], *parts)
+
+
+class CrossEntropy(mtf.Operation):
+    """See `cross_entropy`; logits are float32, their vocabulary is the last dimension."""
+
+    def __init__(self, logits, targets, vocab_dim, z_loss, name="cross_entropy"):
+        super().__init__([logits, targets], name=name)
+        self.vocab_dim = vocab_dim
+        self.z_loss = z_loss
+        self._is_forward = build_mode.is_forward()
+        self.softmax = self.log_z = None  # Of the last lowering, for the gradient.
+        self._outputs = [mtf.Tensor(self, targets.shape, tf.float32)]
+
+    def gradient(self, grad_ys):
+        return [CrossEntropyGradient(self, grad_ys[0]).outputs[0], None]
+
+    def lower(self, lowering):
+        logits = lowering.tensors[self.inputs[0]]
+        mesh_impl = lowering.mesh_impl(self)
+        axis = mesh_impl.tensor_dimension_to_mesh_axis(self.vocab_dim)
+        local = _local_ids(lowering, self.inputs[1], self.vocab_dim)
+        picked = mesh_impl.slicewise(_pick, logits, local)
+        if axis is None and self._is_forward:
+            self.log_z = mesh_impl.slicewise(_log_z, logits)
+        elif axis is None:
+            self.softmax, self.log_z = mesh_impl.slicewise(_softmax_and_log_z, logits)
+        else:
+            picked = mesh_impl.allreduce(picked, [axis], "SUM")
+            self.softmax, self.log_z = _in_parts(mesh_impl, axis, logits)
+
+        def loss(log_z, picked):
+            return log_z - picked + (self.z_loss * tf.square(log_z) if self.z_loss else 0.0)
+
+        lowering.set_tensor_lowering(self.outputs[0], mesh_impl.slicewise(loss, self.log_z, picked))
+
+
+def _pick(logits, ids):
+    """The logits of the ids; 0 for ids that are negative because others hold them."""
+    picked = tf.gather(logits, tf.maximum(ids, 0), batch_dims=ids.shape.ndims)
+    return tf.where(ids >= 0, picked, tf.zeros_like(picked))
+
+
+def _softmax_and_log_z(logits):
+    """Softmax, and log(sum(exp(logits))) from it.
+
+    On a CPU the softmax is oneDNN's, which costs a third of a sum of exponentials and an eighth of
+    TensorFlow's sparse cross entropy. The largest probability is at least 1 / vocabulary, so that
+    its logarithm loses nothing.
+    """
+    softmax = tf.nn.softmax(logits)
+    return softmax, tf.reduce_max(logits, -1) - tf.log(tf.reduce_max(softmax, -1))
+
+
+def _log_z(logits):
+    """The same without the softmax, of which some rows at a time are in memory."""
+    rows = tf.reshape(logits, [-1, logits.shape[-1]])
+    starts = range(0, rows.shape[0], _AT_A_TIME)
+    found = [_softmax_and_log_z(rows[start : start + _AT_A_TIME])[1] for start in starts]
+    return tf.reshape(tf.concat(found, 0), logits.shape[:-1])
+
+
+def _in_parts(mesh_impl, axis, logits):
+    """The same, where each processor has a part of the vocabulary."""
+
+    def over_parts(fn, reduction, *values):
+        return mesh_impl.allreduce(mesh_impl.slicewise(fn, *values), [axis], reduction)
+
+    top = over_parts(lambda x: tf.reduce_max(x, -1), "MAX", logits)
+    total = over_parts(
+        lambda x, top: tf.reduce_sum(tf.exp(x - top[..., tf.newaxis]), -1), "SUM", logits, top
+    )
+    log_z = mesh_impl.slicewise(lambda top, total: top + tf.log(total), top, total)
+    softmax = mesh_impl.slicewise(
+        lambda x, log_z: tf.exp(x - log_z[..., tf.newaxis]), logits, log_z
+    )
+    return softmax, log_z
+
+
+class CrossEntropyGradient(mtf.Operation):
+    """g * ((1 + 2 z_loss log(z)) * softmax - one_hot), the gradient of the logits."""
+
+    def __init__(self, forward, grad, name="cross_entropy_gradient"):
+        super().__init__([*forward.inputs, *forward.outputs, grad], name=name)
+        self._forward = forward
+        logits = forward.inputs[0]
+        self._outputs = [mtf.Tensor(self, logits.shape, logits.dtype)]
+
+    def lower(self, lowering):
+        mesh_impl = lowering.mesh_impl(self)
+        grad = lowering.tensors[self.inputs[-1]]
+        local = _local_ids(lowering, self.inputs[1], self._forward.vocab_dim)
+        factor = 2 * self._forward.z_loss
+
+        def gradient(softmax, log_z, ids, grad):
+            scaled = softmax * (grad * (1 + factor * log_z))[..., tf.newaxis]
+            flat = tf.reshape(scaled, [-1, scaled.shape[-1]])
+            ids, grad = tf.reshape(ids, [-1]), tf.reshape(grad, [-1])
+            grad = tf.where(ids >= 0, grad, tf.zeros_like(grad))
+            places = tf.stack([tf.range(tf.size(ids)), tf.maximum(ids, 0)], -1)
+            return tf.reshape(tf.tensor_scatter_nd_sub(flat, places, grad), scaled.shape)
+
+        forward = self._forward
+        value = mesh_impl.slicewise(gradient, forward.softmax, forward.log_z, local, grad)
+        lowering.set_tensor_lowering(self.outputs[0], value)
