@@ -27,7 +27,7 @@ def main(arguments=None):
     """Runs a command line and exits with its code: 0, 1 for failed work, 2 for misuse.
 
     Args:
-      arguments: the words after `primer`; those of the process unless given.
+        arguments: the words after `primer`; those of the process unless given.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     options = _parser(words).parse_args(words)

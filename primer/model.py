@@ -29,9 +29,9 @@ class TokenScores:
     """The tokens of one text.
 
     Attributes:
-      ids: [tokens] int32; the last is the end token.
-      pieces: the string that each id stands for, a list.
-      log_probs: the natural logarithm of each token's probability, [tokens] float32.
+        ids: [tokens] int32; the last is the end token.
+        pieces: the string that each id stands for, a list.
+        log_probs: the natural logarithm of each token's probability, [tokens] float32.
     """
 
     ids: np.ndarray
@@ -46,17 +46,17 @@ class Model:
     is left as it was; several models may be open.
 
     Args:
-      model_dir: a directory that `primer train` or `t5_mesh_transformer` trained in.
-      checkpoint: "latest", "best" (with --eval_every), or a step.
-      batch_size: windows at a time, or None for about 2,048 tokens.
+        model_dir: a directory that `primer train` or `t5_mesh_transformer` trained in.
+        checkpoint: "latest", "best" (with --eval_every), or a step.
+        batch_size: windows at a time, or None for about 2,048 tokens.
 
     Raises:
-      UsageError: no such directory or checkpoint, or one of another model.
-      RunError: the checkpoint is damaged.
+        UsageError: no such directory or checkpoint, or one of another model.
+        RunError: the checkpoint is damaged.
 
     Attributes:
-      model_dir, step, length (tokens per window), vocabulary (a seqio vocabulary), scorer (a
-      `primer.evaluation.scorer.Scorer` with the checkpoint's weights).
+        model_dir, step, length (tokens per window), vocabulary (a seqio vocabulary), scorer (a
+        `primer.evaluation.scorer.Scorer` with the checkpoint's weights).
     """
 
     def __init__(self, model_dir, checkpoint="latest", batch_size=None):
@@ -109,12 +109,13 @@ class Model:
         the texts are not one stream.
 
         Args:
-          texts: strings; of a model of lines (LM1B, WikiText, PTB) a line each.
+            texts: strings; of a model of lines (LM1B, WikiText, PTB) a line each.
 
         Returns:
-          A list of `Totals`, one per text: nats, tokens, bytes, characters and words, and from them
-          nats_per_token, perplexity_per_token, bits_per_byte, bits_per_character,
-          perplexity_per_word.
+            A list of `Totals`, one per text: nats, tokens, bytes, characters and words, and from
+                them
+            nats_per_token, perplexity_per_token, bits_per_byte, bits_per_character,
+            perplexity_per_word.
         """
         joined, nats = self._nats("score", texts)
         return totals.per_document(nats, joined)
@@ -123,11 +124,11 @@ class Model:
         """The log-probability of each token of each text, alone, as `score` adds them up.
 
         Args:
-          texts: strings, as for `score`.
+            texts: strings, as for `score`.
 
         Returns:
-          A list of `TokenScores`, one per text: ids, pieces and log_probs of its tokens, the last
-          of which is the end token.
+            A list of `TokenScores`, one per text: ids, pieces and log_probs of its tokens, the last
+            of which is the end token.
         """
         joined, nats = self._nats("token_scores", texts)
         if not len(joined.lengths):
@@ -165,12 +166,12 @@ class Model:
         """Continues each prompt.
 
         Args:
-          prompts: strings; "" begins a document.
-          num_samples, max_tokens, temperature, top_k, top_p, seed, stops: as `primer generate` has
-            them.
+            prompts: strings; "" begins a document.
+            num_samples, max_tokens, temperature, top_k, top_p, seed, stops: as `primer generate`
+                has them.
 
         Returns:
-          For each prompt a list of `num_samples` strings, without the prompt.
+            For each prompt a list of `num_samples` strings, without the prompt.
         """
         if isinstance(prompts, str):
             raise UsageError("generate(prompts): expected a list of strings, got one string")

@@ -7,9 +7,9 @@ def all_but(quick, values, name=str):
     """Parameters whose tests are slow unless `quick` says otherwise.
 
     Args:
-      quick: a function of a value, or the values themselves.
-      values: one for each test; a tuple has as many as the test has parameters.
-      name: gives a value's readable id.
+        quick: a function of a value, or the values themselves.
+        values: one for each test; a tuple has as many as the test has parameters.
+        name: gives a value's readable id.
     """
     is_quick = quick if callable(quick) else quick.__contains__
     return [

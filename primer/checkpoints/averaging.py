@@ -32,13 +32,13 @@ def write(model_dir, windows, output):
     is trained in it.
 
     Args:
-      model_dir: of the run.
-      windows: lists of paths of its checkpoints; a mean is named after the last of its window.
-      output: a directory that does not exist.
+        model_dir: of the run.
+        windows: lists of paths of its checkpoints; a mean is named after the last of its window.
+        output: a directory that does not exist.
 
     Raises:
-      UsageError: the directory exists, or checkpoints have not the same variables.
-      RunError: a checkpoint cannot be read, or has weights that are not finite.
+        UsageError: the directory exists, or checkpoints have not the same variables.
+        RunError: a checkpoint cannot be read, or has weights that are not finite.
     """
     check_output(output)
     temporary = f"{output.rstrip('/')}.part-{uuid.uuid4().hex[:8]}"
@@ -67,7 +67,7 @@ def model_variables(shapes) -> list:
     """The names among those of a checkpoint that are not the optimizer's, sorted.
 
     Args:
-      shapes: a dict with the names of all variables of the checkpoint.
+        shapes: a dict with the names of all variables of the checkpoint.
     """
     return sorted(name for name in shapes if SLOT.sub("", name) not in set(shapes) - {name})
 
@@ -76,8 +76,8 @@ def check_same(paths) -> list:
     """The names of the model's variables, which all checkpoints must have in the same shapes.
 
     Raises:
-      UsageError: they have not.
-      RunError: a checkpoint cannot be read.
+        UsageError: they have not.
+        RunError: a checkpoint cannot be read.
     """
     first = None
     for path in paths:

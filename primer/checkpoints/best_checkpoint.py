@@ -33,9 +33,9 @@ def keep(model_dir, source, result):
     """Makes a checkpoint the one that is kept.
 
     Args:
-      model_dir: of the run.
-      source: the path of the checkpoint; that of the kept one itself changes its record only.
-      result: what was measured, a dict of plain values with "step" and "nats_per_token".
+        model_dir: of the run.
+        source: the path of the checkpoint; that of the kept one itself changes its record only.
+        result: what was measured, a dict of plain values with "step" and "nats_per_token".
     """
     best = directory(model_dir)
     tf.io.gfile.makedirs(best)

@@ -54,7 +54,7 @@ def fingerprint(path) -> str:
     read for it; their size shows whether they are still all there.
 
     Raises:
-      RunError: there is no index, or it cannot be read.
+        RunError: there is no index, or it cannot be read.
     """
     try:
         with tf.io.gfile.GFile(f"{path}.index", "rb") as index:
@@ -180,7 +180,7 @@ def reader(path):
     """TensorFlow's reader of a checkpoint, by its path without the suffix.
 
     Raises:
-      RunError: it cannot be read.
+        RunError: it cannot be read.
     """
     # tf.train.load_checkpoint asks first whether the path is a directory, which file systems that
     # have none (object stores) may answer as they like.

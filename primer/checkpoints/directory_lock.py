@@ -22,7 +22,7 @@ def held(model_dir):
     """Holds the directory for the run inside the context.
 
     Raises:
-      UsageError: another run holds it.
+        UsageError: another run holds it.
     """
     tf.io.gfile.makedirs(model_dir)
     hold = _held_remotely if "://" in str(model_dir) else _held_here

@@ -27,12 +27,12 @@ def check(model_dir, now):
     """Refuses to read a directory's checkpoints as another model than they are of.
 
     Args:
-      model_dir: a directory with checkpoints.
-      now: the description (`wiring.describe`) of the model that is about to read them.
+        model_dir: a directory with checkpoints.
+        now: the description (`wiring.describe`) of the model that is about to read them.
 
     Raises:
-      UsageError: the record names another wiring or vocabulary, or there is no record and the
-        model has a part that the original's code never built.
+        UsageError: the record names another wiring or vocabulary, or there is no record and the
+            model has a part that the original's code never built.
     """
     before = read(model_dir)
     if before is None:

@@ -13,7 +13,7 @@ def config_file(model_dir) -> str:
     Imports TensorFlow for remote directories only.
 
     Raises:
-      UsageError: there is no such directory, or no such file in it.
+        UsageError: there is no such directory, or no such file in it.
     """
     exists = _exists_remote if "://" in model_dir else os.path.exists
     if not exists(model_dir):

@@ -17,13 +17,14 @@ def choose(model_dir, wanted="all", may_be_none=False) -> list:
     Whole or damaged is not looked at here: who reads one that is damaged says so.
 
     Args:
-      model_dir: a directory that was trained in.
-      wanted: "all" (with the best, if it is kept beside the others), "latest", "best", or steps:
-        "1000,2000", 1000 or [1000, 2000].
-      may_be_none: whether [] is an answer where there is none yet.
+        model_dir: a directory that was trained in.
+        wanted: "all" (with the best, if it is kept beside the others), "latest", "best", or steps:
+            "1000,2000", 1000 or [1000, 2000].
+        may_be_none: whether [] is an answer where there is none yet.
 
     Raises:
-      UsageError: there is none, or not the wanted one; the message lists the steps that there are.
+        UsageError: there is none, or not the wanted one; the message lists the steps that there
+            are.
     """
     found = checkpoint_files.in_directory(model_dir)
     best = checkpoint_files.in_directory(os.path.join(model_dir, validation.BEST))
@@ -58,11 +59,11 @@ def choose_one(model_dir, wanted="latest") -> str:
     """The path of one checkpoint.
 
     Args:
-      model_dir: a directory that was trained in.
-      wanted: "latest", "best" or a step.
+        model_dir: a directory that was trained in.
+        wanted: "latest", "best" or a step.
 
     Raises:
-      UsageError: there is none, or something else is wanted.
+        UsageError: there is none, or something else is wanted.
     """
     found = choose(model_dir, wanted)
     if len(found) != 1 or wanted == "all":

@@ -28,11 +28,11 @@ def keep(model_dir, vocabulary) -> dict:
     """Copies the vocabulary's file to the directory, whole or not at all.
 
     Args:
-      model_dir: the directory of a run that begins or goes on.
-      vocabulary: a seqio vocabulary, or a pair.
+        model_dir: the directory of a run that begins or goes on.
+        vocabulary: a seqio vocabulary, or a pair.
 
     Returns:
-      What `primer.json` is to say of it: {} for a vocabulary that is not a task's of Primer's.
+        What `primer.json` is to say of it: {} for a vocabulary that is not a task's of Primer's.
     """
     vocabulary = _of_targets(vocabulary)
     if not hasattr(vocabulary, "setting"):
@@ -53,11 +53,11 @@ def in_use(model_dir, vocabulary):
     """Inside the block, the directory's copy is read where gin names what it is a copy of.
 
     Args:
-      model_dir: any directory; nothing happens without checkpoints in it.
-      vocabulary: the one that gin names, or a pair, or None.
+        model_dir: any directory; nothing happens without checkpoints in it.
+        vocabulary: the one that gin names, or a pair, or None.
 
     Raises:
-      UsageError: gin names another vocabulary than the checkpoints' own, or the copy is damaged.
+        UsageError: gin names another vocabulary than the checkpoints' own, or the copy is damaged.
     """
     vocabulary = _of_targets(vocabulary)
     record = model_directory.read(model_dir) if model_dir else None

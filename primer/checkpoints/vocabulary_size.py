@@ -12,8 +12,8 @@ def check(model, paths):
     Checkpoints that cannot be read, and single ones that do not fit, are for whoever restores them.
 
     Args:
-      model: a Mesh-TF Unitransformer.
-      paths: of checkpoints.
+        model: a Mesh-TF Unitransformer.
+        paths: of checkpoints.
     """
     expected = model.input_vocab_dim.size
     found = {path: _rows(path) for path in paths}

@@ -18,11 +18,11 @@ def paths(model_dir, first, goal=None, timeout=None, poll=POLL):
     gone before its turn is yielded as well: whoever reads it says so.
 
     Args:
-      model_dir: the directory of the run.
-      first: paths that there are and that are wanted.
-      goal: the last step of the run, at which this ends; None: nobody knows.
-      timeout: seconds without a new checkpoint after which this ends; None: it waits for ever.
-      poll: seconds between two looks.
+        model_dir: the directory of the run.
+        first: paths that there are and that are wanted.
+        goal: the last step of the run, at which this ends; None: nobody knows.
+        timeout: seconds without a new checkpoint after which this ends; None: it waits for ever.
+        poll: seconds between two looks.
     """
     # What has come since `first` was looked up is new, and what is being written is not there yet.
     first = [path for path in first if tf.io.gfile.exists(f"{path}.index")]

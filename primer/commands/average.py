@@ -71,7 +71,7 @@ def windows(paths, size=None) -> list:
     """All paths, or each run of `size` paths that follow each other.
 
     Raises:
-      UsageError: a window of less than two, or of more than there are.
+        UsageError: a window of less than two, or of more than there are.
     """
     if size is None:
         size = len(paths)

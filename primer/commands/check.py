@@ -114,12 +114,12 @@ def check(files, params, vocabulary_size) -> Checked:
     """Parses gin files as a run does, builds what trains and what evaluates, and looks at it.
 
     Args:
-      files: as `--gin_file` names them.
-      params: the texts of `--gin_param`.
-      vocabulary_size: the number of token ids.
+        files: as `--gin_file` names them.
+        params: the texts of `--gin_param`.
+        vocabulary_size: the number of token ids.
 
     Raises:
-      UsageError: gin cannot take the files, or the model cannot be built.
+        UsageError: gin cannot take the files, or the model cannot be built.
     """
     import tensorflow.compat.v1 as tf
 

@@ -12,8 +12,8 @@ def as_data(checked, everything=False) -> dict:
     """The result of a check as JSON has it.
 
     Args:
-      checked: what `check.check` gives.
-      everything: also the findings in installed files.
+        checked: what `check.check` gives.
+        everything: also the findings in installed files.
     """
     parts = structure.by_part(checked.groups)
     return {
@@ -54,9 +54,9 @@ def show(checked, everything=False, file=None):
     """Prints slots, parameters, layers and findings.
 
     Args:
-      checked: what `check.check` gives.
-      everything: also the findings in installed files.
-      file: where; standard output unless given.
+        checked: what `check.check` gives.
+        everything: also the findings in installed files.
+        file: where; standard output unless given.
     """
     from rich.console import Console
 

@@ -107,14 +107,14 @@ def engine_arguments(
     """The arguments of `t5_mesh_transformer` that evaluate one directory.
 
     Args:
-      model_dir: the directory.
-      module_import: further modules to import.
-      t5_tfds_data_dir: as t5's flag.
-      gin_param: further settings, as in "protocol.units = ['bits_per_byte']".
-      asked: gin's names -> values; None is left to gin.
+        model_dir: the directory.
+        module_import: further modules to import.
+        t5_tfds_data_dir: as t5's flag.
+        gin_param: further settings, as in "protocol.units = ['bits_per_byte']".
+        asked: gin's names -> values; None is left to gin.
 
     Raises:
-      UsageError: the directory is not there or says nothing of its model.
+        UsageError: the directory is not there or says nothing of its model.
     """
     bindings = [*engine.bindings(asked), *gin_param]
     return engine.of_directory(

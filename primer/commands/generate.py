@@ -41,7 +41,7 @@ def engine_arguments(options) -> list:
     """The arguments of `t5_mesh_transformer` that the options stand for.
 
     Raises:
-      UsageError: the directory is not there or says nothing of its model.
+        UsageError: the directory is not there or says nothing of its model.
     """
     settings = {
         "prompts": options.prompt or None,

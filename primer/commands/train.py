@@ -61,7 +61,7 @@ def engine_arguments(options) -> list:
     """The arguments of `t5_mesh_transformer` that the options stand for.
 
     Raises:
-      UsageError: an unknown model, part or task; the message lists those that there are.
+        UsageError: an unknown model, part or task; the message lists those that there are.
     """
     for name in ("steps", "eval_every"):
         value = getattr(options, name)

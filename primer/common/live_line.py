@@ -12,8 +12,8 @@ class LiveLine:
     """A line on the terminal for people; what shows it decides when it is due and what it says.
 
     Args:
-      plain: whether lines are printed where there is no terminal, at most one in PLAIN_SECONDS.
-      transient: whether the line vanishes at the end.
+        plain: whether lines are printed where there is no terminal, at most one in PLAIN_SECONDS.
+        transient: whether the line vanishes at the end.
     """
 
     def __init__(self, plain=True, transient=True):

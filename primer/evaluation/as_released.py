@@ -26,8 +26,8 @@ def read(task_name, split, length) -> tokenized_split.Text:
     """The tokens of the rows; what stands for a document is a row.
 
     Raises:
-      UsageError: there is no such task or split, it cannot be read, it is empty, or it is one that
-        the released command evaluates in parts or packs.
+        UsageError: there is no such task or split, it cannot be read, it is empty, or it is one
+            that the released command evaluates in parts or packs.
     """
     preflight.check(task_name, split)
     _check_pack()
@@ -44,10 +44,10 @@ def checked_rows(rows=None) -> int:
     """How many rows a batch has; by them experts drop tokens.
 
     Args:
-      rows: what the user asks for, or None.
+        rows: what the user asks for, or None.
 
     Raises:
-      UsageError: that is another number.
+        UsageError: that is another number.
     """
     if rows not in (None, batch_size.rows_per_batch()):
         raise UsageError(

@@ -15,18 +15,18 @@ class CheckpointRows:
     """Finds the row of each checkpoint.
 
     Args:
-      protocol, text: what is scored.
-      named: a dict with "model_dir", "task", "split" and "window", for every row.
-      results: a `Results`, for the rows of before and the new ones.
-      open_scorer: gives a block with the `Scorer`; called when the first checkpoint needs it.
-      again: whether checkpoints are scored whose row is there.
+        protocol, text: what is scored.
+        named: a dict with "model_dir", "task", "split" and "window", for every row.
+        results: a `Results`, for the rows of before and the new ones.
+        open_scorer: gives a block with the `Scorer`; called when the first checkpoint needs it.
+        again: whether checkpoints are scored whose row is there.
 
     Attributes:
-      results: as given.
-      settings: what all rows of this text and protocol share.
-      rows: those found, in the order of the calls.
-      problems: a sentence for each checkpoint that could not be read.
-      known: how many rows were there before.
+        results: as given.
+        settings: what all rows of this text and protocol share.
+        rows: those found, in the order of the calls.
+        problems: a sentence for each checkpoint that could not be read.
+        known: how many rows were there before.
     """
 
     def __init__(self, protocol, text, named, results, open_scorer, again=False):

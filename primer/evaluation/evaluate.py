@@ -38,19 +38,19 @@ def evaluate_checkpoints(
     """Evaluates checkpoints on a whole split; prints a table, writes JSON lines, TSV and events.
 
     Args:
-      estimator: a LocalEstimator, for its model, mesh, task and directory.
-      split: the split of the task.
-      checkpoints: "all", "latest", "best", or steps as in "1000,2000".
-      batch_size: windows per batch; it changes the speed and not the numbers.
-      follow: whether to wait for new checkpoints until the run's last step.
-      timeout: with follow, seconds without a new checkpoint after which the waiting ends.
-      again: whether to score checkpoints whose row is there.
-      keep_the_best: whether to copy the best of them to model_dir/best.
-      training_arguments, training_settings: what the trainer would get; unused.
+        estimator: a LocalEstimator, for its model, mesh, task and directory.
+        split: the split of the task.
+        checkpoints: "all", "latest", "best", or steps as in "1000,2000".
+        batch_size: windows per batch; it changes the speed and not the numbers.
+        follow: whether to wait for new checkpoints until the run's last step.
+        timeout: with follow, seconds without a new checkpoint after which the waiting ends.
+        again: whether to score checkpoints whose row is there.
+        keep_the_best: whether to copy the best of them to model_dir/best.
+        training_arguments, training_settings: what the trainer would get; unused.
 
     Raises:
-      UsageError: nothing to evaluate, or another model than the directory's.
-      RunError: a checkpoint was damaged; the others have been evaluated.
+        UsageError: nothing to evaluate, or another model than the directory's.
+        RunError: a checkpoint was damaged; the others have been evaluated.
     """
     del training_arguments, training_settings
     model_dir = str(estimator.model_dir)

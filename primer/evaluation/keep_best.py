@@ -30,10 +30,10 @@ class Best:
     """Keeps the best of the rows that it sees.
 
     Args:
-      model_dir: of the run.
+        model_dir: of the run.
 
     Raises:
-      UsageError: the run is going on, and keeps its best itself.
+        UsageError: the run is going on, and keeps its best itself.
     """
 
     def __init__(self, model_dir):

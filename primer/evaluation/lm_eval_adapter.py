@@ -44,11 +44,11 @@ class PrimerLM(TemplateLM):
     """A checkpoint as the harness asks for it.
 
     Args:
-      model: a directory that was trained in, or what `primer.load` returned.
-      checkpoint, batch_size: as of `primer.load`, for a directory.
+        model: a directory that was trained in, or what `primer.load` returned.
+        checkpoint, batch_size: as of `primer.load`, for a directory.
 
     Raises:
-      UsageError, RunError: as `primer.load`.
+        UsageError, RunError: as `primer.load`.
     """
 
     def __init__(self, model, checkpoint="latest", batch_size=None):
@@ -80,11 +80,11 @@ class PrimerLM(TemplateLM):
         """The log-probability of each continuation, and whether greedy decoding would write it.
 
         Args:
-          requests: with `args` (context, continuation); they are tokenized together, as the
-            harness does. A context is cut at its beginning where the two do not fit.
+            requests: with `args` (context, continuation); they are tokenized together, as the
+                harness does. A context is cut at its beginning where the two do not fit.
 
         Returns:
-          [(log-probability, is greedy)].
+            [(log-probability, is greedy)].
         """
         return self._in_parts("loglikelihood", requests, self._pair)
 
@@ -92,7 +92,7 @@ class PrimerLM(TemplateLM):
         """The log-probability of each text, without an end token.
 
         Args:
-          requests: with `args` (text,).
+            requests: with `args` (text,).
         """
         scored = self._in_parts("loglikelihood_rolling", requests, lambda text: ([], text))
         return [log_prob for log_prob, _ in scored]
@@ -135,11 +135,11 @@ class PrimerLM(TemplateLM):
         """The continuation of each context, up to a stop string, the end token or a length.
 
         Args:
-          requests: with `args` (context, settings): until, max_gen_toks, do_sample, temperature,
-            top_k, top_p and seed. Greedy unless they say otherwise.
+            requests: with `args` (context, settings): until, max_gen_toks, do_sample, temperature,
+                top_k, top_p and seed. Greedy unless they say otherwise.
 
         Raises:
-          UsageError: a setting that there is not.
+            UsageError: a setting that there is not.
         """
         results = [None] * len(requests)
         groups = {}
@@ -205,14 +205,14 @@ def rolling(first, number, length):
     """The windows in which the tokens from `first` to `number` are scored, each once.
 
     Args:
-      first: how many tokens at the front are context alone.
-      number: how many there are in all.
-      length: tokens of a window.
+        first: how many tokens at the front are context alone.
+        number: how many there are in all.
+        length: tokens of a window.
 
     Yields:
-      (start, counted, end): a window has the tokens from `start` to `end`, and counts those from
-      `counted` on. All windows but the text's first have at least one token of context, and as
-      many as fit.
+        (start, counted, end): a window has the tokens from `start` to `end`, and counts those from
+        `counted` on. All windows but the text's first have at least one token of context, and as
+        many as fit.
     """
     counted = first
     while counted < number:

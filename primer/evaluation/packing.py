@@ -11,11 +11,11 @@ def pack(lengths, room):
     in their order, so the same text gives the same rows.
 
     Args:
-      lengths: tokens of each piece, [pieces], from 1 to `room`.
-      room: tokens of a row.
+        lengths: tokens of each piece, [pieces], from 1 to `room`.
+        room: tokens of a row.
 
     Returns:
-      (rows, columns), both [pieces] int64: where the piece begins.
+        (rows, columns), both [pieces] int64: where the piece begins.
     """
     rows = np.zeros(len(lengths), np.int64)
     columns = np.zeros_like(rows)

@@ -7,8 +7,8 @@ class Progress(LiveLine):
     """Shows the share that is done and the speed.
 
     Args:
-      label: what is being evaluated.
-      tokens: how many there are in all.
+        label: what is being evaluated.
+        tokens: how many there are in all.
     """
 
     def __init__(self, label, tokens):
@@ -27,10 +27,10 @@ class Counting(LiveLine):
     """Shows how many tokens were scored, and the speed, where nobody knows how many there are.
 
     Args:
-      label: what is being scored.
+        label: what is being scored.
 
     Attributes:
-      tokens: how many were scored.
+        tokens: how many were scored.
     """
 
     def __init__(self, label):

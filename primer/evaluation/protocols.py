@@ -48,13 +48,13 @@ class Protocol:
     """One way to cut a split.
 
     Attributes:
-      name: one of NAMES.
-      stride: tokens between two windows of `sliding`; None for the others.
-      units: which of `primer.evaluation.totals.UNITS` a result has to have. A data set that cannot
-        give one of them is refused before any work.
+        name: one of NAMES.
+        stride: tokens between two windows of `sliding`; None for the others.
+        units: which of `primer.evaluation.totals.UNITS` a result has to have. A data set that
+            cannot give one of them is refused before any work.
 
     Raises:
-      UsageError: another name or unit, a stride where none belongs, or none where one does.
+        UsageError: another name or unit, a stride where none belongs, or none where one does.
     """
 
     name: str
@@ -102,7 +102,7 @@ class Protocol:
         """Raises UsageError where a unit is asked for that the task's data set cannot give.
 
         Args:
-          task_name: a task or mixture.
+            task_name: a task or mixture.
         """
         wanted = [unit for unit in self.units if unit in UNITS_OF_TEXT]
         if not wanted:
@@ -138,12 +138,12 @@ class Protocol:
         """What this protocol scores of a split.
 
         Args:
-          task_name: a task or mixture.
-          split: the name of a split.
-          length: the model's, which as_released needs to read.
+            task_name: a task or mixture.
+            split: the name of a split.
+            length: the model's, which as_released needs to read.
 
         Raises:
-          UsageError: it cannot be read, or there is nothing in it.
+            UsageError: it cannot be read, or there is nothing in it.
         """
         self.check_units(task_name)
         if self.name == AS_RELEASED:
@@ -162,12 +162,12 @@ class Protocol:
         """-log p of each token under the checkpoint that the scorer has restored.
 
         Args:
-          scorer: a `Scorer`; its length is that of the windows.
-          text: what to score, as `read` gave it.
-          progress: called with the share that is done after each batch, or None.
+            scorer: a `Scorer`; its length is that of the windows.
+            text: what to score, as `read` gave it.
+            progress: called with the share that is done after each batch, or None.
 
         Returns:
-          nats [tokens] float32, in the text's order.
+            nats [tokens] float32, in the text's order.
         """
         cut = self.cut(text, scorer.length)
         result = np.zeros(len(text.ids), np.float32)
@@ -195,7 +195,7 @@ def chosen() -> Protocol:
     """The protocol that gin chooses.
 
     Raises:
-      UsageError: as of `Protocol`.
+        UsageError: as of `Protocol`.
     """
     name, stride, units = settings()
     return Protocol(name, stride, (units,) if isinstance(units, str) else tuple(units))
@@ -206,11 +206,11 @@ def settings(name="stream", stride=None, units=()):
     """What gin says: `protocol.name`, `protocol.stride`, `protocol.units`.
 
     Args:
-      name: one of NAMES; each file of gin/datasets says which fits its documents.
-      stride: tokens between two windows, for `sliding`.
-      units: a list of units that a result has to have, as ["perplexity_per_word"].
+        name: one of NAMES; each file of gin/datasets says which fits its documents.
+        stride: tokens between two windows, for `sliding`.
+        units: a list of units that a result has to have, as ["perplexity_per_word"].
 
     Returns:
-      (name, stride, units), not looked at: gin would add lines of its own to an error from here.
+        (name, stride, units), not looked at: gin would add lines of its own to an error from here.
     """
     return name, stride, units

@@ -24,10 +24,10 @@ def show(title, rows, file=None):
     """Prints the rows of one run, the best marked, and what they are numbers of.
 
     Args:
-      title: above the table.
-      rows: dicts with keys of COLUMNS and COUNTS, all of the same text, and "how", a sentence on
-        how it was cut.
-      file: where; standard output unless given.
+        title: above the table.
+        rows: dicts with keys of COLUMNS and COUNTS, all of the same text, and "how", a sentence on
+            how it was cut.
+        file: where; standard output unless given.
     """
     best = best_row(rows) if len(rows) > 1 else None
     _print(
@@ -39,8 +39,8 @@ def compare(rows, file=None):
     """Prints the best checkpoint of each of several model directories.
 
     Args:
-      rows: of all of them, as for `show`, with "model_dir".
-      file: where; standard output unless given.
+        rows: of all of them, as for `show`, with "model_dir".
+        file: where; standard output unless given.
     """
     directories = list(dict.fromkeys(row["model_dir"] for row in rows))
     chosen = [

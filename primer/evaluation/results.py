@@ -31,11 +31,11 @@ class Results:
     """The lines of one task, split and protocol in a model directory.
 
     Args:
-      model_dir: local or remote.
-      name: of the files, without extension.
+        model_dir: local or remote.
+        name: of the files, without extension.
 
     Attributes:
-      path, table_path: of the JSON lines and of the TSV.
+        path, table_path: of the JSON lines and of the TSV.
     """
 
     def __init__(self, model_dir, name):
@@ -50,9 +50,9 @@ class Results:
         """The row of a checkpoint under the same settings, or None.
 
         Args:
-          settings: a dict with the keys of SETTINGS.
-          step: of the checkpoint.
-          weights: its fingerprint.
+            settings: a dict with the keys of SETTINGS.
+            step: of the checkpoint.
+            weights: its fingerprint.
         """
         wanted = {**settings, "step": step, "weights": weights}
         return next((r for r in reversed(self.rows) if _same(r, wanted, ALL)), None)
@@ -66,7 +66,7 @@ class Results:
         """Writes a row: the events, the line, and the TSV of all.
 
         Args:
-          row: a dict of numbers and texts with the keys of SETTINGS and CHECKPOINT.
+            row: a dict of numbers and texts with the keys of SETTINGS and CHECKPOINT.
         """
         tf.io.gfile.makedirs(self._directory)
         self._add_events(row)

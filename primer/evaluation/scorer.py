@@ -26,16 +26,16 @@ class Scorer:
     padded vocabulary.
 
     Args:
-      model: a Mesh-TF Unitransformer that reads left to right.
-      length: tokens per window.
-      rows: windows per batch, or None for about BATCH_TOKENS tokens. More or fewer change the
-        speed and not the numbers.
-      mesh_shape, layout_rules, mesh_devices: as in `utils.run`.
-      as_released: whether experts drop tokens, and padding takes room of theirs, as in
-        `mode = "perplexity_eval"`. A window is then one text, and numbers depend on the rows.
+        model: a Mesh-TF Unitransformer that reads left to right.
+        length: tokens per window.
+        rows: windows per batch, or None for about BATCH_TOKENS tokens. More or fewer change the
+            speed and not the numbers.
+        mesh_shape, layout_rules, mesh_devices: as in `utils.run`.
+        as_released: whether experts drop tokens, and padding takes room of theirs, as in
+            `mode = "perplexity_eval"`. A window is then one text, and numbers depend on the rows.
 
     Raises:
-      UsageError: the model is no language model, or the rows do not divide over the mesh.
+        UsageError: the model is no language model, or the rows do not divide over the mesh.
     """
 
     def __init__(
@@ -115,8 +115,8 @@ class Scorer:
         """Takes the weights of a checkpoint.
 
         Raises:
-          RunError: it cannot be read.
-          UsageError: it is of another model.
+            RunError: it cannot be read.
+            UsageError: it is of another model.
         """
         # In a notebook, which is eager outside of graphs, a Saver would not use its session.
         with self._session.graph.as_default():
@@ -127,12 +127,13 @@ class Scorer:
         """The losses of any number of windows.
 
         Args:
-          targets: token ids, [windows, length] integers; 0 is padding, at the end of a window.
-          segments: numbers that tell the texts of a window apart, 0 for padding, same shape. Texts
-            of one window do not see each other. None: all tokens of a window are one text.
+            targets: token ids, [windows, length] integers; 0 is padding, at the end of a window.
+            segments: numbers that tell the texts of a window apart, 0 for padding, same shape.
+                Texts of one window do not see each other. None: all tokens of a window are one
+                text.
 
         Returns:
-          -log p in nats, [windows, length] float32, 0 at padding.
+            -log p in nats, [windows, length] float32, 0 at padding.
         """
         (nats,) = self._all(targets, segments, [self._nats])
         return nats
@@ -141,11 +142,11 @@ class Scorer:
         """The same, and which tokens are the model's first choice.
 
         Args:
-          targets, segments: as for `nats`.
+            targets, segments: as for `nats`.
 
         Returns:
-          (nats, are_best [windows, length] bool): whether no other token of the vocabulary has a
-          higher probability; of equal ones the first has it. False at padding.
+            (nats, are_best [windows, length] bool): whether no other token of the vocabulary has a
+            higher probability; of equal ones the first has it. False at padding.
         """
         nats, are_best = self._all(targets, segments, [self._nats, self._are_best])
         return nats, are_best.astype(bool)

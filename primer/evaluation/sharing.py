@@ -54,7 +54,7 @@ class Shared:
     """What is shared inside a block.
 
     Attributes:
-      rows: of all directories, in the order in which they were found.
+        rows: of all directories, in the order in which they were found.
     """
 
     def __init__(self):
@@ -104,8 +104,8 @@ def text(protocol, task, split, length):
     """The text that a protocol scores of a split: read now, or shared with the last directory.
 
     Args:
-      protocol, length: the protocol and the model's length.
-      task, split: names.
+        protocol, length: the protocol and the model's length.
+        task, split: names.
     """
 
     def read():
@@ -122,9 +122,9 @@ def scorer(make, model, *particulars):
     """The `Scorer` of `make()` inside the block, or that of the last directory if it is the same.
 
     Args:
-      make: makes one.
-      model: the Mesh-TF model that it scores with.
-      particulars: what else `make` was made of; equal ones print alike.
+        make: makes one.
+        model: the Mesh-TF model that it scores with.
+        particulars: what else `make` was made of; equal ones print alike.
     """
     if _open:
         yield _open[-1].scorer(_key_of_model(model, particulars), make)

@@ -19,15 +19,15 @@ class Text:
     """Documents, each followed by its end token.
 
     Attributes:
-      ids: the tokens, [tokens] int32.
-      lengths: tokens of each document, its end token included, [documents] int64.
-      ends: where in `ids` the end tokens are, [end tokens] int64.
-      document_bytes: UTF-8 bytes of each document before tokenization, and one for its end,
-        [documents] int64; None where the data set keeps no text.
-      document_characters: code points of each document, and one for its end; likewise. A byte that
-        belongs to no UTF-8 character counts as one.
-      document_words: words of each document, separated by white space; of lines (LM1B, WikiText,
-        PTB) also one for the line's end, blank lines included, as their papers count; likewise.
+        ids: the tokens, [tokens] int32.
+        lengths: tokens of each document, its end token included, [documents] int64.
+        ends: where in `ids` the end tokens are, [end tokens] int64.
+        document_bytes: UTF-8 bytes of each document before tokenization, and one for its end,
+            [documents] int64; None where the data set keeps no text.
+        document_characters: code points of each document, and one for its end; likewise. A byte
+            that belongs to no UTF-8 character counts as one.
+        document_words: words of each document, separated by white space; of lines (LM1B, WikiText,
+            PTB) also one for the line's end, blank lines included, as their papers count; likewise.
     """
 
     ids: np.ndarray
@@ -67,7 +67,7 @@ def read(task_name, split) -> Text:
     """The whole split of a task.
 
     Raises:
-      UsageError: there is no such task or split, it cannot be read, or it is empty.
+        UsageError: there is no such task or split, it cannot be read, or it is empty.
     """
     preflight.check(task_name, split)
     end = preflight.find(task_name).output_features["targets"].vocabulary.eos_id
@@ -96,9 +96,9 @@ def of_tokens(ids, lengths, end_token) -> Text:
     """Documents of which nobody has the text.
 
     Args:
-      ids: the tokens, [tokens], end tokens included where there are any.
-      lengths: tokens of each document, [documents], each positive.
-      end_token: the id of the end tokens.
+        ids: the tokens, [tokens], end tokens included where there are any.
+        lengths: tokens of each document, [documents], each positive.
+        end_token: the id of the end tokens.
     """
     return Text(ids, np.asarray(lengths, np.int64), np.flatnonzero(ids == end_token))
 

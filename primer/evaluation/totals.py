@@ -15,16 +15,16 @@ class Totals:
     """The loss of a text and the counts that it may be divided by.
 
     Attributes:
-      nats: the sum of -log p over all tokens, end tokens included, over the model's own (padded)
-        softmax.
-      tokens: tokens of the documents, and one end token for each document.
-      bytes: UTF-8 bytes of the documents before tokenization, and one for each document's end; None
-        where the data set keeps no text.
-      words: words of the documents, separated by white space, and of lines their ends; likewise.
-      documents: how many there are.
-      characters: code points of the documents, and one for each document's end; likewise.
-      end_nats: the part of `nats` that the end tokens have.
-      standard_error: of nats_per_token, over documents; nan for a single one.
+        nats: the sum of -log p over all tokens, end tokens included, over the model's own (padded)
+            softmax.
+        tokens: tokens of the documents, and one end token for each document.
+        bytes: UTF-8 bytes of the documents before tokenization, and one for each document's end;
+            None where the data set keeps no text.
+        words: words of the documents, separated by white space, and of lines their ends; likewise.
+        documents: how many there are.
+        characters: code points of the documents, and one for each document's end; likewise.
+        end_nats: the part of `nats` that the end tokens have.
+        standard_error: of nats_per_token, over documents; nan for a single one.
     """
 
     nats: float
@@ -71,8 +71,8 @@ def document_nats(nats, text) -> np.ndarray:
     """The loss of each document, [documents] float64.
 
     Args:
-      nats: -log p of each token of the text, [tokens].
-      text: a `Text`.
+        nats: -log p of each token of the text, [tokens].
+        text: a `Text`.
     """
     if not len(text.lengths):
         return np.zeros([0])
@@ -83,7 +83,7 @@ def total(nats, text) -> Totals:
     """The `Totals` of a text, summed in float64.
 
     Args:
-      nats, text: as for `document_nats`.
+        nats, text: as for `document_nats`.
     """
     sums = document_nats(nats, text)
     return Totals(
@@ -102,7 +102,7 @@ def per_document(nats, text) -> list:
     """The `Totals` of each document.
 
     Args:
-      nats, text: as for `document_nats`; the text is one that keeps its bytes.
+        nats, text: as for `document_nats`; the text is one that keeps its bytes.
     """
     ends = np.zeros(len(text.ids))
     ends[text.ends] = nats[text.ends]

@@ -17,11 +17,11 @@ class Windows:
     """Pieces of a text in rows, all [pieces] int64, sorted by row and by column.
 
     Attributes:
-      length: tokens that a row has room for.
-      rows, columns: the place of each piece's first token.
-      starts: which token of the text that is.
-      lengths: tokens of each piece.
-      contexts: how many of these, at the front, are counted elsewhere.
+        length: tokens that a row has room for.
+        rows, columns: the place of each piece's first token.
+        starts: which token of the text that is.
+        lengths: tokens of each piece.
+        contexts: how many of these, at the front, are counted elsewhere.
     """
 
     length: int
@@ -40,12 +40,13 @@ class Windows:
         """The rows from `first` to `end`.
 
         Args:
-          ids: the tokens of the text, [tokens].
-          first, end: numbers of rows.
+            ids: the tokens of the text, [tokens].
+            first, end: numbers of rows.
 
         Returns:
-          (targets, segments), both [rows, length] int32: the tokens, 0 where there is none, and the
-          number of each token's piece in its row, from 1, 0 where there is none.
+            (targets, segments), both [rows, length] int32: the tokens, 0 where there is none, and
+                the
+            number of each token's piece in its row, from 1, 0 where there is none.
         """
         pieces = slice(*np.searchsorted(self.rows, (first, end)))
         rows, lengths = self.rows[pieces] - first, self.lengths[pieces]
@@ -62,8 +63,8 @@ class Windows:
         """Which tokens of the text are counted in the rows from `first` to `end`, and where.
 
         Returns:
-          (tokens, places), both [tokens] int64: numbers of tokens in the text, and places in the
-          rows, joined.
+            (tokens, places), both [tokens] int64: numbers of tokens in the text, and places in the
+            rows, joined.
         """
         pieces = slice(*np.searchsorted(self.rows, (first, end)))
         contexts = self.contexts[pieces]

@@ -7,9 +7,9 @@ def sentences(results, baseline="transformer") -> list:
     """Compares each model with the baseline, whatever comes out.
 
     Args:
-      results: dicts with "name", "label" and "checkpoints", rows with "tokens_trained", "seconds",
-        "nats_per_token" and "perplexity_per_token" in the order of their steps.
-      baseline: the name of the one that the others are compared with.
+        results: dicts with "name", "label" and "checkpoints", rows with "tokens_trained",
+            "seconds", "nats_per_token" and "perplexity_per_token" in the order of their steps.
+        baseline: the name of the one that the others are compared with.
     """
     base = next(result for result in results if result["name"] == baseline)
     others = [result for result in results if result is not base]

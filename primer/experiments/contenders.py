@@ -14,9 +14,9 @@ class Contender:
     """A model of the comparison.
 
     Attributes:
-      name: the file of architectures/, and the folder of the run.
-      label: as tables and plots name it.
-      activation: the file of activations/ that belongs to it.
+        name: the file of architectures/, and the folder of the run.
+        label: as tables and plots name it.
+        activation: the file of activations/ that belongs to it.
     """
 
     name: str
@@ -35,10 +35,11 @@ def train_arguments(contender, model_dir, seed=0, bindings=()) -> list:
     """The arguments of `t5_mesh_transformer` that train a contender.
 
     Args:
-      contender: one of CONTENDERS.
-      model_dir: where.
-      seed: of initial values and data order; with the same seed all contenders read the same rows.
-      bindings: gin bindings that come last.
+        contender: one of CONTENDERS.
+        model_dir: where.
+        seed: of initial values and data order; with the same seed all contenders read the same
+            rows.
+        bindings: gin bindings that come last.
     """
     files = [
         *config_files.compose(contender.name, contender.activation, SIZE),

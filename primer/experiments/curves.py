@@ -9,10 +9,10 @@ def draw(results, title, path):
     """Writes the figure: two panels with the same axis of perplexities.
 
     Args:
-      results: dicts with "label" and "checkpoints", rows with "tokens_trained", "seconds" and
-        "perplexity_per_token".
-      title: above both panels.
-      path: of the PNG.
+        results: dicts with "label" and "checkpoints", rows with "tokens_trained", "seconds" and
+            "perplexity_per_token".
+        title: above both panels.
+        path: of the PNG.
     """
     import matplotlib
 

@@ -24,17 +24,17 @@ def run_one(contender, folder, steps=None, seed=0) -> dict:
     """Trains and evaluates one model, from the start.
 
     Args:
-      contender: one of `contenders.CONTENDERS`.
-      folder: where; its own folder in there is made anew.
-      steps: steps of training, or None for what the demo's gin file says.
-      seed: of the run.
+        contender: one of `contenders.CONTENDERS`.
+        folder: where; its own folder in there is made anew.
+        steps: steps of training, or None for what the demo's gin file says.
+        seed: of the run.
 
     Returns:
-      dict: "name", "label", "parameters", "learning_rate", and "checkpoints": the rows of the
-      evaluation, each with "tokens_trained" and the "seconds" of training until then.
+        dict: "name", "label", "parameters", "learning_rate", and "checkpoints": the rows of the
+        evaluation, each with "tokens_trained" and the "seconds" of training until then.
 
     Raises:
-      RunError: training or evaluation ended with an error, which has been printed.
+        RunError: training or evaluation ended with an error, which has been printed.
     """
     model_dir = os.path.join(folder, contender.name)
     _empty(model_dir)

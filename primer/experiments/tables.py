@@ -5,9 +5,9 @@ def show(results, seen, file=None):
     """Prints a table over the checkpoints, one of the final numbers, and what was seen.
 
     Args:
-      results: what `demo.run_one` gave for each model.
-      seen: sentences.
-      file: where; standard output unless given.
+        results: what `demo.run_one` gave for each model.
+        seen: sentences.
+        file: where; standard output unless given.
     """
     from rich.console import Console
 

@@ -17,13 +17,13 @@ class Text:
     """One text on its way.
 
     Attributes:
-      ids: the prompt's token ids, and the new ones behind them.
-      prompt_length: how many of them are the prompt's.
-      chance: a numpy Generator.
-      stream: a TextStream.
-      reason: why it ended: "end" (the end token), "stop" (a stop string), "length"; None while
-        it goes on.
-      start: the index of the first token that the model sees.
+        ids: the prompt's token ids, and the new ones behind them.
+        prompt_length: how many of them are the prompt's.
+        chance: a numpy Generator.
+        stream: a TextStream.
+        reason: why it ended: "end" (the end token), "stop" (a stop string), "length"; None while
+            it goes on.
+        start: the index of the first token that the model sees.
     """
 
     ids: list
@@ -48,15 +48,15 @@ def continue_texts(graph, texts, sampling, max_tokens, vocabulary):
     """Continues texts until each has ended.
 
     Args:
-      graph: a StepGraph with at least as many rows as there are texts.
-      texts: a list of Text, changed in place.
-      sampling: a Sampling.
-      max_tokens: the most new tokens of a text, its end token included.
-      vocabulary: a seqio vocabulary, for its size and its end token.
+        graph: a StepGraph with at least as many rows as there are texts.
+        texts: a list of Text, changed in place.
+        sampling: a Sampling.
+        max_tokens: the most new tokens of a text, its end token included.
+        vocabulary: a seqio vocabulary, for its size and its end token.
 
     Yields:
-      (index of the text, piece of text): as they come; a piece may be empty. After the last
-      piece of a text its `reason` is set.
+        (index of the text, piece of text): as they come; a piece may be empty. After the last
+        piece of a text its `reason` is set.
     """
     for text in texts:
         text.start = first_of_window(len(text.ids), graph.length, max_tokens)

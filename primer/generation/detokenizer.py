@@ -8,13 +8,13 @@ class TextStream:
     """Turns the tokens of one text into pieces of text that will not change any more.
 
     Args:
-      vocabulary: a seqio vocabulary.
-      prompt: the token ids before the first new one.
-      stops: strings that end the text; neither they nor what follows is given out.
+        vocabulary: a seqio vocabulary.
+        prompt: the token ids before the first new one.
+        stops: strings that end the text; neither they nor what follows is given out.
 
     Attributes:
-      text: all that was given out so far.
-      stopped: whether a stop string has come.
+        text: all that was given out so far.
+        stopped: whether a stop string has come.
     """
 
     def __init__(self, vocabulary, prompt=(), stops=()):

@@ -38,21 +38,21 @@ def generate_text(
     """Continues prompts and prints each token as it comes.
 
     Args:
-      estimator: a LocalEstimator, for its model, mesh, vocabulary and directory.
-      prompts: a list of strings; "" begins a document.
-      prompt_file: a file of further prompts, one a line.
-      num_samples: texts per prompt.
-      max_tokens: the most new tokens per text.
-      temperature, top_k, top_p: how tokens are drawn; see `sampling.Sampling`.
-      seed: the same gives the same texts; None takes one by chance and says which.
-      stops: a list of strings that end a text.
-      checkpoint: "latest", "best" or a step.
-      as_json: one JSON object a text instead of running text.
-      training_arguments, training_settings: what the trainer would get; unused.
+        estimator: a LocalEstimator, for its model, mesh, vocabulary and directory.
+        prompts: a list of strings; "" begins a document.
+        prompt_file: a file of further prompts, one a line.
+        num_samples: texts per prompt.
+        max_tokens: the most new tokens per text.
+        temperature, top_k, top_p: how tokens are drawn; see `sampling.Sampling`.
+        seed: the same gives the same texts; None takes one by chance and says which.
+        stops: a list of strings that end a text.
+        checkpoint: "latest", "best" or a step.
+        as_json: one JSON object a text instead of running text.
+        training_arguments, training_settings: what the trainer would get; unused.
 
     Raises:
-      UsageError: a setting out of its range, or no such checkpoint.
-      RunError: the checkpoint cannot be read.
+        UsageError: a setting out of its range, or no such checkpoint.
+        RunError: the checkpoint cannot be read.
     """
     del training_arguments, training_settings
     asked = Request(

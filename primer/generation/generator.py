@@ -15,11 +15,11 @@ class Writer:
     """Continues prompts with one model and one checkpoint.
 
     Args:
-      model: a Mesh-TF Unitransformer.
-      vocabulary: its seqio vocabulary.
-      length: the longest text that the model is made for, in tokens.
-      checkpoint: the path of a checkpoint.
-      mesh_shape, layout_rules, mesh_devices: as in `utils.run`.
+        model: a Mesh-TF Unitransformer.
+        vocabulary: its seqio vocabulary.
+        length: the longest text that the model is made for, in tokens.
+        checkpoint: the path of a checkpoint.
+        mesh_shape, layout_rules, mesh_devices: as in `utils.run`.
     """
 
     def __init__(self, model, vocabulary, length, checkpoint, mesh_shape, layout_rules, devices):
@@ -35,12 +35,12 @@ class Writer:
         """Continues the prompts of a Request.
 
         Yields:
-          (prompt index, sample index, Text, piece of text): pieces as they come, texts of a batch
-          by turns. After the last piece of a text its `reason` is set.
+            (prompt index, sample index, Text, piece of text): pieces as they come, texts of a batch
+            by turns. After the last piece of a text its `reason` is set.
 
         Raises:
-          UsageError: a prompt is no text.
-          RunError: the checkpoint cannot be read.
+            UsageError: a prompt is no text.
+            RunError: the checkpoint cannot be read.
         """
         encoded = request.encode(self.vocabulary, asked.prompts)
         _say_what_does_not_fit(encoded, asked.max_tokens, self.length)

@@ -17,15 +17,15 @@ class Request:
     """Prompts and how to continue them.
 
     Attributes:
-      prompts: strings; "" begins a document.
-      num_samples: texts per prompt.
-      max_tokens: the most new tokens per text.
-      sampling: a Sampling.
-      seed: a whole number from 0 on: the same gives the same texts.
-      stops: strings that end a text.
+        prompts: strings; "" begins a document.
+        num_samples: texts per prompt.
+        max_tokens: the most new tokens per text.
+        sampling: a Sampling.
+        seed: a whole number from 0 on: the same gives the same texts.
+        stops: strings that end a text.
 
     Raises:
-      UsageError: a value out of its range.
+        UsageError: a value out of its range.
     """
 
     prompts: tuple = ("",)
@@ -52,7 +52,7 @@ def prompts_of(prompts, prompt_file=None) -> tuple:
     """The prompts given directly and those of a file, one a line; one empty prompt if none.
 
     Raises:
-      UsageError: the file cannot be read, is empty, or is not UTF-8.
+        UsageError: the file cannot be read, is empty, or is not UTF-8.
     """
     prompts = list(prompts or ())
     if prompt_file:
@@ -79,8 +79,8 @@ def encode(vocabulary, prompts) -> list:
     """The token ids of each prompt; says what the vocabulary cannot write.
 
     Args:
-      vocabulary: a seqio vocabulary.
-      prompts: strings.
+        vocabulary: a seqio vocabulary.
+        prompts: strings.
     """
     for prompt in prompts:
         _check_text(prompt)

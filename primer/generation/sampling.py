@@ -18,14 +18,14 @@ class Sampling:
     """How a token is drawn.
 
     Attributes:
-      temperature: divides the logits; 1 draws from the model's own distribution, 0 takes the
-        best token.
-      top_k: how many of the best tokens may be drawn; None for all.
-      top_p: the probability, above 0 and up to 1, that the tokens which may be drawn have
-        together; None for all.
+        temperature: divides the logits; 1 draws from the model's own distribution, 0 takes the
+            best token.
+        top_k: how many of the best tokens may be drawn; None for all.
+        top_p: the probability, above 0 and up to 1, that the tokens which may be drawn have
+            together; None for all.
 
     Raises:
-      UsageError: a value out of its range.
+        UsageError: a value out of its range.
     """
 
     temperature: float = 1.0
@@ -52,9 +52,9 @@ class Sampling:
         """Draws a token.
 
         Args:
-          logits: `[tokens]`; minus infinity forbids a token.
-          chance: a numpy Generator; exactly one number is taken from it, so that what a text
-            becomes depends on its own tokens only.
+            logits: `[tokens]`; minus infinity forbids a token.
+            chance: a numpy Generator; exactly one number is taken from it, so that what a text
+                becomes depends on its own tokens only.
         """
         number = chance.random()
         logits = np.asarray(logits, np.float64)

@@ -25,13 +25,13 @@ class StepGraph:
     """A model that is asked for the next token, row by row and step by step.
 
     Args:
-      model: a Mesh-TF Unitransformer that reads left to right.
-      rows: texts at a time.
-      length: the positions that the states have room for: the longest text, prompt included.
-      mesh_shape, layout_rules, mesh_devices: as in `utils.run`.
+        model: a Mesh-TF Unitransformer that reads left to right.
+        rows: texts at a time.
+        length: the positions that the states have room for: the longest text, prompt included.
+        mesh_shape, layout_rules, mesh_devices: as in `utils.run`.
 
     Raises:
-      UsageError: the model is no language model, or its layers cannot decode step by step.
+        UsageError: the model is no language model, or its layers cannot decode step by step.
     """
 
     def __init__(self, model, rows, length, mesh_shape="", layout_rules="", mesh_devices=None):
@@ -83,8 +83,8 @@ class StepGraph:
         """Takes the weights of a checkpoint.
 
         Raises:
-          RunError: it cannot be read.
-          UsageError: it is of another model.
+            RunError: it cannot be read.
+            UsageError: it is of another model.
         """
         with self._session.graph.as_default():
             self._session.run(self._empty_states)
@@ -95,8 +95,8 @@ class StepGraph:
         """Fills the states with the beginnings of the texts; what they held before is gone.
 
         Args:
-          texts: `rows` sequences of token ids, each of at most `length`; an empty one starts a
-            text from nothing.
+            texts: `rows` sequences of token ids, each of at most `length`; an empty one starts a
+                text from nothing.
         """
         prompts = np.zeros([self.rows, self.length], np.int32)
         for row, ids in enumerate(texts):
@@ -108,11 +108,11 @@ class StepGraph:
         """Runs one step.
 
         Args:
-          tokens: the last token of each row so far, `[rows]`; 0 where a text begins.
-          positions: the position of the token that is asked for, `[rows]`, below `length`.
+            tokens: the last token of each row so far, `[rows]`; 0 where a text begins.
+            positions: the position of the token that is asked for, `[rows]`, below `length`.
 
         Returns:
-          float32 logits of the tokens at these positions, `[rows, padded vocabulary]`.
+            float32 logits of the tokens at these positions, `[rows, padded vocabulary]`.
         """
         feeds = {self._tokens: tokens, self._positions: positions}
         return self._session.run([self._logits, self._update], feeds)[0]

@@ -24,7 +24,7 @@ def gin_directory() -> str:
     `primer/configs/` in an installed package.
 
     Raises:
-      UsageError: neither is there.
+        UsageError: neither is there.
     """
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     candidates = [os.path.join(os.path.dirname(package), "gin"), os.path.join(package, "configs")]
@@ -42,7 +42,7 @@ def names(kind: str) -> list:
     """The names that a folder of gin files offers, sorted, without `.gin` and without defaults.
 
     Args:
-      kind: a folder below `gin_directory()`, such as "models" or "sizes".
+        kind: a folder below `gin_directory()`, such as "models" or "sizes".
     """
     directory = os.path.join(gin_directory(), kind)
     if not os.path.isdir(directory):
@@ -55,7 +55,7 @@ def find(kind: str, name: str) -> str:
     """The path of a gin file relative to `gin_directory()`, as `--gin_file` takes it.
 
     Raises:
-      UsageError: there is no such file; the message lists the names that there are.
+        UsageError: there is no such file; the message lists the names that there are.
     """
     known = names(kind)
     if name not in known:
@@ -69,10 +69,10 @@ def model_files(model: str) -> list:
     """The gin files of a published model, defaults first.
 
     Args:
-      model: a name such as "small_primer".
+        model: a name such as "small_primer".
 
     Raises:
-      UsageError: an unknown name; the message lists the known ones.
+        UsageError: an unknown name; the message lists the known ones.
     """
     return [DEFAULTS, find("models", model)]
 
@@ -81,7 +81,7 @@ def compose(architecture: str, activation: str, size: str) -> list:
     """The gin files of any combination, defaults first.
 
     Raises:
-      UsageError: an unknown name; the message lists the known ones.
+        UsageError: an unknown name; the message lists the known ones.
     """
     return [
         DEFAULTS,

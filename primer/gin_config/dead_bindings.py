@@ -69,12 +69,12 @@ def dead_bindings(keys=None, declared=(), elsewhere=()) -> list:
     """The bindings that nothing has read since the configuration was last cleared.
 
     Args:
-      keys: look at these only, a set as `changed_since` gives it; None: at all.
-      declared: macros that may go unread (the slots: `d_ff_gated` without a gated unit is fine).
-      elsewhere: keys that code reads which was not run, as `reachable.keys` finds them.
+        keys: look at these only, a set as `changed_since` gives it; None: at all.
+        declared: macros that may go unread (the slots: `d_ff_gated` without a gated unit is fine).
+        elsewhere: keys that code reads which was not run, as `reachable.keys` finds them.
 
     Returns:
-      A sorted list of DeadBinding.
+        A sorted list of DeadBinding.
     """
     read, entered = _what_was_read()
     roots = {RUN} | TPU_ONLY | (_functions_of_the_run() - set(entered))

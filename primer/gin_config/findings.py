@@ -89,8 +89,8 @@ def settings(files, params=()) -> list:
     """Every setting of a run in gin's order, each with its file and line.
 
     Args:
-      files: what `--gin_file` named.
-      params: the texts of `--gin_param`.
+        files: what `--gin_file` named.
+        params: the texts of `--gin_param`.
     """
     return provenance.settings([defaults_file(), *files], params)
 
@@ -99,8 +99,8 @@ def find(made, data=()) -> Findings:
     """The findings in what gin has parsed, after the graphs were built that read it.
 
     Args:
-      made: the settings, as `settings` gives them.
-      data: what reads the data (a seqio task), where no data were read.
+        made: the settings, as `settings` gives them.
+        data: what reads the data (a seqio task), where no data were read.
     """
     mode = bound("utils.run.mode", "train")
     elsewhere = reachable.keys(dead_bindings.called(), mode, data)

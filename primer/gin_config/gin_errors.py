@@ -23,11 +23,11 @@ def check_slots(bindings):
     """Looks for slots of `--gin_param` that nothing refers to.
 
     Args:
-      bindings: the texts of the bindings.
+        bindings: the texts of the bindings.
 
     Raises:
-      UsageError: such a name is nearly that of a slot that something refers to. Where there is no
-        such slot, one line says that the binding has no effect.
+        UsageError: such a name is nearly that of a slot that something refers to. Where there is no
+            such slot, one line says that the binding has no effect.
     """
     used = _referenced()
     for text in bindings:

@@ -62,12 +62,12 @@ def settings(names, params=()) -> list:
     """All settings in gin's order; of two with the same key the later is in force.
 
     Args:
-      names: gin files as `--gin_file` has them, after those that are read before.
-      params: the texts of `--gin_param`.
+        names: gin files as `--gin_file` has them, after those that are read before.
+        params: the texts of `--gin_param`.
 
     Raises:
-      OSError: a file is not there.
-      SyntaxError: a file is not gin.
+        OSError: a file is not there.
+        SyntaxError: a file is not gin.
     """
     found = []
     for name in names:
@@ -84,7 +84,7 @@ def find(name) -> str:
     """The path of the file that gin reads for a name, as `gin.parse_config_file` finds it.
 
     Raises:
-      OSError: there is none.
+        OSError: there is none.
     """
     return _reader(name)[0]
 

@@ -26,12 +26,12 @@ def keys(called, mode="train", data=()) -> set:
     """The keys of the bindings that code of a run reads which was not called.
 
     Args:
-      called: the selectors of the configurables that were called.
-      mode: that of the run, `utils.run.mode`.
-      data: what reads the data (a seqio task), besides the functions that gin names.
+        called: the selectors of the configurables that were called.
+        mode: that of the run, `utils.run.mode`.
+        data: what reads the data (a seqio task), besides the functions that gin names.
 
     Returns:
-      A set of (scope, selector, parameter).
+        A set of (scope, selector, parameter).
     """
     walk = _Walk(called, data)
     for value in _bound("", RUN).values():

@@ -37,7 +37,7 @@ def find(settings) -> list:
     `--gin_param`, has the last word on a slot, nothing is said: overriding is gin's normal use.
 
     Args:
-      settings: all settings in gin's order, from `gin_sources.settings`.
+        settings: all settings in gin's order, from `gin_sources.settings`.
     """
     pairs = {}
     for slot, units in _units_of_slots(settings).items():

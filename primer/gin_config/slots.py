@@ -44,7 +44,7 @@ def ends(found) -> dict:
     """{slot: the value that a slot which names another comes to}: `%num_layers` -> `6`.
 
     Args:
-      found: as `values` gives them.
+        found: as `values` gives them.
     """
     resolved = {}
     for name, text in found.items():
@@ -72,7 +72,7 @@ def opened_with_slots(text: str) -> str:
     """An operative configuration with the slots above it; one that has them already, as it is.
 
     Args:
-      text: what `gin.operative_config_str` gives.
+        text: what `gin.operative_config_str` gives.
     """
     if text.startswith(HEAD) or not values():
         return text

@@ -51,7 +51,7 @@ def statements(path: str) -> list:
     """The statements of a gin file, in order, as gin-config's `config_parser` gives them.
 
     Raises:
-      SyntaxError: the file is not gin; it names the line.
+        SyntaxError: the file is not gin; it names the line.
     """
     with open(path, encoding="utf-8") as lines:
         return statements_of(lines)
@@ -61,7 +61,7 @@ def statements_of(text) -> list:
     """The statements of gin code, a string or an open file, in order.
 
     Raises:
-      SyntaxError: it is not gin; the error names the line.
+        SyntaxError: it is not gin; the error names the line.
     """
     return list(config_parser.ConfigParser(text, _Names()))
 
@@ -114,7 +114,7 @@ def slots(directory: str) -> dict:
     """The macros that our gin files may set: those of defaults.gin, then those of sizes/tiny.gin.
 
     Returns:
-      {name: value in those files}, in their order.
+        {name: value in those files}, in their order.
     """
     files = (os.path.join(directory, name) for name in ("defaults.gin", "sizes/tiny.gin"))
     return {name: value for path in files for name, value in macros_set(path).items()}
@@ -124,11 +124,11 @@ class Linter:
     """Holds a folder of gin files to the rules of an experiment that composes.
 
     Args:
-      directory: the folder, with defaults.gin and sizes/tiny.gin, which declare the slots.
-      others: folders of gin files that may be on gin's search path as well (t5's): a path of ours
-        must not exist there, or the search order would decide which of the two is read.
-      scopes: scopes that a file may bind in, because code of ours enters them.
-      macros: macros that a file may set besides the slots.
+        directory: the folder, with defaults.gin and sizes/tiny.gin, which declare the slots.
+        others: folders of gin files that may be on gin's search path as well (t5's): a path of ours
+            must not exist there, or the search order would decide which of the two is read.
+        scopes: scopes that a file may bind in, because code of ours enters them.
+        macros: macros that a file may set besides the slots.
     """
 
     def __init__(

@@ -37,14 +37,14 @@ def of_directory(model_dir, gin_file, bindings, module_import=(), t5_tfds_data_d
     """The arguments of `t5_mesh_transformer` that do something with a trained model.
 
     Args:
-      model_dir: its directory.
-      gin_file: what is done, one of gin/run.
-      bindings: gin's, as in "protocol.name = 'packed'"; later ones count.
-      module_import: further modules to import.
-      t5_tfds_data_dir: as t5's flag.
+        model_dir: its directory.
+        gin_file: what is done, one of gin/run.
+        bindings: gin's, as in "protocol.name = 'packed'"; later ones count.
+        module_import: further modules to import.
+        t5_tfds_data_dir: as t5's flag.
 
     Raises:
-      UsageError: the directory is not there or says nothing of its model.
+        UsageError: the directory is not there or says nothing of its model.
     """
     arguments = [
         *(f"--module_import={name}" for name in ["t5_imports", *module_import]),

@@ -16,12 +16,12 @@ def block_layers(block, dense_block):
     """Returns the layer classes of a block, for `make_layer_stack.layers`.
 
     Args:
-      block: the list of layer classes to build.
-      dense_block: the list that the architecture has without experts.
+        block: the list of layer classes to build.
+        dense_block: the list that the architecture has without experts.
 
     Raises:
-      ValueError: `block` is another list, and `dense_block` is not of two layers, so that the
-        architecture would be lost without a word.
+        ValueError: `block` is another list, and `dense_block` is not of two layers, so that the
+            architecture would be lost without a word.
     """
     if block != dense_block and len(dense_block) > 2:
         names = ", ".join(_name(layer) for layer in dense_block)

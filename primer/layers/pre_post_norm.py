@@ -37,13 +37,13 @@ class PrePostNormLayerStack(transformer.LayerStack):
         """Makes a stack.
 
         Args:
-          layers: a list of TransformerLayer.
-          post_norm_layers: a list of layer classes (their subclasses included) to normalize
-            after; by default the feed-forward layers, dense or of experts.
-          **kwargs: as for LayerStack.
+            layers: a list of TransformerLayer.
+            post_norm_layers: a list of layer classes (their subclasses included) to normalize
+                after; by default the feed-forward layers, dense or of experts.
+            **kwargs: as for LayerStack.
 
         Raises:
-          ValueError: the sublayers hold no norm before the one `sublayer_call_layer`.
+            ValueError: the sublayers hold no norm before the one `sublayer_call_layer`.
         """
         super().__init__(layers, **kwargs)
         self._post_norm_layers = tuple(post_norm_layers)

@@ -23,13 +23,13 @@ def sublayer_primer_norm(x, layer_stack, context, epsilon=1e-6):
     """Normalizes x over d_model: a sublayer for `LayerStack.sublayers_*`.
 
     Args:
-      x: a Tensor `[..., d_model]`.
-      layer_stack: unused.
-      context: a transformer.Context.
-      epsilon: a float, added to the variance.
+        x: a Tensor `[..., d_model]`.
+        layer_stack: unused.
+        context: a transformer.Context.
+        epsilon: a float, added to the variance.
 
     Returns:
-      a Tensor with the shape and type of x, computed in float32.
+        a Tensor with the shape and type of x, computed in float32.
     """
     del layer_stack
     scale, bias = _parameters(context)

@@ -8,8 +8,8 @@ def unset_size():
     """The value of a size in gin/defaults.gin that only some models need.
 
     Raises:
-      ValueError: always, with the name of the size: `size = @unset_size()` is evaluated in the
-        scope of that name, when a layer asks for it.
+        ValueError: always, with the name of the size: `size = @unset_size()` is evaluated in the
+            scope of that name, when a layer asks for it.
     """
     size = gin.current_scope()[-1]
     raise ValueError(

@@ -9,10 +9,10 @@ def shapes(vocabulary_size: int) -> dict:
     """The shape of every trainable variable, under its name in a checkpoint.
 
     Args:
-      vocabulary_size: the number of token ids; the model pads it to a multiple of 128.
+        vocabulary_size: the number of token ids; the model pads it to a multiple of 128.
 
     Returns:
-      {name: tuple of sizes}, in the order of the graph.
+        {name: tuple of sizes}, in the order of the graph.
     """
     _, graph = run_graph.build_forward(vocabulary_size)
     return {v.name: tuple(v.shape.to_integer_list) for v in graph.trainable_variables}
@@ -22,6 +22,6 @@ def count(vocabulary_size: int) -> int:
     """The number of trainable parameters, embedding included.
 
     Args:
-      vocabulary_size: the number of token ids; the model pads it to a multiple of 128.
+        vocabulary_size: the number of token ids; the model pads it to a multiple of 128.
     """
     return sum(math.prod(shape) for shape in shapes(vocabulary_size).values())

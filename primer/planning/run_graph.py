@@ -27,7 +27,7 @@ class SizedVocabulary:
     """What Mesh-TF asks of a vocabulary when it builds a graph: its size.
 
     Args:
-      vocab_size: the number of token ids.
+        vocab_size: the number of token ids.
     """
 
     def __init__(self, vocab_size: int):
@@ -38,12 +38,12 @@ def build_forward(vocabulary_size: int, mode: str = "train"):
     """Builds the model's forward pass and its loss on one row of tokens.
 
     Args:
-      vocabulary_size: the number of token ids; the model pads it to a multiple of 128.
-      mode: "train" or "eval".
+        vocabulary_size: the number of token ids; the model pads it to a multiple of 128.
+        mode: "train" or "eval".
 
     Returns:
-      (Unitransformer, mtf.Graph): the model, and the graph with its variables. No variable is
-      allocated: nothing runs.
+        (Unitransformer, mtf.Graph): the model, and the graph with its variables. No variable is
+        allocated: nothing runs.
     """
     _require_language_model()
     length = max(bound("utils.run.sequence_length", {"targets": 512}).values())
@@ -80,11 +80,11 @@ def build_run(vocabulary_size: int, mode: str = "train"):
     every setting is read where a run reads it.
 
     Args:
-      vocabulary_size: the number of token ids.
-      mode: "train" or "eval".
+        vocabulary_size: the number of token ids.
+        mode: "train" or "eval".
 
     Returns:
-      The EstimatorSpec or TPUEstimatorSpec that Mesh-TF's model function gives.
+        The EstimatorSpec or TPUEstimatorSpec that Mesh-TF's model function gives.
     """
     _require_language_model()
     planned = _plan_estimator(SizedVocabulary(vocabulary_size), mode)
@@ -105,13 +105,13 @@ def build_step(vocabulary_size: int, mode: str = "train", blocks: int | None = N
     All settings are read by then, and lowering is most of the time.
 
     Args:
-      vocabulary_size: the number of token ids.
-      mode: "train" or "eval".
-      blocks: how many blocks to build instead of `make_layer_stack.num_layers`: what one block
-        reads, all read. None: as many as gin says.
+        vocabulary_size: the number of token ids.
+        mode: "train" or "eval".
+        blocks: how many blocks to build instead of `make_layer_stack.num_layers`: what one block
+            reads, all read. None: as many as gin says.
 
     Returns:
-      The mtf.Graph, in "train" with its gradients and the optimizer's updates.
+        The mtf.Graph, in "train" with its gradients and the optimizer's updates.
     """
     planned = []
 

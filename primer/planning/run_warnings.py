@@ -23,12 +23,12 @@ def lines(files, params=()) -> list:
     Call it when the graph that trains is built. gin's record of the run stays as it was.
 
     Args:
-      files: what `--gin_file` named.
-      params: the texts of `--gin_param`.
+        files: what `--gin_file` named.
+        params: the texts of `--gin_param`.
 
     Returns:
-      A list of texts; empty for another model than a language model, whose evaluation cannot be
-      built alone.
+        A list of texts; empty for another model than a language model, whose evaluation cannot be
+        built alone.
     """
     if bound("utils.run.model_type") != "lm":
         return []

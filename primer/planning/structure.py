@@ -77,8 +77,8 @@ def groups(model, graph) -> list:
     """The model from its embedding to its end, as a list of Group.
 
     Args:
-      model: a Mesh-TF Unitransformer.
-      graph: the mtf.Graph that it was built in; `run_graph.build_forward` gives both.
+        model: a Mesh-TF Unitransformer.
+        graph: the mtf.Graph that it was built in; `run_graph.build_forward` gives both.
     """
     found = []
     for block, parts in itertools.groupby(_layers(model, graph), key=lambda part: part[0]):

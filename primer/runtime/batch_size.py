@@ -16,10 +16,10 @@ def rows_per_batch():
     """The rows of a batch: `utils.run.batch_size`, for each member of an ensemble.
 
     Returns:
-      The number of rows.
+        The number of rows.
 
     Raises:
-      UsageError: tokens of which rows cannot be made.
+        UsageError: tokens of which rows cannot be made.
     """
     from mesh_tensorflow.transformer import utils
 

@@ -51,7 +51,7 @@ def from_environment(environ=os.environ):
     """The Cluster that TF_CONFIG names, or None where it names none or only one host.
 
     Raises:
-      UsageError: TF_CONFIG cannot be read, or names no task of its own cluster.
+        UsageError: TF_CONFIG cannot be read, or names no task of its own cluster.
     """
     text = environ.get("TF_CONFIG")
     if not text:
@@ -108,7 +108,7 @@ def serve(cluster):
     """Serves this host's devices until the chief has come and gone.
 
     Raises:
-      RunError: the chief never came.
+        RunError: the chief never came.
     """
     running = server(cluster)
     job, index, address = cluster.tasks[cluster.own]

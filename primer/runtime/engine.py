@@ -51,14 +51,14 @@ def estimator(kind="local"):
     """Which estimator runs the model where no TPU is used.
 
     Args:
-      kind: "local", Primer's own, or "tpu_estimator", TensorFlow's TPUEstimator in its CPU and
-        GPU form (TensorFlow 2.15.1). `--tpu` implies the latter.
+        kind: "local", Primer's own, or "tpu_estimator", TensorFlow's TPUEstimator in its CPU and
+            GPU form (TensorFlow 2.15.1). `--tpu` implies the latter.
 
     Returns:
-      The kind.
+        The kind.
 
     Raises:
-      UsageError: another value.
+        UsageError: another value.
     """
     if kind not in ESTIMATORS:
         raise UsageError(f"estimator.kind = {kind!r}: expected one of {', '.join(ESTIMATORS)}")

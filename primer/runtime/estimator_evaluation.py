@@ -48,7 +48,7 @@ class Evaluations:
     """The graphs and the batches of the evaluations of one estimator.
 
     Args:
-      estimator: a LocalEstimator.
+        estimator: a LocalEstimator.
     """
 
     def __init__(self, estimator):
@@ -60,8 +60,8 @@ class Evaluations:
         """The metrics of a checkpoint over `steps` batches of `input_fn`, or all.
 
         Raises:
-          UsageError: there is no batch, or the checkpoint is of another model.
-          RunError: the checkpoint cannot be read.
+            UsageError: there is no batch, or the checkpoint is of another model.
+            RunError: the checkpoint cannot be read.
         """
         graph = None
         for batch in self._read(input_fn, steps):

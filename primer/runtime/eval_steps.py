@@ -24,11 +24,11 @@ def check(mode, model_dir):
     """Looks for what the setting names; None, which waits for checkpoints, may find none.
 
     Args:
-      mode: of `utils.run`.
-      model_dir: the directory that is about to be evaluated.
+        mode: of `utils.run`.
+        model_dir: the directory that is about to be evaluated.
 
     Raises:
-      UsageError: there is nothing to evaluate.
+        UsageError: there is nothing to evaluate.
     """
     wanted = configured(SETTING)
     if mode not in MODES or wanted is None:

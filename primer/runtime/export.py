@@ -13,13 +13,13 @@ def saved_model(estimator, base, serving_input_receiver_fn, checkpoint_path) -> 
     """Writes the predictions of the model, on a serving input, below `base`.
 
     Args:
-      estimator: a LocalEstimator.
-      base: a directory; the model goes to a new subdirectory named by the time in seconds.
-      serving_input_receiver_fn: makes a ServingInputReceiver in the default graph.
-      checkpoint_path: the weights.
+        estimator: a LocalEstimator.
+        base: a directory; the model goes to a new subdirectory named by the time in seconds.
+        serving_input_receiver_fn: makes a ServingInputReceiver in the default graph.
+        checkpoint_path: the weights.
 
     Returns:
-      The directory written.
+        The directory written.
     """
     directory = _new_directory(base)
     with tf.Graph().as_default():

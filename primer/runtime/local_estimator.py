@@ -26,13 +26,13 @@ class LocalEstimator:
     """Trains, evaluates, predicts with and exports one Mesh-TF model.
 
     Args:
-      model_fn: Mesh-TF's model function: (features, labels, mode, params, config) -> a spec.
-      config: a RunConfig; its model_dir, save_checkpoints_steps and session_config are used.
-      model: the Mesh-TF model that the function runs, for what is said and recorded of it.
-      train_batch_size, eval_batch_size, predict_batch_size: examples per step (the data sets come
-        batched, so these are for messages and for examples/sec).
-      params: passed on to the model function.
-      export_to_tpu: accepted for the Estimator's signature; nothing is exported to a TPU.
+        model_fn: Mesh-TF's model function: (features, labels, mode, params, config) -> a spec.
+        config: a RunConfig; its model_dir, save_checkpoints_steps and session_config are used.
+        model: the Mesh-TF model that the function runs, for what is said and recorded of it.
+        train_batch_size, eval_batch_size, predict_batch_size: examples per step (the data sets come
+            batched, so these are for messages and for examples/sec).
+        params: passed on to the model function.
+        export_to_tpu: accepted for the Estimator's signature; nothing is exported to a TPU.
     """
 
     def __init__(
@@ -78,8 +78,8 @@ class LocalEstimator:
         """Trains until the global step is `max_steps`, or for `steps` more; returns self.
 
         Raises:
-          UsageError: the directory is in use, or holds another architecture or vocabulary.
-          RunError: the loss became NaN or infinite, or a checkpoint cannot be read.
+            UsageError: the directory is in use, or holds another architecture or vocabulary.
+            RunError: the loss became NaN or infinite, or a checkpoint cannot be read.
         """
         loop.train(self, input_fn, steps, max_steps, hooks=hooks, listeners=saving_listeners)
         return self
@@ -88,7 +88,7 @@ class LocalEstimator:
         """The metrics of the spec over `steps` batches (or all), also as events in `eval_<name>`.
 
         Returns:
-          dict: the metrics, "loss" (the mean of the batches' losses) and "global_step".
+            dict: the metrics, "loss" (the mean of the batches' losses) and "global_step".
         """
         path = self._checkpoint(checkpoint_path)
         with estimator_evaluation.evaluations(self) as evaluations:

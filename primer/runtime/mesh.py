@@ -27,11 +27,11 @@ def mesh_shape(shape=None):
     """The shape of the mesh, for `utils.run.mesh_shape`.
 
     Args:
-      shape: a Mesh-TF shape such as "batch:2,model:2", or None: with `--tpu` what
-        `utils.tpu_mesh_shape` says, else one "batch" axis over the devices of `mesh_devices`.
+        shape: a Mesh-TF shape such as "batch:2,model:2", or None: with `--tpu` what
+            `utils.tpu_mesh_shape` says, else one "batch" axis over the devices of `mesh_devices`.
 
     Returns:
-      A string or mtf.Shape.
+        A string or mtf.Shape.
     """
     if shape is not None:
         return shape
@@ -49,11 +49,11 @@ def mesh_devices(devices=None):
     """The devices of the mesh, for `utils.run.mesh_devices`.
 
     Args:
-      devices: a list of TensorFlow device names, or None: TF_CONFIG's hosts, else all visible
-        GPUs.
+        devices: a list of TensorFlow device names, or None: TF_CONFIG's hosts, else all visible
+            GPUs.
 
     Returns:
-      A list of device names, or None where the mesh needs none (a TPU, one device).
+        A list of device names, or None where the mesh needs none (a TPU, one device).
     """
     if devices is not None or _tpu():
         return devices
@@ -105,8 +105,8 @@ def rows_divisor(shape, layout) -> int:
     """Into how many parts the mesh cuts the rows of a batch.
 
     Args:
-      shape: a mtf.Shape.
-      layout: mtf.LayoutRules.
+        shape: a mtf.Shape.
+        layout: mtf.LayoutRules.
     """
     sizes = [
         mtf.tensor_dim_to_mesh_dim_size(layout, shape, mtf.Dimension(name, 0))

@@ -26,15 +26,15 @@ def precision(activation_dtype="auto"):
     """The data type of activations.
 
     Args:
-      activation_dtype: "auto", "float32" or "bfloat16". "auto" is bfloat16 for training where
-        the hardware multiplies bfloat16 natively, and float32 otherwise. Evaluation and decoding
-        run in float32 always.
+        activation_dtype: "auto", "float32" or "bfloat16". "auto" is bfloat16 for training where the
+            hardware multiplies bfloat16 natively, and float32 otherwise. Evaluation and decoding
+            run in float32 always.
 
     Returns:
-      (tf.DType, str): the type of the mode that is being built, and why it was chosen.
+        (tf.DType, str): the type of the mode that is being built, and why it was chosen.
 
     Raises:
-      UsageError: another value.
+        UsageError: another value.
     """
     if activation_dtype not in CHOICES:
         raise UsageError(

@@ -26,7 +26,7 @@ def command_line():
     """The gin files and the texts of `--gin_param` that the run was given.
 
     Returns:
-      (list, list); both empty in a notebook, whose bindings have no place in a file.
+        (list, list); both empty in a notebook, whose bindings have no place in a file.
     """
     if not flags.FLAGS.is_parsed():
         return [], []

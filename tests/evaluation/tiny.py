@@ -97,14 +97,14 @@ def save_and_logits(directory, ids, scale=1.0, step=1, weights=None):
     """Saves a checkpoint of random weights; returns its path and its logits.
 
     Args:
-      directory: where model.ckpt-<step> goes.
-      ids: [batch, length] token ids.
-      scale: what the initial weights are multiplied by; 0 for a model that knows nothing.
-      step: the number in the name.
-      weights: the path of a checkpoint to take the weights from.
+        directory: where model.ckpt-<step> goes.
+        ids: [batch, length] token ids.
+        scale: what the initial weights are multiplied by; 0 for a model that knows nothing.
+        step: the number in the name.
+        weights: the path of a checkpoint to take the weights from.
 
     Returns:
-      (path, logits [batch, length, padded vocabulary]) of a graph that no scorer had a part in.
+        (path, logits [batch, length, padded vocabulary]) of a graph that no scorer had a part in.
     """
     with tf.Graph().as_default():
         mesh = mtf.Mesh(mtf.Graph(), "reference")

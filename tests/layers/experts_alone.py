@@ -60,19 +60,19 @@ def run(
     """Applies the layer.
 
     Args:
-      layer: a layer of experts.
-      x: `[batch, length, d_model]`, `[outer_batch, batch, length, d_model]`, or without length.
-      sequence_id: int32 `[batch, length]`, 0 for padding, or None.
-      ids: what the context has as inputs, int32 `[batch, length]`, or None.
-      mode: of the context.
-      exact: whether the graph is marked by primer.common.graph_marks.
-      gradients: of sum(y * cos(0, 1, 2, ...)) + loss, by x and by each variable.
-      num_microbatches, dtype: of the context.
-      mesh_shape, layout: such as "rows:2" and "batch:rows,experts:rows".
-      values: a function of a variable's name and shape; `draw`.
+        layer: a layer of experts.
+        x: `[batch, length, d_model]`, `[outer_batch, batch, length, d_model]`, or without length.
+        sequence_id: int32 `[batch, length]`, 0 for padding, or None.
+        ids: what the context has as inputs, int32 `[batch, length]`, or None.
+        mode: of the context.
+        exact: whether the graph is marked by primer.common.graph_marks.
+        gradients: of sum(y * cos(0, 1, 2, ...)) + loss, by x and by each variable.
+        num_microbatches, dtype: of the context.
+        mesh_shape, layout: such as "rows:2" and "batch:rows,experts:rows".
+        values: a function of a variable's name and shape; `draw`.
 
     Returns:
-      a dict of float32 arrays: y, loss if there is one, grad/<variable>, grad/x.
+        a dict of float32 arrays: y, loss if there is one, grad/<variable>, grad/x.
     """
     names = {
         2: ["batch", "d_model"],

@@ -63,11 +63,11 @@ def build_model(architecture, attention=None, model=None, stack=None, **size):
     """Makes a tiny autoregressive Unitransformer.
 
     Args:
-      architecture: a key of ARCHITECTURES, or an Architecture.
-      attention: a dict of settings for the attention layers.
-      model: a dict of settings for Unitransformer, such as ensemble, layout and mesh_shape.
-      stack: a dict of settings for the layer stack.
-      **size: entries of TINY to change.
+        architecture: a key of ARCHITECTURES, or an Architecture.
+        attention: a dict of settings for the attention layers.
+        model: a dict of settings for Unitransformer, such as ensemble, layout and mesh_shape.
+        stack: a dict of settings for the layer stack.
+        **size: entries of TINY to change.
     """
     parts = ARCHITECTURES.get(architecture, architecture)
     size = {**TINY, **size}
@@ -205,20 +205,20 @@ def call(
     """Runs all positions at once.
 
     Args:
-      model: a Unitransformer.
-      variables: a dict, or None for the model's initial values.
-      targets: token ids `[batch, length]`.
-      mode: "eval" or "train".
-      sequence_id: ids `[batch, length]` of the parts of packed examples, "nonpadding" for the
-        golden files' (targets != 0), or None for none at all.
-      gradients: whether to return `gradnorm/<variable>` too.
-      dtype: the type of the activations.
-      mesh_shape: such as "rows:2,columns:2".
-      layout: such as "batch:rows,heads:columns".
-      exact: whether experts route without dropping tokens.
+        model: a Unitransformer.
+        variables: a dict, or None for the model's initial values.
+        targets: token ids `[batch, length]`.
+        mode: "eval" or "train".
+        sequence_id: ids `[batch, length]` of the parts of packed examples, "nonpadding" for the
+            golden files' (targets != 0), or None for none at all.
+        gradients: whether to return `gradnorm/<variable>` too.
+        dtype: the type of the activations.
+        mesh_shape: such as "rows:2,columns:2".
+        layout: such as "batch:rows,heads:columns".
+        exact: whether experts route without dropping tokens.
 
     Returns:
-      a dict of float32 arrays: logits `[batch, length, vocab]`, loss, gradient norms.
+        a dict of float32 arrays: logits `[batch, length, vocab]`, loss, gradient norms.
     """
     targets = np.asarray(targets, np.int32)
     if isinstance(sequence_id, str):

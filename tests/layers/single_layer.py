@@ -62,19 +62,19 @@ def run(
     """Runs all positions at once.
 
     Args:
-      layer: a TransformerLayer.
-      variables: a dict, or None for the initial values.
-      x: the layer's input.
-      ids: parts of packed examples, or None.
-      mode: "eval" or "train".
-      weights: an array like x: also return the gradients of sum(y * weights).
-      dtype: the type of the activations.
-      mesh_shape: such as "rows:2,columns:2".
-      layout: such as "batch:rows,heads:columns".
+        layer: a TransformerLayer.
+        variables: a dict, or None for the initial values.
+        x: the layer's input.
+        ids: parts of packed examples, or None.
+        mode: "eval" or "train".
+        weights: an array like x: also return the gradients of sum(y * weights).
+        dtype: the type of the activations.
+        mesh_shape: such as "rows:2,columns:2".
+        layout: such as "batch:rows,heads:columns".
 
     Returns:
-      a dict of float32 arrays: y `[batch, length, d_model]`; "loss", if the layer has one; with
-      weights "d x" and "d <variable>".
+        a dict of float32 arrays: y `[batch, length, d_model]`; "loss", if the layer has one; with
+        weights "d x" and "d <variable>".
     """
     with helpers.bench(mesh_shape, layout, variables) as b:
         x = mtf.cast(b.put(np.asarray(x, np.float32), *NAMES), dtype)
@@ -95,7 +95,7 @@ def decode(layer, variables, x, prompt_lengths, mesh_shape="", layout=""):
     """Runs one position after the other, each row from the end of its own prompt.
 
     Returns:
-      y `[batch, length, d_model]`, NaN at the positions of the prompts.
+        y `[batch, length, d_model]`, NaN at the positions of the prompts.
     """
     prompt_lengths = np.asarray(prompt_lengths, np.int32)
     rows, length = np.arange(x.shape[0]), x.shape[1]

@@ -15,7 +15,7 @@ def decode(model, variables, targets, prompt_lengths, mesh_shape="", layout=""):
     "incremental", every row from the end of its own prompt.
 
     Returns:
-      float32 logits `[batch, length, vocab]`, NaN at the positions of the prompts.
+        float32 logits `[batch, length, vocab]`, NaN at the positions of the prompts.
     """
     targets = np.asarray(targets, np.int32)
     prompt_lengths = np.asarray(prompt_lengths, np.int32)

@@ -90,8 +90,8 @@ def show(rows, file=None):
     """Prints the rows as a table.
 
     Args:
-      rows: of `_rows`.
-      file: where; standard output unless given.
+        rows: of `_rows`.
+        file: where; standard output unless given.
     """
     from rich import box
     from rich.console import Console

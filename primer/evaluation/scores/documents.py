@@ -22,9 +22,9 @@ class Chunk:
     """Some documents, one after the other.
 
     Attributes:
-      sources: where each is from: its file, or "<task>/<split>".
-      numbers: which document of that it is, from 1: of a file the number of its line or row.
-      text: a `primer.evaluation.tokenized_split.Text` of them.
+        sources: where each is from: its file, or "<task>/<split>".
+        numbers: which document of that it is, from 1: of a file the number of its line or row.
+        text: a `primer.evaluation.tokenized_split.Text` of them.
     """
 
     sources: list
@@ -36,15 +36,15 @@ def check_files(patterns, unit, field):
     """The files that patterns name, in the order of the patterns, and how to read them.
 
     Args:
-      patterns: paths or globs, each of at least one file.
-      unit: "file" or "line": what a document of a .txt file is.
-      field: the key of the text in .jsonl, the column in .parquet.
+        patterns: paths or globs, each of at least one file.
+        unit: "file" or "line": what a document of a .txt file is.
+        field: the key of the text in .jsonl, the column in .parquet.
 
     Returns:
-      (paths, a `primer.data.sources.text_files.TextFiles`).
+        (paths, a `primer.data.sources.text_files.TextFiles`).
 
     Raises:
-      UsageError: no such file, one of another suffix, or another unit.
+        UsageError: no such file, one of another suffix, or another unit.
     """
     if unit not in UNITS:
         raise UsageError(f"score_texts.unit = {unit!r} (--unit): expected {' or '.join(UNITS)}")
@@ -64,12 +64,12 @@ def of_files(paths, settings, vocabulary, are_lines) -> Iterator[Chunk]:
     """The documents of files.
 
     Args:
-      paths, settings: as `check_files` gave them.
-      vocabulary: a seqio vocabulary.
-      are_lines: whether papers count the end of such a document as a word.
+        paths, settings: as `check_files` gave them.
+        vocabulary: a seqio vocabulary.
+        are_lines: whether papers count the end of such a document as a word.
 
     Raises:
-      UsageError: on the way, for a file that cannot be read.
+        UsageError: on the way, for a file that cannot be read.
     """
     for sources, numbers, contents in _grouped(_read(paths, settings)):
         ids = whole_documents.encode(vocabulary, contents)
@@ -80,7 +80,7 @@ def of_split(task_name, split) -> Iterator[Chunk]:
     """The documents of a split of a task.
 
     Raises:
-      UsageError: on the way, when it cannot be read.
+        UsageError: on the way, when it cannot be read.
     """
     source = f"{task_name}/{split}"
     if not whole_documents.keeps_text(task_name):

@@ -37,13 +37,13 @@ def writer(output, form, about):
     """A function that writes columns, as `rows.columns` gives them.
 
     Args:
-      output: the path of a file, local or remote; None for standard output.
-      form: "jsonl" or "parquet".
-      about: name -> value: what a Parquet file says of itself.
+        output: the path of a file, local or remote; None for standard output.
+        form: "jsonl" or "parquet".
+        about: name -> value: what a Parquet file says of itself.
 
     Raises:
-      UsageError: nothing can be written there.
-      RunError: writing failed on the way, or nobody reads standard output any more.
+        UsageError: nothing can be written there.
+        RunError: writing failed on the way, or nobody reads standard output any more.
     """
     with _standard_output() if output is None else _whole(output) as stream:
         written = _Parquet(stream, about) if form == PARQUET else _JsonLines(stream)

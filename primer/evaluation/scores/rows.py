@@ -12,17 +12,19 @@ def columns(chunk, nats, constants, pieces=None) -> dict:
     """The rows of a chunk as columns: name -> a list with a value for each document.
 
     Args:
-      chunk: a `documents.Chunk`.
-      nats: -log p of each of its tokens, [tokens] float32.
-      constants: name -> what is the same in every row.
-      pieces: a `Pieces` for the columns of tokens, or None for none.
+        chunk: a `documents.Chunk`.
+        nats: -log p of each of its tokens, [tokens] float32.
+        constants: name -> what is the same in every row.
+        pieces: a `Pieces` for the columns of tokens, or None for none.
 
     Returns:
-      `source`, `document`; `nats`, the sum of -log p over the document's tokens, its end token
-      among them, in float64, and `end_nats`, the end token's part; `tokens`, `bytes`, `characters`
-      and `words`, ends counted as `primer eval` counts them, None where there is no text. With
-      pieces also lists of `ids`, `pieces` and `log_probs` (log p, natural, as the float32 that they
-      are), and `end`, the place of the end token in them, None without one.
+        `source`, `document`; `nats`, the sum of -log p over the document's tokens, its end token
+        among them, in float64, and `end_nats`, the end token's part; `tokens`, `bytes`,
+            `characters`
+        and `words`, ends counted as `primer eval` counts them, None where there is no text. With
+        pieces also lists of `ids`, `pieces` and `log_probs` (log p, natural, as the float32 that
+            they
+        are), and `end`, the place of the end token in them, None without one.
     """
     text = chunk.text
     number = len(text.lengths)

@@ -41,22 +41,23 @@ def score_texts(
     """Writes one row a document, in the order of the input; see `rows.columns`.
 
     Args:
-      estimator: a LocalEstimator, for its model, mesh, vocabulary and directory.
-      files: a list of files or globs: .txt, .jsonl, each also .gz, .zst and .xz, or .parquet.
-      task, split: in place of files, a split of a data set; the task is the run's own unless given.
-      unit: what a document of a .txt file is, a "file" or a "line"; None for "line" where the run's
-        own data set is one of lines (LM1B, WikiText, PTB), else "file".
-      field: the key of the text in .jsonl, the column in .parquet.
-      checkpoint: "latest", "best" or a step.
-      tokens: whether each row has all tokens and their log-probabilities.
-      format: "jsonl" or "parquet".
-      output: the file; None for standard output.
-      batch_size: windows at a time; it changes the speed and not the numbers.
-      training_arguments, training_settings: what the trainer would get; unused.
+        estimator: a LocalEstimator, for its model, mesh, vocabulary and directory.
+        files: a list of files or globs: .txt, .jsonl, each also .gz, .zst and .xz, or .parquet.
+        task, split: in place of files, a split of a data set; the task is the run's own unless
+            given.
+        unit: what a document of a .txt file is, a "file" or a "line"; None for "line" where the
+            run's own data set is one of lines (LM1B, WikiText, PTB), else "file".
+        field: the key of the text in .jsonl, the column in .parquet.
+        checkpoint: "latest", "best" or a step.
+        tokens: whether each row has all tokens and their log-probabilities.
+        format: "jsonl" or "parquet".
+        output: the file; None for standard output.
+        batch_size: windows at a time; it changes the speed and not the numbers.
+        training_arguments, training_settings: what the trainer would get; unused.
 
     Raises:
-      UsageError: a setting that cannot work, nothing to score, or no such checkpoint.
-      RunError: the checkpoint cannot be read, or the rows cannot be written.
+        UsageError: a setting that cannot work, nothing to score, or no such checkpoint.
+        RunError: the checkpoint cannot be read, or the rows cannot be written.
     """
     del training_arguments, training_settings
     outputs.check(output, format)

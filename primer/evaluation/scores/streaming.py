@@ -19,13 +19,13 @@ def scored(protocol, scorer, chunks, progress=None) -> Iterator:
     """-log p of each token of each chunk.
 
     Args:
-      protocol: a `Protocol` other than as_released.
-      scorer: a `Scorer` with the weights of a checkpoint.
-      chunks: `documents.Chunk`s.
-      progress: called with a number of tokens that were scored, or None.
+        protocol: a `Protocol` other than as_released.
+        scorer: a `Scorer` with the weights of a checkpoint.
+        chunks: `documents.Chunk`s.
+        progress: called with a number of tokens that were scored, or None.
 
     Yields:
-      (chunk, nats [tokens] float32), in the order of the chunks.
+        (chunk, nats [tokens] float32), in the order of the chunks.
     """
     if protocol.name in _ALONE:
         for chunk in chunks:

@@ -13,7 +13,7 @@ class Pieces:
     """Ids to strings, each looked up once.
 
     Args:
-      vocabulary: a seqio vocabulary.
+        vocabulary: a seqio vocabulary.
     """
 
     def __init__(self, vocabulary):

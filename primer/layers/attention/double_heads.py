@@ -22,11 +22,12 @@ class DoubleHeadsAttention(transformer_layers.SelfAttention):
         """Makes a layer.
 
         Args:
-          **kwargs: as for SelfAttention: `num_heads` and `key_value_size` are those of the model's
-            other attention, and are doubled and halved here. `num_memory_heads` stays as it is.
+            **kwargs: as for SelfAttention: `num_heads` and `key_value_size` are those of the
+                model's other attention, and are doubled and halved here. `num_memory_heads` stays
+                as it is.
 
         Raises:
-          ValueError: key_value_size is odd, or num_memory_heads does not divide the heads.
+            ValueError: key_value_size is odd, or num_memory_heads does not divide the heads.
         """
         super().__init__(**kwargs)
         if self.key_value_size % 2:

@@ -10,13 +10,13 @@ def remember(layer, context, memories):
     """Takes in the keys and values of a call; in decoding, they become states of the context.
 
     Args:
-      layer: a SelfAttention.
-      context: a transformer.Context.
-      memories: a list of Tensors `[batch, length, ...]`, without length in incremental mode.
+        layer: a SelfAttention.
+        context: a transformer.Context.
+        memories: a list of Tensors `[batch, length, ...]`, without length in incremental mode.
 
     Returns:
-      the memories with memory_length, those of earlier positions included, and the position of
-      each entry of it, int32 `[memory_length]` or more.
+        the memories with memory_length, those of earlier positions included, and the position of
+        each entry of it, int32 `[memory_length]` or more.
     """
     memory_length = layer.memory_length(context)
     if context.mode == "incremental":
@@ -36,8 +36,8 @@ def refuse_hyperprompts(layer, reason):
     """Raises a ValueError if the layer has settings of Mesh-TensorFlow's hyper-prompts.
 
     Args:
-      layer: a SelfAttention.
-      reason: why it has none, as part of a sentence.
+        layer: a SelfAttention.
+        reason: why it has none, as part of a sentence.
     """
     lengths = (layer.hyperprompt_length_encoder, layer.hyperprompt_length_decoder)
     if layer.use_hyperprompt or any(lengths):

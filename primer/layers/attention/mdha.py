@@ -40,20 +40,20 @@ class MDHA(transformer_layers.SelfAttention):
         """Makes a layer.
 
         Args:
-          kernel_size: the number of taps of the convolutions, 1 or more (the paper's is 3).
-          share_qk_rep: whether the queries are a projection of the keys.
-          rescale_shared_keys: only for share_qk_rep. The published initialization of the shared
-            projection includes the queries' factor d_kv^-0.5, and the projection from keys to
-            queries adds nothing to undo it on the keys: logits start d_kv^0.5 times smaller than
-            in any other attention. True moves the factor to the second projection.
-          spatial_gating: whether every position has a learned gate behind the softmax, as the
-            search found it (`spatial_gating`).
-          max_length: only for spatial_gating: the number of positions that have a gate.
-          **kwargs: as for SelfAttention; `num_memory_heads`, `shared_kv`, `combine_dims`,
-            `relative_attention_type`, `z_loss_coeff` and so on mean the same.
+            kernel_size: the number of taps of the convolutions, 1 or more (the paper's is 3).
+            share_qk_rep: whether the queries are a projection of the keys.
+            rescale_shared_keys: only for share_qk_rep. The published initialization of the shared
+                projection includes the queries' factor d_kv^-0.5, and the projection from keys to
+                queries adds nothing to undo it on the keys: logits start d_kv^0.5 times smaller
+                than in any other attention. True moves the factor to the second projection.
+            spatial_gating: whether every position has a learned gate behind the softmax, as the
+                search found it (`spatial_gating`).
+            max_length: only for spatial_gating: the number of positions that have a gate.
+            **kwargs: as for SelfAttention; `num_memory_heads`, `shared_kv`, `combine_dims`,
+                `relative_attention_type`, `z_loss_coeff` and so on mean the same.
 
         Raises:
-          ValueError: a setting or a combination that has no meaning here.
+            ValueError: a setting or a combination that has no meaning here.
         """
         super().__init__(**kwargs)
         conv.check_kernel_size(kernel_size, "MDHA.kernel_size")

@@ -16,8 +16,8 @@ class SharedQueryKeyParams(attention.AttentionParams):
     """Parameters of attention with `compute_k`, `queries_from_keys`, `compute_v`, `compute_output`.
 
     Attributes:
-      rescale_keys: the keys start with the scale of ordinary keys and the queries alone carry
-        d_kv^-0.5. False is as published: both start with it.
+        rescale_keys: the keys start with the scale of ordinary keys and the queries alone carry
+            d_kv^-0.5. False is as published: both start with it.
     """
 
     rescale_keys = False

@@ -20,13 +20,13 @@ def gated_values(context, values, heads_dims, max_length):
     """Multiplies values by the gates of their positions.
 
     Args:
-      context: a transformer.Context.
-      values: a Tensor `[..., length, heads, d_kv]`, without length in incremental mode.
-      heads_dims: the Dimensions of the values' heads.
-      max_length: the number of positions that have a gate.
+        context: a transformer.Context.
+        values: a Tensor `[..., length, heads, d_kv]`, without length in incremental mode.
+        heads_dims: the Dimensions of the values' heads.
+        max_length: the number of positions that have a gate.
 
     Raises:
-      ValueError: the text is longer than max_length.
+        ValueError: the text is longer than max_length.
     """
     if context.length_dim.size > max_length:
         raise ValueError(

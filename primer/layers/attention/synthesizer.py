@@ -47,15 +47,15 @@ class SynthesizerAttention(transformer_layers.SelfAttention):
         """Makes a layer.
 
         Args:
-          synthesize_mode: where the logits come from, one of MODES.
-          max_length: the number of positions that have logits; longer texts are refused.
-          factorized_dim: only for "factorized": the rank of the table of logits.
-          **kwargs: as for SelfAttention; `num_memory_heads`, `combine_dims`, `z_loss_coeff`,
-            `relative_attention_type` and so on mean the same. `shared_kv` needs a mode with keys
-            ("plus"), a "contextual" relative bias one with queries ("plus" or "dense").
+            synthesize_mode: where the logits come from, one of MODES.
+            max_length: the number of positions that have logits; longer texts are refused.
+            factorized_dim: only for "factorized": the rank of the table of logits.
+            **kwargs: as for SelfAttention; `num_memory_heads`, `combine_dims`, `z_loss_coeff`,
+                `relative_attention_type` and so on mean the same. `shared_kv` needs a mode with
+                keys ("plus"), a "contextual" relative bias one with queries ("plus" or "dense").
 
         Raises:
-          ValueError: a setting or a combination that has no meaning here.
+            ValueError: a setting or a combination that has no meaning here.
         """
         super().__init__(**kwargs)
         self.synthesize_mode = synthesize_mode

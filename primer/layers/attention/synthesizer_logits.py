@@ -31,11 +31,11 @@ def logits(layer, context, params, q, k):
     """The logits of a layer.
 
     Args:
-      layer: a SynthesizerAttention.
-      context: a transformer.Context.
-      params: the layer's AttentionParams.
-      q: its queries; None if the mode has none.
-      k: keys `[batch, memory_length, heads, d_kv]`; ignored if the mode has none.
+        layer: a SynthesizerAttention.
+        context: a transformer.Context.
+        params: the layer's AttentionParams.
+        q: its queries; None if the mode has none.
+        k: keys `[batch, memory_length, heads, d_kv]`; ignored if the mode has none.
     """
     mode = layer.synthesize_mode
     if mode.startswith("random"):

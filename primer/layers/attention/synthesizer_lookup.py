@@ -18,15 +18,15 @@ def lookup(table, index, dim):
     """Looks up `index` along `dim` of a table.
 
     Args:
-      table: a floating-point Tensor `[..., dim, ...]`.
-      index: an int32 Tensor, from 0 to dim.size - 1.
-      dim: the Dimension of the table that is looked up; the index must not have it.
+        table: a floating-point Tensor `[..., dim, ...]`.
+        index: an int32 Tensor, from 0 to dim.size - 1.
+        dim: the Dimension of the table that is looked up; the index must not have it.
 
     Returns:
-      a Tensor of the index's dimensions, then those of the table that are left.
+        a Tensor of the index's dimensions, then those of the table that are left.
 
     Raises:
-      ValueError: the table lacks `dim`, the index has it, or (when lowered) the mesh splits it.
+        ValueError: the table lacks `dim`, the index has it, or (when lowered) the mesh splits it.
     """
     if dim not in table.shape.dims or dim in index.shape.dims:
         raise ValueError(f"cannot look up {dim} of a table {table.shape} by index {index.shape}")

@@ -37,16 +37,16 @@ class WindowedSelfAttention(transformer_layers.SelfAttention):
         """Makes a layer.
 
         Args:
-          radius: how many keys a query sees, itself included; 1 or more. More than the length
-            means SelfAttention.
-          block_length: positions a block in training and evaluation. None chooses; one as long as
-            the text, or longer, does without blocks.
-          **kwargs: as for SelfAttention; `num_memory_heads`, `shared_kv`, `combine_dims`,
-            `relative_attention_type`, `z_loss_coeff`, `attention_kwargs` and so on mean the same.
-            Dropout whose noise is shared along the length is shared within a block.
+            radius: how many keys a query sees, itself included; 1 or more. More than the length
+                means SelfAttention.
+            block_length: positions a block in training and evaluation. None chooses; one as long as
+                the text, or longer, does without blocks.
+            **kwargs: as for SelfAttention; `num_memory_heads`, `shared_kv`, `combine_dims`,
+                `relative_attention_type`, `z_loss_coeff`, `attention_kwargs` and so on mean the
+                same. Dropout whose noise is shared along the length is shared within a block.
 
         Raises:
-          ValueError: a setting that has no meaning here.
+            ValueError: a setting that has no meaning here.
         """
         super().__init__(**kwargs)
         _check_count("radius", radius, "how many keys a query sees, itself included")

@@ -22,10 +22,10 @@ class Blocks:
     """How a length is cut.
 
     Attributes:
-      length_dim: the Dimension to cut.
-      block_length: positions a block. A last block that is not full is filled up with zeros:
-        they come last, where no query of a causal attention sees them.
-      radius: how many keys a query sees, itself included.
+        length_dim: the Dimension to cut.
+        block_length: positions a block. A last block that is not full is filled up with zeros:
+            they come last, where no query of a causal attention sees them.
+        radius: how many keys a query sees, itself included.
     """
 
     length_dim: mtf.Dimension
@@ -81,13 +81,13 @@ class Blocks:
         """Which keys a query sees.
 
         Args:
-          mesh: a Mesh.
-          part: an optional int32 Tensor `[batch, length]` that numbers the parts of packed
-            examples: a query sees keys of its own part.
+            mesh: a Mesh.
+            part: an optional int32 Tensor `[batch, length]` that numbers the parts of packed
+                examples: a query sees keys of its own part.
 
         Returns:
-          a boolean Tensor `[blocks, query_block_length, memory_block_length]`, with batch before
-          if there are parts.
+            a boolean Tensor `[blocks, query_block_length, memory_block_length]`, with batch before
+            if there are parts.
         """
         query, memory = self.positions(mesh)
         distance = query - memory
@@ -116,9 +116,9 @@ def automatic_block_length(length, radius, num_splits=1):
     share is cut into equal blocks, because a split dimension cannot be filled up.
 
     Args:
-      length: positions in all.
-      radius: how many keys a query sees, itself included.
-      num_splits: over how many processors the length is split.
+        length: positions in all.
+        radius: how many keys a query sees, itself included.
+        num_splits: over how many processors the length is split.
     """
     share = length // num_splits
     count = max(1, share // max(radius // 2, SHORTEST))

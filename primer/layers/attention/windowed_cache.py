@@ -19,12 +19,12 @@ def held_positions(mesh, position, ring):
     """The position that each slot holds once `position` is written; negative if none.
 
     Args:
-      mesh: a Mesh.
-      position: an int32 Tensor `[batch]` (or without dimensions).
-      ring: the Dimension of the slots.
+        mesh: a Mesh.
+        position: an int32 Tensor `[batch]` (or without dimensions).
+        ring: the Dimension of the slots.
 
     Returns:
-      an int32 Tensor `[batch, window]`.
+        an int32 Tensor `[batch, window]`.
     """
     slot = mtf.range(mesh, ring, tf.int32)
     # + n keeps what mod is taken of positive: position is -1 at least, a slot n - 1 at most.

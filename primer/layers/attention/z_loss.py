@@ -13,9 +13,9 @@ def settings(context, coefficient, kwargs):
     """Returns the context and the keyword arguments for `attention.attention` with this z-loss.
 
     Args:
-      context: a transformer.Context.
-      coefficient: what the loss is multiplied by, or None for no loss.
-      kwargs: as of SelfAttention.attention_kwargs_from_context.
+        context: a transformer.Context.
+        coefficient: what the loss is multiplied by, or None for no loss.
+        kwargs: as of SelfAttention.attention_kwargs_from_context.
     """
     if coefficient is None:
         return context, kwargs

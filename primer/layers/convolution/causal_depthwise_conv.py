@@ -68,15 +68,15 @@ def causal_depthwise_conv(x, taps, length_dim, segment_id=None):
     """Convolves x along `length_dim`, towards the past only.
 
     Args:
-      x: a Tensor `[..., length_dim, ..., channels]`.
-      taps: k Tensors of one shape, a subset of x's dimensions without the length: tap i weighs
-        x[t - i].
-      length_dim: the Dimension of x to convolve along.
-      segment_id: an optional int32 Tensor `[batch dimensions, length_dim]`: a position sees only
-        positions of its own segment. Its dimensions are some of x's.
+        x: a Tensor `[..., length_dim, ..., channels]`.
+        taps: k Tensors of one shape, a subset of x's dimensions without the length: tap i weighs
+            x[t - i].
+        length_dim: the Dimension of x to convolve along.
+        segment_id: an optional int32 Tensor `[batch dimensions, length_dim]`: a position sees only
+            positions of its own segment. Its dimensions are some of x's.
 
     Returns:
-      a Tensor with the shape and type of x.
+        a Tensor with the shape and type of x.
     """
     _check_shapes(x, taps, length_dim, segment_id)
     conv = depthwise_operation.CausalDepthwiseConvOperation(x, taps, length_dim, segment_id)

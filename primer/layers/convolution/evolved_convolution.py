@@ -30,10 +30,10 @@ class EvolvedConvolution(transformer.TransformerLayer):
         """Makes a layer.
 
         Args:
-          dropout_rate: from 0 up to 1: after each convolution, the same along the length.
-          initializer_scale: the variance of the convolutions' initial weights, as a multiple of
-            1 / the number of values that are summed.
-          norm_epsilon: added to the variance in the norm.
+            dropout_rate: from 0 up to 1: after each convolution, the same along the length.
+            initializer_scale: the variance of the convolutions' initial weights, as a multiple of
+                1 / the number of values that are summed.
+            norm_epsilon: added to the variance in the norm.
         """
         self.dropout_rate = dropout_rate
         self.initializer_scale = initializer_scale

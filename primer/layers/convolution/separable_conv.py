@@ -25,16 +25,16 @@ def separable_conv(context, x, channels, output_dim, kernel_size, initializer_sc
     """Convolves x with new variables under the current scope.
 
     Args:
-      context: a transformer.Context, in any mode.
-      x: a Tensor `[batch, length, channels]`, without length in incremental mode.
-      channels: the Dimension of x that is projected.
-      output_dim: the Dimension of the new channels.
-      kernel_size: the number of taps.
-      initializer_scale: the variance of the initial weights, as a multiple of 1 / k for the taps
-        and of 1 / channels for W.
+        context: a transformer.Context, in any mode.
+        x: a Tensor `[batch, length, channels]`, without length in incremental mode.
+        channels: the Dimension of x that is projected.
+        output_dim: the Dimension of the new channels.
+        kernel_size: the number of taps.
+        initializer_scale: the variance of the initial weights, as a multiple of 1 / k for the taps
+            and of 1 / channels for W.
 
     Returns:
-      a Tensor `[batch, length, output_dim]`.
+        a Tensor `[batch, length, output_dim]`.
     """
     with tf.variable_scope("separable_conv1d"):
         taps, bias = _taps(context, kernel_size, channels, initializer_scale)

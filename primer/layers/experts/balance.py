@@ -20,10 +20,10 @@ def switch_loss(p, masks, experts_dim, group_dim, importance):
     loss of a group is multiplied by the fraction of its positions that are none.
 
     Args:
-      p: a Tensor `[..., group, experts]`.
-      masks: the one-hot choices of all tokens, padding too.
-      experts_dim, group_dim: Dimensions.
-      importance: a Tensor `[..., group]`, or None.
+        p: a Tensor `[..., group, experts]`.
+        masks: the one-hot choices of all tokens, padding too.
+        experts_dim, group_dim: Dimensions.
+        importance: a Tensor `[..., group]`, or None.
     """
     loss = _product(p, masks, experts_dim, group_dim)
     if importance is not None:

@@ -21,11 +21,11 @@ class Plan:
     """Where the tokens of each group go.
 
     Attributes:
-      dispatch, combine: Tensors `[..., group, experts, expert_capacity]`, in any order.
-      wanted: a Tensor `[..., group, experts]`, one for each expert that a token chose.
-      served: a Tensor `[..., group]`, one for each token that has a place at some expert.
-      first: a Tensor `[..., group, experts]`, one for the expert that a token likes best; None in
-        expert choice.
+        dispatch, combine: Tensors `[..., group, experts, expert_capacity]`, in any order.
+        wanted: a Tensor `[..., group, experts]`, one for each expert that a token chose.
+        served: a Tensor `[..., group]`, one for each token that has a place at some expert.
+        first: a Tensor `[..., group, experts]`, one for the expert that a token likes best; None in
+            expert choice.
     """
 
     dispatch: mtf.Tensor
@@ -51,9 +51,9 @@ def in_order(ranks, experts_dim, group_dim, places_dim, dtype):
     """The first choices of all tokens get a place, in the order of the text; then the second ones.
 
     Args:
-      ranks: a list of choices.Choice `[..., group]`.
-      experts_dim, group_dim, places_dim: Dimensions.
-      dtype: the type of dispatch and combine.
+        ranks: a list of choices.Choice `[..., group]`.
+        experts_dim, group_dim, places_dim: Dimensions.
+        dtype: the type of dispatch and combine.
     """
     taken, combines, served = 0.0, [], 0.0
     for rank in ranks:

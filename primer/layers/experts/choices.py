@@ -25,9 +25,9 @@ class Choice:
     """One expert for every token.
 
     Attributes:
-      index: an int32 Tensor `[...]`, the expert.
-      gate: a Tensor `[...]`, the weight of the expert's output.
-      mask: a Tensor `[..., experts]`, the one-hot of index, zero where nothing was chosen.
+        index: an int32 Tensor `[...]`, the expert.
+        gate: a Tensor `[...]`, the weight of the expert's output.
+        mask: a Tensor `[..., experts]`, the one-hot of index, zero where nothing was chosen.
     """
 
     index: mtf.Tensor
@@ -39,12 +39,12 @@ def ranked(p, logits, experts_dim, importance, gating, train):
     """Returns the choices of each token, the best first, before any is left out (`thinned`).
 
     Args:
-      p: a Tensor `[..., experts]`, the router's distribution.
-      logits: the Tensor p is the softmax of.
-      experts_dim: the Dimension of the experts.
-      importance: a Tensor `[...]`, or None if all tokens have importance 1.
-      gating: settings.Gating of a gating in which tokens choose.
-      train: whether the settings of training hold.
+        p: a Tensor `[..., experts]`, the router's distribution.
+        logits: the Tensor p is the softmax of.
+        experts_dim: the Dimension of the experts.
+        importance: a Tensor `[...]`, or None if all tokens have importance 1.
+        gating: settings.Gating of a gating in which tokens choose.
+        train: whether the settings of training hold.
     """
     if gating.gating in settings.RANKED:
         return normalized(best(p, experts_dim, gating.num_ranks, importance))

@@ -23,12 +23,12 @@ class FeedForward:
     """The settings of the experts, as DenseReluDense has them.
 
     Attributes:
-      owner: the layer's name in gin, for messages.
-      hidden_size: the width of the hidden layer of each expert.
-      activation: a name of an activation in Mesh-TensorFlow, a function of Mesh-TensorFlow
-        tensors, or a list of these, whose results are multiplied.
-      dropout_rate: the fraction of the hidden layer that is dropped in training.
-      use_bias: whether there are biases, as in dense layers.
+        owner: the layer's name in gin, for messages.
+        hidden_size: the width of the hidden layer of each expert.
+        activation: a name of an activation in Mesh-TensorFlow, a function of Mesh-TensorFlow
+            tensors, or a list of these, whose results are multiplied.
+        dropout_rate: the fraction of the hidden layer that is dropped in training.
+        use_bias: whether there are biases, as in dense layers.
     """
 
     owner: str
@@ -82,14 +82,14 @@ class FeedForward:
         """Applies to each token the experts it names; no dropout, no gradient.
 
         Args:
-          x: a Tensor `[tokens..., d_model]`.
-          indices: int32 Tensors `[tokens..., choices...]`, one for each of experts_dims.
-          experts_dims: a list of Dimensions that number the experts.
-          model_dim: the last Dimension of x.
-          variable_dtype: a mtf.VariableDType.
+            x: a Tensor `[tokens..., d_model]`.
+            indices: int32 Tensors `[tokens..., choices...]`, one for each of experts_dims.
+            experts_dims: a list of Dimensions that number the experts.
+            model_dim: the last Dimension of x.
+            variable_dtype: a mtf.VariableDType.
 
         Returns:
-          a Tensor `[tokens..., choices..., d_model]`.
+            a Tensor `[tokens..., choices..., d_model]`.
         """
         *inner, outer = self._weights(x, experts_dims, model_dim, variable_dtype)
         h = self._product([selected_dense.selected_dense(x, indices, w) for w in inner])

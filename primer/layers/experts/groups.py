@@ -20,11 +20,11 @@ class Groups:
     """The dimensions of tokens in groups.
 
     Attributes:
-      lead_dims: what stays as it is.
-      batch_dim: the groups, named like the dimension of the batch that they come from.
-      group_dim: the tokens of a group.
-      model_dim: the features.
-      shape: the Shape that the tokens had.
+        lead_dims: what stays as it is.
+        batch_dim: the groups, named like the dimension of the batch that they come from.
+        group_dim: the tokens of a group.
+        model_dim: the features.
+        shape: the Shape that the tokens had.
     """
 
     lead_dims: list

@@ -65,34 +65,34 @@ class MixtureOfExperts(transformer.TransformerLayer):
         """Makes a layer. Defaults are Mesh-TensorFlow's, but deterministic in evaluation.
 
         Args:
-          num_experts: the number of experts, 1 or more.
-          hidden_size, activation, dropout_rate, use_bias: of each expert, as in DenseReluDense.
-          gating: how tokens and experts find each other: "switch" (one expert a token),
-            "switch_max" (the same, a full expert keeps the tokens with the highest gates), "ntlb"
-            (the same, who finds an expert full tries the next), "top_2", "top_n",
-            "expert_choice".
-          num_experts_per_token: for "top_n".
-          ntlb_top_k: for "ntlb", how many experts a token tries.
-          switch_policy_train, switch_policy_eval: "argmax"; "input_jitter" and "input_dropout" add
-            noise to the router's input in training; "sample" draws the expert ("switch" and
-            "switch_max"). For the ranked gatings only the noise counts.
-          switch_jitter: the noise of "input_jitter" is a factor in 1 - jitter ... 1 + jitter.
-          switch_dropout: the fraction that "input_dropout" drops.
-          switch_temperature: of "sample".
-          second_policy_train, second_policy_eval: for "top_2" and "top_n", whether experts of
-            rank 2 and more are used: "all", "none", "threshold" (if their gate is above it),
-            "random" (with probability gate / threshold).
-          second_threshold_train, second_threshold_eval: that threshold.
-          capacity_factor_train, capacity_factor_eval: the places of an expert for each group, as a
-            multiple of tokens / experts; None in evaluation: no token is dropped.
-          min_expert_capacity: at least so many places.
-          group_size: the largest number of tokens in a group.
-          loss_coef: what the balance loss and the z-loss are multiplied by.
-          use_second_place_loss: whether second choices have a balance loss too.
-          z_loss: the coefficient of the z-loss in training, multiplied by loss_coef as well.
+            num_experts: the number of experts, 1 or more.
+            hidden_size, activation, dropout_rate, use_bias: of each expert, as in DenseReluDense.
+            gating: how tokens and experts find each other: "switch" (one expert a token),
+                "switch_max" (the same, a full expert keeps the tokens with the highest gates),
+                "ntlb" (the same, who finds an expert full tries the next), "top_2", "top_n",
+                "expert_choice".
+            num_experts_per_token: for "top_n".
+            ntlb_top_k: for "ntlb", how many experts a token tries.
+            switch_policy_train, switch_policy_eval: "argmax"; "input_jitter" and "input_dropout"
+                add noise to the router's input in training; "sample" draws the expert ("switch" and
+                "switch_max"). For the ranked gatings only the noise counts.
+            switch_jitter: the noise of "input_jitter" is a factor in 1 - jitter ... 1 + jitter.
+            switch_dropout: the fraction that "input_dropout" drops.
+            switch_temperature: of "sample".
+            second_policy_train, second_policy_eval: for "top_2" and "top_n", whether experts of
+                rank 2 and more are used: "all", "none", "threshold" (if their gate is above it),
+                "random" (with probability gate / threshold).
+            second_threshold_train, second_threshold_eval: that threshold.
+            capacity_factor_train, capacity_factor_eval: the places of an expert for each group, as
+                a multiple of tokens / experts; None in evaluation: no token is dropped.
+            min_expert_capacity: at least so many places.
+            group_size: the largest number of tokens in a group.
+            loss_coef: what the balance loss and the z-loss are multiplied by.
+            use_second_place_loss: whether second choices have a balance loss too.
+            z_loss: the coefficient of the z-loss in training, multiplied by loss_coef as well.
 
         Raises:
-          ValueError: a setting that has no meaning.
+            ValueError: a setting that has no meaning.
         """
         owner = "MixtureOfExperts"
         settings.check_positive_integer(f"{owner}.num_experts", num_experts)

@@ -17,13 +17,13 @@ def logits(x, experts_dim, gating, train, variable_dtype, name, outer_expert_dim
     """Returns x W_r, float32.
 
     Args:
-      x: a Tensor `[..., d_model]`.
-      experts_dim: the Dimension of the experts.
-      gating: settings.Gating.
-      train: whether noise is added.
-      variable_dtype: a mtf.VariableDType.
-      name: of the variable's scope.
-      outer_expert_dims: dimensions of x that have weights of their own.
+        x: a Tensor `[..., d_model]`.
+        experts_dim: the Dimension of the experts.
+        gating: settings.Gating.
+        train: whether noise is added.
+        variable_dtype: a mtf.VariableDType.
+        name: of the variable's scope.
+        outer_expert_dims: dimensions of x that have weights of their own.
     """
     return mtf.layers.dense(
         noisy(mtf.to_float(x), gating, train),

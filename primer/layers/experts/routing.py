@@ -26,10 +26,10 @@ class Tokens:
     """The tokens of each group.
 
     Attributes:
-      x: a Tensor `[..., group, d_model]`.
-      group_dim: the Dimension of the tokens of a group.
-      importance: a Tensor `[..., group]`: 1, 0 for padding, 0.5 for what may have one expert only
-        (`choices`); or None if all are 1.
+        x: a Tensor `[..., group, d_model]`.
+        group_dim: the Dimension of the tokens of a group.
+        importance: a Tensor `[..., group]`: 1, 0 for padding, 0.5 for what may have one expert only
+            (`choices`); or None if all are 1.
     """
 
     x: mtf.Tensor
@@ -41,16 +41,16 @@ def route(tokens, experts_dim, places_dim, gating, context, name, outer_expert_d
     """Plans the way of the tokens of each group to the experts.
 
     Args:
-      tokens: Tokens.
-      experts_dim: the Dimension of the experts, not split over the mesh.
-      places_dim: the Dimension of the places that each has for a group.
-      gating: settings.Gating.
-      context: a transformer.Context; reports statistics in training.
-      name: of the router's variable scope.
-      outer_expert_dims: dimensions of x that have routers of their own.
+        tokens: Tokens.
+        experts_dim: the Dimension of the experts, not split over the mesh.
+        places_dim: the Dimension of the places that each has for a group.
+        gating: settings.Gating.
+        context: a transformer.Context; reports statistics in training.
+        name: of the router's variable scope.
+        outer_expert_dims: dimensions of x that have routers of their own.
 
     Returns:
-      a capacity.Plan, and the loss: a float32 scalar, not yet multiplied by loss_coef.
+        a capacity.Plan, and the loss: a float32 scalar, not yet multiplied by loss_coef.
     """
     train, importance = context.train, tokens.importance
     logits = router.logits(

@@ -36,13 +36,13 @@ def selected_dense(x, indices, weights):
     """Applies to every token the weights of the experts that it names.
 
     Args:
-      x: a Tensor `[tokens..., in]`, or already with the choices: `[tokens..., choices..., in]`.
-      indices: a list of int32 Tensors `[tokens..., choices...]`, one for each of the weights'
-        experts_dims; where one is outside of its dimension, y is zero.
-      weights: Weights.
+        x: a Tensor `[tokens..., in]`, or already with the choices: `[tokens..., choices..., in]`.
+        indices: a list of int32 Tensors `[tokens..., choices...]`, one for each of the weights'
+            experts_dims; where one is outside of its dimension, y is zero.
+        weights: Weights.
 
     Returns:
-      a Tensor `[tokens..., choices..., out]`.
+        a Tensor `[tokens..., choices..., out]`.
     """
     y = SelectedDenseOperation(x, indices, weights).outputs[0]
     if mtf.layers.unit_scaling_convention():
@@ -136,10 +136,10 @@ def _sorted(x, expert, kernel, bias):
     """y `[rows * choices, out]`: one multiplication for each expert, of the rows that want it.
 
     Args:
-      x: `[rows, in]`.
-      expert: int32 `[rows, choices]` in 0 ... experts, the last of which means none.
-      kernel: `[experts, in, out]`.
-      bias: `[experts, out]`, or None.
+        x: `[rows, in]`.
+        expert: int32 `[rows, choices]` in 0 ... experts, the last of which means none.
+        kernel: `[experts, in, out]`.
+        bias: `[experts, out]`, or None.
     """
     num_experts, choices = kernel.shape.as_list()[0], expert.shape.as_list()[1]
     expert = tf.reshape(expert, [-1])

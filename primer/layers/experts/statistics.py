@@ -22,13 +22,13 @@ def report(plan, logits, experts_dims, real, balance, z, scope):
     """Hands the statistics of one routing to `mtf.scalar_summary`.
 
     Args:
-      plan: a capacity.Plan.
-      logits: a Tensor `[..., group, experts]`.
-      experts_dims: the Dimensions of the experts, the router's last.
-      real: a Tensor `[..., group]`, 1 for the tokens that count, or None for all.
-      balance: the balance loss, a scalar.
-      z: the z-loss, a scalar.
-      scope: of the names.
+        plan: a capacity.Plan.
+        logits: a Tensor `[..., group, experts]`.
+        experts_dims: the Dimensions of the experts, the router's last.
+        real: a Tensor `[..., group]`, 1 for the tokens that count, or None for all.
+        balance: the balance loss, a scalar.
+        z: the z-loss, a scalar.
+        scope: of the names.
     """
     with tf.variable_scope(scope):
         for number, load in enumerate(loads(plan.wanted, experts_dims)):

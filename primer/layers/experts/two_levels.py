@@ -59,17 +59,18 @@ class MixtureOfExperts2D(transformer.TransformerLayer):
         """Makes a layer. Defaults are Mesh-TensorFlow's, but deterministic in evaluation.
 
         Args:
-          expert_x: the number of groups of experts, 2 or more.
-          expert_y: the number of experts in each group, 2 or more.
-          capacity_factor_second_level: the places of an expert, as a multiple of the places that
-            its group has for each of its experts.
-          hidden_size, activation, dropout_rate, use_bias, second_policy_train, second_policy_eval,
-          second_threshold_train, second_threshold_eval, capacity_factor_train,
-          capacity_factor_eval, min_expert_capacity, group_size, loss_coef, use_second_place_loss,
-          z_loss: as for MixtureOfExperts, on both levels.
+            expert_x: the number of groups of experts, 2 or more.
+            expert_y: the number of experts in each group, 2 or more.
+            capacity_factor_second_level: the places of an expert, as a multiple of the places that
+                its group has for each of its experts.
+            hidden_size, activation, dropout_rate, use_bias, second_policy_train,
+                second_policy_eval,
+            second_threshold_train, second_threshold_eval, capacity_factor_train,
+            capacity_factor_eval, min_expert_capacity, group_size, loss_coef, use_second_place_loss,
+            z_loss: as for MixtureOfExperts, on both levels.
 
         Raises:
-          ValueError: a setting that has no meaning.
+            ValueError: a setting that has no meaning.
         """
         owner = "MixtureOfExperts2D"
         self.experts = feed_forward.FeedForward(
@@ -133,12 +134,12 @@ class MixtureOfExperts2D(transformer.TransformerLayer):
         """What the groups of experts make of their places.
 
         Args:
-          context: a transformer.Context.
-          x: a Tensor `[expert_x, outer_batch, batch, expert_capacity_x, d_model]`.
-          importance: a Tensor, the same without d_model.
+            context: a transformer.Context.
+            x: a Tensor `[expert_x, outer_batch, batch, expert_capacity_x, d_model]`.
+            importance: a Tensor, the same without d_model.
 
         Returns:
-          y like x, and the loss.
+            y like x, and the loss.
         """
         group_size = self.gating.group_size
         grouped = groups.of(x, 2, group_size, context.model, "group_size_y")

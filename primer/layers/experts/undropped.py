@@ -47,12 +47,12 @@ def mix(experts, x, indices, gate, experts_dims, context):
     """Returns y `[tokens..., d_model]`.
 
     Args:
-      experts: feed_forward.FeedForward.
-      x: a Tensor `[tokens..., d_model]`.
-      indices: int32 Tensors `[tokens..., choices...]`, one for each of experts_dims.
-      gate: a float32 Tensor like indices.
-      experts_dims: Dimensions that number the experts, split over the mesh or not.
-      context: a transformer.Context.
+        experts: feed_forward.FeedForward.
+        x: a Tensor `[tokens..., d_model]`.
+        indices: int32 Tensors `[tokens..., choices...]`, one for each of experts_dims.
+        gate: a float32 Tensor like indices.
+        experts_dims: Dimensions that number the experts, split over the mesh or not.
+        context: a transformer.Context.
     """
     model_dim = x.shape.dims[-1]
     y = experts.on_tokens(x, indices, experts_dims, model_dim, context.variable_dtype)

@@ -82,13 +82,13 @@ def cross_entropy(logits, targets, vocab_dim, z_loss=0.0):
     """-log softmax(logits)[targets] + z_loss * log(z)^2, computed in float32.
 
     Args:
-      logits: an mtf.Tensor, `[..., vocab]`.
-      targets: an integer mtf.Tensor, `[...]`.
-      vocab_dim: the dimension of the vocabulary.
-      z_loss: a number.
+        logits: an mtf.Tensor, `[..., vocab]`.
+        targets: an integer mtf.Tensor, `[...]`.
+        vocab_dim: the dimension of the vocabulary.
+        z_loss: a number.
 
     Returns:
-      A float32 mtf.Tensor of the shape of `targets`.
+        A float32 mtf.Tensor of the shape of `targets`.
     """
     logits = mtf.transpose(mtf.cast(logits, tf.float32), targets.shape + [vocab_dim])
     return CrossEntropy(logits, targets, vocab_dim, z_loss).outputs[0]

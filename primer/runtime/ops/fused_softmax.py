@@ -34,8 +34,8 @@ class Softmax(ops.Operation):
     """Softmax over the last dimension of a float32 Tensor, which a mesh may split.
 
     Args:
-      x: an mtf.Tensor, `[..., reduced]`.
-      name: of the operation.
+        x: an mtf.Tensor, `[..., reduced]`.
+        name: of the operation.
     """
 
     def __init__(self, x, name=None):

@@ -29,10 +29,10 @@ def run_seed(seed=0):
     """The seed of a run.
 
     Args:
-      seed: an integer; the same seed, data and settings give the same run.
+        seed: an integer; the same seed, data and settings give the same run.
 
     Returns:
-      The seed.
+        The seed.
     """
     return int(seed)
 

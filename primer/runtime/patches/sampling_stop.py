@@ -41,10 +41,10 @@ def cut(ids, stop, prompts=None):
     """Sets what follows a row's first new end token to 0.
 
     Args:
-      ids: int32 Tensor `[..., length]`.
-      stop: the id of the end token.
-      prompts: the given beginnings, same shape, 0 behind them: end tokens in them end nothing.
-        None if the ids have no prompts in them.
+        ids: int32 Tensor `[..., length]`.
+        stop: the id of the end token.
+        prompts: the given beginnings, same shape, 0 behind them: end tokens in them end nothing.
+            None if the ids have no prompts in them.
     """
     length = ids.shape.dims[-1]
     ends = mtf.to_int32(mtf.equal(ids, stop))

@@ -27,10 +27,10 @@ class Saver:
     """Saves the model with Mesh-TF's own saver and listeners.
 
     Args:
-      model_dir: where.
-      saver: the tf.train.Saver that Mesh-TF's model function made.
-      listeners: its listeners; the first copies the slices on the mesh to the saved variables.
-      every: steps between two checkpoints.
+        model_dir: where.
+        saver: the tf.train.Saver that Mesh-TF's model function made.
+        listeners: its listeners; the first copies the slices on the mesh to the saved variables.
+        every: steps between two checkpoints.
     """
 
     def __init__(self, model_dir, saver, listeners, every):

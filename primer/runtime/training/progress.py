@@ -10,9 +10,9 @@ class Progress(LiveLine):
     """Shows step, loss, tokens per second and the time left.
 
     Args:
-      start, goal: the first and the last step.
-      tokens: tokens per step, padding included.
-      reading: what the input pipeline reports of its epochs.
+        start, goal: the first and the last step.
+        tokens: tokens per step, padding included.
+        reading: what the input pipeline reports of its epochs.
     """
 
     def __init__(self, start, goal, tokens, reading=None):

@@ -18,8 +18,8 @@ class Summaries:
     """Writes events at the first step of a run, then every `EVERY` steps, and at its last.
 
     Args:
-      model_dir: where the events go.
-      goal: the last step.
+        model_dir: where the events go.
+        goal: the last step.
     """
 
     def __init__(self, model_dir, goal):

@@ -28,13 +28,13 @@ def validation(every=None):
     """How often to evaluate while training.
 
     Args:
-      every: steps between two evaluations of the whole held-out split, or None for never.
+        every: steps between two evaluations of the whole held-out split, or None for never.
 
     Returns:
-      The number of steps, or None.
+        The number of steps, or None.
 
     Raises:
-      UsageError: not a positive integer.
+        UsageError: not a positive integer.
     """
     if every is not None and (not isinstance(every, int) or every <= 0):
         raise UsageError(
