@@ -56,7 +56,7 @@ test-install: env
 # Losses, graphs and wiring of every composition: read the difference before it is committed.
 golden: env
 	PRIMER_WRITE_GOLDEN=1 .venv/bin/python -m pytest $(PYTEST_JOBS) -m "slow or not slow" \
-		tests/test_recorded_runs.py tests/configs/test_gin_wiring.py
+		tests/test_recorded_runs.py tests/gin/test_wiring.py
 	git diff --stat -- tests
 
 env: .venv/.installed-$(STAMP)

@@ -10,6 +10,7 @@ import pytest  # noqa: E402
 
 from primer.common import console  # noqa: E402
 from primer.runtime import import_hook  # noqa: E402
+from tests.paths import ROOT  # noqa: E402
 
 import_hook.install()
 
@@ -35,6 +36,47 @@ def clean_gin():
         gin.clear_config(clear_constants=False)
 
 
+@pytest.fixture(scope="session")
+def t5_gin():
+    """t5's own folder of gin files."""
+    from tests import gin_models
+
+    return gin_models.t5_gin()
+
+
+@pytest.fixture
+def gin_search_path(monkeypatch):
+    """gin looks where a run does: here, among ours, among t5's."""
+    import gin
+
+    from primer.gin_config import config_files
+    from tests import gin_models
+
+    folders = ["", config_files.gin_directory(), gin_models.t5_gin()]
+    monkeypatch.setattr(gin.config, "_LOCATION_PREFIXES", folders)
+
+
+@pytest.fixture
+def load(gin_search_path):
+    """A function (files, bindings) that parses them after Mesh-TensorFlow's own defaults."""
+    from tests import gin_models
+
+    return gin_models.parse
+
+
+@pytest.fixture
+def write(tmp_path):
+    """A function (relative path, text) that writes a file below a folder; returns its path."""
+
+    def write_file(name, text):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return str(path)
+
+    return write_file
+
+
 @pytest.fixture(scope="module")
 def eager():
     """TensorFlow as it starts, for reading data sets; t5's main, and tests of it, turn this off."""
@@ -47,7 +89,7 @@ def eager():
 @pytest.fixture(scope="session")
 def shared_data():
     """The folder of data that are not ours to give away (PRIMER_SHARED_DATA), or a skip."""
-    default = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
+    default = ROOT.parent / "shared" / "data"
     path = pathlib.Path(os.environ.get("PRIMER_SHARED_DATA", default))
     if not path.is_dir():
         pytest.skip(f"needs the shared data ({path}); set PRIMER_SHARED_DATA")

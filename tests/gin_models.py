@@ -3,14 +3,12 @@
 import functools
 import importlib.util
 import os
-import pathlib
 import zipfile
 
 import gin
 
 from primer.gin_config import config_files, statements
-
-GOLDEN = pathlib.Path(__file__).parent / "golden"
+from tests.paths import GOLDEN
 
 
 def package_folder(package, *parts):

@@ -6,20 +6,20 @@ commit that has the difference of tests/golden/runs/ in it.
 
 import json
 import os
-import pathlib
 
 import pytest
 
 from tests import gin_models, recorded_runs
+from tests.paths import GOLDEN
 
-GOLDEN = pathlib.Path(__file__).parent / "golden" / "runs"
+RUNS = GOLDEN / "runs"
 COMPOSITIONS = gin_models.compositions()
 # Another machine adds the same numbers in another order.
 ELSEWHERE = 1e-6
 
 
 def path_of(composition):
-    return GOLDEN / f"{gin_models.name_of(composition)}.json"
+    return RUNS / f"{gin_models.name_of(composition)}.json"
 
 
 def quick(composition):
@@ -44,6 +44,4 @@ def test_losses_and_graphs_are_as_recorded(composition, tmp_path):
 
 
 def test_every_recorded_run_has_its_composition():
-    assert {path.stem for path in GOLDEN.glob("*.json")} == set(
-        map(gin_models.name_of, COMPOSITIONS)
-    )
+    assert {path.stem for path in RUNS.glob("*.json")} == set(map(gin_models.name_of, COMPOSITIONS))

@@ -1,8 +1,9 @@
 """Importing what `--module_import` names reads no vocabulary, no data and no network."""
 
-import pathlib
 import subprocess
 import sys
+
+from tests.paths import ROOT
 
 PROGRAM = """
 import sys
@@ -34,7 +35,7 @@ print("quiet")
 
 
 def test_import_is_offline(tmp_path):
-    root = pathlib.Path(__file__).resolve().parents[2]
+    root = ROOT
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         env={

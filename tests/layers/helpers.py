@@ -7,7 +7,6 @@ Every function makes a graph of its own, loads the variables by name and returns
 import contextlib
 import dataclasses
 import functools
-import pathlib
 import types
 import zlib
 
@@ -24,8 +23,8 @@ from mesh_tensorflow.transformer import transformer, transformer_layers  # noqa:
 from primer import layers  # noqa: E402
 from primer.common import graph_marks  # noqa: E402
 from primer.runtime.patches import random_seeds  # noqa: E402
+from tests.paths import GOLDEN  # noqa: E402
 
-GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 TINY = dict(d_model=32, num_layers=2, d_ff=64, num_heads=4, d_kv=8, vocab_size=97)
 
 

@@ -4,9 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.paths import ROOT
+
 PARTS = ("primer", "gin", "setup.py", "pyproject.toml", "t5_imports.py", "LICENSE", "README.md")
 JUNK = shutil.ignore_patterns("__pycache__", "*.pyc")
 

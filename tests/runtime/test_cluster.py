@@ -2,7 +2,6 @@
 
 import json
 import os
-import pathlib
 import socket
 import subprocess
 import sys
@@ -15,9 +14,8 @@ import pytest
 
 from primer.errors import UsageError
 from primer.runtime import cluster
+from tests.paths import ROOT
 from tests.runtime import tiny
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def environment(addresses, index):

@@ -1,0 +1,65 @@
+"""Fixtures of the tests of data: prepared data sets, and T5's objective `objectives/lm.gin`."""
+
+import os
+
+import gin
+import pytest
+
+from tests.data import fabricate
+
+
+@pytest.fixture(scope="module", autouse=True)
+def reads(eager):
+    """The tests of this folder read data sets."""
+
+
+@pytest.fixture(scope="module")
+def prepared_dir(eager, tmp_path_factory):
+    """A folder with lm1b, c4 and pg19 in the format of TensorFlow Datasets."""
+    return fabricate.fabricate(tmp_path_factory.mktemp("tfds"))
+
+
+@pytest.fixture
+def tfds_dir(prepared_dir):
+    """The same, set as `--t5_tfds_data_dir` sets it."""
+    import t5.data
+
+    t5.data.set_tfds_data_dir_override(prepared_dir)
+    yield prepared_dir
+    t5.data.set_tfds_data_dir_override(None)
+
+
+@pytest.fixture
+def t5_gin():
+    """The folder of t5's own gin files, put on gin's search path as t5's main does."""
+    import t5.models
+
+    folder = os.path.join(os.path.dirname(t5.models.__file__), "gin")
+    gin.add_config_file_search_path(folder)
+    return folder
+
+
+@pytest.fixture
+def lm_objective(t5_gin):
+    """Documents are joined and cut into chunks."""
+    import t5.data.preprocessors  # noqa: F401  Registers what the file names.
+
+    gin.parse_config_file("objectives/lm.gin")
+
+
+@pytest.fixture
+def chunks(lm_objective):
+    """A function: the first chunks of a task's split, as lists of ids."""
+    import seqio
+
+    import primer.data.tasks  # noqa: F401
+
+    def read(task, split="train", length=64, number=20, **options):
+        dataset = seqio.get_mixture_or_task(task).get_dataset(
+            {"inputs": 1, "targets": length}, split, **options
+        )
+        examples = list(dataset.take(number).as_numpy_iterator())
+        assert all(set(example) == {"targets"} for example in examples)
+        return [example["targets"].tolist() for example in examples]
+
+    return read

@@ -1,0 +1,121 @@
+"""Each objective trains through `utils.run`; a killed run reads on as if it had not been."""
+
+import re
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from primer.data import tasks  # noqa: F401
+from tests.paths import ROOT
+from tests.runtime import tiny
+
+OBJECTIVES = ["lm_documents", "lm_stream", "documents_random", "chunks"]
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    """A file of 60 lines, 2,400 bytes: an epoch is less than twenty batches."""
+    path = tmp_path_factory.mktemp("texts") / "lines.txt"
+    path.write_text("".join(f"line {n}: {n} times {n} is {n * n}, not {n}.\n" for n in range(60)))
+    return path
+
+
+def bindings(texts, objective, *more):
+    return [
+        "import primer.data.tasks",
+        f'include "objectives/{objective}.gin"',
+        'MIXTURE_NAME = "text"',
+        f'text_files.glob = "{texts}"',
+        'text_files.unit = "line"',
+        "text_files.held_out = 0.0",
+        'task_vocabulary.name = "bytes"',
+        *more,
+    ]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_an_objective_trains(texts, tmp_path, objective):
+    tiny.run(tmp_path, *bindings(texts, objective, "utils.run.train_steps = 3"))
+    assert tiny.variables(tmp_path, 3)["global_step"] == 3
+    loss = tiny.scalars(tmp_path)["loss"][1]
+    # Mesh-TensorFlow's loss is the mean over all positions, padding included.
+    if objective in ("lm_documents", "lm_stream"):
+        assert loss == pytest.approx(np.log(384), rel=0.2)
+    else:
+        assert 0 < loss < 1.2 * np.log(384)
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_as_one_that_was_not(texts, tmp_path, capfd):
+    """The tokens of each step decide the weights of the last."""
+    more = bindings(texts, "lm_stream", "utils.run.train_steps = 24", "utils.run.batch_size = 8")
+    more.append("utils.run.save_checkpoints_steps = 12")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    tiny.run(whole, *more)
+    said = capfd.readouterr().err
+    # 24 steps of 8 rows of 32 tokens are 2.8 times the text.
+    assert "2,194 tokens of 60 documents in 8 columns" in said
+    assert re.findall(r"epoch \d", said)[-1] == "epoch 3"
+    command = [sys.executable, "-m", "tests.runtime.killed_run", str(killed), "24", "before", *more]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert tf.train.latest_checkpoint(str(killed)).endswith("model.ckpt-12")
+    tiny.run(killed, *more)
+    said = capfd.readouterr().err
+    assert "reading starts anew" not in said
+    assert re.findall(r"epoch \d", said)[-1] == "epoch 3"
+    first, again = tiny.variables(whole, 24), tiny.variables(killed, 24)
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, again[name], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ("lm_stream.columns = 3", "lm_stream.columns is 3, and a batch has 4 rows"),
+        (
+            'utils.run.batch_size = ("tokens_per_batch", 100)',
+            "utils.run.batch_size is ('tokens_per_batch', 100), which rows of 32 tokens",
+        ),
+    ],
+)
+def test_columns_that_are_not_the_rows_of_a_batch_are_refused(
+    texts, tmp_path, capfd, wrong, message
+):
+    with pytest.raises(SystemExit) as refused:
+        tiny.run(tmp_path, *bindings(texts, "lm_stream", wrong))
+    assert refused.value.code == 2
+    assert message in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "size, rows",
+    [
+        ("4", 4),
+        ('("tokens_per_batch", 256)', 8),
+        ('("sequences_per_batch", 6)', 6),
+        ('("tokens_per_replica", 64)', 2),
+    ],
+)
+def test_the_columns_are_the_rows_of_a_batch(texts, tmp_path, size, rows, monkeypatch):
+    """As Mesh-TensorFlow makes them, of every way to say a batch's size."""
+    from primer.runtime import batch_size
+    from primer.runtime.training import loop
+
+    monkeypatch.setattr(loop, "_Run", _Built)
+    tiny.run(tmp_path, *bindings(texts, "lm_documents", f"utils.run.batch_size = {size}"))
+    assert _Built.rows == rows == batch_size.rows_per_batch()
+
+
+class _Built:
+    """Stands in for a run: draws the batch's shape and is done."""
+
+    def __init__(self, estimator, input_fn, *unused):
+        _Built.rows = input_fn({}).element_spec["targets"].shape[0]
+
+    def to_the_end(self, stop):
+        pass

@@ -1,0 +1,101 @@
+"""TensorFlow data sets that are damaged or of another version: one line that names the file."""
+
+import json
+import re
+import shutil
+
+import gin
+import pytest
+import seqio
+import t5.data
+
+from primer.data import inspection, preflight, whole_documents
+from primer.data.prepared import plan, prepare
+from primer.data.sources import corrupt_records
+from primer.data.vocabulary_training import raw_texts
+from primer.errors import RunError, UsageError
+from tests.data import caches
+from tests.data.prepared.test_prepare import write
+
+LM1B = "lm1b_autoregressive_language_modeling"
+SHARD = "lm1b/1.1.0/lm1b-train.tfrecord-00001-of-00002"
+
+
+@pytest.fixture
+def copied(prepared_dir, tmp_path):
+    """A copy of the data sets that may be changed, set as `--t5_tfds_data_dir` sets it."""
+    folder = tmp_path / "tfds"
+    shutil.copytree(f"{prepared_dir}/lm1b", folder / "lm1b")
+    t5.data.set_tfds_data_dir_override(str(folder))
+    gin.bind_parameter("task_vocabulary.name", "bytes")
+    yield folder
+    t5.data.set_tfds_data_dir_override(None)
+
+
+@pytest.fixture(params=["cut", "changed"])
+def damaged(copied, request):
+    """The path of a file of the training split, cut short or with a byte that is another."""
+    path = copied / SHARD
+    content = bytearray(path.read_bytes())
+    if request.param == "cut":
+        content = content[: len(content) * 3 // 4]
+    else:
+        content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    return path
+
+
+def prepared(output):
+    return prepare.prepare(plan.make(LM1B, str(output), shards=2), write)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda: list(whole_documents.documents(LM1B, "train")),
+        lambda: list(raw_texts.texts(LM1B, "train")),
+        lambda: inspection.inspect(LM1B, "train"),
+    ],
+    ids=["evaluate", "vocabulary", "inspect"],
+)
+def test_whoever_reads_names_the_file(damaged, read):
+    with pytest.raises(RunError) as error:
+        read()
+    message = str(error.value)
+    assert re.match(rf"{damaged} is damaged \((truncated|corrupted) record at \d+\): ", message)
+    assert "\n" not in message
+
+
+def test_nothing_is_prepared_of_it(damaged, tmp_path):
+    with pytest.raises(RunError, match=f"{damaged} is damaged"):
+        prepared(tmp_path / "out")
+    folder = tmp_path / "out" / LM1B
+    assert not (folder / "COMPLETED").exists() and not list(folder.glob(".*unfinished"))
+
+
+def test_damaged_prepared_data_are_named_in_training(copied, tmp_path):
+    prepared(tmp_path / "out")
+    path = next((tmp_path / "out" / LM1B).glob("train.tfrecord-00001-*"))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    task = seqio.TaskRegistry.get(LM1B)
+    with (
+        caches.named(LM1B, tmp_path / "out"),
+        pytest.raises(RunError, match=f"{path} is damaged"),
+        corrupt_records.named(task),
+    ):
+        source = task._get_cached_source("train")
+        list(source.get_dataset("train").as_numpy_iterator())
+
+
+def test_another_version_is_refused(copied, tmp_path):
+    shutil.copytree(copied / "lm1b" / "1.1.0", tmp_path / "other" / "lm1b" / "1.1.0")
+    info = tmp_path / "other" / "lm1b" / "1.1.0" / "dataset_info.json"
+    info.write_text(json.dumps({**json.loads(info.read_text()), "version": "1.0.0"}))
+    with pytest.raises(UsageError) as error:
+        preflight.check(LM1B, "train", tfds_data_dir=str(tmp_path / "other"))
+    assert f"{info} is of version 1.0.0; expected 1.1.0" in str(error.value)
+    (copied / "lm1b" / "1.1.0").rename(copied / "lm1b" / "1.0.0")
+    with pytest.raises(UsageError, match=rf"{copied}/lm1b/1.1.0 .*; {copied}/lm1b has 1.0.0\)"):
+        preflight.check(LM1B, "train")

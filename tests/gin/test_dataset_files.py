@@ -1,0 +1,93 @@
+"""The gin files of the data sets: each gives a run its task, objective, batch, length and steps."""
+
+import gin
+import pytest
+import seqio
+
+from primer.data import tasks
+from primer.gin_config import config_files
+
+NAMES = config_files.names("datasets")
+
+
+@pytest.fixture
+def parse(t5_gin):
+    """Parses as the command does: defaults first, then the data set."""
+    gin.add_config_file_search_path(config_files.gin_directory())
+    gin.add_config_file_search_path(t5_gin)
+
+    def read(name):
+        for path in (config_files.DEFAULTS, config_files.find("datasets", name)):
+            gin.parse_config_file(path)
+
+    return read
+
+
+# Of rows that are not 512 tokens long, as their papers have them.
+LENGTHS = {
+    "lm1b": 64,
+    "sotu": 256,
+    "wikitext103": 150,
+    "wikitext2": 70,
+    "ptb": 70,
+    "lm1b_words": 32,
+}
+
+
+def test_there_is_a_file_for_each_task_of_ours():
+    named = {name.split("_autoregressive")[0].removesuffix("_v220") for name in tasks.NAMES}
+    assert NAMES == sorted({*named, "mixture"})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_says_all_that_a_run_needs_to_know_of_its_data(parse, name):
+    parse(name)
+    task = seqio.get_mixture_or_task(gin.query_parameter("%MIXTURE_NAME"))
+    assert task.name.startswith(name)
+    assert gin.query_parameter("utils.run.model_type") == "lm"
+    unit, tokens = gin.query_parameter("utils.run.batch_size")
+    length = gin.query_parameter("utils.run.sequence_length")
+    assert unit == "tokens_per_batch" and tokens % length["targets"] == 0
+    assert length == {"inputs": 1, "targets": LENGTHS.get(name, 512)}
+    assert 0 < gin.query_parameter("utils.run.train_steps") <= 1_000_000
+    schedule = gin.query_parameter("utils.run.learning_rate_schedule")
+    assert schedule.selector.endswith("learning_rate_schedule_noam")
+    assert gin.query_parameter("learning_rate_schedule_noam.linear_decay_fraction") == 0.0
+    if gin.query_parameter("task_vocabulary.name") == "words":
+        gin.bind_parameter("task_vocabulary.model_file", "the user's own")
+    own = task.output_features["targets"].vocabulary.choice()
+    with gin.unlock_config():
+        gin.bind_parameter("task_vocabulary.name", None)
+    assert own == task.output_features["targets"].vocabulary.choice()
+
+
+# name -> rows of a batch, tokens of a row, steps: of the original's published command for its own
+# three, of Transformer-XL's base models, of AWD-LSTM with its 750 epochs.
+PUBLISHED = {
+    "c4": (128, 512, 1_000_000),
+    "pg19": (128, 512, 1_000_000),
+    "lm1b": (1024, 64, 1_000_000),
+    "wikitext103": (60, 150, 200_000),
+    "enwik8": (22, 512, 400_000),
+    "text8": (22, 512, 400_000),
+    "lm1b_words": (224, 32, 500_000),
+    "wikitext2": (80, 70, 280_000),
+    "ptb": (40, 70, 250_000),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_length_batch_and_steps_are_those_of_its_paper(parse, name):
+    parse(name)
+    rows, length, steps = PUBLISHED[name]
+    assert gin.query_parameter("utils.run.sequence_length")["targets"] == length
+    assert gin.query_parameter("utils.run.batch_size") == ("tokens_per_batch", rows * length)
+    assert gin.query_parameter("utils.run.train_steps") == steps
+
+
+def test_the_objective_makes_chunks_of_the_length(parse):
+    parse("sotu")
+    length = gin.query_parameter("utils.run.sequence_length")
+    dataset = seqio.get_mixture_or_task("sotu").get_dataset(length, "validation", shuffle=False)
+    sizes = [len(example["targets"]) for example in dataset.take(100).as_numpy_iterator()]
+    assert set(sizes) == {256}

@@ -1,0 +1,8 @@
+"""What the tests of gin_config share: gin's search path."""
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def found(gin_search_path):
+    """gin looks where a run does."""

@@ -1,0 +1,74 @@
+"""Any architecture, activation, dense or with experts: it trains, and evaluates what it learned."""
+
+import mesh_tensorflow as mtf
+import numpy as np
+import pytest
+import tensorflow.compat.v1 as tf
+from mesh_tensorflow import optimize
+from mesh_tensorflow.transformer import transformer
+
+from primer.gin_config import config_files
+from tests import gin_models
+from tests.layers import helpers
+from tests.layers.test_every_composition import EXPERTS, SMALL
+
+COMPOSITIONS = gin_models.compositions()
+NAMES = [gin_models.name_of(composition) for composition in COMPOSITIONS]
+ACTIVATIONS = config_files.names("activations")
+TARGETS = np.random.default_rng(0).integers(2, 97, [4, 16])
+
+
+def losses(model, steps):
+    """The evaluated loss before and after some steps of training on one batch."""
+    with helpers.bench() as b, tf.variable_scope("", reuse=tf.AUTO_REUSE):
+        ids = b.put(TARGETS.astype(np.int32), "batch", "length")
+        segments = mtf.ones(b.mesh, ids.shape, tf.int32)
+
+        def loss(mode):
+            return model.call_simple(
+                inputs=transformer.autoregressive_inputs(ids, segments),
+                targets=ids,
+                compute_loss=True,
+                mode=mode,
+                variable_dtype=mtf.VariableDType(tf.float32),
+                sequence_id=segments,
+            )[1]
+
+        trained, evaluated = loss("train"), loss("eval")
+        variables = b.graph.trainable_variables
+        gradients = mtf.gradients([trained], [v.value for v in variables])
+        assert all(gradient is not None for gradient in gradients)
+        updates = optimize.AdafactorOptimizer(0.02).apply_grads(gradients, variables)
+        # What is read is the value before the step.
+        evaluated = mtf.anonymize(evaluated)
+        lowering = b.lower()
+        value = lowering.export_to_tf_tensor(evaluated)
+        update = tf.group(*(lowering.lowered_operation(op) for op in updates))
+        with tf.Session() as session:
+            helpers.initialize(session, None)
+            session.run(lowering.copy_masters_to_slices())
+            before = session.run(value)
+            for _ in range(steps):
+                session.run(update)
+            return before, session.run(value)
+
+
+def check(composition, activation, bindings):
+    architecture, overlay = composition
+    files = gin_models.files(architecture, activation, overlay)
+    before, after = losses(gin_models.build(files, bindings), steps=3)
+    assert np.isfinite(before) and after < before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(len(COMPOSITIONS)), ids=NAMES.__getitem__)
+def test_it_trains_and_evaluates(number):
+    """The activations take turns; test_gin_composition.py builds every pair."""
+    composition, activation = COMPOSITIONS[number], ACTIVATIONS[number % len(ACTIVATIONS)]
+    check(composition, activation, SMALL + (EXPERTS if composition[1] else ()))
+
+
+@pytest.mark.parametrize("composition", COMPOSITIONS[1::9], ids=gin_models.name_of)
+def test_some_train_and_evaluate_as_they_are(composition):
+    """At the tiny size, with all its layers and with chance in the routing."""
+    check(composition, "swiglu", ())
