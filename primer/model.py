@@ -10,7 +10,13 @@ import gin
 import numpy as np
 from mesh_tensorflow.transformer import utils
 
-from primer.checkpoints import checkpoint_files, record, selection, vocabulary_copy
+from primer.checkpoints import (
+    checkpoint_files,
+    model_directory,
+    saved_config,
+    selection,
+    vocabulary_copy,
+)
 from primer.data import preflight, whole_documents
 from primer.errors import UsageError
 from primer.evaluation import evaluate, protocols, tokenized_split, totals
@@ -61,7 +67,7 @@ class Model:
 
     def __init__(self, model_dir, checkpoint="latest", batch_size=None):
         self.model_dir = str(model_dir)
-        config = record.config_file(self.model_dir)
+        config = saved_config.config_file(self.model_dir)
         path = selection.choose_one(self.model_dir, checkpoint)
         self.step = checkpoint_files.step_of(path)
         self._config = config
@@ -94,7 +100,7 @@ class Model:
             layout_rules=layout_rules,
             mesh_shape=mesh_shape,
         )
-        record.check(self.model_dir, model, own)
+        model_directory.check_model(self.model_dir, model, own)
         length = configured("utils.run.sequence_length", {"targets": 512})["targets"]
         where = (mesh_shape, layout_rules, devices)
         scorer = Scorer(model, length, batch_size, *where)

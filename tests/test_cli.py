@@ -17,10 +17,10 @@ import pytest
 
 import primer
 from primer import cli
-from primer.commands import train as train_command
 from primer.errors import UsageError
 from primer.gin_config import config_files
 from primer.launch import engine as engine_call
+from primer.launch import train as launch_train
 from tests import slow, tiny_text
 from tests.command_lines import ENGINE, run
 from tests.tiny_text import train_words
@@ -131,21 +131,21 @@ def test_misuse_of_eval_is_one_line(tmp_path, capsys):
 
 def options(**changes):
     values = dict.fromkeys(("model", "data", "steps", "seed", "eval_every", "t5_tfds_data_dir"))
-    values |= dict.fromkeys(train_command.PARTS)
+    values |= dict.fromkeys(launch_train.PARTS)
     values |= dict(gin_file=[], gin_param=[], module_import=[], task="sotu", model_dir="m")
     return type("Options", (), {**values, **changes})
 
 
 def test_the_full_name_of_a_task_is_understood():
-    assert train_command.task_file("lm1b_autoregressive_language_modeling") == "datasets/lm1b.gin"
-    assert train_command.task_file("c4_v220_autoregressive_language_modeling") == "datasets/c4.gin"
+    assert launch_train.task_file("lm1b_autoregressive_language_modeling") == "datasets/lm1b.gin"
+    assert launch_train.task_file("c4_v220_autoregressive_language_modeling") == "datasets/c4.gin"
     for task in ("sotu2", "sotu_v2", "text_mine"):
         with pytest.raises(UsageError):
-            train_command.task_file(task)
+            launch_train.task_file(task)
 
 
 def test_the_arguments_of_a_published_model():
-    arguments = train_command.engine_arguments(
+    arguments = launch_train.engine_arguments(
         options(model="small_primer", steps=7, seed=3, gin_param=["a.b = 1"])
     )
     assert arguments == [
@@ -165,9 +165,9 @@ def test_a_part_may_be_a_file_of_ones_own(tmp_path):
     size.write_text("d_model = 16\n")
     parts = dict(architecture="primer", activation="swiglu", size=str(size))
     files = ["architectures/primer.gin", "activations/swiglu.gin", str(size)]
-    assert train_command.model_files(options(**parts)) == [config_files.DEFAULTS, *files]
+    assert launch_train.model_files(options(**parts)) == [config_files.DEFAULTS, *files]
     with pytest.raises(UsageError, match="--size .*other.gin: there is no such file"):
-        train_command.model_files(options(**{**parts, "size": str(tmp_path / "other.gin")}))
+        launch_train.model_files(options(**{**parts, "size": str(tmp_path / "other.gin")}))
 
 
 def test_the_printed_line_is_what_a_shell_reads_back():

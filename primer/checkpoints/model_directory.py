@@ -52,6 +52,15 @@ def check(model_dir, now):
             )
 
 
+def check_model(model_dir, model, vocabulary):
+    """Refuses to read a directory's checkpoints with another model or vocabulary.
+
+    Raises:
+        UsageError: as `check`.
+    """
+    check(model_dir, model_description.description(model, vocabulary))
+
+
 def check_trainable(model_dir):
     """Raises UsageError for a directory of averages: the optimizer's state is not in them."""
     path = os.path.join(model_dir, AVERAGED)

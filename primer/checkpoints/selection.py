@@ -4,9 +4,8 @@ import os
 
 import tensorflow.compat.v1 as tf
 
-from primer.checkpoints import checkpoint_files
+from primer.checkpoints import checkpoint_files, model_directory
 from primer.errors import UsageError
-from primer.runtime.training import validation
 
 WORDS = ("all", "latest", "best")
 
@@ -27,14 +26,14 @@ def choose(model_dir, wanted="all", may_be_none=False) -> list:
             are.
     """
     found = checkpoint_files.in_directory(model_dir)
-    best = checkpoint_files.in_directory(os.path.join(model_dir, validation.BEST))
+    best = checkpoint_files.in_directory(os.path.join(model_dir, model_directory.BEST))
     if not found and not best and may_be_none:
         return []
     if not found and not best:
         raise checkpoint_files.none_in(model_dir)
     if wanted == "best":
         # By the file `checkpoint`, which changes when the copy of a new best is whole.
-        kept = tf.train.latest_checkpoint(os.path.join(model_dir, validation.BEST))
+        kept = tf.train.latest_checkpoint(os.path.join(model_dir, model_directory.BEST))
         if not kept:
             raise UsageError(
                 f"{model_dir} keeps no best checkpoint; train with --eval_every, or "

@@ -4,7 +4,7 @@ import sys
 
 from primer.errors import UsageError
 from primer.evaluation import report, sharing
-from primer.launch import engine
+from primer.launch import engine, evaluate
 
 
 def add_arguments(parser):
@@ -50,7 +50,7 @@ def run(options) -> int:
     """Evaluates one directory after the other; returns the worst exit code."""
     _check(options)
     calls = [
-        engine_arguments(
+        evaluate.engine_arguments(
             model_dir,
             options.module_import,
             options.t5_tfds_data_dir,
@@ -99,24 +99,3 @@ def _asked(options) -> dict:
         "protocol.name": options.protocol,
         "protocol.stride": options.stride,
     }
-
-
-def engine_arguments(
-    model_dir, module_import=(), t5_tfds_data_dir=None, gin_param=(), **asked
-) -> list:
-    """The arguments of `t5_mesh_transformer` that evaluate one directory.
-
-    Args:
-        model_dir: the directory.
-        module_import: further modules to import.
-        t5_tfds_data_dir: as t5's flag.
-        gin_param: further settings, as in "protocol.units = ['bits_per_byte']".
-        asked: gin's names -> values; None is left to gin.
-
-    Raises:
-        UsageError: the directory is not there or says nothing of its model.
-    """
-    bindings = [*engine.bindings(asked), *gin_param]
-    return engine.of_directory(
-        model_dir, "run/evaluate.gin", bindings, module_import, t5_tfds_data_dir
-    )

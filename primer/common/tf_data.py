@@ -1,10 +1,21 @@
-"""A tf.data pipeline read from Python, whatever mode TensorFlow is in."""
+"""tf.data pipelines: without the tuning thread, and read from Python in any mode of TensorFlow."""
 
 from collections.abc import Callable, Iterator
 
 import tensorflow.compat.v1 as tf
 
-from primer.common import autotune
+
+def without_autotuning(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The same data set without tf.data's thread that tunes its parallelism.
+
+    That thread sleeps for up to a minute between two measurements, closing a session waits for it,
+    and TensorFlow 2.21 does not always wake it: closing an evaluation took up to as long as the
+    evaluation itself. A step that left its parallelism to tf.data now has a thread per processor;
+    training waits for its batches no longer than before (benchmarks/data.py).
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def elements(make_dataset: Callable[[], tf.data.Dataset]) -> Iterator:
@@ -17,7 +28,7 @@ def elements(make_dataset: Callable[[], tf.data.Dataset]) -> Iterator:
         make_dataset: builds the data set; is called inside the graph, at the first element.
     """
     with tf.Graph().as_default() as graph:
-        iterator = tf.data.make_initializable_iterator(autotune.off(make_dataset()))
+        iterator = tf.data.make_initializable_iterator(without_autotuning(make_dataset()))
         following = iterator.get_next()
     session = tf.Session(graph=graph, config=tf.ConfigProto(device_count={"GPU": 0}))
     try:

@@ -8,9 +8,8 @@ task come from the very settings that training had.
 import functools
 
 import gin
-from mesh_tensorflow.transformer import utils
 
-from primer.checkpoints import record, selection, vocabulary_size, watcher
+from primer.checkpoints import model_directory, selection, vocabulary_size, watcher
 from primer.common import console
 from primer.errors import RunError, UsageError
 from primer.evaluation import as_released as released
@@ -20,6 +19,7 @@ from primer.evaluation.results import Results
 from primer.evaluation.scorer import Scorer
 from primer.gin_config.values import configured
 from primer.runtime import cluster
+from primer.runtime.estimator_model import length_of, model_of, task_name
 
 
 @gin.configurable(module="primer")
@@ -58,7 +58,7 @@ def evaluate_checkpoints(
     if keep_the_best:
         paths = keep_best.with_kept(model_dir, paths)
     model = model_of(estimator)
-    record.check(model_dir, model, estimator.settings["vocabulary"])
+    model_directory.check_model(model_dir, model, estimator.settings["vocabulary"])
     vocabulary_size.check(model, paths)
     rows = _rows(estimator, split, functools.partial(_scorer, estimator, batch_size), again)
     if follow:
@@ -118,11 +118,6 @@ def _scorer(estimator, rows):
     return sharing.scorer(functools.partial(Scorer, model, *settings), model, *settings)
 
 
-def length_of(estimator) -> int:
-    """Tokens of the model's window."""
-    return estimator.settings["sequence_length"]["targets"]
-
-
 def scorer_of(estimator, rows=None) -> Scorer:
     """A scorer of the model and mesh that an estimator was made with, for the chosen protocol."""
     return Scorer(model_of(estimator), *_scorer_settings(estimator, rows))
@@ -143,27 +138,3 @@ def _scorer_settings(estimator, rows):
     if cluster.of_this_run():  # Validation while several hosts train is the chief's own work.
         where = ("", "", None)
     return length_of(estimator), rows, *where, as_released
-
-
-def model_of(estimator):
-    """The Mesh-TF model of an estimator; TensorFlow's own does not tell, and is asked as gin is."""
-    if hasattr(estimator, "model"):
-        return estimator.model
-    settings = estimator.settings
-    return utils.build_model(
-        settings["model_type"],
-        utils.inputs_vocabulary(settings["vocabulary"]).vocab_size,
-        utils.targets_vocabulary(settings["vocabulary"]).vocab_size,
-        settings["layout_rules"],
-        settings["mesh_shape"],
-    )
-
-
-def task_name() -> str:
-    """The task or mixture that training reads, from gin."""
-    name = configured("mesh_train_dataset_fn.mixture_or_task_name")
-    if not name:
-        raise UsageError(
-            "no task: set MIXTURE_NAME, and give dataset.gin or a file of datasets/ (--gin_file)"
-        )
-    return name

@@ -9,10 +9,9 @@ import seqio
 from primer.common import console
 from primer.data import preflight, whole_documents
 from primer.data.sources import corrupt_records
-from primer.evaluation import evaluate as whole_split
-from primer.evaluation import protocols
+from primer.evaluation import evaluate, protocols
 from primer.gin_config.values import bound, configured
-from primer.runtime import callbacks
+from primer.runtime import callbacks, estimator_model
 from primer.runtime.training import validation
 
 VALIDATION = "validation"
@@ -23,11 +22,11 @@ def make_validator(estimator):
 
     The split is read and the graph is built once.
     """
-    task, protocol = whole_split.task_name(), protocols.chosen()
-    split_text = protocol.read(task, VALIDATION, whole_split.length_of(estimator))
-    scorer = whole_split.scorer_of(estimator)
+    task, protocol = estimator_model.task_name(), protocols.chosen()
+    split_text = protocol.read(task, VALIDATION, estimator_model.length_of(estimator))
+    scorer = evaluate.scorer_of(estimator)
 
-    def evaluate(path):
+    def totals(path):
         scorer.restore(path)
         return {
             **protocol.evaluate(scorer, split_text).as_dict(),
@@ -35,10 +34,10 @@ def make_validator(estimator):
             "how": protocol.describe(VALIDATION, scorer.length, scorer.caveats),
         }
 
-    return evaluate
+    return totals
 
 
-@callbacks.register
+@callbacks.before_run
 def check_data(mode):
     """Raises UsageError where a split that the run will read cannot be read."""
     task = configured("mesh_train_dataset_fn.mixture_or_task_name")

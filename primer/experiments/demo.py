@@ -10,11 +10,10 @@ import os
 import pathlib
 import shutil
 
-from primer.commands import eval as eval_command
 from primer.errors import RunError, UsageError
 from primer.experiments import contenders
 from primer.gin_config import statements
-from primer.launch import engine
+from primer.launch import engine, evaluate
 
 EVALUATIONS = 4
 MARK = "primer_demo.txt"
@@ -47,7 +46,7 @@ def run_one(contender, folder, steps=None, seed=0) -> dict:
     _call(contenders.train_arguments(contender, model_dir, seed, bindings))
     wanted = ",".join(str(step) for step in _steps(model_dir))
     asked = {"evaluate_checkpoints.checkpoints": wanted}
-    _call(eval_command.engine_arguments(model_dir, **asked))
+    _call(evaluate.engine_arguments(model_dir, **asked))
     (path,) = pathlib.Path(model_dir, "eval").glob("*.jsonl")
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     return {

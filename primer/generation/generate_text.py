@@ -8,14 +8,13 @@ vocabulary come from the very settings that training had.
 import gin
 from mesh_tensorflow.transformer import utils
 
-from primer.checkpoints import checkpoint_files, record, selection
+from primer.checkpoints import checkpoint_files, model_directory, selection
 from primer.errors import UsageError
-from primer.evaluation import evaluate
 from primer.generation import output
 from primer.generation.generator import Writer
 from primer.generation.request import Request, prompts_of
 from primer.generation.sampling import Sampling
-from primer.runtime import cluster
+from primer.runtime import cluster, estimator_model
 
 
 @gin.configurable(module="primer")
@@ -77,9 +76,9 @@ def _writer_of(estimator, path) -> Writer:
     settings = estimator.settings
     if settings.get("use_tpu"):
         raise UsageError("text is written on this machine's own devices: leave out --tpu")
-    model = evaluate.model_of(estimator)
+    model = estimator_model.model_of(estimator)
     own = settings["vocabulary"]
-    record.check(estimator.model_dir, model, own)
+    model_directory.check_model(estimator.model_dir, model, own)
     alone = cluster.of_this_run()
     where = ("mesh_shape", "layout_rules", "mesh_devices")
     return Writer(

@@ -95,15 +95,16 @@ def settings(files, params=()) -> list:
     return provenance.settings([defaults_file(), *files], params)
 
 
-def find(made, data=()) -> Findings:
+def find(made, data=(), entry_points=()) -> Findings:
     """The findings in what gin has parsed, after the graphs were built that read it.
 
     Args:
         made: the settings, as `settings` gives them.
         data: what reads the data (a seqio task), where no data were read.
+        entry_points: configurables that a run calls itself.
     """
     mode = bound("utils.run.mode", "train")
-    elsewhere = reachable.keys(dead_bindings.called(), mode, data)
+    elsewhere = reachable.keys(dead_bindings.called(), mode, data, entry_points)
     dead = dead_bindings.dead_bindings(declared=slots.names(), elsewhere=elsewhere)
     places = provenance.in_force(made)
     order = {setting: number for number, setting in enumerate(made)}

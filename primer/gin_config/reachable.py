@@ -15,20 +15,20 @@ import gin
 from mesh_tensorflow.transformer import utils
 
 from primer.gin_config.dead_bindings import MACRO, RUN, prefixes
-from primer.runtime import engine
 
 # Both are built by a check; other modes call code that no graph of a check calls.
 BUILT_MODES = ("train", "perplexity_eval")
 LEADS_NOWHERE = {"gin", "tensorflow", "numpy", *sys.stdlib_module_names}
 
 
-def keys(called, mode="train", data=()) -> set:
+def keys(called, mode="train", data=(), entry_points=()) -> set:
     """The keys of the bindings that code of a run reads which was not called.
 
     Args:
         called: the selectors of the configurables that were called.
         mode: that of the run, `utils.run.mode`.
         data: what reads the data (a seqio task), besides the functions that gin names.
+        entry_points: configurables that a run calls itself, without a binding that names them.
 
     Returns:
         A set of (scope, selector, parameter).
@@ -36,7 +36,7 @@ def keys(called, mode="train", data=()) -> set:
     walk = _Walk(called, data)
     for value in _bound("", RUN).values():
         walk.visit(value)
-    for function in (*engine.CONFIGURABLES, engine.estimator, *data):
+    for function in (*entry_points, *data):
         walk.visit(function)
     if mode not in BUILT_MODES:
         walk.through_called = True

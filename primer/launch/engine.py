@@ -9,7 +9,7 @@ import logging
 import shlex
 import sys
 
-from primer.checkpoints import record
+from primer.checkpoints import saved_config
 from primer.common import console
 from primer.runtime import import_hook
 
@@ -49,7 +49,7 @@ def of_directory(model_dir, gin_file, bindings, module_import=(), t5_tfds_data_d
     arguments = [
         *(f"--module_import={name}" for name in ["t5_imports", *module_import]),
         f"--model_dir={model_dir}",
-        f"--gin_file={record.config_file(model_dir)}",
+        f"--gin_file={saved_config.config_file(model_dir)}",
         f"--gin_file={gin_file}",
         *(f"--gin_param={binding}" for binding in bindings),
     ]

@@ -12,6 +12,7 @@ import gin
 from primer.gin_config import findings, slots
 from primer.gin_config.values import bound
 from primer.planning import run_graph
+from primer.runtime import engine
 
 # Which parameters are read does not depend on it.
 VOCABULARY_SIZE = 128
@@ -33,7 +34,7 @@ def lines(files, params=()) -> list:
     if bound("utils.run.model_type") != "lm":
         return []
     made = findings.settings(files, params)
-    found = findings.find(made)
+    found = findings.find(made, entry_points=engine.entry_points())
     if found.own:
         found = _with_evaluation(made)
     told = [finding for finding in found.own if not _was_said(finding)]
@@ -44,7 +45,7 @@ def _with_evaluation(made):
     """The findings after evaluation has read its settings, too."""
     with _record_restored():
         run_graph.build_forward(VOCABULARY_SIZE, "eval")
-        return findings.find(made)
+        return findings.find(made, entry_points=engine.entry_points())
 
 
 def _was_said(finding):

@@ -11,18 +11,18 @@ import tensorflow.compat.v1 as tf
 from primer.common import console
 from primer.gin_config import findings, slots
 from primer.planning import run_warnings
-from primer.runtime import started
+from primer.runtime import callbacks
 
 
-@started.register
+@callbacks.at_start
 def say_what_takes_no_effect(model_dir):
     """Prints a line for each setting of the user's own without effect."""
     del model_dir
-    for line in run_warnings.lines(*started.command_line()):
+    for line in run_warnings.lines(*callbacks.command_line()):
         console.say(f"Warning: {line}")
 
 
-@started.register
+@callbacks.at_start
 def open_operative_config_with_slots(model_dir):
     """Puts the slots above what gin's hook has written when the session began."""
     path = os.path.join(model_dir, findings.OPERATIVE)

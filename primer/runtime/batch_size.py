@@ -35,7 +35,7 @@ def rows_per_batch():
     return rows * (_value("utils.run.ensemble_inputs") or 1)
 
 
-@callbacks.register
+@callbacks.before_run
 def check_division(mode):
     """Raises UsageError where a batch of training is not a number of rows."""
     if mode == "train":

@@ -35,14 +35,6 @@ from primer.runtime import (
 from primer.runtime.patches import random_seeds, resource_variables, score_ids, target_text
 from primer.runtime.training import validation
 
-# What gin may name must be registered before gin files are read.
-CONFIGURABLES = (
-    batch_size.rows_per_batch,
-    mesh.mesh_shape,
-    precision.precision,
-    random_seeds.run_seed,
-    validation.validation,
-)
 ESTIMATORS = ("local", "tpu_estimator")
 
 
@@ -65,8 +57,23 @@ def estimator(kind="local"):
     return kind
 
 
-def mend(utils):
-    """Mends `mesh_tensorflow.transformer.utils` after its import."""
+def entry_points() -> tuple:
+    """The configurables that a run calls itself, without a binding that names them.
+
+    They are registered when this module is imported, before gin files are read.
+    """
+    return (
+        batch_size.rows_per_batch,
+        estimator,
+        mesh.mesh_shape,
+        precision.precision,
+        random_seeds.run_seed,
+        validation.validation,
+    )
+
+
+def patch(utils):
+    """Patches `mesh_tensorflow.transformer.utils` after its import."""
     real = utils.tpu_estimator
     utils.tpu_estimator = types.SimpleNamespace(
         TPUEstimator=functools.partial(make_estimator, real.TPUEstimator),
@@ -82,7 +89,7 @@ def mend(utils):
     utils.run = _guarded_run(utils.run)
     utils.parse_gin_defaults_and_flags = _parse_own_flags(utils.parse_gin_defaults_and_flags)
     utils.tf = _without_print(utils.tf)
-    target_text.mend(utils)
+    target_text.patch(utils)
     _define_flags()
 
 
@@ -145,7 +152,7 @@ def _guarded_run(stock):
                 model_directory.check_trainable(model_dir)
             eval_steps.check(mode, model_dir)
             with vocabulary_copy.in_use(model_dir, configured("utils.run.vocabulary")):
-                callbacks.run_all(mode)
+                callbacks.run_before(mode)
                 with console.redirected(model_dir, mode), estimator_evaluation.kept():
                     result = stock(*args, **kwargs)
                 if mode == "perplexity_eval":

@@ -8,7 +8,7 @@ import tensorflow.compat.v1 as tf
 from tensorflow.python.autograph.core import ag_ctx
 from tensorflow.python.data.ops import structured_function
 
-from primer.common import autotune
+from primer.common import tf_data
 
 # Graph -> the iterators of its input pipeline. (A graph collection would go into every .meta file,
 # which cannot hold them.)
@@ -26,7 +26,7 @@ def features(input_fn):
         result = input_fn({})
     if not hasattr(result, "map"):  # Tensors already.
         return result
-    iterator = tf.data.make_initializable_iterator(autotune.off(result))
+    iterator = tf.data.make_initializable_iterator(tf_data.without_autotuning(result))
     tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)
     _iterators.setdefault(tf.get_default_graph(), []).append(iterator)
     batch = iterator.get_next()

@@ -123,44 +123,43 @@ def after_mesh_ops(ops):
     from primer.runtime.ops import fused_softmax
     from primer.runtime.patches import loop_summaries, random_seeds, resource_variables
 
-    random_seeds.mend(ops)
-    resource_variables.mend(ops)
-    loop_summaries.mend(ops)
-    fused_softmax.mend(ops)
+    random_seeds.patch(ops)
+    resource_variables.patch(ops)
+    loop_summaries.patch(ops)
+    fused_softmax.patch(ops)
 
 
 def after_mesh_optimize(optimize):
     """One update for each variable, whatever patterns its name matches."""
     from primer.runtime.patches import learning_rates
 
-    learning_rates.mend(optimize)
+    learning_rates.patch(optimize)
 
 
 def after_mesh_attention(attention):
     """Products of matrices in attention, where nothing trains."""
     from primer.runtime.ops import attention_layout
 
-    attention_layout.mend(attention)
+    attention_layout.patch(attention)
 
 
 def after_mesh_transformer(transformer):
     """Lookups that gather, a fused loss, float32 from the logits on, and rows that end."""
-    from primer.runtime import precision
-    from primer.runtime.ops import cross_entropy
-    from primer.runtime.patches import sampling_stop
+    from primer.runtime.ops import cross_entropy, embedding_lookup
+    from primer.runtime.patches import float32_loss, sampling_stop
 
-    cross_entropy.mend_embedding(transformer)
-    cross_entropy.mend_loss(transformer)
-    cross_entropy.mend_evaluation(transformer.mtf.layers)
-    sampling_stop.mend(transformer)
-    precision.mend_loss(transformer)  # Last: the loss inside sees float32.
+    embedding_lookup.patch(transformer)
+    cross_entropy.patch_loss(transformer)
+    cross_entropy.patch_evaluation(transformer.mtf.layers)
+    sampling_stop.patch(transformer)
+    float32_loss.patch(transformer)  # Last: the loss inside sees float32.
 
 
 def after_mesh_utils(utils):
     """The local estimator, our precision and the run around them."""
     from primer.runtime import engine
 
-    engine.mend(utils)
+    engine.patch(utils)
 
 
 def after_mesh_main(module):

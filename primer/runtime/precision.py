@@ -80,32 +80,3 @@ def cpu_flags() -> frozenset:
     except OSError:
         pass
     return frozenset()
-
-
-class _Float32Context:
-    """A model's context whose activations are float32; everything else is the model's."""
-
-    activation_dtype = tf.float32
-
-    def __init__(self, context):
-        self._context = context
-
-    def __getattr__(self, name):
-        return getattr(self._context, name)
-
-
-def mend_loss(transformer):
-    """Lets the loss of `mesh_tensorflow.transformer.transformer` see float32 logits."""
-    model = transformer.Unitransformer
-    model._compute_loss = _float32_loss(model._compute_loss)
-
-
-def _float32_loss(stock_loss):
-    @functools.wraps(stock_loss)
-    def compute_loss(model, context, logits, targets, output_vocab_dim):
-        # Auxiliary losses of the layers are added to this one: they must have its type.
-        context.losses[:] = [mtf.cast(loss, tf.float32) for loss in context.losses]
-        logits = mtf.cast(logits, tf.float32)
-        return stock_loss(model, _Float32Context(context), logits, targets, output_vocab_dim)
-
-    return compute_loss

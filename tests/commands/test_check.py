@@ -5,8 +5,8 @@ import json
 import pytest
 
 from primer import cli
-from primer.commands import check
 from primer.gin_config import config_files, findings, provenance, shared_slots
+from primer.planning import check
 
 TINY = ["--architecture", "transformer", "--activation", "relu", "--size", "tiny"]
 TINY += ["--vocabulary_size", "97"]

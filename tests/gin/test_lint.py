@@ -5,14 +5,14 @@ import shutil
 
 import pytest
 
-from primer.gin_config import config_files, statements
+from primer.gin_config import config_files, lint, statements
 from tests import gin_models
 
 GIN = config_files.gin_directory()
 
 
 def test_our_files_keep_the_rules(t5_gin):
-    findings = statements.Linter(GIN, others=[t5_gin]).findings()
+    findings = lint.Linter(GIN, others=[t5_gin]).findings()
     assert not findings, "\n".join(map(str, findings))
 
 
@@ -50,7 +50,7 @@ def test_a_broken_rule_is_found_at_its_line(tmp_path, t5_gin, path, text, messag
     target = folder / path
     target.parent.mkdir(exist_ok=True)
     target.write_text(f"# A comment, so that the line is the second one.\n{text}\n")
-    linter = statements.Linter(str(folder), others=[t5_gin])
+    linter = lint.Linter(str(folder), others=[t5_gin])
     if message is None:
         # Arithmetic is not gin at all.
         with pytest.raises(SyntaxError):

@@ -5,7 +5,7 @@ import pytest
 
 from primer.gin_config import config_files, slots
 from primer.planning import run_graph, run_warnings, runtime_callbacks
-from primer.runtime import started
+from primer.runtime import callbacks
 from tests import gin_models
 
 FILES = config_files.compose("transformer", "relu", "tiny")
@@ -90,5 +90,5 @@ def test_a_directory_without_one_is_left_alone(tmp_path):
 
 
 def test_both_are_registered():
-    assert runtime_callbacks.say_what_takes_no_effect in started._functions
-    assert runtime_callbacks.open_operative_config_with_slots in started._functions
+    assert runtime_callbacks.say_what_takes_no_effect in callbacks._at_start
+    assert runtime_callbacks.open_operative_config_with_slots in callbacks._at_start

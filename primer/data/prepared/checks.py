@@ -6,7 +6,6 @@ import seqio
 import tensorflow as tf
 
 from primer.data.prepared import manifest
-from primer.data.prepared.identity import identity
 from primer.errors import UsageError
 
 # Settings of text_files that a cache has from its preparation; a run cannot change them any more.
@@ -72,7 +71,7 @@ def _check_names(directory, split, shards):
 
 
 def _check_vocabulary(task, directory, settings):
-    now = identity(task.output_features["targets"].vocabulary)
+    now = manifest.vocabulary_identity(task.output_features["targets"].vocabulary)
     if settings["vocabulary"] != now:
         raise UsageError(
             f"{directory} was prepared with another vocabulary ({settings['vocabulary']}) than "

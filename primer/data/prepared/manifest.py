@@ -68,6 +68,13 @@ def read_json(path: str):
         ) from error
 
 
+def vocabulary_identity(vocabulary: seqio.Vocabulary) -> str:
+    """A text that is equal for vocabularies that give every text the same ids."""
+    if hasattr(vocabulary, "identity"):
+        return vocabulary.identity()
+    return f"{type(vocabulary).__name__}, {vocabulary.vocab_size} ids"
+
+
 def shard_record(directory: str, index: int) -> str:
     """The file that says that a shard is finished."""
     return os.path.join(directory, f".shard-{index:05d}.json")

@@ -7,7 +7,7 @@ import gin
 import seqio
 
 from primer.data import preflight, whole_documents
-from primer.data.prepared.identity import identity
+from primer.data.prepared import manifest
 from primer.data.prepared.writers import WRITERS
 from primer.errors import UsageError
 
@@ -50,7 +50,7 @@ class Plan:
             "shards": self.shards,
             "chunk_size": self.chunk_size,
             "splits": list(task.splits),
-            "vocabulary": identity(task.output_features["targets"].vocabulary),
+            "vocabulary": manifest.vocabulary_identity(task.output_features["targets"].vocabulary),
             **(parts.describe() if parts else {}),
         }
 

@@ -13,7 +13,6 @@ import seqio
 from primer.common import tf_data
 from primer.data import preflight, whole_documents
 from primer.data.prepared import manifest
-from primer.data.prepared.identity import identity
 from primer.data.prepared.writers import WRITERS
 from primer.data.sources import formats, readers
 from primer.data.vocabularies import batch_tokenize
@@ -37,7 +36,7 @@ def write(plan, index: int, progress: Callable[[int], None]) -> dict:
     vocabulary = task.output_features["targets"].vocabulary
     directory = manifest.folder(plan.output, plan.task)
     notes = readers.Notes()
-    tokenizer = _tokenizer(plan, identity(vocabulary))
+    tokenizer = _tokenizer(plan, manifest.vocabulary_identity(vocabulary))
     writers = {
         split: WRITERS[plan.format](directory, split, index, plan, vocabulary)
         for split in task.splits

@@ -10,7 +10,7 @@ import functools
 import gin
 import numpy as np
 
-from primer.checkpoints import checkpoint_files, record, selection, vocabulary_size
+from primer.checkpoints import checkpoint_files, model_directory, selection, vocabulary_size
 from primer.common import console
 from primer.data import preflight, whole_documents
 from primer.errors import UsageError
@@ -64,7 +64,7 @@ def score_texts(
     model_dir = estimator.model_dir
     path = selection.choose_one(model_dir, checkpoint)
     model = evaluate.model_of(estimator)
-    record.check(model_dir, model, estimator.settings["vocabulary"])
+    model_directory.check_model(model_dir, model, estimator.settings["vocabulary"])
     vocabulary_size.check(model, [path])
     protocol = _protocol(evaluate.length_of(estimator))
     chunks, vocabulary = _chunks(files, task, split, unit, field)

@@ -15,7 +15,7 @@ import mesh_tensorflow as mtf
 from primer.common import build_mode
 
 
-def mend(attention):
+def patch(attention):
     """Lets `mesh_tensorflow.transformer.attention.attention` have the order."""
     attention.attention = _ordered(attention.attention)
 

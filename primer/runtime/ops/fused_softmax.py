@@ -14,7 +14,7 @@ from mesh_tensorflow import ops  # The package itself is not whole yet when this
 from primer.common import build_mode
 
 
-def mend(mesh_ops):
+def patch(mesh_ops):
     """Lets `mesh_tensorflow.softmax` be one operation where nothing needs its gradient."""
     mesh_ops.softmax = _in_one_pass(mesh_ops.softmax)
 

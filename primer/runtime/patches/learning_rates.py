@@ -12,7 +12,7 @@ from primer.errors import UsageError
 from primer.gin_config.values import configured
 
 
-def mend(optimize):
+def patch(optimize):
     """Mends both classes after the import of `mesh_tensorflow.optimize`."""
     _mend(optimize, optimize.AdafactorWithMultiLRSchedule, "_learning_rate")
     _mend(optimize, optimize.AdamWithMultiLRSchedule, "learning_rate")

@@ -18,7 +18,7 @@ TOTALS = "primer_loop_scalars"
 _updates = []
 
 
-def mend(ops):
+def patch(ops):
     """Mends `mesh_tensorflow.ops.ScalarSummaryOperation`."""
     ops.ScalarSummaryOperation.lower = _accumulating(ops.ScalarSummaryOperation.lower)
     random_seeds.before_loop_ends(_keep_updates)

@@ -92,7 +92,7 @@ def _stateless_twins():
     }
 
 
-def mend(ops):
+def patch(ops):
     """Mends `mesh_tensorflow.ops`: random operations, loops and initial values."""
     ops.RandomOperation.lower = _keyed_random_lower(ops.RandomOperation.lower)
     ops.WhileLoopOperation.__init__ = _counted_loop_init(ops.WhileLoopOperation.__init__)

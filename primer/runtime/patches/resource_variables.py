@@ -13,7 +13,7 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow import utils as mtf_utils
 
 
-def mend(ops):
+def patch(ops):
     """Mends `mesh_tensorflow.ops.Variable` where the mesh is not a TPU's."""
     ops.Variable.lower = _lower_with_one_read(ops.Variable.lower)
 

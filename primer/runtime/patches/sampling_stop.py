@@ -16,7 +16,7 @@ _NO_TOKEN = -1
 _NAME = "Unitransformer.sample_autoregressive"
 
 
-def mend(transformer):
+def patch(transformer):
     """Mends `Unitransformer.sample_autoregressive` after the import of its module."""
     cls = transformer.Unitransformer
     stock = cls.sample_autoregressive

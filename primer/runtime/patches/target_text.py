@@ -14,7 +14,7 @@ from mesh_tensorflow.transformer import dataset as transformer_dataset
 TEXT = "targets_pretokenized"
 
 
-def mend(utils):
+def patch(utils):
     """Mends `mesh_tensorflow.transformer.utils.eval_model`."""
     utils.eval_model = _with_text_targets(utils.eval_model, utils.targets_vocabulary)
 

@@ -14,7 +14,7 @@ from primer.checkpoints import (
 )
 from primer.common import console, gc_pause, input_progress
 from primer.errors import RunError, UsageError
-from primer.runtime import cluster, inputs, session, started
+from primer.runtime import callbacks, cluster, inputs, session
 from primer.runtime.patches import random_seeds
 from primer.runtime.training import (
     checkpoint_writer,
@@ -110,7 +110,7 @@ class _Run:
                 self._saver.restore_input_position(sess, self.start)
             else:
                 self._saver.save(sess, 0)
-            started.run_all(self.estimator.model_dir)
+            callbacks.run_at_start(self.estimator.model_dir)
             step = self._loop(monitored, sess, stop)
             if self._saver.last_step != step:
                 self._saver.save(sess, step)

@@ -7,10 +7,8 @@ import math
 
 import gin
 
-from primer.checkpoints import best_checkpoint, checkpoint_files, model_directory
+from primer.checkpoints import best_checkpoint, checkpoint_files
 from primer.errors import UsageError
-
-BEST = model_directory.BEST
 
 _validator = []
 

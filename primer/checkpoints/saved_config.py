@@ -31,14 +31,3 @@ def _exists_remote(path):
     import tensorflow as tf
 
     return tf.io.gfile.exists(path)
-
-
-def check(model_dir, model, vocabulary):
-    """Raises UsageError where the directory was trained with another wiring or vocabulary.
-
-    Two models may have the same variables and be different functions; `primer.json` tells them
-    apart.
-    """
-    from primer.checkpoints import model_description, model_directory
-
-    model_directory.check(model_dir, model_description.description(model, vocabulary))

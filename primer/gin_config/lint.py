@@ -1,0 +1,145 @@
+"""The rules that Primer's own gin files keep, so that any of them compose."""
+
+import dataclasses
+import os
+import typing
+
+from primer.gin_config.statements import (
+    Macro,
+    gin_files,
+    is_binding,
+    is_include,
+    is_macro,
+    macro_name,
+    macros_set,
+    slots,
+    statements,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One line that breaks a rule."""
+
+    path: str
+    line: int
+    message: str
+
+    def __str__(self):
+        return f"{self.path}:{self.line}: {self.message}"
+
+
+def macros_used(value) -> set:
+    """The names of the macros that occur in a value, at any depth."""
+    if isinstance(value, Macro):
+        return {value.name}
+    if isinstance(value, dict):
+        value = list(value) + list(value.values())
+    if isinstance(value, (list, tuple, set)):
+        return set().union(*map(macros_used, value)) if value else set()
+    return set()
+
+
+class Linter:
+    """Holds a folder of gin files to the rules of an experiment that composes.
+
+    Args:
+        directory: the folder, with defaults.gin and sizes/tiny.gin, which declare the slots.
+        others: folders of gin files that may be on gin's search path as well (t5's): a path of ours
+            must not exist there, or the search order would decide which of the two is read.
+        scopes: scopes that a file may bind in, because code of ours enters them.
+        macros: macros that a file may set besides the slots.
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        others: typing.Sequence = (),
+        scopes: typing.Sequence = (),
+        macros: typing.Sequence = ("MIXTURE_NAME",),
+    ):
+        self._directory = directory
+        self._others = list(others)
+        self._scopes = {"", *scopes}
+        self._slots = set(slots(directory))
+        self._macros = self._slots | set(macros)
+
+    def findings(self) -> list:
+        """Every line that breaks a rule, as a list of Finding."""
+        found = []
+        for path in gin_files(self._directory):
+            found += self.of_file(path)
+        return found + self._shared_slots()
+
+    def of_file(self, path: str) -> list:
+        """The findings in one file, given by its path relative to the folder."""
+        kind = path.split("/")[0] if "/" in path else ""
+        found = [
+            Finding(path, 1, f"{other} has a file of the same path; rename this one")
+            for other in self._others
+            if os.path.isfile(os.path.join(other, path))
+        ]
+        includes_over = False
+        for statement in statements(os.path.join(self._directory, path)):
+            messages = self._of_statement(kind, path, statement)
+            if is_include(statement):
+                if includes_over:
+                    messages.append("include stands after a binding, which it may override")
+            elif is_binding(statement):
+                includes_over = True
+            found += [Finding(path, statement.location.line_num, text) for text in messages]
+        return found
+
+    def _of_statement(self, kind, path, statement):
+        if is_include(statement):
+            return self._of_include(statement)
+        if kind == "models":
+            return ["a models/ file has include lines only"]
+        if not is_binding(statement):
+            return []
+        if is_macro(statement):
+            return self._of_macro(kind, statement)
+        return self._of_binding(kind, path, statement)
+
+    def _of_include(self, statement):
+        folders = [self._directory, *self._others]
+        if any(os.path.isfile(os.path.join(folder, statement.filename)) for folder in folders):
+            return []
+        return [f"include {statement.filename!r}: there is no such file"]
+
+    def _of_macro(self, kind, statement):
+        name, value = macro_name(statement), statement.value
+        messages = []
+        if name not in self._macros:
+            messages.append(f"{name} is not declared in defaults.gin or sizes/tiny.gin")
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if kind == "sizes" and not number:
+            messages.append(f"{name}: a sizes/ file has `name = number` lines only")
+        return messages
+
+    def _of_binding(self, kind, path, statement):
+        key = f"{statement.selector}.{statement.arg_name}"
+        messages = []
+        if statement.scope not in self._scopes:
+            messages.append(f"{statement.scope}/{key}: no code of ours enters this scope")
+        if kind in ("architectures", "activations", "sizes"):
+            messages.append(f"{key}: a file of {kind}/ sets slots; bind parameters in defaults.gin")
+        used = macros_used(statement.value) & self._slots
+        if used and path != "defaults.gin":
+            messages.append(f"{key} = %{min(used)}: slots are bound in defaults.gin only")
+        if statement.selector == "run":
+            messages.append(f"{key}: write utils.{key}, so that the name is found again")
+        return messages
+
+    def _shared_slots(self):
+        """A slot that files of two kinds set: the order of the files would decide."""
+        owner, found = {}, []
+        for path in gin_files(self._directory):
+            kind = path.split("/")[0]
+            if kind not in ("architectures", "activations", "sizes"):
+                continue
+            for name in macros_set(os.path.join(self._directory, path)):
+                first = owner.setdefault(name, kind)
+                if first != kind:
+                    found.append(Finding(path, 1, f"{name} is also set by files of {first}/"))
+        return found
