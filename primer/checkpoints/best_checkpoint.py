@@ -4,12 +4,12 @@
 the new copy is whole, and the old one goes last: a kill at any instant leaves one of the two.
 """
 
-import json
 import os
 
 import tensorflow.compat.v1 as tf
 
 from primer.checkpoints import model_directory, vocabulary_copy
+from primer.common import files
 
 RECORD = "best.json"
 BESIDE = (vocabulary_copy.PATTERN, model_directory.RECORD, model_directory.CONFIG)
@@ -22,11 +22,7 @@ def directory(model_dir) -> str:
 
 def kept(model_dir):
     """What was measured of the checkpoint that is kept, a dict with "step", or None."""
-    path = os.path.join(directory(model_dir), RECORD)
-    if not tf.io.gfile.exists(path):
-        return None
-    with tf.io.gfile.GFile(path) as text:
-        return json.loads(text.read())
+    return files.read_json(os.path.join(directory(model_dir), RECORD), "remove the folder of it")
 
 
 def keep(model_dir, source, result):
@@ -49,9 +45,6 @@ def keep(model_dir, source, result):
         if name != copy:
             tf.io.gfile.copy(name, copy, overwrite=True)
     tf.train.update_checkpoint_state(best, target)
-    path = os.path.join(best, RECORD)
-    with tf.io.gfile.GFile(path + ".part", "w") as text:
-        text.write(json.dumps(result, indent=2, sort_keys=True) + "\n")
-    tf.io.gfile.rename(path + ".part", path, overwrite=True)
+    files.write_json(os.path.join(best, RECORD), result)
     for name in old - set(new.values()):
         tf.io.gfile.remove(name)

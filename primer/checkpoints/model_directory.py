@@ -5,16 +5,16 @@ have the same variables and still be different functions (Primer with and withou
 and which vocabulary, whose copy `primer.checkpoints.vocabulary_copy` keeps.
 """
 
-import json
 import os
 
 import gin
-import tensorflow.compat.v1 as tf
 
 from primer.checkpoints import model_description
+from primer.common import files
 from primer.errors import UsageError
 
 RECORD = "primer.json"
+RECORD_HINT = "copy it from a backup; training in this directory would write another"
 CONFIG = "config.gin"
 CONFIGS = (CONFIG, "operative_config.gin")
 AVERAGED = "averaged.json"  # The mark of a directory of averages.
@@ -63,11 +63,10 @@ def check_model(model_dir, model, vocabulary):
 
 def check_trainable(model_dir):
     """Raises UsageError for a directory of averages: the optimizer's state is not in them."""
-    path = os.path.join(model_dir, AVERAGED)
-    if not tf.io.gfile.exists(path):
+    averaged = files.read_json(os.path.join(model_dir, AVERAGED), "average the checkpoints again")
+    if averaged is None:
         return
-    with tf.io.gfile.GFile(path) as text:
-        source = json.loads(text.read())["model_dir"]
+    source = averaged["model_dir"]
     raise UsageError(
         f"model_dir = {model_dir!r} holds averages of checkpoints ({AVERAGED}), without the "
         f"optimizer's state: train on in {source!r}, or in a new model_dir with "
@@ -77,22 +76,10 @@ def check_trainable(model_dir):
 
 def record(model_dir, now):
     """Writes what the directory's checkpoints are of, and the gin settings of the run."""
-    _write(os.path.join(model_dir, RECORD), json.dumps(now, indent=2, sort_keys=True) + "\n")
-    _write(os.path.join(model_dir, CONFIG), gin.config_str())
+    files.write_json(os.path.join(model_dir, RECORD), now)
+    files.write_whole(os.path.join(model_dir, CONFIG), gin.config_str())
 
 
 def read(model_dir):
     """The record of a model directory, or None."""
-    path = os.path.join(model_dir, RECORD)
-    if not tf.io.gfile.exists(path):
-        return None
-    with tf.io.gfile.GFile(path) as text:
-        return json.loads(text.read())
-
-
-def _write(path, text):
-    """Writes a small file under a temporary name and renames it: whole or not at all."""
-    temporary = path + ".part"
-    with tf.io.gfile.GFile(temporary, "w") as out:
-        out.write(text)
-    tf.io.gfile.rename(temporary, path, overwrite=True)
+    return files.read_json(os.path.join(model_dir, RECORD), RECORD_HINT)

@@ -17,7 +17,7 @@ import os
 import tensorflow.compat.v1 as tf
 
 from primer.checkpoints import checkpoint_files, model_description, model_directory
-from primer.common import console
+from primer.common import console, files
 from primer.errors import UsageError
 
 KEY = "vocabulary_copy"
@@ -44,7 +44,7 @@ def keep(model_dir, vocabulary) -> dict:
         kept |= {"file": name, "sha256": hashlib.sha256(content).hexdigest()}
         path = os.path.join(model_dir, name)
         if not tf.io.gfile.exists(path) or _sha256(path) != kept["sha256"]:
-            _write(path, content)
+            files.write_whole(path, content)
     return {KEY: kept}
 
 
@@ -140,10 +140,3 @@ def _named(vocabulary, setting):
 def _sha256(path):
     with tf.io.gfile.GFile(path, "rb") as file:
         return hashlib.sha256(file.read()).hexdigest()
-
-
-def _write(path, content):
-    temporary = path + ".part"
-    with tf.io.gfile.GFile(temporary, "wb") as out:
-        out.write(content)
-    tf.io.gfile.rename(temporary, path, overwrite=True)

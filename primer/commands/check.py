@@ -3,6 +3,7 @@
 import importlib
 import json
 
+from primer.common import checks
 from primer.errors import UsageError
 from primer.gin_config import config_files
 from primer.launch import train
@@ -50,10 +51,7 @@ def add_arguments(parser):
 def run(options) -> int:
     """Prints what is built and found; 1 if a setting of the user's own takes no effect."""
     files = _files(options)
-    if options.vocabulary_size <= 0:
-        raise UsageError(
-            f"--vocabulary_size = {options.vocabulary_size}: expected a positive number"
-        )
+    checks.whole_number("--vocabulary_size", options.vocabulary_size)
     # Not at the top: these import TensorFlow, whose notices are not what was asked for.
     from primer.common import console
     from primer.planning import check

@@ -3,7 +3,7 @@
 import json
 import os
 
-from primer.errors import UsageError
+from primer.common import checks
 
 
 def add_arguments(parser):
@@ -22,8 +22,8 @@ def run(options) -> int:
     from primer.common import console
     from primer.experiments import comparison, contenders, curves, demo, tables
 
-    if options.steps is not None and options.steps <= 0:
-        raise UsageError(f"--steps = {options.steps}: expected a positive number")
+    if options.steps is not None:
+        checks.whole_number("--steps", options.steps)
     results = []
     for contender in contenders.CONTENDERS:
         console.say(f"--- {contender.label}\n")

@@ -2,6 +2,7 @@
 
 import sys
 
+from primer.common import checks
 from primer.errors import UsageError
 from primer.evaluation import report, sharing
 from primer.launch import engine, evaluate
@@ -71,12 +72,12 @@ def run(options) -> int:
 
 
 def _check(options):
-    if options.batch_size is not None and options.batch_size <= 0:
-        raise UsageError(f"--batch_size = {options.batch_size}: expected a positive number")
-    if options.timeout is not None and (not options.follow or options.timeout <= 0):
-        raise UsageError(
-            f"--timeout = {options.timeout:g}: expected a positive number of seconds, and --follow"
-        )
+    if options.batch_size is not None:
+        checks.whole_number("--batch_size", options.batch_size)
+    if options.timeout is not None:
+        checks.positive_number("--timeout", options.timeout, "a number of seconds above 0")
+        if not options.follow:
+            raise UsageError("--timeout ends --follow: give both, or leave it out")
     if options.follow and len(options.model_dir) > 1:
         raise UsageError("--follow waits for one run: start one command for each --model_dir")
     if options.follow and options.checkpoints not in ("all", "latest"):

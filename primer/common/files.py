@@ -1,13 +1,19 @@
-"""Files that may lie on this machine or in a bucket, read with one clear error when they cannot."""
+"""Files on this machine or in a bucket: read with one clear error, written whole or not at all."""
 
 import contextlib
 import functools
+import json
 import os
 import socket
+from collections.abc import Iterator
+from typing import Any
 
 import tensorflow as tf
 
 from primer.errors import UsageError
+
+# What reading and writing raise, local and remote.
+ERRORS = (tf.errors.OpError, OSError)
 
 # Where TensorFlow's own retries would start. A firewall that drops packets makes them last minutes.
 _BUCKET_HOST = ("storage.googleapis.com", 443)
@@ -32,7 +38,7 @@ def obstacle(path: str) -> str | None:
         return _bucket_obstacle()
     try:
         return None if tf.io.gfile.exists(path) else "it does not exist"
-    except (tf.errors.OpError, OSError) as error:
+    except ERRORS as error:
         return first_line(error)
 
 
@@ -42,32 +48,81 @@ def first_line(error: Exception) -> str:
     return text.strip().splitlines()[0][:200]
 
 
-def require(path: str, what: str, way_out: str) -> None:
+def require(path: str, what: str, hint: str) -> None:
     """Raises UsageError unless `path` can be read.
 
     Args:
         path: a file or folder, local or remote.
         what: the setting that named it, as the error should call it.
-        way_out: what the reader can do instead.
+        hint: what the user can do instead.
     """
     reason = obstacle(path)
     if reason:
-        raise UsageError(f"{what} {path} cannot be read ({reason}); {way_out}")
+        raise UsageError(f"{what} {path} cannot be read ({reason}); {hint}")
 
 
-def write_whole(path: str, content: bytes) -> None:
-    """Writes a file under a temporary name and renames it: whole or not at all.
+def temporary(path: str) -> str:
+    """The name of a file until it is whole: hidden, so that no pattern of readers matches it."""
+    directory, name = os.path.split(path)
+    return os.path.join(directory, f".{name}.unfinished")
+
+
+@contextlib.contextmanager
+def written_whole(path: str) -> Iterator[str]:
+    """A context in which a file is written under another name, which this yields.
+
+    At the end of the block the file gets its name, in place of an earlier one. Where the block or
+    the renaming fails, the earlier file stays as it was and nothing else is left.
+    """
+    unfinished = temporary(path)
+    try:
+        yield unfinished
+        tf.io.gfile.rename(unfinished, path, overwrite=True)
+    except BaseException:
+        with contextlib.suppress(*ERRORS):
+            tf.io.gfile.remove(unfinished)
+        raise
+
+
+def write_whole(path: str, content: str | bytes) -> None:
+    """Writes a file whole or not at all; errors of the file system pass through."""
+    data = content.encode() if isinstance(content, str) else content
+    with written_whole(path) as unfinished, tf.io.gfile.GFile(unfinished, "wb") as out:
+        out.write(data)
+
+
+def write_output(path: str, content: bytes) -> None:
+    """Writes a file that the user named, and its folder.
 
     Raises:
         UsageError: it cannot be written there.
     """
-    temporary = f"{path}.part"
     try:
         tf.io.gfile.makedirs(os.path.dirname(path) or ".")
-        with tf.io.gfile.GFile(temporary, "wb") as out:
-            out.write(content)
-        tf.io.gfile.rename(temporary, path, overwrite=True)
-    except (tf.errors.OpError, OSError) as error:
-        with contextlib.suppress(tf.errors.OpError, OSError):
-            tf.io.gfile.remove(temporary)
+        write_whole(path, content)
+    except ERRORS as error:
         raise UsageError(f"{path} cannot be written: {first_line(error)}") from error
+
+
+def write_json(path: str, data: object) -> None:
+    """Writes plain data as JSON, whole or not at all."""
+    write_whole(path, json.dumps(data, indent=2, sort_keys=True) + "\n")
+
+
+def read_json(path: str, hint: str) -> Any:
+    """The content of a JSON file; None if there is no such file.
+
+    Args:
+        path: the file.
+        hint: what the user can do where it is damaged.
+
+    Raises:
+        UsageError: it is damaged.
+    """
+    if not tf.io.gfile.exists(path):
+        return None
+    try:
+        with tf.io.gfile.GFile(path) as file:
+            return json.loads(file.read())
+    except (ValueError, tf.errors.OpError) as error:
+        raise UsageError(f"{path} cannot be read ({first_line(error)}); {hint}") from error

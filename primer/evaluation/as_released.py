@@ -12,7 +12,7 @@ bytes, characters and words, and what stands for a document is a row.
 
 import numpy as np
 
-from primer.common import tf_data
+from primer.common import checks, tf_data
 from primer.data import preflight
 from primer.errors import UsageError
 from primer.evaluation import tokenized_split
@@ -70,11 +70,7 @@ def describe(split, length) -> str:
 
 def _steps():
     steps = configured("utils.run.perplexity_eval_steps", _STEPS)
-    if not isinstance(steps, int) or steps < 1:
-        raise UsageError(
-            f"utils.run.perplexity_eval_steps = {steps!r}: expected a number of batches from 1"
-        )
-    return steps
+    return checks.whole_number("utils.run.perplexity_eval_steps", steps)
 
 
 def _check_pack():

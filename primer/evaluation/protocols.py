@@ -21,6 +21,7 @@ import math
 import gin
 import numpy as np
 
+from primer.common import checks
 from primer.data import whole_documents
 from primer.errors import UsageError
 from primer.evaluation import as_released, windows
@@ -73,12 +74,12 @@ class Protocol:
                 f"protocol.name = {self.name!r} (--protocol): expected one of {', '.join(NAMES)}"
             )
         if self.name == "sliding":
-            if not isinstance(self.stride, int) or isinstance(self.stride, bool) or self.stride < 1:
-                raise UsageError(
-                    f"protocol.stride = {self.stride!r} (--stride): the protocol sliding needs a "
-                    "positive number of tokens between two windows; half the model's length is "
-                    "common"
-                )
+            checks.whole_number(
+                "protocol.stride (--stride)",
+                self.stride,
+                expected="1 or more tokens between two windows (protocol sliding); half the "
+                "model's length is common",
+            )
         elif self.stride is not None:
             raise UsageError(
                 f"protocol.stride = {self.stride!r} (--stride) is for the protocol sliding, and "

@@ -16,7 +16,7 @@ import os
 
 import tensorflow.compat.v1 as tf
 
-from primer.common import console
+from primer.common import console, files
 from primer.runtime import session
 
 FOLDER = "eval"
@@ -90,9 +90,7 @@ class Results:
         latest = {tuple(r.get(key) for key in ALL): r for r in self.rows}
         rows = sorted(latest.values(), key=lambda r: r["step"])
         lines = [list(row), *([str(r.get(key, "")) for key in row] for r in rows)]
-        with tf.io.gfile.GFile(self.table_path + ".part", "w") as out:
-            out.write("".join("\t".join(line) + "\n" for line in lines))
-        tf.io.gfile.rename(self.table_path + ".part", self.table_path, overwrite=True)
+        files.write_whole(self.table_path, "".join("\t".join(line) + "\n" for line in lines))
 
     def close(self):
         """Ends the file of events."""
@@ -142,9 +140,7 @@ def _append(path, line):
         if tf.io.gfile.exists(path):
             with tf.io.gfile.GFile(path, "rb") as file:
                 before = file.read()
-        with tf.io.gfile.GFile(path + ".part", "wb") as out:
-            out.write(before[: before.rfind(b"\n") + 1] + line.encode())
-        tf.io.gfile.rename(path + ".part", path, overwrite=True)
+        files.write_whole(path, before[: before.rfind(b"\n") + 1] + line.encode())
         return
     with open(path, "a+b", buffering=0) as file, _locked(file):
         file.seek(0)

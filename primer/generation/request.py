@@ -4,7 +4,7 @@ import dataclasses
 import os
 import secrets
 
-from primer.common import console
+from primer.common import checks, console
 from primer.data import whole_documents
 from primer.errors import UsageError
 from primer.generation.decode_loop import Text
@@ -37,11 +37,8 @@ class Request:
 
     def __post_init__(self):
         for name in ("num_samples", "max_tokens"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise UsageError(f"{name} = {value!r}: expected a whole number of 1 or more")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
-            raise UsageError(f"seed = {self.seed!r}: expected a whole number of 0 or more")
+            checks.whole_number(name, getattr(self, name))
+        checks.whole_number("seed", self.seed, least=0)
         if not self.prompts:
             raise UsageError("no prompt: give at least one; an empty one begins a document")
         if "" in self.stops:

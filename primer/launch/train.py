@@ -3,6 +3,7 @@
 import importlib.machinery
 import os
 
+from primer.common import checks
 from primer.errors import UsageError
 from primer.gin_config import config_files, statements
 from primer.launch import prepared_data
@@ -19,8 +20,8 @@ def engine_arguments(options) -> list:
     """
     for name in ("steps", "eval_every"):
         value = getattr(options, name)
-        if value is not None and value <= 0:
-            raise UsageError(f"--{name} = {value}: expected a positive number")
+        if value is not None:
+            checks.whole_number(f"--{name}", value)
     task, of_data = _task_and_data(options)
     arguments = [
         *(f"--module_import={name}" for name in ["t5_imports", *options.module_import]),

@@ -8,7 +8,7 @@ import os
 
 import tensorflow.compat.v1 as tf
 
-from primer.common import console
+from primer.common import console, files
 from primer.gin_config import findings, slots
 from primer.planning import run_warnings
 from primer.runtime import callbacks
@@ -33,6 +33,4 @@ def open_operative_config_with_slots(model_dir):
     after = slots.opened_with_slots(before)
     if after == before:
         return
-    with tf.io.gfile.GFile(path + ".part", "w") as out:
-        out.write(after)
-    tf.io.gfile.rename(path + ".part", path, overwrite=True)
+    files.write_whole(path, after)

@@ -229,11 +229,14 @@ class one_line_errors:
 
 
 def _is_of_a_layer(error) -> bool:
-    """Whether a ValueError was raised by one of our layers."""
+    """Whether a ValueError was raised by one of our layers, or by a check that it called."""
     if not isinstance(error, ValueError) or error.__traceback__ is None:
         return False
-    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
-    return frame.f_globals.get("__name__", "").startswith("primer.layers")
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    names = [frame.f_globals.get("__name__", "") for frame in frames]
+    while names[-1:] == ["primer.common.checks"]:
+        names.pop()
+    return bool(names) and names[-1].startswith("primer.layers")
 
 
 def _causes(error):

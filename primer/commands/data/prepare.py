@@ -5,6 +5,7 @@ import os
 import shlex
 
 from primer.commands.data import text_options
+from primer.common import checks
 from primer.errors import UsageError
 
 _quiet = contextlib.ExitStack()
@@ -45,8 +46,7 @@ def add_input_arguments(parser):
 
 def run(options) -> int:
     """Prepares the data and prints what there is."""
-    if options.workers < 1:
-        raise UsageError(f"--workers {options.workers}: expected a positive number")
+    checks.whole_number("--workers", options.workers)
     with configured(options) as task:
         from primer.commands.data import tables
         from primer.data.prepared import plan, prepare

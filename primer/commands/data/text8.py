@@ -72,12 +72,10 @@ def _filter(source, target, wanted) -> int:
 @contextlib.contextmanager
 def _completed(path):
     """A path to write to, which gets its name at the end; nothing is left of a failure."""
-    partial = f"{path}.partial"
+    from primer.common import files
+
     try:
-        yield partial
-        os.replace(partial, path)
-    except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(partial)
+        with files.written_whole(path) as unfinished:
+            yield unfinished
+    except files.ERRORS as error:
+        raise RunError(f"{path} cannot be written: {files.first_line(error)}") from error

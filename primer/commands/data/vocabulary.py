@@ -100,7 +100,7 @@ def _make(options, task):
         sample_bytes=(options.sample_megabytes or 100) * 1_000_000,
         say=_say,
     )
-    files.write_whole(options.output, made.content)
+    files.write_output(options.output, made.content)
     name = "sentencepiece" if options.model in SENTENCEPIECE else options.model
     print(f"{options.output}: {made.description}, {len(made.content):,} bytes")
     print(f"sha256 {made.sha256}")

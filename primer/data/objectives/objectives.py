@@ -18,6 +18,7 @@ import gin
 import seqio
 import tensorflow as tf
 
+from primer.common import checks
 from primer.data.objectives.column_documents import ColumnDocuments
 from primer.errors import UsageError
 
@@ -99,8 +100,7 @@ def documents_random(dataset, sequence_length, output_features, stitch=1, **unus
     Returns:
         A data set of {"targets": [at most length]}, a row per text and epoch.
     """
-    if not isinstance(stitch, int) or stitch < 1:
-        raise UsageError(f"documents_random.stitch is {stitch!r}; expected a number from 1")
+    checks.whole_number("documents_random.stitch", stitch)
     length = _row_length(sequence_length)
     texts = _ended(dataset, output_features)
     if stitch > 1:
@@ -150,8 +150,7 @@ def lm_stream(dataset, sequence_length, output_features, columns=gin.REQUIRED, *
     if not isinstance(dataset, ColumnDocuments):
         raise _not_ours("lm_stream")
     _require_open_rows(output_features)
-    if not isinstance(columns, int) or columns < 1:
-        raise UsageError(f"lm_stream.columns is {columns!r}; expected a number from 1")
+    checks.whole_number("lm_stream.columns", columns)
     return dataset.rows(columns, _row_length(sequence_length))
 
 

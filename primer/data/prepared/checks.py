@@ -5,6 +5,7 @@ import os
 import seqio
 import tensorflow as tf
 
+from primer.common import files
 from primer.data.prepared import manifest
 from primer.errors import UsageError
 
@@ -20,8 +21,8 @@ def check(task: seqio.Task, split: str) -> None:
     the files are looked for.
     """
     directory = _directory(task)
-    found = manifest.read_json(os.path.join(directory, manifest.MANIFEST))
-    info = manifest.read_json(seqio.utils.get_cached_info_path(directory, split))
+    found = files.read_json(os.path.join(directory, manifest.MANIFEST), manifest.HINT)
+    info = files.read_json(seqio.utils.get_cached_info_path(directory, split), manifest.HINT)
     if info is None:
         raise UsageError(f"the cache {directory} has no split {split!r}; {_AGAIN}")
     if found is None:

@@ -11,61 +11,20 @@ While it is being written there are also `.preparing.json` with the settings and
 dot and renamed when they are whole.
 """
 
-import json
 import os
 
 import seqio
 import tensorflow as tf
 
-from primer.common import files
-from primer.errors import UsageError
-
 MANIFEST = "primer.json"
 COMPLETED = "COMPLETED"
 PREPARING = ".preparing.json"
+HINT = "prepare the data again"
 
 
 def folder(output: str, task_name: str) -> str:
     """Where the task's data set is, as seqio has it."""
     return os.path.join(output, seqio.utils.get_task_dir_from_name(task_name))
-
-
-def temporary(path: str) -> str:
-    """The name of a file until it is whole; readers' patterns do not match it."""
-    directory, name = os.path.split(path)
-    return os.path.join(directory, f".{name}.unfinished")
-
-
-def finish(path: str) -> None:
-    """Gives a file that is whole its name."""
-    tf.io.gfile.rename(temporary(path), path, overwrite=True)
-
-
-def write_text(path: str, content: str) -> None:
-    with tf.io.gfile.GFile(temporary(path), "w") as file:
-        file.write(content)
-    finish(path)
-
-
-def write_json(path: str, data) -> None:
-    write_text(path, json.dumps(data, indent=2, sort_keys=True) + "\n")
-
-
-def read_json(path: str):
-    """The content of a JSON file; None if there is no such file.
-
-    Raises:
-        UsageError: it is damaged.
-    """
-    if not tf.io.gfile.exists(path):
-        return None
-    try:
-        with tf.io.gfile.GFile(path) as file:
-            return json.loads(file.read())
-    except (ValueError, tf.errors.OpError) as error:
-        raise UsageError(
-            f"{path} cannot be read ({files.first_line(error)}); prepare the data again"
-        ) from error
 
 
 def vocabulary_identity(vocabulary: seqio.Vocabulary) -> str:

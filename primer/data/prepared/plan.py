@@ -6,6 +6,7 @@ import os
 import gin
 import seqio
 
+from primer.common import checks
 from primer.data import preflight, whole_documents
 from primer.data.prepared import manifest
 from primer.data.prepared.writers import WRITERS
@@ -86,8 +87,8 @@ def _check_numbers(format, shards, chunk_size):
     if format not in FORMATS:
         raise UsageError(f"--format {format}: expected one of {', '.join(FORMATS)}")
     for name, value in (("--shards", shards), ("--chunk_size", chunk_size)):
-        if value is not None and value < 1:
-            raise UsageError(f"{name} {value}: expected a positive number")
+        if value is not None:
+            checks.whole_number(name, value)
     if chunk_size and format != "gpt_neo":
         raise UsageError(
             f"--chunk_size {chunk_size} is a setting of --format gpt_neo; in seqio's caches a "

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import seqio
 import tensorflow as tf
 
+from primer.common import files
 from primer.data import preflight
 from primer.data.prepared import failures, manifest, run_settings
 from primer.data.prepared.counts import Counts
@@ -45,8 +46,8 @@ def begin(plan: Plan) -> Begun | None:
     """
     directory = manifest.folder(plan.output, plan.task)
     settings = plan.settings()
-    complete = manifest.read_json(os.path.join(directory, manifest.MANIFEST))
-    started = manifest.read_json(os.path.join(directory, manifest.PREPARING))
+    complete = files.read_json(os.path.join(directory, manifest.MANIFEST), manifest.HINT)
+    started = files.read_json(os.path.join(directory, manifest.PREPARING), manifest.HINT)
     for before in (complete, started):
         if before:
             _require_equal(directory, before["settings"], settings)
@@ -63,7 +64,7 @@ def begin(plan: Plan) -> Begun | None:
     tf.io.gfile.makedirs(directory)
     if complete:
         _reopen(directory, complete)
-    manifest.write_json(os.path.join(directory, manifest.PREPARING), {"settings": settings})
+    files.write_json(os.path.join(directory, manifest.PREPARING), {"settings": settings})
     shards = {index: _finished(directory, index) for index in range(plan.shards)}
     return Begun(plan, settings, frozenset(index for index, shard in shards.items() if shard))
 
@@ -75,7 +76,7 @@ def _reopen(directory, complete):
         if tf.io.gfile.exists(path):
             tf.io.gfile.remove(path)
     for index, shard in enumerate(complete["shards"]):
-        manifest.write_json(manifest.shard_record(directory, index), shard)
+        files.write_json(manifest.shard_record(directory, index), shard)
 
 
 def _require_equal(directory, before, now):
@@ -95,7 +96,7 @@ def _as_read(settings):
 
 
 def _finished(directory, index):
-    shard = manifest.read_json(manifest.shard_record(directory, index))
+    shard = files.read_json(manifest.shard_record(directory, index), manifest.HINT)
     return shard if shard and manifest.is_whole(directory, shard) else None
 
 
@@ -128,9 +129,9 @@ def finish(begun: Begun) -> dict:
     }
     if plan.format == "seqio":
         _write_seqio(directory, plan, splits)
-    manifest.write_json(os.path.join(directory, manifest.MANIFEST), result)
+    files.write_json(os.path.join(directory, manifest.MANIFEST), result)
     if plan.format == "seqio":
-        manifest.write_text(os.path.join(directory, manifest.COMPLETED), "")
+        files.write_whole(os.path.join(directory, manifest.COMPLETED), "")
     _clear(directory, plan)
     return result
 
@@ -156,14 +157,14 @@ def _write_seqio(directory, plan, splits):
             "features": {"targets": {"shape": [None], "dtype": "int32"}},
             "seqio_version": seqio.__version__,
         }
-        manifest.write_json(seqio.utils.get_cached_info_path(directory, split), info)
+        files.write_json(seqio.utils.get_cached_info_path(directory, split), info)
         stats = {
             "examples": counts.examples,
             "targets_tokens": counts.text_tokens,
             "targets_max_tokens": counts.max_tokens,
             "targets_chars": counts.characters,
         }
-        manifest.write_json(seqio.utils.get_cached_stats_path(directory, split), stats)
+        files.write_json(seqio.utils.get_cached_stats_path(directory, split), stats)
 
 
 def _clear(directory, plan):
@@ -189,7 +190,7 @@ def prepare(plan: Plan, write: Callable[[Begun], None]) -> tuple[dict, bool]:
         begun = begin(plan)
         if begun is None:
             directory = manifest.folder(plan.output, plan.task)
-            return manifest.read_json(os.path.join(directory, manifest.MANIFEST)), False
+            return files.read_json(os.path.join(directory, manifest.MANIFEST), manifest.HINT), False
         write(begun)
         return finish(begun), True
     except failures.WRITE_ERRORS as error:

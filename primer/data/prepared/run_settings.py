@@ -41,7 +41,7 @@ def keep(directory: str, task) -> dict:
     name = None
     if setting["model_file"]:
         name, content = vocabulary.file()
-        files.write_whole(os.path.join(directory, name), content)
+        files.write_output(os.path.join(directory, name), content)
     return {BINDINGS: bindings, VOCABULARY: name}
 
 

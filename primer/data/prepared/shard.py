@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import seqio
 
-from primer.common import tf_data
+from primer.common import files, tf_data
 from primer.data import preflight, whole_documents
 from primer.data.prepared import manifest
 from primer.data.prepared.writers import WRITERS
@@ -54,7 +54,7 @@ def write(plan, index: int, progress: Callable[[int], None]) -> dict:
         "empty": notes.empty,
         "not_utf8": dict(sorted(notes.not_utf8.items())),
     }
-    manifest.write_json(manifest.shard_record(directory, index), record)
+    files.write_json(manifest.shard_record(directory, index), record)
     return record
 
 

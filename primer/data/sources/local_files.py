@@ -84,7 +84,7 @@ def whereabouts(local_set: LocalSet) -> looking.Whereabouts:
     folder = root()
     if folder is None:
         place = f"local_data.folder, {VARIABLE}: not set"
-        return looking.Whereabouts("missing", place, way_out=local_set.url)
+        return looking.Whereabouts("missing", place, hint=local_set.url)
     if looking.is_remote(folder):
         return looking.Whereabouts("not looked at", folder)
     wanted = {file: None for split in local_set.splits.values() for file in split.files}

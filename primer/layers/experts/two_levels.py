@@ -15,6 +15,7 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer
 
+from primer.common import checks
 from primer.layers import variable_scopes
 from primer.layers.experts import (
     capacity,
@@ -92,7 +93,7 @@ class MixtureOfExperts2D(transformer.TransformerLayer):
             min_expert_capacity=min_expert_capacity,
         )
         for name, number in (("expert_x", expert_x), ("expert_y", expert_y)):
-            settings.check_positive_integer(f"{owner}.{name}", number)
+            checks.whole_number(f"{owner}.{name}", number, error=ValueError)
             settings.check_ranks(self.gating, number, name)
         self.x, self.y = expert_x, expert_y
         self.capacity_factor_second_level = capacity_factor_second_level

@@ -8,6 +8,7 @@ import math
 import gin
 
 from primer.checkpoints import best_checkpoint, checkpoint_files
+from primer.common import checks
 from primer.errors import UsageError
 
 _validator = []
@@ -34,10 +35,8 @@ def validation(every=None):
     Raises:
         UsageError: not a positive integer.
     """
-    if every is not None and (not isinstance(every, int) or every <= 0):
-        raise UsageError(
-            f"validation.every = {every!r} (--eval_every): expected a positive integer"
-        )
+    if every is not None:
+        checks.whole_number("validation.every (--eval_every)", every)
     return every
 
 

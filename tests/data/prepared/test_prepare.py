@@ -405,7 +405,7 @@ def test_the_command_refuses(tmp_path, words, message):
 
 def test_the_manifest_is_written_last(tmp_path, monkeypatch):
     """Whatever is cut off before COMPLETED is finished by the next run."""
-    stock = manifest.write_text
+    stock = files.write_whole
 
     def fail(path, content):
         if path.endswith("COMPLETED"):
