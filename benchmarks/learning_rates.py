@@ -6,7 +6,7 @@ A comparison against a badly tuned baseline is worth nothing, so every model get
 best for it. Runs are the demo's own, whole (the best rate depends on their length), judged by the
 last checkpoint on the whole validation split. Where the best is the lowest or the highest rate
 that was tried, the next one outwards is tried as well. Writes a dated markdown and JSON file to
-`benchmarks/results/`; the rates found there stand in `gin/run/demo_<architecture>.gin`.
+`benchmarks/results/`; the rate found there stands in `gin/run/demo.gin`.
 """
 
 import argparse
@@ -21,9 +21,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 sys.path.insert(0, str(ROOT))
 
-from primer.commands import eval as eval_command  # noqa: E402
 from primer.experiments import contenders  # noqa: E402
-from primer.launch import engine  # noqa: E402
+from primer.launch import engine, evaluate  # noqa: E402
 
 STEP = 2.0  # Between a rate and the next.
 MOST = 7  # Rates of one model.
@@ -39,7 +38,7 @@ def loss_of(contender, rate, folder, bindings):
     train = contenders.train_arguments(contender, model_dir, bindings=[*bindings, binding])
     if engine.call(train):
         return float("inf")  # The loss was not finite any more: too high a rate.
-    if engine.call(eval_command.engine_arguments(str(model_dir), **LATEST)):
+    if engine.call(evaluate.engine_arguments(str(model_dir), **LATEST)):
         raise SystemExit(f"{model_dir} cannot be evaluated")
     (path,) = (model_dir / "eval").glob("*.jsonl")
     row = json.loads(path.read_text())

@@ -44,7 +44,7 @@ def train_arguments(contender, model_dir, seed=0, bindings=()) -> list:
     files = [
         *config_files.compose(contender.name, contender.activation, SIZE),
         config_files.find("datasets", TASK),
-        config_files.find("run", f"demo_{contender.name}"),
+        config_files.find("run", "demo"),
     ]
     return [
         "--module_import=t5_imports",

@@ -1,13 +1,15 @@
 """The slots of the model that gin describes: which architecture this is, at one glance."""
 
+import re
+
 import gin
 
 from primer.gin_config import config_files, statements
 from primer.gin_config.dead_bindings import MACRO
 
 REQUIRED = "%gin.REQUIRED"
-# In gin/defaults.gin: sizes that only some models need.
-UNSET = "@unset_size()"
+# In gin/defaults.gin: sizes that only some models need, whether gin or a layer makes the call.
+UNSET = re.compile(r"@(\w+/)?unset_size(\(\))?")
 HEAD = "# The slots of this model, in the order of Primer's defaults.gin"
 RULE = "# " + "=" * 78
 
@@ -20,7 +22,11 @@ def names() -> list:
 def values() -> dict:
     """{slot: value as gin has it, as text}, for the slots that are set, in their order."""
     found = {name: _value(name) for name in names()}
-    return {name: text for name, text in found.items() if text not in (None, REQUIRED, UNSET)}
+    return {name: text for name, text in found.items() if _is_set(text)}
+
+
+def _is_set(text):
+    return text not in (None, REQUIRED) and not UNSET.fullmatch(text)
 
 
 def referred_to() -> set:

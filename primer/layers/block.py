@@ -34,6 +34,17 @@ def block_layers(block, dense_block):
     return block
 
 
+@gin.configurable
+def stack_depth(num_dense_blocks, num_blocks=None):
+    """Returns the number of blocks, for `make_layer_stack.num_layers`.
+
+    Args:
+        num_dense_blocks: the number that the architecture has without experts.
+        num_blocks: the number of blocks of `block`, or None for `num_dense_blocks`.
+    """
+    return num_dense_blocks if num_blocks is None else num_blocks
+
+
 def _name(layer):
     """The name of a layer class, also of one that stands with its settings in a tuple."""
     return name_of(layer[0] if isinstance(layer, tuple) else layer)

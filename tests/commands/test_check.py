@@ -136,7 +136,7 @@ def test_the_slots_say_who_set_them(tmp_path, checked):
         "comes_to": "3",
         "set_by": f"{tmp_path}/mine.gin:2",
     }
-    assert slots["num_blocks"]["comes_to"] == "3"
+    assert slots["num_dense_blocks"]["comes_to"] == "3"
     assert slots["d_ff"]["set_by"] == "--gin_param"
     assert slots["attention"]["value"] == "@SelfAttention"
 

@@ -7,8 +7,8 @@ from tests.paths import ROOT
 
 PROGRAM = """
 import sys
-from primer.runtime import hook
-hook.install()
+from primer.runtime import import_hook
+import_hook.install()
 seen = []
 def watch(event, arguments):
     if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname"):

@@ -17,7 +17,7 @@ TEXTS = 40
 
 # What the page does with a whole corpus, the test does with less.
 LESS = {
-    "--size demo --gin_file run/demo_primer.gin": (
+    "--size demo --gin_file run/demo.gin": (
         "--size tiny --gin_file run/smoke.gin --steps 4 --gin_file fewer_documents.gin"
     ),
     "--size 4096": "--size 400",

@@ -83,7 +83,7 @@ def test_files_of_a_kind_set_the_same_slots(kind, names):
     """Else what a second file of the kind leaves over would depend on the first."""
     found = {name: set(gin_models.slots(config_files.find(kind, name))) for name in names}
     first = found[names[0]]
-    assert len(first) > 1
+    assert first
     assert all(slots == first for slots in found.values()), found
 
 
@@ -93,3 +93,22 @@ def test_experts_are_laid_over_an_architecture():
     for overlay in gin_models.OVERLAYS:
         own = gin_models.architecture_slots(overlay)
         assert not set(own) & set(gin_models.architecture_slots(gin_models.BASES[0])), overlay
+
+
+def test_a_size_reaches_its_layer_in_at_most_two_hops():
+    """A size is bound to a parameter, or to a slot that is bound to a parameter."""
+    folders = ("", "architectures/", "activations/")
+    files = [
+        f for f in statements.gin_files(GIN) if os.path.join(os.path.dirname(f), "") in folders
+    ]
+    hops = []
+    for path in files:
+        for statement in statements.statements(os.path.join(GIN, path)):
+            if statements.is_macro(statement):
+                slots = lint.macros_used(statement.value)
+                hops += [(slot, statements.macro_name(statement)) for slot in slots]
+    sizes = statements.macros_set(os.path.join(GIN, config_files.find("sizes", "tiny")))
+    first = [(size, slot) for size, slot in hops if size in sizes]
+    assert ("num_layers", "num_dense_blocks") in first
+    further = {slot for slot, _ in hops}
+    assert not [(size, slot) for size, slot in first if slot in further]

@@ -6,6 +6,7 @@ import gin
 import pytest
 
 from primer.gin_config import reachable
+from primer.runtime import engine
 
 
 @gin.configurable(module="reachable_test")
@@ -73,7 +74,7 @@ READ_BY_THE_RUN = [
 
 def keys(*bindings, called=(), mode="train", data=()):
     gin.parse_config(["import mesh_tensorflow.transformer.utils", *bindings])
-    return reachable.keys(set(called), mode, data)
+    return reachable.keys(set(called), mode, data, engine.entry_points())
 
 
 def name(selector, parameter, scope=""):

@@ -24,7 +24,7 @@ def test_values_are_those_in_force_and_lead_to_their_ends():
     found = slots.values()
     assert found["num_layers"] == "5" and found["attention"] == "@SelfAttention"
     ends = slots.ends(found)
-    assert ends["num_blocks"] == "5" and "num_layers" not in ends
+    assert ends["num_dense_blocks"] == "5" and "num_layers" not in ends
 
 
 def test_macros_that_name_each_other_end():
@@ -45,7 +45,7 @@ def test_an_operative_configuration_with_slots_is_the_same_to_gin():
     opened = slots.opened_with_slots(text)
     assert opened.startswith(slots.HEAD) and opened.endswith(text)
     assert "# norm = @sublayer_primer_norm\n" in opened
-    assert "# num_blocks = %num_dense_blocks = 2\n" in opened
+    assert "# num_dense_blocks = %num_layers = 2\n" in opened
     assert opened.index("# attention =") < opened.index("# norm =") < opened.index("# d_model =")
     before = dict(gin.config._CONFIG)
     gin.clear_config()

@@ -10,6 +10,7 @@ import re
 from primer.commands import train
 from primer.errors import UsageError
 from primer.gin_config import config_files
+from primer.launch import train as launch_train
 
 # Option -> the setting of the task `text` that it stands for.
 SETTINGS = {
@@ -109,7 +110,7 @@ def _read_gin(options):
     try:
         for path in options.gin_file:
             # What the files bind besides data (layers, a trainer) may be unknown here.
-            gin.parse_config_file(train.found(path), skip_unknown=True)
+            gin.parse_config_file(launch_train.found(path), skip_unknown=True)
         gin.parse_config(options.gin_param)
     except (ValueError, SyntaxError, ImportError, OSError) as error:
         raise gin_errors.in_one_line(error) from error
@@ -120,7 +121,7 @@ def _read_gin(options):
 
 def _task_name(name):
     """A task's full name; of a file in datasets/ the task that it names."""
-    return {file: task for task, file in train.full_names().items()}.get(name, name)
+    return {file: task for task, file in launch_train.full_names().items()}.get(name, name)
 
 
 @contextlib.contextmanager

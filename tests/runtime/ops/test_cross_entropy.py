@@ -8,7 +8,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from primer.common import build_mode
-from primer.runtime.ops import cross_entropy
+from primer.runtime.ops import cross_entropy, embedding_lookup
 from tests import slow
 from tests.layers import helpers
 
@@ -64,7 +64,7 @@ def test_lookup_is_a_product_with_one_hot_rows(mesh_shape):
 
     assert_equal(
         mesh_shape,
-        build(lambda table, ids: cross_entropy.Lookup(table, ids, VOCAB).outputs[0]),
+        build(lambda table, ids: embedding_lookup.Lookup(table, ids, VOCAB).outputs[0]),
         build(lambda table, ids: mtf.gather(table, ids, VOCAB)),
     )
 
@@ -132,7 +132,7 @@ def test_rows_of_no_id_are_zeros(mesh_shape):
 
     assert_equal(
         mesh_shape,
-        graph(lambda table, ids: cross_entropy.Lookup(table, ids, VOCAB).outputs[0]),
+        graph(lambda table, ids: embedding_lookup.Lookup(table, ids, VOCAB).outputs[0]),
         graph(lambda table, ids: mtf.gather(table, ids, VOCAB)),
     )
 
@@ -168,7 +168,7 @@ def operations(for_tpu):
 
 
 def test_training_uses_them_and_a_tpu_does_not():
-    ours = {cross_entropy.Lookup, cross_entropy.CrossEntropy}
+    ours = {embedding_lookup.Lookup, cross_entropy.CrossEntropy}
     assert ours <= operations(for_tpu=False)
     assert not ours & operations(for_tpu=True)
 
