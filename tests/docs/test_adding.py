@@ -1,4 +1,7 @@
-"""docs/adding.md, followed to the letter in a copy of the project: nothing else is touched."""
+"""docs/adding.md, followed to the letter in a copy of the project, with the tests that it promises.
+
+The copy has nothing but what the page has one write, and what `make golden` records.
+"""
 
 import os
 import re
@@ -11,14 +14,36 @@ import pytest
 
 from tests.paths import ROOT
 
-BLOCK = re.compile(r"^( *)```\w+ (file|append)=(\S+)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r'^( *)```\w+ (file|append|below)=(\S+)(?: line="(.*)")?\n(.*?)^\1```$',
+    re.MULTILINE | re.DOTALL,
+)
 LINES = ["The old pond is still", "A frog jumps into the pond", "The sound of water"] * 40
+# The copy keeps the recorded runs of the compositions that it does not ask for.
+NEW = "average_transformer"
 
 
 def steps():
-    """(what to do, path, text) of every file that the page has one write."""
-    page = (ROOT / "docs" / "adding.md").read_text()
-    return [(how, path, textwrap.dedent(text)) for _, how, path, text in BLOCK.findall(page)]
+    """(how to write it, path, line that it stands below, text) of every block of the page."""
+    page = (ROOT / "docs" / "adding.md").read_text(encoding="utf-8")
+    return [
+        (how, path, line, textwrap.dedent(text) if how != "below" else text)
+        for _, how, path, line, text in BLOCK.findall(page)
+    ]
+
+
+def follow(folder, how, path, line, text):
+    """Writes a block of the page into the copy."""
+    target = folder / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if how == "below":
+        before = target.read_text(encoding="utf-8")
+        assert before.count(f"\n{line}\n") == 1
+        # The page indents the block by as much as its list.
+        inserted = textwrap.indent(textwrap.dedent(text), "    ")
+        text = before.replace(f"\n{line}\n", f"\n{line}\n{inserted}")
+    with open(target, {"append": "a", "file": "x", "below": "w"}[how], encoding="utf-8") as out:
+        out.write(text)
 
 
 @pytest.fixture(scope="module")
@@ -30,19 +55,20 @@ def copy(tmp_path_factory):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("t5_imports.py", "pyproject.toml"):
         shutil.copy(ROOT / name, folder / name)
-    for how, path, text in steps():
-        with open(folder / path, "a" if how == "append" else "x", encoding="utf-8") as out:
-            out.write(text)
+    for step in steps():
+        follow(folder, *step)
     (folder / "haiku.train.txt").write_text("\n".join(LINES) + "\n")
     (folder / "haiku.val.txt").write_text("\n".join(LINES[:6]) + "\n")
     return folder
 
 
-def run(folder, *words):
+def run(folder, *words, **environment):
+    """What a Python process printed in the copy, standard error last; it must end with 0."""
+    environment = {"PYTHONPATH": str(folder), "CUDA_VISIBLE_DEVICES": "", **environment}
     done = subprocess.run(
         [sys.executable, *words],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder), "CUDA_VISIBLE_DEVICES": ""},
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
     )
@@ -50,59 +76,79 @@ def run(folder, *words):
     return done.stdout + done.stderr
 
 
-def test_the_page_has_one_of_each_kind():
-    paths = [path for _, path, _ in steps()]
-    for kind in ("primer/layers/", "gin/architectures/", "gin/activations/", "gin/sizes/"):
-        assert sum(path.startswith(kind) and "__init__" not in path for path in paths) == 1, kind
-    assert [path for how, path, _ in steps() if how == "append"] == ["primer/layers/__init__.py"]
+def run_tests(folder, *words, **environment):
+    """How many tests passed in the copy, slow ones included."""
+    said = run(folder, "-m", "pytest", "-q", "-m", "slow or not slow", *words, **environment)
+    return int(re.search(r"(\d+) passed", said)[1])
+
+
+def test_the_page_has_each_kind():
+    paths = [path for how, path, *_ in steps() if how == "file"]
+    kinds = ["layers", "optimizers", "schedules", "commands"]
+    folders = ["architectures", "activations", "sizes", "optimizers", "schedules"]
+    for kind in [*(f"primer/{name}" for name in kinds), *(f"gin/{name}/" for name in folders)]:
+        assert any(path.startswith(kind) for path in paths), kind
     assert {"haiku_task.py", "haiku.gin"} <= set(paths)
+    others = {path for how, path, *_ in steps() if how != "file"}
+    assert others == {
+        "primer/layers/__init__.py",
+        "primer/cli.py",
+        "gin/defaults.gin",
+        "gin/architectures/transformer.gin",
+    }
 
 
-@pytest.mark.slow
-def test_the_tests_of_every_architecture_find_the_new_one(copy):
-    said = run(
+def test_the_rules_of_rooms_and_gin_files_hold(copy):
+    assert run_tests(
         copy,
-        "-m",
-        "pytest",
-        "-q",
-        "-m",
-        "slow or not slow",
-        "-k",
-        "average_transformer",
-        "tests/layers/test_every_composition.py",
         "tests/gin/test_lint.py",
+        "tests/layers/test_registration.py",
+        "tests/test_import_arrows.py",
     )
-    assert int(re.search(r"(\d+) passed", said)[1]) >= 10
 
 
-def test_the_rules_of_gin_files_are_kept(copy):
-    run(copy, "-m", "pytest", "-q", "tests/gin/test_lint.py")
+def test_the_command_runs(copy):
+    said = run(copy, "-m", "primer.cli", "activations", "--gated")
+    assert "geglu gelu linear" in said and "squared_relu" not in said
+    assert "list the activations" in run(copy, "-m", "primer.cli", "--help")
 
 
 @pytest.mark.slow
-def test_the_new_parts_train_and_are_evaluated(copy):
-    """The architecture with experts, the activation, the size and the task, all in one model."""
-    new = ["--architecture=average_transformer", "--activation=geglu", "--size=micro"]
-    run(
-        copy,
-        "-m",
-        "primer.cli",
-        "train",
-        *new,
-        "--task=./haiku.gin",
-        "--model_dir=runs/haiku",
-        "--steps=2",
-        "--gin_file=architectures/switch.gin",
-    )
-    said = run(copy, "-m", "primer.cli", "eval", "--model_dir=runs/haiku")
-    assert "validation" in said
-    said = run(
-        copy,
-        "-m",
-        "primer.cli",
-        "generate",
-        "--model_dir=runs/haiku",
-        "--prompt=The old pond",
-        "--max_tokens=3",
-    )
-    assert "The old pond" in said
+def test_recorded_once_it_passes_the_tests_of_every_composition(copy):
+    """In every mode, packed, on meshes, in training, with experts; its wiring and its losses."""
+    recorded = ["tests/test_recorded_runs.py", "tests/gin/test_wiring.py"]
+    run_tests(copy, "-k", NEW, *recorded, PRIMER_WRITE_GOLDEN="1")
+    assert (copy / "tests" / "gin" / "golden" / f"{NEW}.json").exists()
+    assert (copy / "tests" / "golden" / "runs" / f"{NEW}+switch.json").exists()
+    every = "tests/layers/test_every_composition.py"
+    trains = "tests/layers/test_every_composition_trains.py"
+    assert run_tests(copy, "-k", NEW, *recorded, every, trains) >= 18
+
+
+@pytest.mark.slow
+def test_the_tests_of_gin_files_pass(copy):
+    """The new size, activation, optimizer and schedule, and all that they compose with."""
+    assert run_tests(copy, "-k", f"{NEW} or micro or geglu", "tests/gin", "tests/gin_config")
+    assert run_tests(copy, "tests/gin_config/test_dead_bindings.py", "tests/gin/test_models.py")
+
+
+@pytest.mark.slow
+def test_the_new_parts_train_evaluate_and_generate(copy):
+    """Architecture with experts, activation, size, task, optimizer and schedule in one model."""
+    primer = ("-m", "primer.cli")
+    parts = ["--architecture=average_transformer", "--activation=geglu", "--size=micro"]
+    files = ["architectures/switch.gin", "optimizers/signum.gin", "schedules/triangular.gin"]
+    for steps_of_training in (2, 4):  # The second run resumes with the optimizer's variables.
+        run(
+            copy,
+            *primer,
+            "train",
+            *parts,
+            "--task=./haiku.gin",
+            "--model_dir=runs/haiku",
+            f"--steps={steps_of_training}",
+            *(f"--gin_file={name}" for name in files),
+        )
+    assert "validation" in run(copy, *primer, "eval", "--model_dir=runs/haiku")
+    prompt = ("--prompt=The old pond", "--max_tokens=3")
+    assert "The old pond" in run(copy, *primer, "generate", "--model_dir=runs/haiku", *prompt)

@@ -1,6 +1,7 @@
 """Any architecture, activation and size compose, in any order of the files."""
 
 import itertools
+import math
 import os
 
 import gin
@@ -54,7 +55,10 @@ def test_every_size_builds(composition, size, load):
     architecture, overlay = composition
     load(gin_models.files(architecture, "swiglu", overlay, size), ONE_BLOCK)
     gin.finalize()
-    assert parameters.count(97) > 100_000
+    shapes = parameters.shapes(97)
+    widths = {gin.query_parameter(f"%{name}") for name in ("d_model", "d_model_narrow")}
+    assert shapes["transformer/embedding"][-1] in widths
+    assert all(math.prod(shape) > 0 for shape in shapes.values())
 
 
 @pytest.mark.parametrize("overlay", gin_models.OVERLAYS)
