@@ -1,4 +1,4 @@
-"""The shell commands of the README, run as they are written but for fewer steps."""
+"""The commands of docs/original_commands.md, run as they are written but for fewer steps."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ def original_commands(model, folder):
     """The block of the original's two commands, for another model and folder."""
     (block,) = (
         block
-        for block in (ROOT / "README.md").read_text().split("```")[1::2]
+        for block in (ROOT / "docs" / "original_commands.md").read_text().split("```")[1::2]
         if "# Run evaluation job." in block
     )
     changes = {
