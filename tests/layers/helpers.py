@@ -23,7 +23,7 @@ from mesh_tensorflow.transformer import transformer, transformer_layers  # noqa:
 from primer import layers  # noqa: E402
 from primer.common import graph_marks  # noqa: E402
 from primer.runtime.patches import random_seeds  # noqa: E402
-from tests.paths import GOLDEN  # noqa: E402
+from tests.paths import PARITY  # noqa: E402
 
 TINY = dict(d_model=32, num_layers=2, d_ff=64, num_heads=4, d_kv=8, vocab_size=97)
 
@@ -118,7 +118,7 @@ def sublayers(norm):
 
 def golden(name):
     """Returns the arrays of a golden file, and its variables by name."""
-    with np.load(GOLDEN / f"{name}.npz") as arrays:
+    with np.load(PARITY / f"{name}.npz") as arrays:
         arrays = dict(arrays)
     return arrays, by_prefix(arrays, "var/")
 

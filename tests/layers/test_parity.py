@@ -1,7 +1,8 @@
 """The original's models compute what the original computed: logits, losses, gradients.
 
-Each golden file was made with the original's layers and gin files; here the published model of that
-name, at the tiny size, gets its variables.
+Each golden file was made with the original's layers and gin files; here the published model of
+that name gets its variables, and its sizes from their shapes. PRIMER_PARITY_DIR names another
+folder with files of the same names.
 """
 
 import numpy as np
@@ -10,8 +11,7 @@ import pytest
 from tests import gin_models, slow
 from tests.layers import helpers
 
-# The golden models: gated units as wide as plain ones, and no chance in the routing.
-SETTINGS = ("d_ff_gated = 64",)
+# No chance in the routing.
 ARGMAX = (
     'MixtureOfExperts.switch_policy_train = "argmax"',
     'MixtureOfExperts.switch_policy_eval = "argmax"',
@@ -23,11 +23,35 @@ SLOW = ["primer_as_released", "switch_transformer", "synthesizer_squared_relu"]
 SLOW += [f"transformer_{name}" for name in ("gelu", "swish", "reglu", "squared_relu")]
 
 
+def sizes_of(variables):
+    """The sizes of a golden model, as gin bindings: gated units there are as wide as plain ones."""
+    shapes = {name: value.shape for name, value in variables.items()}
+
+    def found(ending):
+        return [shape for name, shape in shapes.items() if name.endswith(ending)]
+
+    blocks = {name.split("/")[1] for name in shapes if name.startswith("transformer/block_")}
+    heads = min(shape[0] for shape in found("/relative_attention_bias"))
+    hidden = (found("DenseReluDense/wi/kernel") + found("DenseReluDense/wi_0/kernel"))[0][-1]
+    experts = found("MoE1D/wi/kernel") or [[1]]
+    sizes = {
+        "d_model": shapes["transformer/embedding"][1],
+        **dict.fromkeys(("num_layers", "num_switch_blocks", "num_evolved_blocks"), len(blocks)),
+        "num_heads": heads,
+        "d_kv": found("/q")[0][-1] // heads,
+        "d_ff": hidden,
+        "d_ff_gated": hidden,
+        "num_experts": experts[0][0],
+    }
+    return tuple(f"{name} = {size}" for name, size in sizes.items())
+
+
 @pytest.mark.parametrize("name", slow.all_but(lambda name: name not in SLOW, gin_models.goldens()))
 def test_golden_numbers(name):
     arrays, variables = helpers.golden(name)
-    bindings = SETTINGS + (ARGMAX if "switch" in name else ())
-    model = gin_models.build(gin_models.golden_files(name), bindings)
+    bindings = sizes_of(variables) + (ARGMAX if "switch" in name else ())
+    vocabulary_size = len(variables["transformer/embedding"])
+    model = gin_models.build(gin_models.golden_files(name), bindings, vocabulary_size)
     evaluated = helpers.call(model, variables, arrays["targets"])
     np.testing.assert_allclose(evaluated["logits"], arrays["logits"], rtol=0, atol=1e-4)
     np.testing.assert_allclose(evaluated["loss"], arrays["loss"], rtol=1e-5)
