@@ -162,13 +162,13 @@ def _key_of_model(model, particulars):
 
 def _bindings_outside(modules):
     """Sorted (scope, selector, name, value as a text) of what gin sets elsewhere."""
-    from gin import config as gin_config
+    from primer.gin_config import gin_state
 
     return sorted(
         # A copy resolves macros and references, as a call of the configurable would.
         (scope, selector, name, repr(copy.deepcopy(value)))
-        for (scope, selector), values in gin_config._CONFIG.items()
-        if _is_outside(gin_config._REGISTRY.get(selector), modules)
+        for (scope, selector), values in gin_state.bindings().items()
+        if _is_outside(gin_state.configurable_named(selector), modules)
         for name, value in values.items()
     )
 

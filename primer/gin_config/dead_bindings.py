@@ -11,7 +11,8 @@ import dataclasses
 
 import gin
 
-MACRO = "gin.macro"
+from primer.gin_config import gin_state
+from primer.gin_config.gin_state import MACRO
 
 # t5's main calls it with what gin gives, in some mode or other; gin refuses unknown names.
 RUN = "mesh_tensorflow.transformer.utils.run"
@@ -50,7 +51,7 @@ def snapshot() -> dict:
     """The bindings of this moment as text: {(scope, selector, parameter): value}."""
     return {
         (scope, selector, parameter): repr(value)
-        for (scope, selector), parameters in gin.config._CONFIG.items()
+        for (scope, selector), parameters in gin_state.bindings().items()
         for parameter, value in parameters.items()
     }
 
@@ -62,7 +63,7 @@ def changed_since(before: dict) -> set:
 
 def called() -> set:
     """The selectors of all configurables that were called since the configuration was cleared."""
-    return {selector for _, selector in gin.config._OPERATIVE_CONFIG}
+    return {selector for _, selector in gin_state.recorded_calls()}
 
 
 def dead_bindings(keys=None, declared=(), elsewhere=()) -> list:
@@ -94,11 +95,11 @@ def dead_bindings(keys=None, declared=(), elsewhere=()) -> list:
 def _what_was_read():
     """(the keys of live bindings, {selector: scopes in which it was called})."""
     read, entered = set(), {}
-    for (scope, selector), parameters in gin.config._OPERATIVE_CONFIG.items():
+    for (scope, selector), parameters in gin_state.recorded_calls().items():
         outer = prefixes(scope)
         entered.setdefault(selector, set()).update(outer)
         for parameter in parameters:
-            owners = [s for s in outer if parameter in _bound(s, selector)]
+            owners = [s for s in outer if parameter in gin_state.bindings_of(s, selector)]
             if owners:
                 read.add((owners[-1], selector, parameter))
     return read, entered
@@ -106,13 +107,9 @@ def _what_was_read():
 
 def _functions_of_the_run():
     """The selectors of what gin binds to the RUN_CALLS."""
-    values = (_bound("", RUN).get(parameter) for parameter in RUN_CALLS)
+    values = (gin_state.bindings_of("", RUN).get(parameter) for parameter in RUN_CALLS)
     references = (v for v in values if isinstance(v, gin.config.ConfigurableReference))
     return {reference.configurable.selector for reference in references}
-
-
-def _bound(scope, selector):
-    return gin.config._CONFIG.get((scope, selector), {})
 
 
 def prefixes(scope) -> list:

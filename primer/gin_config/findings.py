@@ -10,18 +10,18 @@ import difflib
 import importlib.util
 import os
 
-import gin
-
 from primer.checkpoints import model_directory
 from primer.gin_config import (
     config_files,
     dead_bindings,
+    gin_state,
     provenance,
     reachable,
     shared_slots,
     slots,
 )
-from primer.gin_config.dead_bindings import MACRO, SCOPE_NEVER_ENTERED
+from primer.gin_config.dead_bindings import SCOPE_NEVER_ENTERED
+from primer.gin_config.gin_state import MACRO
 from primer.gin_config.values import bound
 
 BINDING, SCOPE, UNREAD = "binding", "scope", "macro"
@@ -144,5 +144,5 @@ def _is_record(setting):
 
 
 def _scopes_entered():
-    entered = {s for s, selector in gin.config._OPERATIVE_CONFIG if s and selector != MACRO}
+    entered = {s for s, selector in gin_state.recorded_calls() if s and selector != MACRO}
     return f"entered: {', '.join(sorted(entered))}" if entered else "a language model enters none"

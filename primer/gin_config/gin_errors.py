@@ -6,12 +6,9 @@ gin itself lets a misspelled slot through: `dropout_rat = 0.1` is a macro that n
 import difflib
 import re
 
-import gin
-
 from primer.common import console
 from primer.errors import UsageError
-
-MACRO = "gin.macro"
+from primer.gin_config import gin_state
 
 
 def in_one_line(error) -> UsageError:
@@ -29,7 +26,7 @@ def check_slots(bindings):
         UsageError: such a name is nearly that of a slot that something refers to. Where there is no
             such slot, one line says that the binding has no effect.
     """
-    used = _referenced()
+    used = gin_state.macros_referred_to()
     for text in bindings:
         match = re.match(r"\s*(\w+)\s*=", text)
         if not match or match[1] in used:
@@ -41,9 +38,3 @@ def check_slots(bindings):
                 f"did you mean {meant[0]}?"
             )
         console.say(f"--gin_param {text.strip()!r} has no effect: nothing refers to {match[1]}.")
-
-
-def _referenced() -> set:
-    """The names of the macros that any binding refers to."""
-    references = gin.config.iterate_references(gin.config._CONFIG)
-    return {"/".join(ref.scopes) for ref in references if ref.selector == MACRO}

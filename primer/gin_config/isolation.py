@@ -6,23 +6,17 @@ evaluates several directories, needs one for each of them, and its own again aft
 
 import contextlib
 
-from gin import config as gin_config
+import gin
 
-_STATES = ("_CONFIG", "_IMPORTS", "_SINGLETONS", "_OPERATIVE_CONFIG")
+from primer.gin_config import gin_state
 
 
 @contextlib.contextmanager
 def isolated():
     """An empty configuration inside the block; the one from before after it."""
-    before = {name: getattr(gin_config, name).copy() for name in _STATES}
-    locked = gin_config.config_is_locked()
-    gin_config.clear_config(clear_constants=False)
+    before = gin_state.save()
+    gin.clear_config(clear_constants=False)
     try:
         yield
     finally:
-        gin_config.clear_config(clear_constants=False)
-        for name, value in before.items():
-            getattr(gin_config, name).clear()
-            getattr(gin_config, name).update(value)
-        if locked:
-            gin_config._set_config_is_locked(True)
+        gin_state.restore(before)

@@ -9,7 +9,7 @@ import os
 
 import gin
 
-from primer.gin_config import config_files
+from primer.gin_config import config_files, gin_state
 from primer.gin_config import statements as gin_files
 
 PARAM = "--gin_param"
@@ -86,21 +86,11 @@ def find(name) -> str:
     Raises:
         OSError: there is none.
     """
-    return _reader(name)[0]
-
-
-def _reader(name):
-    prefixes = [""] if os.path.isabs(name) else gin.config._LOCATION_PREFIXES
-    for prefix in prefixes:
-        path = os.path.join(prefix, name)
-        for reader, exists in gin.config._FILE_READERS:
-            if exists(path):
-                return path, reader
-    raise FileNotFoundError(f"{name}: there is no such file; looked in {prefixes}")
+    return gin_state.find_file(name)[0]
 
 
 def _of_file(name, outer):
-    path, reader = _reader(name)
+    path, reader = gin_state.find_file(name)
     absolute = path if "://" in path else os.path.realpath(path)
     with reader(path) as lines:
         return _of_statements(gin_files.statements_of(lines), (*outer, File(name, absolute)))
@@ -121,7 +111,7 @@ def _of_statements(statements, files):
 def _key(statement):
     """gin's own key for a binding; None for what gin was told to skip."""
     if gin_files.is_macro(statement):
-        return gin_files.macro_name(statement), "gin.macro", "value"
+        return gin_files.macro_name(statement), gin_state.MACRO, "value"
     try:
         given = (statement.scope, statement.selector, statement.arg_name)
         return gin.config.ParsedBindingKey.parse(given).scope_selector_arg

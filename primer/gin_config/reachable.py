@@ -14,7 +14,9 @@ import types
 import gin
 from mesh_tensorflow.transformer import utils
 
-from primer.gin_config.dead_bindings import MACRO, RUN, prefixes
+from primer.gin_config import gin_state
+from primer.gin_config.dead_bindings import RUN, prefixes
+from primer.gin_config.gin_state import MACRO
 
 # Both are built by a check; other modes call code that no graph of a check calls.
 BUILT_MODES = ("train", "perplexity_eval")
@@ -34,7 +36,7 @@ def keys(called, mode="train", data=(), entry_points=()) -> set:
         A set of (scope, selector, parameter).
     """
     walk = _Walk(called, data)
-    for value in _bound("", RUN).values():
+    for value in gin_state.bindings_of("", RUN).values():
         walk.visit(value)
     for function in (*entry_points, *data):
         walk.visit(function)
@@ -42,10 +44,6 @@ def keys(called, mode="train", data=(), entry_points=()) -> set:
         walk.through_called = True
         walk.code(inspect.unwrap(utils.run))
     return walk.keys
-
-
-def _bound(scope, selector):
-    return gin.config._CONFIG.get((scope, selector), {})
 
 
 class _Walk:
@@ -58,7 +56,7 @@ class _Walk:
         self._seen = {}  # (id, scope) -> object, kept so that no id is used twice.
         # The packages with configurables, and those that the data are made of, lead to bindings.
         makers = [type(thing) for thing in data] + [f for thing in data for f in _functions(thing)]
-        makers += list(gin.config._INVERSE_REGISTRY)
+        makers += gin_state.registered_functions()
         self._packages = {_package(thing) for thing in makers} - LEADS_NOWHERE
 
     def visit(self, thing, scope=""):
@@ -111,13 +109,13 @@ class _Walk:
         configurable = reference.configurable
         if configurable.selector == MACRO:
             self.keys.add((scopes, MACRO, "value"))
-            self.visit(_bound(scopes, MACRO).get("value"), scope)
+            self.visit(gin_state.bindings_of(scopes, MACRO).get("value"), scope)
         else:
             self._configurable(configurable, scopes or scope)
 
     def _definition(self, thing, scope):
         """A function or a class, with gin's wrapper around it or without."""
-        configurable = gin.config._inverse_lookup(thing, allow_decorators=True)
+        configurable = gin_state.configurable_of(thing)
         if configurable is not None:
             self._configurable(configurable, scope)
         elif _package(thing) in self._packages:
@@ -137,7 +135,7 @@ class _Walk:
         """Those in force in a scope: the longest prefix of it that binds a parameter wins."""
         read = {}
         for prefix in prefixes(scope):
-            for parameter, value in _bound(prefix, selector).items():
+            for parameter, value in gin_state.bindings_of(prefix, selector).items():
                 read[parameter] = (prefix, value)
         for parameter, (prefix, value) in read.items():
             self.keys.add((prefix, selector, parameter))

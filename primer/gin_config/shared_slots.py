@@ -7,6 +7,8 @@ over `primer.gin`.
 
 import dataclasses
 
+from primer.gin_config import gin_state
+
 # A file of these folders is given last to override: what it includes is part of it.
 OVERRIDING = ("run",)
 NAMED = 4  # So many slots are named, the others counted.
@@ -58,7 +60,7 @@ def _units_of_slots(settings) -> dict:
     found = {}
     for setting in settings:
         scope, selector, _ = setting.key
-        if selector == "gin.macro":
+        if selector == gin_state.MACRO:
             found.setdefault(scope, []).append(_unit(setting.files))
     return found
 

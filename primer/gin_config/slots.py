@@ -2,10 +2,7 @@
 
 import re
 
-import gin
-
-from primer.gin_config import config_files, statements
-from primer.gin_config.dead_bindings import MACRO
+from primer.gin_config import config_files, gin_state, statements
 
 REQUIRED = "%gin.REQUIRED"
 # In gin/defaults.gin: sizes that only some models need, whether gin or a layer makes the call.
@@ -29,20 +26,16 @@ def _is_set(text):
     return text not in (None, REQUIRED) and not UNSET.fullmatch(text)
 
 
-def referred_to() -> set:
-    """The names of the macros that any binding refers to."""
-    references = gin.config.iterate_references(gin.config._CONFIG)
-    return {"/".join(r.scopes) for r in references if r.configurable.selector == MACRO}
-
-
 def missing() -> list:
     """The macros that a binding refers to and that have no value, sorted."""
-    return sorted(name for name in referred_to() if _value(name) in (None, REQUIRED))
+    return sorted(
+        name for name in gin_state.macros_referred_to() if _value(name) in (None, REQUIRED)
+    )
 
 
 def _value(name):
     """What is bound to a macro, as text; None where nothing is."""
-    bound = gin.config._CONFIG.get((name, MACRO), {})
+    bound = gin_state.bindings_of(name, gin_state.MACRO)
     return repr(bound["value"]) if "value" in bound else None
 
 

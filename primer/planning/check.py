@@ -46,10 +46,10 @@ def _parse(files, params):
     import gin
     from t5.models import mesh_transformer
 
-    from primer.gin_config import findings, gin_errors
+    from primer.gin_config import findings, gin_errors, gin_state
 
     for folder in findings.installed_folders()[:2]:
-        if folder not in gin.config._LOCATION_PREFIXES:
+        if folder not in gin_state.search_path():
             gin.add_config_file_search_path(folder)
     skipped = mesh_transformer.DEPRECATED_GIN_REFERENCES
     try:

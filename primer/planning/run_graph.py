@@ -8,6 +8,7 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer, utils
 
 from primer.errors import UsageError
+from primer.gin_config import gin_state
 from primer.gin_config.values import bound
 from primer.runtime.patches import random_seeds
 
@@ -128,7 +129,7 @@ def build_step(vocabulary_size: int, mode: str = "train", blocks: int | None = N
 
     with contextlib.ExitStack() as stack:
         if blocks is not None:
-            stack.enter_context(_binding(STACK, "num_layers", blocks))
+            stack.enter_context(gin_state.parameter_bound(STACK, "num_layers", blocks))
         stack.enter_context(_replaced(mtf, "Lowering", Lowering))
         stack.enter_context(contextlib.suppress(_Planned))
         build_run(vocabulary_size, mode)
@@ -161,23 +162,10 @@ def _plan_estimator(vocabulary, mode):
         stack.enter_context(_replaced(utils.tpu_estimator, "TPUEstimator", Planner))
         stack.enter_context(_sequence_length(planned))
         # As t5's main does: gin would ask the task for its own.
-        stack.enter_context(_binding(RUN, "vocabulary", vocabulary))
+        stack.enter_context(gin_state.parameter_bound(RUN, "vocabulary", vocabulary))
         stack.enter_context(contextlib.suppress(_Planned))
         run(**nowhere, model_dir="planned", mode=run_mode, dataset_split=split)
     return planned
-
-
-@contextlib.contextmanager
-def _binding(selector, parameter, value):
-    """Another value for a parameter of a configurable, inside the block."""
-    bindings = gin.config._CONFIG.setdefault(("", selector), {})
-    before = dict(bindings)
-    bindings[parameter] = value
-    try:
-        yield
-    finally:
-        bindings.clear()
-        bindings.update(before)
 
 
 @contextlib.contextmanager

@@ -5,11 +5,7 @@ trains; only where something of the user's own is missing there, the model is bu
 evaluation, to see whether that reads it.
 """
 
-import contextlib
-
-import gin
-
-from primer.gin_config import findings, slots
+from primer.gin_config import findings, gin_state
 from primer.gin_config.values import bound
 from primer.planning import run_graph
 from primer.runtime import engine
@@ -43,7 +39,7 @@ def lines(files, params=()) -> list:
 
 def _with_evaluation(made):
     """The findings after evaluation has read its settings, too."""
-    with _record_restored():
+    with gin_state.recorded_calls_restored():
         run_graph.build_forward(VOCABULARY_SIZE, "eval")
         return findings.find(made, entry_points=engine.entry_points())
 
@@ -51,16 +47,4 @@ def _with_evaluation(made):
 def _was_said(finding):
     """Whether `gin_errors.check_slots` has told of it when gin read the command line."""
     is_macro = finding.kind == findings.UNREAD and finding.where == "--gin_param"
-    return is_macro and finding.name not in slots.referred_to()
-
-
-@contextlib.contextmanager
-def _record_restored():
-    """Keeps what is called inside the block out of gin's operative configuration."""
-    record = gin.config._OPERATIVE_CONFIG
-    before = {key: dict(parameters) for key, parameters in record.items()}
-    try:
-        yield
-    finally:
-        record.clear()
-        record.update(before)
+    return is_macro and finding.name not in gin_state.macros_referred_to()

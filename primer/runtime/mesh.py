@@ -13,6 +13,7 @@ from absl import flags
 
 from primer.common import console
 from primer.errors import UsageError
+from primer.gin_config import gin_state
 from primer.runtime import cluster
 
 TPU_SETTINGS = "utils.tpu_mesh_shape"
@@ -92,7 +93,7 @@ def _say_what_is_ignored():
     """One line where a TPU's settings were given; Mesh-TF's own default is not worth one."""
     bound = sorted(
         f"{param} = {value!r}"
-        for (_, selector), params in gin.config._CONFIG.items()
+        for (_, selector), params in gin_state.bindings().items()
         if selector.endswith(TPU_SETTINGS)
         for param, value in params.items()
         if param == "tpu_topology" or (param == "model_parallelism" and value != 1)

@@ -1,0 +1,138 @@
+"""gin-config's private state behind typed functions; no other module of Primer touches it.
+
+gin-config 0.5.0 has no public way to list its bindings, the calls that it has recorded, its
+registry or its search path. tests/gin_config/test_gin_state.py pins what each private name means.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import gin
+
+MACRO = "gin.macro"
+
+# What `gin.clear_config(clear_constants=False)` empties, besides the lock.
+_CLEARED = ("_CONFIG", "_IMPORTS", "_SINGLETONS", "_OPERATIVE_CONFIG")
+
+SavedState = tuple[dict[str, dict | set], bool]
+
+
+def bindings() -> Mapping[tuple[str, str], dict[str, Any]]:
+    """Returns a live view of all bindings: {(scope, selector): {parameter: value}}.
+
+    A macro `name = value` is under `(name, MACRO)`, parameter "value".
+    """
+    return MappingProxyType(gin.config._CONFIG)
+
+
+def bindings_of(scope: str, selector: str) -> dict[str, Any]:
+    """Returns {parameter: value} of a configurable in exactly this scope; empty without any."""
+    return gin.config._CONFIG.get((scope, selector), {})
+
+
+def recorded_calls() -> Mapping[tuple[str, str], dict[str, Any]]:
+    """Returns a live view of the calls since the configuration was cleared.
+
+    Returns:
+        {(scope, selector): {parameter: value}} with the parameters that gin supplied or that kept
+        their default; a parameter that the caller passed is absent.
+    """
+    return MappingProxyType(gin.config._OPERATIVE_CONFIG)
+
+
+def macros_referred_to() -> set[str]:
+    """Returns the names of the macros that any binding refers to."""
+    references = gin.config.iterate_references(gin.config._CONFIG)
+    return {"/".join(r.scopes) for r in references if r.configurable.selector == MACRO}
+
+
+def registered_functions() -> list[Callable]:
+    """Returns the functions and classes of all configurables, without gin's wrappers."""
+    return list(gin.config._INVERSE_REGISTRY)
+
+
+def configurable_named(selector: str) -> gin.config.Configurable | None:
+    """Returns the configurable of a complete selector, or None."""
+    return gin.config._REGISTRY.get(selector)
+
+
+def configurable_of(function: Callable) -> gin.config.Configurable | None:
+    """Returns the configurable of a function or class, with gin's wrapper or without, or None."""
+    return gin.config._inverse_lookup(function, allow_decorators=True)
+
+
+def search_path() -> list[str]:
+    """Returns a copy of the folders in which gin looks for a relative file name, in order."""
+    return list(gin.config._LOCATION_PREFIXES)
+
+
+def find_file(name: str) -> tuple[str, Callable[[str], Any]]:
+    """Finds a gin file as `gin.parse_config_file` does.
+
+    Args:
+        name: absolute, or relative to a folder of the search path.
+
+    Returns:
+        (path, the function that opens it: a registered file reader such as `open`).
+
+    Raises:
+        FileNotFoundError: no folder of the search path has the file.
+    """
+    folders = [""] if os.path.isabs(name) else search_path()
+    for folder in folders:
+        path = os.path.join(folder, name)
+        for reader, exists in gin.config._FILE_READERS:
+            if exists(path):
+                return path, reader
+    raise FileNotFoundError(f"{name}: there is no such file; looked in {folders}")
+
+
+def save() -> SavedState:
+    """Returns a copy of bindings, imports, singletons and recorded calls, and the lock."""
+    copies = {name: getattr(gin.config, name).copy() for name in _CLEARED}
+    return copies, gin.config_is_locked()
+
+
+def restore(saved: SavedState) -> None:
+    """Replaces gin's state by one that `save` returned; constants stay as they are."""
+    copies, locked = saved
+    gin.clear_config(clear_constants=False)
+    for name, copied in copies.items():
+        getattr(gin.config, name).clear()
+        getattr(gin.config, name).update(copied)
+    if locked:
+        gin.config._set_config_is_locked(True)
+
+
+@contextlib.contextmanager
+def parameter_bound(selector: str, parameter: str, value: Any) -> Iterator[None]:
+    """Binds a parameter inside the block, although the configuration may be locked.
+
+    Args:
+        selector: complete, as in "mesh_tensorflow.transformer.utils.run".
+        parameter: its name.
+        value: what a call of the configurable gets.
+    """
+    bound = gin.config._CONFIG.setdefault(("", selector), {})
+    before = dict(bound)
+    bound[parameter] = value
+    try:
+        yield
+    finally:
+        bound.clear()
+        bound.update(before)
+
+
+@contextlib.contextmanager
+def recorded_calls_restored() -> Iterator[None]:
+    """Restores the recorded calls (gin's operative configuration) after the block."""
+    record = gin.config._OPERATIVE_CONFIG
+    before = {key: dict(parameters) for key, parameters in record.items()}
+    try:
+        yield
+    finally:
+        record.clear()
+        record.update(before)
