@@ -43,7 +43,9 @@ ROWS = (1, 16)
 def build(name):
     """A published model, as gin describes it."""
     gin.parse_config("import t5_imports")
-    gin.parse_config_files_and_bindings(config_files.model_files(name), [], finalize_config=False)
+    gin.parse_config_files_and_bindings(
+        config_files.published_model_files(name), [], finalize_config=False
+    )
     return utils.build_model("lm", VOCABULARY, VOCABULARY, mtf.LayoutRules([]), mtf.Shape([]))
 
 

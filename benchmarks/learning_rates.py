@@ -36,9 +36,9 @@ def loss_of(contender, rate, folder, bindings):
     shutil.rmtree(model_dir, ignore_errors=True)
     binding = f"{contenders.RATE} = {rate!r}"
     train = contenders.train_arguments(contender, model_dir, bindings=[*bindings, binding])
-    if engine.call(train):
+    if engine.run_main(train):
         return float("inf")  # The loss was not finite any more: too high a rate.
-    if engine.call(evaluate.engine_arguments(str(model_dir), **LATEST)):
+    if engine.run_main(evaluate.engine_arguments(str(model_dir), **LATEST)):
         raise SystemExit(f"{model_dir} cannot be evaluated")
     (path,) = (model_dir / "eval").glob("*.jsonl")
     row = json.loads(path.read_text())

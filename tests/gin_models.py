@@ -69,7 +69,7 @@ def build(files, bindings=(), vocabulary_size=97, layout="", mesh_shape=""):
 def slots(path):
     """The slots that a gin file of ours sets; those of the files that it includes come first."""
     found = {}
-    for statement in statements.statements(os.path.join(config_files.gin_directory(), path)):
+    for statement in statements.parse_file(os.path.join(config_files.gin_directory(), path)):
         if statements.is_include(statement):
             found |= slots(statement.filename)
         elif statements.is_macro(statement):
@@ -79,19 +79,19 @@ def slots(path):
 
 def architecture_slots(name):
     """The slots that an architecture sets."""
-    return slots(config_files.find("architectures", name))
+    return slots(config_files.gin_file("architectures", name))
 
 
 # architectures/ that lay experts over another one, and those that stand alone.
-_NAMES = config_files.names("architectures")
+_NAMES = config_files.names_of_kind("architectures")
 OVERLAYS = [name for name in _NAMES if "block" in architecture_slots(name)]
 BASES = [name for name in _NAMES if name not in OVERLAYS]
 
 
 def files(architecture, activation="squared_relu", overlay=None, size="tiny"):
     """The gin files of a composition."""
-    chosen = config_files.compose(architecture, activation, size)
-    return chosen + ([config_files.find("architectures", overlay)] if overlay else [])
+    chosen = config_files.composition_files(architecture, activation, size)
+    return chosen + ([config_files.gin_file("architectures", overlay)] if overlay else [])
 
 
 def is_one_whole(architecture):
@@ -130,9 +130,9 @@ def _has_variables(path):
 
 def golden_files(golden):
     """The gin files that the model of a golden file was made of: a published model, made tiny."""
-    sizes = config_files.names("sizes")
+    sizes = config_files.names_of_kind("sizes")
     named = {golden, *(f"{size}_{golden}" for size in sizes)}
-    published = sorted(named.intersection(config_files.names("models")))
+    published = sorted(named.intersection(config_files.names_of_kind("models")))
     if not published:
         return files(golden)
-    return [*config_files.model_files(published[0]), "sizes/tiny.gin"]
+    return [*config_files.published_model_files(published[0]), "sizes/tiny.gin"]

@@ -137,11 +137,15 @@ def options(**changes):
 
 
 def test_the_full_name_of_a_task_is_understood():
-    assert launch_train.task_file("lm1b_autoregressive_language_modeling") == "datasets/lm1b.gin"
-    assert launch_train.task_file("c4_v220_autoregressive_language_modeling") == "datasets/c4.gin"
+    assert (
+        launch_train.task_gin_file("lm1b_autoregressive_language_modeling") == "datasets/lm1b.gin"
+    )
+    assert (
+        launch_train.task_gin_file("c4_v220_autoregressive_language_modeling") == "datasets/c4.gin"
+    )
     for task in ("sotu2", "sotu_v2", "text_mine"):
         with pytest.raises(UsageError):
-            launch_train.task_file(task)
+            launch_train.task_gin_file(task)
 
 
 def test_the_arguments_of_a_published_model():
@@ -165,16 +169,16 @@ def test_a_part_may_be_a_file_of_ones_own(tmp_path):
     size.write_text("d_model = 16\n")
     parts = dict(architecture="primer", activation="swiglu", size=str(size))
     files = ["architectures/primer.gin", "activations/swiglu.gin", str(size)]
-    assert launch_train.model_files(options(**parts)) == [config_files.DEFAULTS, *files]
+    assert launch_train.model_gin_files(options(**parts)) == [config_files.MODEL_DEFAULTS, *files]
     with pytest.raises(UsageError, match="--size .*other.gin: there is no such file"):
-        launch_train.model_files(options(**{**parts, "size": str(tmp_path / "other.gin")}))
+        launch_train.model_gin_files(options(**{**parts, "size": str(tmp_path / "other.gin")}))
 
 
 def test_the_printed_line_is_what_a_shell_reads_back():
     arguments = ['--gin_param=a = "it\'s $HOME"', "--model_dir=/tmp/with space"]
     program = "import json, sys; print(json.dumps(sys.argv[1:]))"
     engine = f"{shlex.quote(sys.executable)} -c {shlex.quote(program)}"
-    command = engine_call.line(arguments).replace("t5_mesh_transformer", engine, 1)
+    command = engine_call.shell_command(arguments).replace("t5_mesh_transformer", engine, 1)
     assert json.loads(subprocess.check_output(command, shell=True)) == arguments
 
 

@@ -22,7 +22,7 @@ def add_arguments(parser):
     )
     parser.add_argument(
         "--model",
-        help="a model, before these files: " + ", ".join(config_files.names("models")),
+        help="a model, before these files: " + ", ".join(config_files.names_of_kind("models")),
     )
     for part in train.PARTS:
         parser.add_argument(
@@ -61,7 +61,7 @@ def run(options) -> int:
     import_hook.install()
     try:
         _import(options.module_import)
-        checked = check.check(files, options.gin_param, options.vocabulary_size)
+        checked = check.check_gin_files(files, options.gin_param, options.vocabulary_size)
     except UsageError:
         console.drop_early()
         raise
@@ -71,22 +71,22 @@ def run(options) -> int:
     if options.json:
         print(json.dumps(check_report.as_data(checked, options.all), indent=2))
     else:
-        check_report.show(checked, options.all)
+        check_report.print_report(checked, options.all)
     return 1 if checked.findings.own else 0
 
 
 def _files(options) -> list:
     """The gin files in the order of a command line: the model's, then those that were named."""
     names = ("model", *train.PARTS)
-    of_model = train.model_files(options) if any(getattr(options, n) for n in names) else []
+    of_model = train.model_gin_files(options) if any(getattr(options, n) for n in names) else []
     files = [*of_model, *options.gin_file]
     if not files:
         raise UsageError(
             "nothing to check: name gin files (models/defaults.gin first), or --model, one of "
-            + ", ".join(config_files.names("models"))
+            + ", ".join(config_files.names_of_kind("models"))
         )
     for name in options.gin_file:
-        if name in config_files.names("models"):
+        if name in config_files.names_of_kind("models"):
             raise UsageError(f"{name} is a model and no gin file: give --model {name}")
     return files
 

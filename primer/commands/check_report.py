@@ -12,10 +12,10 @@ def as_data(checked, everything=False) -> dict:
     """The result of a check as JSON has it.
 
     Args:
-        checked: what `check.check` gives.
+        checked: what `check.check_gin_files` gives.
         everything: also the findings in installed files.
     """
-    parts = structure.by_part(checked.groups)
+    parts = structure.parameters_by_part(checked.groups)
     return {
         "files": checked.files,
         "slots": {
@@ -50,11 +50,11 @@ def _told(checked, everything):
     return [finding for finding in checked.findings.dead if finding.own or everything]
 
 
-def show(checked, everything=False, file=None):
+def print_report(checked, everything=False, file=None):
     """Prints slots, parameters, layers and findings.
 
     Args:
-        checked: what `check.check` gives.
+        checked: what `check.check_gin_files` gives.
         everything: also the findings in installed files.
         file: where; standard output unless given.
     """
@@ -64,7 +64,7 @@ def show(checked, everything=False, file=None):
     if not console.is_terminal:
         console = Console(file=file, highlight=False, markup=False, width=WIDTH)
     console.print(_slots(checked.slots))
-    console.print(_parameters(structure.by_part(checked.groups)))
+    console.print(_parameters(structure.parameters_by_part(checked.groups)))
     console.print(_layers(checked.groups))
     _say_findings(console, checked, everything)
 

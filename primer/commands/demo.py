@@ -27,14 +27,14 @@ def run(options) -> int:
     results = []
     for contender in contenders.CONTENDERS:
         console.say(f"--- {contender.label}\n")
-        results.append(demo.run_one(contender, options.output, options.steps, options.seed))
+        results.append(demo.run_contender(contender, options.output, options.steps, options.seed))
         console.say("")
     picture = os.path.join(options.output, "learning_curves.png")
     numbers = os.path.join(options.output, "results.json")
-    seen = comparison.sentences(results)
-    curves.draw(results, results[0]["how"].split(":")[0], picture)
+    seen = comparison.comparison_sentences(results)
+    curves.draw_curves(results, results[0]["how"].split(":")[0], picture)
     with open(numbers, "w", encoding="utf-8") as out:
         out.write(json.dumps({"seed": options.seed, "seen": seen, "models": results}, indent=2))
-    tables.show(results, seen)
+    tables.print_tables(results, seen)
     print(f"\nLearning curves: {picture}\nNumbers: {numbers}")
     return 0

@@ -63,8 +63,8 @@ def run(options) -> int:
     codes = []
     with sharing.directories() as shared:
         for arguments in calls:
-            engine.show(arguments)
-            codes.append(engine.call(arguments))
+            engine.print_command(arguments)
+            codes.append(engine.run_main(arguments))
             sys.stdout.flush()
         if len({row["model_dir"] for row in shared.rows}) > 1:
             report.compare(shared.rows)

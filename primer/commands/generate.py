@@ -33,8 +33,8 @@ def add_arguments(parser):
 def run(options) -> int:
     """Prints the command of the engine and runs it."""
     arguments = engine_arguments(options)
-    engine.show(arguments)
-    return engine.call(arguments)
+    engine.print_command(arguments)
+    return engine.run_main(arguments)
 
 
 def engine_arguments(options) -> list:
@@ -59,6 +59,6 @@ def engine_arguments(options) -> list:
     bindings = [
         f"generate_text.{name} = {value!r}" for name, value in settings.items() if value is not None
     ]
-    return engine.of_directory(
+    return engine.arguments_for_model_dir(
         options.model_dir, "run/generate.gin", bindings, options.module_import
     )

@@ -43,8 +43,8 @@ def add_arguments(parser):
 def run(options) -> int:
     """Prints the command of the engine and runs it."""
     arguments = engine_arguments(options)
-    engine.show(arguments)
-    return engine.call(arguments)
+    engine.print_command(arguments)
+    return engine.run_main(arguments)
 
 
 def engine_arguments(options) -> list:
@@ -67,10 +67,10 @@ def engine_arguments(options) -> list:
         "protocol.name": options.protocol,
         "protocol.stride": options.stride,
     }
-    return engine.of_directory(
+    return engine.arguments_for_model_dir(
         options.model_dir,
         "run/score.gin",
-        [*engine.bindings(settings), *options.gin_param],
+        [*engine.gin_bindings(settings), *options.gin_param],
         options.module_import,
         options.t5_tfds_data_dir,
     )

@@ -7,7 +7,9 @@ from primer.launch import train as launch_train
 
 def add_arguments(parser):
     """Adds the arguments of the command to its parser."""
-    parser.add_argument("--model", help="a model: " + ", ".join(config_files.names("models")))
+    parser.add_argument(
+        "--model", help="a model: " + ", ".join(config_files.names_of_kind("models"))
+    )
     for part in launch_train.PARTS:
         parser.add_argument(
             f"--{part}",
@@ -16,7 +18,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--task",
         help="a data set with its objective, length, batch, schedule and steps: "
-        + ", ".join(config_files.names("datasets"))
+        + ", ".join(config_files.names_of_kind("datasets"))
         + "; or a gin file of your own",
     )
     parser.add_argument(
@@ -47,5 +49,5 @@ def add_gin_arguments(parser):
 def run(options) -> int:
     """Prints the command of the engine and runs it."""
     arguments = launch_train.engine_arguments(options)
-    engine.show(arguments)
-    return engine.call(arguments)
+    engine.print_command(arguments)
+    return engine.run_main(arguments)

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def sentences(results, baseline="transformer") -> list:
+def comparison_sentences(results, baseline="transformer") -> list:
     """Compares each model with the baseline, whatever comes out.
 
     Args:
@@ -34,7 +34,7 @@ def by_time(base, other) -> str:
         f"{other['label']} took {end['seconds'] / base_end['seconds']:.2f} times the "
         f"{base['label']}'s time for them"
     )
-    needed = when(other["checkpoints"], base_end["nats_per_token"])
+    needed = seconds_to_reach(other["checkpoints"], base_end["nats_per_token"])
     if needed is None:
         return f"{text}, and was at no time as good as the {base['label']} at its end."
     share = needed / base_end["seconds"]
@@ -45,7 +45,7 @@ def by_time(base, other) -> str:
     )
 
 
-def when(rows, nats):
+def seconds_to_reach(rows, nats):
     """The seconds at which a curve first is at `nats` or below, or None.
 
     Between two evaluations the curve is a straight line.

@@ -42,9 +42,9 @@ def train_arguments(contender, model_dir, seed=0, bindings=()) -> list:
         bindings: gin bindings that come last.
     """
     files = [
-        *config_files.compose(contender.name, contender.activation, SIZE),
-        config_files.find("datasets", TASK),
-        config_files.find("run", "demo"),
+        *config_files.composition_files(contender.name, contender.activation, SIZE),
+        config_files.gin_file("datasets", TASK),
+        config_files.gin_file("run", "demo"),
     ]
     return [
         "--module_import=t5_imports",

@@ -5,7 +5,7 @@ COLORS = ("#4d4d4d", "#d95f02", "#1b6ca8", "#2a9d5c")
 MARKERS = ("o", "s", "^", "D")
 
 
-def draw(results, title, path):
+def draw_curves(results, title, path):
     """Writes the figure: two panels with the same axis of perplexities.
 
     Args:

@@ -19,7 +19,7 @@ EVALUATIONS = 4
 MARK = "primer_demo.txt"
 
 
-def run_one(contender, folder, steps=None, seed=0) -> dict:
+def run_contender(contender, folder, steps=None, seed=0) -> dict:
     """Trains and evaluates one model, from the start.
 
     Args:
@@ -52,8 +52,8 @@ def run_one(contender, folder, steps=None, seed=0) -> dict:
     return {
         "name": contender.name,
         "label": contender.label,
-        "parameters": parameters(model_dir),
-        "learning_rate": setting(model_dir, "constant.value"),
+        "parameters": count_parameters(model_dir),
+        "learning_rate": recorded_setting(model_dir, "constant.value"),
         "how": rows[-1]["how"],
         "checkpoints": _with_costs(rows, model_dir),
     }
@@ -75,8 +75,8 @@ def _empty(model_dir):
 
 
 def _call(arguments):
-    engine.show(arguments)
-    code = engine.call(arguments)
+    engine.print_command(arguments)
+    code = engine.run_main(arguments)
     if code:
         raise RunError(f"the demo stops: the command above ended with code {code}")
 
@@ -94,8 +94,8 @@ def _with_costs(rows, model_dir):
     Seconds count from the end of the first step to the checkpoint: TensorFlow's preparation, which
     is the same for a run of any length, is left out.
     """
-    length = setting(model_dir, "run.sequence_length")["targets"]
-    _, batch = setting(model_dir, "run.batch_size")
+    length = recorded_setting(model_dir, "run.sequence_length")["targets"]
+    _, batch = recorded_setting(model_dir, "run.batch_size")
     began = _first_step(model_dir)
     result = []
     for row in rows:
@@ -117,7 +117,7 @@ def _first_step(model_dir) -> float:
     return min(times)
 
 
-def parameters(model_dir) -> int:
+def count_parameters(model_dir) -> int:
     """The trained numbers of a model, without the optimizer's."""
     import tensorflow as tf
 
@@ -129,9 +129,9 @@ def parameters(model_dir) -> int:
     )
 
 
-def setting(model_dir, name):
+def recorded_setting(model_dir, name):
     """The value of a parameter in the `config.gin` of a run, by the end of its name."""
-    for statement in statements.statements(os.path.join(model_dir, "config.gin")):
+    for statement in statements.parse_file(os.path.join(model_dir, "config.gin")):
         if getattr(statement, "arg_name", None):
             if f"{statement.selector}.{statement.arg_name}".endswith(name):
                 return statement.value

@@ -1,11 +1,11 @@
 """The tables of a comparison, for the terminal."""
 
 
-def show(results, seen, file=None):
+def print_tables(results, seen, file=None):
     """Prints a table over the checkpoints, one of the final numbers, and what was seen.
 
     Args:
-        results: what `demo.run_one` gave for each model.
+        results: what `demo.run_contender` gave for each model.
         seen: sentences.
         file: where; standard output unless given.
     """

@@ -1,45 +1,49 @@
-"""Where the gin files are, which names they have, and how a name becomes a list of files."""
+"""Where the gin files are, which names they have, and which files a name stands for."""
 
 import os
 
 from primer.errors import UsageError
 
-KINDS = (
-    "architectures",
-    "activations",
-    "sizes",
-    "datasets",
-    "objectives",
-    "meshes",
-    "run",
-    "models",
-)
-DEFAULTS = "models/defaults.gin"
+# The files that declare the slots: macros that the files of a model may set.
+SLOT_DEFAULTS = "defaults.gin"
+SLOT_SIZES = "sizes/tiny.gin"
+
+# The file that every model starts with.
+MODEL_DEFAULTS = "models/defaults.gin"
 
 
 def gin_directory() -> str:
-    """The absolute path of the folder of gin files.
+    """Returns the absolute path of the folder of gin files.
 
     It is `gin/` beside the package in a checkout (and in an editable installation), and
     `primer/configs/` in an installed package.
 
     Raises:
-        UsageError: neither is there.
+        UsageError: neither folder exists.
     """
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     candidates = [os.path.join(os.path.dirname(package), "gin"), os.path.join(package, "configs")]
     for directory in candidates:
         # Another project may have a folder `gin` beside our package (site-packages/gin has).
-        if os.path.isfile(os.path.join(directory, "defaults.gin")):
+        if os.path.isfile(os.path.join(directory, SLOT_DEFAULTS)):
             return directory
     raise UsageError(
-        f"Primer's gin files are missing: no defaults.gin in {' or '.join(candidates)}; "
+        f"Primer's gin files are missing: no {SLOT_DEFAULTS} in {' or '.join(candidates)}; "
         "install the package again"
     )
 
 
-def names(kind: str) -> list:
-    """The names that a folder of gin files offers, sorted, without `.gin` and without defaults.
+def kinds() -> list[str]:
+    """Returns the names of the folders of gin files, sorted: "architectures", "sizes", ..."""
+    directory = gin_directory()
+    folders = (entry for entry in os.listdir(directory) if not entry.startswith((".", "_")))
+    return sorted(name for name in folders if os.path.isdir(os.path.join(directory, name)))
+
+
+def names_of_kind(kind: str) -> list[str]:
+    """Returns the names of the gin files in a folder, sorted, without `.gin`.
+
+    The files called `defaults.gin` are left out.
 
     Args:
         kind: a folder below `gin_directory()`, such as "models" or "sizes".
@@ -51,13 +55,13 @@ def names(kind: str) -> list:
     return sorted(stem for stem, extension in files if extension == ".gin" and stem != "defaults")
 
 
-def find(kind: str, name: str) -> str:
-    """The path of a gin file relative to `gin_directory()`, as `--gin_file` takes it.
+def gin_file(kind: str, name: str) -> str:
+    """Returns the path of a gin file relative to `gin_directory()`, as `--gin_file` takes it.
 
     Raises:
-        UsageError: there is no such file; the message lists the names that there are.
+        UsageError: the folder has no such file; the message lists the names it has.
     """
-    known = names(kind)
+    known = names_of_kind(kind)
     if name not in known:
         raise UsageError(
             f"{kind}: no {name!r}; expected one of {', '.join(known) or '(none are installed)'}"
@@ -65,8 +69,8 @@ def find(kind: str, name: str) -> str:
     return f"{kind}/{name}.gin"
 
 
-def model_files(model: str) -> list:
-    """The gin files of a published model, defaults first.
+def published_model_files(model: str) -> list[str]:
+    """Returns the gin files of a published model, defaults first.
 
     Args:
         model: a name such as "small_primer".
@@ -74,18 +78,18 @@ def model_files(model: str) -> list:
     Raises:
         UsageError: an unknown name; the message lists the known ones.
     """
-    return [DEFAULTS, find("models", model)]
+    return [MODEL_DEFAULTS, gin_file("models", model)]
 
 
-def compose(architecture: str, activation: str, size: str) -> list:
-    """The gin files of any combination, defaults first.
+def composition_files(architecture: str, activation: str, size: str) -> list[str]:
+    """Returns the gin files of a model composed of three parts, defaults first.
 
     Raises:
         UsageError: an unknown name; the message lists the known ones.
     """
     return [
-        DEFAULTS,
-        find("architectures", architecture),
-        find("activations", activation),
-        find("sizes", size),
+        MODEL_DEFAULTS,
+        gin_file("architectures", architecture),
+        gin_file("activations", activation),
+        gin_file("sizes", size),
     ]

@@ -61,18 +61,18 @@ def changed_since(before: dict) -> set:
     return {key for key, value in snapshot().items() if before.get(key) != value}
 
 
-def called() -> set:
+def called_selectors() -> set:
     """The selectors of all configurables that were called since the configuration was cleared."""
     return {selector for _, selector in gin_state.recorded_calls()}
 
 
-def dead_bindings(keys=None, declared=(), elsewhere=()) -> list:
+def find_dead_bindings(keys=None, declared=(), elsewhere=()) -> list:
     """The bindings that nothing has read since the configuration was last cleared.
 
     Args:
         keys: look at these only, a set as `changed_since` gives it; None: at all.
         declared: macros that may go unread (the slots: `d_ff_gated` without a gated unit is fine).
-        elsewhere: keys that code reads which was not run, as `reachable.keys` finds them.
+        elsewhere: keys that code reads which was not run, as `reachable.reachable_keys` finds them.
 
     Returns:
         A sorted list of DeadBinding.

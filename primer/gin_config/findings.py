@@ -34,7 +34,7 @@ KINDS = {
 
 
 # What gin's hook writes into a model directory.
-OPERATIVE = "operative_config.gin"
+OPERATIVE_CONFIG = "operative_config.gin"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,33 +80,33 @@ def installed_folders() -> list:
     return [os.path.realpath(folder) for folder in folders]
 
 
-def defaults_file() -> str:
+def mesh_tensorflow_defaults() -> str:
     """Mesh-TensorFlow's gin file that every run reads first."""
     return os.path.join(installed_folders()[-1], "defaults.gin")
 
 
-def settings(files, params=()) -> list:
+def settings_of_run(files, params=()) -> list:
     """Every setting of a run in gin's order, each with its file and line.
 
     Args:
         files: what `--gin_file` named.
         params: the texts of `--gin_param`.
     """
-    return provenance.settings([defaults_file(), *files], params)
+    return provenance.locate_settings([mesh_tensorflow_defaults(), *files], params)
 
 
-def find(made, data=(), entry_points=()) -> Findings:
+def collect_findings(made, data=(), entry_points=()) -> Findings:
     """The findings in what gin has parsed, after the graphs were built that read it.
 
     Args:
-        made: the settings, as `settings` gives them.
+        made: the settings, as `settings_of_run` gives them.
         data: what reads the data (a seqio task), where no data were read.
         entry_points: configurables that a run calls itself.
     """
     mode = bound("utils.run.mode", "train")
-    elsewhere = reachable.keys(dead_bindings.called(), mode, data, entry_points)
-    dead = dead_bindings.dead_bindings(declared=slots.names(), elsewhere=elsewhere)
-    places = provenance.in_force(made)
+    elsewhere = reachable.reachable_keys(dead_bindings.called_selectors(), mode, data, entry_points)
+    dead = dead_bindings.find_dead_bindings(declared=slots.declared_names(), elsewhere=elsewhere)
+    places = provenance.settings_in_force(made)
     order = {setting: number for number, setting in enumerate(made)}
     located = sorted(
         (binding for binding in dead if binding.key in places),
@@ -115,7 +115,7 @@ def find(made, data=(), entry_points=()) -> Findings:
     folders = installed_folders()
     return Findings(
         tuple(_finding(binding, places[binding.key], folders) for binding in located),
-        tuple(shared_slots.find(made)),
+        tuple(shared_slots.find_shared_slots(made)),
     )
 
 
@@ -123,7 +123,7 @@ def _finding(binding, setting, folders):
     scope, selector, parameter = binding.key
     own = not setting.is_installed(folders) and not _is_record(setting)
     if selector == MACRO:
-        meant = difflib.get_close_matches(scope, slots.names(), n=1, cutoff=0.8)
+        meant = difflib.get_close_matches(scope, slots.declared_names(), n=1, cutoff=0.8)
         hint = f"; did you mean {meant[0]}?" if meant else ""
         return Finding(UNREAD, setting.where, scope, binding.reason + hint, own)
     name = f"{selector.rsplit('.', 1)[-1]}.{parameter}"
@@ -139,7 +139,7 @@ def _is_record(setting):
     if not setting.files:
         return False
     folder, name = os.path.split(setting.files[-1].path)
-    written = (model_directory.CONFIG, OPERATIVE)
+    written = (model_directory.CONFIG, OPERATIVE_CONFIG)
     return name in written and os.path.exists(os.path.join(folder, model_directory.RECORD))
 
 

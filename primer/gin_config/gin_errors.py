@@ -11,12 +11,12 @@ from primer.errors import UsageError
 from primer.gin_config import gin_state
 
 
-def in_one_line(error) -> UsageError:
+def as_usage_error(error) -> UsageError:
     """A UsageError that says what gin's parser said."""
     return UsageError(f"gin cannot take these settings: {' '.join(str(error).split())}")
 
 
-def check_slots(bindings):
+def check_macro_names(bindings):
     """Looks for slots of `--gin_param` that nothing refers to.
 
     Args:

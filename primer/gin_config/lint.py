@@ -6,14 +6,14 @@ import typing
 
 from primer.gin_config.statements import (
     Macro,
+    declared_slots,
     gin_files,
     is_binding,
     is_include,
     is_macro,
     macro_name,
     macros_set,
-    slots,
-    statements,
+    parse_file,
 )
 
 
@@ -61,7 +61,7 @@ class Linter:
         self._directory = directory
         self._others = list(others)
         self._scopes = {"", *scopes}
-        self._slots = set(slots(directory))
+        self._slots = set(declared_slots(directory))
         self._macros = self._slots | set(macros)
 
     def findings(self) -> list:
@@ -80,7 +80,7 @@ class Linter:
             if os.path.isfile(os.path.join(other, path))
         ]
         includes_over = False
-        for statement in statements(os.path.join(self._directory, path)):
+        for statement in parse_file(os.path.join(self._directory, path)):
             messages = self._of_statement(kind, path, statement)
             if is_include(statement):
                 if includes_over:

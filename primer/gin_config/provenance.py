@@ -10,13 +10,13 @@ import os
 import gin
 
 from primer.gin_config import config_files, gin_state
-from primer.gin_config import statements as gin_files
+from primer.gin_config import statements as gin_text
 
 PARAM = "--gin_param"
 
 
 @dataclasses.dataclass(frozen=True)
-class File:
+class GinFile:
     """A gin file: the name by which it was asked for, and its path on the disk."""
 
     name: str
@@ -26,7 +26,7 @@ class File:
     def kind(self) -> str | None:
         """The folder of gin files that it lies in (`architectures`), or None."""
         folder = os.path.basename(os.path.dirname(self.path))
-        return folder if folder in config_files.KINDS else None
+        return folder if folder in config_files.kinds() else None
 
     @property
     def stem(self) -> str:
@@ -58,7 +58,7 @@ class Setting:
         return any(path.startswith(os.path.join(folder, "")) for folder in directories)
 
 
-def settings(names, params=()) -> list:
+def locate_settings(names, params=()) -> list:
     """All settings in gin's order; of two with the same key the later is in force.
 
     Args:
@@ -72,36 +72,27 @@ def settings(names, params=()) -> list:
     found = []
     for name in names:
         found += _of_file(name, ())
-    return found + _of_statements(gin_files.statements_of("\n".join(params)), ())
+    return found + _of_statements(gin_text.parse_text("\n".join(params)), ())
 
 
-def in_force(found) -> dict:
+def settings_in_force(found) -> dict:
     """{key: its last Setting}."""
     return {setting.key: setting for setting in found}
-
-
-def find(name) -> str:
-    """The path of the file that gin reads for a name, as `gin.parse_config_file` finds it.
-
-    Raises:
-        OSError: there is none.
-    """
-    return gin_state.find_file(name)[0]
 
 
 def _of_file(name, outer):
     path, reader = gin_state.find_file(name)
     absolute = path if "://" in path else os.path.realpath(path)
     with reader(path) as lines:
-        return _of_statements(gin_files.statements_of(lines), (*outer, File(name, absolute)))
+        return _of_statements(gin_text.parse_text(lines), (*outer, GinFile(name, absolute)))
 
 
 def _of_statements(statements, files):
     found = []
     for statement in statements:
-        if gin_files.is_include(statement):
+        if gin_text.is_include(statement):
             found += _of_file(statement.filename, files)
-        elif gin_files.is_binding(statement):
+        elif gin_text.is_binding(statement):
             key = _key(statement)
             if key:
                 found.append(Setting(key, files, statement.location.line_num))
@@ -110,8 +101,8 @@ def _of_statements(statements, files):
 
 def _key(statement):
     """gin's own key for a binding; None for what gin was told to skip."""
-    if gin_files.is_macro(statement):
-        return gin_files.macro_name(statement), gin_state.MACRO, "value"
+    if gin_text.is_macro(statement):
+        return gin_text.macro_name(statement), gin_state.MACRO, "value"
     try:
         given = (statement.scope, statement.selector, statement.arg_name)
         return gin.config.ParsedBindingKey.parse(given).scope_selector_arg

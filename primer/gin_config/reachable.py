@@ -23,7 +23,7 @@ BUILT_MODES = ("train", "perplexity_eval")
 LEADS_NOWHERE = {"gin", "tensorflow", "numpy", *sys.stdlib_module_names}
 
 
-def keys(called, mode="train", data=(), entry_points=()) -> set:
+def reachable_keys(called, mode="train", data=(), entry_points=()) -> set:
     """The keys of the bindings that code of a run reads which was not called.
 
     Args:

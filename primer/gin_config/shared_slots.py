@@ -32,14 +32,14 @@ class SharedSlots:
         return f"{self.earlier} and {self.later} both set {listed}; {in_force}"
 
 
-def find(settings) -> list:
+def find_shared_slots(settings) -> list:
     """The pairs of files of a kind that set the same slot, as a list of SharedSlots.
 
     A file and what it includes of its own kind count as one. Where a file of no kind, or
     `--gin_param`, has the last word on a slot, nothing is said: overriding is gin's normal use.
 
     Args:
-        settings: all settings in gin's order, from `gin_sources.settings`.
+        settings: all settings in gin's order, from `provenance.locate_settings`.
     """
     pairs = {}
     for slot, units in _units_of_slots(settings).items():

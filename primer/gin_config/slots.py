@@ -11,14 +11,14 @@ HEAD = "# The slots of this model, in the order of Primer's defaults.gin"
 RULE = "# " + "=" * 78
 
 
-def names() -> list:
+def declared_names() -> list:
     """The slots that Primer's files declare, in the order of defaults.gin and sizes/tiny.gin."""
-    return list(statements.slots(config_files.gin_directory()))
+    return list(statements.declared_slots(config_files.gin_directory()))
 
 
-def values() -> dict:
+def values_in_force() -> dict:
     """{slot: value as gin has it, as text}, for the slots that are set, in their order."""
-    found = {name: _value(name) for name in names()}
+    found = {name: _value(name) for name in declared_names()}
     return {name: text for name, text in found.items() if _is_set(text)}
 
 
@@ -26,7 +26,7 @@ def _is_set(text):
     return text not in (None, REQUIRED) and not UNSET.fullmatch(text)
 
 
-def missing() -> list:
+def unset_macros() -> list:
     """The macros that a binding refers to and that have no value, sorted."""
     return sorted(
         name for name in gin_state.macros_referred_to() if _value(name) in (None, REQUIRED)
@@ -39,11 +39,11 @@ def _value(name):
     return repr(bound["value"]) if "value" in bound else None
 
 
-def ends(found) -> dict:
+def resolve_references(found) -> dict:
     """{slot: the value that a slot which names another comes to}: `%num_layers` -> `6`.
 
     Args:
-        found: as `values` gives them.
+        found: as `values_in_force` gives them.
     """
     resolved = {}
     for name, text in found.items():
@@ -58,8 +58,8 @@ def ends(found) -> dict:
 
 def as_comments() -> str:
     """The slots as a block of gin comments: a gin file may open with it."""
-    found = values()
-    resolved = ends(found)
+    found = values_in_force()
+    resolved = resolve_references(found)
     lines = [
         f"# {name} = {text}" + (f" = {resolved[name]}" if name in resolved else "")
         for name, text in found.items()
@@ -67,12 +67,12 @@ def as_comments() -> str:
     return "\n".join([HEAD, RULE, *lines, ""])
 
 
-def opened_with_slots(text: str) -> str:
+def with_slot_header(text: str) -> str:
     """An operative configuration with the slots above it; one that has them already, as it is.
 
     Args:
         text: what `gin.operative_config_str` gives.
     """
-    if text.startswith(HEAD) or not values():
+    if text.startswith(HEAD) or not values_in_force():
         return text
     return f"{as_comments()}\n{text}"

@@ -34,17 +34,17 @@ class _Names(config_parser.ParserDelegate):
         return Macro(macro_name)
 
 
-def statements(path: str) -> list:
+def parse_file(path: str) -> list:
     """The statements of a gin file, in order, as gin-config's `config_parser` gives them.
 
     Raises:
         SyntaxError: the file is not gin; it names the line.
     """
     with open(path, encoding="utf-8") as lines:
-        return statements_of(lines)
+        return parse_text(lines)
 
 
-def statements_of(text) -> list:
+def parse_text(text) -> list:
     """The statements of gin code, a string or an open file, in order.
 
     Raises:
@@ -55,7 +55,7 @@ def statements_of(text) -> list:
 
 def macros_set(path: str) -> dict:
     """The macros that a file sets itself (not what it includes): {name: value}."""
-    return {macro_name(s): s.value for s in statements(path) if is_macro(s)}
+    return {macro_name(s): s.value for s in parse_file(path) if is_macro(s)}
 
 
 def is_include(statement) -> bool:
@@ -86,7 +86,7 @@ def gin_files(directory: str) -> list:
     return sorted(os.path.relpath(path, directory).replace(os.sep, "/") for path in found)
 
 
-def slots(directory: str) -> dict:
+def declared_slots(directory: str) -> dict:
     """The macros that our gin files may set: those of defaults.gin, then those of sizes/tiny.gin.
 
     Returns:

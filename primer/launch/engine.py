@@ -16,24 +16,28 @@ from primer.runtime import import_hook
 SCRIPT = "t5_mesh_transformer"
 
 
-def line(arguments) -> str:
+def shell_command(arguments) -> str:
     """The shell command that stands for the arguments, one of them a line, ready to be copied."""
     return " \\\n    ".join([SCRIPT, *map(shlex.quote, arguments)])
 
 
-def literal(value) -> str:
+def gin_literal(value) -> str:
     """A value as gin reads it; with double quotes, which a shell's single ones leave alone."""
     if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(literal, value)) + "]"
+        return "[" + ", ".join(map(gin_literal, value)) + "]"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
-def bindings(settings) -> list:
+def gin_bindings(settings) -> list:
     """gin's bindings of {name: value}; None is left to gin."""
-    return [f"{name} = {literal(value)}" for name, value in settings.items() if value is not None]
+    return [
+        f"{name} = {gin_literal(value)}" for name, value in settings.items() if value is not None
+    ]
 
 
-def of_directory(model_dir, gin_file, bindings, module_import=(), t5_tfds_data_dir=None) -> list:
+def arguments_for_model_dir(
+    model_dir, gin_file, bindings, module_import=(), t5_tfds_data_dir=None
+) -> list:
     """The arguments of `t5_mesh_transformer` that do something with a trained model.
 
     Args:
@@ -58,12 +62,12 @@ def of_directory(model_dir, gin_file, bindings, module_import=(), t5_tfds_data_d
     return arguments
 
 
-def show(arguments):
+def print_command(arguments):
     """Prints the command on standard error; standard output is left to results."""
-    console.say(line(arguments) + "\n")
+    console.say(shell_command(arguments) + "\n")
 
 
-def call(arguments) -> int:
+def run_main(arguments) -> int:
     """Runs t5's main with these arguments in this process; returns the exit code.
 
     gin's configuration and absl's flags are as before afterwards, so that the next call starts

@@ -18,7 +18,7 @@ def engine_arguments(
     Raises:
         UsageError: the directory is not there or says nothing of its model.
     """
-    bindings = [*engine.bindings(asked), *gin_param]
-    return engine.of_directory(
+    bindings = [*engine.gin_bindings(asked), *gin_param]
+    return engine.arguments_for_model_dir(
         model_dir, "run/evaluate.gin", bindings, module_import, t5_tfds_data_dir
     )

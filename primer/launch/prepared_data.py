@@ -15,7 +15,7 @@ MANIFEST = "primer.json"
 MIXTURE = "mixture"
 
 
-def settings(folder, task=None) -> tuple[str, list]:
+def task_and_arguments(folder, task=None) -> tuple[str, list]:
     """The task of a folder of prepared data, and the arguments of the engine that read it.
 
     Args:
@@ -38,7 +38,7 @@ def settings(folder, task=None) -> tuple[str, list]:
             bindings["task_vocabulary.model_file"] = f"{path}/{data['vocabulary_file']}"
     return task or chosen[0][1]["settings"]["task"], [
         f"--additional_task_cache_dirs={folder}",
-        *(f"--gin_param={name} = {engine.literal(value)}" for name, value in bindings.items()),
+        *(f"--gin_param={name} = {engine.gin_literal(value)}" for name, value in bindings.items()),
     ]
 
 

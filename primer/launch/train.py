@@ -26,9 +26,9 @@ def engine_arguments(options) -> list:
     arguments = [
         *(f"--module_import={name}" for name in ["t5_imports", *options.module_import]),
         f"--model_dir={options.model_dir}",
-        *(f"--gin_file={name}" for name in model_files(options)),
-        f"--gin_file={task_file(task)}",
-        *(f"--gin_file={found(name)}" for name in options.gin_file),
+        *(f"--gin_file={name}" for name in model_gin_files(options)),
+        f"--gin_file={task_gin_file(task)}",
+        *(f"--gin_file={require_gin_file(name)}" for name in options.gin_file),
         *of_data,
     ]
     if options.steps is not None:
@@ -44,12 +44,14 @@ def engine_arguments(options) -> list:
 def _task_and_data(options) -> tuple:
     """The task, and what the engine is told to read its prepared data."""
     if options.data:
-        full_name, arguments = prepared_data.settings(options.data, _full_name(options.task))
+        full_name, arguments = prepared_data.task_and_arguments(
+            options.data, _full_name(options.task)
+        )
         return options.task or full_name, arguments
     if not options.task:
         raise UsageError(
             "no data: give --task, or --data with what `primer data prepare` wrote; tasks: "
-            + ", ".join(config_files.names("datasets"))
+            + ", ".join(config_files.names_of_kind("datasets"))
         )
     return options.task, []
 
@@ -58,51 +60,51 @@ def _full_name(task):
     """The task that a file of datasets/, or a file of the user's own, sets; None for None."""
     if task is None:
         return None
-    path = os.path.join(config_files.gin_directory(), task_file(task))
+    path = os.path.join(config_files.gin_directory(), task_gin_file(task))
     return statements.macros_set(path).get("MIXTURE_NAME", task)
 
 
-def model_files(options) -> list:
+def model_gin_files(options) -> list:
     """The gin files of `--model`, or of `--architecture`, `--activation` and `--size`."""
     parts = [getattr(options, part) for part in PARTS]
     if options.model and any(parts):
         raise UsageError("--model and --architecture, --activation, --size: give one or the other")
     if all(parts):
-        return [config_files.DEFAULTS, *map(_part_file, PARTS, parts)]
+        return [config_files.MODEL_DEFAULTS, *map(_part_file, PARTS, parts)]
     if not options.model or any(parts):
         raise UsageError(
             "no model: give --model, or all of --architecture, --activation and --size; models: "
-            + ", ".join(config_files.names("models"))
+            + ", ".join(config_files.names_of_kind("models"))
         )
     if options.model.endswith(".gin"):
-        return [config_files.DEFAULTS, _own_file("--model", options.model)]
-    return config_files.model_files(options.model)
+        return [config_files.MODEL_DEFAULTS, _own_file("--model", options.model)]
+    return config_files.published_model_files(options.model)
 
 
 def _part_file(part, name) -> str:
     """The gin file of a part of a model: a name of its folder, or an own file."""
     if name.endswith(".gin"):
         return _own_file(f"--{part}", name)
-    return config_files.find(PARTS[part], name)
+    return config_files.gin_file(PARTS[part], name)
 
 
-def task_file(task) -> str:
+def task_gin_file(task) -> str:
     """The gin file of a task: a name of datasets/, the task's full name, or an own file."""
     if task.endswith(".gin"):
         return _own_file("--task", task)
-    return config_files.find("datasets", full_names().get(task, task))
+    return config_files.gin_file("datasets", dataset_of_task().get(task, task))
 
 
-def full_names() -> dict:
+def dataset_of_task() -> dict:
     """The task of each file of datasets/ -> the file's name."""
     found = {}
-    for name in config_files.names("datasets"):
-        path = os.path.join(config_files.gin_directory(), config_files.find("datasets", name))
+    for name in config_files.names_of_kind("datasets"):
+        path = os.path.join(config_files.gin_directory(), config_files.gin_file("datasets", name))
         found[statements.macros_set(path).get("MIXTURE_NAME")] = name
     return found
 
 
-def found(name):
+def require_gin_file(name):
     """Checks that gin will find a file: as it is, among ours, or among t5's."""
     # Not importlib.util.find_spec: the hook takes that for an import of t5, and prepares it.
     t5_package = importlib.machinery.PathFinder.find_spec("t5")

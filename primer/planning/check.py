@@ -5,8 +5,8 @@ import typing
 from primer.errors import UsageError
 
 
-class Checked(typing.NamedTuple):
-    """What `check` found out."""
+class CheckResult(typing.NamedTuple):
+    """What `check_gin_files` found out."""
 
     files: list
     slots: dict  # {slot: (its value as text, what it comes to or None, where it is set)}
@@ -14,7 +14,7 @@ class Checked(typing.NamedTuple):
     findings: object  # primer.gin_config.findings.Findings
 
 
-def check(files, params, vocabulary_size) -> Checked:
+def check_gin_files(files, params, vocabulary_size) -> CheckResult:
     """Parses gin files as a run does, builds what trains and what evaluates, and looks at it.
 
     Args:
@@ -34,10 +34,13 @@ def check(files, params, vocabulary_size) -> Checked:
     tf.disable_v2_behavior()
     with isolation.isolated(), gc_pause.paused():
         _parse(files, params)
-        made = findings.settings(files, params)
+        made = findings.settings_of_run(files, params)
         groups = _build(vocabulary_size)
-        return Checked(
-            files, _slots(made), groups, findings.find(made, _data(), engine.entry_points())
+        return CheckResult(
+            files,
+            _slots(made),
+            groups,
+            findings.collect_findings(made, _data(), engine.entry_points()),
         )
 
 
@@ -53,7 +56,7 @@ def _parse(files, params):
             gin.add_config_file_search_path(folder)
     skipped = mesh_transformer.DEPRECATED_GIN_REFERENCES
     try:
-        gin.parse_config_file(findings.defaults_file(), skip_unknown=skipped)
+        gin.parse_config_file(findings.mesh_tensorflow_defaults(), skip_unknown=skipped)
         gin.parse_config_files_and_bindings(
             files, params, skip_unknown=skipped, finalize_config=False
         )
@@ -62,14 +65,14 @@ def _parse(files, params):
     except OSError as error:
         raise UsageError(" ".join(str(error).split())) from error
     except (ValueError, SyntaxError, ImportError) as error:
-        raise gin_errors.in_one_line(error) from error
+        raise gin_errors.as_usage_error(error) from error
 
 
 def _require_slots():
     """Raises UsageError where a binding refers to a macro that nothing sets; gin names one only."""
     from primer.gin_config import slots
 
-    missing = slots.missing()
+    missing = slots.unset_macros()
     if missing:
         raise UsageError(
             f"{', '.join(missing)}: nothing sets {'these slots' if missing[1:] else 'this slot'}; "
@@ -93,7 +96,7 @@ def _build(vocabulary_size):
         raise UsageError(_first_line(error)) from error  # gin adds where it was called.
     except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
         raise UsageError(f"the model cannot be built: {_first_line(error)}") from error
-    return structure.groups(model, graph)
+    return structure.layer_groups(model, graph)
 
 
 def _first_line(error):
@@ -104,9 +107,9 @@ def _slots(made):
     from primer.gin_config import provenance, slots
     from primer.gin_config.dead_bindings import MACRO
 
-    places = provenance.in_force(made)
-    values = slots.values()
-    ends = slots.ends(values)
+    places = provenance.settings_in_force(made)
+    values = slots.values_in_force()
+    ends = slots.resolve_references(values)
     return {
         name: (value, ends.get(name), places[name, MACRO, "value"].where)
         for name, value in values.items()

@@ -5,7 +5,7 @@ import math
 from primer.planning import run_graph
 
 
-def shapes(vocabulary_size: int) -> dict:
+def parameter_shapes(vocabulary_size: int) -> dict:
     """The shape of every trainable variable, under its name in a checkpoint.
 
     Args:
@@ -18,10 +18,10 @@ def shapes(vocabulary_size: int) -> dict:
     return {v.name: tuple(v.shape.to_integer_list) for v in graph.trainable_variables}
 
 
-def count(vocabulary_size: int) -> int:
+def count_parameters(vocabulary_size: int) -> int:
     """The number of trainable parameters, embedding included.
 
     Args:
         vocabulary_size: the number of token ids; the model pads it to a multiple of 128.
     """
-    return sum(math.prod(shape) for shape in shapes(vocabulary_size).values())
+    return sum(math.prod(shape) for shape in parameter_shapes(vocabulary_size).values())

@@ -14,7 +14,7 @@ from primer.runtime import engine
 VOCABULARY_SIZE = 128
 
 
-def lines(files, params=()) -> list:
+def warning_lines(files, params=()) -> list:
     """One line for each setting without effect, and for each pair of files that set one slot.
 
     Call it when the graph that trains is built. gin's record of the run stays as it was.
@@ -29,8 +29,8 @@ def lines(files, params=()) -> list:
     """
     if bound("utils.run.model_type") != "lm":
         return []
-    made = findings.settings(files, params)
-    found = findings.find(made, entry_points=engine.entry_points())
+    made = findings.settings_of_run(files, params)
+    found = findings.collect_findings(made, entry_points=engine.entry_points())
     if found.own:
         found = _with_evaluation(made)
     told = [finding for finding in found.own if not _was_said(finding)]
@@ -41,10 +41,10 @@ def _with_evaluation(made):
     """The findings after evaluation has read its settings, too."""
     with gin_state.recorded_calls_restored():
         run_graph.build_forward(VOCABULARY_SIZE, "eval")
-        return findings.find(made, entry_points=engine.entry_points())
+        return findings.collect_findings(made, entry_points=engine.entry_points())
 
 
 def _was_said(finding):
-    """Whether `gin_errors.check_slots` has told of it when gin read the command line."""
+    """Whether `gin_errors.check_macro_names` has told of it when gin read the command line."""
     is_macro = finding.kind == findings.UNREAD and finding.where == "--gin_param"
     return is_macro and finding.name not in gin_state.macros_referred_to()

@@ -15,22 +15,22 @@ from primer.runtime import callbacks
 
 
 @callbacks.at_start
-def say_what_takes_no_effect(model_dir):
+def warn_of_settings_without_effect(model_dir):
     """Prints a line for each setting of the user's own without effect."""
     del model_dir
-    for line in run_warnings.lines(*callbacks.command_line()):
+    for line in run_warnings.warning_lines(*callbacks.command_line()):
         console.say(f"Warning: {line}")
 
 
 @callbacks.at_start
-def open_operative_config_with_slots(model_dir):
+def add_slots_to_operative_config(model_dir):
     """Puts the slots above what gin's hook has written when the session began."""
-    path = os.path.join(model_dir, findings.OPERATIVE)
+    path = os.path.join(model_dir, findings.OPERATIVE_CONFIG)
     if not tf.io.gfile.exists(path):
         return
     with tf.io.gfile.GFile(path) as written:
         before = written.read()
-    after = slots.opened_with_slots(before)
+    after = slots.with_slot_header(before)
     if after == before:
         return
     files.write_whole(path, after)

@@ -73,7 +73,7 @@ class Group:
         return True
 
 
-def groups(model, graph) -> list:
+def layer_groups(model, graph) -> list:
     """The model from its embedding to its end, as a list of Group.
 
     Args:
@@ -88,7 +88,7 @@ def groups(model, graph) -> list:
     return found
 
 
-def by_part(model_groups) -> dict:
+def parameters_by_part(model_groups) -> dict:
     """{class of layer, norm, or what stands outside the stack: its parameters}, in order."""
     parts = {}
     for group in model_groups:

@@ -281,8 +281,8 @@ def _parse_own_flags(stock):
             try:
                 stock(*args, **kwargs)
             except (ValueError, SyntaxError) as error:
-                raise gin_errors.in_one_line(error) from error
-            gin_errors.check_slots(flags.FLAGS.gin_param or [])
+                raise gin_errors.as_usage_error(error) from error
+            gin_errors.check_macro_names(flags.FLAGS.gin_param or [])
             _seed_the_data()
 
     return parse_gin_defaults_and_flags

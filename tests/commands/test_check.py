@@ -147,21 +147,21 @@ def test_a_run_of_the_users_own_configuration_record_has_no_findings(tmp_path, c
 
     from tests import gin_models
 
-    gin_models.parse(config_files.compose("transformer", "relu", "tiny"))
+    gin_models.parse(config_files.composition_files("transformer", "relu", "tiny"))
     (tmp_path / "config.gin").write_text(gin.config_str())
     assert checked(tmp_path / "config.gin", "--vocabulary_size", 97)[0] == 1
     (tmp_path / "primer.json").write_text("{}")
     assert checked(tmp_path / "config.gin", "--vocabulary_size", 97)[0] == 0
 
 
-SMALL = [name for name in config_files.names("models") if name.startswith("small_")][:3]
+SMALL = [name for name in config_files.names_of_kind("models") if name.startswith("small_")][:3]
 
 
 @pytest.mark.parametrize("model", SMALL)
 def test_a_published_model_is_clean(model, checked):
     code, result = checked("--model", model)
     assert code == 0 and result["dead"] == [] and result["shared_slots"] == []
-    assert result["files"] == config_files.model_files(model)
+    assert result["files"] == config_files.published_model_files(model)
     parameters = result["parameters"]
     assert parameters["total"] == sum(parameters["parts"].values())
     layers = [layer for group in result["layers"] for layer in group["layers"]]
@@ -171,13 +171,13 @@ def test_a_published_model_is_clean(model, checked):
     )
 
 
-@pytest.mark.parametrize("model", config_files.names("models"))
+@pytest.mark.parametrize("model", config_files.names_of_kind("models"))
 def test_every_published_model_parses_and_is_of_installed_files(model):
-    files = config_files.model_files(model)
+    files = config_files.published_model_files(model)
     check._parse(files, [])
-    made = findings.settings(files)
+    made = findings.settings_of_run(files)
     assert all(setting.is_installed(findings.installed_folders()) for setting in made)
-    assert shared_slots.find(made) == []
+    assert shared_slots.find_shared_slots(made) == []
     assert all(line for _, _, line in check._slots(made).values())
 
 

@@ -77,12 +77,12 @@ def check(dataset, vocabulary, prepared_dir, tmp_path):
     """Trains for a few steps; evaluates as the original's command does, and the whole split."""
     settings, size = vocabulary
     train = arguments(dataset, prepared_dir, tmp_path, settings)
-    assert engine.call(train) == 0
+    assert engine.run_main(train) == 0
     assert (tmp_path / f"model.ckpt-{STEPS}.index").exists()
     stock = ['utils.run.mode = "perplexity_eval"', 'utils.run.dataset_split = "validation"']
     stock += [f"utils.run.eval_checkpoint_step = {STEPS}", "utils.run.perplexity_eval_steps = 1"]
     evaluate = [*train, "--gin_file=perplexity_eval.gin"]
-    assert engine.call([*evaluate, *(f"--gin_param={setting}" for setting in stock)]) == 0
+    assert engine.run_main([*evaluate, *(f"--gin_param={setting}" for setting in stock)]) == 0
     (events,) = tmp_path.glob("eval_*")
     (nats,) = tiny.scalars(events)["neg_log_perplexity"].values()
     assert -1.3 * math.log(size) < nats < -0.5 * math.log(size)
@@ -110,7 +110,7 @@ def test_a_shard_that_is_cut_short_ends_the_run_with_its_name(prepared_dir, tmp_
     path = tmp_path / "lm1b/1.1.0/lm1b-train.tfrecord-00000-of-00002"
     path.write_bytes(path.read_bytes()[:5000])
     train = arguments("lm1b", tmp_path, tmp_path / "model", BYTES[0])
-    assert engine.call([*train, "--gin_param=utils.run.train_steps = 500"]) == 1
+    assert engine.run_main([*train, "--gin_param=utils.run.train_steps = 500"]) == 1
     said = capfd.readouterr().err.splitlines()
     (line,) = [line for line in said if line.startswith("primer: ")]
     assert line.startswith(f"primer: {path} is damaged (truncated record at ")

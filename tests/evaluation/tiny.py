@@ -28,7 +28,7 @@ def configure(architecture="primer", activation="squared_relu"):
     gin.add_config_file_search_path(config_files.gin_directory())
     gin.parse_config_files_and_bindings(
         [
-            config_files.DEFAULTS,
+            config_files.MODEL_DEFAULTS,
             f"architectures/{architecture}.gin",
             f"activations/{activation}.gin",
         ],

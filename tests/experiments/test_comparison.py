@@ -36,15 +36,15 @@ BASE = result("transformer", [6.0, 5.0, 4.0])
 
 def test_when_a_curve_arrives():
     rows = BASE["checkpoints"]
-    assert comparison.when(rows, 4.0) == 15.0
-    assert comparison.when(rows, 4.5) == pytest.approx(12.5)
-    assert comparison.when(rows, 7.0) == 5.0
-    assert comparison.when(rows, 3.9) is None
+    assert comparison.seconds_to_reach(rows, 4.0) == 15.0
+    assert comparison.seconds_to_reach(rows, 4.5) == pytest.approx(12.5)
+    assert comparison.seconds_to_reach(rows, 7.0) == 5.0
+    assert comparison.seconds_to_reach(rows, 3.9) is None
 
 
 def test_a_better_and_slower_model():
     better = result("primer", [5.5, 4.0, 3.0], speed=0.5)
-    tokens, time = comparison.sentences([BASE, better])
+    tokens, time = comparison.comparison_sentences([BASE, better])
     assert "After the same 3,000 tokens: Primer 20.1, Transformer 54.6" in tokens
     assert "(63.2% lower)" in tokens
     assert "took 2.00 times the Transformer's time" in time
@@ -53,7 +53,7 @@ def test_a_better_and_slower_model():
 
 def test_a_worse_model_is_called_worse():
     worse = result("primer", [6.5, 5.5, 4.5])
-    tokens, time = comparison.sentences([BASE, worse])
+    tokens, time = comparison.comparison_sentences([BASE, worse])
     assert "% higher" in tokens
     assert "at no time as good as the Transformer" in time
 
@@ -61,7 +61,7 @@ def test_a_worse_model_is_called_worse():
 def test_tables_hold_the_numbers():
     out = io.StringIO()
     other = result("primer", [5.0, 4.5, 3.5])
-    tables.show([BASE, other], ["Seen one.", "Seen two."], file=out)
+    tables.print_tables([BASE, other], ["Seen one.", "Seen two."], file=out)
     text = out.getvalue()
     for expected in ("54.6    15 s", "33.1    15 s", "3.5000", "1,234", "0.02", "- Seen two."):
         assert expected in text
@@ -70,7 +70,7 @@ def test_tables_hold_the_numbers():
 
 def test_curves_are_a_picture_of_two_panels(tmp_path):
     path = tmp_path / "curves.png"
-    curves.draw([BASE, result("primer", [5.0, 4.5, 3.5])], "title", str(path))
+    curves.draw_curves([BASE, result("primer", [5.0, 4.5, 3.5])], "title", str(path))
     from matplotlib import image
 
     pixels = image.imread(path)

@@ -11,9 +11,9 @@ from primer.gin_config import config_files, dead_bindings
 from primer.planning import parameters, run_graph
 from tests import gin_models
 
-DEFAULTS = config_files.DEFAULTS
+DEFAULTS = config_files.MODEL_DEFAULTS
 ARCHITECTURES = gin_models.BASES
-ACTIVATIONS = config_files.names("activations")
+ACTIVATIONS = config_files.names_of_kind("activations")
 COMPOSITIONS = pytest.mark.parametrize(
     "composition", gin_models.compositions(), ids=gin_models.name_of
 )
@@ -48,14 +48,14 @@ def test_every_combination_builds(composition, activation, load):
     assert bool(experts) == bool(overlay)
 
 
-@pytest.mark.parametrize("size", [n for n in config_files.names("sizes") if n != "tiny"])
+@pytest.mark.parametrize("size", [n for n in config_files.names_of_kind("sizes") if n != "tiny"])
 @COMPOSITIONS
 def test_every_size_builds(composition, size, load):
     """Sizes are numbers only: one block of every composition shows that they fit."""
     architecture, overlay = composition
     load(gin_models.files(architecture, "swiglu", overlay, size), ONE_BLOCK)
     gin.finalize()
-    shapes = parameters.shapes(97)
+    shapes = parameters.parameter_shapes(97)
     widths = {gin.query_parameter(f"%{name}") for name in ("d_model", "d_model_narrow")}
     assert shapes["transformer/embedding"][-1] in widths
     assert all(math.prod(shape) > 0 for shape in shapes.values())
@@ -74,10 +74,10 @@ def test_a_block_that_is_one_whole_takes_no_experts(overlay, load):
 def test_a_later_architecture_replaces_an_earlier_one_wholly(load):
     """An include after another of its kind leaves nothing of the first."""
     for first, second in itertools.permutations(ARCHITECTURES, 2):
-        load(config_files.compose(second, "relu", "tiny"))
+        load(config_files.composition_files(second, "relu", "tiny"))
         alone = dead_bindings.snapshot()
-        files = config_files.compose(second, "relu", "tiny")
-        load([files[0], config_files.find("architectures", first), *files[1:]])
+        files = config_files.composition_files(second, "relu", "tiny")
+        load([files[0], config_files.gin_file("architectures", first), *files[1:]])
         assert dead_bindings.snapshot() == alone, (first, second)
 
 
@@ -91,7 +91,7 @@ def test_a_missing_size_is_named(missing, load):
 
 
 def test_defaults_after_a_size_fail_instead_of_resetting_it(load):
-    defaults, *parts = config_files.compose("primer", "squared_relu", "tiny")
+    defaults, *parts = config_files.composition_files("primer", "squared_relu", "tiny")
     load([*parts, defaults])
     with pytest.raises(ValueError, match="not subsequently overridden"):
         gin.finalize()
@@ -102,24 +102,27 @@ def test_a_gated_activation_needs_its_width(load):
     load([DEFAULTS, "activations/swiglu.gin"], numbers)
     gin.finalize()
     with pytest.raises(ValueError, match="^d_ff_gated is not set, and this model needs it"):
-        parameters.count(97)
+        parameters.count_parameters(97)
 
 
 def test_five_numbers_are_a_size(load):
     load([DEFAULTS], ["d_model = 32", "d_ff = 64", "num_layers = 2", "num_heads = 4", "d_kv = 8"])
     gin.finalize()
-    assert parameters.count(97) > 0
+    assert parameters.count_parameters(97) > 0
 
 
 def test_the_smoke_file_shrinks_a_large_model(load):
-    load([*config_files.model_files("large_primer"), "run/smoke.gin"])
+    load([*config_files.published_model_files("large_primer"), "run/smoke.gin"])
     gin.finalize()
-    assert parameters.count(97) < 100_000
+    assert parameters.count_parameters(97) < 100_000
 
 
 def test_experts_are_one_slot_away(load):
-    load(config_files.compose("primer_ez", "swiglu", "tiny"), ["feed_forward = @MixtureOfExperts"])
-    shapes = parameters.shapes(97)
+    load(
+        config_files.composition_files("primer_ez", "swiglu", "tiny"),
+        ["feed_forward = @MixtureOfExperts"],
+    )
+    shapes = parameters.parameter_shapes(97)
     experts = {shape for name, shape in shapes.items() if "MoE1D/wi" in name}
     assert experts == {(4, 32, 44)}
 
@@ -127,13 +130,13 @@ def test_experts_are_one_slot_away(load):
 def test_the_model_type_must_be_a_language_model(load):
     load([], ["d_model = 32"])
     with pytest.raises(Exception, match='utils.run.model_type = .*expected "lm"'):
-        parameters.count(97)
+        parameters.count_parameters(97)
 
 
 @pytest.mark.parametrize("mode", run_graph.MODES)
 def test_the_whole_run_builds_without_running(mode, load, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    load([*config_files.compose("primer", "squared_relu", "tiny"), "run/smoke.gin"])
+    load([*config_files.composition_files("primer", "squared_relu", "tiny"), "run/smoke.gin"])
     spec = run_graph.build_run(97, mode)
     assert spec.loss.shape.rank == 0
     assert (spec.train_op is not None) == (mode == "train")

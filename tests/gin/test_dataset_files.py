@@ -7,7 +7,7 @@ import seqio
 from primer.data import tasks
 from primer.gin_config import config_files
 
-NAMES = config_files.names("datasets")
+NAMES = config_files.names_of_kind("datasets")
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def parse(t5_gin):
     gin.add_config_file_search_path(t5_gin)
 
     def read(name):
-        for path in (config_files.DEFAULTS, config_files.find("datasets", name)):
+        for path in (config_files.MODEL_DEFAULTS, config_files.gin_file("datasets", name)):
             gin.parse_config_file(path)
 
     return read

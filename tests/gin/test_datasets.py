@@ -12,7 +12,7 @@ from primer.planning import run_graph
 GIN = config_files.gin_directory()
 pytestmark = pytest.mark.usefixtures("eager")
 
-MODEL = config_files.compose("transformer", "relu", "tiny")
+MODEL = config_files.composition_files("transformer", "relu", "tiny")
 
 
 def draw_a_row():
@@ -30,7 +30,7 @@ def draw_a_row():
         yield next(iter(rows(dataset_split=split).as_numpy_iterator()))
 
 
-@pytest.mark.parametrize("name", config_files.names("datasets"))
+@pytest.mark.parametrize("name", config_files.names_of_kind("datasets"))
 def test_every_line_of_a_data_set_takes_effect(name, load, tmp_path):
     """Drawn from a local file, whatever the data set: the settings are read in the same places."""
     path = tmp_path / "some.txt"
@@ -46,20 +46,20 @@ def test_every_line_of_a_data_set_takes_effect(name, load, tmp_path):
     ]
     load(["dataset.gin", *MODEL, "objectives/lm.gin"])
     before = dead_bindings.snapshot()
-    load([*MODEL, config_files.find("datasets", name)], ["num_layers = 1", *own_files])
+    load([*MODEL, config_files.gin_file("datasets", name)], ["num_layers = 1", *own_files])
     own = dead_bindings.changed_since(before)
     assert own
     for row in draw_a_row():
         assert row["targets"].shape == (8,) and row["targets"].max() <= 259
     run_graph.build_step(97, "train")
     protocols.chosen()  # As an evaluation asks.
-    assert dead_bindings.dead_bindings(own, declared=statements.slots(GIN)) == []
+    assert dead_bindings.find_dead_bindings(own, declared=statements.declared_slots(GIN)) == []
 
 
-@pytest.mark.parametrize("name", config_files.names("datasets"))
+@pytest.mark.parametrize("name", config_files.names_of_kind("datasets"))
 def test_a_data_set_composes_before_and_after_the_model(name, load):
     """The order on a command line is the user's: only the bindings that both have may differ."""
-    file = config_files.find("datasets", name)
+    file = config_files.gin_file("datasets", name)
     snapshots = []
     for files in ([*MODEL, file], [MODEL[0], file, *MODEL[1:]]):
         load(files)
@@ -68,7 +68,7 @@ def test_a_data_set_composes_before_and_after_the_model(name, load):
     assert snapshots[0] == snapshots[1]
 
 
-@pytest.mark.parametrize("name", config_files.names("objectives"))
+@pytest.mark.parametrize("name", config_files.names_of_kind("objectives"))
 def test_every_line_of_an_objective_takes_effect(name, load, tmp_path):
     path = tmp_path / "some.txt"
     path.write_text("".join(f"Line {number} of a local text.\n" for number in range(400)))
@@ -82,10 +82,10 @@ def test_every_line_of_an_objective_takes_effect(name, load, tmp_path):
     ]
     load([*MODEL, "datasets/text.gin"], data)
     before = dead_bindings.snapshot()
-    load([*MODEL, "datasets/text.gin", config_files.find("objectives", name)], data)
+    load([*MODEL, "datasets/text.gin", config_files.gin_file("objectives", name)], data)
     own = dead_bindings.changed_since(before)
     assert own
     for row in draw_a_row():
         assert row["targets"].shape == (16,) and row["targets"].max() <= 259
         assert row["targets_segmentation"].max() == 1
-    assert dead_bindings.dead_bindings(own) == []
+    assert dead_bindings.find_dead_bindings(own) == []

@@ -19,7 +19,7 @@ def test_our_files_keep_the_rules(t5_gin):
 def test_the_rules_see_every_file_on_disk(t5_gin):
     files = statements.gin_files(GIN)
     assert "defaults.gin" in files and len(files) > 20
-    assert {name.split("/")[0] for name in files if "/" in name} <= set(config_files.KINDS)
+    assert {name.split("/")[0] for name in files if "/" in name} <= set(config_files.kinds())
 
 
 @pytest.mark.parametrize(
@@ -63,8 +63,8 @@ def test_a_broken_rule_is_found_at_its_line(tmp_path, t5_gin, path, text, messag
 
 def test_sizes_set_the_same_numbers_and_fit_together():
     names = None
-    for size in config_files.names("sizes"):
-        numbers = statements.macros_set(os.path.join(GIN, config_files.find("sizes", size)))
+    for size in config_files.names_of_kind("sizes"):
+        numbers = statements.macros_set(os.path.join(GIN, config_files.gin_file("sizes", size)))
         names = names or set(numbers)
         assert set(numbers) == names, size
         assert numbers["d_model"] == numbers["num_heads"] * numbers["d_kv"], size
@@ -77,11 +77,14 @@ def test_sizes_set_the_same_numbers_and_fit_together():
 
 @pytest.mark.parametrize(
     "kind, names",
-    [("architectures", gin_models.BASES), ("activations", config_files.names("activations"))],
+    [
+        ("architectures", gin_models.BASES),
+        ("activations", config_files.names_of_kind("activations")),
+    ],
 )
 def test_files_of_a_kind_set_the_same_slots(kind, names):
     """Else what a second file of the kind leaves over would depend on the first."""
-    found = {name: set(gin_models.slots(config_files.find(kind, name))) for name in names}
+    found = {name: set(gin_models.slots(config_files.gin_file(kind, name))) for name in names}
     first = found[names[0]]
     assert first
     assert all(slots == first for slots in found.values()), found
@@ -103,11 +106,11 @@ def test_a_size_reaches_its_layer_in_at_most_two_hops():
     ]
     hops = []
     for path in files:
-        for statement in statements.statements(os.path.join(GIN, path)):
+        for statement in statements.parse_file(os.path.join(GIN, path)):
             if statements.is_macro(statement):
                 slots = lint.macros_used(statement.value)
                 hops += [(slot, statements.macro_name(statement)) for slot in slots]
-    sizes = statements.macros_set(os.path.join(GIN, config_files.find("sizes", "tiny")))
+    sizes = statements.macros_set(os.path.join(GIN, config_files.gin_file("sizes", "tiny")))
     first = [(size, slot) for size, slot in hops if size in sizes]
     assert ("num_layers", "num_dense_blocks") in first
     further = {slot for slot, _ in hops}

@@ -35,24 +35,24 @@ ORIGINAL = {
 
 
 def test_the_published_names_are_there():
-    assert set(ORIGINAL) == set(config_files.names("models"))
+    assert set(ORIGINAL) == set(config_files.names_of_kind("models"))
 
 
-@pytest.mark.parametrize("model", config_files.names("models"))
+@pytest.mark.parametrize("model", config_files.names_of_kind("models"))
 def test_parameters_of(model, load):
-    load(config_files.model_files(model))
-    assert parameters.count(T5_VOCABULARY) == ORIGINAL[model]
+    load(config_files.published_model_files(model))
+    assert parameters.count_parameters(T5_VOCABULARY) == ORIGINAL[model]
 
 
 def test_the_released_wiring_has_the_same_variables_as_the_papers(load):
     found = []
     for architecture in ("primer", "primer_as_released"):
-        load(config_files.compose(architecture, "squared_relu", "tiny"))
-        found.append(parameters.shapes(97))
+        load(config_files.composition_files(architecture, "squared_relu", "tiny"))
+        found.append(parameters.parameter_shapes(97))
     assert found[0] == found[1]
 
 
 def test_a_small_vocabulary_is_padded_to_128(load):
-    load(config_files.compose("transformer", "relu", "tiny"))
-    assert parameters.shapes(97)["transformer/embedding"] == (128, 32)
-    assert parameters.count(129) - parameters.count(97) == 128 * 32
+    load(config_files.composition_files("transformer", "relu", "tiny"))
+    assert parameters.parameter_shapes(97)["transformer/embedding"] == (128, 32)
+    assert parameters.count_parameters(129) - parameters.count_parameters(97) == 128 * 32

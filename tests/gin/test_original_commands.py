@@ -42,7 +42,7 @@ def eval_command(model):
 
 
 @pytest.mark.parametrize("command", [train_command, eval_command])
-@pytest.mark.parametrize("model", config_files.names("models"))
+@pytest.mark.parametrize("model", config_files.names_of_kind("models"))
 def test_a_command_parses_and_finalizes(command, model, load):
     load(*command(model))
     gin.finalize()
@@ -57,7 +57,9 @@ def test_the_training_command_builds_its_batch_and_schedule(load):
     spec = run_graph.build_run(97, "train")
     tensors = (t for op in spec.loss.graph.get_operations() for t in op.outputs)
     assert (128, 512) in {tuple(t.shape.as_list()) for t in tensors if t.shape.rank == 2}
-    dead = dead_bindings.dead_bindings(declared=statements.slots(config_files.gin_directory()))
+    dead = dead_bindings.find_dead_bindings(
+        declared=statements.declared_slots(config_files.gin_directory())
+    )
     bound = {(d.selector.split(".")[-1], d.parameter) for d in dead}
     for live in (
         ("serialize_num_microbatches", "tokens_per_microbatch_per_replica"),

@@ -19,7 +19,7 @@ def layers_of(files, *bindings, kind):
 @pytest.mark.parametrize("model", ["switch_transformer", "switch_primer"])
 def test_capacity_is_what_ran_and_what_was_meant_is_two_settings_away(model):
     """The original binds 1.2 under `deccoder/`, which no language model enters."""
-    files = config_files.model_files(model)
+    files = config_files.published_model_files(model)
     meant = [f"capacity_factor_{phase} = 1.2" for phase in ("train", "eval")]
     for bindings, expected in (((), (1.25, 2.0)), (meant, (1.2, 1.2))):
         _, layers = layers_of(files, *bindings, kind=MixtureOfExperts)
@@ -32,14 +32,14 @@ def test_capacity_is_what_ran_and_what_was_meant_is_two_settings_away(model):
 
 def test_switch_primer_is_over_primer_ez():
     """Neither the shared projection nor the norms of the full Primer, as its paper's table has."""
-    stack, attention = layers_of(config_files.model_files("switch_primer"), kind=MDHA)
+    stack, attention = layers_of(config_files.published_model_files("switch_primer"), kind=MDHA)
     assert attention and not any(layer.share_qk_rep for layer in attention)
     assert not isinstance(stack, PrePostNormLayerStack)
 
 
 def test_synthesizer_has_the_heads_that_ran_and_those_of_its_size_are_one_file_away():
     """The original binds heads for SelfAttention alone."""
-    released = config_files.model_files("synthesizer")
+    released = config_files.published_model_files("synthesizer")
     own = [*released, "architectures/synthesizer.gin"]
     for files, heads in ((released, (8, 128)), (own, (12, 64))):
         _, layers = layers_of(files, kind=SynthesizerAttention)
@@ -49,7 +49,12 @@ def test_synthesizer_has_the_heads_that_ran_and_those_of_its_size_are_one_file_a
 @pytest.mark.parametrize("task", PAPER_TASKS)
 def test_a_data_set_brings_its_schedule_and_length(task, load):
     """The default schedule falls to zero at its end; the original's commands replace it."""
-    load([*config_files.model_files("small_primer"), config_files.find("datasets", task)])
+    load(
+        [
+            *config_files.published_model_files("small_primer"),
+            config_files.gin_file("datasets", task),
+        ]
+    )
     assert gin.query_parameter("learning_rate_schedule_noam.linear_decay_fraction") == 0.0
     length = gin.query_parameter("utils.run.sequence_length")["targets"]
     assert length == (64 if task == "lm1b" else 512)

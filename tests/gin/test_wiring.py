@@ -47,7 +47,7 @@ class SublayerCalls:
 
 def wiring(load, architecture, mode):
     """The classes of a tiny model and the sublayers that ran around each of its layers."""
-    load(config_files.compose(architecture, "squared_relu", "tiny"))
+    load(config_files.composition_files(architecture, "squared_relu", "tiny"))
     with SublayerCalls() as noted:
         model, graph = run_graph.build_forward(97, mode)
     stack = model.layer_stack
@@ -73,7 +73,7 @@ def split_by_layer(names, number):
     return [pieces[0][1:], *pieces[1:]], (pieces[0][:1], names[ends[-1] + 1 :])
 
 
-@pytest.mark.parametrize("architecture", config_files.names("architectures"))
+@pytest.mark.parametrize("architecture", config_files.names_of_kind("architectures"))
 def test_wiring_of(architecture, load):
     found = wiring(load, architecture, "train")
     assert found == wiring(load, architecture, "eval")
@@ -86,7 +86,7 @@ def test_wiring_of(architecture, load):
 
 def test_every_golden_file_has_its_architecture():
     files = {path.stem for path in GOLDEN.glob("*.json")}
-    assert files == set(config_files.names("architectures"))
+    assert files == set(config_files.names_of_kind("architectures"))
 
 
 def test_primer_norms_attention_before_and_feed_forward_after():

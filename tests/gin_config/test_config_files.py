@@ -35,7 +35,7 @@ def test_the_checkout_has_its_files_beside_the_package():
 def test_an_installed_package_has_its_files_inside(tmp_path):
     module = installed(tmp_path, with_configs=True)
     assert module.gin_directory() == str(tmp_path / "primer" / "configs")
-    assert "small_primer" in module.names("models")
+    assert "small_primer" in module.names_of_kind("models")
 
 
 def test_missing_files_are_one_clear_error(tmp_path):
@@ -45,7 +45,7 @@ def test_missing_files_are_one_clear_error(tmp_path):
 
 
 def test_a_model_is_its_defaults_and_its_file():
-    assert config_files.model_files("small_primer") == [
+    assert config_files.published_model_files("small_primer") == [
         "models/defaults.gin",
         "models/small_primer.gin",
     ]
@@ -53,7 +53,7 @@ def test_a_model_is_its_defaults_and_its_file():
 
 def test_an_unknown_model_is_refused_with_the_known_ones():
     with pytest.raises(UsageError, match="models: no 'smal_primer'.*small_primer, "):
-        config_files.model_files("smal_primer")
+        config_files.published_model_files("smal_primer")
 
 
 @pytest.mark.parametrize(
@@ -65,17 +65,17 @@ def test_an_unknown_model_is_refused_with_the_known_ones():
     ],
 )
 def test_an_unknown_part_is_refused_with_the_known_ones(parts, kind):
-    with pytest.raises(UsageError, match=f"{kind}: no .*{config_files.names(kind)[0]}"):
-        config_files.compose(*parts)
+    with pytest.raises(UsageError, match=f"{kind}: no .*{config_files.names_of_kind(kind)[0]}"):
+        config_files.composition_files(*parts)
 
 
 def test_every_name_is_a_file():
-    for kind in config_files.KINDS:
-        for name in config_files.names(kind):
-            path = os.path.join(config_files.gin_directory(), config_files.find(kind, name))
+    for kind in config_files.kinds():
+        for name in config_files.names_of_kind(kind):
+            path = os.path.join(config_files.gin_directory(), config_files.gin_file(kind, name))
             assert os.path.isfile(path)
 
 
 def test_no_name_is_the_defaults_file():
-    assert "defaults" not in config_files.names("models")
-    assert config_files.names("no_such_kind") == []
+    assert "defaults" not in config_files.names_of_kind("models")
+    assert config_files.names_of_kind("no_such_kind") == []

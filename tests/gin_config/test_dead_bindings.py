@@ -9,8 +9,8 @@ from primer.planning import run_graph
 from tests import gin_models
 
 GIN = config_files.gin_directory()
-TINY = config_files.compose("primer", "squared_relu", "tiny")
-SLOTS = statements.slots(GIN)
+TINY = config_files.composition_files("primer", "squared_relu", "tiny")
+SLOTS = statements.declared_slots(GIN)
 # What one block reads, two read: it only saves time.
 ONE_BLOCK = ["num_layers = 1"]
 
@@ -36,7 +36,7 @@ def verdicts(*bindings):
     caller()
     with gin.config_scope("train"), gin.config_scope("deep"):
         listener()
-    return {str(dead) for dead in dead_bindings.dead_bindings()}
+    return {str(dead) for dead in dead_bindings.find_dead_bindings()}
 
 
 L, C, S = (f"dead_bindings_test.{name}" for name in ("listener", "caller", "silent"))
@@ -75,7 +75,7 @@ def test_what_a_caller_passes_is_dead():
     gin.clear_config()
     gin.parse_config(["listener.loud = 5", "listener.soft = 6"])
     assert caller() == (3, 6)
-    assert [(d.parameter, d.reason) for d in dead_bindings.dead_bindings()] == [
+    assert [(d.parameter, d.reason) for d in dead_bindings.find_dead_bindings()] == [
         ("loud", "the caller passes another value, or an inner scope binds it")
     ]
 
@@ -83,14 +83,14 @@ def test_what_a_caller_passes_is_dead():
 def test_a_declared_macro_may_go_unread():
     gin.clear_config()
     gin.parse_config(["d_ff_gated = 5"])
-    assert dead_bindings.dead_bindings(declared={"d_ff_gated"}) == []
+    assert dead_bindings.find_dead_bindings(declared={"d_ff_gated"}) == []
 
 
 def test_what_code_elsewhere_reads_is_not_dead():
     gin.clear_config()
     gin.parse_config(["silent.volume = 5", "size = 5", "other = 6"])
     elsewhere = {("", S, "volume"), ("size", "gin.macro", "value")}
-    (dead,) = dead_bindings.dead_bindings(elsewhere=elsewhere)
+    (dead,) = dead_bindings.find_dead_bindings(elsewhere=elsewhere)
     assert dead.key == ("other", "gin.macro", "value")
 
 
@@ -99,7 +99,7 @@ def test_only_what_changed_is_looked_at():
     gin.parse_config(["old = 5", "changed = 6"])
     before = dead_bindings.snapshot()
     gin.parse_config(["old = 5", "changed = 7", "new = 8"])
-    dead = dead_bindings.dead_bindings(dead_bindings.changed_since(before))
+    dead = dead_bindings.find_dead_bindings(dead_bindings.changed_since(before))
     assert [d.scope for d in dead] == ["changed", "new"]
 
 
@@ -117,7 +117,7 @@ def own_dead(load, files, bindings=()):
     load(files, [*ONE_BLOCK, *bindings])
     own = dead_bindings.changed_since(before)
     exercise()
-    return [str(d) for d in dead_bindings.dead_bindings(own, declared=SLOTS)]
+    return [str(d) for d in dead_bindings.find_dead_bindings(own, declared=SLOTS)]
 
 
 # The first five are in the released files of the original or in those that they come from.
@@ -180,7 +180,7 @@ def test_every_default_takes_effect_in_some_model(load):
         if files == SOME_MODELS[-1]:
             exercise()  # What the optimizer, the schedule and evaluation read, all models read.
         ever |= own
-        live |= own - {dead.key for dead in dead_bindings.dead_bindings(own)}
+        live |= own - {dead.key for dead in dead_bindings.find_dead_bindings(own)}
     assert sorted(ever - live) == []
 
 

@@ -18,22 +18,22 @@ def slots():
 
 
 def test_a_slot_that_something_refers_to_is_fine(slots, capsys):
-    gin_errors.check_slots(["dropout_rate = 0.1", "taker.size = 2"])
+    gin_errors.check_macro_names(["dropout_rate = 0.1", "taker.size = 2"])
     assert capsys.readouterr().err == ""
 
 
 def test_a_misspelled_slot_is_an_error(slots):
     with pytest.raises(UsageError, match="did you mean dropout_rate?"):
-        gin_errors.check_slots(["dropout_rat = 0.1"])
+        gin_errors.check_macro_names(["dropout_rat = 0.1"])
 
 
 def test_a_slot_that_this_model_does_not_use_is_said(slots, capsys):
-    gin_errors.check_slots(["d_ff = 4"])
+    gin_errors.check_macro_names(["d_ff = 4"])
     assert "has no effect: nothing refers to d_ff" in capsys.readouterr().err
 
 
 def test_what_gin_says_is_one_line():
     with pytest.raises(ValueError) as complaint:
         gin.parse_config("taker.sise = 3")
-    text = str(gin_errors.in_one_line(complaint.value))
+    text = str(gin_errors.as_usage_error(complaint.value))
     assert "'sise'" in text and "\n" not in text

@@ -5,7 +5,7 @@ import os
 import gin
 import pytest
 
-from primer.gin_config import config_files, provenance
+from primer.gin_config import config_files, gin_state, provenance
 from tests import gin_models
 
 GIN = config_files.gin_directory()
@@ -24,7 +24,7 @@ def macro(name):
 
 
 def where(names, params=()):
-    found = provenance.in_force(provenance.settings(names, params))
+    found = provenance.settings_in_force(provenance.locate_settings(names, params))
     return {key: setting.where for key, setting in found.items()}
 
 
@@ -47,8 +47,8 @@ def test_an_include_counts_where_it_stands(write):
     inner = write("inner.gin", "size = 1\nwidth = 1\n")
     outer = write("outer.gin", f'width = 2\ninclude "{inner}"\nsize = 3\n')
     assert where([outer]) == {macro("width"): f"{inner}:2", macro("size"): f"{outer}:3"}
-    (first, *_) = provenance.settings([outer])
-    included = provenance.settings([outer])[1]
+    (first, *_) = provenance.locate_settings([outer])
+    included = provenance.locate_settings([outer])[1]
     assert [file.name for file in first.files] == [outer]
     assert [file.name for file in included.files] == [outer, inner]
 
@@ -63,7 +63,11 @@ def test_the_last_statement_of_a_key_counts_and_params_come_last(write):
 
 def test_keys_are_those_of_gin_after_parsing(write):
     """What is found is what gin has bound, no more and no less."""
-    files = [*config_files.compose("primer", "swiglu", "tiny"), "dataset.gin", "run/smoke.gin"]
+    files = [
+        *config_files.composition_files("primer", "swiglu", "tiny"),
+        "dataset.gin",
+        "run/smoke.gin",
+    ]
     gin_models.parse(files, ["located_listener.soft = 5"])
     mesh = gin_models.package_folder("mesh_tensorflow", "transformer", "gin", "defaults.gin")
     bound = {
@@ -76,22 +80,22 @@ def test_keys_are_those_of_gin_after_parsing(write):
 
 def test_a_relative_name_is_found_as_gin_finds_it(write, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert provenance.find("sizes/tiny.gin") == os.path.join(GIN, "sizes/tiny.gin")
+    assert gin_state.find_file("sizes/tiny.gin")[0] == os.path.join(GIN, "sizes/tiny.gin")
     write("sizes/tiny.gin", "d_model = 7\n")
-    assert provenance.find("sizes/tiny.gin") == "sizes/tiny.gin"
+    assert gin_state.find_file("sizes/tiny.gin")[0] == "sizes/tiny.gin"
     gin.parse_config_file("sizes/tiny.gin")
     assert gin.query_parameter("%d_model") == 7
-    assert provenance.find("dataset.gin") == os.path.join(gin_models.t5_gin(), "dataset.gin")
+    assert gin_state.find_file("dataset.gin")[0] == os.path.join(gin_models.t5_gin(), "dataset.gin")
 
 
 def test_a_missing_file_is_an_error():
     with pytest.raises(FileNotFoundError, match=r"nowhere\.gin"):
-        provenance.settings(["nowhere.gin"])
+        provenance.locate_settings(["nowhere.gin"])
 
 
 def test_installed_files_are_told_from_the_users(write, tmp_path):
     path = write("gin_of_mine/a.gin", 'include "sizes/tiny.gin"\nsize = 1\n')
-    found = provenance.in_force(provenance.settings([path], ["width = 1"]))
+    found = provenance.settings_in_force(provenance.locate_settings([path], ["width = 1"]))
     assert found[macro("d_model")].is_installed([GIN])
     assert not found[macro("size")].is_installed([GIN])
     assert not found[macro("size")].is_installed([str(tmp_path / "gin_of")])
@@ -102,5 +106,5 @@ def test_the_kind_of_a_file_is_its_folder(write):
     mine = write("sizes/mine.gin", "d_model = 1\n")
     other = write("notes/other.gin", "d_model = 1\n")
     files = ["architectures/primer.gin", mine, other]
-    kinds = [provenance.settings([name])[0].files[-1].kind for name in files]
+    kinds = [provenance.locate_settings([name])[0].files[-1].kind for name in files]
     assert kinds == ["architectures", "sizes", None]

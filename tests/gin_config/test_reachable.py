@@ -74,7 +74,7 @@ READ_BY_THE_RUN = [
 
 def keys(*bindings, called=(), mode="train", data=(), entry_points=()):
     gin.parse_config(["import mesh_tensorflow.transformer.utils", *bindings])
-    return reachable.keys(set(called), mode, data, entry_points)
+    return reachable.reachable_keys(set(called), mode, data, entry_points)
 
 
 def name(selector, parameter, scope=""):

@@ -6,7 +6,7 @@ from primer.gin_config import config_files, provenance, shared_slots
 
 
 def pairs(names, params=()):
-    return shared_slots.find(provenance.settings(names, params))
+    return shared_slots.find_shared_slots(provenance.locate_settings(names, params))
 
 
 @pytest.fixture
@@ -71,9 +71,9 @@ def test_many_slots_are_counted(write):
     assert len(pair.slots) == 6
 
 
-@pytest.mark.parametrize("model", config_files.names("models"))
+@pytest.mark.parametrize("model", config_files.names_of_kind("models"))
 def test_no_published_model_sets_a_slot_twice(model):
-    assert pairs(config_files.model_files(model)) == []
+    assert pairs(config_files.published_model_files(model)) == []
 
 
 def test_two_published_models_are_one_too_many():

@@ -5,14 +5,14 @@ import gin
 from primer.gin_config import config_files, slots, statements
 from tests import gin_models
 
-FILES = config_files.compose("primer", "swiglu", "tiny")
+FILES = config_files.composition_files("primer", "swiglu", "tiny")
 
 
 def test_the_order_is_that_of_defaults_gin():
     gin_models.parse(FILES)
     path = f"{config_files.gin_directory()}/defaults.gin"
     declared = list(statements.macros_set(path))
-    found = list(slots.values())
+    found = list(slots.values_in_force())
     assert [name for name in found if name in declared] == [n for n in declared if n in found]
     assert set(statements.macros_set(f"{config_files.gin_directory()}/sizes/tiny.gin")) <= set(
         found
@@ -21,28 +21,28 @@ def test_the_order_is_that_of_defaults_gin():
 
 def test_values_are_those_in_force_and_lead_to_their_ends():
     gin_models.parse(FILES, ["num_layers = 5", "attention = @SelfAttention"])
-    found = slots.values()
+    found = slots.values_in_force()
     assert found["num_layers"] == "5" and found["attention"] == "@SelfAttention"
-    ends = slots.ends(found)
+    ends = slots.resolve_references(found)
     assert ends["num_dense_blocks"] == "5" and "num_layers" not in ends
 
 
 def test_macros_that_name_each_other_end():
-    assert slots.ends({"a": "%b", "b": "%a"}) == {"a": "%a", "b": "%b"}
+    assert slots.resolve_references({"a": "%b", "b": "%a"}) == {"a": "%a", "b": "%b"}
 
 
 def test_what_nothing_sets_is_missing_and_has_no_value():
     gin_models.parse(FILES[:-1])
-    assert {"d_model", "num_heads"} <= set(slots.missing())
-    assert not set(slots.missing()) & set(slots.values())
+    assert {"d_model", "num_heads"} <= set(slots.unset_macros())
+    assert not set(slots.unset_macros()) & set(slots.values_in_force())
     gin_models.parse(FILES)
-    assert slots.missing() == []
+    assert slots.unset_macros() == []
 
 
 def test_an_operative_configuration_with_slots_is_the_same_to_gin():
     gin_models.parse(FILES)
     text = gin.config_str()
-    opened = slots.opened_with_slots(text)
+    opened = slots.with_slot_header(text)
     assert opened.startswith(slots.HEAD) and opened.endswith(text)
     assert "# norm = @sublayer_primer_norm\n" in opened
     assert "# num_dense_blocks = %num_layers = 2\n" in opened
@@ -55,9 +55,9 @@ def test_an_operative_configuration_with_slots_is_the_same_to_gin():
 
 def test_it_is_opened_once():
     gin_models.parse(FILES)
-    opened = slots.opened_with_slots(gin.config_str())
-    assert slots.opened_with_slots(opened) == opened
+    opened = slots.with_slot_header(gin.config_str())
+    assert slots.with_slot_header(opened) == opened
 
 
 def test_nothing_is_added_where_no_slot_is_set():
-    assert slots.opened_with_slots("a = 1\n") == "a = 1\n"
+    assert slots.with_slot_header("a = 1\n") == "a = 1\n"

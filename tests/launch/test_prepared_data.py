@@ -47,7 +47,7 @@ def train(folder, model_dir, *more):
 
 @pytest.mark.parametrize("place", [".", "text"])
 def test_the_folder_says_all_that_a_run_needs(prepared, texts, place):
-    task, arguments = prepared_data.settings(str(prepared / place))
+    task, arguments = prepared_data.task_and_arguments(str(prepared / place))
     assert task == "text"
     assert arguments == [
         f"--additional_task_cache_dirs={prepared}",
@@ -103,13 +103,13 @@ def test_several_tasks_are_chosen_from_or_mixed(tmp_path):
     manifest(tmp_path)
     manifest(tmp_path, "sotu")
     with pytest.raises(UsageError, match="has several tasks: sotu, text; choose with --task"):
-        prepared_data.settings(str(tmp_path))
-    assert prepared_data.settings(str(tmp_path), "sotu")[0] == "sotu"
-    task, arguments = prepared_data.settings(str(tmp_path), "mixture")
+        prepared_data.task_and_arguments(str(tmp_path))
+    assert prepared_data.task_and_arguments(str(tmp_path), "sotu")[0] == "sotu"
+    task, arguments = prepared_data.task_and_arguments(str(tmp_path), "mixture")
     assert task == "mixture" and len(arguments) == 3
     manifest(tmp_path, "ptb", vocabulary="words 12ab, 10000 ids")
     with pytest.raises(UsageError, match="different vocabularies .*bytes.* and a mixture has one"):
-        prepared_data.settings(str(tmp_path), "mixture")
+        prepared_data.task_and_arguments(str(tmp_path), "mixture")
 
 
 def test_what_cannot_be_trained_on_is_one_line(tmp_path, capsys):

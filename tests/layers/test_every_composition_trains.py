@@ -14,7 +14,7 @@ from tests.layers.test_every_composition import EXPERTS, SMALL
 
 COMPOSITIONS = gin_models.compositions()
 NAMES = [gin_models.name_of(composition) for composition in COMPOSITIONS]
-ACTIVATIONS = config_files.names("activations")
+ACTIVATIONS = config_files.names_of_kind("activations")
 TARGETS = np.random.default_rng(0).integers(2, 97, [4, 16])
 
 

@@ -4,11 +4,11 @@ import gin
 import mesh_tensorflow as mtf
 import pytest
 
-from primer.gin_config import config_files, dead_bindings
+from primer.gin_config import config_files, dead_bindings, gin_state
 from primer.planning import run_graph
 from tests import gin_models
 
-FILES = config_files.compose("primer", "swiglu", "tiny")
+FILES = config_files.composition_files("primer", "swiglu", "tiny")
 
 
 def read(build, mode, *more):
@@ -16,7 +16,7 @@ def read(build, mode, *more):
     gin_models.parse([*FILES, "learning_rate_schedules/rsqrt_no_ramp_down.gin"], ["num_layers = 2"])
     build(97, mode, *more)
     noted = {key: set(parameters) for key, parameters in gin.config._OPERATIVE_CONFIG.items()}
-    return noted, dead_bindings.dead_bindings()
+    return noted, dead_bindings.find_dead_bindings()
 
 
 @pytest.mark.parametrize("mode", run_graph.MODES)
@@ -30,12 +30,12 @@ def test_one_block_reads_what_two_read_but_their_number(mode):
     noted, _ = read(run_graph.build_step, mode)
     short, _ = read(run_graph.build_step, mode, 1)
     only_whole = {key for key in noted if noted[key] != short.get(key)}
-    assert ("num_layers", dead_bindings.MACRO) in only_whole
+    assert ("num_layers", gin_state.MACRO) in only_whole
     assert only_whole <= {
         ("", "primer.layers.block.stack_depth"),
-        ("num_layers", dead_bindings.MACRO),
-        ("num_dense_blocks", dead_bindings.MACRO),
-        ("num_blocks", dead_bindings.MACRO),
+        ("num_layers", gin_state.MACRO),
+        ("num_dense_blocks", gin_state.MACRO),
+        ("num_blocks", gin_state.MACRO),
     }
 
 

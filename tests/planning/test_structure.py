@@ -11,7 +11,7 @@ from tests import gin_models
 
 def groups(files, bindings=()):
     gin_models.parse(files, bindings)
-    return structure.groups(*run_graph.build_forward(97))
+    return structure.layer_groups(*run_graph.build_forward(97))
 
 
 MODELS = [(name, None) for name in gin_models.BASES]
@@ -26,8 +26,8 @@ def test_every_variable_is_counted_once(composition):
     )
     model, graph = run_graph.build_forward(97)
     sizes = {v.name: math.prod(v.shape.to_integer_list) for v in graph.trainable_variables}
-    found = structure.groups(model, graph)
-    parts = structure.by_part(found)
+    found = structure.layer_groups(model, graph)
+    parts = structure.parameters_by_part(found)
     assert sum(parts.values()) == sum(sizes.values())
     assert parts["embedding"] == sizes["transformer/embedding"]
     times = [group.times for group in found if group.first]
@@ -35,7 +35,9 @@ def test_every_variable_is_counted_once(composition):
 
 
 def test_the_blocks_of_primer():
-    found = groups(config_files.compose("primer", "squared_relu", "tiny"), ["num_layers = 3"])
+    found = groups(
+        config_files.composition_files("primer", "squared_relu", "tiny"), ["num_layers = 3"]
+    )
     assert [(group.name, group.times) for group in found] == [
         ("", 1),
         ("block_000-002", 3),
@@ -58,7 +60,7 @@ def test_the_blocks_of_primer():
 
 def test_blocks_that_differ_stay_apart():
     """A block of two layers, as one of four without its number: names differ, so do the blocks."""
-    files = config_files.compose("transformer", "relu", "tiny")
+    files = config_files.composition_files("transformer", "relu", "tiny")
     found = groups(files, ["make_layer_stack.block_scope = False"])
     assert [group.name for group in found] == [""]
     names = [layer.name for layer in found[0].layers]

@@ -63,7 +63,7 @@ def _rows(options) -> list[dict]:
         try:
             gin.parse_config(options.gin_param)
         except (ValueError, SyntaxError) as error:
-            raise gin_errors.in_one_line(error) from error
+            raise gin_errors.as_usage_error(error) from error
         return [_row(task, options.t5_tfds_data_dir) for task in _tasks()]
 
 

@@ -7,10 +7,10 @@ import contextlib
 import importlib
 import re
 
-from primer.commands import train
+from primer.commands import train as train_options
 from primer.errors import UsageError
 from primer.gin_config import config_files
-from primer.launch import train as launch_train
+from primer.launch import train
 
 # Option -> the setting of the task `text` that it stands for.
 SETTINGS = {
@@ -34,9 +34,9 @@ def add_arguments(parser):
     parser.add_argument(
         "--task",
         help="instead of --input: a task or mixture, or one of "
-        + ", ".join(config_files.names("datasets")),
+        + ", ".join(config_files.names_of_kind("datasets")),
     )
-    train.add_gin_arguments(parser)
+    train_options.add_gin_arguments(parser)
 
 
 @contextlib.contextmanager
@@ -110,10 +110,10 @@ def _read_gin(options):
     try:
         for path in options.gin_file:
             # What the files bind besides data (layers, a trainer) may be unknown here.
-            gin.parse_config_file(launch_train.found(path), skip_unknown=True)
+            gin.parse_config_file(train.require_gin_file(path), skip_unknown=True)
         gin.parse_config(options.gin_param)
     except (ValueError, SyntaxError, ImportError, OSError) as error:
-        raise gin_errors.in_one_line(error) from error
+        raise gin_errors.as_usage_error(error) from error
     for option, setting in SETTINGS.items():
         if getattr(options, option) is not None:
             gin.bind_parameter(f"text_files.{setting}", getattr(options, option))
@@ -121,7 +121,7 @@ def _read_gin(options):
 
 def _task_name(name):
     """A task's full name; of a file in datasets/ the task that it names."""
-    return {file: task for task, file in launch_train.full_names().items()}.get(name, name)
+    return {file: task for task, file in train.dataset_of_task().items()}.get(name, name)
 
 
 @contextlib.contextmanager
