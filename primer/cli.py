@@ -1,38 +1,42 @@
-"""The command `primer`: a friendlier front to `t5_mesh_transformer`.
+"""The command `primer`: short options, checks and tables over the engine `t5_mesh_transformer`.
 
-Nothing here imports TensorFlow: `primer --help` answers at once. A subcommand is a module of
-`primer.commands` with `add_arguments(parser)` and `run(options)`, imported when it is called.
+A subcommand is a module of `primer.commands` with `add_arguments(parser)` and `run(options)`. Only
+the called one is imported, so that `primer --help` imports no TensorFlow.
 """
 
 import argparse
 import importlib
 import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import NoReturn
 
 from primer import __version__
 from primer.errors import RunError, UsageError
 
+# Subcommand, a module of `primer.commands` -> its summary.
 COMMANDS = {
     "train": "train a model on a task",
     "eval": "evaluate checkpoints on a whole split",
     "score": "write the log-probability of documents and of their tokens",
     "average": "average checkpoints of a run",
     "generate": "continue prompts with a trained model",
-    "data": "look at text, make vocabularies of it, prepare it for training",
+    "data": "inspect text, build vocabularies, prepare data for training",
     "check": "show what gin files build, and which settings take no effect",
     "demo": "train Primer, Primer-EZ and the vanilla Transformer, and compare them",
 }
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command line and exits with its code: 0, 1 for failed work, 2 for misuse.
 
     Args:
-        arguments: the words after `primer`; those of the process unless given.
+        arguments: the words after `primer`; None: those of the process.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     options = _parser(words).parse_args(words)
     try:
-        code = _module(options.command).run(options) or 0
+        code = _command_module(options.command).run(options) or 0
     except (UsageError, RunError) as error:
         _say(error)
         code = error.exit_code
@@ -42,18 +46,18 @@ def main(arguments=None):
     sys.exit(code)
 
 
-def _say(message):
+def _say(message: object) -> None:
     from primer.common import console
 
     console.say(f"primer: {message}")
 
 
-def _parser(words):
-    """The parser; of the subcommands' own arguments only those of the called one are read in."""
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """Returns the parser; only the called subcommand has its arguments, as its module is slow."""
     parser = argparse.ArgumentParser(
         prog="primer",
         description="Language-model architecture experiments on the T5 / Mesh-TensorFlow stack.",
-        epilog="Each command prints the t5_mesh_transformer command that it stands for.",
+        epilog="Commands on a model print the t5_mesh_transformer command that does the same.",
     )
     parser.add_argument("--version", action="version", version=f"primer {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -62,11 +66,11 @@ def _parser(words):
             name, help=summary, description=summary.capitalize() + "."
         )
         if name in words[:1]:
-            _module(name).add_arguments(subparser)
+            _command_module(name).add_arguments(subparser)
     return parser
 
 
-def _module(name):
+def _command_module(name: str) -> ModuleType:
     return importlib.import_module(f"primer.commands.{name}")
 
 

@@ -129,13 +129,6 @@ def test_misuse_of_eval_is_one_line(tmp_path, capsys):
     assert "config.gin" in error and len(error.splitlines()) == 1
 
 
-def options(**changes):
-    values = dict.fromkeys(("model", "data", "steps", "seed", "eval_every", "t5_tfds_data_dir"))
-    values |= dict.fromkeys(launch_train.PARTS)
-    values |= dict(gin_file=[], gin_param=[], module_import=[], task="sotu", model_dir="m")
-    return type("Options", (), {**values, **changes})
-
-
 def test_the_full_name_of_a_task_is_understood():
     assert (
         launch_train.task_gin_file("lm1b_autoregressive_language_modeling") == "datasets/lm1b.gin"
@@ -149,9 +142,9 @@ def test_the_full_name_of_a_task_is_understood():
 
 
 def test_the_arguments_of_a_published_model():
-    arguments = launch_train.engine_arguments(
-        options(model="small_primer", steps=7, seed=3, gin_param=["a.b = 1"])
-    )
+    model = launch_train.ModelChoice("small_primer")
+    training = launch_train.TrainingRun(model, "m", "sotu", steps=7, seed=3, gin_param=["a.b = 1"])
+    arguments = launch_train.engine_arguments(training)
     assert arguments == [
         "--module_import=t5_imports",
         "--model_dir=m",
@@ -169,9 +162,11 @@ def test_a_part_may_be_a_file_of_ones_own(tmp_path):
     size.write_text("d_model = 16\n")
     parts = dict(architecture="primer", activation="swiglu", size=str(size))
     files = ["architectures/primer.gin", "activations/swiglu.gin", str(size)]
-    assert launch_train.model_gin_files(options(**parts)) == [config_files.MODEL_DEFAULTS, *files]
+    choice = launch_train.ModelChoice(**parts)
+    assert launch_train.model_gin_files(choice) == [config_files.MODEL_DEFAULTS, *files]
+    choice = launch_train.ModelChoice(**{**parts, "size": str(tmp_path / "other.gin")})
     with pytest.raises(UsageError, match="--size .*other.gin: there is no such file"):
-        launch_train.model_gin_files(options(**{**parts, "size": str(tmp_path / "other.gin")}))
+        launch_train.model_gin_files(choice)
 
 
 def test_the_printed_line_is_what_a_shell_reads_back():

@@ -1,1 +1,1 @@
-"""The subcommands of `primer`, one module each."""
+"""The subcommands of `primer`, one module each: parsing and printing; the work is done below."""

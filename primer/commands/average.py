@@ -1,9 +1,12 @@
-"""`primer average`: the mean of checkpoints, to be evaluated and used and not trained."""
+"""`primer average`: writes the mean of several checkpoints, for evaluation and use."""
+
+import argparse
+from collections.abc import Sequence
 
 from primer.errors import UsageError
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
     parser.add_argument("--model_dir", required=True, help="the directory of the run")
     parser.add_argument("--output", required=True, help="a new directory")
@@ -14,13 +17,13 @@ def add_arguments(parser):
         "--window",
         type=int,
         metavar="W",
-        help="a mean for every W checkpoints that follow each other, named after the last of them",
+        help="write a mean of every W consecutive checkpoints, named after the last of them",
     )
 
 
-def run(options) -> int:
-    """Writes the averages; says of what they are."""
-    # Not at the top: what follows imports TensorFlow, whose notices are not what was asked for.
+def run(options: argparse.Namespace) -> int:
+    """Writes the averages, prints which steps each is of, and returns 0."""
+    # Not at the top: these import TensorFlow, whose messages are captured first.
     from primer.common import console
     from primer.runtime import import_hook
 
@@ -33,14 +36,14 @@ def run(options) -> int:
 
 
 def _average(options) -> int:
-    from primer.checkpoints import averaging, checkpoint_files, selection
+    from primer.checkpoints import averaging, checkpoint_files
     from primer.common import console
 
     averaging.check_output(options.output)
-    found = windows(_chosen(selection, options), options.window)
-    averaging.write(options.model_dir, found, options.output)
-    for window in found:
-        steps = [checkpoint_files.step_of(path) for path in window]
+    groups = windows(_checkpoint_paths(options), options.window)
+    averaging.write(options.model_dir, groups, options.output)
+    for group in groups:
+        steps = [checkpoint_files.step_of(path) for path in group]
         console.say(f"model.ckpt-{steps[-1]}: the mean of steps {', '.join(map(str, steps))}")
     console.say(
         f"Written to {options.output}, without the optimizer's state: to evaluate and to use, not "
@@ -49,29 +52,32 @@ def _average(options) -> int:
     return 0
 
 
-def _chosen(choice, options) -> list:
-    """The paths of the checkpoints that are asked for, in the order of their steps."""
+def _checkpoint_paths(options) -> list[str]:
+    """Returns the paths of the chosen checkpoints, in the order of their steps."""
+    from primer.checkpoints import checkpoint_files, selection
+
     if options.last is None:
         if options.checkpoints in ("latest", "best"):
-            raise UsageError(f"--checkpoints = {options.checkpoints}: one checkpoint has no mean")
-        return choice.choose(options.model_dir, options.checkpoints)
-    from primer.checkpoints import checkpoint_files
-
-    choice.choose(options.model_dir, "latest")  # Says so where there is none.
-    found = checkpoint_files.in_directory(options.model_dir)
-    if not 2 <= options.last <= len(found):
+            raise UsageError(
+                f"--checkpoints = {options.checkpoints}: one checkpoint has no mean; name at least "
+                "two steps, or all"
+            )
+        return selection.choose(options.model_dir, options.checkpoints)
+    selection.choose(options.model_dir, "latest")  # Raises UsageError without any checkpoint.
+    paths = checkpoint_files.in_directory(options.model_dir)
+    if not 2 <= options.last <= len(paths):
         raise UsageError(
-            f"--last = {options.last}: {options.model_dir} has {len(found)} checkpoints "
-            f"({', '.join(map(str, sorted(found)))}); expected at least 2 and at most as many"
+            f"--last = {options.last}: {options.model_dir} has {len(paths)} checkpoints "
+            f"({', '.join(map(str, sorted(paths)))}); expected at least 2 and at most as many"
         )
-    return [found[step] for step in sorted(found)[-options.last :]]
+    return [paths[step] for step in sorted(paths)[-options.last :]]
 
 
-def windows(paths, size=None) -> list:
-    """All paths, or each run of `size` paths that follow each other.
+def windows(paths: Sequence[str], size: int | None = None) -> list[list[str]]:
+    """Returns every run of `size` consecutive paths; None: one run of all paths.
 
     Raises:
-        UsageError: a window of less than two, or of more than there are.
+        UsageError: `size` is below two, or above the number of paths.
     """
     if size is None:
         size = len(paths)
@@ -82,4 +88,4 @@ def windows(paths, size=None) -> list:
         )
     if size < 2:
         raise UsageError(f"one checkpoint ({paths[0]}) has no mean: name at least two")
-    return [paths[first : first + size] for first in range(len(paths) - size + 1)]
+    return [list(paths[first : first + size]) for first in range(len(paths) - size + 1)]

@@ -1,34 +1,38 @@
-"""What `primer check` prints: tables for the terminal, or the same as plain data."""
+"""The output of `primer check`: tables for the terminal, or the same as plain data."""
 
 import dataclasses
+from typing import IO, TYPE_CHECKING, Any
 
 from primer.gin_config import findings
 from primer.planning import structure
 
-WIDTH = 140  # Where the output is no terminal.
+if TYPE_CHECKING:
+    from primer.planning.check import CheckResult
+
+WIDTH = 140  # Of tables where the output is not a terminal.
 
 
-def as_data(checked, everything=False) -> dict:
-    """The result of a check as JSON has it.
+def as_data(result: "CheckResult", with_installed: bool = False) -> dict[str, Any]:
+    """Returns the result of a check as data for JSON.
 
     Args:
-        checked: what `check.check_gin_files` gives.
-        everything: also the findings in installed files.
+        result: the value of `check.check_gin_files`.
+        with_installed: whether to include the findings in installed files.
     """
-    parts = structure.parameters_by_part(checked.groups)
+    parts = structure.parameters_by_part(result.groups)
     return {
-        "files": checked.files,
+        "files": result.files,
         "slots": {
-            name: {"value": value, "comes_to": end or value, "set_by": where}
-            for name, (value, end, where) in checked.slots.items()
+            name: {"value": value, "comes_to": resolved or value, "set_by": where}
+            for name, (value, resolved, where) in result.slots.items()
         },
         "parameters": {"total": sum(parts.values()), "parts": parts},
         "layers": [
             {"blocks": group.name, "times": group.times, "layers": _layers_data(group)}
-            for group in checked.groups
+            for group in result.groups
         ],
-        "dead": [dataclasses.asdict(finding) for finding in _told(checked, everything)],
-        "shared_slots": [dataclasses.asdict(pair) for pair in checked.findings.shared],
+        "dead": [dataclasses.asdict(finding) for finding in _reported(result, with_installed)],
+        "shared_slots": [dataclasses.asdict(pair) for pair in result.findings.shared],
     }
 
 
@@ -46,27 +50,29 @@ def _layers_data(group):
     ]
 
 
-def _told(checked, everything):
-    return [finding for finding in checked.findings.dead if finding.own or everything]
+def _reported(result, with_installed):
+    return [finding for finding in result.findings.dead if finding.own or with_installed]
 
 
-def print_report(checked, everything=False, file=None):
+def print_report(
+    result: "CheckResult", with_installed: bool = False, file: IO[str] | None = None
+) -> None:
     """Prints slots, parameters, layers and findings.
 
     Args:
-        checked: what `check.check_gin_files` gives.
-        everything: also the findings in installed files.
-        file: where; standard output unless given.
+        result: the value of `check.check_gin_files`.
+        with_installed: whether to print the findings in installed files.
+        file: the output; None: standard output.
     """
     from rich.console import Console
 
     console = Console(file=file, highlight=False, markup=False)
     if not console.is_terminal:
         console = Console(file=file, highlight=False, markup=False, width=WIDTH)
-    console.print(_slots(checked.slots))
-    console.print(_parameters(structure.parameters_by_part(checked.groups)))
-    console.print(_layers(checked.groups))
-    _say_findings(console, checked, everything)
+    console.print(_slots_table(result.slots))
+    console.print(_parameters_table(structure.parameters_by_part(result.groups)))
+    console.print(_layers_table(result.groups))
+    _print_findings(console, result, with_installed)
 
 
 def _table(title, *columns):
@@ -80,14 +86,14 @@ def _table(title, *columns):
     return table
 
 
-def _slots(slots):
+def _slots_table(slots):
     table = _table("Slots", "slot", "value", "comes to", "set by")
-    for name, (value, end, where) in slots.items():
-        table.add_row(name, value, end or "", where)
+    for name, (value, resolved, where) in slots.items():
+        table.add_row(name, value, resolved or "", where)
     return table
 
 
-def _parameters(parts):
+def _parameters_table(parts):
     table = _table("Trainable parameters", "part", "parameters")
     for part, number in parts.items():
         table.add_row(part, f"{number:,}")
@@ -96,7 +102,7 @@ def _parameters(parts):
     return table
 
 
-def _layers(groups):
+def _layers_table(groups):
     table = _table("Layers", "layer", "class", "variable", "shape", "parameters")
     for group in groups:
         if group.first:
@@ -113,24 +119,24 @@ def _add_layer(table, group, layer):
     indent = "  " if group.first else ""
     name, kind = indent + layer.name, layer.kind
     for variable in layer.variables:
-        once = "" if variable.times == group.times else f" (in {variable.times} of {group.times})"
-        row = (variable.name + once, variable.shape_text(), f"{variable.parameters:,}")
+        some = "" if variable.times == group.times else f" (in {variable.times} of {group.times})"
+        row = (variable.name + some, variable.shape_text(), f"{variable.parameters:,}")
         table.add_row(name, kind, *row)
         name = kind = ""
     if not layer.variables:
         table.add_row(name, kind, "none")
 
 
-def _say_findings(console, checked, everything):
-    told = _told(checked, everything)
+def _print_findings(console, result, with_installed):
+    reported = _reported(result, with_installed)
     for kind, title in findings.KINDS.items():
-        of_kind = [finding for finding in told if finding.kind == kind]
+        of_kind = [finding for finding in reported if finding.kind == kind]
         if of_kind:
             console.print(f"{title.capitalize()}:")
         for finding in of_kind:
             installed = "" if finding.own else " (installed)"
             console.print(f"  {finding}{installed}", soft_wrap=True)
-    for pair in checked.findings.shared:
+    for pair in result.findings.shared:
         console.print(f"Warning: {pair}", soft_wrap=True)
-    if not checked.findings.own:
+    if not result.findings.own:
         console.print("Every setting of your own takes effect.")

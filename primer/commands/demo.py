@@ -1,24 +1,26 @@
 """`primer demo`: trains three models of one size, compares them, draws their learning curves."""
 
+import argparse
 import json
 import os
 
+from primer.commands import options as shared
 from primer.common import checks
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
-    parser.add_argument("--output", default="demo", help="where everything goes (default: demo)")
+    parser.add_argument("--output", default="demo", help="the output folder (default: demo)")
     parser.add_argument(
         "--steps",
         type=int,
-        help="train for so many steps instead; the learning rates were tried for the default's",
+        help="training steps; the learning rates were chosen for the default number",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of all three runs (default: 0)")
+    shared.add_seed(parser, "of all three runs (default: 0)", default=0)
 
 
-def run(options) -> int:
-    """Trains and evaluates the three, one after the other; prints what was seen."""
+def run(options: argparse.Namespace) -> int:
+    """Trains and evaluates the models one after the other, prints the comparison, returns 0."""
     from primer.common import console
     from primer.experiments import comparison, contenders, curves, demo, tables
 
@@ -29,12 +31,13 @@ def run(options) -> int:
         console.say(f"--- {contender.label}\n")
         results.append(demo.run_contender(contender, options.output, options.steps, options.seed))
         console.say("")
-    picture = os.path.join(options.output, "learning_curves.png")
+    image = os.path.join(options.output, "learning_curves.png")
     numbers = os.path.join(options.output, "results.json")
-    seen = comparison.comparison_sentences(results)
-    curves.draw_curves(results, results[0]["how"].split(":")[0], picture)
+    sentences = comparison.comparison_sentences(results)
+    curves.draw_curves(results, results[0]["how"].split(":")[0], image)
     with open(numbers, "w", encoding="utf-8") as out:
-        out.write(json.dumps({"seed": options.seed, "seen": seen, "models": results}, indent=2))
-    tables.print_tables(results, seen)
-    print(f"\nLearning curves: {picture}\nNumbers: {numbers}")
+        record = {"seed": options.seed, "seen": sentences, "models": results}
+        out.write(json.dumps(record, indent=2))
+    tables.print_tables(results, sentences)
+    print(f"\nLearning curves: {image}\nNumbers: {numbers}")
     return 0

@@ -1,27 +1,25 @@
-"""`primer eval`: checkpoints of one or several directories on a whole split."""
+"""`primer eval`: evaluates checkpoints of one or several directories on a whole split."""
 
+import argparse
 import sys
+from typing import Any
 
+from primer.commands import options as shared
 from primer.common import checks
 from primer.errors import UsageError
 from primer.evaluation import report, sharing
 from primer.launch import engine, evaluate
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
-    parser.add_argument(
-        "--model_dir", action="append", required=True, help="a trained model; may be repeated"
-    )
+    shared.add_trained_model_dir(parser, repeatable=True)
     parser.add_argument("--split", default="validation", help="default: validation")
     parser.add_argument(
         "--checkpoints", default="all", help="all (default), latest, best, or steps as in 100,200"
     )
-    parser.add_argument(
-        "--protocol", help="how the split is cut (docs/protocols.md); default: the data set's"
-    )
-    parser.add_argument(
-        "--stride", type=int, help="tokens between two windows, with --protocol sliding"
+    shared.add_scoring(
+        parser, "how the split is cut (docs/protocols.md); default: the data set's own"
     )
     parser.add_argument(
         "--follow", action="store_true", help="wait for new checkpoints until the run's last step"
@@ -30,48 +28,41 @@ def add_arguments(parser):
         "--timeout", type=float, help="with --follow: end after so many seconds without a new one"
     )
     parser.add_argument(
-        "--again", action="store_true", help="score checkpoints again that have been scored"
+        "--again", action="store_true", help="evaluate again what has a result already"
     )
     parser.add_argument(
         "--keep_best", action="store_true", help="copy the best checkpoint to model_dir/best"
     )
-    parser.add_argument(
-        "--batch_size", type=int, help="windows per batch; changes the speed, not the numbers"
-    )
-    parser.add_argument(
-        "--gin_param", action="append", default=[], help="a further setting; may be repeated"
-    )
-    parser.add_argument(
-        "--module_import", action="append", default=[], help="a further Python module to import"
-    )
-    parser.add_argument("--t5_tfds_data_dir", help="the folder of prepared TensorFlow data sets")
+    shared.add_gin_param(parser)
+    shared.add_module_import(parser)
+    shared.add_tfds_data_dir(parser)
 
 
-def run(options) -> int:
-    """Evaluates one directory after the other; returns the worst exit code."""
-    _check(options)
-    calls = [
+def run(options: argparse.Namespace) -> int:
+    """Evaluates one directory after the other and returns the largest exit code."""
+    _check_options(options)
+    command_lines = [
         evaluate.engine_arguments(
             model_dir,
             options.module_import,
             options.t5_tfds_data_dir,
             options.gin_param,
-            **_asked(options),
+            **_settings(options),
         )
         for model_dir in options.model_dir
     ]
     codes = []
-    with sharing.directories() as shared:
-        for arguments in calls:
-            engine.print_command(arguments)
-            codes.append(engine.run_main(arguments))
+    with sharing.directories() as shared_work:
+        for arguments in command_lines:
+            codes.append(engine.print_and_run(arguments))
             sys.stdout.flush()
-        if len({row["model_dir"] for row in shared.rows}) > 1:
-            report.compare(shared.rows)
+        if len({row["model_dir"] for row in shared_work.rows}) > 1:
+            report.compare(shared_work.rows)
     return max(codes)
 
 
-def _check(options):
+def _check_options(options) -> None:
+    """Raises UsageError for numbers and combinations of options that cannot work."""
     if options.batch_size is not None:
         checks.whole_number("--batch_size", options.batch_size)
     if options.timeout is not None:
@@ -82,13 +73,13 @@ def _check(options):
         raise UsageError("--follow waits for one run: start one command for each --model_dir")
     if options.follow and options.checkpoints not in ("all", "latest"):
         raise UsageError(
-            f"--checkpoints = {options.checkpoints!r} with --follow: expected all or latest, where "
-            "it begins"
+            f"--checkpoints = {options.checkpoints!r} with --follow: expected all or latest, the "
+            "checkpoints to evaluate first"
         )
 
 
-def _asked(options) -> dict:
-    """gin's name of each setting -> what was asked for; None: gin's own."""
+def _settings(options) -> dict[str, Any]:
+    """Returns {gin's name of a setting: value}; None leaves gin's value in force."""
     return {
         "evaluate_checkpoints.split": options.split,
         "evaluate_checkpoints.checkpoints": options.checkpoints,

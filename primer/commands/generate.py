@@ -1,47 +1,50 @@
-"""`primer generate`: text from a trained model, each token as it comes."""
+"""`primer generate`: continues prompts with a trained model and prints each token as it comes."""
 
+import argparse
+
+from primer.commands import options as shared
 from primer.launch import engine
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
-    parser.add_argument("--model_dir", required=True, help="a trained model")
+    shared.add_trained_model_dir(parser)
     parser.add_argument(
         "--prompt", action="append", default=[], help="the text to continue; may be repeated"
     )
-    parser.add_argument("--prompt_file", help="a file of prompts, one a line")
+    parser.add_argument("--prompt_file", help="a file with one prompt on each line")
     parser.add_argument("--num_samples", type=int, help="texts per prompt (1)")
     parser.add_argument("--max_tokens", type=int, help="the most new tokens per text (128)")
     parser.add_argument(
-        "--temperature", type=float, help="0 for the best token; 1 (default) is the model's own"
+        "--temperature",
+        type=float,
+        help="0: the most probable token; 1 (default): draw from the model's probabilities",
     )
-    parser.add_argument("--top_k", type=int, help="draw from the k best tokens (all)")
+    parser.add_argument("--top_k", type=int, help="draw from the k most probable tokens (all)")
     parser.add_argument(
-        "--top_p", type=float, help="draw from the best tokens that have this probability (1)"
+        "--top_p",
+        type=float,
+        help="draw from the most probable tokens that together have this probability (1)",
     )
-    parser.add_argument("--seed", type=int, help="the same seed gives the same text")
+    shared.add_seed(parser, "the same seed gives the same text")
     parser.add_argument(
         "--stop", action="append", default=[], help="a string that ends the text; may be repeated"
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object a text")
-    parser.add_argument("--checkpoint", help="latest (default), best, or a step")
-    parser.add_argument(
-        "--module_import", action="append", default=[], help="a further Python module to import"
-    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object per text")
+    shared.add_checkpoint(parser)
+    shared.add_module_import(parser)
 
 
-def run(options) -> int:
-    """Prints the command of the engine and runs it."""
-    arguments = engine_arguments(options)
-    engine.print_command(arguments)
-    return engine.run_main(arguments)
+def run(options: argparse.Namespace) -> int:
+    """Prints the engine's command, runs it, and returns its exit code."""
+    return engine.print_and_run(engine_arguments(options))
 
 
-def engine_arguments(options) -> list:
-    """The arguments of `t5_mesh_transformer` that the options stand for.
+def engine_arguments(options: argparse.Namespace) -> list[str]:
+    """Returns the arguments of `t5_mesh_transformer` for these options.
 
     Raises:
-        UsageError: the directory is not there or says nothing of its model.
+        UsageError: the directory does not exist or has no configuration of a model.
     """
     settings = {
         "prompts": options.prompt or None,

@@ -1,20 +1,23 @@
-"""`primer score`: the log-probability of every document, and on request of every token."""
+"""`primer score`: writes the log-probability of every document, or of every token of it."""
 
+import argparse
+
+from primer.commands import options as shared
 from primer.launch import engine
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
     parser.add_argument(
         "files",
         nargs="*",
         metavar="FILE",
-        help=".txt, .jsonl, each also .gz, .zst or .xz, or .parquet; a glob in quotes is one, too",
+        help=".txt, .jsonl, each also .gz, .zst or .xz, or .parquet; or a quoted glob",
     )
-    parser.add_argument("--model_dir", required=True, help="a trained model")
+    shared.add_trained_model_dir(parser)
     parser.add_argument("--split", help="in place of files: a split of the model's own data set")
     parser.add_argument("--task", help="with --split: another data set")
-    parser.add_argument("--checkpoint", help="latest (default), best, or a step")
+    shared.add_checkpoint(parser)
     parser.add_argument(
         "--tokens", action="store_true", help="every token's log-probability in each row"
     )
@@ -24,34 +27,24 @@ def add_arguments(parser):
         "--unit", help="a document of a .txt file is a file or a line (as the model's data set)"
     )
     parser.add_argument("--field", help="the key in .jsonl, the column in .parquet (text)")
-    parser.add_argument(
-        "--protocol", help="packed (default), document, stream or sliding; see docs/protocols.md"
+    shared.add_scoring(
+        parser, "packed (default), document, stream or sliding; see docs/protocols.md"
     )
-    parser.add_argument("--stride", type=int, help="of sliding: tokens between two windows")
-    parser.add_argument(
-        "--batch_size", type=int, help="windows per batch; changes the speed, not the numbers"
-    )
-    parser.add_argument(
-        "--gin_param", action="append", default=[], help="a further setting; may be repeated"
-    )
-    parser.add_argument(
-        "--module_import", action="append", default=[], help="a further Python module to import"
-    )
-    parser.add_argument("--t5_tfds_data_dir", help="the folder of prepared TensorFlow data sets")
+    shared.add_gin_param(parser)
+    shared.add_module_import(parser)
+    shared.add_tfds_data_dir(parser)
 
 
-def run(options) -> int:
-    """Prints the command of the engine and runs it."""
-    arguments = engine_arguments(options)
-    engine.print_command(arguments)
-    return engine.run_main(arguments)
+def run(options: argparse.Namespace) -> int:
+    """Prints the engine's command, runs it, and returns its exit code."""
+    return engine.print_and_run(engine_arguments(options))
 
 
-def engine_arguments(options) -> list:
-    """The arguments of `t5_mesh_transformer` that the options stand for.
+def engine_arguments(options: argparse.Namespace) -> list[str]:
+    """Returns the arguments of `t5_mesh_transformer` for these options.
 
     Raises:
-        UsageError: the directory is not there or says nothing of its model.
+        UsageError: the directory does not exist or has no configuration of a model.
     """
     settings = {
         "score_texts.files": options.files or None,

@@ -1,0 +1,1 @@
+"""Command lines of the engine, `t5_mesh_transformer`: built from options, printed and run."""

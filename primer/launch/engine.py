@@ -1,6 +1,6 @@
-"""From a command of `primer` to t5's main: the line that is printed, and the call of the same.
+"""The command line of `t5_mesh_transformer`: built, printed, and run in this process.
 
-Both are made of one list of arguments, so that what is printed is what runs.
+One list of arguments serves both, so that the printed command is the one that runs.
 """
 
 import contextlib
@@ -8,6 +8,8 @@ import json
 import logging
 import shlex
 import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from primer.checkpoints import saved_config
 from primer.common import console
@@ -16,39 +18,47 @@ from primer.runtime import import_hook
 SCRIPT = "t5_mesh_transformer"
 
 
-def shell_command(arguments) -> str:
-    """The shell command that stands for the arguments, one of them a line, ready to be copied."""
+def shell_command(arguments: Sequence[str]) -> str:
+    """Returns the shell command that passes these arguments, one on each line, quoted."""
     return " \\\n    ".join([SCRIPT, *map(shlex.quote, arguments)])
 
 
-def gin_literal(value) -> str:
-    """A value as gin reads it; with double quotes, which a shell's single ones leave alone."""
+def gin_literal(value: Any) -> str:
+    """Returns a value in gin's syntax; strings get double quotes, to survive a shell's single ones.
+
+    Args:
+        value: a number, string, bool, dict, or a list or tuple of such.
+    """
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(gin_literal, value)) + "]"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
 
 
-def gin_bindings(settings) -> list:
-    """gin's bindings of {name: value}; None is left to gin."""
+def gin_bindings(settings: Mapping[str, Any]) -> list[str]:
+    """Returns a gin binding `name = value` for each setting whose value is not None."""
     return [
         f"{name} = {gin_literal(value)}" for name, value in settings.items() if value is not None
     ]
 
 
 def arguments_for_model_dir(
-    model_dir, gin_file, bindings, module_import=(), t5_tfds_data_dir=None
-) -> list:
-    """The arguments of `t5_mesh_transformer` that do something with a trained model.
+    model_dir: str,
+    gin_file: str,
+    bindings: Sequence[str],
+    module_import: Sequence[str] = (),
+    t5_tfds_data_dir: str | None = None,
+) -> list[str]:
+    """Returns the arguments of `t5_mesh_transformer` that run a mode on a trained model.
 
     Args:
-        model_dir: its directory.
-        gin_file: what is done, one of gin/run.
-        bindings: gin's, as in "protocol.name = 'packed'"; later ones count.
-        module_import: further modules to import.
-        t5_tfds_data_dir: as t5's flag.
+        model_dir: the model's directory.
+        gin_file: the file of gin/run that sets the mode.
+        bindings: gin bindings, as in "protocol.name = 'packed'"; a later one overrides.
+        module_import: further Python modules to import.
+        t5_tfds_data_dir: the value of t5's flag of that name.
 
     Raises:
-        UsageError: the directory is not there or says nothing of its model.
+        UsageError: the directory does not exist or has no configuration of a model.
     """
     arguments = [
         *(f"--module_import={name}" for name in ["t5_imports", *module_import]),
@@ -62,19 +72,24 @@ def arguments_for_model_dir(
     return arguments
 
 
-def print_command(arguments):
-    """Prints the command on standard error; standard output is left to results."""
+def print_and_run(arguments: Sequence[str]) -> int:
+    """Prints the command on standard error, runs it, and returns its exit code."""
+    print_command(arguments)
+    return run_main(arguments)
+
+
+def print_command(arguments: Sequence[str]) -> None:
+    """Prints the command on standard error; standard output is for results."""
     console.say(shell_command(arguments) + "\n")
 
 
-def run_main(arguments) -> int:
-    """Runs t5's main with these arguments in this process; returns the exit code.
+def run_main(arguments: Sequence[str]) -> int:
+    """Runs t5's main with these arguments in this process and returns the exit code.
 
-    gin's configuration and absl's flags are as before afterwards, so that the next call starts
-    from nothing.
+    Restores gin's configuration and absl's flags, so that several calls do not affect each other.
     """
-    with _argv([SCRIPT, *arguments]), _quiet_root():
-        main, flags = _engine()
+    with _argv([SCRIPT, *arguments]), _null_root_handler():
+        main, flags = _import_t5_main()
         from absl.testing import flagsaver
 
         from primer.gin_config import isolation
@@ -95,17 +110,17 @@ def run_main(arguments) -> int:
     return 0
 
 
-def _exit_code(code) -> int:
+def _exit_code(code: object) -> int:
     if code is None:
         return 0
     return code if isinstance(code, int) else 1
 
 
-def _engine():
-    """t5's main as its console script prepares it, and absl's flags."""
-    # The environment's .pth file has done this already; a checkout on PYTHONPATH has none.
+def _import_t5_main():
+    """Returns t5's main, prepared as t5's console script prepares it, and absl's flags module."""
+    # A checkout on PYTHONPATH has no .pth file that installs the hook at start-up.
     import_hook.install()
-    # Before TensorFlow, so that the hook catches what that writes while it is imported.
+    # Before TensorFlow, so that the hook captures what TensorFlow prints while it is imported.
     from t5.models import mesh_transformer_main
 
     # isort: split
@@ -117,8 +132,8 @@ def _engine():
 
 
 @contextlib.contextmanager
-def _argv(words):
-    """t5 notes sys.argv in `model_dir/commands`, where it should be what was printed."""
+def _argv(words: list[str]) -> Iterator[None]:
+    """Sets sys.argv inside the block: t5 writes it to `model_dir/commands`."""
     before = sys.argv
     sys.argv = words
     try:
@@ -128,8 +143,8 @@ def _argv(words):
 
 
 @contextlib.contextmanager
-def _quiet_root():
-    """Keeps gin's errors about search paths, where the next one has the file, off the terminal."""
+def _null_root_handler() -> Iterator[None]:
+    """Keeps gin's errors about folders of its search path that lack a file off the terminal."""
     root = logging.getLogger()
     before = root.handlers[:]
     if not before:

@@ -1,12 +1,14 @@
-"""`primer train --data DIR`: the settings that read what `primer data prepare` wrote.
+"""`primer train --data DIR`: the engine's arguments that read what `primer data prepare` wrote.
 
-A data set's `primer.json` says which task it is of, and what a run has to set for the same texts
-and the same vocabulary, whose file lies beside it.
+The `primer.json` of a prepared data set records its task and the settings that a run needs for the
+same texts and the same vocabulary. A copy of the vocabulary lies beside it.
 """
 
 import glob
 import json
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from primer.errors import UsageError
 from primer.launch import engine
@@ -15,35 +17,38 @@ MANIFEST = "primer.json"
 MIXTURE = "mixture"
 
 
-def task_and_arguments(folder, task=None) -> tuple[str, list]:
-    """The task of a folder of prepared data, and the arguments of the engine that read it.
+def task_and_arguments(folder: str, task: str | None = None) -> tuple[str, list[str]]:
+    """Returns the task of a folder of prepared data, and the engine's arguments that read it.
 
     Args:
-        folder: what `--output` was, or the folder of one task in it.
-        task: which one, where the folder has several; of "mixture" all are read.
+        folder: the folder of `--output`, or the folder of one task in it.
+        task: which task, where the folder has several; "mixture" reads all of them.
 
     Returns:
         (the task's full name, arguments of `t5_mesh_transformer`).
 
     Raises:
-        UsageError: the folder has no such data, or data that are not read from a cache.
+        UsageError: the folder has no prepared data of the task, or not in seqio's cache format.
     """
-    folder, found = _data_sets(os.path.abspath(folder) if "://" not in folder else folder)
-    chosen = list(found.values()) if task == MIXTURE else [_choose(folder, task, found)]
-    bindings = {"mesh_train_dataset_fn.use_cached": True}
-    for path, data in chosen:
-        _check(path, data, chosen[0])
-        bindings |= data["bindings"]
-        if data["vocabulary_file"]:
-            bindings["task_vocabulary.model_file"] = f"{path}/{data['vocabulary_file']}"
+    folder, data_sets = _data_sets(os.path.abspath(folder) if "://" not in folder else folder)
+    if task == MIXTURE:
+        chosen = list(data_sets.values())
+    else:
+        chosen = [_choose(folder, task, data_sets)]
+    bindings: dict[str, Any] = {"mesh_train_dataset_fn.use_cached": True}
+    for path, manifest in chosen:
+        _require_readable(path, manifest, chosen[0])
+        bindings |= manifest["bindings"]
+        if manifest["vocabulary_file"]:
+            bindings["task_vocabulary.model_file"] = f"{path}/{manifest['vocabulary_file']}"
     return task or chosen[0][1]["settings"]["task"], [
         f"--additional_task_cache_dirs={folder}",
         *(f"--gin_param={name} = {engine.gin_literal(value)}" for name, value in bindings.items()),
     ]
 
 
-def _data_sets(folder) -> tuple[str, dict]:
-    """The folder of data sets, and {task: (folder of its data set, manifest)}."""
+def _data_sets(folder: str) -> tuple[str, dict[str, tuple[str, dict]]]:
+    """Returns the folder above the data sets, and {task: (folder of its data set, manifest)}."""
     paths = _manifests(folder)
     if paths:
         folder = os.path.dirname(folder)
@@ -52,36 +57,37 @@ def _data_sets(folder) -> tuple[str, dict]:
     if not paths:
         raise UsageError(
             f"--data {folder}: no prepared data there; `primer data prepare --output {folder}` "
-            "writes some, and the same command again finishes what was interrupted"
+            "writes some, and the same command again finishes an interrupted preparation"
         )
-    found = [(os.path.dirname(path), _read(path)) for path in paths]
-    return folder, {data["settings"]["task"]: (path, data) for path, data in found}
+    manifests = [(os.path.dirname(path), _read_manifest(path)) for path in paths]
+    return folder, {data["settings"]["task"]: (path, data) for path, data in manifests}
 
 
-def _choose(folder, task, found):
-    names = ", ".join(found)
-    if task is None and len(found) > 1:
+def _choose(folder: str, task: str | None, data_sets: Mapping) -> tuple[str, dict]:
+    names = ", ".join(data_sets)
+    if task is None and len(data_sets) > 1:
         raise UsageError(f"--data {folder} has several tasks: {names}; choose with --task")
-    if task is not None and task not in found:
+    if task is not None and task not in data_sets:
         raise UsageError(f"--data {folder} has nothing of task {task!r}; it has {names}")
-    return found[task] if task else next(iter(found.values()))
+    return data_sets[task] if task else next(iter(data_sets.values()))
 
 
-def _check(path, data, first):
-    if data["settings"]["format"] != "seqio":
+def _require_readable(path: str, manifest: Mapping, first: tuple[str, Mapping]) -> None:
+    """Raises UsageError for another format than seqio's, or another vocabulary than the first's."""
+    if manifest["settings"]["format"] != "seqio":
         raise UsageError(
-            f"--data {path}: these are records of {data['settings']['format']}; train on them with "
-            f"--task gpt_neo_records --gin_param=\"gpt_neo_records.glob = '{path}/train_*'\""
+            f"--data {path}: these are records of {manifest['settings']['format']}; train on them "
+            f"with --task gpt_neo_records --gin_param=\"gpt_neo_records.glob = '{path}/train_*'\""
         )
-    own, other = (entry["settings"]["vocabulary"] for entry in (data, first[1]))
+    own, other = (entry["settings"]["vocabulary"] for entry in (manifest, first[1]))
     if own != other:
         raise UsageError(
             f"{first[0]} and {path} were prepared with different vocabularies ({other} and {own}), "
-            "and a mixture has one"
+            "and a mixture has one; prepare both with the same --vocabulary"
         )
 
 
-def _manifests(folder, below=""):
+def _manifests(folder: str, below: str = "") -> list[str]:
     if "://" not in folder:
         return glob.glob(f"{glob.escape(folder)}/{below}{MANIFEST}")
     import tensorflow as tf
@@ -89,19 +95,19 @@ def _manifests(folder, below=""):
     return tf.io.gfile.glob(f"{folder}/{below}{MANIFEST}")
 
 
-def _read(path):
+def _read_manifest(path: str) -> dict:
+    problem: object = "it lacks settings"
     try:
         with _open(path) as file:
-            data = json.load(file)
-        if {"settings", "bindings", "vocabulary_file"} <= set(data):
-            return data
-        problem = "it lacks settings"
+            manifest = json.load(file)
+        if {"settings", "bindings", "vocabulary_file"} <= set(manifest):
+            return manifest
     except (OSError, ValueError) as error:
         problem = error
     raise UsageError(f"{path} cannot be read ({problem}); prepare the data again")
 
 
-def _open(path):
+def _open(path: str):
     if "://" not in path:
         return open(path, encoding="utf-8")
     import tensorflow as tf

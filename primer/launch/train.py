@@ -1,121 +1,197 @@
-"""The command line of the engine that trains a published model or a composition on a task."""
+"""The engine's command line that trains a published model or a composition on a task."""
 
+import dataclasses
 import importlib.machinery
 import os
+from collections.abc import Sequence
 
 from primer.common import checks
 from primer.errors import UsageError
 from primer.gin_config import config_files, statements
 from primer.launch import prepared_data
 
-# Option -> the folder of gin files that it names one of.
+# Part of a model, an option of commands -> the folder of its gin files.
 PARTS = {"architecture": "architectures", "activation": "activations", "size": "sizes"}
 
 
-def engine_arguments(options) -> list:
-    """The arguments of `t5_mesh_transformer` that the options stand for.
+@dataclasses.dataclass(frozen=True)
+class ModelChoice:
+    """A published model, or the three parts of a composition: names, or paths of gin files.
+
+    Attributes:
+        model: a name of models/; excludes the parts.
+        architecture: a name of architectures/.
+        activation: a name of activations/.
+        size: a name of sizes/.
+    """
+
+    model: str | None = None
+    architecture: str | None = None
+    activation: str | None = None
+    size: str | None = None
+
+    def parts(self) -> dict[str, str]:
+        """Returns {part: name} of the parts that are given."""
+        names = {part: getattr(self, part) for part in PARTS}
+        return {part: name for part, name in names.items() if name}
+
+    def is_empty(self) -> bool:
+        """Returns whether neither a model nor any part is given."""
+        return not self.model and not self.parts()
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingRun:
+    """What to train, on which data, for how long; None leaves the engine's own value in force.
+
+    Attributes:
+        model: the model.
+        model_dir: where checkpoints and logs go.
+        task: a name of datasets/, a task's full name, or a gin file.
+        data: the folder of `primer data prepare --output`.
+        steps: the step at which training ends.
+        seed: of initial values, data order and dropout.
+        eval_every: steps between two evaluations of the validation split.
+        gin_file: further gin files, after the model's and the task's.
+        gin_param: further gin bindings, after all files.
+        module_import: further Python modules to import.
+        t5_tfds_data_dir: the folder of prepared TensorFlow data sets.
+    """
+
+    model: ModelChoice
+    model_dir: str
+    task: str | None = None
+    data: str | None = None
+    steps: int | None = None
+    seed: int | None = None
+    eval_every: int | None = None
+    gin_file: Sequence[str] = ()
+    gin_param: Sequence[str] = ()
+    module_import: Sequence[str] = ()
+    t5_tfds_data_dir: str | None = None
+
+
+def engine_arguments(run: TrainingRun) -> list[str]:
+    """Returns the arguments of `t5_mesh_transformer` for a run of training.
 
     Raises:
-        UsageError: an unknown model, part or task; the message lists those that there are.
+        UsageError: an unknown model, part or task (the message lists the known ones), a number
+            below 1, or a missing file.
     """
     for name in ("steps", "eval_every"):
-        value = getattr(options, name)
+        value = getattr(run, name)
         if value is not None:
             checks.whole_number(f"--{name}", value)
-    task, of_data = _task_and_data(options)
+    task, data_arguments = _task_and_data_arguments(run)
     arguments = [
-        *(f"--module_import={name}" for name in ["t5_imports", *options.module_import]),
-        f"--model_dir={options.model_dir}",
-        *(f"--gin_file={name}" for name in model_gin_files(options)),
+        *(f"--module_import={name}" for name in ["t5_imports", *run.module_import]),
+        f"--model_dir={run.model_dir}",
+        *(f"--gin_file={name}" for name in model_gin_files(run.model)),
         f"--gin_file={task_gin_file(task)}",
-        *(f"--gin_file={require_gin_file(name)}" for name in options.gin_file),
-        *of_data,
+        *(f"--gin_file={require_gin_file(name)}" for name in run.gin_file),
+        *data_arguments,
     ]
-    if options.steps is not None:
-        arguments.append(f"--gin_param=utils.run.train_steps = {options.steps}")
-    arguments += [f"--gin_param={binding}" for binding in options.gin_param]
+    if run.steps is not None:
+        arguments.append(f"--gin_param=utils.run.train_steps = {run.steps}")
+    arguments += [f"--gin_param={binding}" for binding in run.gin_param]
     for name in ("seed", "eval_every", "t5_tfds_data_dir"):
-        value = getattr(options, name)
+        value = getattr(run, name)
         if value is not None:
             arguments.append(f"--{name}={value}")
     return arguments
 
 
-def _task_and_data(options) -> tuple:
-    """The task, and what the engine is told to read its prepared data."""
-    if options.data:
-        full_name, arguments = prepared_data.task_and_arguments(
-            options.data, _full_name(options.task)
-        )
-        return options.task or full_name, arguments
-    if not options.task:
+def _task_and_data_arguments(run: TrainingRun) -> tuple[str, list[str]]:
+    """Returns the task, and the engine's arguments that read its prepared data."""
+    if run.data:
+        full_name, arguments = prepared_data.task_and_arguments(run.data, _full_name(run.task))
+        return run.task or full_name, arguments
+    if not run.task:
         raise UsageError(
             "no data: give --task, or --data with what `primer data prepare` wrote; tasks: "
             + ", ".join(config_files.names_of_kind("datasets"))
         )
-    return options.task, []
+    return run.task, []
 
 
-def _full_name(task):
-    """The task that a file of datasets/, or a file of the user's own, sets; None for None."""
+def _full_name(task: str | None) -> str | None:
+    """Returns the task that a file of datasets/, or a gin file by its path, sets; None for None."""
     if task is None:
         return None
     path = os.path.join(config_files.gin_directory(), task_gin_file(task))
     return statements.macros_set(path).get("MIXTURE_NAME", task)
 
 
-def model_gin_files(options) -> list:
-    """The gin files of `--model`, or of `--architecture`, `--activation` and `--size`."""
-    parts = [getattr(options, part) for part in PARTS]
-    if options.model and any(parts):
+def model_gin_files(choice: ModelChoice) -> list[str]:
+    """Returns the gin files of a model, defaults first.
+
+    Raises:
+        UsageError: a model and parts, or neither, or some of the parts; or an unknown name.
+    """
+    parts = choice.parts()
+    if choice.model and parts:
         raise UsageError("--model and --architecture, --activation, --size: give one or the other")
-    if all(parts):
-        return [config_files.MODEL_DEFAULTS, *map(_part_file, PARTS, parts)]
-    if not options.model or any(parts):
+    if len(parts) == len(PARTS):
+        files = [_part_file(part, name) for part, name in parts.items()]
+        return [config_files.MODEL_DEFAULTS, *files]
+    if not choice.model or parts:
         raise UsageError(
             "no model: give --model, or all of --architecture, --activation and --size; models: "
             + ", ".join(config_files.names_of_kind("models"))
         )
-    if options.model.endswith(".gin"):
-        return [config_files.MODEL_DEFAULTS, _own_file("--model", options.model)]
-    return config_files.published_model_files(options.model)
+    if choice.model.endswith(".gin"):
+        return [config_files.MODEL_DEFAULTS, _existing_file("--model", choice.model)]
+    return config_files.published_model_files(choice.model)
 
 
-def _part_file(part, name) -> str:
-    """The gin file of a part of a model: a name of its folder, or an own file."""
+def _part_file(part: str, name: str) -> str:
+    """Returns the gin file of a part of a model, given by its name or as a path."""
     if name.endswith(".gin"):
-        return _own_file(f"--{part}", name)
+        return _existing_file(f"--{part}", name)
     return config_files.gin_file(PARTS[part], name)
 
 
-def task_gin_file(task) -> str:
-    """The gin file of a task: a name of datasets/, the task's full name, or an own file."""
+def task_gin_file(task: str) -> str:
+    """Returns the gin file of a task.
+
+    Args:
+        task: a name of datasets/, a task's full name, or the path of a gin file.
+
+    Raises:
+        UsageError: an unknown name (the message lists the known ones), or a missing file.
+    """
     if task.endswith(".gin"):
-        return _own_file("--task", task)
+        return _existing_file("--task", task)
     return config_files.gin_file("datasets", dataset_of_task().get(task, task))
 
 
-def dataset_of_task() -> dict:
-    """The task of each file of datasets/ -> the file's name."""
-    found = {}
+def dataset_of_task() -> dict[str, str]:
+    """Returns {full name of a task: name of the file of datasets/ that sets it}."""
+    datasets: dict[str, str] = {}
     for name in config_files.names_of_kind("datasets"):
         path = os.path.join(config_files.gin_directory(), config_files.gin_file("datasets", name))
-        found[statements.macros_set(path).get("MIXTURE_NAME")] = name
-    return found
+        task = statements.macros_set(path).get("MIXTURE_NAME")
+        if task is not None:
+            datasets[task] = name
+    return datasets
 
 
-def require_gin_file(name):
-    """Checks that gin will find a file: as it is, among ours, or among t5's."""
-    # Not importlib.util.find_spec: the hook takes that for an import of t5, and prepares it.
+def require_gin_file(name: str) -> str:
+    """Returns the name of a gin file that gin will find: as a path, or in Primer's or t5's folder.
+
+    Raises:
+        UsageError: the file is in none of these places.
+    """
+    # Not importlib.util.find_spec: the import hook would prepare t5 as for an import of it.
     t5_package = importlib.machinery.PathFinder.find_spec("t5")
     t5_folders = list(t5_package.submodule_search_locations or []) if t5_package else []
     folders = [config_files.gin_directory(), *(f"{path}/models/gin" for path in t5_folders)]
     if any(os.path.isfile(os.path.join(folder, name)) for folder in folders):
         return name
-    return _own_file("--gin_file", name)
+    return _existing_file("--gin_file", name)
 
 
-def _own_file(setting, path):
+def _existing_file(option: str, path: str) -> str:
     if not os.path.isfile(path) and "://" not in path:
-        raise UsageError(f"{setting} {path}: there is no such file")
+        raise UsageError(f"{option} {path}: there is no such file")
     return path

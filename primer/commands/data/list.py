@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import json
 
+from primer.commands import options as shared
 from primer.errors import UsageError
 
 WIDTH = 140  # Where the output is no terminal.
@@ -13,19 +14,9 @@ _SUFFIXES = ("bytes", "kB", "MB", "GB", "TB")
 
 def add_arguments(parser):
     """Adds the arguments of the command to its parser."""
-    parser.add_argument(
-        "--gin_param",
-        action="append",
-        default=[],
-        help="a gin binding, as \"local_data.folder = '/data'\"; may be repeated",
-    )
-    parser.add_argument(
-        "--module_import",
-        action="append",
-        default=[],
-        help="a further Python module to import, whose tasks are shown too; may be repeated",
-    )
-    parser.add_argument("--t5_tfds_data_dir", help="the folder of prepared TensorFlow data sets")
+    shared.add_gin_param(parser, example="local_data.folder = '/data'")
+    shared.add_module_import(parser, purpose=", whose tasks are shown too")
+    shared.add_tfds_data_dir(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 

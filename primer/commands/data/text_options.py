@@ -7,7 +7,7 @@ import contextlib
 import importlib
 import re
 
-from primer.commands import train as train_options
+from primer.commands import options as shared
 from primer.errors import UsageError
 from primer.gin_config import config_files
 from primer.launch import train
@@ -36,7 +36,10 @@ def add_arguments(parser):
         help="instead of --input: a task or mixture, or one of "
         + ", ".join(config_files.names_of_kind("datasets")),
     )
-    train_options.add_gin_arguments(parser)
+    shared.add_gin_file(parser)
+    shared.add_gin_param(parser)
+    shared.add_module_import(parser)
+    shared.add_tfds_data_dir(parser)
 
 
 @contextlib.contextmanager

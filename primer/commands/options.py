@@ -1,0 +1,103 @@
+"""Options that several commands share, each declared once."""
+
+import argparse
+
+from primer.gin_config import config_files
+from primer.launch import train
+
+
+def add_model(parser: argparse.ArgumentParser, model_help: str = "a model") -> None:
+    """Adds --model, and --architecture, --activation and --size in its place.
+
+    Args:
+        parser: the command's parser.
+        model_help: the beginning of the help of --model.
+    """
+    names = ", ".join(config_files.names_of_kind("models"))
+    parser.add_argument("--model", help=f"{model_help}: {names}")
+    for part in train.PARTS:
+        parser.add_argument(
+            f"--{part}",
+            help=f"in place of --model, with the two others: {part}, a name or a gin file",
+        )
+
+
+def model_choice(options: argparse.Namespace) -> train.ModelChoice:
+    """Returns the model that the options of `add_model` name."""
+    return train.ModelChoice(options.model, options.architecture, options.activation, options.size)
+
+
+def add_trained_model_dir(parser: argparse.ArgumentParser, repeatable: bool = False) -> None:
+    """Adds --model_dir, the directory of a trained model.
+
+    Args:
+        parser: the command's parser.
+        repeatable: whether the option is a list of directories.
+    """
+    if repeatable:
+        parser.add_argument(
+            "--model_dir", action="append", required=True, help="a trained model; may be repeated"
+        )
+    else:
+        parser.add_argument("--model_dir", required=True, help="a trained model")
+
+
+def add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """Adds --checkpoint."""
+    parser.add_argument("--checkpoint", help="latest (default), best, or a step")
+
+
+def add_seed(parser: argparse.ArgumentParser, meaning: str, default: int | None = None) -> None:
+    """Adds --seed with the help text `meaning`."""
+    parser.add_argument("--seed", type=int, default=default, help=meaning)
+
+
+def add_scoring(parser: argparse.ArgumentParser, protocol_help: str) -> None:
+    """Adds --protocol, --stride and --batch_size.
+
+    Args:
+        parser: the command's parser.
+        protocol_help: the help of --protocol; commands differ in its default.
+    """
+    parser.add_argument("--protocol", help=protocol_help)
+    parser.add_argument(
+        "--stride", type=int, help="with --protocol sliding: tokens from one window to the next"
+    )
+    parser.add_argument(
+        "--batch_size", type=int, help="windows per batch; changes the speed, not the numbers"
+    )
+
+
+def add_gin_file(parser: argparse.ArgumentParser) -> None:
+    """Adds --gin_file, a list."""
+    parser.add_argument(
+        "--gin_file",
+        action="append",
+        default=[],
+        help="a further gin file, after the model's and the task's; may be repeated",
+    )
+
+
+def add_gin_param(parser: argparse.ArgumentParser, example: str = "dropout_rate = 0.1") -> None:
+    """Adds --gin_param, a list; the help shows the example."""
+    parser.add_argument(
+        "--gin_param",
+        action="append",
+        default=[],
+        help=f'a further gin binding, as "{example}", after all files; may be repeated',
+    )
+
+
+def add_module_import(parser: argparse.ArgumentParser, purpose: str = "") -> None:
+    """Adds --module_import, a list; `purpose` is added to the help."""
+    parser.add_argument(
+        "--module_import",
+        action="append",
+        default=[],
+        help=f"a further Python module to import{purpose}; may be repeated",
+    )
+
+
+def add_tfds_data_dir(parser: argparse.ArgumentParser) -> None:
+    """Adds --t5_tfds_data_dir."""
+    parser.add_argument("--t5_tfds_data_dir", help="the folder of prepared TensorFlow data sets")
