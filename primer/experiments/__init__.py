@@ -1,1 +1,1 @@
-"""Experiments over several models: what is compared, curves, tables and plots."""
+"""Experiments over several models: the models compared, their runs, curves and tables."""

@@ -1,23 +1,29 @@
-"""What was seen, in sentences: models compared at equal tokens and at equal time."""
+"""Sentences that compare models with a baseline at equal training tokens and at equal time."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+# A model's result: "name", "label" and "checkpoints", as `demo.run_contender` returns it.
+Result = Mapping[str, Any]
 
-def comparison_sentences(results, baseline="transformer") -> list:
-    """Compares each model with the baseline, whatever comes out.
+
+def comparison_sentences(results: Sequence[Result], baseline: str = "transformer") -> list[str]:
+    """Returns two sentences for each model but the baseline, better or worse.
 
     Args:
         results: dicts with "name", "label" and "checkpoints", rows with "tokens_trained",
             "seconds", "nats_per_token" and "perplexity_per_token" in the order of their steps.
-        baseline: the name of the one that the others are compared with.
+        baseline: the name of the model that the others are compared with.
     """
     base = next(result for result in results if result["name"] == baseline)
     others = [result for result in results if result is not base]
     return [by_tokens(base, other) for other in others] + [by_time(base, other) for other in others]
 
 
-def by_tokens(base, other) -> str:
-    """The perplexities after the same tokens, and their ratio."""
+def by_tokens(base: Result, other: Result) -> str:
+    """Returns a sentence with both perplexities after the same tokens, and their ratio."""
     here, there = other["checkpoints"][-1], base["checkpoints"][-1]
     ratio = here["perplexity_per_token"] / there["perplexity_per_token"] - 1
     return (
@@ -27,8 +33,8 @@ def by_tokens(base, other) -> str:
     )
 
 
-def by_time(base, other) -> str:
-    """The speed, and when the other model was as good as the baseline in the end."""
+def by_time(base: Result, other: Result) -> str:
+    """Returns a sentence on the speed, and on when the model reached the baseline's last loss."""
     end, base_end = other["checkpoints"][-1], base["checkpoints"][-1]
     text = (
         f"{other['label']} took {end['seconds'] / base_end['seconds']:.2f} times the "
@@ -36,19 +42,23 @@ def by_time(base, other) -> str:
     )
     needed = seconds_to_reach(other["checkpoints"], base_end["nats_per_token"])
     if needed is None:
-        return f"{text}, and was at no time as good as the {base['label']} at its end."
+        return f"{text}, and did not reach the {base['label']}'s last loss."
     share = needed / base_end["seconds"]
     earlier = "at or before" if needed == other["checkpoints"][0]["seconds"] else "at about"
     return (
-        f"{text}; it was as good as the {base['label']} at its end {earlier} {share:.2f} of the "
+        f"{text}; it reached the {base['label']}'s last loss {earlier} {share:.2f} of the "
         f"{base['label']}'s time."
     )
 
 
-def seconds_to_reach(rows, nats):
-    """The seconds at which a curve first is at `nats` or below, or None.
+def seconds_to_reach(rows: Sequence[Mapping[str, Any]], nats: float) -> float | None:
+    """Returns the seconds at which a curve is first at `nats` or below, or None.
 
-    Between two evaluations the curve is a straight line.
+    The curve is interpolated linearly between two evaluations.
+
+    Args:
+        rows: the evaluations, with "seconds" and "nats_per_token".
+        nats: a loss in nats per token.
     """
     for before, after in zip([None, *rows], rows, strict=False):
         if after["nats_per_token"] > nats:
@@ -60,6 +70,6 @@ def seconds_to_reach(rows, nats):
     return None
 
 
-def _signed(ratio) -> str:
+def _signed(ratio: float) -> str:
     """0.1 -> "10.0% higher"."""
     return f"{abs(ratio):.1%} {'lower' if ratio < 0 else 'higher'}"

@@ -1,6 +1,8 @@
 """The three models that the demo compares, and the engine's arguments that train one of them."""
 
 import dataclasses
+import os
+from collections.abc import Sequence
 
 from primer.gin_config import config_files
 
@@ -14,9 +16,9 @@ class Contender:
     """A model of the comparison.
 
     Attributes:
-        name: the file of architectures/, and the folder of the run.
-        label: as tables and plots name it.
-        activation: the file of activations/ that belongs to it.
+        name: its file in architectures/, `demo_<name>.gin` in run/, and the folder of its run.
+        label: its name in tables and plots.
+        activation: the activation of its paper, a file of activations/.
     """
 
     name: str
@@ -31,15 +33,19 @@ CONTENDERS = (
 )
 
 
-def train_arguments(contender, model_dir, seed=0, bindings=()) -> list:
-    """The arguments of `t5_mesh_transformer` that train a contender.
+def train_arguments(
+    contender: Contender,
+    model_dir: str | os.PathLike[str],
+    seed: int = 0,
+    bindings: Sequence[str] = (),
+) -> list[str]:
+    """Returns the arguments of `t5_mesh_transformer` that train a contender.
 
     Args:
         contender: one of CONTENDERS.
-        model_dir: where.
-        seed: of initial values and data order; with the same seed all contenders read the same
-            rows.
-        bindings: gin bindings that come last.
+        model_dir: the directory of its run.
+        seed: of initial values and data order; with one seed all contenders read the same rows.
+        bindings: gin bindings that override the files'.
     """
     files = [
         *config_files.composition_files(contender.name, contender.activation, SIZE),

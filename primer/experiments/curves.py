@@ -1,18 +1,21 @@
 """Learning curves of several models: validation perplexity by tokens and by time, as a PNG."""
 
-# One color and one marker a model, in the order in which they come; apart for the color-blind too.
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+# One color and one marker per model, in order; color-blind readers can tell the colors apart.
 COLORS = ("#4d4d4d", "#d95f02", "#1b6ca8", "#2a9d5c")
 MARKERS = ("o", "s", "^", "D")
 
 
-def draw_curves(results, title, path):
-    """Writes the figure: two panels with the same axis of perplexities.
+def draw_curves(results: Sequence[Mapping[str, Any]], title: str, path: str) -> None:
+    """Writes a figure of two panels that share the axis of perplexities.
 
     Args:
         results: dicts with "label" and "checkpoints", rows with "tokens_trained", "seconds" and
             "perplexity_per_token".
-        title: above both panels.
-        path: of the PNG.
+        title: the title above both panels.
+        path: where the PNG is written.
     """
     import matplotlib
 

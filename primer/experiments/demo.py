@@ -1,6 +1,6 @@
-"""Primer, Primer-EZ and the vanilla Transformer of one size on one text, compared.
+"""Trains and evaluates one model of the comparison of Primer, Primer-EZ and the Transformer.
 
-The three train on the same tokens in the same order, each with its own learning rate (the trial is
+All train on the same tokens in the same order, each with its own learning rate (chosen by
 `benchmarks/learning_rates.py`), and are evaluated at several steps on the whole validation split.
 """
 
@@ -9,6 +9,8 @@ import math
 import os
 import pathlib
 import shutil
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from primer.errors import RunError, UsageError
 from primer.experiments import contenders
@@ -16,56 +18,60 @@ from primer.gin_config import statements
 from primer.launch import engine, evaluate
 
 EVALUATIONS = 4
-MARK = "primer_demo.txt"
+MARK = "primer_demo.txt"  # Marks a folder that a later demo may delete.
 
 
-def run_contender(contender, folder, steps=None, seed=0) -> dict:
-    """Trains and evaluates one model, from the start.
+def run_contender(
+    contender: contenders.Contender, folder: str, steps: int | None = None, seed: int = 0
+) -> dict[str, Any]:
+    """Trains one model from scratch and evaluates its checkpoints.
 
     Args:
         contender: one of `contenders.CONTENDERS`.
-        folder: where; its own folder in there is made anew.
-        steps: steps of training, or None for what the demo's gin file says.
-        seed: of the run.
+        folder: the output folder; the model's own folder in it is replaced.
+        steps: training steps, or None for those of the demo's gin file.
+        seed: the seed of the run.
 
     Returns:
-        dict: "name", "label", "parameters", "learning_rate", and "checkpoints": the rows of the
-        evaluation, each with "tokens_trained" and the "seconds" of training until then.
+        dict: "name", "label", "parameters", "learning_rate", "how" (what the evaluation counts),
+        and "checkpoints": the rows of the evaluation, each with "tokens_trained" and the "seconds"
+        of training until then.
 
     Raises:
-        RunError: training or evaluation ended with an error, which has been printed.
+        UsageError: the model's folder has files that no demo wrote.
+        RunError: training or evaluation failed, with a message on the terminal.
     """
     model_dir = os.path.join(folder, contender.name)
-    _empty(model_dir)
+    _create_empty(model_dir)
     bindings = []
     if steps is not None:
         bindings = [
             f"utils.run.train_steps = {steps}",
             f"utils.run.save_checkpoints_steps = {max(1, steps // EVALUATIONS)}",
         ]
-    _call(contenders.train_arguments(contender, model_dir, seed, bindings))
-    wanted = ",".join(str(step) for step in _steps(model_dir))
-    asked = {"evaluate_checkpoints.checkpoints": wanted}
-    _call(evaluate.engine_arguments(model_dir, **asked))
+    _run_engine(contenders.train_arguments(contender, model_dir, seed, bindings))
+    steps_text = ",".join(str(step) for step in _trained_steps(model_dir))
+    settings = {"evaluate_checkpoints.checkpoints": steps_text}
+    _run_engine(evaluate.engine_arguments(model_dir, **settings))
     (path,) = pathlib.Path(model_dir, "eval").glob("*.jsonl")
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     return {
         "name": contender.name,
         "label": contender.label,
         "parameters": count_parameters(model_dir),
-        "learning_rate": recorded_setting(model_dir, "constant.value"),
+        "learning_rate": recorded_setting(model_dir, contenders.RATE),
         "how": rows[-1]["how"],
         "checkpoints": _with_costs(rows, model_dir),
     }
 
 
-def _empty(model_dir):
-    """Deletes an earlier run, and nothing that is not one."""
+def _create_empty(model_dir: str) -> None:
+    """Creates a folder in place of an earlier demo's; raises UsageError for any other one."""
     mark = os.path.join(model_dir, MARK)
     if os.path.isdir(model_dir) and os.listdir(model_dir):
         if not os.path.exists(mark):
             raise UsageError(
-                f"{model_dir} is in the way and no earlier run of the demo; name another folder "
+                f"{model_dir} has files and is no earlier run of the demo; name another folder "
                 "with --output"
             )
         shutil.rmtree(model_dir)
@@ -74,29 +80,28 @@ def _empty(model_dir):
         out.write("A run of `primer demo`, which the next one replaces.\n")
 
 
-def _call(arguments):
-    engine.print_command(arguments)
-    code = engine.run_main(arguments)
+def _run_engine(arguments: Sequence[str]) -> None:
+    code = engine.print_and_run(arguments)
     if code:
         raise RunError(f"the demo stops: the command above ended with code {code}")
 
 
-def _steps(model_dir):
-    """The steps of the checkpoints, without that of the untrained model."""
+def _trained_steps(model_dir: str) -> list[int]:
+    """Returns the steps of the checkpoints without step 0, the untrained model."""
     from primer.checkpoints import checkpoint_files  # Not at the top: it imports TensorFlow.
 
     return [step for step in checkpoint_files.steps(model_dir) if step]
 
 
-def _with_costs(rows, model_dir):
-    """The rows with the tokens and the seconds that they were trained with.
+def _with_costs(rows: Sequence[Mapping[str, Any]], model_dir: str) -> list[dict[str, Any]]:
+    """Returns the rows with "tokens_trained" and the "seconds" of training until then.
 
-    Seconds count from the end of the first step to the checkpoint: TensorFlow's preparation, which
-    is the same for a run of any length, is left out.
+    Seconds count from the end of the first step until the checkpoint is written. That leaves out
+    building the graph, whose time does not depend on the length of the run.
     """
     length = recorded_setting(model_dir, "run.sequence_length")["targets"]
     _, batch = recorded_setting(model_dir, "run.batch_size")
-    began = _first_step(model_dir)
+    began = _first_step_time(model_dir)
     result = []
     for row in rows:
         written = os.path.getmtime(os.path.join(model_dir, f"model.ckpt-{row['step']}.index"))
@@ -105,8 +110,8 @@ def _with_costs(rows, model_dir):
     return result
 
 
-def _first_step(model_dir) -> float:
-    """The wall time at which the first step ended, from the events."""
+def _first_step_time(model_dir: str) -> float:
+    """Returns the wall time at which the first step ended, from TensorBoard's events."""
     import tensorflow as tf
 
     times = []
@@ -117,8 +122,8 @@ def _first_step(model_dir) -> float:
     return min(times)
 
 
-def count_parameters(model_dir) -> int:
-    """The trained numbers of a model, without the optimizer's."""
+def count_parameters(model_dir: str) -> int:
+    """Returns the number of parameters of the latest checkpoint, without optimizer slots."""
     import tensorflow as tf
 
     variables = tf.train.list_variables(tf.train.latest_checkpoint(model_dir))
@@ -129,10 +134,18 @@ def count_parameters(model_dir) -> int:
     )
 
 
-def recorded_setting(model_dir, name):
-    """The value of a parameter in the `config.gin` of a run, by the end of its name."""
+def recorded_setting(model_dir: str, name: str) -> Any:
+    """Returns the value of a parameter in the `config.gin` of a run.
+
+    Args:
+        model_dir: the directory of the run.
+        name: the end of the parameter's full name, as in "run.batch_size".
+
+    Raises:
+        RunError: the file does not set the parameter.
+    """
     for statement in statements.parse_file(os.path.join(model_dir, "config.gin")):
-        if getattr(statement, "arg_name", None):
+        if statements.is_binding(statement) and not statements.is_macro(statement):
             if f"{statement.selector}.{statement.arg_name}".endswith(name):
                 return statement.value
     raise RunError(f"{model_dir}/config.gin does not set {name}")

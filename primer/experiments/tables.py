@@ -1,29 +1,36 @@
 """The tables of a comparison, for the terminal."""
 
+from collections.abc import Mapping, Sequence
+from typing import IO, Any
 
-def print_tables(results, seen, file=None):
-    """Prints a table over the checkpoints, one of the final numbers, and what was seen.
+WIDTH = 104  # Where the output is not a terminal.
+
+
+def print_tables(
+    results: Sequence[Mapping[str, Any]], sentences: Sequence[str], file: IO[str] | None = None
+) -> None:
+    """Prints a table of all checkpoints, one of the last ones, and the sentences below.
 
     Args:
-        results: what `demo.run_contender` gave for each model.
-        seen: sentences.
-        file: where; standard output unless given.
+        results: the value of `demo.run_contender` for each model.
+        sentences: the comparison in words.
+        file: the output; None: standard output.
     """
     from rich.console import Console
 
     console = Console(file=file, highlight=False)
     if not console.is_terminal:
-        console = Console(file=file, highlight=False, width=104)
+        console = Console(file=file, highlight=False, width=WIDTH)
     console.print("Perplexity per token on the validation split, and seconds of training")
     console.print(_by_checkpoint(results))
     console.print("At the end")
     console.print(_final(results))
     console.print(results[0]["how"])
     console.print(
-        "Each model has the best of the learning rates that were tried for it "
+        "Each model has the best of several learning rates "
         "(benchmarks/learning_rates.py, same split); seconds count from the end of the first step."
     )
-    for sentence in seen:
+    for sentence in sentences:
         console.print(f"- {sentence}")
 
 

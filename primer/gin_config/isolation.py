@@ -1,10 +1,11 @@
-"""Gin's global configuration, set aside for the time of a block.
+"""Sets gin's configuration aside for a block.
 
-gin has one configuration in a process. A notebook that opens three models, or a command that
-evaluates several directories, needs one for each of them, and its own again afterwards.
+gin has one configuration per process. A notebook that opens three models, or a command that
+evaluates several directories, needs one for each, and the earlier one back afterwards.
 """
 
 import contextlib
+from collections.abc import Iterator
 
 import gin
 
@@ -12,8 +13,8 @@ from primer.gin_config import gin_state
 
 
 @contextlib.contextmanager
-def isolated():
-    """An empty configuration inside the block; the one from before after it."""
+def isolated() -> Iterator[None]:
+    """Empties gin's configuration inside the block and restores it afterwards; constants stay."""
     before = gin_state.save()
     gin.clear_config(clear_constants=False)
     try:

@@ -2,10 +2,13 @@
 
 import dataclasses
 import os
-import typing
+from collections.abc import Iterable
+from typing import Any
 
+from primer.gin_config.config_files import SLOT_DEFAULTS, SLOT_SIZES
 from primer.gin_config.statements import (
     Macro,
+    Statement,
     declared_slots,
     gin_files,
     is_binding,
@@ -16,21 +19,30 @@ from primer.gin_config.statements import (
     parse_file,
 )
 
+# The folders whose files set slots, each its own.
+SLOT_KINDS = ("architectures", "activations", "sizes")
+
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One line that breaks a rule."""
+    """A line that breaks a rule.
+
+    Attributes:
+        path: the file, relative to the folder.
+        line: the line, from 1.
+        message: the rule and what breaks it.
+    """
 
     path: str
     line: int
     message: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.message}"
 
 
-def macros_used(value) -> set:
-    """The names of the macros that occur in a value, at any depth."""
+def macros_used(value: Any) -> set[str]:
+    """Returns the names of the macros that occur in a value, at any depth."""
     if isinstance(value, Macro):
         return {value.name}
     if isinstance(value, dict):
@@ -41,38 +53,38 @@ def macros_used(value) -> set:
 
 
 class Linter:
-    """Holds a folder of gin files to the rules of an experiment that composes.
+    """Checks a folder of gin files against the rules that make them compose.
 
     Args:
         directory: the folder, with defaults.gin and sizes/tiny.gin, which declare the slots.
-        others: folders of gin files that may be on gin's search path as well (t5's): a path of ours
-            must not exist there, or the search order would decide which of the two is read.
-        scopes: scopes that a file may bind in, because code of ours enters them.
+        others: further folders on gin's search path (t5's). None of them may have a file of the
+            same relative path: the order of the search path would decide which of the two is read.
+        scopes: scopes that Primer's code enters, in which a file may bind.
         macros: macros that a file may set besides the slots.
     """
 
     def __init__(
         self,
         directory: str,
-        others: typing.Sequence = (),
-        scopes: typing.Sequence = (),
-        macros: typing.Sequence = ("MIXTURE_NAME",),
-    ):
+        others: Iterable[str] = (),
+        scopes: Iterable[str] = (),
+        macros: Iterable[str] = ("MIXTURE_NAME",),
+    ) -> None:
         self._directory = directory
         self._others = list(others)
         self._scopes = {"", *scopes}
         self._slots = set(declared_slots(directory))
         self._macros = self._slots | set(macros)
 
-    def findings(self) -> list:
-        """Every line that breaks a rule, as a list of Finding."""
-        found = []
+    def findings(self) -> list[Finding]:
+        """Returns every line that breaks a rule."""
+        found: list[Finding] = []
         for path in gin_files(self._directory):
             found += self.of_file(path)
         return found + self._shared_slots()
 
-    def of_file(self, path: str) -> list:
-        """The findings in one file, given by its path relative to the folder."""
+    def of_file(self, path: str) -> list[Finding]:
+        """Returns the findings in one file, given by its path relative to the folder."""
         kind = path.split("/")[0] if "/" in path else ""
         found = [
             Finding(path, 1, f"{other} has a file of the same path; rename this one")
@@ -90,7 +102,7 @@ class Linter:
             found += [Finding(path, statement.location.line_num, text) for text in messages]
         return found
 
-    def _of_statement(self, kind, path, statement):
+    def _of_statement(self, kind: str, path: str, statement: Statement) -> list[str]:
         if is_include(statement):
             return self._of_include(statement)
         if kind == "models":
@@ -101,42 +113,45 @@ class Linter:
             return self._of_macro(kind, statement)
         return self._of_binding(kind, path, statement)
 
-    def _of_include(self, statement):
+    def _of_include(self, statement: Statement) -> list[str]:
         folders = [self._directory, *self._others]
         if any(os.path.isfile(os.path.join(folder, statement.filename)) for folder in folders):
             return []
         return [f"include {statement.filename!r}: there is no such file"]
 
-    def _of_macro(self, kind, statement):
+    def _of_macro(self, kind: str, statement: Statement) -> list[str]:
         name, value = macro_name(statement), statement.value
         messages = []
         if name not in self._macros:
-            messages.append(f"{name} is not declared in defaults.gin or sizes/tiny.gin")
+            messages.append(f"{name} is not declared in {SLOT_DEFAULTS} or {SLOT_SIZES}")
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if kind == "sizes" and not number:
             messages.append(f"{name}: a sizes/ file has `name = number` lines only")
         return messages
 
-    def _of_binding(self, kind, path, statement):
+    def _of_binding(self, kind: str, path: str, statement: Statement) -> list[str]:
         key = f"{statement.selector}.{statement.arg_name}"
         messages = []
         if statement.scope not in self._scopes:
-            messages.append(f"{statement.scope}/{key}: no code of ours enters this scope")
-        if kind in ("architectures", "activations", "sizes"):
-            messages.append(f"{key}: a file of {kind}/ sets slots; bind parameters in defaults.gin")
+            messages.append(f"{statement.scope}/{key}: no code of Primer's enters this scope")
+        if kind in SLOT_KINDS:
+            messages.append(
+                f"{key}: a file of {kind}/ sets slots; bind parameters in {SLOT_DEFAULTS}"
+            )
         used = macros_used(statement.value) & self._slots
-        if used and path != "defaults.gin":
-            messages.append(f"{key} = %{min(used)}: slots are bound in defaults.gin only")
+        if used and path != SLOT_DEFAULTS:
+            messages.append(f"{key} = %{min(used)}: slots are bound in {SLOT_DEFAULTS} only")
         if statement.selector == "run":
-            messages.append(f"{key}: write utils.{key}, so that the name is found again")
+            messages.append(f"{key}: write utils.{key}, one name for a parameter in all files")
         return messages
 
-    def _shared_slots(self):
-        """A slot that files of two kinds set: the order of the files would decide."""
-        owner, found = {}, []
+    def _shared_slots(self) -> list[Finding]:
+        """Returns the slots that files of two kinds set: the order of the files would decide."""
+        owner: dict[str, str] = {}
+        found = []
         for path in gin_files(self._directory):
             kind = path.split("/")[0]
-            if kind not in ("architectures", "activations", "sizes"):
+            if kind not in SLOT_KINDS:
                 continue
             for name in macros_set(os.path.join(self._directory, path)):
                 first = owner.setdefault(name, kind)

@@ -1,48 +1,53 @@
-"""Where each gin binding was set: gin 0.5.0 forgets file and line, its parser does not.
+"""The file and the line of each gin binding: gin 0.5.0 does not keep them, its parser does.
 
-Reads the files once more, in gin's order and on gin's search path, after gin has parsed them: the
-names of configurables are then known.
+Parses the files a second time, in gin's order and on gin's search path, after gin has parsed them:
+the names of configurables are registered by then.
 """
 
 import dataclasses
 import os
+from collections.abc import Iterable, Sequence
 
 import gin
 
-from primer.gin_config import config_files, gin_state
-from primer.gin_config import statements as gin_text
+from primer.gin_config import config_files, gin_state, statements
 
 PARAM = "--gin_param"
+
+Key = tuple[str, str, str]  # (scope, complete selector, parameter).
 
 
 @dataclasses.dataclass(frozen=True)
 class GinFile:
-    """A gin file: the name by which it was asked for, and its path on the disk."""
+    """A gin file.
+
+    Attributes:
+        name: the name in `--gin_file` or in an include line.
+        path: the absolute path, or a URL.
+    """
 
     name: str
     path: str
 
     @property
     def kind(self) -> str | None:
-        """The folder of gin files that it lies in (`architectures`), or None."""
+        """The name of its folder, if a folder of Primer's has it (`architectures`), or None."""
         folder = os.path.basename(os.path.dirname(self.path))
         return folder if folder in config_files.kinds() else None
-
-    @property
-    def stem(self) -> str:
-        """The name without folders: `primer.gin`."""
-        return os.path.basename(self.name)
 
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """One statement that sets a key: the files from the outermost to its own, and its line.
+    """One statement that sets a key.
 
-    A setting of `--gin_param` has no file and no line.
+    Attributes:
+        key: (scope, complete selector, parameter).
+        files: the file of the statement, after those that include it; empty for `--gin_param`.
+        line: the line in the file; for `--gin_param` of no meaning.
     """
 
-    key: tuple  # (scope, selector, parameter) with gin's complete selector.
-    files: tuple
+    key: Key
+    files: tuple[GinFile, ...]
     line: int
 
     @property
@@ -50,61 +55,63 @@ class Setting:
         """`file:line`, or `--gin_param`."""
         return f"{self.files[-1].name}:{self.line}" if self.files else PARAM
 
-    def is_installed(self, directories) -> bool:
-        """Whether its file lies in one of these folders, given by their absolute paths."""
+    def is_installed(self, directories: Iterable[str]) -> bool:
+        """Returns whether its file lies below one of these folders, given as absolute paths."""
         if not self.files:
             return False
         path = self.files[-1].path
         return any(path.startswith(os.path.join(folder, "")) for folder in directories)
 
 
-def locate_settings(names, params=()) -> list:
-    """All settings in gin's order; of two with the same key the later is in force.
+def locate_settings(names: Iterable[str], params: Iterable[str] = ()) -> list[Setting]:
+    """Returns all settings in gin's order; of two with the same key the later is in force.
 
     Args:
-        names: gin files as `--gin_file` has them, after those that are read before.
-        params: the texts of `--gin_param`.
+        names: the gin files of the run, in order.
+        params: the values of `--gin_param`.
 
     Raises:
-        OSError: a file is not there.
+        FileNotFoundError: no folder of gin's search path has a file.
         SyntaxError: a file is not gin.
     """
     found = []
     for name in names:
         found += _of_file(name, ())
-    return found + _of_statements(gin_text.parse_text("\n".join(params)), ())
+    return found + _of_statements(statements.parse_text("\n".join(params)), ())
 
 
-def settings_in_force(found) -> dict:
-    """{key: its last Setting}."""
-    return {setting.key: setting for setting in found}
+def settings_in_force(settings: Iterable[Setting]) -> dict[Key, Setting]:
+    """Returns {key: its last setting}."""
+    return {setting.key: setting for setting in settings}
 
 
-def _of_file(name, outer):
+def _of_file(name: str, including: tuple[GinFile, ...]) -> list[Setting]:
     path, reader = gin_state.find_file(name)
     absolute = path if "://" in path else os.path.realpath(path)
     with reader(path) as lines:
-        return _of_statements(gin_text.parse_text(lines), (*outer, GinFile(name, absolute)))
+        return _of_statements(statements.parse_text(lines), (*including, GinFile(name, absolute)))
 
 
-def _of_statements(statements, files):
+def _of_statements(
+    parsed: Sequence[statements.Statement], files: tuple[GinFile, ...]
+) -> list[Setting]:
     found = []
-    for statement in statements:
-        if gin_text.is_include(statement):
+    for statement in parsed:
+        if statements.is_include(statement):
             found += _of_file(statement.filename, files)
-        elif gin_text.is_binding(statement):
+        elif statements.is_binding(statement):
             key = _key(statement)
             if key:
                 found.append(Setting(key, files, statement.location.line_num))
     return found
 
 
-def _key(statement):
-    """gin's own key for a binding; None for what gin was told to skip."""
-    if gin_text.is_macro(statement):
-        return gin_text.macro_name(statement), gin_state.MACRO, "value"
+def _key(statement: statements.Statement) -> Key | None:
+    """Returns gin's key of a binding; None for an unknown name, which gin was told to skip."""
+    if statements.is_macro(statement):
+        return statements.macro_name(statement), gin_state.MACRO, "value"
     try:
-        given = (statement.scope, statement.selector, statement.arg_name)
-        return gin.config.ParsedBindingKey.parse(given).scope_selector_arg
+        names = (statement.scope, statement.selector, statement.arg_name)
+        return gin.config.ParsedBindingKey.parse(names).scope_selector_arg
     except ValueError:
         return None

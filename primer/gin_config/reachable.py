@@ -1,15 +1,17 @@
-"""Which bindings a run reads in code that a check does not run, because it has no data.
+"""The bindings that a run reads in code that `primer check` does not run, because it has no data.
 
-Starts from what `utils.run` is given (data sets, trainers, a vocabulary), from the engine's own
-settings and from a task, and follows what code names: globals, attributes of modules, closures,
-defaults, gin's references. That finds too much rather than too little, so that a binding is not
-called dead where this is in doubt. What was called is left to what gin noted of it.
+Starts from the bindings of `utils.run` (data sets, trainers, a vocabulary), the engine's own
+settings and the tasks, and follows every name in code: globals, attributes of modules, closures,
+defaults, gin's references. The result may have too many bindings, never too few, so that no binding
+is called dead in doubt. Configurables that were called are left to gin's record of the calls.
 """
 
 import functools
 import inspect
 import sys
 import types
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any
 
 import gin
 from mesh_tensorflow.transformer import utils
@@ -17,49 +19,54 @@ from mesh_tensorflow.transformer import utils
 from primer.gin_config import gin_state
 from primer.gin_config.dead_bindings import RUN, prefixes
 from primer.gin_config.gin_state import MACRO
+from primer.gin_config.provenance import Key
 
-# Both are built by a check; other modes call code that no graph of a check calls.
+# `primer check` builds these; other modes call code that no graph of it calls.
 BUILT_MODES = ("train", "perplexity_eval")
+# Packages whose code binds no parameter of a run.
 LEADS_NOWHERE = {"gin", "tensorflow", "numpy", *sys.stdlib_module_names}
 
 
-def reachable_keys(called, mode="train", data=(), entry_points=()) -> set:
-    """The keys of the bindings that code of a run reads which was not called.
+def reachable_keys(
+    called: Collection[str],
+    mode: str = "train",
+    tasks: Sequence[Any] = (),
+    entry_points: Sequence[Callable] = (),
+) -> set[Key]:
+    """Returns the keys of the bindings that a run reads in code that was not called.
 
     Args:
         called: the selectors of the configurables that were called.
-        mode: that of the run, `utils.run.mode`.
-        data: what reads the data (a seqio task), besides the functions that gin names.
-        entry_points: configurables that a run calls itself, without a binding that names them.
-
-    Returns:
-        A set of (scope, selector, parameter).
+        mode: the value of `utils.run.mode`.
+        tasks: seqio tasks: their code reads data, besides the functions that gin names.
+        entry_points: configurables that a run calls without a binding that names them.
     """
-    walk = _Walk(called, data)
+    walk = _Walk(called, tasks)
     for value in gin_state.bindings_of("", RUN).values():
         walk.visit(value)
-    for function in (*entry_points, *data):
+    for function in (*entry_points, *tasks):
         walk.visit(function)
     if mode not in BUILT_MODES:
         walk.through_called = True
-        walk.code(inspect.unwrap(utils.run))
+        walk.follow_code(inspect.unwrap(utils.run))
     return walk.keys
 
 
 class _Walk:
-    """Follows names from one object to the next, each once in each scope."""
+    """Follows names from one object to the next, each object once in each scope."""
 
-    def __init__(self, called, data=()):
-        self.keys = set()
-        self.through_called = False  # Whether to follow the code of what was called, too.
+    def __init__(self, called: Collection[str], tasks: Sequence[Any] = ()) -> None:
+        self.keys: set[Key] = set()
+        self.through_called = False  # Whether to follow the code of called configurables, too.
         self._called = called
-        self._seen = {}  # (id, scope) -> object, kept so that no id is used twice.
-        # The packages with configurables, and those that the data are made of, lead to bindings.
-        makers = [type(thing) for thing in data] + [f for thing in data for f in _functions(thing)]
+        # (id, scope) -> object: a reference, so that no id is reused.
+        self._seen: dict[tuple[int, str], Any] = {}
+        # Only the packages of configurables, and of the tasks and their functions, are followed.
+        makers = [type(task) for task in tasks] + [f for task in tasks for f in _functions(task)]
         makers += gin_state.registered_functions()
-        self._packages = {_package(thing) for thing in makers} - LEADS_NOWHERE
+        self._packages = {_package(maker) for maker in makers} - LEADS_NOWHERE
 
-    def visit(self, thing, scope=""):
+    def visit(self, thing: Any, scope: str = "") -> None:
         """Follows a bound value, a function, a class or an object."""
         if isinstance(thing, (str, bytes, int, float, type(None), types.ModuleType)):
             return
@@ -81,14 +88,18 @@ class _Walk:
         elif _package(type(thing)) in self._packages:
             self._object(thing, scope)
 
-    def code(self, function, scope=""):
-        """Follows the names in a function's code."""
+    def follow_code(self, function: types.FunctionType, scope: str = "") -> None:
+        """Follows the names in a function's code, its closure and its defaults."""
         names = _names(function.__code__)
-        modules, found = [], []
+        modules: list[types.ModuleType] = []
+        found: list[Any] = []
         for name in names:
             value = function.__globals__.get(name, sys.modules.get(name))
-            (modules if isinstance(value, types.ModuleType) else found).append(value)
-        for module in modules:  # Grows: a.b.c is an attribute of an attribute.
+            if isinstance(value, types.ModuleType):
+                modules.append(value)
+            else:
+                found.append(value)
+        for module in modules:  # The loop appends: a.b.c is an attribute of an attribute.
             if _root(module.__name__) not in self._packages:
                 continue
             for value in (vars(module).get(name) for name in names):
@@ -100,11 +111,11 @@ class _Walk:
         self._each(_cells(function), scope)
         self._each([function.__defaults__, function.__kwdefaults__], scope)
 
-    def _each(self, things, scope):
+    def _each(self, things: Iterable[Any], scope: str) -> None:
         for thing in things:
             self.visit(thing, scope)
 
-    def _reference(self, reference, scope):
+    def _reference(self, reference: gin.config.ConfigurableReference, scope: str) -> None:
         scopes = "/".join(reference.scopes)
         configurable = reference.configurable
         if configurable.selector == MACRO:
@@ -113,26 +124,26 @@ class _Walk:
         else:
             self._configurable(configurable, scopes or scope)
 
-    def _definition(self, thing, scope):
-        """A function or a class, with gin's wrapper around it or without."""
+    def _definition(self, thing: Any, scope: str) -> None:
+        """Follows a function or a class, with gin's wrapper around it or without."""
         configurable = gin_state.configurable_of(thing)
         if configurable is not None:
             self._configurable(configurable, scope)
         elif _package(thing) in self._packages:
             self._body(thing, scope)
         elif isinstance(thing, types.FunctionType):
-            # A decorator of another package around a function of one that we know.
+            # A decorator of another package may hold a function of a followed one.
             self._each(_cells(thing), scope)
 
-    def _configurable(self, configurable, scope):
+    def _configurable(self, configurable: gin.config.Configurable, scope: str) -> None:
         if configurable.selector not in self._called:
             self._bindings(configurable.selector, scope)
         elif not self.through_called:
             return
         self._body(configurable.wrapped, scope)
 
-    def _bindings(self, selector, scope):
-        """Those in force in a scope: the longest prefix of it that binds a parameter wins."""
+    def _bindings(self, selector: str, scope: str) -> None:
+        """Adds the bindings in force in a scope: its longest prefix that binds a parameter wins."""
         read = {}
         for prefix in prefixes(scope):
             for parameter, value in gin_state.bindings_of(prefix, selector).items():
@@ -141,41 +152,42 @@ class _Walk:
             self.keys.add((prefix, selector, parameter))
             self.visit(value, scope)
 
-    def _body(self, thing, scope):
+    def _body(self, thing: Any, scope: str) -> None:
         if isinstance(thing, type):
             for member in vars(thing).values():
-                function = inspect.unwrap(_function_of(member)) if _function_of(member) else None
+                function = _function_of(member)
+                function = inspect.unwrap(function) if function else None
                 if isinstance(function, types.FunctionType):
                     self._definition(function, scope)
         elif isinstance(thing, types.FunctionType):
-            self.code(thing, scope)
+            self.follow_code(thing, scope)
             if hasattr(thing, "__wrapped__"):
                 self.visit(thing.__wrapped__, scope)
 
-    def _object(self, thing, scope):
+    def _object(self, thing: Any, scope: str) -> None:
         for cls in type(thing).__mro__:
             if _package(cls) in self._packages:
                 self._body(cls, scope)
         self._each(list(getattr(thing, "__dict__", {}).values()), scope)
 
 
-def _functions(thing):
-    """The functions and the classes of the objects that an object holds: a task's preprocessors."""
+def _functions(thing: Any) -> Iterator[Any]:
+    """Yields the functions, and the classes of the objects, that an object's attributes hold."""
     for value in getattr(thing, "__dict__", {}).values():
         for part in value if isinstance(value, (list, tuple)) else [value]:
             part = part.func if isinstance(part, functools.partial) else part
             yield part if isinstance(part, (types.FunctionType, type)) else type(part)
 
 
-def _function_of(member):
-    """The function of a method, static method, class method or property; None for data."""
+def _function_of(member: Any) -> types.FunctionType | None:
+    """Returns the function of a method, static method, class method or property, else None."""
     member = getattr(member, "__func__", member)
     member = getattr(member, "fget", member)
     return member if isinstance(member, types.FunctionType) else None
 
 
-def _names(code) -> list:
-    """The names that code looks up, and those of the functions defined in it."""
+def _names(code: types.CodeType) -> list[str]:
+    """Returns the names that code looks up, and those of the functions defined in it."""
     found = list(code.co_names)
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
@@ -183,17 +195,17 @@ def _names(code) -> list:
     return list(dict.fromkeys(found))
 
 
-def _cells(function):
+def _cells(function: types.FunctionType) -> Iterator[Any]:
     for cell in function.__closure__ or ():
         try:
             yield cell.cell_contents
-        except ValueError:  # Not yet filled.
+        except ValueError:  # A cell that is not yet filled.
             continue
 
 
-def _package(thing):
+def _package(thing: Any) -> str:
     return _root(getattr(thing, "__module__", None) or "")
 
 
-def _root(name):
+def _root(name: str) -> str:
     return name.split(".")[0]

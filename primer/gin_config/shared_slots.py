@@ -1,29 +1,38 @@
-"""Two files of one kind that set the same slot: an experiment takes one of each kind.
+"""Two files of one kind that set the same slot: a model takes one file of each kind.
 
-`models/x.gin` includes `architectures/a.gin`; whoever gives `architectures/z.gin` after it gets a
-mixture of both wherever z leaves out what a sets. Files that share no slot compose: `switch.gin`
-over `primer.gin`.
+`models/x.gin` includes `architectures/a.gin`. With `architectures/z.gin` after it, the slots that z
+does not set keep the values of a: a mixture of both. Files that share no slot compose, as
+`switch.gin` over `primer.gin`.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 from primer.gin_config import gin_state
+from primer.gin_config.provenance import GinFile, Setting
 
-# A file of these folders is given last to override: what it includes is part of it.
+# Files of these folders come last and override; a file that they include belongs to them.
 OVERRIDING = ("run",)
-NAMED = 4  # So many slots are named, the others counted.
+NAMED = 4  # The message names up to so many slots and counts the others.
 
 
 @dataclasses.dataclass(frozen=True)
 class SharedSlots:
-    """Two files of a kind, the later of which decides what both set."""
+    """Two files of a kind that set the same slots.
+
+    Attributes:
+        kind: the folder of gin files, as "architectures".
+        earlier: the file whose values are overridden.
+        later: the file whose values are in force.
+        slots: the names of the slots.
+    """
 
     kind: str
     earlier: str
     later: str
-    slots: tuple
+    slots: tuple[str, ...]
 
-    def __str__(self):
+    def __str__(self) -> str:
         names = [f"`{name}`" for name in self.slots]
         if len(names) > NAMED:
             names = [*names[: NAMED - 1], f"{len(names) - NAMED + 1} more slots"]
@@ -32,41 +41,44 @@ class SharedSlots:
         return f"{self.earlier} and {self.later} both set {listed}; {in_force}"
 
 
-def find_shared_slots(settings) -> list:
-    """The pairs of files of a kind that set the same slot, as a list of SharedSlots.
+def find_shared_slots(settings: Sequence[Setting]) -> list[SharedSlots]:
+    """Returns the pairs of files of a kind that set the same slot.
 
-    A file and what it includes of its own kind count as one. Where a file of no kind, or
-    `--gin_param`, has the last word on a slot, nothing is said: overriding is gin's normal use.
+    A file and the files of its own kind that it includes count as one. Slots that a file of no kind
+    or `--gin_param` sets last are left out: overriding is gin's normal use.
 
     Args:
         settings: all settings in gin's order, from `provenance.locate_settings`.
     """
-    pairs = {}
-    for slot, units in _units_of_slots(settings).items():
-        last = units[-1]
+    pairs: dict[tuple[GinFile, GinFile], list[str]] = {}
+    for slot, setters in _files_of_slots(settings).items():
+        last = setters[-1]
         if last is None:
             continue
-        for unit in dict.fromkeys(units):
-            if unit and unit.path != last.path and unit.kind == last.kind:
-                pairs.setdefault((unit, last), []).append(slot)
+        for file in dict.fromkeys(setters):
+            if file and file.path != last.path and file.kind == last.kind:
+                pairs.setdefault((file, last), []).append(slot)
     return [
-        SharedSlots(last.kind, unit.name, last.name, tuple(slots))
-        for (unit, last), slots in pairs.items()
+        SharedSlots(str(last.kind), file.name, last.name, tuple(slots))
+        for (file, last), slots in pairs.items()
     ]
 
 
-def _units_of_slots(settings) -> dict:
-    """{macro: the unit of each file that sets it, in order}."""
-    found = {}
+def _files_of_slots(settings: Sequence[Setting]) -> dict[str, list[GinFile | None]]:
+    """Returns {macro: the files that set it, in order}."""
+    found: dict[str, list[GinFile | None]] = {}
     for setting in settings:
         scope, selector, _ = setting.key
         if selector == gin_state.MACRO:
-            found.setdefault(scope, []).append(_unit(setting.files))
+            found.setdefault(scope, []).append(_outermost_of_kind(setting.files))
     return found
 
 
-def _unit(files):
-    """The file that stands for a setting: the outermost one of its own file's kind."""
+def _outermost_of_kind(files: Sequence[GinFile]) -> GinFile | None:
+    """Returns the outermost file of the kind of a setting's own file.
+
+    None for a file of no kind, for `--gin_param`, and below a file of OVERRIDING.
+    """
     kind = files[-1].kind if files else None
     if kind is None or any(file.kind in OVERRIDING for file in files):
         return None

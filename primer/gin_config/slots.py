@@ -1,77 +1,80 @@
-"""The slots of the model that gin describes: which architecture this is, at one glance."""
+"""The slots of the model that gin describes, in the order in which Primer's files declare them.
+
+A slot is a macro that the files of a model may set: `attention`, `num_layers`, ...
+"""
 
 import re
+from collections.abc import Mapping
 
 from primer.gin_config import config_files, gin_state, statements
 
 REQUIRED = "%gin.REQUIRED"
-# In gin/defaults.gin: sizes that only some models need, whether gin or a layer makes the call.
+# The value in gin/defaults.gin of sizes that only some models need, called by gin or by a layer.
 UNSET = re.compile(r"@(\w+/)?unset_size(\(\))?")
 HEAD = "# The slots of this model, in the order of Primer's defaults.gin"
 RULE = "# " + "=" * 78
 
 
-def declared_names() -> list:
-    """The slots that Primer's files declare, in the order of defaults.gin and sizes/tiny.gin."""
+def declared_names() -> list[str]:
+    """Returns the slots that Primer's files declare, in the order of their declaration."""
     return list(statements.declared_slots(config_files.gin_directory()))
 
 
-def values_in_force() -> dict:
-    """{slot: value as gin has it, as text}, for the slots that are set, in their order."""
-    found = {name: _value(name) for name in declared_names()}
-    return {name: text for name, text in found.items() if _is_set(text)}
+def values_in_force() -> dict[str, str]:
+    """Returns {slot: gin's value as text} of the slots that are set, in their order."""
+    values = {name: _value(name) for name in declared_names()}
+    return {
+        name: text
+        for name, text in values.items()
+        if text not in (None, REQUIRED) and not UNSET.fullmatch(text)
+    }
 
 
-def _is_set(text):
-    return text not in (None, REQUIRED) and not UNSET.fullmatch(text)
+def unset_macros() -> list[str]:
+    """Returns the macros that a binding refers to and that have no value, sorted."""
+    names = gin_state.macros_referred_to()
+    return sorted(name for name in names if _value(name) in (None, REQUIRED))
 
 
-def unset_macros() -> list:
-    """The macros that a binding refers to and that have no value, sorted."""
-    return sorted(
-        name for name in gin_state.macros_referred_to() if _value(name) in (None, REQUIRED)
-    )
-
-
-def _value(name):
-    """What is bound to a macro, as text; None where nothing is."""
+def _value(name: str) -> str | None:
+    """Returns the value of a macro as text; None without a binding."""
     bound = gin_state.bindings_of(name, gin_state.MACRO)
     return repr(bound["value"]) if "value" in bound else None
 
 
-def resolve_references(found) -> dict:
-    """{slot: the value that a slot which names another comes to}: `%num_layers` -> `6`.
+def resolve_references(values: Mapping[str, str]) -> dict[str, str]:
+    """Returns {slot: value} of the slots that refer to another: `%num_layers` -> `6`.
 
     Args:
-        found: as `values_in_force` gives them.
+        values: {slot: value as text}, from `values_in_force`.
     """
     resolved = {}
-    for name, text in found.items():
+    for name, text in values.items():
         seen = [name]
-        while text.startswith("%") and text[1:] in found and text[1:] not in seen:
+        while text.startswith("%") and text[1:] in values and text[1:] not in seen:
             seen.append(text[1:])
-            text = found[text[1:]]
-        if text != found[name]:
+            text = values[text[1:]]
+        if text != values[name]:
             resolved[name] = text
     return resolved
 
 
 def as_comments() -> str:
-    """The slots as a block of gin comments: a gin file may open with it."""
-    found = values_in_force()
-    resolved = resolve_references(found)
+    """Returns the slots as a block of gin comments."""
+    values = values_in_force()
+    resolved = resolve_references(values)
     lines = [
         f"# {name} = {text}" + (f" = {resolved[name]}" if name in resolved else "")
-        for name, text in found.items()
+        for name, text in values.items()
     ]
     return "\n".join([HEAD, RULE, *lines, ""])
 
 
 def with_slot_header(text: str) -> str:
-    """An operative configuration with the slots above it; one that has them already, as it is.
+    """Returns an operative configuration with the slots above it; unchanged if it has them.
 
     Args:
-        text: what `gin.operative_config_str` gives.
+        text: the value of `gin.operative_config_str`.
     """
     if text.startswith(HEAD) or not values_in_force():
         return text

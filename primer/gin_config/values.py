@@ -1,14 +1,16 @@
-"""What gin has for a parameter, asked for without calling its function."""
+"""The values of gin's parameters, read without calling their functions."""
+
+from typing import Any
 
 import gin
 
 
-def bound(name, default=None):
-    """The value as it is bound: a number, a text, or gin's reference to a function or macro.
+def bound(name: str, default: Any = None) -> Any:
+    """Returns the value as it is bound: a number, a text, or a reference to a function or macro.
 
     Args:
-        name: as gin has it, such as "utils.run.mode", or "%NAME" of a macro.
-        default: the result where nothing is bound; defaults of functions do not count.
+        name: gin's name, as in "utils.run.mode"; "%NAME" for a macro.
+        default: the result without a binding; defaults of functions do not count.
     """
     try:
         return gin.query_parameter(name)
@@ -16,12 +18,12 @@ def bound(name, default=None):
         return default
 
 
-def configured(name, default=None):
-    """The value that a call would get: of a macro its value, of `@function()` what it returns.
+def configured(name: str, default: Any = None) -> Any:
+    """Returns the value that a call would get: macros and `@function()` are evaluated.
 
     Args:
         name: as for `bound`.
-        default: the result where nothing is bound, or a function itself (`@function`).
+        default: the result without a binding, or for a function itself (`@function`).
     """
     value = bound(name, default)
     if isinstance(value, gin.config.ConfigurableReference):

@@ -1,1 +1,1 @@
-"""What a model costs and whether its settings take effect, told before anything runs."""
+"""What a model costs and whether its settings take effect, found without running it."""

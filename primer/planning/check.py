@@ -1,29 +1,49 @@
-"""What gin files build, and which settings take no effect, found without any data."""
+"""What gin files build, and which of their settings take no effect; needs no data."""
 
-import typing
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from primer.errors import UsageError
 
+if TYPE_CHECKING:
+    import seqio
 
-class CheckResult(typing.NamedTuple):
-    """What `check_gin_files` found out."""
-
-    files: list
-    slots: dict  # {slot: (its value as text, what it comes to or None, where it is set)}
-    groups: list  # Of primer.planning.structure.
-    findings: object  # primer.gin_config.findings.Findings
+    from primer.gin_config.findings import Findings
+    from primer.gin_config.provenance import Setting
+    from primer.planning.structure import Group
 
 
-def check_gin_files(files, params, vocabulary_size) -> CheckResult:
-    """Parses gin files as a run does, builds what trains and what evaluates, and looks at it.
+class CheckResult(NamedTuple):
+    """The result of `check_gin_files`.
+
+    Attributes:
+        files: the gin files.
+        slots: {slot: (value as text, the value that a referring value comes to or None, where the
+            slot is set)}.
+        groups: the layers, from `structure.layer_groups`.
+        findings: the settings without effect, and pairs of files that set the same slot.
+    """
+
+    files: list[str]
+    slots: dict[str, tuple[str, str | None, str]]
+    groups: "list[Group]"
+    findings: "Findings"
+
+
+def check_gin_files(
+    files: Sequence[str], params: Sequence[str], vocabulary_size: int
+) -> CheckResult:
+    """Parses gin files as a run does and builds the graphs of training and of evaluation.
+
+    Restores gin's configuration afterwards.
 
     Args:
-        files: as `--gin_file` names them.
-        params: the texts of `--gin_param`.
+        files: the values of `--gin_file`.
+        params: the values of `--gin_param`.
         vocabulary_size: the number of token ids.
 
     Raises:
-        UsageError: gin cannot take the files, or the model cannot be built.
+        UsageError: gin cannot parse the files, or the model cannot be built.
     """
     import tensorflow.compat.v1 as tf
 
@@ -34,18 +54,14 @@ def check_gin_files(files, params, vocabulary_size) -> CheckResult:
     tf.disable_v2_behavior()
     with isolation.isolated(), gc_pause.paused():
         _parse(files, params)
-        made = findings.settings_of_run(files, params)
+        settings = findings.settings_of_run(files, params)
         groups = _build(vocabulary_size)
-        return CheckResult(
-            files,
-            _slots(made),
-            groups,
-            findings.collect_findings(made, _data(), engine.entry_points()),
-        )
+        found = findings.collect_findings(settings, _tasks(), engine.entry_points())
+        return CheckResult(list(files), _slots(settings), groups, found)
 
 
-def _parse(files, params):
-    """As t5's main, without its flags."""
+def _parse(files: Sequence[str], params: Sequence[str]) -> None:
+    """Parses as t5's main does, without its flags."""
     import gin
     from t5.models import mesh_transformer
 
@@ -68,11 +84,11 @@ def _parse(files, params):
         raise gin_errors.as_usage_error(error) from error
 
 
-def _require_slots():
-    """Raises UsageError where a binding refers to a macro that nothing sets; gin names one only."""
+def _require_slots() -> None:
+    """Raises UsageError with every macro that bindings refer to and nothing sets."""
     from primer.gin_config import slots
 
-    missing = slots.unset_macros()
+    missing = slots.unset_macros()  # gin's own error names only one of them.
     if missing:
         raise UsageError(
             f"{', '.join(missing)}: nothing sets {'these slots' if missing[1:] else 'this slot'}; "
@@ -80,11 +96,11 @@ def _require_slots():
         )
 
 
-def _build(vocabulary_size):
+def _build(vocabulary_size: int) -> "list[Group]":
     """Builds the graphs of training and of evaluation; returns the model's layers.
 
-    The whole model is built once, for its shapes. What else a run reads (the optimizer, the
-    schedule, evaluation), it reads with one block as with many.
+    The whole model is built once, for its shapes. The optimizer, the schedule and evaluation are
+    built on one block: they read the same settings for one block as for many.
     """
     from primer.planning import run_graph, structure
 
@@ -93,31 +109,31 @@ def _build(vocabulary_size):
         for mode in run_graph.MODES:
             run_graph.build_step(vocabulary_size, mode, blocks=1)
     except UsageError as error:
-        raise UsageError(_first_line(error)) from error  # gin adds where it was called.
+        raise UsageError(_first_line(error)) from error  # gin adds lines on the call.
     except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
         raise UsageError(f"the model cannot be built: {_first_line(error)}") from error
     return structure.layer_groups(model, graph)
 
 
-def _first_line(error):
+def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _slots(made):
+def _slots(settings: "Sequence[Setting]") -> dict[str, tuple[str, str | None, str]]:
     from primer.gin_config import provenance, slots
-    from primer.gin_config.dead_bindings import MACRO
+    from primer.gin_config.gin_state import MACRO
 
-    places = provenance.settings_in_force(made)
+    in_force = provenance.settings_in_force(settings)
     values = slots.values_in_force()
-    ends = slots.resolve_references(values)
+    resolved = slots.resolve_references(values)
     return {
-        name: (value, ends.get(name), places[name, MACRO, "value"].where)
+        name: (value, resolved.get(name), in_force[name, MACRO, "value"].where)
         for name, value in values.items()
     }
 
 
-def _data():
-    """The tasks that the files name: what they would read, nobody reads here."""
+def _tasks() -> "list[seqio.Task]":
+    """Returns the tasks that the data set functions name; their code reads further settings."""
     import seqio
 
     from primer.data import preflight

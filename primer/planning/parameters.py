@@ -1,25 +1,25 @@
-"""The trainable parameters of the model that gin describes, counted on the graph that trains."""
+"""The trainable parameters of the model that gin describes, counted on the graph of training."""
 
 import math
 
 from primer.planning import run_graph
 
 
-def parameter_shapes(vocabulary_size: int) -> dict:
-    """The shape of every trainable variable, under its name in a checkpoint.
+def parameter_shapes(vocabulary_size: int) -> dict[str, tuple[int, ...]]:
+    """Returns the shape of every trainable variable.
 
     Args:
         vocabulary_size: the number of token ids; the model pads it to a multiple of 128.
 
     Returns:
-        {name: tuple of sizes}, in the order of the graph.
+        {name in a checkpoint: sizes}, in the order of the graph.
     """
     _, graph = run_graph.build_forward(vocabulary_size)
     return {v.name: tuple(v.shape.to_integer_list) for v in graph.trainable_variables}
 
 
 def count_parameters(vocabulary_size: int) -> int:
-    """The number of trainable parameters, embedding included.
+    """Returns the number of trainable parameters, embedding included.
 
     Args:
         vocabulary_size: the number of token ids; the model pads it to a multiple of 128.

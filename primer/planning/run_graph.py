@@ -1,6 +1,12 @@
-"""The Mesh-TensorFlow graphs that gin describes, built by the code that trains, never run."""
+"""Builds the Mesh-TensorFlow graphs that gin describes by the code of training, without running.
+
+Mesh-TF's own `utils.run` and model function build them, so that every setting is read where a run
+reads it.
+"""
 
 import contextlib
+from collections.abc import Iterator
+from typing import Any
 
 import gin
 import mesh_tensorflow as mtf
@@ -20,22 +26,24 @@ RUN = "mesh_tensorflow.transformer.utils.run"
 STACK = "mesh_tensorflow.transformer.transformer.make_layer_stack"
 
 
-class _Planned(Exception):
-    """Ends `utils.run` or its model function where the plan is made."""
+class _GraphComplete(Exception):
+    """Ends `utils.run` or its model function once the arguments or the graph are known."""
 
 
 class SizedVocabulary:
-    """What Mesh-TF asks of a vocabulary when it builds a graph: its size.
+    """A vocabulary with a size only: Mesh-TF reads nothing else of it when it builds a graph.
 
     Args:
         vocab_size: the number of token ids.
     """
 
-    def __init__(self, vocab_size: int):
+    def __init__(self, vocab_size: int) -> None:
         self.vocab_size = vocab_size
 
 
-def build_forward(vocabulary_size: int, mode: str = "train"):
+def build_forward(
+    vocabulary_size: int, mode: str = "train"
+) -> tuple[transformer.Unitransformer, mtf.Graph]:
     """Builds the model's forward pass and its loss on one row of tokens.
 
     Args:
@@ -43,8 +51,10 @@ def build_forward(vocabulary_size: int, mode: str = "train"):
         mode: "train" or "eval".
 
     Returns:
-        (Unitransformer, mtf.Graph): the model, and the graph with its variables. No variable is
-        allocated: nothing runs.
+        The model, and the graph with its variables. No variable is allocated.
+
+    Raises:
+        UsageError: gin describes another model than a language model.
     """
     _require_language_model()
     length = max(bound("utils.run.sequence_length", {"targets": 512}).values())
@@ -74,69 +84,74 @@ def build_forward(vocabulary_size: int, mode: str = "train"):
     return model, graph
 
 
-def build_run(vocabulary_size: int, mode: str = "train"):
+def build_run(vocabulary_size: int, mode: str = "train") -> Any:
     """Builds the whole graph of a run: model, loss, optimizer, schedule, savers, metrics.
 
-    It goes through Mesh-TF's own `utils.run` and model function, on packed rows of zeros, so that
-    every setting is read where a run reads it.
+    The input is packed rows of zeros.
 
     Args:
         vocabulary_size: the number of token ids.
         mode: "train" or "eval".
 
     Returns:
-        The EstimatorSpec or TPUEstimatorSpec that Mesh-TF's model function gives.
+        The EstimatorSpec or TPUEstimatorSpec of Mesh-TF's model function.
+
+    Raises:
+        UsageError: gin describes another model than a language model.
     """
     _require_language_model()
-    planned = _plan_estimator(SizedVocabulary(vocabulary_size), mode)
-    rows = planned["train_batch_size"]
-    length = planned["sequence_length"]["targets"]
+    estimator = _estimator_arguments(SizedVocabulary(vocabulary_size), mode)
+    rows = estimator["train_batch_size"]
+    length = estimator["sequence_length"]["targets"]
     with tf.Graph().as_default(), random_seeds.weights_restored():
         tf.train.get_or_create_global_step()
         features = {
             name: tf.zeros([rows, length], tf.int32)
             for name in ("targets", "targets_segmentation", "targets_position")
         }
-        return planned["model_fn"](features, None, mode, {"batch_size": rows}, None)
+        return estimator["model_fn"](features, None, mode, {"batch_size": rows}, None)
 
 
-def build_step(vocabulary_size: int, mode: str = "train", blocks: int | None = None):
-    """Builds what `build_run` builds up to the moment at which Mesh-TF lowers it to TensorFlow.
+def build_step(vocabulary_size: int, mode: str = "train", blocks: int | None = None) -> mtf.Graph:
+    """Builds what `build_run` builds, without lowering it to TensorFlow.
 
-    All settings are read by then, and lowering is most of the time.
+    Lowering takes most of the time, and all settings are read before it.
 
     Args:
         vocabulary_size: the number of token ids.
         mode: "train" or "eval".
-        blocks: how many blocks to build instead of `make_layer_stack.num_layers`: what one block
-            reads, all read. None: as many as gin says.
+        blocks: the number of blocks in place of `make_layer_stack.num_layers` (one block reads the
+            settings that all read). None: gin's number.
 
     Returns:
-        The mtf.Graph, in "train" with its gradients and the optimizer's updates.
+        The graph; in "train" with its gradients and the optimizer's updates.
+
+    Raises:
+        UsageError: gin describes another model than a language model.
     """
-    planned = []
+    graphs = []
 
     class Lowering(mtf.Lowering):
-        """Does what reads settings, and ends where the operations would be lowered."""
+        """Reads the settings of Mesh-TF's class, and raises before it lowers operations."""
 
         def __init__(self, graph, mesh_to_impl, autostack=True, log_file=None):
             del log_file
             self.graph, self.mesh_to_impl = graph, mesh_to_impl
             if autostack:
                 self.autostack()
-            planned.append(graph)
-            raise _Planned
+            graphs.append(graph)
+            raise _GraphComplete
 
     with contextlib.ExitStack() as stack:
         if blocks is not None:
             stack.enter_context(gin_state.parameter_bound(STACK, "num_layers", blocks))
         stack.enter_context(_replaced(mtf, "Lowering", Lowering))
-        stack.enter_context(contextlib.suppress(_Planned))
+        stack.enter_context(contextlib.suppress(_GraphComplete))
         build_run(vocabulary_size, mode)
-    return planned[0]
+    return graphs[0]
 
 
-def _require_language_model():
+def _require_language_model() -> None:
     kind = bound("utils.run.model_type", "bitransformer")
     if kind != "lm":
         raise UsageError(
@@ -144,37 +159,37 @@ def _require_language_model():
         )
 
 
-def _plan_estimator(vocabulary, mode):
-    """What `utils.run` would make an estimator of: the arguments of TPUEstimator, as a dict."""
-    planned = {}
+def _estimator_arguments(vocabulary: SizedVocabulary, mode: str) -> dict[str, Any]:
+    """Returns the arguments that `utils.run` passes to TPUEstimator, and its "sequence_length"."""
+    arguments: dict[str, Any] = {}
 
-    class Planner:
-        """Stands in for TPUEstimator."""
+    class Estimator:
+        """Stands in for TPUEstimator, and ends `utils.run`."""
 
-        def __init__(self, **settings):
-            planned.update(settings)
-            raise _Planned
+        def __init__(self, **estimator_arguments):
+            arguments.update(estimator_arguments)
+            raise _GraphComplete
 
     run_mode, split = RUNS[mode]
-    nowhere = dict.fromkeys(("tpu_job_name", "tpu", "gcp_project", "tpu_zone"))
+    no_tpu = dict.fromkeys(("tpu_job_name", "tpu", "gcp_project", "tpu_zone"))
     run = gin.get_configurable(RUN)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_replaced(utils.tpu_estimator, "TPUEstimator", Planner))
-        stack.enter_context(_sequence_length(planned))
-        # As t5's main does: gin would ask the task for its own.
+        stack.enter_context(_replaced(utils.tpu_estimator, "TPUEstimator", Estimator))
+        stack.enter_context(_sequence_length_recorded(arguments))
+        # As t5's main does: gin's own value would load the task's vocabulary.
         stack.enter_context(gin_state.parameter_bound(RUN, "vocabulary", vocabulary))
-        stack.enter_context(contextlib.suppress(_Planned))
-        run(**nowhere, model_dir="planned", mode=run_mode, dataset_split=split)
-    return planned
+        stack.enter_context(contextlib.suppress(_GraphComplete))
+        run(**no_tpu, model_dir="planned", mode=run_mode, dataset_split=split)
+    return arguments
 
 
 @contextlib.contextmanager
-def _sequence_length(planned):
-    """Notes the sequence length that `utils.run` passes to its estimator."""
+def _sequence_length_recorded(arguments: dict[str, Any]) -> Iterator[None]:
+    """Stores the sequence length that `utils.run` passes to `utils.get_estimator`."""
     stock = utils.get_estimator
 
     def get_estimator(**settings):
-        planned["sequence_length"] = settings["sequence_length"]
+        arguments["sequence_length"] = settings["sequence_length"]
         return stock(**settings)
 
     with _replaced(utils, "get_estimator", get_estimator):
@@ -182,7 +197,8 @@ def _sequence_length(planned):
 
 
 @contextlib.contextmanager
-def _replaced(owner, name, value):
+def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Sets an attribute of a module or class inside the block."""
     stock = getattr(owner, name)
     setattr(owner, name, value)
     try:

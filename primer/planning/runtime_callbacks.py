@@ -1,7 +1,7 @@
-"""What planning adds to a run of training; `t5_imports` imports it.
+"""The callbacks that planning adds to a run of training; `t5_imports` imports this module.
 
-Before the first step, the user hears which of his settings take no effect, and the operative
-configuration in the model directory gets the slots at its top.
+Before the first step they warn of the user's settings without effect, and add the slots to the
+operative configuration in the model directory.
 """
 
 import os
@@ -15,21 +15,21 @@ from primer.runtime import callbacks
 
 
 @callbacks.at_start
-def warn_of_settings_without_effect(model_dir):
-    """Prints a line for each setting of the user's own without effect."""
+def warn_of_settings_without_effect(model_dir: str) -> None:
+    """Prints a warning for each of the user's own settings that takes no effect."""
     del model_dir
     for line in run_warnings.warning_lines(*callbacks.command_line()):
         console.say(f"Warning: {line}")
 
 
 @callbacks.at_start
-def add_slots_to_operative_config(model_dir):
-    """Puts the slots above what gin's hook has written when the session began."""
+def add_slots_to_operative_config(model_dir: str) -> None:
+    """Writes the slots above the operative configuration that gin's hook wrote, if it did."""
     path = os.path.join(model_dir, findings.OPERATIVE_CONFIG)
     if not tf.io.gfile.exists(path):
         return
-    with tf.io.gfile.GFile(path) as written:
-        before = written.read()
+    with tf.io.gfile.GFile(path) as file:
+        before = file.read()
     after = slots.with_slot_header(before)
     if after == before:
         return

@@ -1,27 +1,39 @@
-"""The layers of a model in order, with their variables' shapes; equal blocks are one entry."""
+"""The layers of a model in order, with the shapes of their variables; equal blocks are grouped."""
 
 import dataclasses
 import itertools
 import math
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from primer.common.class_names import class_name
+
+if TYPE_CHECKING:
+    import mesh_tensorflow as mtf
+    from mesh_tensorflow.transformer import transformer
 
 
 @dataclasses.dataclass
 class Variable:
-    """A trainable variable: its name below its layer, {dimension: size}, in how many blocks."""
+    """A trainable variable.
+
+    Attributes:
+        name: its name below its layer.
+        shape: {dimension: size}.
+        times: the number of blocks that have it.
+    """
 
     name: str
-    shape: dict
+    shape: dict[str, int]
     times: int = 1
 
     @property
     def parameters(self) -> int:
-        """The number of its entries, in one block."""
+        """The number of its entries in one block."""
         return math.prod(self.shape.values())
 
     def shape_text(self) -> str:
-        """`[d_model 512, d_ff 2048]`."""
+        """Returns the shape as `[d_model 512, d_ff 2048]`."""
         # Mesh-TF calls the first of two equal dimensions `_heads`.
         sizes = (f"{name.lstrip('_')} {size}" for name, size in self.shape.items())
         return f"[{', '.join(sizes)}]"
@@ -29,31 +41,48 @@ class Variable:
 
 @dataclasses.dataclass
 class Layer:
-    """A layer of the stack, or what stands before and after the stack (`embedding`)."""
+    """A layer of the stack, or a part before or after the stack such as `embedding`.
+
+    Attributes:
+        name: its name in its block.
+        kind: the name of its class; "" outside the stack.
+        variables: its trainable variables.
+    """
 
     name: str
-    kind: str  # The layer's class; "" outside the stack.
-    variables: list
+    kind: str
+    variables: list[Variable]
 
 
 @dataclasses.dataclass
 class Group:
-    """Equal blocks in a row: the first, the last, and the layers of one of them."""
+    """Consecutive equal blocks.
+
+    Attributes:
+        first: the name of the first block; "" outside the blocks.
+        last: the name of the last block.
+        times: the number of blocks.
+        layers: the layers of the first block.
+    """
 
     first: str
     last: str
     times: int
-    layers: list
+    layers: list[Layer]
 
     @property
     def name(self) -> str:
-        """`block_000-005`, or the name of the only one; "" outside the blocks."""
+        """`block_000-005`, or the name of a single block; "" outside the blocks."""
         return self.first if self.times == 1 else f"{self.first}-{self.last.rsplit('_', 1)[-1]}"
 
-    def take(self, block, layers) -> bool:
-        """Adds a block that has the same layers, and no variable that the first one lacks.
+    def add_if_equal(self, block: str, layers: Sequence[Layer]) -> bool:
+        """Adds a block with the same layers and no variable that the first block lacks.
 
-        It may lack some: what layers share (`relative_attention_bias`) the first one has.
+        The block may lack variables of the first one: the first block owns what layers share
+        (`relative_attention_bias`).
+
+        Returns:
+            Whether the block was added.
         """
         if not self.first or len(layers) != len(self.layers):
             return False
@@ -73,25 +102,29 @@ class Group:
         return True
 
 
-def layer_groups(model, graph) -> list:
-    """The model from its embedding to its end, as a list of Group.
+def layer_groups(model: "transformer.Unitransformer", graph: "mtf.Graph") -> list[Group]:
+    """Returns the model from its embedding to its final norm, equal blocks grouped.
 
     Args:
         model: a Mesh-TF Unitransformer.
-        graph: the mtf.Graph that it was built in; `run_graph.build_forward` gives both.
+        graph: the graph that it was built in; `run_graph.build_forward` returns both.
     """
-    found = []
+    groups: list[Group] = []
     for block, parts in itertools.groupby(_layers(model, graph), key=lambda part: part[0]):
         layers = [layer for _, layer in parts]
-        if not found or not found[-1].take(block, layers):
-            found.append(Group(block, block, 1, layers))
-    return found
+        if not groups or not groups[-1].add_if_equal(block, layers):
+            groups.append(Group(block, block, 1, layers))
+    return groups
 
 
-def parameters_by_part(model_groups) -> dict:
-    """{class of layer, norm, or what stands outside the stack: its parameters}, in order."""
-    parts = {}
-    for group in model_groups:
+def parameters_by_part(groups: Sequence[Group]) -> dict[str, int]:
+    """Returns the number of parameters of each part of a model.
+
+    Returns:
+        {class of a layer, norm, or part outside the stack: parameters}, in the model's order.
+    """
+    parts: dict[str, int] = {}
+    for group in groups:
         for layer in group.layers:
             for variable in layer.variables:
                 part = variable.name.split("/")[0] if layer.kind else layer.name
@@ -99,34 +132,36 @@ def parameters_by_part(model_groups) -> dict:
     return parts
 
 
-def _layers(model, graph):
+def _layers(model: "transformer.Unitransformer", graph: "mtf.Graph") -> Iterator[tuple[str, Layer]]:
     """Yields (block or "", Layer) from the embedding to the final norm."""
     stack = {layer.name: Layer(layer.name, class_name(layer), []) for layer in _stack(model)}
-    outside = {False: {}, True: {}}  # Before the stack, after it.
+    before_stack: dict[str, Layer] = {}
+    after_stack: dict[str, Layer] = {}
     for variable in graph.trainable_variables:
-        name = variable.name.split("/", 1)[-1]  # Without the model's own.
+        name = variable.name.split("/", 1)[-1]  # Without the model's own name.
         shape = {d.name: d.size for d in variable.shape.dims}
         owner = _owner(name, stack)
         if owner is None:
-            head, _, rest = name.partition("/")
-            begun = any(layer.variables for layer in stack.values())
-            layer = outside[begun].setdefault(head, Layer(head, "", []))
-            layer.variables.append(Variable(rest or head, shape))
+            part, _, rest = name.partition("/")
+            stack_begun = any(layer.variables for layer in stack.values())
+            outside = after_stack if stack_begun else before_stack
+            layer = outside.setdefault(part, Layer(part, "", []))
+            layer.variables.append(Variable(rest or part, shape))
         else:
             stack[owner].variables.append(Variable(name[len(owner) + 1 :], shape))
-    yield from (("", layer) for layer in outside[False].values())
+    yield from (("", layer) for layer in before_stack.values())
     for layer in stack.values():
         block, _, layer.name = layer.name.rpartition("/")
         yield block, layer
-    yield from (("", layer) for layer in outside[True].values())
+    yield from (("", layer) for layer in after_stack.values())
 
 
 def _stack(model):
     return model.layer_stack._layers
 
 
-def _owner(name, stack):
-    """The name of the layer that a variable belongs to; None outside the stack."""
+def _owner(name: str, layers: Collection[str]) -> str | None:
+    """Returns the layer that a variable belongs to; None outside the stack."""
     parts = name.split("/")
     prefixes = ("/".join(parts[:end]) for end in range(len(parts) - 1, 0, -1))
-    return next((prefix for prefix in prefixes if prefix in stack), None)
+    return next((prefix for prefix in prefixes if prefix in layers), None)

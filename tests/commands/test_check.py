@@ -74,7 +74,7 @@ def test_the_printed_report_says_the_same(tmp_path, capsys):
     blocks = ["Slots", "Trainable parameters", "Layers", "Bindings that take no effect:"]
     blocks += ["  --gin_param: LocalSelfAttention.radius", "Scopes that are never entered:"]
     blocks += [f"  {tmp_path}/inner.gin:2: deccoder/MoE1D.capacity_factor_train"]
-    blocks += ["Macros that nobody reads:", "  --gin_param: size takes no effect"]
+    blocks += ["Macros that nothing reads:", "  --gin_param: size takes no effect"]
     positions = [out.index(text) for text in blocks]
     assert positions == sorted(positions)
     assert "block_000-001 x 2" in out and "[d_model 32, d_ff 64]" in out

@@ -19,7 +19,7 @@ def test_a_foreign_folder_is_not_deleted(tmp_path, capsys):
     (tmp_path / "transformer" / "commands").mkdir(parents=True)  # As in any run's directory.
     (tmp_path / "transformer" / "thesis.txt").write_text("years of work")
     assert run("demo", "--output", tmp_path, "--steps", 4) == 2
-    assert "in the way" in capsys.readouterr().err
+    assert "is no earlier run of the demo" in capsys.readouterr().err
     assert (tmp_path / "transformer" / "thesis.txt").exists()
 
 
