@@ -94,3 +94,36 @@ def shared_data():
     if not path.is_dir():
         pytest.skip(f"needs the shared data ({path}); set PRIMER_SHARED_DATA")
     return path
+
+
+@pytest.fixture(scope="session")
+def small_texts(tmp_path_factory):
+    """A folder of small text files, with the gin file of a tiny model of them."""
+    from tests import tiny_text
+
+    return tiny_text.write(tmp_path_factory.mktemp("texts"))
+
+
+@pytest.fixture(scope="session")
+def small_run(small_texts):
+    """A directory with checkpoints 0, 3 and 6, and the best of 3 and 6: copy it to write there."""
+    from tests import tiny_text
+    from tests.command_lines import run
+
+    options = ("--steps", 6, "--eval_every", 3, "--seed", 5)
+    assert run(*tiny_text.train_words(small_texts, small_texts / "model", *options)) == 0
+    return small_texts / "model"
+
+
+@pytest.fixture(scope="session")
+def small_held_out(small_texts):
+    """The documents of the validation split of `small_texts`, found without the task."""
+    import tensorflow as tf
+
+    from primer.data.sources import text_files
+
+    contents = [path.read_text() for path in sorted(small_texts.glob("*.txt"))]
+    with tf.Graph().as_default(), tf.compat.v1.Session() as sess:
+        found = [c for c in contents if sess.run(text_files.is_held_out(tf.constant(c), 0.2))]
+    assert 0 < len(found) < len(contents)
+    return found

@@ -16,7 +16,7 @@ class Contender:
     """A model of the comparison.
 
     Attributes:
-        name: its file in architectures/, `demo_<name>.gin` in run/, and the folder of its run.
+        name: its file in architectures/, and the folder of its run.
         label: its name in tables and plots.
         activation: the activation of its paper, a file of activations/.
     """

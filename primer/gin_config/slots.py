@@ -26,7 +26,7 @@ def values_in_force() -> dict[str, str]:
     return {
         name: text
         for name, text in values.items()
-        if text not in (None, REQUIRED) and not UNSET.fullmatch(text)
+        if text is not None and text != REQUIRED and not UNSET.fullmatch(text)
     }
 
 

@@ -1,47 +1,71 @@
-"""The demo itself, a few steps long."""
+"""What the demo reads of a run, and which folders it replaces."""
 
-import json
+import os
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
+from primer.errors import RunError, UsageError
 from primer.experiments import contenders, demo
-from tests.command_lines import run
+from tests.evaluation import small_checkpoints
+
+CONFIG = """
+batch_size = 7
+utils.run.batch_size = ("tokens_per_batch", 2048)
+run.sequence_length = {"inputs": 1, "targets": 128}
+learning_rate_schedules.constant.value = 0.08
+"""
 
 
-def test_the_three_have_equal_sizes_and_read_the_same_rows():
-    arguments = [contenders.train_arguments(c, "m", seed=4) for c in contenders.CONTENDERS]
-    shared = [[a for a in words if "sizes" in a or "datasets" in a] for words in arguments]
-    assert len(shared[0]) == 2 and shared[0] == shared[1] == shared[2]
-    assert all("--seed=4" in words for words in arguments)
+@pytest.fixture
+def model_dir(tmp_path):
+    (tmp_path / "config.gin").write_text(CONFIG)
+    return tmp_path
 
 
-def test_a_foreign_folder_is_not_deleted(tmp_path, capsys):
-    (tmp_path / "transformer" / "commands").mkdir(parents=True)  # As in any run's directory.
-    (tmp_path / "transformer" / "thesis.txt").write_text("years of work")
-    assert run("demo", "--output", tmp_path, "--steps", 4) == 2
-    assert "is no earlier run of the demo" in capsys.readouterr().err
-    assert (tmp_path / "transformer" / "thesis.txt").exists()
+def test_a_setting_is_found_by_the_end_of_its_name(model_dir):
+    assert demo.recorded_setting(str(model_dir), "run.batch_size") == ("tokens_per_batch", 2048)
+    assert demo.recorded_setting(str(model_dir), contenders.RATE) == 0.08
+    with pytest.raises(RunError, match="config.gin does not set run.mode"):
+        demo.recorded_setting(str(model_dir), "run.mode")
 
 
-@pytest.mark.slow
-def test_a_short_demo_from_end_to_end(tmp_path, capsys, monkeypatch):
-    """Smaller models than the demo's, all else being its own."""
-    monkeypatch.setattr(contenders, "SIZE", "tiny")
-    monkeypatch.setattr(demo, "EVALUATIONS", 2)
-    assert run("demo", "--output", tmp_path, "--steps", 2) == 0
-    out = capsys.readouterr().out
-    record = json.loads((tmp_path / "results.json").read_text())
-    assert [model["name"] for model in record["models"]] == ["transformer", "primer_ez", "primer"]
-    parameters = [model["parameters"] for model in record["models"]]
-    assert max(parameters) < 1.01 * min(parameters)
-    for model in record["models"]:
-        first, last = model["checkpoints"]
-        assert (first["step"], last["step"]) == (1, 2)
-        assert last["tokens_trained"] == 2 * 2048
-        assert last["seconds"] > first["seconds"]
-        assert first["tokens"] == last["tokens"] == 155_160  # The whole split, at each of them.
-        # The first update has a learning rate of zero.
-        assert last["nats_per_token"] < first["nats_per_token"]
-        assert f"{last['nats_per_token']:.4f}" in out
-    assert len(record["seen"]) == 4 and all(text[:40] in out for text in record["seen"])
-    assert (tmp_path / "learning_curves.png").stat().st_size > 10_000
+def test_parameters_are_those_of_the_latest_checkpoint_without_the_optimizer(model_dir):
+    weights = {"a/kernel": np.zeros([3, 4], np.float32), "a/bias": np.zeros([4], np.float32)}
+    slots = {"a/kernel_slot_vr": np.zeros([3], np.float32)}
+    small_checkpoints.save(model_dir, 1, {"b": np.zeros([99], np.float32)})
+    path = small_checkpoints.save(model_dir, 2, {**weights, **slots})
+    tf.compat.v1.train.update_checkpoint_state(str(model_dir), path)
+    assert demo.count_parameters(str(model_dir)) == 3 * 4 + 4
+
+
+def test_costs_are_tokens_and_seconds_since_the_end_of_the_first_step(model_dir, monkeypatch):
+    for step in (10, 20):
+        path = model_dir / f"model.ckpt-{step}.index"
+        path.touch()
+        os.utime(path, (1000 + step, 1000 + step))
+    monkeypatch.setattr(demo, "_first_step_time", lambda folder: 1005.0)
+    rows = demo._with_costs([{"step": 10}, {"step": 20}], str(model_dir))
+    assert rows == [
+        {"step": 10, "tokens_trained": 10 * 2048, "seconds": 5.0},
+        {"step": 20, "tokens_trained": 20 * 2048, "seconds": 15.0},
+    ]
+
+
+def test_only_a_folder_of_an_earlier_demo_is_replaced(tmp_path):
+    folder = tmp_path / "transformer"
+    demo._create_empty(str(folder))
+    (folder / "model.ckpt-1.index").touch()
+    demo._create_empty(str(folder))
+    assert [path.name for path in folder.iterdir()] == [demo.MARK]
+    (folder / demo.MARK).rename(folder / "thesis.txt")
+    with pytest.raises(UsageError, match="name another folder with --output"):
+        demo._create_empty(str(folder))
+    assert (folder / "thesis.txt").exists()
+
+
+def test_a_failed_command_ends_the_demo(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo.engine, "print_and_run", lambda arguments: 3)
+    with pytest.raises(RunError, match="the demo stops: .* ended with code 3"):
+        demo.run_contender(contenders.CONTENDERS[0], str(tmp_path))

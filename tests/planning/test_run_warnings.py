@@ -3,9 +3,8 @@
 import gin
 import pytest
 
-from primer.gin_config import config_files, slots
-from primer.planning import run_graph, run_warnings, runtime_callbacks
-from primer.runtime import callbacks
+from primer.gin_config import config_files
+from primer.planning import run_graph, run_warnings
 from tests import gin_models
 
 FILES = config_files.composition_files("transformer", "relu", "tiny")
@@ -72,23 +71,3 @@ def test_two_files_of_a_kind_are_told(write):
 def test_another_model_than_a_language_model_is_left_alone():
     gin_models.parse([], ["utils.run.model_type = 'bitransformer'"])
     assert run_warnings.warning_lines([], ["LocalSelfAttention.dropout_rate = 1.0"]) == []
-
-
-def test_the_operative_configuration_of_a_directory_opens_with_the_slots(tmp_path):
-    gin_models.parse(FILES)
-    path = tmp_path / "operative_config.gin"
-    path.write_text(gin.config_str())
-    for _ in range(2):
-        runtime_callbacks.add_slots_to_operative_config(str(tmp_path))
-    assert path.read_text() == slots.as_comments() + "\n" + gin.config_str()
-    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
-
-
-def test_a_directory_without_one_is_left_alone(tmp_path):
-    runtime_callbacks.add_slots_to_operative_config(str(tmp_path))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_both_are_registered():
-    assert runtime_callbacks.warn_of_settings_without_effect in callbacks._at_start
-    assert runtime_callbacks.add_slots_to_operative_config in callbacks._at_start

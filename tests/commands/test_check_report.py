@@ -1,0 +1,77 @@
+"""The report of `primer check`, from a made-up result."""
+
+import io
+
+from primer.commands import check_report
+from primer.gin_config.findings import BINDING, UNREAD, Finding, Findings
+from primer.gin_config.shared_slots import SharedSlots
+from primer.planning.check import CheckResult
+from primer.planning.structure import Group, Layer, Variable
+
+OWN = Finding(BINDING, "own.gin:3", "A.b", "never called", True)
+INSTALLED = Finding(UNREAD, "defaults.gin:7", "size", "nothing reads this macro", False)
+PAIR = SharedSlots("sizes", "sizes/a.gin", "sizes/b.gin", ("d_ff", "d_kv"))
+
+
+def result(*dead, shared=()):
+    dense = Layer("layer_000", "Dense", [Variable("Dense/w", {"d_model": 4, "_d_ff": 3}, 2)])
+    dense.variables.append(Variable("norm/scale", {"d_model": 4}))
+    groups = [
+        Group("", "", 1, [Layer("embedding", "", [Variable("embedding", {"vocab": 8, "d": 4})])]),
+        Group("block_000", "block_001", 2, [dense, Layer("layer_001", "Empty", [])]),
+    ]
+    slots = {"d_ff": ("3", None, "own.gin:1"), "width": ("%d_ff", "3", "own.gin:2")}
+    return CheckResult(["own.gin"], slots, groups, Findings(tuple(dead), tuple(shared)))
+
+
+def test_data_have_every_part():
+    data = check_report.as_data(result(OWN, INSTALLED, shared=[PAIR]))
+    assert data["parameters"] == {
+        "total": 32 + 2 * 12 + 4,
+        "parts": {"embedding": 32, "Dense": 24, "norm": 4},
+    }
+    assert data["slots"]["d_ff"] == {"value": "3", "comes_to": "3", "set_by": "own.gin:1"}
+    assert data["slots"]["width"]["comes_to"] == "3"
+    assert [(part["blocks"], part["times"]) for part in data["layers"]] == [
+        ("", 1),
+        ("block_000-001", 2),
+    ]
+    assert [finding["name"] for finding in data["dead"]] == ["A.b"]
+    assert data["shared_slots"] == [
+        {"kind": "sizes", "earlier": "sizes/a.gin", "later": "sizes/b.gin", "slots": PAIR.slots}
+    ]
+
+
+def test_installed_findings_are_included_on_demand():
+    data = check_report.as_data(result(OWN, INSTALLED), with_installed=True)
+    assert [finding["own"] for finding in data["dead"]] == [True, False]
+
+
+def printed(*arguments):
+    out = io.StringIO()
+    check_report.print_report(*arguments, file=out)
+    return [" ".join(line.split()) for line in out.getvalue().splitlines() if line.strip()]
+
+
+def test_the_printed_report_has_tables_and_findings_by_kind():
+    lines = printed(result(OWN, INSTALLED, shared=[PAIR]), True)
+    for line in (
+        "width %d_ff 3 own.gin:2",
+        "in all 60",
+        "block_000-001 x 2",
+        "layer_000 Dense Dense/w [d_model 4, d_ff 3] 12",
+        "norm/scale (in 1 of 2) [d_model 4] 4",
+        "layer_001 Empty none",
+        "own.gin:3: A.b takes no effect: never called",
+    ):
+        assert line in lines
+    position = lines.index("Bindings that take no effect:")
+    assert lines[position + 2] == "Macros that nothing reads:"
+    assert lines[position + 3].endswith("reads this macro (installed)")
+    assert lines[-1] == f"Warning: {PAIR}"
+
+
+def test_without_own_findings_every_setting_takes_effect():
+    lines = printed(result(INSTALLED))
+    assert lines[-1] == "Every setting of your own takes effect."
+    assert not any("installed" in line for line in lines)

@@ -1,0 +1,46 @@
+"""`primer demo`, a few steps long."""
+
+import json
+
+import pytest
+
+from primer.experiments import contenders, demo
+from tests.command_lines import run
+
+
+def test_a_foreign_folder_is_not_deleted(tmp_path, capsys):
+    (tmp_path / "transformer" / "commands").mkdir(parents=True)  # As in any run's directory.
+    (tmp_path / "transformer" / "thesis.txt").write_text("years of work")
+    assert run("demo", "--output", tmp_path, "--steps", 4) == 2
+    assert "is no earlier run of the demo" in capsys.readouterr().err
+    assert (tmp_path / "transformer" / "thesis.txt").exists()
+
+
+def test_a_number_of_steps_below_one_is_refused(tmp_path, capsys):
+    assert run("demo", "--output", tmp_path, "--steps", 0) == 2
+    assert "--steps = 0: expected a whole number" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_short_demo_from_end_to_end(tmp_path, capsys, monkeypatch):
+    """Smaller models than the demo's; everything else is the demo's."""
+    monkeypatch.setattr(contenders, "SIZE", "tiny")
+    monkeypatch.setattr(demo, "EVALUATIONS", 2)
+    assert run("demo", "--output", tmp_path, "--steps", 2) == 0
+    out = capsys.readouterr().out
+    record = json.loads((tmp_path / "results.json").read_text())
+    assert [model["name"] for model in record["models"]] == ["transformer", "primer_ez", "primer"]
+    parameters = [model["parameters"] for model in record["models"]]
+    assert max(parameters) < 1.01 * min(parameters)
+    for model in record["models"]:
+        first, last = model["checkpoints"]
+        assert (first["step"], last["step"]) == (1, 2)
+        assert last["tokens_trained"] == 2 * 2048
+        assert last["seconds"] > first["seconds"]
+        assert first["tokens"] == last["tokens"] == 155_160  # The whole split, at each of them.
+        # The first update has a learning rate of zero.
+        assert last["nats_per_token"] < first["nats_per_token"]
+        assert f"{last['nats_per_token']:.4f}" in out
+    assert len(record["seen"]) == 4 and all(text[:40] in out for text in record["seen"])
+    assert (tmp_path / "learning_curves.png").stat().st_size > 10_000

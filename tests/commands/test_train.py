@@ -1,0 +1,120 @@
+"""`primer train`: the run that its options describe, misuse, and training on a small model."""
+
+import argparse
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+import primer
+from primer.commands import train
+from primer.launch.train import ModelChoice, TrainingRun
+from tests.command_lines import ENGINE, run
+from tests.tiny_text import train_words
+
+
+@pytest.fixture
+def trained(small_run, tmp_path):
+    """A copy of a directory with checkpoints 0, 3 and 6, and the best of 3 and 6."""
+    return shutil.copytree(small_run, tmp_path / "model")
+
+
+def test_options_describe_a_run_of_training():
+    parser = argparse.ArgumentParser()
+    train.add_arguments(parser)
+    words = (
+        "--model small_primer --task sotu --model_dir m --steps 7 --gin_param a=1 --gin_param b=2"
+    )
+    assert train.training_run(parser.parse_args(words.split())) == TrainingRun(
+        ModelChoice("small_primer"),
+        "m",
+        task="sotu",
+        steps=7,
+        gin_file=[],
+        gin_param=["a=1", "b=2"],
+        module_import=[],
+    )
+
+
+@pytest.mark.parametrize(
+    "words, messages",
+    [
+        (["--model", "small_primr", "--task", "sotu"], ["small_primr", "small_primer_ez"]),
+        (["--model", "small_primer", "--task", "sotuu"], ["sotuu", "lm1b", "text"]),
+        (["--task", "sotu"], ["--architecture", "medium_primer"]),
+        (["--model", "small_primer"], ["--task", "--data", "primer data prepare", "wikitext2"]),
+        (["--model", "small_primer", "--size", "tiny", "--task", "sotu"], ["one or the other"]),
+        (["--architecture", "primer", "--task", "sotu"], ["all of --architecture"]),
+        (["--model", "nowhere.gin", "--task", "sotu"], ["nowhere.gin", "no such file"]),
+        (["--model", "small_primer", "--task", "sotu", "--steps", "0"], ["--steps = 0"]),
+        (
+            ["--model", "small_primer", "--task", "sotu", "--gin_file", "nowhere.gin"],
+            ["--gin_file nowhere.gin", "no such file"],
+        ),
+    ],
+)
+def test_misuse_of_train_is_one_line(words, messages, tmp_path, capsys):
+    assert run("train", "--model_dir", tmp_path / "new", *words) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("primer: ") and len(error.splitlines()) == 1
+    assert all(message in error for message in messages)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "binding, message",
+    [
+        ("dropout_rat = 0.1", "did you mean dropout_rate?"),
+        ("text_files.globb = 'x'", "globb"),
+        ("dropout_rate", "gin cannot take these settings"),
+    ],
+)
+def test_a_misspelled_binding_is_one_line(binding, message, small_texts, tmp_path, capfd):
+    assert run(*train_words(small_texts, tmp_path, "--gin_param", binding)) == 2
+    error = capfd.readouterr().err.split("\n\n", 1)[1]
+    (line,) = [line for line in error.splitlines() if line.startswith("primer: ")]
+    assert message in line and "Traceback" not in error
+
+
+def test_training_validates_and_keeps_the_best(trained):
+    names = os.listdir(trained)
+    assert {"model.ckpt-3.index", "model.ckpt-6.index", "train.log", "config.gin"} <= set(names)
+    best = json.loads((trained / "best" / "best.json").read_text())
+    assert best["step"] in (3, 6) and 0 < best["nats_per_token"] < 6
+    assert "Whole validation split" in best["how"]
+    kept = set(os.listdir(trained / "best"))
+    assert {"primer.json", "config.gin", f"model.ckpt-{best['step']}.index"} <= kept
+
+
+def test_the_same_training_command_goes_on_from_its_checkpoint(trained, small_texts, capfd):
+    assert run(*train_words(small_texts, trained, "--steps", 6, "--seed", 5)) == 0
+    assert "nothing to do" in capfd.readouterr().err
+
+
+def test_another_architecture_is_refused(trained, small_texts, capsys):
+    words = train_words(small_texts, trained, "--steps", 9)
+    words[words.index("primer_ez")] = "primer"
+    assert run(*words) == 2
+    assert "another" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_printed_command_runs_in_a_shell(trained, small_texts, capsys):
+    """The printed text is copied, with the engine named by its module, and run."""
+    assert run(*train_words(small_texts, trained, "--steps", 6)) == 0
+    error = capsys.readouterr().err
+    printed = error[error.index("t5_mesh_transformer") :].split("\n\n")[0]
+    engine = f"{shlex.quote(sys.executable)} -c {shlex.quote(ENGINE)}"
+    done = subprocess.run(
+        printed.replace("t5_mesh_transformer", engine, 1),
+        shell=True,
+        env={**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(primer.__file__))},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "nothing to do" in done.stderr

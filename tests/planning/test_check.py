@@ -1,0 +1,46 @@
+"""Gin files are parsed as a run parses them, and every slot has the place that sets it."""
+
+import gin
+import pytest
+
+import t5_imports  # noqa: F401  Registers what gin files name.
+from primer.errors import UsageError
+from primer.gin_config import config_files, findings, gin_state, shared_slots
+from primer.planning import check, structure
+
+FILES = config_files.composition_files("transformer", "relu", "tiny")
+
+
+@pytest.mark.parametrize("model", config_files.names_of_kind("models"))
+def test_every_published_model_parses_and_is_of_installed_files(model):
+    files = config_files.published_model_files(model)
+    check._parse(files, [])
+    made = findings.settings_of_run(files)
+    assert all(setting.is_installed(findings.installed_folders()) for setting in made)
+    assert shared_slots.find_shared_slots(made) == []
+    assert all(line for _, _, line in check._slots(made).values())
+
+
+def test_the_result_has_files_slots_layers_and_findings():
+    params = ["d_ff = 40", "LocalSelfAttention.radius = 3"]
+    result = check.check_gin_files(FILES, params, 97)
+    assert result.files == FILES
+    assert result.slots["d_ff"] == ("40", None, "--gin_param")
+    assert result.slots["num_dense_blocks"][:2] == ("%num_layers", "2")
+    assert structure.parameters_by_part(result.groups)["embedding"] == 128 * 32
+    (finding,) = result.findings.own
+    assert (finding.kind, finding.name) == (findings.BINDING, "LocalSelfAttention.radius")
+
+
+def test_gins_own_configuration_is_restored():
+    gin.parse_config("own = 5")
+    with pytest.raises(UsageError, match="the model cannot be built"):
+        check.check_gin_files(FILES, ["d_kv = 'x'"], 97)
+    assert dict(gin_state.bindings()) == {("own", gin_state.MACRO): {"value": 5}}
+
+
+def test_every_missing_slot_is_named():
+    with pytest.raises(UsageError, match="d_ff, .*d_model, .*: nothing sets these slots"):
+        check.check_gin_files(FILES[:-1], [], 97)
+    with pytest.raises(UsageError, match="^mine: nothing sets this slot; give a file of sizes/"):
+        check.check_gin_files(FILES, ["SelfAttention.dropout_rate = %mine"], 97)
