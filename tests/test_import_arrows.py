@@ -1,4 +1,4 @@
-"""Which room of primer/ may import which: nothing imports from its own floor or from above."""
+"""The floors of primer/'s folders: no module imports from its own floor or from above."""
 
 import ast
 import sys
@@ -92,12 +92,12 @@ def test_a_room_imports_only_its_packages(path):
 
 
 @each
-def test_nothing_imports_what_registers_everything(path):
+def test_no_module_imports_t5_imports_or_tests(path):
     assert not any(name.split(".")[0] in ("t5_imports", "tests") for name in imports(path))
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_the_start_imports_nothing_slow(name):
+def test_modules_of_the_start_import_nothing_slow(name):
     top = {name.split(".")[0] for name in imports(PACKAGE / f"{name}.py", nested=False)}
     assert top <= {"primer", *sys.stdlib_module_names}
 

@@ -107,7 +107,7 @@ def _of_statements(
 
 
 def _key(statement: statements.Statement) -> Key | None:
-    """Returns gin's key of a binding; None for an unknown name, which gin was told to skip."""
+    """Returns gin's key of a binding; None for an unknown name, which gin skips."""
     if statements.is_macro(statement):
         return statements.macro_name(statement), gin_state.MACRO, "value"
     try:

@@ -1,4 +1,4 @@
-"""`primer check`: what it prints, and each kind of setting without effect, with file and line."""
+"""`primer check`: its output, and each kind of setting without effect with file and line."""
 
 import json
 
@@ -80,8 +80,8 @@ def test_the_printed_report_says_the_same(tmp_path, capsys):
     assert "(installed)" not in out
 
 
-def test_what_takes_effect_in_training_or_evaluation_is_no_finding(checked):
-    """Also what only the optimizer, a schedule, the data or `--eval_every` reads."""
+def test_a_setting_that_training_or_evaluation_reads_is_no_finding(checked):
+    """Also settings that only the optimizer, a schedule, the data or `--eval_every` reads."""
     params = [
         "d_ff_gated = 5",
         "rate = 0.9",
@@ -104,7 +104,7 @@ def test_the_settings_of_another_task_are_dead(checked):
     assert code == 1 and [finding["name"] for finding in result["dead"]] == ["text_files.glob"]
 
 
-def test_installed_files_are_told_of_on_demand(checked):
+def test_findings_in_installed_files_are_printed_on_demand(checked):
     code, result = checked(*TINY, "--all")
     assert code == 0 and result["dead"]
     assert not any(finding["own"] for finding in result["dead"])
@@ -125,7 +125,7 @@ def test_two_architectures_are_a_warning(tmp_path, capsys):
     )
 
 
-def test_the_slots_say_who_set_them(tmp_path, checked):
+def test_the_slots_have_the_place_that_sets_them(tmp_path, checked):
     (tmp_path / "mine.gin").write_text("\nnum_layers = 3\n")
     code, result = checked(*TINY, tmp_path / "mine.gin", "--gin_param", "d_ff = 40")
     assert code == 0
@@ -141,7 +141,7 @@ def test_the_slots_say_who_set_them(tmp_path, checked):
 
 
 def test_the_configuration_that_a_run_wrote_has_no_findings(tmp_path, checked):
-    """config.gin of a model directory has every binding there was, those of defaults included."""
+    """config.gin of a model directory has every binding of the run, those of defaults included."""
     import gin
 
     from tests import gin_models
@@ -170,7 +170,7 @@ def test_a_published_model_is_clean(model, checked):
     )
 
 
-def test_the_record_of_the_whole_process_is_left_alone():
+def test_gins_configuration_and_record_are_restored():
     import gin
 
     gin.parse_config("mine = 5")
@@ -210,7 +210,7 @@ def test_misuse_is_one_line(words, messages, capsys):
     assert all(message in line for message in messages)
 
 
-def test_a_file_of_a_wrong_line_is_named(tmp_path, capsys):
+def test_an_error_names_the_file_and_the_line(tmp_path, capsys):
     (tmp_path / "mine.gin").write_text("d_model = 32\n\nSelfAttention.nothing = 3\n")
     assert run(*TINY, tmp_path / "mine.gin") == 2
     line = capsys.readouterr().err.splitlines()[-1]

@@ -1,4 +1,4 @@
-"""A mixture that gin describes, trained by `t5_mesh_transformer` and evaluated by `primer eval`."""
+"""`primer train` on a mixture that gin describes, and `primer eval` of the model."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The paper's three data sets through `t5_mesh_transformer`: trained on, and evaluated both ways.
+"""Training on the paper's three data sets, and evaluation by the original's command and ours.
 
 The data are directories in the exact format of lm1b, c4 and pg19, with texts of our own.
 """
@@ -33,7 +33,7 @@ def prepared_dir(eager, tmp_path_factory):
 
 
 def arguments(dataset, prepared_dir, model_dir, settings):
-    """Of the engine: a tiny Primer, the data set's own file, windows of 64 tokens."""
+    """The engine's arguments: a tiny Primer, the data set's own file, windows of 64 tokens."""
     files = ["models/defaults.gin", "architectures/primer.gin", "activations/squared_relu.gin"]
     files += [f"datasets/{dataset}.gin", "run/smoke.gin"]
     settings = [*settings, f"utils.run.train_steps = {STEPS}"]
@@ -47,7 +47,7 @@ def arguments(dataset, prepared_dir, model_dir, settings):
 
 
 def validation_texts(dataset):
-    """What the task's validation split must have: of LM1B the last 2% of the training split."""
+    """The texts of the task's validation split: of LM1B the last 2% of the training split."""
     prepared, _ = TASKS[dataset]
     if dataset != "lm1b":
         return fabricate.texts(prepared, "validation")

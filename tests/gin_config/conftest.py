@@ -1,8 +1,8 @@
-"""What the tests of gin_config share: gin's search path."""
+"""The fixture that all tests of gin_config use: gin's search path."""
 
 import pytest
 
 
 @pytest.fixture(autouse=True)
-def found(gin_search_path):
-    """gin looks where a run does."""
+def search_path(gin_search_path):
+    """gin has the search path of a run."""

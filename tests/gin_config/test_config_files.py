@@ -1,4 +1,4 @@
-"""Where the gin files are found, and what happens to a name that does not exist."""
+"""The folder of gin files, and names of files, existing and unknown."""
 
 import importlib.util
 import os
@@ -38,7 +38,7 @@ def test_an_installed_package_has_its_files_inside(tmp_path):
     assert "small_primer" in module.names_of_kind("models")
 
 
-def test_missing_files_are_one_clear_error(tmp_path):
+def test_a_missing_folder_is_one_error(tmp_path):
     module = installed(tmp_path, with_configs=False)
     with pytest.raises(UsageError, match="gin files are missing.*install the package again"):
         module.gin_directory()

@@ -1,4 +1,4 @@
-"""A binding of ours that takes no effect is found, and there is none in our files."""
+"""Bindings without effect are found, and Primer's files have none."""
 
 import gin
 import pytest
@@ -11,7 +11,7 @@ from tests import gin_models
 GIN = config_files.gin_directory()
 TINY = config_files.composition_files("primer", "squared_relu", "tiny")
 SLOTS = statements.declared_slots(GIN)
-# What one block reads, two read: it only saves time.
+# One block reads the settings that two read; it saves time.
 ONE_BLOCK = ["num_layers = 1"]
 
 
@@ -66,12 +66,12 @@ L, C, S = (f"dead_bindings_test.{name}" for name in ("listener", "caller", "sile
         (["szie = 5", "listener.soft = 1"], {"szie: no binding in effect reads this macro"}),
     ],
 )
-def test_what_gin_notes_means_what_we_read_in_it(bindings, expected):
+def test_recorded_calls_decide_what_takes_effect(bindings, expected):
     """Pins the meaning of gin's private dictionaries, `_CONFIG` and `_OPERATIVE_CONFIG`."""
     assert verdicts(*bindings) == expected
 
 
-def test_what_a_caller_passes_is_dead():
+def test_a_binding_that_the_caller_overrides_is_dead():
     gin.clear_config()
     gin.parse_config(["listener.loud = 5", "listener.soft = 6"])
     assert caller() == (3, 6)
@@ -86,7 +86,7 @@ def test_a_declared_macro_may_go_unread():
     assert dead_bindings.find_dead_bindings(declared={"d_ff_gated"}) == []
 
 
-def test_what_code_elsewhere_reads_is_not_dead():
+def test_a_binding_that_other_code_reads_is_not_dead():
     gin.clear_config()
     gin.parse_config(["silent.volume = 5", "size = 5", "other = 6"])
     elsewhere = {("", S, "volume"), ("size", "gin.macro", "value")}
@@ -94,7 +94,7 @@ def test_what_code_elsewhere_reads_is_not_dead():
     assert dead.key == ("other", "gin.macro", "value")
 
 
-def test_only_what_changed_is_looked_at():
+def test_only_changed_bindings_are_checked():
     gin.clear_config()
     gin.parse_config(["old = 5", "changed = 6"])
     before = dead_bindings.snapshot()
@@ -104,14 +104,14 @@ def test_only_what_changed_is_looked_at():
 
 
 def exercise():
-    """Builds what trains and what evaluates: a binding may be live in one of them only."""
+    """Builds both graphs, of training and of evaluation: each reads settings of its own."""
     for mode in run_graph.MODES:
         run_graph.build_step(97, mode)
-    protocols.chosen()  # As an evaluation asks.
+    protocols.chosen()  # As an evaluation does.
 
 
 def own_dead(load, files, bindings=()):
-    """The dead ones among the bindings that come after the defaults files."""
+    """The dead bindings among those that the files after the defaults make."""
     load(TINY[:1])
     before = dead_bindings.snapshot()
     load(files, [*ONE_BLOCK, *bindings])
@@ -120,7 +120,7 @@ def own_dead(load, files, bindings=()):
     return [str(d) for d in dead_bindings.find_dead_bindings(own, declared=SLOTS)]
 
 
-# The first five are in the released files of the original or in those that they come from.
+# The first five are in the original's released files or in those that they were copied from.
 SILENT_MISTAKES = {
     "Unitransformer.layer_stack = @PrePostNormLayerStack": "layer_stack: the caller passes",
     "deccoder/MoE1D.capacity_factor_train = 1.2": "factor_train: its scope is never entered",
@@ -139,7 +139,7 @@ def test_the_silent_mistakes_of_released_files_are_found(load):
         assert sum(text in dead for dead in found) == 1, binding
 
 
-def test_what_takes_effect_is_not_reported(load):
+def test_a_binding_with_effect_is_not_reported(load):
     bindings = [
         "Unitransformer.z_loss = 1e-3",
         "d_ff_gated = 5",
@@ -178,7 +178,7 @@ def test_every_default_takes_effect_in_some_model(load):
         own = dead_bindings.changed_since(before)
         run_graph.build_forward(97)
         if files == SOME_MODELS[-1]:
-            exercise()  # What the optimizer, the schedule and evaluation read, all models read.
+            exercise()  # The optimizer, the schedule and evaluation read the same of all models.
         ever |= own
         live |= own - {dead.key for dead in dead_bindings.find_dead_bindings(own)}
     assert sorted(ever - live) == []
@@ -186,9 +186,9 @@ def test_every_default_takes_effect_in_some_model(load):
 
 def test_every_file_is_in_one_of_these_tests():
     kinds = {path.split("/")[0] for path in statements.gin_files(GIN)}
-    # defaults.gin and these two are above. architectures/, activations/ and sizes/ set slots
-    # (test_gin_lint.py), all of which take effect (above); models/ have include lines. What
-    # datasets/ and objectives/ bind, a data set reads: test_gin_data.py.
+    # The tests above have defaults.gin, meshes/ and run/. Files of architectures/, activations/ and
+    # sizes/ only set slots (tests/gin/test_lint.py), which the tests above show to take effect;
+    # models/ have include lines. tests/gin/test_datasets.py has datasets/ and objectives/.
     here, elsewhere = {"defaults.gin", "meshes", "run"}, {"datasets", "objectives"}
     slots_only = {"architectures", "activations", "sizes", "models"}
     assert kinds <= here | elsewhere | slots_only

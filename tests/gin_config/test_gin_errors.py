@@ -1,4 +1,4 @@
-"""Misspelled slots and gin's own complaints, in one line."""
+"""Misspelled slots and gin's own errors, in one line."""
 
 import gin
 import pytest
@@ -17,7 +17,7 @@ def slots():
     gin.parse_config(["taker.rate = %dropout_rate", "dropout_rate = 0.0", "d_ff = 3"])
 
 
-def test_a_slot_that_something_refers_to_is_fine(slots, capsys):
+def test_a_slot_that_a_binding_refers_to_is_accepted(slots, capsys):
     gin_errors.check_macro_names(["dropout_rate = 0.1", "taker.size = 2"])
     assert capsys.readouterr().err == ""
 
@@ -27,13 +27,13 @@ def test_a_misspelled_slot_is_an_error(slots):
         gin_errors.check_macro_names(["dropout_rat = 0.1"])
 
 
-def test_a_slot_that_this_model_does_not_use_is_said(slots, capsys):
+def test_a_slot_that_no_binding_refers_to_is_reported(slots, capsys):
     gin_errors.check_macro_names(["d_ff = 4"])
     assert "has no effect: nothing refers to d_ff" in capsys.readouterr().err
 
 
-def test_what_gin_says_is_one_line():
-    with pytest.raises(ValueError) as complaint:
+def test_an_error_of_gin_is_one_line():
+    with pytest.raises(ValueError) as caught:
         gin.parse_config("taker.sise = 3")
-    text = str(gin_errors.as_usage_error(complaint.value))
+    text = str(gin_errors.as_usage_error(caught.value))
     assert "'sise'" in text and "\n" not in text

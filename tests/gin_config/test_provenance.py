@@ -1,4 +1,4 @@
-"""Every binding is found where gin read it: file and line, through includes and search paths."""
+"""Each binding has the file and line where gin read it, through includes and search paths."""
 
 import os
 
@@ -43,7 +43,7 @@ def test_the_lines_of_a_block(write):
     assert where([path])[LOUD] == f"{path}:2"
 
 
-def test_an_include_counts_where_it_stands(write):
+def test_an_include_is_read_at_its_line(write):
     inner = write("inner.gin", "size = 1\nwidth = 1\n")
     outer = write("outer.gin", f'width = 2\ninclude "{inner}"\nsize = 3\n')
     assert where([outer]) == {macro("width"): f"{inner}:2", macro("size"): f"{outer}:3"}
@@ -53,7 +53,7 @@ def test_an_include_counts_where_it_stands(write):
     assert [file.name for file in included.files] == [outer, inner]
 
 
-def test_the_last_statement_of_a_key_counts_and_params_come_last(write):
+def test_the_last_statement_of_a_key_is_in_force_and_params_come_last(write):
     one, two = write("one.gin", "size = 1\nwidth = 1\n"), write("two.gin", "\nsize = 2\n")
     assert where([one, two])[macro("size")] == f"{two}:2"
     found = where([one, two], ["width = 3", "gin_sources_test.located_listener.loud = 1"])
@@ -61,8 +61,7 @@ def test_the_last_statement_of_a_key_counts_and_params_come_last(write):
     assert where([two, one])[macro("size")] == f"{one}:1"
 
 
-def test_keys_are_those_of_gin_after_parsing(write):
-    """What is found is what gin has bound, no more and no less."""
+def test_the_keys_are_those_that_gin_has_bound(write):
     files = [
         *config_files.composition_files("primer", "swiglu", "tiny"),
         "dataset.gin",
@@ -93,7 +92,7 @@ def test_a_missing_file_is_an_error():
         provenance.locate_settings(["nowhere.gin"])
 
 
-def test_installed_files_are_told_from_the_users(write, tmp_path):
+def test_installed_files_are_distinguished_from_the_users(write, tmp_path):
     path = write("gin_of_mine/a.gin", 'include "sizes/tiny.gin"\nsize = 1\n')
     found = provenance.settings_in_force(provenance.locate_settings([path], ["width = 1"]))
     assert found[macro("d_model")].is_installed([GIN])

@@ -1,4 +1,4 @@
-"""Bindings that only code without data reads are known without running it."""
+"""Bindings that code reads are found without running the code."""
 
 import functools
 
@@ -47,7 +47,7 @@ def helper(filters, seed):
 
 
 class Task:
-    """Stands for a seqio task: it holds functions and is called by nobody here."""
+    """Stands for a seqio task: it holds functions, and no test calls it."""
 
     def __init__(self, *functions):
         self.functions = list(functions)
@@ -81,7 +81,7 @@ def name(selector, parameter, scope=""):
     return (scope, f"{PREFIX}.{selector}", parameter)
 
 
-def test_what_the_run_is_given_leads_to_everything_that_it_would_call():
+def test_bindings_of_the_run_lead_to_all_functions_that_it_would_call():
     unread = ["reached_never.path = 1", "mny/ReachedFilter.least = 1", "other = 1"]
     assert keys(*READ_BY_THE_RUN, *unread) == {
         name("reached_dataset", "seed"),
@@ -93,7 +93,7 @@ def test_what_the_run_is_given_leads_to_everything_that_it_would_call():
     }
 
 
-def test_what_was_called_is_left_to_what_gin_noted():
+def test_a_called_configurable_is_left_to_gins_record():
     found = keys(*READ_BY_THE_RUN, called=[f"{PREFIX}.reached_dataset"])
     assert found == set()
 
@@ -111,12 +111,12 @@ def test_what_was_called_is_left_to_what_gin_noted():
     ],
     ids=["function", "partial", "argument", "closure", "list", "dict", "method"],
 )
-def test_what_a_task_holds_is_followed(hold):
+def test_functions_that_a_task_holds_are_followed(hold):
     bindings = ["reached_source.path = 'x'", "reached_never.path = 'y'"]
     assert keys(*bindings, data=[Task(hold(reached_source))]) == {name("reached_source", "path")}
 
 
-def test_methods_of_a_class_that_is_made_are_followed():
+def test_methods_of_a_class_are_followed():
     found = keys("ReachedLater.depth = 3", "reached_source.path = 1", data=[Task(ReachedLater)])
     assert found == {name("ReachedLater", "depth")}
 
@@ -129,7 +129,7 @@ def test_settings_of_the_engines_entry_points_are_read_by_a_run():
     assert not {every, kind} & keys()
 
 
-def test_another_mode_reads_what_its_code_names():
+def test_another_mode_reads_the_functions_that_its_code_names():
     binding = "decode_from_file.input_filename = 'x'"
     key = ("", "mesh_tensorflow.transformer.utils.decode_from_file", "input_filename")
     assert key not in keys(binding)

@@ -1,4 +1,4 @@
-"""Two files of one kind that set the same slot are told; those that compose are not."""
+"""Two files of one kind that set the same slot are reported; files that compose are not."""
 
 import pytest
 
@@ -43,23 +43,23 @@ def test_files_that_share_no_slot_compose(zoo):
     assert pairs([zoo["y"], zoo["x"]]) == []
 
 
-def test_the_same_file_twice_is_one(zoo):
+def test_a_file_given_twice_is_one_file(zoo):
     assert pairs([zoo["x"], zoo["a"], zoo["c"]]) == []
 
 
-def test_a_file_and_what_it_includes_of_its_kind_are_one(zoo):
+def test_a_file_and_its_includes_of_the_same_kind_are_one_file(zoo):
     assert pairs([zoo["over_a"]]) == []
     (pair,) = pairs([zoo["over_a"], zoo["z"]])
     assert (pair.earlier, pair.later) == (zoo["over_a"], zoo["z"])
 
 
-def test_overriding_by_hand_is_not_told(zoo):
+def test_overriding_by_an_own_file_or_a_parameter_is_not_reported(zoo):
     assert pairs([zoo["x"], zoo["own"]]) == []
     assert pairs([zoo["x"], zoo["z"], zoo["own"]]) == []
     assert pairs([zoo["x"], zoo["z"]], ["norm = 5"]) == []
 
 
-def test_what_a_run_file_includes_overrides(zoo):
+def test_a_file_included_by_a_run_file_is_not_reported(zoo):
     assert pairs([zoo["x"], zoo["smoke"]]) == []
 
 
@@ -76,7 +76,7 @@ def test_no_published_model_sets_a_slot_twice(model):
     assert pairs(config_files.published_model_files(model)) == []
 
 
-def test_two_published_models_are_one_too_many():
+def test_two_published_models_share_slots():
     found = pairs(["models/defaults.gin", "models/small_primer.gin", "models/medium_primer_ez.gin"])
     assert {pair.kind for pair in found} == {"architectures", "sizes"}
     assert ("sizes/small.gin", "sizes/medium.gin") in {(p.earlier, p.later) for p in found}

@@ -1,4 +1,4 @@
-"""The slots come in the order of defaults.gin; an operative configuration opens with them."""
+"""The slots are in the order of their declaration; an operative configuration begins with them."""
 
 import gin
 
@@ -19,19 +19,19 @@ def test_the_order_is_that_of_defaults_gin():
     )
 
 
-def test_values_are_those_in_force_and_lead_to_their_ends():
+def test_values_are_those_in_force_and_references_are_resolved():
     gin_models.parse(FILES, ["num_layers = 5", "attention = @SelfAttention"])
     found = slots.values_in_force()
     assert found["num_layers"] == "5" and found["attention"] == "@SelfAttention"
-    ends = slots.resolve_references(found)
-    assert ends["num_dense_blocks"] == "5" and "num_layers" not in ends
+    resolved = slots.resolve_references(found)
+    assert resolved["num_dense_blocks"] == "5" and "num_layers" not in resolved
 
 
-def test_macros_that_name_each_other_end():
+def test_macros_that_refer_to_each_other_are_resolved_once():
     assert slots.resolve_references({"a": "%b", "b": "%a"}) == {"a": "%a", "b": "%b"}
 
 
-def test_what_nothing_sets_is_missing_and_has_no_value():
+def test_a_slot_that_nothing_sets_is_unset_and_has_no_value():
     gin_models.parse(FILES[:-1])
     assert {"d_model", "num_heads"} <= set(slots.unset_macros())
     assert not set(slots.unset_macros()) & set(slots.values_in_force())
@@ -39,7 +39,7 @@ def test_what_nothing_sets_is_missing_and_has_no_value():
     assert slots.unset_macros() == []
 
 
-def test_an_operative_configuration_with_slots_is_the_same_to_gin():
+def test_gin_reads_the_same_from_a_configuration_with_slots():
     gin_models.parse(FILES)
     text = gin.config_str()
     opened = slots.with_slot_header(text)
@@ -53,11 +53,11 @@ def test_an_operative_configuration_with_slots_is_the_same_to_gin():
     assert gin.config._CONFIG == before
 
 
-def test_it_is_opened_once():
+def test_the_header_is_added_once():
     gin_models.parse(FILES)
     opened = slots.with_slot_header(gin.config_str())
     assert slots.with_slot_header(opened) == opened
 
 
-def test_nothing_is_added_where_no_slot_is_set():
+def test_nothing_is_added_without_a_slot():
     assert slots.with_slot_header("a = 1\n") == "a = 1\n"

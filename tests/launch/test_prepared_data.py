@@ -1,4 +1,4 @@
-"""`primer train --data`: the task, the texts and the vocabulary of what was prepared."""
+"""`primer train --data`: the task, the texts and the vocabulary of prepared data."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ def words(texts):
 
 @pytest.fixture(scope="module")
 def prepared(texts, words):
-    """The texts as words, prepared; the vocabulary's own file is then gone."""
+    """The texts prepared with a vocabulary of words, whose own file is then moved away."""
     options = ("--held_out", 0.2, "--workers", 1, "--shards", 2, "--output", texts / "prepared")
     vocabulary = (("name", "words"), ("model_file", str(words)))
     bindings = [f"--gin_param=task_vocabulary.{name} = {value!r}" for name, value in vocabulary]
@@ -46,7 +46,7 @@ def train(folder, model_dir, *more):
 
 
 @pytest.mark.parametrize("place", [".", "text"])
-def test_the_folder_says_all_that_a_run_needs(prepared, texts, place):
+def test_the_arguments_hold_all_settings_of_the_prepared_data(prepared, texts, place):
     task, arguments = prepared_data.task_and_arguments(str(prepared / place))
     assert task == "text"
     assert arguments == [
@@ -59,7 +59,7 @@ def test_the_folder_says_all_that_a_run_needs(prepared, texts, place):
     ]
 
 
-def test_it_trains_in_the_kept_vocabulary_and_is_evaluated_on_the_texts(prepared, texts, capfd):
+def test_training_uses_the_copied_vocabulary_and_evaluation_the_texts(prepared, texts, capfd):
     model_dir = texts / "model"
     assert train(prepared, model_dir, "--steps", 2) == 0
     said = capfd.readouterr().err
@@ -74,7 +74,7 @@ def test_it_trains_in_the_kept_vocabulary_and_is_evaluated_on_the_texts(prepared
         assert row[name] == found[name] + found["examples"]
 
 
-def test_a_vocabulary_that_is_lost_is_written_again(prepared, texts, tmp_path, words):
+def test_a_lost_copy_of_the_vocabulary_is_written_again(prepared, texts, tmp_path, words):
     copy = shutil.copytree(prepared, tmp_path / "prepared")
     kept = copy / "text" / "vocabulary.txt"
     content = kept.read_bytes()
@@ -88,7 +88,7 @@ def test_a_vocabulary_that_is_lost_is_written_again(prepared, texts, tmp_path, w
 
 
 def manifest(folder, task="text", **changes):
-    """A folder with the record of a prepared data set alone."""
+    """Writes the manifest of a prepared data set, and no data."""
     data = {
         "settings": {"task": task, "format": "seqio", "vocabulary": "bytes, 259 ids"},
         "bindings": {"task_vocabulary.name": "bytes"},
@@ -99,7 +99,7 @@ def manifest(folder, task="text", **changes):
     (folder / task / "primer.json").write_text(json.dumps(data))
 
 
-def test_several_tasks_are_chosen_from_or_mixed(tmp_path):
+def test_of_several_tasks_one_is_chosen_or_all_are_mixed(tmp_path):
     manifest(tmp_path)
     manifest(tmp_path, "sotu")
     with pytest.raises(UsageError, match="has several tasks: sotu, text; choose with --task"):
@@ -112,7 +112,7 @@ def test_several_tasks_are_chosen_from_or_mixed(tmp_path):
         prepared_data.task_and_arguments(str(tmp_path), "mixture")
 
 
-def test_what_cannot_be_trained_on_is_one_line(tmp_path, capsys):
+def test_data_that_training_cannot_read_are_one_line(tmp_path, capsys):
     manifest(tmp_path / "records", format="gpt_neo")
     manifest(tmp_path / "other")
     (tmp_path / "damaged" / "text").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The short build of a run reads the settings that the whole one reads."""
+"""The build without lowering reads the settings that the whole build reads."""
 
 import gin
 import mesh_tensorflow as mtf
@@ -12,24 +12,24 @@ FILES = config_files.composition_files("primer", "swiglu", "tiny")
 
 
 def read(build, mode, *more):
-    """What gin noted of a build, and what the detector makes of it."""
+    """Returns gin's record of a build, and the dead bindings after it."""
     gin_models.parse([*FILES, "learning_rate_schedules/rsqrt_no_ramp_down.gin"], ["num_layers = 2"])
     build(97, mode, *more)
-    noted = {key: set(parameters) for key, parameters in gin.config._OPERATIVE_CONFIG.items()}
-    return noted, dead_bindings.find_dead_bindings()
+    recorded = {key: set(parameters) for key, parameters in gin.config._OPERATIVE_CONFIG.items()}
+    return recorded, dead_bindings.find_dead_bindings()
 
 
 @pytest.mark.parametrize("mode", run_graph.MODES)
-def test_what_a_whole_build_reads_the_short_one_reads(mode):
-    noted, dead = read(run_graph.build_run, mode)
-    assert read(run_graph.build_step, mode) == (noted, dead)
+def test_the_build_without_lowering_reads_the_same_settings(mode):
+    recorded, dead = read(run_graph.build_run, mode)
+    assert read(run_graph.build_step, mode) == (recorded, dead)
 
 
 @pytest.mark.parametrize("mode", run_graph.MODES)
-def test_one_block_reads_what_two_read_but_their_number(mode):
-    noted, _ = read(run_graph.build_step, mode)
+def test_one_block_reads_the_settings_of_two_except_their_number(mode):
+    recorded, _ = read(run_graph.build_step, mode)
     short, _ = read(run_graph.build_step, mode, 1)
-    only_whole = {key for key in noted if noted[key] != short.get(key)}
+    only_whole = {key for key in recorded if recorded[key] != short.get(key)}
     assert ("num_layers", gin_state.MACRO) in only_whole
     assert only_whole <= {
         ("", "primer.layers.block.stack_depth"),
@@ -39,7 +39,7 @@ def test_one_block_reads_what_two_read_but_their_number(mode):
     }
 
 
-def test_the_number_of_blocks_is_that_of_gin_again_afterwards():
+def test_the_number_of_blocks_and_the_lowering_are_restored():
     gin_models.parse(FILES, ["num_layers = 3"])
     lowering = mtf.Lowering
     graph = run_graph.build_step(97, "eval", blocks=1)

@@ -20,7 +20,7 @@ def test_a_warning_is_printed_for_each_line(monkeypatch, capsys):
     assert capsys.readouterr().err == "Warning: first\nWarning: second\n"
 
 
-def test_the_operative_configuration_of_a_directory_opens_with_the_slots(tmp_path):
+def test_the_operative_configuration_begins_with_the_slots(tmp_path):
     gin_models.parse(FILES)
     path = tmp_path / "operative_config.gin"
     path.write_text(gin.config_str())
@@ -30,7 +30,7 @@ def test_the_operative_configuration_of_a_directory_opens_with_the_slots(tmp_pat
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
-def test_a_directory_without_one_is_left_alone(tmp_path):
+def test_a_directory_without_an_operative_configuration_is_unchanged(tmp_path):
     runtime_callbacks.add_slots_to_operative_config(str(tmp_path))
     assert list(tmp_path.iterdir()) == []
 

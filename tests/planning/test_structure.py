@@ -1,4 +1,4 @@
-"""The layers are those of the model, in order, with every variable once; equal blocks are one."""
+"""The layers of a model are in order, with every variable once; equal blocks are grouped."""
 
 import math
 
@@ -54,12 +54,12 @@ def test_the_blocks_of_primer():
     assert variables["MDHA/q"].shape == {"d_model": 32, "heads": 32}
     assert variables["MDHA/q"].shape_text() == "[d_model 32, heads 32]"
     assert variables["MDHA/q"].times == 3
-    # The layers of a stack share it.
+    # All layers of the stack share it.
     assert variables["MDHA/relative_attention_bias"].times == 1
 
 
-def test_blocks_that_differ_stay_apart():
-    """A block of two layers, as one of four without its number: names differ, so do the blocks."""
+def test_layers_without_blocks_are_not_grouped():
+    """Without block scopes the layers are numbered through, and no two groups are equal."""
     files = config_files.composition_files("transformer", "relu", "tiny")
     found = groups(files, ["make_layer_stack.block_scope = False"])
     assert [group.name for group in found] == [""]
