@@ -68,6 +68,7 @@ def _parse(files: Sequence[str], params: Sequence[str]) -> None:
 
     from primer.gin_config import findings, gin_errors, gin_state
 
+    # Without Mesh-TensorFlow's: a run reads its defaults.gin by the path.
     for folder in findings.installed_folders()[:2]:
         if folder not in gin_state.search_path():
             gin.add_config_file_search_path(folder)
