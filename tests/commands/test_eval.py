@@ -3,16 +3,12 @@
 import contextlib
 import io
 import json
-import math
 import os
-import pathlib
-import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from typing import NamedTuple
 
 import pytest
 
@@ -21,21 +17,21 @@ from primer.checkpoints import best_checkpoint, directory_lock
 from primer.errors import UsageError
 from primer.evaluation import evaluate as whole_split
 from primer.evaluation import keep_best, tokenized_split
-from tests.command_lines import ENGINE, run
+from tests import tiny_text
+from tests.command_lines import run
 from tests.tiny_text import train_words
 
 
 @pytest.fixture(scope="module")
-def texts(small_texts):
-    return small_texts
+def texts(tmp_path_factory):
+    return tiny_text.write(tmp_path_factory.mktemp("texts"))
 
 
 @pytest.fixture(scope="module")
-def trained(small_run, tmp_path_factory):
-    """A directory with checkpoints 0, 3 and 6, and no best one."""
-    copy = shutil.copytree(small_run, tmp_path_factory.mktemp("trained") / "model")
-    shutil.rmtree(copy / "best")
-    return copy
+def trained(texts):
+    """A directory with checkpoints 0, 3 and 6."""
+    assert run(*train_words(texts, texts / "model", "--steps", 6, "--seed", 5)) == 0
+    return texts / "model"
 
 
 @pytest.fixture(scope="module")
@@ -240,96 +236,3 @@ def test_a_run_is_followed_to_its_end(texts, tmp_path):
     assert training.wait() == 0
     assert [row["step"] for row in lines(tmp_path / "run")] == [0, 3, 6, 9]
     assert "9" in out
-
-
-class Evaluation(NamedTuple):
-    rows: dict  # The lines that `primer eval` wrote, by step.
-    out: str
-    model_dir: pathlib.Path
-
-
-@pytest.fixture(scope="module")
-def evaluation(small_run, tmp_path_factory):
-    """All checkpoints of a run that was validated while it trained, evaluated."""
-    model_dir = shutil.copytree(small_run, tmp_path_factory.mktemp("evaluated") / "model")
-    out = evaluate("--model_dir", model_dir)
-    return Evaluation({row["step"]: row for row in lines(model_dir)}, out, model_dir)
-
-
-def test_a_directory_without_a_model_is_one_line(tmp_path, capsys):
-    assert run("eval", "--model_dir", tmp_path / "nowhere") == 2
-    assert "no such directory" in capsys.readouterr().err
-    assert run("eval", "--model_dir", tmp_path) == 2
-    error = capsys.readouterr().err
-    assert "config.gin" in error and len(error.splitlines()) == 1
-
-
-def test_eval_prints_and_writes_every_checkpoint(evaluation):
-    rows, out, model_dir = evaluation
-    assert sorted(rows) == [0, 3, 6]
-    for row in rows.values():
-        assert f"{row['nats_per_token']:.4f}" in out
-        assert row["nats_per_token"] == pytest.approx(row["nats"] / row["tokens"], rel=1e-12)
-        assert row["bytes"] == row["tokens"]  # A byte is a token here, an end is one of both.
-        assert row["bits_per_byte"] == pytest.approx(row["nats_per_token"] / math.log(2))
-        assert row["how"] in " ".join(out.split()) and "windows of 32 tokens" in row["how"]
-    assert rows[0]["nats"] > rows[6]["nats"]
-    (table,) = (model_dir / "eval").glob("*.tsv")
-    header, *cells = [line.split("\t") for line in table.read_text().splitlines()]
-    assert [int(row[header.index("step")]) for row in cells] == [0, 3, 6]
-
-
-def test_validation_while_training_gives_the_number_of_eval(evaluation):
-    best = json.loads((evaluation.model_dir / "best" / "best.json").read_text())
-    row = evaluation.rows[best["step"]]
-    assert row["nats_per_token"] == pytest.approx(best["nats_per_token"], rel=1e-9)
-
-
-def test_the_whole_split_is_counted(evaluation, small_held_out):
-    row = evaluation.rows[6]
-    assert row["documents"] == len(small_held_out)
-    assert row["tokens"] == sum(len(content.encode()) + 1 for content in small_held_out)
-    assert row["words"] == sum(len(content.split()) for content in small_held_out)
-
-
-def test_another_batch_size_gives_the_same_numbers(evaluation, model_dir):
-    evaluate("--model_dir", model_dir, "--checkpoints", "latest", "--batch_size", 7)
-    (row,) = lines(model_dir)
-    assert row["nats"] == pytest.approx(evaluation.rows[6]["nats"], rel=1e-6)
-    assert row["text_checksum"] == evaluation.rows[6]["text_checksum"]
-
-
-def test_a_damaged_checkpoint_is_reported_and_skipped(model_dir, capsys):
-    data = max(model_dir.glob("model.ckpt-3.data-*"), key=lambda path: path.stat().st_size)
-    data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
-    (model_dir / "model.ckpt-6.index").unlink()
-    evaluate("--model_dir", model_dir, code=1)
-    assert [row["step"] for row in lines(model_dir)] == [0]
-    error = capsys.readouterr().err
-    assert "2 of 3 checkpoints could not be evaluated: step 3: " in error and "; step 6: " in error
-
-
-def test_a_missing_step_and_a_missing_split_are_one_line(trained, capsys):
-    assert run("eval", "--model_dir", trained, "--checkpoints", "4") == 2
-    assert "there are 0, 3, 6" in capsys.readouterr().err
-    assert run("eval", "--model_dir", trained, "--split", "test") == 2
-    assert "no split 'test'" in capsys.readouterr().err
-
-
-def test_the_printed_command_runs_in_a_shell(model_dir, capsys):
-    """The printed text is copied, with the engine named by its module, and run."""
-    assert run("eval", "--model_dir", model_dir, "--checkpoints", "latest") == 0
-    error = capsys.readouterr().err
-    printed = error[error.index("t5_mesh_transformer") :].split("\n\n")[0]
-    engine = f"{shlex.quote(sys.executable)} -c {shlex.quote(ENGINE)}"
-    shutil.rmtree(model_dir / "eval")
-    done = subprocess.run(
-        printed.replace("t5_mesh_transformer", engine, 1),
-        shell=True,
-        env={**os.environ, "PYTHONPATH": os.path.dirname(os.path.dirname(primer.__file__))},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    (row,) = lines(model_dir)
-    assert f"{row['nats_per_token']:.4f}" in done.stdout
