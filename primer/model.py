@@ -68,7 +68,7 @@ class Model:
     def __init__(self, model_dir, checkpoint="latest", batch_size=None):
         self.model_dir = str(model_dir)
         config = saved_config.config_file(self.model_dir)
-        path = selection.choose_one(self.model_dir, checkpoint)
+        path = selection.select_checkpoint(self.model_dir, checkpoint)
         self.step = checkpoint_files.step_of(path)
         self._config = config
         with self._settings():
@@ -84,7 +84,7 @@ class Model:
             # As the engine's --module_import does: it registers all that the settings may name.
             gin.parse_config("import t5_imports")
             gin.parse_config_file(self._config)
-            with vocabulary_copy.in_use(self.model_dir, _own_vocabulary()):
+            with vocabulary_copy.use_copy(self.model_dir, _own_vocabulary()):
                 yield
 
     def _build(self, batch_size, path):

@@ -25,7 +25,7 @@ BESIDE = (*model_directory.CONFIGS, model_directory.RECORD, vocabulary_copy.PATT
 SLOT = re.compile(r"(_slot_(vr|vc|v|m)|/adam_(m|v)|_momentum_v)$")
 
 
-def write(model_dir, windows, output):
+def write_averages(model_dir, windows, output):
     """Writes the mean of each window of checkpoints to a new directory, whole or not at all.
 
     The directory has what `primer eval`, `generate` and `primer.load` need, and a mark that nothing
@@ -40,11 +40,11 @@ def write(model_dir, windows, output):
         UsageError: the directory exists, or checkpoints have not the same variables.
         RunError: a checkpoint cannot be read, or has weights that are not finite.
     """
-    check_output(output)
+    check_output_is_new(output)
     temporary = f"{output.rstrip('/')}.part-{uuid.uuid4().hex[:8]}"
     try:
         tf.io.gfile.makedirs(temporary)
-        names = check_same(sorted({path for window in windows for path in window}))
+        names = check_same_weights(sorted({path for window in windows for path in window}))
         for window in windows:
             _save(temporary, checkpoint_files.step_of(window[-1]), _mean(window, names))
         _write_records(model_dir, windows, temporary)
@@ -57,7 +57,7 @@ def write(model_dir, windows, output):
             tf.io.gfile.rmtree(temporary)
 
 
-def check_output(output):
+def check_output_is_new(output):
     """Raises UsageError where a directory or a file is in the way."""
     if tf.io.gfile.exists(output):
         raise UsageError(f"--output = {output!r} exists already: name a new directory")
@@ -72,7 +72,7 @@ def model_variables(shapes) -> list:
     return sorted(name for name in shapes if SLOT.sub("", name) not in set(shapes) - {name})
 
 
-def check_same(paths) -> list:
+def check_same_weights(paths) -> list:
     """The names of the model's variables, which all checkpoints must have in the same shapes.
 
     Raises:
@@ -82,7 +82,7 @@ def check_same(paths) -> list:
     first = None
     for path in paths:
         checkpoint_files.check_whole(path)
-        reader = checkpoint_files.reader(path)
+        reader = checkpoint_files.open_reader(path)
         shapes, types = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
         found = {name: (shapes[name], types[name].name) for name in model_variables(shapes)}
         first = first or (path, found)
@@ -106,7 +106,7 @@ def _difference(first, other):
 
 def _mean(window, names) -> dict:
     """Name -> mean of the values in the checkpoints of a window."""
-    readers = [checkpoint_files.reader(path) for path in window]
+    readers = [checkpoint_files.open_reader(path) for path in window]
     return {name: _mean_of(readers, name, window) for name in names}
 
 

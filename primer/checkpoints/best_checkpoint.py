@@ -20,12 +20,12 @@ def directory(model_dir) -> str:
     return os.path.join(model_dir, model_directory.BEST)
 
 
-def kept(model_dir):
+def read_result(model_dir):
     """What was measured of the checkpoint that is kept, a dict with "step", or None."""
     return files.read_json(os.path.join(directory(model_dir), RECORD), "remove the folder of it")
 
 
-def keep(model_dir, source, result):
+def store(model_dir, source, result):
     """Makes a checkpoint the one that is kept.
 
     Args:

@@ -33,7 +33,7 @@ def is_whole(path) -> bool:
     return len(shards) == 1 and len(index_names) == shards.pop()
 
 
-def is_there(path) -> bool:
+def has_index(path) -> bool:
     """Whether the checkpoint has an index."""
     return tf.io.gfile.exists(f"{path}.index")
 
@@ -66,7 +66,7 @@ def fingerprint(path) -> str:
     return digest.hexdigest()[:16]
 
 
-def latest(model_dir):
+def latest_checkpoint(model_dir):
     """The path of the newest checkpoint, or None.
 
     That is the one that the file `checkpoint` names; where its files are gone, the newest of those
@@ -75,11 +75,11 @@ def latest(model_dir):
     named = tf.train.latest_checkpoint(model_dir)
     if named:
         return named
-    whole = steps(model_dir)
+    whole = whole_steps(model_dir)
     return os.path.join(model_dir, f"model.ckpt-{whole[-1]}") if whole else None
 
 
-def steps(model_dir):
+def whole_steps(model_dir):
     """The steps of all whole checkpoints of a directory, in order."""
     found = []
     for name in tf.io.gfile.glob(f"{model_dir}/model.ckpt-*.index"):
@@ -89,7 +89,7 @@ def steps(model_dir):
     return sorted(found)
 
 
-def in_directory(directory) -> dict:
+def list_checkpoints(directory) -> dict:
     """Step -> path of all checkpoints in a directory of which any file is left."""
     found = {}
     for name in tf.io.gfile.glob(os.path.join(directory, "model.ckpt-*")):
@@ -100,7 +100,7 @@ def in_directory(directory) -> dict:
     return found
 
 
-def none_in(model_dir) -> UsageError:
+def no_checkpoint_error(model_dir) -> UsageError:
     """The error, to be raised, of a directory without a checkpoint."""
     return UsageError(
         f"model_dir = {model_dir!r} has no checkpoint (model.ckpt-<step>); train first, or name "
@@ -108,9 +108,9 @@ def none_in(model_dir) -> UsageError:
     )
 
 
-def check_fits(path, variables, model_dir):
+def check_variables(path, variables, model_dir):
     """Raises UsageError where the checkpoint is of another model than the graph."""
-    reason = _misfit(reader(path), variables)
+    reason = _misfit(open_reader(path), variables)
     if reason:
         raise UsageError(
             f"model_dir = {model_dir!r} holds another architecture or vocabulary: its checkpoint "
@@ -145,7 +145,7 @@ class Restore:
         self._saver = tf.train.Saver(self._variables, sharded=True) if self._variables else None
 
     def __call__(self, sess, path):
-        values = reader(path)
+        values = open_reader(path)
         self._check(values, path)
         types = values.get_variable_to_dtype_map()
         odd = [v for v in self._variables if types.get(v.op.name) != v.dtype.base_dtype]
@@ -176,7 +176,7 @@ class Restore:
             sess.run(variable.initializer)
 
 
-def reader(path):
+def open_reader(path):
     """TensorFlow's reader of a checkpoint, by its path without the suffix.
 
     Raises:

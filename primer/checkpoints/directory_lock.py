@@ -12,9 +12,9 @@ import tensorflow.compat.v1 as tf
 from primer.common import console
 from primer.errors import UsageError
 
-LOCK = "in_use.lock"
+LOCK_FILE = "in_use.lock"
 # Seconds between two signs of life in a remote directory; two that fail to come are a death.
-BEAT = 10.0
+HEARTBEAT_SECONDS = 10.0
 
 
 @contextlib.contextmanager
@@ -35,7 +35,7 @@ def _held_here(model_dir):
     """The operating system's lock (`flock`): it ends with its process, however that ends."""
     import fcntl  # Not on every system; every system that TensorFlow 2.21 is built for has it.
 
-    with open(os.path.join(model_dir, LOCK), "a+", encoding="utf-8") as lock:
+    with open(os.path.join(model_dir, LOCK_FILE), "a+", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -60,7 +60,7 @@ def _held_remotely(model_dir):
     of different machines are never compared. Two runs that start within the same second may miss
     each other.
     """
-    path = os.path.join(model_dir, LOCK)
+    path = os.path.join(model_dir, LOCK_FILE)
     owner = f"{os.getpid()} on {socket.gethostname()}"
     _wait_for_silence(model_dir, path)
     stop = threading.Event()
@@ -83,11 +83,12 @@ def _wait_for_silence(model_dir, path):
         return
     owner = found.splitlines()[0]
     console.say(
-        f"{path} is of the process {owner}; waiting {2 * BEAT:.0f} s to see whether it lives"
+        f"{path} belongs to the process {owner}; waiting {2 * HEARTBEAT_SECONDS:.0f} s to see "
+        "whether it is alive"
     )
-    end = time.monotonic() + 2 * BEAT
+    end = time.monotonic() + 2 * HEARTBEAT_SECONDS
     while time.monotonic() < end:
-        time.sleep(BEAT / 10)
+        time.sleep(HEARTBEAT_SECONDS / 10)
         now = _read(path)
         if now is None:
             return
@@ -96,7 +97,7 @@ def _wait_for_silence(model_dir, path):
 
 
 def _keep_beating(path, owner, stop):
-    while not stop.wait(BEAT):
+    while not stop.wait(HEARTBEAT_SECONDS):
         with contextlib.suppress(tf.errors.OpError):  # The network may come back.
             _beat(path, owner)
 

@@ -11,17 +11,17 @@ SIMPLE = (bool, int, float, str, type(None))
 IRRELEVANT = ("recompute_grads", "name", "layout", "mesh_shape")
 
 
-def describe(estimator) -> dict:
+def describe_estimator(estimator) -> dict:
     """The wiring and the vocabulary of the model that a LocalEstimator runs."""
-    return description(estimator.model, estimator.settings.get("vocabulary"))
+    return describe(estimator.model, estimator.settings.get("vocabulary"))
 
 
-def description(model, vocabulary) -> dict:
+def describe(model, vocabulary) -> dict:
     """The wiring of a model and what tells its vocabulary from another."""
-    return {"wiring": of_model(model), "vocabulary": of_vocabulary(vocabulary)}
+    return {"wiring": describe_model(model), "vocabulary": describe_vocabulary(vocabulary)}
 
 
-def of_model(model) -> dict:
+def describe_model(model) -> dict:
     """The wiring of a Mesh-TF Unitransformer as plain data."""
     stack = getattr(model, "layer_stack", None)
     if stack is None:
@@ -59,7 +59,7 @@ def _name(function):
     return getattr(function, "__name__", type(function).__name__)
 
 
-def of_vocabulary(vocabulary) -> dict:
+def describe_vocabulary(vocabulary) -> dict:
     """Class, size and a fingerprint of a vocabulary (of the pair's second, where it is a pair)."""
     if isinstance(vocabulary, (tuple, list)):
         vocabulary = vocabulary[-1]
@@ -75,7 +75,7 @@ def of_vocabulary(vocabulary) -> dict:
     }
 
 
-def difference(before, now):
+def first_difference(before, now):
     """Where two descriptions differ first, as "path: before -> now", or None.
 
     What only the later one has is a setting that the version which wrote the earlier did not know.
@@ -87,7 +87,7 @@ def difference(before, now):
             return f"{len(before)} -> {len(now)} entries"
         before, now = dict(enumerate(before)), dict(enumerate(now))
     for key in [key for key in now if key in before]:
-        inner = difference(before[key], now[key])
+        inner = first_difference(before[key], now[key])
         if inner:
             return f"{key} {inner}" if isinstance(key, str) else f"[{key}] {inner}"
     return None

@@ -23,7 +23,7 @@ BEST = "best"  # The folder in it with the best checkpoint, and the records of b
 NEVER_RELEASED = "PrePostNormLayerStack"
 
 
-def check(model_dir, now):
+def check_description(model_dir, now):
     """Refuses to read a directory's checkpoints as another model than they are of.
 
     Args:
@@ -34,7 +34,7 @@ def check(model_dir, now):
         UsageError: the record names another wiring or vocabulary, or there is no record and the
             model has a part that the original's code never built.
     """
-    before = read(model_dir)
+    before = read_record(model_dir)
     if before is None:
         if now["wiring"].get("layer_stack") == NEVER_RELEASED:
             raise UsageError(
@@ -44,7 +44,7 @@ def check(model_dir, now):
             )
         return
     for part in ("wiring", "vocabulary"):
-        difference = model_description.difference(before.get(part), now[part])
+        difference = model_description.first_difference(before.get(part), now[part])
         if difference:
             raise UsageError(
                 f"model_dir = {model_dir!r} was trained with another {part}: {difference}; use a "
@@ -56,9 +56,9 @@ def check_model(model_dir, model, vocabulary):
     """Refuses to read a directory's checkpoints with another model or vocabulary.
 
     Raises:
-        UsageError: as `check`.
+        UsageError: as `check_description`.
     """
-    check(model_dir, model_description.description(model, vocabulary))
+    check_description(model_dir, model_description.describe_estimator(model, vocabulary))
 
 
 def check_trainable(model_dir):
@@ -74,12 +74,12 @@ def check_trainable(model_dir):
     )
 
 
-def record(model_dir, now):
+def write_record(model_dir, now):
     """Writes what the directory's checkpoints are of, and the gin settings of the run."""
     files.write_json(os.path.join(model_dir, RECORD), now)
     files.write_whole(os.path.join(model_dir, CONFIG), gin.config_str())
 
 
-def read(model_dir):
+def read_record(model_dir):
     """The record of a model directory, or None."""
     return files.read_json(os.path.join(model_dir, RECORD), RECORD_HINT)

@@ -10,7 +10,7 @@ from primer.errors import UsageError
 WORDS = ("all", "latest", "best")
 
 
-def choose(model_dir, wanted="all", may_be_none=False) -> list:
+def select_checkpoints(model_dir, wanted="all", may_be_none=False) -> list:
     """The paths of checkpoints (`.../model.ckpt-N`), in the order of their steps.
 
     Whole or damaged is not looked at here: who reads one that is damaged says so.
@@ -25,12 +25,12 @@ def choose(model_dir, wanted="all", may_be_none=False) -> list:
         UsageError: there is none, or not the wanted one; the message lists the steps that there
             are.
     """
-    found = checkpoint_files.in_directory(model_dir)
-    best = checkpoint_files.in_directory(os.path.join(model_dir, model_directory.BEST))
+    found = checkpoint_files.list_checkpoints(model_dir)
+    best = checkpoint_files.list_checkpoints(os.path.join(model_dir, model_directory.BEST))
     if not found and not best and may_be_none:
         return []
     if not found and not best:
-        raise checkpoint_files.none_in(model_dir)
+        raise checkpoint_files.no_checkpoint_error(model_dir)
     if wanted == "best":
         # By the file `checkpoint`, which changes when the copy of a new best is whole.
         kept = tf.train.latest_checkpoint(os.path.join(model_dir, model_directory.BEST))
@@ -54,7 +54,7 @@ def choose(model_dir, wanted="all", may_be_none=False) -> list:
     return [both[step] for step in steps]
 
 
-def choose_one(model_dir, wanted="latest") -> str:
+def select_checkpoint(model_dir, wanted="latest") -> str:
     """The path of one checkpoint.
 
     Args:
@@ -64,7 +64,7 @@ def choose_one(model_dir, wanted="latest") -> str:
     Raises:
         UsageError: there is none, or something else is wanted.
     """
-    found = choose(model_dir, wanted)
+    found = select_checkpoints(model_dir, wanted)
     if len(found) != 1 or wanted == "all":
         raise UsageError(
             f"checkpoint = {wanted!r} (--checkpoint): expected 'latest', 'best' or one step"

@@ -24,7 +24,7 @@ KEY = "vocabulary_copy"
 PATTERN = "vocabulary.*"
 
 
-def keep(model_dir, vocabulary) -> dict:
+def save_copy(model_dir, vocabulary) -> dict:
     """Copies the vocabulary's file to the directory, whole or not at all.
 
     Args:
@@ -49,7 +49,7 @@ def keep(model_dir, vocabulary) -> dict:
 
 
 @contextlib.contextmanager
-def in_use(model_dir, vocabulary):
+def use_copy(model_dir, vocabulary):
     """Inside the block, the directory's copy is read where gin names what it is a copy of.
 
     Args:
@@ -60,7 +60,7 @@ def in_use(model_dir, vocabulary):
         UsageError: gin names another vocabulary than the checkpoints' own, or the copy is damaged.
     """
     vocabulary = _of_targets(vocabulary)
-    record = model_directory.read(model_dir) if model_dir else None
+    record = model_directory.read_record(model_dir) if model_dir else None
     if vocabulary is None or record is None or not _has_checkpoints(model_dir):
         yield
         return
@@ -86,7 +86,7 @@ def _setting_of(vocabulary):
 
 def _has_checkpoints(model_dir):
     """Also of a directory that keeps its best checkpoint alone."""
-    return checkpoint_files.latest(model_dir) or checkpoint_files.latest(
+    return checkpoint_files.latest_checkpoint(model_dir) or checkpoint_files.latest_checkpoint(
         os.path.join(model_dir, model_directory.BEST)
     )
 
@@ -114,9 +114,9 @@ def _say_if_changed(vocabulary, path, kept):
 
 def _check_same(model_dir, vocabulary, record):
     """Raises UsageError where what is read now has other ids for texts than the record's."""
-    now = model_description.of_vocabulary(vocabulary)
+    now = model_description.describe_vocabulary(vocabulary)
     before = record.get("vocabulary", {})
-    if model_description.difference(before, now):
+    if model_description.first_difference(before, now):
         setting = record.get(KEY, {}).get("setting")
         raise UsageError(
             f"model_dir = {model_dir!r} was trained with another vocabulary than gin names: "

@@ -6,7 +6,7 @@ from primer.errors import RunError, UsageError
 _EMBEDDING = "embedding"
 
 
-def check(model, paths):
+def check_embedding_size(model, paths):
     """Raises UsageError where no checkpoint has as many ids as the model.
 
     Checkpoints that cannot be read, and single ones that do not fit, are for whoever restores them.
@@ -31,7 +31,7 @@ def check(model, paths):
 def _rows(path):
     """The ids of a checkpoint's embedding; None where it has none or cannot be read."""
     try:
-        shapes = checkpoint_files.reader(path).get_variable_to_shape_map()
+        shapes = checkpoint_files.open_reader(path).get_variable_to_shape_map()
     except RunError:
         return None
     sizes = [s[-2] for name, s in shapes.items() if name.split("/")[-1] == _EMBEDDING and s[1:]]

@@ -11,7 +11,7 @@ from primer.common import console
 POLL = 2.0
 
 
-def paths(model_dir, first, goal=None, timeout=None, poll=POLL):
+def watch_checkpoints(model_dir, first, goal=None, timeout=None, poll=POLL):
     """Yields the paths of checkpoints: those that there are, then each new one.
 
     Where several have come meanwhile, all are yielded, in the order of their steps. One that is
@@ -49,7 +49,7 @@ def paths(model_dir, first, goal=None, timeout=None, poll=POLL):
 
 def _new(model_dir, seen, begin):
     """Step -> path of the checkpoints behind `begin` that are written to the end."""
-    found = checkpoint_files.in_directory(model_dir)
+    found = checkpoint_files.list_checkpoints(model_dir)
     return {
         step: path
         for step, path in found.items()

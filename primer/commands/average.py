@@ -39,9 +39,9 @@ def _average(options) -> int:
     from primer.checkpoints import averaging, checkpoint_files
     from primer.common import console
 
-    averaging.check_output(options.output)
+    averaging.check_output_is_new(options.output)
     groups = windows(_checkpoint_paths(options), options.window)
-    averaging.write(options.model_dir, groups, options.output)
+    averaging.write_averages(options.model_dir, groups, options.output)
     for group in groups:
         steps = [checkpoint_files.step_of(path) for path in group]
         console.say(f"model.ckpt-{steps[-1]}: the mean of steps {', '.join(map(str, steps))}")
@@ -62,9 +62,9 @@ def _checkpoint_paths(options) -> list[str]:
                 f"--checkpoints = {options.checkpoints}: one checkpoint has no mean; name at least "
                 "two steps, or all"
             )
-        return selection.choose(options.model_dir, options.checkpoints)
-    selection.choose(options.model_dir, "latest")  # Raises UsageError without any checkpoint.
-    paths = checkpoint_files.in_directory(options.model_dir)
+        return selection.select_checkpoints(options.model_dir, options.checkpoints)
+    selection.select_checkpoints(options.model_dir, "latest")  # Raises UsageError without any checkpoint.
+    paths = checkpoint_files.list_checkpoints(options.model_dir)
     if not 2 <= options.last <= len(paths):
         raise UsageError(
             f"--last = {options.last}: {options.model_dir} has {len(paths)} checkpoints "

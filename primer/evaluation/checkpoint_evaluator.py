@@ -49,7 +49,7 @@ class CheckpointRows:
         step = checkpoint_files.step_of(path)
         try:
             weights = (
-                checkpoint_files.fingerprint(path) if checkpoint_files.is_there(path) else None
+                checkpoint_files.fingerprint(path) if checkpoint_files.has_index(path) else None
             )
             row = self._row_of_before(step, weights)
             if row is None:

@@ -54,15 +54,15 @@ def evaluate_checkpoints(
     """
     del training_arguments, training_settings
     model_dir = str(estimator.model_dir)
-    paths = selection.choose(model_dir, checkpoints, may_be_none=follow)
+    paths = selection.select_checkpoints(model_dir, checkpoints, may_be_none=follow)
     if keep_the_best:
         paths = keep_best.with_kept(model_dir, paths)
     model = model_of(estimator)
     model_directory.check_model(model_dir, model, estimator.settings["vocabulary"])
-    vocabulary_size.check(model, paths)
+    vocabulary_size.check_embedding_size(model, paths)
     rows = _rows(estimator, split, functools.partial(_scorer, estimator, batch_size), again)
     if follow:
-        paths = watcher.paths(model_dir, paths, _last_step(), timeout)
+        paths = watcher.watch_checkpoints(model_dir, paths, _last_step(), timeout)
     best = keep_best.Best(model_dir) if keep_the_best else None
     try:
         for path in paths:

@@ -18,7 +18,7 @@ from primer.runtime.training import validation
 
 def with_kept(model_dir, paths) -> list:
     """The paths, the kept checkpoint first."""
-    kept = checkpoint_files.latest(best_checkpoint.directory(model_dir))
+    kept = checkpoint_files.latest_checkpoint(best_checkpoint.directory(model_dir))
     if kept is None:
         return paths
     step = checkpoint_files.step_of(kept)
@@ -51,14 +51,14 @@ class Best:
         finite = {key: value for key, value in row.items() if value == value}
         try:
             with self._alone():
-                best_checkpoint.keep(self._model_dir, path, finite)
+                best_checkpoint.store(self._model_dir, path, finite)
         except tf.errors.OpError as error:
             reason = str(error).splitlines()[0]
             raise RunError(f"{path} cannot be copied to {self._model_dir}: {reason}") from error
         console.say(f"step {row['step']:,} is the best so far: kept in {self._kept_in()}")
 
     def _kept_in(self):
-        return selection.choose(self._model_dir, "best")[0]
+        return selection.select_checkpoints(self._model_dir, "best")[0]
 
     def _alone(self):
         """With --eval_every, training writes there too: not at the same time."""

@@ -142,7 +142,7 @@ def _key(task, split):
     return (
         task,
         split,
-        str(model_description.of_vocabulary(vocabulary)),
+        str(model_description.describe_vocabulary(vocabulary)),
         _bindings_outside(NOT_DATA),
     )
 
@@ -157,7 +157,7 @@ def _key_of_model(model, particulars):
         for scope, selector, name, value in _bindings_outside(NOT_MODEL)
         if not (selector.endswith("utils.run") and name in OF_TRAINING)
     ]
-    return str(model_description.of_model(model)), sizes, repr(particulars), bindings
+    return str(model_description.describe_model(model)), sizes, repr(particulars), bindings
 
 
 def _bindings_outside(modules):

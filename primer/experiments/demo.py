@@ -90,7 +90,7 @@ def _trained_steps(model_dir: str) -> list[int]:
     """Returns the steps of the checkpoints without step 0, the untrained model."""
     from primer.checkpoints import checkpoint_files  # Not at the top: it imports TensorFlow.
 
-    return [step for step in checkpoint_files.steps(model_dir) if step]
+    return [step for step in checkpoint_files.whole_steps(model_dir) if step]
 
 
 def _with_costs(rows: Sequence[Mapping[str, Any]], model_dir: str) -> list[dict[str, Any]]:

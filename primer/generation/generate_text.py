@@ -62,7 +62,7 @@ def generate_text(
         stops=tuple(stops),
         **({} if seed is None else {"seed": seed}),
     )
-    path = selection.choose_one(estimator.model_dir, checkpoint)
+    path = selection.select_checkpoint(estimator.model_dir, checkpoint)
     writer = _writer_of(estimator, path)
     show = output.Json if as_json else output.Running
     with show(asked, checkpoint_files.step_of(path)) as shown:

@@ -151,7 +151,7 @@ def _guarded_run(stock):
             if mode == "train" and bound("utils.run.train_model_fn") is None:
                 model_directory.check_trainable(model_dir)
             eval_steps.check(mode, model_dir)
-            with vocabulary_copy.in_use(model_dir, configured("utils.run.vocabulary")):
+            with vocabulary_copy.use_copy(model_dir, configured("utils.run.vocabulary")):
                 callbacks.run_before(mode)
                 with console.redirected(model_dir, mode), estimator_evaluation.kept():
                     result = stock(*args, **kwargs)

@@ -33,9 +33,9 @@ def check(mode, model_dir):
     wanted = configured(SETTING)
     if mode not in MODES or wanted is None:
         return
-    steps = sorted(checkpoint_files.in_directory(model_dir))
+    steps = sorted(checkpoint_files.list_checkpoints(model_dir))
     if not steps:
-        raise checkpoint_files.none_in(model_dir)
+        raise checkpoint_files.no_checkpoint_error(model_dir)
     if wanted == "all" and not any(steps):
         raise UsageError(
             f"model_dir = {model_dir!r} has the checkpoint of step 0 alone, which "

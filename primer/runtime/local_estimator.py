@@ -64,15 +64,17 @@ class LocalEstimator:
 
         Where the one that the file `checkpoint` names is gone, the newest whole one.
         """
-        return checkpoint_files.latest(self.model_dir)
+        return checkpoint_files.latest_checkpoint(self.model_dir)
 
     def get_variable_value(self, name):
         """The value of a variable in the newest checkpoint, as a numpy array."""
-        return checkpoint_files.reader(self._checkpoint(None)).get_tensor(name)
+        return checkpoint_files.open_reader(self._checkpoint(None)).get_tensor(name)
 
     def get_variable_names(self):
         """The names of the variables in the newest checkpoint."""
-        return list(checkpoint_files.reader(self._checkpoint(None)).get_variable_to_shape_map())
+        return list(
+            checkpoint_files.open_reader(self._checkpoint(None)).get_variable_to_shape_map()
+        )
 
     def train(self, input_fn, hooks=(), steps=None, max_steps=None, saving_listeners=()):
         """Trains until the global step is `max_steps`, or for `steps` more; returns self.
@@ -136,7 +138,9 @@ class LocalEstimator:
                 "utils.run.eval_checkpoint_step"
             )
         if self.settings:
-            model_directory.check(os.path.dirname(found), model_description.describe(self))
+            model_directory.check_description(
+                os.path.dirname(found), model_description.describe_estimator(self)
+            )
         return found
 
     def _write_metrics(self, result, name):

@@ -110,7 +110,9 @@ def test_bfloat16_stays(tmp_path):
 def test_other_variables_are_refused(model_dir, change, message):
     small_checkpoints.save(model_dir, 20, values(20, **change))
     with pytest.raises(UsageError, match=message):
-        averaging.write(str(model_dir), [paths(model_dir, 10, 20)], str(model_dir.parent / "out"))
+        averaging.write_averages(
+            str(model_dir), [paths(model_dir, 10, 20)], str(model_dir.parent / "out")
+        )
     assert not list(model_dir.parent.glob("out*"))
 
 
@@ -121,7 +123,9 @@ def paths(model_dir, *steps):
 def test_weights_that_are_no_numbers_are_refused(model_dir):
     small_checkpoints.save(model_dir, 20, values(20, **{"a/bias": np.float32(np.nan)}))
     with pytest.raises(RunError, match="a/bias is NaN or infinite"):
-        averaging.write(str(model_dir), [paths(model_dir, 10, 20)], str(model_dir.parent / "out"))
+        averaging.write_averages(
+            str(model_dir), [paths(model_dir, 10, 20)], str(model_dir.parent / "out")
+        )
     assert not list(model_dir.parent.glob("out*"))
 
 

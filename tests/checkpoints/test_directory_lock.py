@@ -12,7 +12,7 @@ from tests.runtime import tiny
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(directory_lock, "BEAT", 0.2)
+    monkeypatch.setattr(directory_lock, "HEARTBEAT_SECONDS", 0.2)
 
 
 @pytest.fixture
@@ -39,16 +39,16 @@ def test_a_directory_in_use_is_refused(tmp_path):
 
 def test_a_remote_directory_in_use_is_refused(remote, quick):
     assert_one_at_a_time(remote)
-    assert not tf.io.gfile.exists(f"{remote}/{directory_lock.LOCK}")
+    assert not tf.io.gfile.exists(f"{remote}/{directory_lock.LOCK_FILE}")
 
 
 def test_the_lock_of_a_dead_run_is_taken_over(remote, quick, capfd):
     tf.io.gfile.makedirs(remote)
-    with tf.io.gfile.GFile(f"{remote}/{directory_lock.LOCK}", "w") as lock:
+    with tf.io.gfile.GFile(f"{remote}/{directory_lock.LOCK_FILE}", "w") as lock:
         lock.write("17 on a_host_that_died\nbeat\n")
     began = time.monotonic()
     with directory_lock.held(remote):
-        assert time.monotonic() - began >= 2 * directory_lock.BEAT
+        assert time.monotonic() - began >= 2 * directory_lock.HEARTBEAT_SECONDS
     assert "a_host_that_died" in capfd.readouterr().err
 
 

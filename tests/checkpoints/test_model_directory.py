@@ -13,36 +13,36 @@ def description(stack="LayerStack", activation="relu"):
     layers = [{"class": "DenseReluDense", "activation": [activation]}]
     return {
         "wiring": {"layer_stack": stack, "layers": layers},
-        "vocabulary": model_description.of_vocabulary(seqio.ByteVocabulary()),
+        "vocabulary": model_description.describe_vocabulary(seqio.ByteVocabulary()),
     }
 
 
 def test_the_same_model_may_go_on(tmp_path):
-    model_directory.record(str(tmp_path), description())
-    model_directory.check(str(tmp_path), description())
+    model_directory.write_record(str(tmp_path), description())
+    model_directory.check_description(str(tmp_path), description())
     assert not [name for name in os.listdir(tmp_path) if name.endswith(".part")]
 
 
 def test_the_same_variables_with_another_activation_are_refused(tmp_path):
-    model_directory.record(str(tmp_path), description())
+    model_directory.write_record(str(tmp_path), description())
     with pytest.raises(UsageError, match=r"another wiring: .*activation.*'relu' -> 'gelu'"):
-        model_directory.check(str(tmp_path), description(activation="gelu"))
+        model_directory.check_description(str(tmp_path), description(activation="gelu"))
 
 
 def test_another_vocabulary_is_refused(tmp_path):
-    model_directory.record(str(tmp_path), description())
+    model_directory.write_record(str(tmp_path), description())
     other = {
         **description(),
-        "vocabulary": model_description.of_vocabulary(seqio.ByteVocabulary(extra_ids=9)),
+        "vocabulary": model_description.describe_vocabulary(seqio.ByteVocabulary(extra_ids=9)),
     }
     with pytest.raises(UsageError, match="another vocabulary: size 259 -> 268"):
-        model_directory.check(str(tmp_path), other)
+        model_directory.check_description(str(tmp_path), other)
 
 
 def test_a_checkpoint_without_a_record_asks_for_primer_as_released(tmp_path):
     with pytest.raises(UsageError, match="primer_as_released"):
-        model_directory.check(str(tmp_path), description("PrePostNormLayerStack"))
-    model_directory.check(str(tmp_path), description("LayerStack"))
+        model_directory.check_description(str(tmp_path), description("PrePostNormLayerStack"))
+    model_directory.check_description(str(tmp_path), description("LayerStack"))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_checkpoint_without_a_record_asks_for_primer_as_released(tmp_path):
     ],
 )
 def test_difference_names_the_place(before, now, expected):
-    assert model_description.difference(before, now) == expected
+    assert model_description.first_difference(before, now) == expected
 
 
 def test_a_rate_of_dropout_is_no_wiring():

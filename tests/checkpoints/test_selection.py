@@ -21,7 +21,9 @@ def model_dir(tmp_path):
 
 
 def names(model_dir, wanted):
-    return [os.path.relpath(path, model_dir) for path in selection.choose(model_dir, wanted)]
+    return [
+        os.path.relpath(path, model_dir) for path in selection.select_checkpoints(model_dir, wanted)
+    ]
 
 
 def test_all_are_in_the_order_of_steps_with_the_best_among_them(model_dir):
@@ -41,18 +43,18 @@ def test_by_step(model_dir, wanted):
 
 def test_a_step_that_is_not_there_is_named_with_those_that_are(model_dir):
     with pytest.raises(UsageError, match="step 30 .* there are 0, 20, 40, 100"):
-        selection.choose(model_dir, "20,30")
+        selection.select_checkpoints(model_dir, "20,30")
 
 
 @pytest.mark.parametrize("wanted", ["newest", "1,x", None])
 def test_another_word_is_refused(model_dir, wanted):
     with pytest.raises(UsageError, match="expected all, latest, best, or steps"):
-        selection.choose(model_dir, wanted)
+        selection.select_checkpoints(model_dir, wanted)
 
 
 def test_no_checkpoint_and_no_best(tmp_path):
     with pytest.raises(UsageError, match="no checkpoint"):
-        selection.choose(str(tmp_path), "all")
+        selection.select_checkpoints(str(tmp_path), "all")
     (tmp_path / "model.ckpt-1.index").write_text("")
     with pytest.raises(UsageError, match="--eval_every"):
-        selection.choose(str(tmp_path), "best")
+        selection.select_checkpoints(str(tmp_path), "best")

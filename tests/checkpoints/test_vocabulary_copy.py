@@ -38,9 +38,9 @@ def model_dir(tmp_path):
 def record(model_dir, vocabulary=None, copy=True, checkpoint=True):
     """What a run of training writes: the copy, the record and a checkpoint."""
     vocabulary = vocabulary or (TaskVocabulary("t5"), TaskVocabulary("t5"))
-    kept = vocabulary_copy.keep(str(model_dir), vocabulary) if copy else {}
-    now = {"wiring": {}, "vocabulary": model_description.of_vocabulary(vocabulary), **kept}
-    model_directory.record(str(model_dir), now)
+    kept = vocabulary_copy.save_copy(str(model_dir), vocabulary) if copy else {}
+    now = {"wiring": {}, "vocabulary": model_description.describe_vocabulary(vocabulary), **kept}
+    model_directory.write_record(str(model_dir), now)
     if checkpoint:
         with tf.Graph().as_default(), tf.Session() as session:
             saver = tf.train.Saver([tf.get_variable("v", initializer=1.0, use_resource=False)])
@@ -51,7 +51,7 @@ def record(model_dir, vocabulary=None, copy=True, checkpoint=True):
 def encoded(model_dir, text="the of"):
     """The ids of a text by the vocabulary that a run in the directory has."""
     vocabulary = TaskVocabulary("t5")
-    with vocabulary_copy.in_use(str(model_dir), (vocabulary, vocabulary)):
+    with vocabulary_copy.use_copy(str(model_dir), (vocabulary, vocabulary)):
         return vocabulary.encode(text)
 
 
@@ -106,7 +106,7 @@ def test_a_model_of_pieces_is_copied_too(model_dir, name, file):
     # The place of an installed package is another on another machine.
     assert kept["setting"] == {"name": name, "model_file": file, "extra_ids": 0}
     vocabulary = TaskVocabulary("t5")
-    with vocabulary_copy.in_use(str(model_dir), vocabulary):
+    with vocabulary_copy.use_copy(str(model_dir), vocabulary):
         assert vocabulary.decode(vocabulary.encode("The Union")) == "The Union"
         path = vocabulary.resolve().sentencepiece_model_file
     assert path == str(model_dir / "vocabulary.model")
@@ -177,8 +177,8 @@ def test_a_vocabulary_without_a_file_is_recorded_by_its_setting(model_dir):
 def test_vocabularies_of_other_packages_are_left_alone(model_dir):
     record(model_dir, seqio.ByteVocabulary())
     assert "vocabulary_copy" not in json.loads((model_dir / "primer.json").read_text())
-    with vocabulary_copy.in_use(str(model_dir), seqio.ByteVocabulary()):
+    with vocabulary_copy.use_copy(str(model_dir), seqio.ByteVocabulary()):
         pass
     with pytest.raises(UsageError, match="another vocabulary"):
-        with vocabulary_copy.in_use(str(model_dir), seqio.ByteVocabulary(extra_ids=5)):
+        with vocabulary_copy.use_copy(str(model_dir), seqio.ByteVocabulary(extra_ids=5)):
             pass

@@ -20,8 +20,8 @@ def save(directory, step):
 
 
 def steps(directory, **settings):
-    first = [path for _, path in sorted(checkpoint_files.in_directory(str(directory)).items())]
-    found = watcher.paths(str(directory), first, poll=0.01, **settings)
+    first = [path for _, path in sorted(checkpoint_files.list_checkpoints(str(directory)).items())]
+    found = watcher.watch_checkpoints(str(directory), first, poll=0.01, **settings)
     return (int(path.rsplit("-", 1)[1]) for path in found)
 
 

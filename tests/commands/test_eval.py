@@ -142,12 +142,12 @@ def test_the_best_is_kept_with_what_it_needs(model_dir, tmp_path):
     evaluate("--model_dir", model_dir, "--keep_best")
     rows = {row["step"]: row["nats_per_token"] for row in lines(model_dir)}
     best = min(rows, key=rows.get)
-    assert best_checkpoint.kept(str(model_dir))["nats_per_token"] == rows[best]
+    assert best_checkpoint.read_result(str(model_dir))["nats_per_token"] == rows[best]
     assert primer.load(model_dir, checkpoint="best").step == best
     # A worse one does not take its place, though it is the only one that is asked for.
     worse = max(rows, key=rows.get)
     evaluate("--model_dir", model_dir, "--keep_best", "--checkpoints", worse)
-    assert best_checkpoint.kept(str(model_dir))["step"] == best
+    assert best_checkpoint.read_result(str(model_dir))["step"] == best
     names = {path.name for path in (model_dir / "best").iterdir()}
     assert {"config.gin", "primer.json", "best.json", f"model.ckpt-{best}.index"} <= names
     assert len([name for name in names if name.endswith(".index")]) == 1

@@ -62,10 +62,10 @@ def score_texts(
     del training_arguments, training_settings
     outputs.check(output, format)
     model_dir = estimator.model_dir
-    path = selection.choose_one(model_dir, checkpoint)
+    path = selection.select_checkpoint(model_dir, checkpoint)
     model = evaluate.model_of(estimator)
     model_directory.check_model(model_dir, model, estimator.settings["vocabulary"])
-    vocabulary_size.check(model, [path])
+    vocabulary_size.check_embedding_size(model, [path])
     protocol = _protocol(evaluate.length_of(estimator))
     chunks, vocabulary = _chunks(files, task, split, unit, field)
     constants = {"step": checkpoint_files.step_of(path), "protocol": protocol.label}

@@ -121,15 +121,15 @@ class _Run:
     def _scaffold(self):
         """Restores the latest checkpoint, or gives every variable its initial value."""
         latest = self.estimator.latest_checkpoint()
-        description = model_description.describe(self.estimator)
+        description = model_description.describe_estimator(self.estimator)
         if latest:
-            model_directory.check(self.estimator.model_dir, description)
+            model_directory.check_description(self.estimator.model_dir, description)
         vocabulary = self.estimator.settings.get("vocabulary")
-        description |= vocabulary_copy.keep(self.estimator.model_dir, vocabulary)
-        model_directory.record(self.estimator.model_dir, description)
+        description |= vocabulary_copy.save_copy(self.estimator.model_dir, vocabulary)
+        model_directory.write_record(self.estimator.model_dir, description)
         if not latest:
             return tf.train.Scaffold()
-        checkpoint_files.check_fits(latest, tf.trainable_variables(), self.estimator.model_dir)
+        checkpoint_files.check_variables(latest, tf.trainable_variables(), self.estimator.model_dir)
         # An original checkpoint may lack what only training adds (optimizer slots of another name).
         restore = checkpoint_files.Restore(tf.global_variables(), optional=tf.global_variables())
 

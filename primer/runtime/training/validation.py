@@ -68,16 +68,16 @@ class Validation:
             + ("  (best so far)" if better else f"  (best: step {best['step']:,})")
         )
         if better:
-            best_checkpoint.keep(self._estimator.model_dir, self._saver.last_path, result)
+            best_checkpoint.store(self._estimator.model_dir, self._saver.last_path, result)
 
     def _best(self, result):
         """What is kept, measured as `result` was."""
         model_dir = self._estimator.model_dir
-        best = best_checkpoint.kept(model_dir)
+        best = best_checkpoint.read_result(model_dir)
         if best is None or best.get("how") == result.get("how"):
             return best
         # `primer eval --keep_best` may have measured it in another way.
-        path = checkpoint_files.latest(best_checkpoint.directory(model_dir))
+        path = checkpoint_files.latest_checkpoint(best_checkpoint.directory(model_dir))
         return {"step": best["step"], **self._evaluate(path)} if path else None
 
 
