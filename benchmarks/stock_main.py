@@ -1,8 +1,8 @@
-"""t5's main as its authors shipped it: TensorFlow 2.15.1, TPUEstimator, no mend but two names.
+"""t5's main as its authors shipped it: TensorFlow 2.15.1, TPUEstimator, no patch but two names.
 
     .venv-tpu/bin/python benchmarks/stock_main.py --model_dir=... (t5_mesh_transformer's flags)
 
-The two mends are those without which it cannot be imported (a TensorFlow name that moved in 2.13,
+The two patches are those without which it cannot be imported (a TensorFlow name that moved in 2.13,
 and t5's PyTorch model). MDHA's convolution is put together from Mesh-TensorFlow's own operations,
 shift by shift, as one builds it without an operation of one's own.
 """
@@ -10,15 +10,18 @@ shift by shift, as one builds it without an operation of one's own.
 import sys
 import types
 
-from primer.runtime import import_hook, patching
+from tensorflow.python.framework import ops
+
+from primer.runtime import import_hook
+from primer.runtime.patches import tensor_conversion, torch_model
 
 sys.meta_path[:] = [
     finder for finder in sys.meta_path if not isinstance(finder, import_hook.Finder)
 ]
-patching.restore_tensor_conversion()
-_torch_model = types.ModuleType(import_hook.TORCH_MODEL)
-patching.fill_torch_model(_torch_model)
-sys.modules[import_hook.TORCH_MODEL] = _torch_model
+tensor_conversion.patch(ops)
+_hf_model = types.ModuleType("t5.models.hf_model")
+torch_model.patch(_hf_model)
+sys.modules[_hf_model.__name__] = _hf_model
 
 import mesh_tensorflow as mtf  # noqa: E402
 from t5.models import mesh_transformer_main  # noqa: E402

@@ -25,7 +25,7 @@ def note_steps(path):
 
 def main():
     which = sys.argv.pop(1)
-    sys.argv[0] = "t5_mesh_transformer"  # Mends and flags see the command that this stands for.
+    sys.argv[0] = "t5_mesh_transformer"  # Patches and flags read the name of this command.
     if which == "stock":
         import stock_main
 

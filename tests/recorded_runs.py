@@ -15,10 +15,10 @@ import tensorflow.compat.v1 as tf
 from absl import flags
 from mesh_tensorflow.transformer import utils
 
+from primer.common import random_seed
 from primer.evaluation.scorer import Scorer
 from primer.generation.step_graph import StepGraph
 from primer.planning.run_graph import SizedVocabulary
-from primer.runtime.patches import random_seeds
 from tests import gin_models
 from tests.graph_fingerprint import fingerprint
 
@@ -92,7 +92,7 @@ def train(estimator):
     """
     with tf.Graph().as_default() as graph:
         # As in training: what is drawn follows from the step.
-        random_seeds.set_step_key(tf.train.get_or_create_global_step())
+        random_seed.set_step_key(tf.train.get_or_create_global_step())
         feeds = features()
         spec = estimator.call_model(feeds, "train")
         found = fingerprint(graph)

@@ -2,6 +2,6 @@
 
 from primer.runtime import import_hook
 
-# Mesh-TensorFlow is imported by most modules here. An installed package has mended it from the
-# start of the interpreter; a checkout on PYTHONPATH has not.
+# Most modules here import Mesh-TensorFlow. An installed package has the hook that patches it from
+# the start of the interpreter; a checkout on PYTHONPATH has not.
 import_hook.install()

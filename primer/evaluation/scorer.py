@@ -11,7 +11,7 @@ from primer.errors import UsageError
 from primer.gin_config.values import configured
 from primer.runtime import mesh, session
 from primer.runtime.ops import cross_entropy
-from primer.runtime.patches import random_seeds, resource_variables
+from primer.runtime.patches import initial_values, resource_variables
 
 # Bounds the memory of a batch, whose logits are 256 MB with T5's vocabulary. On processors batches
 # of twice the tokens were no faster, and took 150 MB more of a small model.
@@ -68,7 +68,7 @@ class Scorer:
             self._as_released = as_released
             if not as_released:
                 graph_marks.drop_no_tokens()
-            with random_seeds.weights_restored():
+            with initial_values.weights_restored():
                 losses, are_best = self._losses(model)
             self.caveats = graph_marks.caveats()
             build_mode.say_caveats()

@@ -12,6 +12,7 @@ import copy
 # Configurables of these modules have no say in what the documents of a split are.
 NOT_DATA = (
     "mesh_tensorflow",
+    "primer.common.random_seed",
     "primer.evaluation",
     "primer.generation",
     "primer.layers",
@@ -23,11 +24,11 @@ NOT_DATA = (
 NOT_MODEL = (
     "mesh_tensorflow.optimize",
     "mesh_tensorflow.transformer.learning_rate_schedules",
+    "primer.common.random_seed",
     "primer.data",
     "primer.evaluation",
     "primer.generation",
     "primer.planning",
-    "primer.runtime.patches.random_seeds",
     "primer.runtime.training.validation",
     "seqio",
     "t5.data",

@@ -15,7 +15,7 @@ from primer.checkpoints import checkpoint_files
 from primer.common import build_mode, gc_pause
 from primer.errors import UsageError
 from primer.runtime import session
-from primer.runtime.patches import random_seeds, resource_variables
+from primer.runtime.patches import initial_values, resource_variables
 
 # The scope of the states: the checkpoint has none of them.
 _SCOPE = "decoding_states"
@@ -47,7 +47,7 @@ class StepGraph:
         with gc_pause.paused(), tf.Graph().as_default() as graph, build_mode.graph("infer"):
             resource_variables.use_resources()
             mesh_impl = mtf.placement_mesh_impl.PlacementMeshImpl(mesh_shape, layout, devices)
-            with random_seeds.weights_restored():
+            with initial_values.weights_restored():
                 self._build(model, mesh_impl)
             build_mode.say_caveats()
             graph.finalize()

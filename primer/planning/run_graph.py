@@ -16,7 +16,7 @@ from mesh_tensorflow.transformer import transformer, utils
 from primer.errors import UsageError
 from primer.gin_config import gin_state
 from primer.gin_config.values import bound
-from primer.runtime.patches import random_seeds
+from primer.runtime.patches import initial_values
 
 # The mode of a graph -> the mode and the split of the run that builds it.
 RUNS = {"train": ("train", "train"), "eval": ("perplexity_eval", "validation")}
@@ -58,7 +58,7 @@ def build_forward(
     """
     _require_language_model()
     length = max(bound("utils.run.sequence_length", {"targets": 512}).values())
-    with tf.Graph().as_default(), random_seeds.weights_restored():
+    with tf.Graph().as_default(), initial_values.weights_restored():
         graph = mtf.Graph()
         mesh = mtf.Mesh(graph, "planning")
         model = utils.build_model(
@@ -103,7 +103,7 @@ def build_run(vocabulary_size: int, mode: str = "train") -> Any:
     estimator = _estimator_arguments(SizedVocabulary(vocabulary_size), mode)
     rows = estimator["train_batch_size"]
     length = estimator["sequence_length"]["targets"]
-    with tf.Graph().as_default(), random_seeds.weights_restored():
+    with tf.Graph().as_default(), initial_values.weights_restored():
         tf.train.get_or_create_global_step()
         features = {
             name: tf.zeros([rows, length], tf.int32)

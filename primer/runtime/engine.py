@@ -18,7 +18,7 @@ import tensorflow.compat.v1 as tf
 from absl import flags
 
 from primer.checkpoints import model_directory, vocabulary_copy
-from primer.common import build_mode, console
+from primer.common import build_mode, console, random_seed
 from primer.errors import RunError, UsageError
 from primer.gin_config import gin_errors
 from primer.gin_config.values import bound, configured
@@ -32,8 +32,8 @@ from primer.runtime import (
     package_conflicts,
     precision,
 )
-from primer.runtime.patches import random_seeds, resource_variables, score_ids, target_text
-from primer.runtime.training import validation
+from primer.runtime.patches import resource_variables
+from primer.runtime.training import step_order, validation
 
 ESTIMATORS = ("local", "tpu_estimator")
 
@@ -67,7 +67,7 @@ def entry_points() -> tuple:
         estimator,
         mesh.mesh_shape,
         precision.precision,
-        random_seeds.run_seed,
+        random_seed.run_seed,
         validation.validation,
     )
 
@@ -89,7 +89,6 @@ def patch(utils):
     utils.run = _guarded_run(utils.run)
     utils.parse_gin_defaults_and_flags = _parse_own_flags(utils.parse_gin_defaults_and_flags)
     utils.tf = _without_print(utils.tf)
-    target_text.patch(utils)
     _define_flags()
 
 
@@ -98,7 +97,7 @@ def _seeded_run_config(stock):
 
     @functools.wraps(stock)
     def run_config(**kwargs):
-        return stock(tf_random_seed=random_seeds.run_seed(), **kwargs)
+        return stock(tf_random_seed=random_seed.run_seed(), **kwargs)
 
     return run_config
 
@@ -112,7 +111,7 @@ def make_estimator(tpu_estimator_class, model_fn, use_tpu, **kwargs):
         with build_mode.graph(mode, use_tpu):
             spec = model_fn(features, labels, mode, params, config)
         if mode == "train" and not use_tpu:
-            random_seeds.increment_step_last(spec.train_op)
+            step_order.increment_step_last(spec.train_op)
         return spec
 
     if use_tpu or estimator() == "tpu_estimator":
@@ -131,7 +130,7 @@ def _checked_get_estimator(stock):
     def get_estimator(**settings):
         if not settings.get("use_tpu"):
             mesh.check(settings["mesh_shape"], settings.get("mesh_devices"))
-        made = stock(**{**settings, "vocabulary": score_ids.vocabulary_for(settings)})
+        made = stock(**settings)
         made.settings = settings
         return made
 

@@ -13,9 +13,10 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from primer.checkpoints import checkpoint_files
+from primer.common import random_seed
 from primer.errors import UsageError
 from primer.runtime import inputs, session
-from primer.runtime.patches import random_seeds
+from primer.runtime.patches import initial_values
 
 # A split that is larger than this is read anew for each checkpoint.
 KEPT_BYTES = 1 << 30
@@ -123,7 +124,7 @@ class _Batches:
     def _fresh(self):
         """Reads the batches, in a graph of their own with the seed that an Estimator gives it."""
         with tf.Graph().as_default():
-            tf.set_random_seed(random_seeds.run_seed())
+            tf.set_random_seed(random_seed.run_seed())
             features = inputs.features(self._input_fn)
             with tf.Session() as sess:
                 sess.run(tf.tables_initializer())
@@ -145,7 +146,7 @@ class _Graph:
                 name: tf.placeholder(tf.as_dtype(value.dtype), value.shape, name)
                 for name, value in batch.items()
             }
-            with random_seeds.weights_restored():
+            with initial_values.weights_restored():
                 spec = estimator.call_model(dict(self._feeds), "eval")
             metric_fn, tensors = spec.eval_metrics
             metrics = dict(metric_fn(*tensors), loss=tf.metrics.mean(spec.loss))

@@ -1,38 +1,35 @@
-"""The import hook that mends t5 and Mesh-TensorFlow at the moment they are first imported.
+"""The import hook that patches t5 and Mesh-TensorFlow when they are first imported.
 
-t5's console script imports Mesh-TensorFlow before it reads any flag, so a mend cannot wait for
+t5's console script imports Mesh-TensorFlow before it reads any flag, so a patch cannot wait for
 `--module_import`. A `.pth` file of the installed package therefore calls `install()` when an
-interpreter of the environment starts. Nothing here is imported that an interpreter does not have
+interpreter of the environment starts. This module imports only what an interpreter has loaded
 already (`importlib.abc` alone would cost each start tens of milliseconds): hence plain classes.
+`primer.runtime.patching` has the patches.
 """
 
 import sys
 
-# The first of these to be imported makes the mends of TensorFlow's own names necessary.
+TYPE_CHECKING = False  # As type checkers know it; `typing` is not loaded at the start.
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+# TensorFlow is patched before the first of these is imported.
 ROOTS = ("mesh_tensorflow", "gin.tf", "t5")
-
-# These are mended after they have run: module -> function of primer.runtime.patching.
-AFTER = {
-    "mesh_tensorflow.ops": "after_mesh_ops",
-    "mesh_tensorflow.optimize": "after_mesh_optimize",
-    "mesh_tensorflow.transformer.attention": "after_mesh_attention",
-    "mesh_tensorflow.transformer.transformer": "after_mesh_transformer",
-    "mesh_tensorflow.transformer.utils": "after_mesh_utils",
-    "t5.models.mesh_transformer_main": "after_mesh_main",
-}
-
-TORCH_MODEL = "t5.models.hf_model"
+# The packages whose modules are patched after their import.
+PACKAGES = ("mesh_tensorflow", "t5")
 
 
-class _MendedLoader:
-    """Runs a module with its own loader, then hands it to the mend that belongs to it."""
+class _PatchingLoader:
+    """Runs a module with its own loader, then applies the patches that belong to it."""
 
-    def __init__(self, loader, mend_name):
+    def __init__(self, loader, patches):
         self._loader = loader
-        self._mend_name = mend_name
+        self._patches = patches
 
     def __getattr__(self, name):
-        # get_source, get_data, resource readers...: whatever else the module's own loader offers.
+        # get_source, get_data, resource readers: all other methods of the module's own loader.
         return getattr(self._loader, name)
 
     def create_module(self, spec):
@@ -42,11 +39,14 @@ class _MendedLoader:
         self._loader.exec_module(module)
         from primer.runtime import patching
 
-        getattr(patching, self._mend_name)(module)
+        patching.apply(module, self._patches)
 
 
-class _TorchModelLoader:
-    """Stands in for t5.models.hf_model where torch is not installed (t5 does not require it)."""
+class _FillingLoader:
+    """Makes an empty module and applies patches to it."""
+
+    def __init__(self, patches):
+        self._patches = patches
 
     def create_module(self, spec):
         return None
@@ -54,22 +54,35 @@ class _TorchModelLoader:
     def exec_module(self, module):
         from primer.runtime import patching
 
-        patching.fill_torch_model(module)
+        patching.apply(module, self._patches)
 
 
 class Finder:
-    """Finds nothing itself: it lets the other finders find, and adds the mends."""
+    """Lets the other finders find a module, and adds the patches to its loader."""
 
-    def __init__(self):
-        self._searching = set()
-        self._prepared = False
+    def __init__(self) -> None:
+        self._searching: set[str] = set()
+        self._is_prepared = False
 
-    def find_spec(self, name, path=None, target=None):
-        if name in ROOTS:
-            self._prepare()
-        if name == TORCH_MODEL:
-            return self._without_torch()
-        if name not in AFTER or name in self._searching:
+    def find_spec(
+        self,
+        name: str,
+        path: "Sequence[str] | None" = None,
+        target: "ModuleType | None" = None,
+    ) -> "ModuleSpec | None":
+        """Returns the spec of a module that is to be patched, or None for all others."""
+        if name in ROOTS and not self._is_prepared:
+            self._is_prepared = True
+            from primer.runtime import patching
+
+            patching.prepare_tensorflow()
+        if name.partition(".")[0] not in PACKAGES or name in self._searching:
+            return None
+        from primer.runtime import patching
+
+        if name in patching.WITHOUT_PACKAGE:
+            return self._spec_without_package(name, *patching.WITHOUT_PACKAGE[name])
+        if name not in patching.PATCHES:
             return None
         import importlib.util
 
@@ -79,27 +92,19 @@ class Finder:
         finally:
             self._searching.discard(name)
         if spec is not None and spec.loader is not None:
-            spec.loader = _MendedLoader(spec.loader, AFTER[name])
+            spec.loader = _PatchingLoader(spec.loader, patching.PATCHES[name])
         return spec
 
-    def _without_torch(self):
+    def _spec_without_package(self, name, package, patches):
         import importlib.machinery
         import importlib.util
 
-        if importlib.util.find_spec("torch") is not None:
+        if importlib.util.find_spec(package) is not None:
             return None
-        return importlib.machinery.ModuleSpec(TORCH_MODEL, _TorchModelLoader())
-
-    def _prepare(self):
-        if self._prepared:
-            return
-        self._prepared = True
-        from primer.runtime import patching
-
-        patching.before_mesh()
+        return importlib.machinery.ModuleSpec(name, _FillingLoader(patches))
 
 
-def install():
-    """Puts the finder first on `sys.meta_path`, once."""
+def install() -> None:
+    """Puts a Finder first on `sys.meta_path`, once."""
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, Finder())

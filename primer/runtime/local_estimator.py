@@ -13,10 +13,9 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from primer.checkpoints import checkpoint_files, model_description, model_directory
-from primer.common import build_mode, console
+from primer.common import build_mode, console, random_seed
 from primer.errors import RunError, UsageError
 from primer.runtime import estimator_evaluation, export, inputs, session
-from primer.runtime.patches import random_seeds
 from primer.runtime.training import loop
 
 PREDICT = "infer"
@@ -104,7 +103,7 @@ class LocalEstimator:
         path = self._checkpoint(checkpoint_path)
         with tf.Graph().as_default():
             batch_number = tf.placeholder_with_default(np.int64(0), [], name="batch_number")
-            random_seeds.set_step_key(batch_number)
+            random_seed.set_step_key(batch_number)
             spec = self.call_model(inputs.features(input_fn), PREDICT)
             scaffold = spec.scaffold_fn() if spec.scaffold_fn else None
             all_hooks = [*spec.prediction_hooks, *hooks]
@@ -122,7 +121,7 @@ class LocalEstimator:
 
     def call_model(self, features, mode):
         """Builds Mesh-TF's model in the default graph, with the seed's initial values."""
-        tf.set_random_seed(random_seeds.run_seed())
+        tf.set_random_seed(random_seed.run_seed())
         tf.train.get_or_create_global_step()
         spec = self._model_fn(features, None, mode, self._params, self.config)
         build_mode.say_caveats()

@@ -22,7 +22,7 @@ from mesh_tensorflow.transformer import transformer, transformer_layers  # noqa:
 
 from primer import layers  # noqa: E402
 from primer.common import graph_marks  # noqa: E402
-from primer.runtime.patches import random_seeds  # noqa: E402
+from primer.runtime.patches import initial_values  # noqa: E402
 from tests.paths import PARITY  # noqa: E402
 
 TINY = dict(d_model=32, num_layers=2, d_ff=64, num_heads=4, d_kv=8, vocab_size=97)
@@ -184,7 +184,7 @@ def initialize(session, variables):
 @contextlib.contextmanager
 def bench(mesh_shape="", layout="", variables=None):
     """A Bench in a TensorFlow graph of its own."""
-    drawn = contextlib.nullcontext() if variables is None else random_seeds.weights_restored()
+    drawn = contextlib.nullcontext() if variables is None else initial_values.weights_restored()
     with tf.Graph().as_default(), drawn:
         yield Bench(mesh_shape, layout, variables)
 
@@ -284,7 +284,7 @@ def random_variables(model):
     standard normal draw, so that none is hidden by a constant.
     """
     targets = np.ones([1, 4], np.int32)
-    with bench() as b, random_seeds.weights_restored():
+    with bench() as b, initial_values.weights_restored():
         ids = b.put(targets, "batch", "length")
         model.call_simple(inputs=ids, targets=ids, compute_loss=False, mode="eval")
         with tf.Session() as session:

@@ -1,13 +1,14 @@
-"""The cross entropy over a vocabulary, for small models a large part of a step.
+"""The cross entropy over a vocabulary, which is a large part of a small model's step.
 
-Mesh-TF 0.1.21 makes a dozen passes over `[batch, length, vocab]`. Here the loss is a softmax and
-little more; where nothing trains, of some rows at a time. On a mesh that splits the vocabulary
-every processor does its own part, and one sum over the mesh brings them together.
+Mesh-TF 0.1.21 makes a dozen passes over `[batch, length, vocab]`. This operation makes one softmax
+and little more; in graphs without gradients, of some rows at a time. On a mesh that splits the
+vocabulary every processor computes its own part, and one allreduce adds the parts.
 
 A TPU keeps Mesh-TF's form.
 """
 
 import functools
+from types import ModuleType
 
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
@@ -16,13 +17,20 @@ from primer.common import build_mode
 from primer.runtime.ops.embedding_lookup import local_ids
 
 # Positions whose softmax is in memory at a time in a graph without gradients.
-_AT_A_TIME = 512
+_ROWS_AT_A_TIME = 512
 
 
-def patch_loss(transformer):
-    """Lets the loss of `Unitransformer` be the fused one where targets are ids."""
+def patch(transformer: ModuleType) -> None:
+    """Replaces the loss of `Unitransformer`, and the cross entropy that an evaluation reports.
+
+    Both have then the same operations, which TensorFlow computes once.
+    """
     model = transformer.Unitransformer
     model._compute_loss = _fused_loss(model._compute_loss)
+    layers = transformer.mtf.layers
+    layers.softmax_cross_entropy_with_logits = _fused_cross_entropy(
+        layers.softmax_cross_entropy_with_logits
+    )
 
 
 def _fused_loss(stock):
@@ -40,53 +48,66 @@ def _fused_loss(stock):
     return compute_loss
 
 
-def patch_evaluation(layers):
-    """Lets `mesh_tensorflow.layers` compute what an evaluation reports besides the loss in the same
-    way, and TensorFlow compute both at once."""
-    stock = layers.softmax_cross_entropy_with_logits
-
+def _fused_cross_entropy(stock):
     @functools.wraps(stock)
-    def in_one_pass(logits, targets, vocab_dim, z_loss=0.0):
+    def softmax_cross_entropy_with_logits(logits, targets, vocab_dim, z_loss=0.0):
         fits = targets.dtype.is_integer and logits.shape == targets.shape + [vocab_dim]
         fits = fits and logits.dtype == tf.float32
         if fits and build_mode.is_forward() and not build_mode.for_tpu():
             return cross_entropy(logits, mtf.maximum(targets, 0), vocab_dim, z_loss)
         return stock(logits, targets, vocab_dim, z_loss)
 
-    layers.softmax_cross_entropy_with_logits = in_one_pass
+    return softmax_cross_entropy_with_logits
 
 
-def cross_entropy(logits, targets, vocab_dim, z_loss=0.0):
-    """-log softmax(logits)[targets] + z_loss * log(z)^2, computed in float32.
+def cross_entropy(
+    logits: mtf.Tensor, targets: mtf.Tensor, vocab_dim: mtf.Dimension, z_loss: float = 0.0
+) -> mtf.Tensor:
+    """Computes -log softmax(logits)[targets] + z_loss * log(z)^2 in float32.
 
     Args:
-        logits: an mtf.Tensor, `[..., vocab]`.
-        targets: an integer mtf.Tensor, `[...]`.
+        logits: `[..., vocab]`.
+        targets: integers, `[...]`.
         vocab_dim: the dimension of the vocabulary.
-        z_loss: a number.
+        z_loss: the coefficient of the squared logarithm of the partition function z.
 
     Returns:
-        A float32 mtf.Tensor of the shape of `targets`.
+        float32, of the shape of `targets`.
     """
     logits = mtf.transpose(mtf.cast(logits, tf.float32), targets.shape + [vocab_dim])
     return CrossEntropy(logits, targets, vocab_dim, z_loss).outputs[0]
 
 
 class CrossEntropy(mtf.Operation):
-    """See `cross_entropy`; logits are float32, their vocabulary is the last dimension."""
+    """The operation of `cross_entropy`.
 
-    def __init__(self, logits, targets, vocab_dim, z_loss, name="cross_entropy"):
+    Args:
+        logits: float32, `[..., vocab]`; the vocabulary is the last dimension.
+        targets, vocab_dim, z_loss: as in `cross_entropy`.
+        name: the name of the operation.
+    """
+
+    def __init__(
+        self,
+        logits: mtf.Tensor,
+        targets: mtf.Tensor,
+        vocab_dim: mtf.Dimension,
+        z_loss: float,
+        name: str = "cross_entropy",
+    ) -> None:
         super().__init__([logits, targets], name=name)
         self.vocab_dim = vocab_dim
         self.z_loss = z_loss
         self._is_forward = build_mode.is_forward()
-        self.softmax = self.log_z = None  # Of the last lowering, for the gradient.
+        self.softmax = self.log_z = None  # Set by `lower`, for the gradient.
         self._outputs = [mtf.Tensor(self, targets.shape, tf.float32)]
 
-    def gradient(self, grad_ys):
+    def gradient(self, grad_ys: list[mtf.Tensor]) -> list[mtf.Tensor | None]:
+        """Returns the gradient of the logits; targets have none."""
         return [CrossEntropyGradient(self, grad_ys[0]).outputs[0], None]
 
-    def lower(self, lowering):
+    def lower(self, lowering: mtf.Lowering) -> None:
+        """Builds the TensorFlow operations."""
         logits = lowering.tensors[self.inputs[0]]
         mesh_impl = lowering.mesh_impl(self)
         axis = mesh_impl.tensor_dimension_to_mesh_axis(self.vocab_dim)
@@ -98,7 +119,7 @@ class CrossEntropy(mtf.Operation):
             self.softmax, self.log_z = mesh_impl.slicewise(_softmax_and_log_z, logits)
         else:
             picked = mesh_impl.allreduce(picked, [axis], "SUM")
-            self.softmax, self.log_z = _in_parts(mesh_impl, axis, logits)
+            self.softmax, self.log_z = _split_softmax_and_log_z(mesh_impl, axis, logits)
 
         def loss(log_z, picked):
             return log_z - picked + (self.z_loss * tf.square(log_z) if self.z_loss else 0.0)
@@ -107,32 +128,32 @@ class CrossEntropy(mtf.Operation):
 
 
 def _pick(logits, ids):
-    """The logits of the ids; 0 for ids that are negative because others hold them."""
+    """Returns the logits of the ids; 0 for negative ids, which other processors hold."""
     picked = tf.gather(logits, tf.maximum(ids, 0), batch_dims=ids.shape.ndims)
     return tf.where(ids >= 0, picked, tf.zeros_like(picked))
 
 
 def _softmax_and_log_z(logits):
-    """Softmax, and log(sum(exp(logits))) from it.
+    """Returns the softmax, and log(sum(exp(logits))) computed from it.
 
-    On a CPU the softmax is oneDNN's, which costs a third of a sum of exponentials and an eighth of
-    TensorFlow's sparse cross entropy. The largest probability is at least 1 / vocabulary, so that
-    its logarithm loses nothing.
+    On a CPU the softmax is oneDNN's, which takes a third of the time of a sum of exponentials and
+    an eighth of that of TensorFlow's sparse cross entropy. The largest probability is at least
+    1 / vocabulary, so that its logarithm is accurate.
     """
     softmax = tf.nn.softmax(logits)
     return softmax, tf.reduce_max(logits, -1) - tf.log(tf.reduce_max(softmax, -1))
 
 
 def _log_z(logits):
-    """The same without the softmax, of which some rows at a time are in memory."""
+    """Returns log(sum(exp(logits))), with the softmax of some rows at a time in memory."""
     rows = tf.reshape(logits, [-1, logits.shape[-1]])
-    starts = range(0, rows.shape[0], _AT_A_TIME)
-    found = [_softmax_and_log_z(rows[start : start + _AT_A_TIME])[1] for start in starts]
-    return tf.reshape(tf.concat(found, 0), logits.shape[:-1])
+    starts = range(0, rows.shape[0], _ROWS_AT_A_TIME)
+    parts = [_softmax_and_log_z(rows[start : start + _ROWS_AT_A_TIME])[1] for start in starts]
+    return tf.reshape(tf.concat(parts, 0), logits.shape[:-1])
 
 
-def _in_parts(mesh_impl, axis, logits):
-    """The same, where each processor has a part of the vocabulary."""
+def _split_softmax_and_log_z(mesh_impl, axis, logits):
+    """Returns both where each processor has a part of the vocabulary."""
 
     def over_parts(fn, reduction, *values):
         return mesh_impl.allreduce(mesh_impl.slicewise(fn, *values), [axis], reduction)
@@ -149,15 +170,24 @@ def _in_parts(mesh_impl, axis, logits):
 
 
 class CrossEntropyGradient(mtf.Operation):
-    """g * ((1 + 2 z_loss log(z)) * softmax - one_hot), the gradient of the logits."""
+    """The gradient of the logits: grad * ((1 + 2 z_loss log(z)) * softmax - one_hot).
 
-    def __init__(self, forward, grad, name="cross_entropy_gradient"):
+    Args:
+        forward: the operation that is differentiated.
+        grad: the gradient of its output.
+        name: the name of the operation.
+    """
+
+    def __init__(
+        self, forward: CrossEntropy, grad: mtf.Tensor, name: str = "cross_entropy_gradient"
+    ) -> None:
         super().__init__([*forward.inputs, *forward.outputs, grad], name=name)
         self._forward = forward
         logits = forward.inputs[0]
         self._outputs = [mtf.Tensor(self, logits.shape, logits.dtype)]
 
-    def lower(self, lowering):
+    def lower(self, lowering: mtf.Lowering) -> None:
+        """Builds the TensorFlow operations."""
         mesh_impl = lowering.mesh_impl(self)
         grad = lowering.tensors[self.inputs[-1]]
         local = local_ids(lowering, self.inputs[1], self._forward.vocab_dim)

@@ -1,11 +1,13 @@
-"""Lookup in an embedding table: rows are gathered, and their gradients added up.
+"""Lookup in an embedding table: gathers rows, and adds up their gradients.
 
-Mesh-TF 0.1.21 multiplies a one-hot row with the table. A TPU keeps that form, because it is made
-for products. On a mesh that splits the vocabulary every processor looks up what its own part holds,
-and one sum over the mesh brings the rows together.
+Mesh-TF 0.1.21 multiplies one-hot rows by the table. A TPU keeps that form: products of matrices are
+what it is fast at. On a mesh that splits the vocabulary every processor gathers the rows of its own
+part, and one allreduce adds the parts.
 """
 
 import functools
+from types import ModuleType
+from typing import Any
 
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
@@ -13,17 +15,17 @@ import tensorflow.compat.v1 as tf
 from primer.common import build_mode
 
 
-def patch(transformer):
-    """Lets `VocabEmbedding` of `mesh_tensorflow.transformer.transformer` gather."""
+def patch(transformer: ModuleType) -> None:
+    """Replaces the lookup of `VocabEmbedding` in `mesh_tensorflow.transformer.transformer`."""
     embedding = transformer.VocabEmbedding
-    embedding.ids_to_embedding = _gathering(embedding.ids_to_embedding)
+    embedding.ids_to_embedding = _gathering_lookup(embedding.ids_to_embedding)
 
 
-def _gathering(stock):
+def _gathering_lookup(stock):
     @functools.wraps(stock)
     def ids_to_embedding(self, ids, context):
         table = self._embedding_weights
-        # An ensemble has a table for each of its models.
+        # An ensemble's table has a third dimension.
         if build_mode.for_tpu() or table.shape.ndims != 2:
             return stock(self, ids, context)
         embedded = Lookup(table, ids, self._vocab_dim).outputs[0]
@@ -35,18 +37,29 @@ def _gathering(stock):
 
 
 class Lookup(mtf.Operation):
-    """Rows of a table: `[vocab, d], [...] -> [..., d]`."""
+    """Rows of a table: `[vocab, d], [...] -> [..., d]`; zeros for ids that the table lacks.
 
-    def __init__(self, table, ids, vocab_dim, name="lookup"):
+    Args:
+        table: `[vocab, d]`, in any order.
+        ids: integers, `[...]`.
+        vocab_dim: the dimension of the vocabulary.
+        name: the name of the operation.
+    """
+
+    def __init__(
+        self, table: mtf.Tensor, ids: mtf.Tensor, vocab_dim: mtf.Dimension, name: str = "lookup"
+    ) -> None:
         super().__init__([table, ids], name=name)
         self.vocab_dim = vocab_dim
         (self.width,) = (dim for dim in table.shape.dims if dim != vocab_dim)
         self._outputs = [mtf.Tensor(self, ids.shape + [self.width], table.dtype)]
 
-    def gradient(self, grad_ys):
+    def gradient(self, grad_ys: list[mtf.Tensor]) -> list[mtf.Tensor | None]:
+        """Returns the gradient of the table; ids have none."""
         return [LookupGradient(self, grad_ys[0]).outputs[0], None]
 
-    def lower(self, lowering):
+    def lower(self, lowering: mtf.Lowering) -> None:
+        """Builds the TensorFlow operations."""
         table, ids = self.inputs
         mesh_impl = lowering.mesh_impl(self)
         local = local_ids(lowering, ids, self.vocab_dim)
@@ -58,21 +71,28 @@ class Lookup(mtf.Operation):
 
 
 def _rows(table, ids):
-    """Rows of a part of a table; zeros for negative ids, which it does not hold."""
-    found = tf.gather(table, tf.maximum(ids, 0))
-    return found * tf.cast(ids >= 0, table.dtype)[..., tf.newaxis]
+    """Returns rows of a part of a table; zeros for negative ids, which it does not hold."""
+    rows = tf.gather(table, tf.maximum(ids, 0))
+    return rows * tf.cast(ids >= 0, table.dtype)[..., tf.newaxis]
 
 
 class LookupGradient(mtf.Operation):
-    """The gradient of the table: each row is the sum of what came from its id."""
+    """The gradient of the table: each row is the sum of the gradients at the places of its id.
 
-    def __init__(self, lookup, grad, name="lookup_gradient"):
+    Args:
+        lookup: the operation that is differentiated.
+        grad: the gradient of its output.
+        name: the name of the operation.
+    """
+
+    def __init__(self, lookup: Lookup, grad: mtf.Tensor, name: str = "lookup_gradient") -> None:
         super().__init__([lookup.inputs[1], grad], name=name)
         table = lookup.inputs[0]
         self._vocab_dim, self._width = lookup.vocab_dim, lookup.width
         self._outputs = [mtf.Tensor(self, table.shape, table.dtype)]
 
-    def lower(self, lowering):
+    def lower(self, lowering: mtf.Lowering) -> None:
+        """Builds the TensorFlow operations."""
         ids, grad = self.inputs
         mesh_impl = lowering.mesh_impl(self)
         local = local_ids(lowering, ids, self._vocab_dim)
@@ -92,10 +112,13 @@ class LookupGradient(mtf.Operation):
         lowering.set_tensor_lowering(self.outputs[0], value)
 
 
-def local_ids(lowering, ids, vocab_dim):
-    """Ids counted from the first row of each processor's part of the vocabulary.
+def local_ids(lowering: mtf.Lowering, ids: mtf.Tensor, vocab_dim: mtf.Dimension) -> Any:
+    """Returns ids counted from the first row of each processor's part of the vocabulary.
 
-    -1 where another processor, or none, has the row: a one-hot row of such an id is zeros.
+    An id is -1 where another processor, or none, has the row: a one-hot row of such an id is zeros.
+
+    Returns:
+        A LaidOutTensor of the mesh implementation.
     """
     mesh_impl = lowering.mesh_impl(ids.mesh)
     axis = mesh_impl.tensor_dimension_to_mesh_axis(vocab_dim)

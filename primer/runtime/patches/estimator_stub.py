@@ -1,11 +1,14 @@
-"""The names of `tf.estimator` and `tensorflow.python.tpu` that t5 and Mesh-TensorFlow use.
+"""TensorFlow 2.16 dropped the Estimator and its TPU form; t5, Mesh-TF and gin.tf import them.
 
-TensorFlow 2.16 dropped the Estimator. These are plain records with the real classes' argument
-names; what does the work is `primer.runtime.local_estimator`, on every TensorFlow.
+The patch provides the names of `tf.estimator` and `tensorflow.python.tpu` that the three use: plain
+records with the argument names of the real classes. `primer.runtime.local_estimator` trains and
+evaluates, on every TensorFlow.
 """
 
 import collections
 import dataclasses
+import importlib.util
+import sys
 import types
 from typing import Any
 
@@ -55,7 +58,7 @@ class TPUEstimatorSpec:
 
 
 class InputPipelineConfig:
-    """How the input is spread over a TPU's hosts; the numbers are the real ones."""
+    """How a TPU's hosts share the input; the numbers are TensorFlow's."""
 
     PER_SHARD_V1 = 1
     PER_HOST_V1 = 2
@@ -66,7 +69,7 @@ class InputPipelineConfig:
 
 @dataclasses.dataclass
 class TPUConfig:
-    """Settings of a TPU, kept and not used without one."""
+    """Settings of a TPU, which are stored and not used."""
 
     iterations_per_loop: int = 2
     num_shards: Any = None
@@ -96,9 +99,9 @@ ServingInputReceiver = collections.namedtuple(
 
 
 class TPUEstimator:
-    """Refuses: without TensorFlow's own Estimator there is no TPU."""
+    """Raises ImportError when it is made: TPUs need TensorFlow's own Estimator."""
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         del args, kwargs
         raise ImportError(
             f"the TPUEstimator is not part of TensorFlow {tf.__version__}: "
@@ -106,8 +109,24 @@ class TPUEstimator:
         )
 
 
-def estimator_module() -> types.ModuleType:
-    """The module that takes the place of `tensorflow.compat.v1.estimator` and `tf.estimator`."""
+def patch(tensorflow: types.ModuleType) -> None:
+    """Patches `tensorflow` where it has no Estimator."""
+    name = "tensorflow.python.tpu.tpu_estimator"
+    if name in sys.modules or importlib.util.find_spec(name) is not None:
+        return
+    from tensorflow.python import tpu
+
+    estimator = _estimator_module()
+    tensorflow.estimator = estimator
+    tensorflow.compat.v1.estimator = estimator
+    sys.modules["tensorflow.compat.v1.estimator"] = estimator
+    for module in (_tpu_estimator_module(), _tpu_config_module()):
+        sys.modules[module.__name__] = module
+        setattr(tpu, module.__name__.rpartition(".")[2], module)
+
+
+def _estimator_module():
+    """Makes the module for `tensorflow.compat.v1.estimator` and `tf.estimator`."""
     module = types.ModuleType("tensorflow.compat.v1.estimator", __doc__)
     module.ModeKeys = ModeKeys
     module.EstimatorSpec = EstimatorSpec
@@ -124,16 +143,16 @@ def estimator_module() -> types.ModuleType:
     return module
 
 
-def tpu_estimator_module() -> types.ModuleType:
-    """The module that takes the place of `tensorflow.python.tpu.tpu_estimator`."""
+def _tpu_estimator_module():
+    """Makes the module for `tensorflow.python.tpu.tpu_estimator`."""
     module = types.ModuleType("tensorflow.python.tpu.tpu_estimator", __doc__)
     module.TPUEstimator = TPUEstimator
     module.TPUEstimatorSpec = TPUEstimatorSpec
     return module
 
 
-def tpu_config_module() -> types.ModuleType:
-    """The module that takes the place of `tensorflow.python.tpu.tpu_config`."""
+def _tpu_config_module():
+    """Makes the module for `tensorflow.python.tpu.tpu_config`."""
     module = types.ModuleType("tensorflow.python.tpu.tpu_config", __doc__)
     module.TPUConfig = TPUConfig
     module.RunConfig = RunConfig

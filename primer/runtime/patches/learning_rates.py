@@ -1,42 +1,43 @@
-"""Optimizers with a learning rate of their own for some variables: each variable is updated once.
+"""Mesh-TF 0.1.21: of several learning rates, the last pattern's holds for every variable.
 
-Mesh-TF's AdafactorWithMultiLRSchedule and AdamWithMultiLRSchedule go through their patterns
-(`variable_search`) and make an update of a variable for each, of which the last one holds, even
-where its pattern is not found in the name; and their schedules always end at step 524,288. Here the
-first pattern that is found in a variable's name decides, and schedules end with the run.
+AdafactorWithMultiLRSchedule and AdamWithMultiLRSchedule update a variable once for each of their
+patterns (`variable_search`). The last update holds, even where the variable's name does not match
+its pattern; and the schedules always end at step 524,288. With the patch the first pattern found in
+a variable's name decides, each variable is updated once, and schedules end with the run.
 """
 
 import re
+from types import ModuleType
 
 from primer.errors import UsageError
 from primer.gin_config.values import configured
 
 
-def patch(optimize):
-    """Mends both classes after the import of `mesh_tensorflow.optimize`."""
-    _mend(optimize, optimize.AdafactorWithMultiLRSchedule, "_learning_rate")
-    _mend(optimize, optimize.AdamWithMultiLRSchedule, "learning_rate")
+def patch(optimize: ModuleType) -> None:
+    """Patches both classes of `mesh_tensorflow.optimize`."""
+    _patch_class(optimize, optimize.AdafactorWithMultiLRSchedule, "_learning_rate")
+    _patch_class(optimize, optimize.AdamWithMultiLRSchedule, "learning_rate")
 
 
-def _mend(optimize, cls, attribute):
-    """Gives a class an `apply_grad` that changes the rate, kept in `attribute`, for one call."""
+def _patch_class(optimize, cls, attribute):
+    """Gives a class an `apply_grad` that sets `attribute`, the learning rate, for one call."""
 
     def apply_grad(self, grad, var):
         number = _first_match(self, var.name)
         if number is None:
             return super(cls, self).apply_grad(grad, var)
-        usual = getattr(self, attribute)
-        setattr(self, attribute, _rates(optimize, self, usual)[number])
+        default_rate = getattr(self, attribute)
+        setattr(self, attribute, _rates(optimize, self, default_rate)[number])
         try:
             return super(cls, self).apply_grad(grad, var)
         finally:
-            setattr(self, attribute, usual)
+            setattr(self, attribute, default_rate)
 
     cls.apply_grad = apply_grad
 
 
 def _first_match(optimizer, name):
-    """The index of the first pattern found in a variable's name; None if there is none."""
+    """Returns the index of the first pattern found in a variable's name, or None."""
     patterns, schedules = optimizer.variable_search, optimizer.alt_lr_schedules
     if patterns is None or schedules is None:
         return None
@@ -48,11 +49,11 @@ def _first_match(optimizer, name):
     return next((n for n, pattern in enumerate(patterns) if re.search(pattern, name)), None)
 
 
-def _rates(optimize, optimizer, usual):
-    """The rates of this step for each pattern, made once for all variables."""
+def _rates(optimize, optimizer, default_rate):
+    """Returns the rates of this step for all patterns, made once for all variables."""
     if not hasattr(optimizer, "_rates_by_pattern"):
         steps = configured("utils.run.train_steps", 524288)
         optimizer._rates_by_pattern = optimize.compute_lr_for_step(
-            optimizer.alt_lr_schedules, usual, steps
+            optimizer.alt_lr_schedules, default_rate, steps
         )
     return optimizer._rates_by_pattern

@@ -1,25 +1,25 @@
-"""Weights that a step reads before it changes them.
+"""Mesh-TF 0.1.21: the optimizer may write a weight before back-propagation has read it.
 
-Stock Mesh-TF on TensorFlow 1's reference variables lets the optimizer write a weight while the
-backward pass still has to multiply by it: the reading aliases the variable's own buffer, and
-nothing orders the two. Gradients then depend on the threads' timing (seen at 20% of a second
-moment after one step). With resource variables, each read exactly once per step, the old value
-lives as long as somebody needs it.
+A read of TensorFlow 1's reference variables aliases the variable's buffer, and nothing orders reads
+and writes of a step. Gradients then depend on the timing of threads (20% of a second moment after
+one step was seen). The patch makes resource variables that a step reads exactly once: the value
+that was read exists as long as an operation needs it.
 """
 
 import functools
+from types import ModuleType
 
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow import utils as mtf_utils
 
 
-def patch(ops):
-    """Mends `mesh_tensorflow.ops.Variable` where the mesh is not a TPU's."""
+def patch(ops: ModuleType) -> None:
+    """Patches `mesh_tensorflow.ops.Variable`, which keeps the stock form on a TPU's mesh."""
     ops.Variable.lower = _lower_with_one_read(ops.Variable.lower)
 
 
-def use_resources():
-    """Lets all variables of the default graph be resource variables."""
+def use_resources() -> None:
+    """Makes all variables of the default graph resource variables."""
     tf.get_variable_scope().set_use_resource(True)
 
 

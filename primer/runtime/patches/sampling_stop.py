@@ -1,11 +1,13 @@
-"""Mesh-TF's sampling loop, with an end of its own for every row.
+"""Mesh-TF 0.1.21: rows of a sampled batch contain tokens behind their end token.
 
-The loop runs until the last row has ended, and rows that ended before go on writing: whoever reads
-the ids has to cut them. And asked never to stop (`stop_at_token = None`) it fails where there are
-prompts, whose own end tokens it wants to count.
+The sampling loop runs until the last row has ended, and writes tokens to the rows that ended
+earlier. With `stop_at_token = None` it fails where there are prompts, because it counts the end
+tokens in them. The patch sets what follows a row's end token to padding, and samples to the full
+length with None.
 """
 
 import functools
+from types import ModuleType
 
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
@@ -16,8 +18,8 @@ _NO_TOKEN = -1
 _NAME = "Unitransformer.sample_autoregressive"
 
 
-def patch(transformer):
-    """Mends `Unitransformer.sample_autoregressive` after the import of its module."""
+def patch(transformer: ModuleType) -> None:
+    """Patches `sample_autoregressive` of `mesh_tensorflow.transformer.transformer`."""
     cls = transformer.Unitransformer
     stock = cls.sample_autoregressive
 
@@ -37,14 +39,14 @@ def patch(transformer):
     cls.sample_autoregressive = sample_autoregressive
 
 
-def cut(ids, stop, prompts=None):
-    """Sets what follows a row's first new end token to 0.
+def cut(ids: mtf.Tensor, stop: int, prompts: mtf.Tensor | None = None) -> mtf.Tensor:
+    """Sets what follows a row's first sampled end token to 0.
 
     Args:
-        ids: int32 Tensor `[..., length]`.
+        ids: int32, `[..., length]`.
         stop: the id of the end token.
-        prompts: the given beginnings, same shape, 0 behind them: end tokens in them end nothing.
-            None if the ids have no prompts in them.
+        prompts: the prompts that the ids begin with, same shape, 0 behind them: end tokens in them
+            do not count. None if the ids do not contain the prompts.
     """
     length = ids.shape.dims[-1]
     ends = mtf.to_int32(mtf.equal(ids, stop))

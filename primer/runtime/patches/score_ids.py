@@ -1,40 +1,66 @@
-"""Scores of token ids where stock Mesh-TF (0.1.21) would get strings and stop.
+"""Mesh-TF 0.1.21: scoring without a TPU gets text where it needs token ids, and stops.
 
-Without a TPU its model function turns the scored targets into text inside the graph, and its own
-`score_with_estimator` and `save_scores` then ask these bytes for `.any()` and `.tolist()`. So the
-model function is handed a vocabulary that cannot decode in the graph, except for an export, where
-text is what a server wants.
+Without a TPU its model function turns the scored targets into text inside the graph. Its own
+`score_with_estimator` and `save_scores` then call `.any()` and `.tolist()` on these bytes. With the
+patch the model function gets a vocabulary that cannot decode in the graph. The graph of an export
+keeps the decoding: a server returns text.
 """
 
 import contextlib
+import functools
+from collections.abc import Iterator
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-_exporting = []
+import tensorflow.compat.v1 as tf
+
+if TYPE_CHECKING:
+    import seqio
+
+# The graph collection that is not empty while the graph of an export is built.
+_EXPORT = "primer_export"
+
+
+def patch(utils: ModuleType) -> None:
+    """Patches `mesh_tensorflow.transformer.utils.get_estimator`."""
+    stock = utils.get_estimator
+
+    @functools.wraps(stock)
+    def get_estimator(**settings):
+        return stock(**{**settings, "vocabulary": _vocabulary_for(settings)})
+
+    utils.get_estimator = get_estimator
 
 
 @contextlib.contextmanager
-def exporting():
-    """Marks that the graph which is being built is for an export."""
-    _exporting.append(True)
+def exporting() -> Iterator[None]:
+    """A context in which the default graph is built for an export."""
+    tf.add_to_collection(_EXPORT, True)
     try:
         yield
     finally:
-        _exporting.pop()
+        # Not left empty: the meta graph of the export would list it.
+        tf.get_default_graph().clear_collection(_EXPORT)
 
 
 class IdsOnly:
-    """A vocabulary that has everything of another but `decode_tf`."""
+    """A vocabulary with all attributes of another except `decode_tf`.
 
-    def __init__(self, vocabulary):
+    Args:
+        vocabulary: the other one.
+    """
+
+    def __init__(self, vocabulary: "seqio.Vocabulary") -> None:
         self._vocabulary = vocabulary
 
-    def __getattr__(self, name):
-        if name == "decode_tf" and not _exporting:
+    def __getattr__(self, name: str) -> Any:
+        if name == "decode_tf" and not tf.get_collection(_EXPORT):
             raise AttributeError(name)
         return getattr(self._vocabulary, name)
 
 
-def vocabulary_for(settings):
-    """The vocabulary, or the pair of them, that the model function of these settings should see."""
+def _vocabulary_for(settings):
+    """Returns the vocabulary, or the pair of them, for the model function of these settings."""
     vocabulary = settings["vocabulary"]
     if not settings.get("score_in_predict_mode"):
         return vocabulary

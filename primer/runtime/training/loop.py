@@ -12,10 +12,9 @@ from primer.checkpoints import (
     model_directory,
     vocabulary_copy,
 )
-from primer.common import console, gc_pause, input_progress
+from primer.common import console, gc_pause, input_progress, random_seed
 from primer.errors import RunError, UsageError
 from primer.runtime import callbacks, cluster, inputs, session
-from primer.runtime.patches import random_seeds
 from primer.runtime.training import (
     checkpoint_writer,
     progress,
@@ -66,8 +65,8 @@ class _Run:
 
     def _build(self):
         # Before the input pipeline, whose shuffles take part of their seed from the graph.
-        tf.set_random_seed(random_seeds.run_seed())
-        random_seeds.set_step_key(tf.train.get_or_create_global_step())
+        tf.set_random_seed(random_seed.run_seed())
+        random_seed.set_step_key(tf.train.get_or_create_global_step())
         self._reading = input_progress.Reading(console.say)
         with input_progress.listening(self._reading):
             features = inputs.features(self.input_fn)

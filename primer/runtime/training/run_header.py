@@ -2,11 +2,10 @@
 
 import tensorflow.compat.v1 as tf
 
-from primer.common import build_mode, console
+from primer.common import build_mode, console, random_seed
 from primer.common.class_names import class_name
 from primer.gin_config.values import bound
 from primer.runtime import mesh, precision
-from primer.runtime.patches import random_seeds
 
 
 def start(estimator, batch_shape, first_step, goal):
@@ -23,7 +22,7 @@ def start(estimator, batch_shape, first_step, goal):
         f"{describe_model(estimator)}, {parameters:,} parameters, on {describe_mesh(settings)}; "
         f"activations {dtype.name} ({why}), weights float32. "
         f"{rows * length:,} tokens per step ({rows} rows of {length}), {goal:,} steps, {resumed}, "
-        f"seed {random_seeds.run_seed()}. Data: {task_name()}. "
+        f"seed {random_seed.run_seed()}. Data: {task_name()}. "
         f"Checkpoints, events and train.log: {estimator.model_dir}"
     )
 

@@ -51,7 +51,7 @@ MESHES = [
 
 @pytest.mark.parametrize("mode", ["eval", "infer"])
 @pytest.mark.parametrize("mesh_shape, layout", MESHES)
-def test_it_is_mesh_tensorflows(mode, mesh_shape, layout):
+def test_outputs_equal_mesh_tensorflows(mode, mesh_shape, layout):
     expected, shape, _ = attend("train")
     found, own, logits = attend(mode, mesh_shape, layout)
     assert own == shape
@@ -59,7 +59,7 @@ def test_it_is_mesh_tensorflows(mode, mesh_shape, layout):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
 
 
-def test_a_sink_takes_its_share():
+def test_an_extra_logit_takes_its_share():
     expected, _, _ = attend("train", extra_logit=0.5)
     found, _, _ = attend("eval", extra_logit=0.5)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)

@@ -34,7 +34,7 @@ def softmax(mode, over="memory", mesh_shape="", layout="", **more):
     ],
 )
 @pytest.mark.parametrize("mode", ["eval", "infer"])
-def test_it_is_mesh_tensorflows(mode, mesh_shape, layout):
+def test_outputs_equal_mesh_tensorflows(mode, mesh_shape, layout):
     expected, stock = softmax("train")
     found, kinds = softmax(mode, mesh_shape=mesh_shape, layout=layout)
     whole = expected.sum(-1) > 1.5
@@ -44,7 +44,7 @@ def test_it_is_mesh_tensorflows(mode, mesh_shape, layout):
     assert "Softmax" in kinds and "Softmax" not in stock
 
 
-def test_training_tpus_and_what_it_does_not_cover_keep_the_stock_form():
+def test_training_tpus_and_other_arguments_keep_the_stock_form():
     assert "Softmax" not in softmax("train")[1]
     assert "Softmax" not in softmax("eval", over="heads")[1]
     assert "Softmax" not in softmax("eval", extra_logit=0.0)[1]

@@ -1,0 +1,35 @@
+"""A step reads a weight before the optimizer changes it."""
+
+import mesh_tensorflow as mtf
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+from primer.runtime.patches import resource_variables
+
+
+def test_a_step_reads_a_weight_before_it_changes_it():
+    """A read that runs after the write has the old value."""
+    for _ in range(5):
+        with tf.Graph().as_default():
+            resource_variables.use_resources()
+            graph = mtf.Graph()
+            mesh = mtf.Mesh(graph, "mesh")
+            dim = mtf.Dimension("d", 4)
+            weight = mtf.get_variable(
+                mesh,
+                "w",
+                mtf.Shape([dim]),
+                initializer=tf.ones_initializer(),
+                dtype=mtf.VariableDType(tf.float32, tf.float32, tf.float32),
+            )
+            update = mtf.assign(weight, weight * 2)
+            impl = mtf.placement_mesh_impl.PlacementMeshImpl(
+                mtf.Shape([]), mtf.LayoutRules([]), [""]
+            )
+            lowering = mtf.Lowering(graph, {mesh: impl})
+            write = lowering.lowered_operation(update)
+            with tf.control_dependencies([write]):
+                late = tf.identity(lowering.export_to_tf_tensor(weight))
+            with tf.Session() as sess:
+                sess.run(tf.global_variables_initializer())
+                np.testing.assert_array_equal(sess.run(late), np.ones(4))
