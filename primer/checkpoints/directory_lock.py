@@ -1,4 +1,4 @@
-"""One run at a time in a model directory, on this machine or in a bucket."""
+"""A lock that lets one run at a time use a model directory, on this machine or in a bucket."""
 
 import contextlib
 import os
@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 
 import tensorflow.compat.v1 as tf
 
@@ -13,27 +14,27 @@ from primer.common import console
 from primer.errors import UsageError
 
 LOCK_FILE = "in_use.lock"
-# Seconds between two signs of life in a remote directory; two that fail to come are a death.
+# Seconds between two heartbeats in a remote directory; without two in a row the owner is dead.
 HEARTBEAT_SECONDS = 10.0
 
 
 @contextlib.contextmanager
-def held(model_dir):
-    """Holds the directory for the run inside the context.
+def held(model_dir: str) -> Iterator[None]:
+    """A context that holds the lock of a directory.
 
     Raises:
         UsageError: another run holds it.
     """
     tf.io.gfile.makedirs(model_dir)
-    hold = _held_remotely if "://" in str(model_dir) else _held_here
-    with hold(str(model_dir)):
+    lock = _remote_lock if "://" in str(model_dir) else _local_lock
+    with lock(str(model_dir)):
         yield
 
 
 @contextlib.contextmanager
-def _held_here(model_dir):
-    """The operating system's lock (`flock`): it ends with its process, however that ends."""
-    import fcntl  # Not on every system; every system that TensorFlow 2.21 is built for has it.
+def _local_lock(model_dir):
+    """The operating system's lock (`flock`), which ends with its process."""
+    import fcntl  # Not at the top: some systems that Python runs on do not have it.
 
     with open(os.path.join(model_dir, LOCK_FILE), "a+", encoding="utf-8") as lock:
         try:
@@ -53,19 +54,18 @@ def _held_here(model_dir):
 
 
 @contextlib.contextmanager
-def _held_remotely(model_dir):
-    """A file that its owner writes anew every few seconds.
+def _remote_lock(model_dir):
+    """A file that its owner rewrites every few seconds, because object stores have no locks.
 
-    Object stores have no locks. A file that stays as it is for two beats is a dead run's; clocks
-    of different machines are never compared. Two runs that start within the same second may miss
-    each other.
+    A file that does not change for two heartbeats belongs to a dead run; the clocks of different
+    machines are never compared. Two runs that start within the same second may both get the lock.
     """
     path = os.path.join(model_dir, LOCK_FILE)
     owner = f"{os.getpid()} on {socket.gethostname()}"
-    _wait_for_silence(model_dir, path)
+    _refuse_a_live_owner(model_dir, path)
     stop = threading.Event()
-    _beat(path, owner)
-    thread = threading.Thread(target=_keep_beating, args=(path, owner, stop), daemon=True)
+    _write_heartbeat(path, owner)
+    thread = threading.Thread(target=_write_heartbeats, args=(path, owner, stop), daemon=True)
     thread.start()
     try:
         yield
@@ -76,12 +76,12 @@ def _held_remotely(model_dir):
             tf.io.gfile.remove(path)
 
 
-def _wait_for_silence(model_dir, path):
-    """Returns at once without a lock, after two beats with a dead run's; refuses a live one."""
-    found = _read(path)
-    if found is None:
+def _refuse_a_live_owner(model_dir, path):
+    """Returns at once without a lock file, after two heartbeats with that of a dead run."""
+    content = _read(path)
+    if content is None:
         return
-    owner = found.splitlines()[0]
+    owner = content.splitlines()[0]
     console.say(
         f"{path} belongs to the process {owner}; waiting {2 * HEARTBEAT_SECONDS:.0f} s to see "
         "whether it is alive"
@@ -92,23 +92,23 @@ def _wait_for_silence(model_dir, path):
         now = _read(path)
         if now is None:
             return
-        if now != found:
+        if now != content:
             raise _refusal(model_dir, owner)
 
 
-def _keep_beating(path, owner, stop):
+def _write_heartbeats(path, owner, stop):
     while not stop.wait(HEARTBEAT_SECONDS):
         with contextlib.suppress(tf.errors.OpError):  # The network may come back.
-            _beat(path, owner)
+            _write_heartbeat(path, owner)
 
 
-def _beat(path, owner):
+def _write_heartbeat(path, owner):
     with tf.io.gfile.GFile(path, "w") as out:
         out.write(f"{owner}\n{uuid.uuid4().hex}\n")
 
 
 def _read(path):
-    """The content of the lock file, or None where there is none."""
+    """Returns the content of the lock file, or None if there is no such file."""
     try:
         with tf.io.gfile.GFile(path) as text:
             return text.read() or "unknown"

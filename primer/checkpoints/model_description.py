@@ -1,28 +1,29 @@
-"""A description of a model that shapes cannot give: which classes, in which order, how set."""
+"""Describes a model beyond the shapes of its variables: its classes, their order and settings."""
 
 import hashlib
+from typing import Any
 
 import mesh_tensorflow as mtf
 
 from primer.common.class_names import class_name
 
-SIMPLE = (bool, int, float, str, type(None))
-# Settings that change speed or memory and not the function; nor do rates of dropout.
-IRRELEVANT = ("recompute_grads", "name", "layout", "mesh_shape")
+_PLAIN_TYPES = (bool, int, float, str, type(None))
+# Settings that change speed or memory and not the function; rates of dropout do not either.
+_NOT_WIRING = ("recompute_grads", "name", "layout", "mesh_shape")
 
 
-def describe_estimator(estimator) -> dict:
-    """The wiring and the vocabulary of the model that a LocalEstimator runs."""
+def describe_estimator(estimator: Any) -> dict[str, Any]:
+    """Returns the wiring and the vocabulary of the model that a LocalEstimator runs."""
     return describe(estimator.model, estimator.settings.get("vocabulary"))
 
 
-def describe(model, vocabulary) -> dict:
-    """The wiring of a model and what tells its vocabulary from another."""
+def describe(model: Any, vocabulary: Any) -> dict[str, Any]:
+    """Returns the wiring of a model, and the size and fingerprint of its vocabulary."""
     return {"wiring": describe_model(model), "vocabulary": describe_vocabulary(vocabulary)}
 
 
-def describe_model(model) -> dict:
-    """The wiring of a Mesh-TF Unitransformer as plain data."""
+def describe_model(model: Any) -> dict[str, Any]:
+    """Returns the wiring of a Mesh-TF Unitransformer as plain data."""
     stack = getattr(model, "layer_stack", None)
     if stack is None:
         return {"model": type(model).__name__}
@@ -39,18 +40,18 @@ def describe_model(model) -> dict:
 
 
 def _layer(layer):
-    """Class and plain settings of a layer; dimensions count as their sizes."""
+    """Returns the class and the plain settings of a layer, with the sizes of dimensions."""
     settings = {}
     for key, value in sorted(vars(layer).items()):
-        if key in IRRELEVANT or "dropout" in key:
+        if key in _NOT_WIRING or "dropout" in key:
             continue
         if isinstance(value, mtf.Dimension):
             value = value.size
         if isinstance(value, (list, tuple)):
             value = [_name(item) if callable(item) else item for item in value]
-            if all(isinstance(item, SIMPLE) for item in value):
+            if all(isinstance(item, _PLAIN_TYPES) for item in value):
                 settings[key.lstrip("_")] = value
-        elif isinstance(value, SIMPLE):
+        elif isinstance(value, _PLAIN_TYPES):
             settings[key.lstrip("_")] = value
     return {"class": class_name(layer), **settings}
 
@@ -59,8 +60,8 @@ def _name(function):
     return getattr(function, "__name__", type(function).__name__)
 
 
-def describe_vocabulary(vocabulary) -> dict:
-    """Class, size and a fingerprint of a vocabulary (of the pair's second, where it is a pair)."""
+def describe_vocabulary(vocabulary: Any) -> dict[str, Any]:
+    """Returns the size and a fingerprint of a seqio vocabulary; of a pair, of the second."""
     if isinstance(vocabulary, (tuple, list)):
         vocabulary = vocabulary[-1]
     if vocabulary is None:
@@ -75,10 +76,10 @@ def describe_vocabulary(vocabulary) -> dict:
     }
 
 
-def first_difference(before, now):
-    """Where two descriptions differ first, as "path: before -> now", or None.
+def first_difference(before: Any, now: Any) -> str | None:
+    """Returns the first difference of two descriptions, as "path before -> now", or None.
 
-    What only the later one has is a setting that the version which wrote the earlier did not know.
+    Keys that only the later one has do not count: they are settings of a newer version.
     """
     if type(before) is not type(now) or not isinstance(now, (dict, list)):
         return None if before == now else f"{before!r} -> {now!r}"

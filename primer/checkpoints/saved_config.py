@@ -1,4 +1,4 @@
-"""What a model directory says of the model in it: its gin settings, and its wiring to compare."""
+"""The gin file with the settings that a model directory was trained with."""
 
 import os
 
@@ -7,8 +7,8 @@ from primer.errors import UsageError
 CONFIGS = ("config.gin", "operative_config.gin")
 
 
-def config_file(model_dir) -> str:
-    """The gin file with the settings that a directory was trained with.
+def config_file(model_dir: str) -> str:
+    """Returns the path of the gin file with the settings of a directory's training.
 
     Imports TensorFlow for remote directories only.
 

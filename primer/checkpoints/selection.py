@@ -1,6 +1,7 @@
-"""Which checkpoints of a model directory to evaluate: all, the latest, the best, or by step."""
+"""Selects checkpoints of a model directory: all, the latest, the best, or by step."""
 
 import os
+from collections.abc import Iterable
 
 import tensorflow.compat.v1 as tf
 
@@ -10,41 +11,42 @@ from primer.errors import UsageError
 WORDS = ("all", "latest", "best")
 
 
-def select_checkpoints(model_dir, wanted="all", may_be_none=False) -> list:
-    """The paths of checkpoints (`.../model.ckpt-N`), in the order of their steps.
+def select_checkpoints(
+    model_dir: str, which: str | int | Iterable[int] = "all", may_be_none: bool = False
+) -> list[str]:
+    """Returns the paths of checkpoints (`.../model.ckpt-N`), in the order of their steps.
 
-    Whole or damaged is not looked at here: who reads one that is damaged says so.
+    Damaged checkpoints are among them: reading them raises the error.
 
     Args:
         model_dir: a directory that was trained in.
-        wanted: "all" (with the best, if it is kept beside the others), "latest", "best", or steps:
-            "1000,2000", 1000 or [1000, 2000].
-        may_be_none: whether [] is an answer where there is none yet.
+        which: "all" (with the best, if there is one), "latest", "best", or steps: "1000,2000", 1000
+            or [1000, 2000].
+        may_be_none: whether to return [] where there is no checkpoint.
 
     Raises:
-        UsageError: there is none, or not the wanted one; the message lists the steps that there
-            are.
+        UsageError: there is none, or not the selected one; the message lists the steps that exist.
     """
-    found = checkpoint_files.list_checkpoints(model_dir)
+    in_directory = checkpoint_files.list_checkpoints(model_dir)
     best = checkpoint_files.list_checkpoints(os.path.join(model_dir, model_directory.BEST))
-    if not found and not best and may_be_none:
-        return []
-    if not found and not best:
+    if not in_directory and not best:
+        if may_be_none:
+            return []
         raise checkpoint_files.no_checkpoint_error(model_dir)
-    if wanted == "best":
-        # By the file `checkpoint`, which changes when the copy of a new best is whole.
-        kept = tf.train.latest_checkpoint(os.path.join(model_dir, model_directory.BEST))
-        if not kept:
+    if which == "best":
+        # The file `checkpoint` changes when the copy of a new best is complete.
+        path = tf.train.latest_checkpoint(os.path.join(model_dir, model_directory.BEST))
+        if not path:
             raise UsageError(
-                f"{model_dir} keeps no best checkpoint; train with --eval_every, or "
-                "choose one with primer eval --keep_best"
+                f"{model_dir} has no best checkpoint; train with --eval_every, or choose one with "
+                "primer eval --keep_best"
             )
-        return [kept]
-    if wanted == "latest":
-        newest = found or best
+        return [path]
+    if which == "latest":
+        newest = in_directory or best
         return [newest[max(newest)]]
-    both = {**best, **found}
-    steps = sorted(both) if wanted == "all" else _steps(wanted)
+    both = {**best, **in_directory}
+    steps = sorted(both) if which == "all" else _steps(which)
     missing = [step for step in steps if step not in both]
     if missing:
         raise UsageError(
@@ -54,33 +56,33 @@ def select_checkpoints(model_dir, wanted="all", may_be_none=False) -> list:
     return [both[step] for step in steps]
 
 
-def select_checkpoint(model_dir, wanted="latest") -> str:
-    """The path of one checkpoint.
+def select_checkpoint(model_dir: str, which: str | int = "latest") -> str:
+    """Returns the path of one checkpoint.
 
     Args:
         model_dir: a directory that was trained in.
-        wanted: "latest", "best" or a step.
+        which: "latest", "best" or a step.
 
     Raises:
-        UsageError: there is none, or something else is wanted.
+        UsageError: there is none, or something else is selected.
     """
-    found = select_checkpoints(model_dir, wanted)
-    if len(found) != 1 or wanted == "all":
+    paths = select_checkpoints(model_dir, which)
+    if len(paths) != 1 or which == "all":
         raise UsageError(
-            f"checkpoint = {wanted!r} (--checkpoint): expected 'latest', 'best' or one step"
+            f"checkpoint = {which!r} (--checkpoint): expected 'latest', 'best' or one step"
         )
-    return found[0]
+    return paths[0]
 
 
-def _steps(wanted):
-    """[3, 5] of "5,3", 3 or [3, 5]."""
-    if isinstance(wanted, str):
-        wanted = wanted.split(",")
-    elif isinstance(wanted, int):
-        wanted = [wanted]
+def _steps(which):
+    """Returns [3, 5] for "5,3", and [3] for 3."""
+    if isinstance(which, str):
+        which = which.split(",")
+    elif isinstance(which, int):
+        which = [which]
     try:
-        return sorted({int(step) for step in wanted})
+        return sorted({int(step) for step in which})
     except (TypeError, ValueError):
         raise UsageError(
-            f"checkpoints = {wanted!r}: expected {', '.join(WORDS)}, or steps as in 1000,2000"
+            f"checkpoints = {which!r}: expected {', '.join(WORDS)}, or steps as in 1000,2000"
         ) from None

@@ -1,18 +1,19 @@
-"""The vocabulary that a model directory's checkpoints were trained with, kept beside them.
+"""A copy of the vocabulary that a model directory's checkpoints were trained with.
 
-A vocabulary is a file somewhere else: it may be gone when a model is to be evaluated, or have been
-made anew at the same place. So training copies it to `model_dir/vocabulary.model` (or `.txt`), and
-`primer.json` says which setting of gin it stands for, and its checksum. Whoever goes on from the
-directory's checkpoints reads the copy. Directories without one are read as gin says.
+The file of a vocabulary may be deleted or replaced before a model is evaluated. Training therefore
+copies it to `model_dir/vocabulary.model` (or `.txt`), and records in `primer.json` its checksum and
+the gin settings that it belongs to. Commands that read the directory's checkpoints read the copy.
+Without a copy, the vocabulary of the gin settings is read.
 
-The vocabulary of a task of Primer's (`primer.data.vocabularies.task_vocabulary`) knows its setting
-and its file; of other vocabularies nothing is copied. Of a pair, for inputs and targets, the second
-counts.
+Only a TaskVocabulary (`primer.data.vocabularies.task_vocabulary`) has a setting and a file; other
+vocabularies are not copied. Of a pair, for inputs and targets, the second counts.
 """
 
 import contextlib
 import hashlib
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import tensorflow.compat.v1 as tf
 
@@ -21,43 +22,43 @@ from primer.common import console, files
 from primer.errors import UsageError
 
 KEY = "vocabulary_copy"
-PATTERN = "vocabulary.*"
 
 
-def save_copy(model_dir, vocabulary) -> dict:
+def save_copy(model_dir: str, vocabulary: Any) -> dict[str, Any]:
     """Copies the vocabulary's file to the directory, whole or not at all.
 
     Args:
-        model_dir: the directory of a run that begins or goes on.
+        model_dir: the directory of a run that starts or resumes.
         vocabulary: a seqio vocabulary, or a pair.
 
     Returns:
-        What `primer.json` is to say of it: {} for a vocabulary that is not a task's of Primer's.
+        What `primer.json` records of the copy; {} for a vocabulary that is not a TaskVocabulary.
     """
     vocabulary = _of_targets(vocabulary)
     if not hasattr(vocabulary, "setting"):
         return {}
-    kept = {"setting": vocabulary.setting()}
+    copy = {"setting": vocabulary.setting()}
     file = vocabulary.file()
     if file is not None:
         name, content = file
-        kept |= {"file": name, "sha256": hashlib.sha256(content).hexdigest()}
+        copy |= {"file": name, "sha256": hashlib.sha256(content).hexdigest()}
         path = os.path.join(model_dir, name)
-        if not tf.io.gfile.exists(path) or _sha256(path) != kept["sha256"]:
+        if not tf.io.gfile.exists(path) or _sha256(path) != copy["sha256"]:
             files.write_whole(path, content)
-    return {KEY: kept}
+    return {KEY: copy}
 
 
 @contextlib.contextmanager
-def use_copy(model_dir, vocabulary):
-    """Inside the block, the directory's copy is read where gin names what it is a copy of.
+def use_copy(model_dir: str | None, vocabulary: Any) -> Iterator[None]:
+    """A context in which the vocabulary reads the directory's copy, if that is a copy of it.
 
     Args:
-        model_dir: any directory; nothing happens without checkpoints in it.
+        model_dir: any directory; without checkpoints in it the context does nothing.
         vocabulary: the one that gin names, or a pair, or None.
 
     Raises:
-        UsageError: gin names another vocabulary than the checkpoints' own, or the copy is damaged.
+        UsageError: gin names another vocabulary than that of the checkpoints, or the copy is
+            damaged.
     """
     vocabulary = _of_targets(vocabulary)
     record = model_directory.read_record(model_dir) if model_dir else None
@@ -65,12 +66,12 @@ def use_copy(model_dir, vocabulary):
         yield
         return
     with contextlib.ExitStack() as stack:
-        kept = record.get(KEY, {})
-        if "file" in kept and _setting_of(vocabulary) == kept["setting"]:
-            path = os.path.join(model_dir, kept["file"])
+        copy = record.get(KEY, {})
+        if "file" in copy and _setting_of(vocabulary) == copy["setting"]:
+            path = os.path.join(model_dir, copy["file"])
             if tf.io.gfile.exists(path):
-                _check_copy(path, kept)
-                _say_if_changed(vocabulary, path, kept)
+                _check_checksum(path, copy["sha256"])
+                _say_if_changed(vocabulary, path, copy["sha256"])
                 stack.enter_context(vocabulary.standing_in(path))
         _check_same(model_dir, vocabulary, record)
         yield
@@ -85,56 +86,55 @@ def _setting_of(vocabulary):
 
 
 def _has_checkpoints(model_dir):
-    """Also of a directory that keeps its best checkpoint alone."""
+    """Tells whether the directory, or the folder of its best checkpoint, has any."""
     return checkpoint_files.latest_checkpoint(model_dir) or checkpoint_files.latest_checkpoint(
         os.path.join(model_dir, model_directory.BEST)
     )
 
 
-def _check_copy(path, kept):
-    found = _sha256(path)
-    if found != kept["sha256"]:
+def _check_checksum(path, sha256):
+    actual = _sha256(path)
+    if actual != sha256:
         raise UsageError(
-            f"{path} is damaged: its sha256 is {found[:16]}..., and {model_directory.RECORD} "
-            f"beside it says {kept['sha256'][:16]}...; bring the file back, or remove it to use "
-            "the one that task_vocabulary.model_file names"
+            f"{path} is damaged: its sha256 is {actual[:16]}..., and {model_directory.RECORD} "
+            f"beside it has {sha256[:16]}...; restore the file, or remove it to use the one that "
+            "task_vocabulary.model_file names"
         )
 
 
-def _say_if_changed(vocabulary, path, kept):
-    """The user may have made the file anew and expect the new one to be used."""
+def _say_if_changed(vocabulary, path, sha256):
+    """Says that the copy is read although the original has changed."""
     original = vocabulary.choice()[1]
-    if "://" in original or not os.path.isfile(original) or _sha256(original) == kept["sha256"]:
+    if "://" in original or not os.path.isfile(original) or _sha256(original) == sha256:
         return
     console.say_once(
-        f"primer: the vocabulary {original} is another than when this model was trained; the "
-        f"model's own copy is used: {path}"
+        f"primer: the vocabulary {original} has changed since this model was trained; the model's "
+        f"own copy is used: {path}"
     )
 
 
 def _check_same(model_dir, vocabulary, record):
-    """Raises UsageError where what is read now has other ids for texts than the record's."""
+    """Raises UsageError where the vocabulary that is read has other ids than the recorded one."""
     now = model_description.describe_vocabulary(vocabulary)
     before = record.get("vocabulary", {})
     if model_description.first_difference(before, now):
         setting = record.get(KEY, {}).get("setting")
         raise UsageError(
             f"model_dir = {model_dir!r} was trained with another vocabulary than gin names: "
-            f"{_named(before, setting)} -> {_named(now, _setting_of(vocabulary))}; use a new "
+            f"{_as_text(before, setting)} -> {_as_text(now, _setting_of(vocabulary))}; use a new "
             f"model_dir, or the settings in {os.path.join(model_dir, model_directory.CONFIG)}"
         )
 
 
-def _named(vocabulary, setting):
-    """A vocabulary as a message calls it."""
-    text = vocabulary.get("fingerprint", "unknown")
+def _as_text(vocabulary, setting):
+    """Returns the settings, or the size, and the fingerprint of a vocabulary for a message."""
+    fingerprint = vocabulary.get("fingerprint", "unknown")
     if not setting:
-        return f"{text} ({vocabulary.get('size')} ids)"
-    file = setting["model_file"]
-    named = f"task_vocabulary.name = {setting['name']!r}"
-    return (
-        f"{named}, task_vocabulary.model_file = {file!r} ({text})" if file else f"{named} ({text})"
-    )
+        return f"{fingerprint} ({vocabulary.get('size')} ids)"
+    text = f"task_vocabulary.name = {setting['name']!r}"
+    if setting["model_file"]:
+        text += f", task_vocabulary.model_file = {setting['model_file']!r}"
+    return f"{text} ({fingerprint})"
 
 
 def _sha256(path):

@@ -1,4 +1,7 @@
-"""Whether a checkpoint has the vocabulary of the model that gin describes, before it is built."""
+"""Compares the vocabulary sizes of a checkpoint and of the model that gin describes."""
+
+from collections.abc import Sequence
+from typing import Any
 
 from primer.checkpoints import checkpoint_files
 from primer.errors import RunError, UsageError
@@ -6,37 +9,35 @@ from primer.errors import RunError, UsageError
 _EMBEDDING = "embedding"
 
 
-def check_embedding_size(model, paths):
-    """Raises UsageError where no checkpoint has as many ids as the model.
+def check_embedding_size(model: Any, paths: Sequence[str]) -> None:
+    """Raises UsageError, before the model is built, where no checkpoint has its number of ids.
 
-    Checkpoints that cannot be read, and single ones that do not fit, are for whoever restores them.
+    Checkpoints that cannot be read, and some of several that do not fit, are an error when they are
+    restored.
 
     Args:
         model: a Mesh-TF Unitransformer.
-        paths: of checkpoints.
+        paths: the checkpoints.
     """
     expected = model.input_vocab_dim.size
-    found = {path: _rows(path) for path in paths}
-    sizes = sorted({rows for rows in found.values() if rows})
-    if not sizes or expected in sizes:
+    sizes = {path: _embedding_size(path) for path in paths}
+    known = sorted({size for size in sizes.values() if size})
+    if not known or expected in known:
         return
+    path = next(path for path, size in sizes.items() if size == known[0])
     raise UsageError(
-        f"the vocabulary does not fit: {_first(found, sizes[0])} has an embedding of "
-        f"{sizes[0]:,} ids, and the task's vocabulary gives the model {expected:,} "
-        f"({model.input_vocab_size_unpadded:,} of the vocabulary, padded); evaluate with the "
-        "vocabulary that it was trained with (task_vocabulary.name, task_vocabulary.model_file)"
+        f"the vocabulary does not fit: {path} has an embedding of {known[0]:,} ids, and the task's "
+        f"vocabulary gives the model {expected:,} ({model.input_vocab_size_unpadded:,} of the "
+        "vocabulary, padded); evaluate with the vocabulary that it was trained with "
+        "(task_vocabulary.name, task_vocabulary.model_file)"
     )
 
 
-def _rows(path):
-    """The ids of a checkpoint's embedding; None where it has none or cannot be read."""
+def _embedding_size(path):
+    """Returns the ids of a checkpoint's embedding; None without one, or if it cannot be read."""
     try:
         shapes = checkpoint_files.open_reader(path).get_variable_to_shape_map()
     except RunError:
         return None
     sizes = [s[-2] for name, s in shapes.items() if name.split("/")[-1] == _EMBEDDING and s[1:]]
     return sizes[0] if sizes else None
-
-
-def _first(found, size):
-    return next(path for path, rows in found.items() if rows == size)

@@ -1,15 +1,20 @@
-"""Averages against numpy, and all that must not be averaged."""
+"""Averages equal those of numpy, and contain no variable of the optimizer."""
 
 import json
+import shutil
 
+import gin
+import mesh_tensorflow as mtf
 import numpy as np
 import pytest
 import tensorflow as tf
+from mesh_tensorflow import optimize
 
 from primer.checkpoints import averaging
 from primer.errors import RunError, UsageError
 from tests.command_lines import run
 from tests.evaluation import small_checkpoints
+from tests.runtime import tiny
 
 SHAPES = {"a/kernel": [3, 4], "a/bias": [], "b_slot/kernel": [2]}
 SLOTS = (
@@ -55,7 +60,7 @@ def check(path, steps):
         np.testing.assert_array_equal(found[name], mean.astype(np.float32))
 
 
-def test_the_mean_of_the_last_without_the_optimizer(model_dir, capsys):
+def test_the_last_checkpoints_are_averaged_without_the_optimizers_variables(model_dir, capsys):
     output = average(model_dir, "--last", 3)
     check(output / "model.ckpt-40", (20, 30, 40))
     assert {p.name for p in output.iterdir()} == {
@@ -68,11 +73,11 @@ def test_the_mean_of_the_last_without_the_optimizer(model_dir, capsys):
     assert "the mean of steps 20, 30, 40" in capsys.readouterr().err
 
 
-def test_chosen_steps(model_dir):
+def test_chosen_steps_are_averaged(model_dir):
     check(average(model_dir, "--checkpoints", "10,40") / "model.ckpt-40", (10, 40))
 
 
-def test_a_sliding_window_is_a_checkpoint_for_each(model_dir):
+def test_each_position_of_a_sliding_window_gives_a_checkpoint(model_dir):
     output = average(model_dir, "--checkpoints", "all", "--window", 2)
     for steps in ((10, 20), (20, 30), (30, 40)):
         check(output / f"model.ckpt-{steps[-1]}", steps)
@@ -91,7 +96,7 @@ def test_sums_keep_what_single_precision_would_lose(tmp_path):
     )
 
 
-def test_bfloat16_stays(tmp_path):
+def test_averages_of_bfloat16_are_bfloat16(tmp_path):
     for step in (1, 2):
         value = np.array([1.0, step]).astype(tf.bfloat16.as_numpy_dtype)
         small_checkpoints.save(tmp_path / "run", step, {"x": value})
@@ -103,11 +108,11 @@ def test_bfloat16_stays(tmp_path):
     "change, message",
     [
         ({"a/bias": np.zeros([2], np.float32)}, r"a/bias is \[\] float32 in .*10 and \[2\]"),
-        ({"c": np.float32(1)}, "c is not in .*10 and .* in .*20"),
+        ({"c": np.float32(1), "c_slot_v": np.float32(1)}, "c is not in .*10 and .* in .*20"),
         ({"a/bias": np.float64(1)}, "float32 in .* float64 in"),
     ],
 )
-def test_other_variables_are_refused(model_dir, change, message):
+def test_checkpoints_with_different_variables_are_refused(model_dir, change, message):
     small_checkpoints.save(model_dir, 20, values(20, **change))
     with pytest.raises(UsageError, match=message):
         averaging.write_averages(
@@ -120,7 +125,7 @@ def paths(model_dir, *steps):
     return [f"{model_dir}/model.ckpt-{step}" for step in steps]
 
 
-def test_weights_that_are_no_numbers_are_refused(model_dir):
+def test_weights_that_are_nan_are_refused(model_dir):
     small_checkpoints.save(model_dir, 20, values(20, **{"a/bias": np.float32(np.nan)}))
     with pytest.raises(RunError, match="a/bias is NaN or infinite"):
         averaging.write_averages(
@@ -142,7 +147,7 @@ def test_a_damaged_checkpoint_leaves_nothing(model_dir, left, capsys):
     assert [path.name for path in model_dir.parent.iterdir()] == ["run"]
 
 
-def test_what_is_there_is_not_touched(model_dir, capsys):
+def test_an_existing_output_is_refused_and_not_changed(model_dir, capsys):
     (model_dir.parent / "out").mkdir()
     average(model_dir, "--last", 2, code=2)
     assert "exists already" in capsys.readouterr().err
@@ -172,3 +177,63 @@ def test_misuse_is_one_line(model_dir, words, message, capsys):
 def test_a_directory_without_checkpoints_is_one_line(tmp_path, capsys):
     average(tmp_path / "nowhere", "--last", 2, code=2)
     assert "has no checkpoint" in capsys.readouterr().err
+
+
+@gin.configurable
+class VelocityOptimizer(optimize.Optimizer):
+    """Momentum with variables of a name that no optimizer of Mesh-TF gives."""
+
+    def __init__(self, learning_rate):
+        self._learning_rate = learning_rate
+
+    def apply_grad(self, grad, var):
+        velocity = mtf.get_variable(
+            var.mesh,
+            f"{var.name}/velocity_x",
+            var.shape,
+            dtype=var.dtype,
+            initializer=tf.zeros_initializer(),
+            trainable=False,
+        )
+        new = velocity * 0.9 + grad
+        return [mtf.assign(velocity, new), mtf.assign_sub(var, self._learning_rate * new)]
+
+
+@pytest.fixture(scope="module")
+def velocity_run(tmp_path_factory):
+    """A run of two steps with the optimizer."""
+    folder = tmp_path_factory.mktemp("velocity") / "run"
+    tiny.run(
+        folder,
+        "utils.run.optimizer = @VelocityOptimizer",
+        "utils.run.train_steps = 2",
+        "utils.run.save_checkpoints_steps = 1",
+    )
+    return folder
+
+
+def test_variables_of_any_optimizer_are_left_out_as_training_recorded_them(velocity_run, tmp_path):
+    model_dir = shutil.copytree(velocity_run, tmp_path / "run")
+    before, after = tiny.variables(model_dir, 1), tiny.variables(model_dir, 2)
+    weights = {name for name in after if "velocity_x" not in name} - {"global_step"}
+    recorded = json.loads((model_dir / "primer.json").read_text())["variables"]
+    assert recorded == {
+        "weights": sorted(weights),
+        "optimizer": sorted(f"{name}/velocity_x" for name in weights),
+    }
+    output = average(model_dir, "--last", 2)
+    found = tiny.variables(output, 2)
+    assert found.keys() == weights | {"global_step"}
+    for name in weights:
+        mean = (before[name].astype(np.float64) + after[name]) / 2
+        np.testing.assert_array_equal(found[name], mean.astype(np.float32))
+    assert json.loads((output / "primer.json").read_text())["variables"] == recorded
+
+
+def test_without_a_record_unknown_optimizer_variables_are_refused(velocity_run, tmp_path, capsys):
+    model_dir = shutil.copytree(velocity_run, tmp_path / "run")
+    (model_dir / "primer.json").unlink()
+    output = average(model_dir, "--last", 2, code=2)
+    (line,) = [ln for ln in capsys.readouterr().err.splitlines() if ln.startswith("primer: ")]
+    assert "velocity_x" in line and "continue its training for one step" in line
+    assert not output.exists()

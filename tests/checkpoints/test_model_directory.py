@@ -1,4 +1,4 @@
-"""A model directory is of one model and one vocabulary, and says so."""
+"""A model directory records its model and vocabulary, and refuses others."""
 
 import os
 
@@ -17,10 +17,10 @@ def description(stack="LayerStack", activation="relu"):
     }
 
 
-def test_the_same_model_may_go_on(tmp_path):
+def test_the_same_model_is_accepted(tmp_path):
     model_directory.write_record(str(tmp_path), description())
     model_directory.check_description(str(tmp_path), description())
-    assert not [name for name in os.listdir(tmp_path) if name.endswith(".part")]
+    assert sorted(os.listdir(tmp_path)) == ["config.gin", "primer.json"]
 
 
 def test_the_same_variables_with_another_activation_are_refused(tmp_path):
@@ -39,32 +39,36 @@ def test_another_vocabulary_is_refused(tmp_path):
         model_directory.check_description(str(tmp_path), other)
 
 
-def test_a_checkpoint_without_a_record_asks_for_primer_as_released(tmp_path):
+def test_without_a_record_the_post_norm_of_primer_is_refused(tmp_path):
     with pytest.raises(UsageError, match="primer_as_released"):
         model_directory.check_description(str(tmp_path), description("PrePostNormLayerStack"))
     model_directory.check_description(str(tmp_path), description("LayerStack"))
 
 
-@pytest.mark.parametrize(
-    "before, now, expected",
-    [
-        ({"a": 1}, {"a": 1}, None),
-        ({"a": [1, 2]}, {"a": [1]}, "a 2 -> 1 entries"),
-        ({"a": [{"b": "x"}]}, {"a": [{"b": "y"}]}, "a [0] b 'x' -> 'y'"),
-        ({"a": None}, {"a": 1}, "a None -> 1"),
-        ({"b": 2}, {"a": 1, "b": 2}, None),
-    ],
-)
-def test_difference_names_the_place(before, now, expected):
-    assert model_description.first_difference(before, now) == expected
+def test_other_keys_of_the_record_are_not_compared(tmp_path):
+    variables = {"variables": {"weights": ["a"], "optimizer": []}}
+    model_directory.write_record(str(tmp_path), description() | variables)
+    model_directory.check_description(str(tmp_path), description())
+    assert model_directory.read_record(str(tmp_path))["variables"] == variables["variables"]
 
 
-def test_a_rate_of_dropout_is_no_wiring():
-    layers = [type("Layer", (), {})(), type("Layer", (), {})()]
-    vars(layers[0]).update(dropout_rate=0.1, size=4)
-    vars(layers[1]).update(dropout_rate=0.0, size=4)
-    assert (
-        model_description._layer(layers[0])
-        == model_description._layer(layers[1])
-        == {"class": "Layer", "size": 4}
-    )
+def test_a_damaged_record_is_one_clear_error(tmp_path):
+    assert model_directory.read_record(str(tmp_path)) is None
+    (tmp_path / "primer.json").write_text("{")
+    with pytest.raises(UsageError, match="primer.json cannot be read .*backup"):
+        model_directory.read_record(str(tmp_path))
+
+
+def test_averages_are_not_trained(tmp_path):
+    model_directory.check_trainable(str(tmp_path))
+    (tmp_path / "averaged.json").write_text('{"model_dir": "/runs/a", "averages": {}}')
+    with pytest.raises(UsageError, match="continue training in '/runs/a'"):
+        model_directory.check_trainable(str(tmp_path))
+
+
+def test_the_files_of_a_model_are_those_beside_its_checkpoints(tmp_path):
+    names = {"config.gin", "operative_config.gin", "primer.json", "vocabulary.txt"}
+    for name in (*names, "train.log", "model.ckpt-1.index", "best.json"):
+        (tmp_path / name).write_text("")
+    found = model_directory.files_of_model(str(tmp_path))
+    assert sorted(found) == sorted(str(tmp_path / name) for name in names)

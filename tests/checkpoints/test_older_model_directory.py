@@ -13,10 +13,10 @@ import pytest
 from tests import tiny_text
 from tests.command_lines import run
 from tests.paths import GOLDEN
-from tests.runtime.tiny import scalars
+from tests.runtime.tiny import scalars, variables
 
 ARCHIVE = GOLDEN / "model_directory" / "model.tar.xz"
-# What the code that wrote it found.
+# The results of the code that wrote it.
 NATS_PER_TOKEN = {3: 5.444036059251568, 6: 5.028776043693491}
 LOSSES = {7: 5.308941841125488, 12: 4.613668918609619}
 SAMPLE = "4%mEh"
@@ -53,9 +53,21 @@ def test_it_generates(model_dir, capfd):
     assert json.loads(capfd.readouterr().out)["text"] == SAMPLE
 
 
-def test_it_resumes(model_dir, texts):
+def test_its_checkpoints_are_averaged_without_the_optimizers_variables(model_dir, tmp_path):
+    output = tmp_path / "averages"
+    assert run("average", "--model_dir", model_dir, "--last", 2, "--output", output) == 0
+    run_names, names = variables(model_dir, 6).keys(), variables(output, 6).keys()
+    assert names == {name for name in run_names if "_slot_" not in name}
+    assert len(names) < len(run_names)
+
+
+def test_it_resumes_and_records_which_variables_are_weights(model_dir, texts):
     precision = ("--gin_param", 'precision.activation_dtype = "float32"')
     words = tiny_text.train_words(texts, model_dir, "--steps", "12", *precision)
     assert run(*words) == 0
     losses = scalars(model_dir)["loss"]
+    recorded = json.loads((model_dir / "primer.json").read_text())["variables"]
+    slots = {name for name in variables(model_dir, 12) if "_slot_" in name}
+    assert set(recorded["optimizer"]) == slots
+    assert {*recorded["weights"]} == variables(model_dir, 12).keys() - slots - {"global_step"}
     assert {step: losses[step] for step in LOSSES} == pytest.approx(LOSSES, rel=1e-6)

@@ -78,7 +78,7 @@ def test_the_copy_stands_in_for_a_file_that_has_changed(words, model_dir, capfd)
     record(model_dir)
     words.write_text("of\t9\nthe\t5\n")
     assert encoded(model_dir) == [3, 4]
-    assert f"{words} is another than when this model was trained" in capfd.readouterr().err
+    assert f"{words} has changed since this model was trained" in capfd.readouterr().err
     assert TaskVocabulary("t5").encode("the of") == [4, 3]
 
 

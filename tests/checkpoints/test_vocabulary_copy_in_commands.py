@@ -83,7 +83,7 @@ def test_training_goes_on_with_the_copy_where_the_file_has_changed(model_dir, te
     finally:
         path.unlink()
     said = capfd.readouterr().err
-    assert f"{path} is another than when this model was trained" in said
+    assert f"{path} has changed since this model was trained" in said
     assert "resuming at step 1" in said
     kept = (model_dir / "vocabulary.txt").read_bytes()
     assert kept == (texts / "moved.vocabulary").read_bytes()

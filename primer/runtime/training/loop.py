@@ -10,6 +10,7 @@ from primer.checkpoints import (
     directory_lock,
     model_description,
     model_directory,
+    variable_roles,
     vocabulary_copy,
 )
 from primer.common import console, gc_pause, input_progress, random_seed
@@ -125,6 +126,7 @@ class _Run:
             model_directory.check_description(self.estimator.model_dir, description)
         vocabulary = self.estimator.settings.get("vocabulary")
         description |= vocabulary_copy.save_copy(self.estimator.model_dir, vocabulary)
+        description |= variable_roles.describe_graph()
         model_directory.write_record(self.estimator.model_dir, description)
         if not latest:
             return tf.train.Scaffold()
