@@ -86,7 +86,7 @@ def test_each_position_of_a_sliding_window_gives_a_checkpoint(model_dir):
     assert len(state.all_model_checkpoint_paths) == 3
 
 
-def test_sums_keep_what_single_precision_would_lose(tmp_path):
+def test_sums_are_more_precise_than_float32(tmp_path):
     parts = [np.float32(1), *[np.float32(2**-24)] * 3]  # In float32, 1 + 2**-24 is 1.
     for step, part in enumerate(parts):
         small_checkpoints.save(tmp_path, step, {"x": part})
@@ -135,7 +135,7 @@ def test_weights_that_are_nan_are_refused(model_dir):
 
 
 @pytest.mark.parametrize("left", ["", "half"])
-def test_a_damaged_checkpoint_leaves_nothing(model_dir, left, capsys):
+def test_a_damaged_checkpoint_leaves_no_output(model_dir, left, capsys):
     (data,) = model_dir.glob("model.ckpt-30.data-*")
     data.write_bytes(data.read_bytes()[: data.stat().st_size // 2 if left else 0])
     if not left:

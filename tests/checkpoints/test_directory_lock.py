@@ -17,7 +17,7 @@ def quick(monkeypatch):
 
 @pytest.fixture
 def remote(request):
-    """A folder of TensorFlow's file system in memory, which stands for gs://."""
+    """A folder in TensorFlow's file system in memory, in place of gs://."""
     folder = f"ram://{request.node.name}"
     yield folder
     if tf.io.gfile.exists(folder):
@@ -52,8 +52,8 @@ def test_the_lock_of_a_dead_run_is_taken_over(remote, quick, capfd):
     assert "a_host_that_died" in capfd.readouterr().err
 
 
-def test_a_run_writes_all_it_writes_to_a_remote_directory(remote, quick):
-    """Training, resuming and evaluation, where no file of the local system can help out."""
+def test_training_and_evaluation_write_all_files_to_a_remote_directory(remote, quick):
+    """Trains, resumes and evaluates; no local file exists."""
     tiny.run(remote)
     names = set(tf.io.gfile.listdir(remote))
     expected = {"checkpoint", "graph.pbtxt", "operative_config.gin", "primer.json", "config.gin"}

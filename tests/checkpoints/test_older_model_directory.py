@@ -1,7 +1,7 @@
-"""A model directory that was written before the modules moved evaluates, generates and resumes.
+"""A model directory of an older version evaluates, generates, averages and resumes.
 
 golden/model_directory/model.tar.xz is Primer-EZ after six steps on the texts of `tiny_text`. Its
-config.gin imports modules by the names that they had then.
+config.gin imports modules by their names before they moved, and primer.json has no "variables".
 """
 
 import json
@@ -31,7 +31,7 @@ def texts(tmp_path):
 
 @pytest.fixture
 def model_dir(tmp_path, texts):
-    """The directory, with the folder of the texts in its settings."""
+    """The directory, with the path of the texts in its settings."""
     with tarfile.open(ARCHIVE) as archive:
         archive.extractall(tmp_path)
     path = tmp_path / "model" / "config.gin"

@@ -1,4 +1,4 @@
-"""The copy of a vocabulary beside checkpoints: when it is read, refused, replaced."""
+"""The copy of a vocabulary beside checkpoints is written, read, checked and replaced."""
 
 import json
 
@@ -36,7 +36,7 @@ def model_dir(tmp_path):
 
 
 def record(model_dir, vocabulary=None, copy=True, checkpoint=True):
-    """What a run of training writes: the copy, the record and a checkpoint."""
+    """Writes what training writes: the copy, the record and a checkpoint."""
     vocabulary = vocabulary or (TaskVocabulary("t5"), TaskVocabulary("t5"))
     kept = vocabulary_copy.save_copy(str(model_dir), vocabulary) if copy else {}
     now = {"wiring": {}, "vocabulary": model_description.describe_vocabulary(vocabulary), **kept}
@@ -49,7 +49,7 @@ def record(model_dir, vocabulary=None, copy=True, checkpoint=True):
 
 
 def encoded(model_dir, text="the of"):
-    """The ids of a text by the vocabulary that a run in the directory has."""
+    """Returns the ids of a text by the vocabulary of a run in the directory."""
     vocabulary = TaskVocabulary("t5")
     with vocabulary_copy.use_copy(str(model_dir), (vocabulary, vocabulary)):
         return vocabulary.encode(text)
@@ -62,19 +62,19 @@ def refused(model_dir):
     return str(error.value)
 
 
-def test_the_copy_stands_in_for_a_file_that_is_gone(words, model_dir, capfd):
+def test_the_copy_replaces_a_deleted_file(words, model_dir, capfd):
     record(model_dir)
     copy = model_dir / "vocabulary.txt"
     assert copy.read_bytes() == words.read_bytes()
     words.unlink()
     assert encoded(model_dir) == [3, 4]
     assert "primer:" not in capfd.readouterr().err
-    # The directory is no longer in use.
+    # Outside the context the file is read.
     with pytest.raises(UsageError, match="does not exist"):
         TaskVocabulary("t5").encode("the")
 
 
-def test_the_copy_stands_in_for_a_file_that_has_changed(words, model_dir, capfd):
+def test_the_copy_replaces_a_changed_file(words, model_dir, capfd):
     record(model_dir)
     words.write_text("of\t9\nthe\t5\n")
     assert encoded(model_dir) == [3, 4]
@@ -82,8 +82,8 @@ def test_the_copy_stands_in_for_a_file_that_has_changed(words, model_dir, capfd)
     assert TaskVocabulary("t5").encode("the of") == [4, 3]
 
 
-def test_two_directories_have_each_their_own(words, model_dir, tmp_path):
-    """Of one and the same setting, with the file made anew between them."""
+def test_two_directories_read_their_own_copies(words, model_dir, tmp_path):
+    """Both have the same setting; the file changes between them."""
     record(model_dir)
     words.write_text("of\t9\nthe\t5\n")
     other = tmp_path / "other"
@@ -96,14 +96,14 @@ def test_two_directories_have_each_their_own(words, model_dir, tmp_path):
 @pytest.mark.parametrize(
     "name, file", [("sotu", None), ("sentencepiece", task_vocabulary.SOTU_MODEL)]
 )
-def test_a_model_of_pieces_is_copied_too(model_dir, name, file):
+def test_a_sentencepiece_model_is_copied(model_dir, name, file):
     choose(name, file)
     record(model_dir)
     content = (model_dir / "vocabulary.model").read_bytes()
     with open(task_vocabulary.SOTU_MODEL, "rb") as model:
         assert content == model.read()
     kept = json.loads((model_dir / "primer.json").read_text())["vocabulary_copy"]
-    # The place of an installed package is another on another machine.
+    # The path of an installed package differs between machines.
     assert kept["setting"] == {"name": name, "model_file": file, "extra_ids": 0}
     vocabulary = TaskVocabulary("t5")
     with vocabulary_copy.use_copy(str(model_dir), vocabulary):
@@ -124,7 +124,7 @@ def test_another_vocabulary_is_refused(words, model_dir, tmp_path):
     assert "'bytes' (bytes, 259 ids)" in refused(model_dir)
 
 
-def test_the_same_vocabulary_in_another_place_is_no_other(words, model_dir, tmp_path):
+def test_the_same_vocabulary_at_another_path_is_accepted(words, model_dir, tmp_path):
     record(model_dir)
     choose("words", words.rename(tmp_path / "moved.txt"))
     assert encoded(model_dir) == [3, 4]
@@ -135,13 +135,13 @@ def test_a_damaged_copy_is_refused(words, model_dir):
     copy = model_dir / "vocabulary.txt"
     copy.write_text("the\t9\n")
     assert f"{copy} is damaged" in refused(model_dir)
-    copy.unlink()  # As the message says.
+    copy.unlink()  # The hint of the message.
     assert encoded(model_dir) == [3, 4]
     words.write_text("of\t9\nthe\t5\n")
     assert "another vocabulary" in refused(model_dir)
 
 
-def test_the_next_training_brings_a_lost_copy_back(words, model_dir):
+def test_the_next_training_restores_a_deleted_copy(words, model_dir):
     record(model_dir)
     (model_dir / "vocabulary.txt").unlink()
     record(model_dir)
@@ -149,15 +149,15 @@ def test_the_next_training_brings_a_lost_copy_back(words, model_dir):
     assert not list(model_dir.glob("*.part"))
 
 
-def test_a_directory_without_a_copy_is_read_as_before(words, model_dir, capfd):
+def test_a_directory_without_a_copy_reads_the_file(words, model_dir, capfd):
     record(model_dir, copy=False)
     assert encoded(model_dir) == [3, 4]
     words.write_text("of\t9\nthe\t5\n")
     assert "trained with another vocabulary" in refused(model_dir)
 
 
-def test_without_checkpoints_nothing_is_pinned(words, model_dir, tmp_path):
-    """A run that ended before its first checkpoint may be started again with another vocabulary."""
+def test_without_checkpoints_the_vocabulary_may_change(words, model_dir, tmp_path):
+    """A run that ended before its first checkpoint can restart with another vocabulary."""
     record(model_dir, checkpoint=False)
     words.write_text("of\t9\nthe\t5\n")
     assert encoded(model_dir) == encoded(tmp_path / "nowhere") == [4, 3]
@@ -174,7 +174,7 @@ def test_a_vocabulary_without_a_file_is_recorded_by_its_setting(model_dir):
     assert encoded(model_dir, "ab") == [100, 101]
 
 
-def test_vocabularies_of_other_packages_are_left_alone(model_dir):
+def test_vocabularies_of_other_packages_are_not_copied(model_dir):
     record(model_dir, seqio.ByteVocabulary())
     assert "vocabulary_copy" not in json.loads((model_dir / "primer.json").read_text())
     with vocabulary_copy.use_copy(str(model_dir), seqio.ByteVocabulary()):

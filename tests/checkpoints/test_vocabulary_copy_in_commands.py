@@ -1,5 +1,4 @@
-"""A model of words, trained for a step: evaluated and continued when its vocabulary's file is gone,
-made anew, or another one."""
+"""A trained model whose vocabulary file is then deleted, changed or replaced, in all commands."""
 
 import json
 import shutil
@@ -17,7 +16,7 @@ def texts(tmp_path_factory):
 
 
 def make(texts, target, *more):
-    """`primer data vocabulary` of the words of the texts."""
+    """Runs `primer data vocabulary` with the words of the texts."""
     words = ("data", "vocabulary", "--input", texts / "*.txt", "--model", "words")
     assert run(*words, "--output", target, *more) == 0
 
@@ -31,7 +30,7 @@ def train_words(texts, model_dir, steps, path, *more):
 
 @pytest.fixture(scope="module")
 def trained(texts):
-    """A directory of a model of words, trained for a step; its vocabulary is then moved away."""
+    """The directory of a model of words, trained for a step; its vocabulary is then moved."""
     path, model_dir = texts / "words.vocabulary", texts / "trained"
     make(texts, path)
     assert run(*train_words(texts, model_dir, 1, path, "--eval_every", 1)) == 0
@@ -75,7 +74,7 @@ def test_the_best_checkpoint_has_its_own_copy(model_dir, texts):
 
 
 @pytest.mark.slow
-def test_training_goes_on_with_the_copy_where_the_file_has_changed(model_dir, texts, capfd):
+def test_training_resumes_with_the_copy_where_the_file_has_changed(model_dir, texts, capfd):
     path = texts / "words.vocabulary"
     path.write_text("7\t3\n8\t2\n")
     try:

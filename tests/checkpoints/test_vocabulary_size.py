@@ -1,4 +1,4 @@
-"""A vocabulary that a checkpoint does not have is refused before the model is built."""
+"""A vocabulary of another size than the checkpoint's is refused before the model is built."""
 
 import numpy as np
 import pytest
@@ -15,14 +15,14 @@ def checkpoint(tmp_path):
     return path
 
 
-def test_the_sizes_are_named(checkpoint):
+def test_another_size_is_refused_with_both_sizes(checkpoint):
     vocabulary_size.check_embedding_size(tiny.model(), [checkpoint])
     vocabulary_size.check_embedding_size(tiny.model(vocabulary=tiny.PADDED), [checkpoint])
     with pytest.raises(UsageError, match="embedding of 384 ids, and .* 8,192"):
         vocabulary_size.check_embedding_size(tiny.model(vocabulary=8192), [checkpoint])
 
 
-def test_what_cannot_be_read_or_is_one_of_several_is_left_to_the_restoring(checkpoint, tmp_path):
+def test_unreadable_checkpoints_and_one_of_several_are_not_refused(checkpoint, tmp_path):
     other, _ = tiny.save_and_logits(tmp_path, np.ones([1, tiny.LENGTH], np.int32), step=2)
     with open(f"{other}.index", "wb") as index:
         index.write(b"no index")

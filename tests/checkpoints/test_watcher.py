@@ -1,4 +1,4 @@
-"""Waiting for the checkpoints of a run that goes on."""
+"""Waiting for the checkpoints of a run that is training."""
 
 import itertools
 
@@ -25,7 +25,7 @@ def steps(directory, **settings):
     return (int(path.rsplit("-", 1)[1]) for path in found)
 
 
-def test_new_checkpoints_come_in_order_until_the_goal(directory):
+def test_new_checkpoints_are_yielded_in_order_until_the_goal(directory):
     found = steps(directory, goal=4)
     assert next(found) == 1
     save(directory, 3)
@@ -35,29 +35,29 @@ def test_new_checkpoints_come_in_order_until_the_goal(directory):
     assert list(found) == [3, 4]
 
 
-def test_a_run_that_is_over_is_not_waited_for(directory):
+def test_the_watching_ends_at_the_goal(directory):
     assert list(steps(directory, goal=1)) == [1]
 
 
-def test_the_waiting_ends_after_a_time_without_a_new_one(directory, capsys):
+def test_the_watching_ends_after_the_timeout(directory, capsys):
     assert list(steps(directory, goal=100, timeout=0.1)) == [1]
     error = capsys.readouterr().err
     assert "until step 100" in error and "for 0.1 s" in error
 
 
-def test_one_that_is_being_written_is_waited_for(directory):
+def test_a_checkpoint_without_its_index_is_not_yielded(directory):
     found = steps(directory, goal=2, timeout=5)
     assert next(found) == 1
     save(directory, 2)
     (data,) = directory.glob("model.ckpt-2.data-*")
     index = directory / "model.ckpt-2.index"
     hidden = index.rename(directory / "hidden")
-    assert list(itertools.islice(steps(directory, timeout=0.05), 9))[-1] == 1  # Not yet there.
+    assert list(itertools.islice(steps(directory, timeout=0.05), 9))[-1] == 1  # Not step 2.
     hidden.rename(index)
     assert data.exists() and next(found) == 2
 
 
-def test_a_checkpoint_that_goes_before_its_turn_is_named_all_the_same(directory):
+def test_a_checkpoint_deleted_since_the_listing_is_yielded(directory):
     found = steps(directory, goal=3)
     assert next(found) == 1
     save(directory, 2)

@@ -1,4 +1,4 @@
-"""The line that every interpreter of the environment runs: cheap, silent, and never in the way."""
+"""The line that every interpreter of the environment runs at its start is cheap and silent."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ def line(wheel):
     return text
 
 
-def test_the_hook_brings_no_module_with_it():
+def test_the_hook_imports_no_module():
     """importlib.abc alone costs 15 to 70 milliseconds: it imports tempfile, typing, random..."""
     result = run(
         "import sys; before = set(sys.modules)\n"
@@ -51,12 +51,12 @@ def test_the_line_installs_the_finder_once(line):
     assert (result.stdout.strip(), result.stderr) == ("1", "")
 
 
-def test_the_line_is_silent_where_the_package_is_gone(line):
+def test_the_line_is_silent_without_the_package(line):
     result = run(f"exec({line!r}); print('started')")
     assert (result.stdout.strip(), result.stderr) == ("started", "")
 
 
-def test_the_line_is_silent_where_the_package_is_broken(line, tmp_path):
+def test_the_line_is_silent_for_a_broken_package(line, tmp_path):
     (tmp_path / "primer").mkdir()
     (tmp_path / "primer" / "__init__.py").write_text("1 / 0")
     result = run(f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nexec({line!r}); print('up')")

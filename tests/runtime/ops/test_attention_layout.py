@@ -1,4 +1,4 @@
-"""Attention of graphs without gradients is Mesh-TensorFlow's, with its dimensions in our order."""
+"""Attention with reordered dimensions equals Mesh-TF's, in graphs without gradients."""
 
 import types
 
@@ -20,7 +20,7 @@ NO_DROPOUT = types.SimpleNamespace(train=False, model=types.SimpleNamespace(layo
 
 
 def attend(mode, mesh_shape="", layout="", tpu=False, one_key_head=False, **more):
-    """(outputs, their dimensions, those of the logits)"""
+    """Returns the outputs, their shape, and the names of the logits' dimensions."""
     with helpers.bench(mesh_shape, layout) as b, build_mode.graph(mode, for_tpu=tpu):
         q = b.put(Q, "batch", "length", "heads", "key")
         k, v = (

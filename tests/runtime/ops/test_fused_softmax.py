@@ -1,4 +1,4 @@
-"""The softmax of graphs without gradients is Mesh-TensorFlow's, whatever the mesh splits."""
+"""The softmax of graphs without gradients equals Mesh-TF's, on any mesh."""
 
 import mesh_tensorflow as mtf
 import numpy as np
@@ -8,14 +8,14 @@ import tensorflow.compat.v1 as tf
 from primer.common import build_mode
 from tests.layers import helpers
 
-# Masked as attention masks; one row is masked whole, where Mesh-TF's weights are 1 each.
+# Masked as in attention; in a row that is masked completely, Mesh-TF's weights are 1 each.
 LOGITS = np.random.default_rng(0).normal(scale=5, size=[4, 2, 8]).astype(np.float32)
 LOGITS[1, :, 3:] = -1e9
 LOGITS[2, 1] = -1e9
 
 
 def softmax(mode, over="memory", mesh_shape="", layout="", **more):
-    """(the value, the types of the operations that Mesh-TensorFlow has)"""
+    """Returns the value, and the names of the classes of the operations."""
     with helpers.bench(mesh_shape, layout) as b, build_mode.graph(mode):
         x = b.put(LOGITS, "batch", "heads", "memory")
         found = mtf.softmax(x, {d.name: d for d in x.shape.dims}[over], **more)

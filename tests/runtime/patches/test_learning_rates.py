@@ -1,4 +1,4 @@
-"""Variables with a learning rate of their own, in one run of `utils.run`."""
+"""Learning rates by patterns of variables' names, in a run of `utils.run`."""
 
 import re
 
@@ -8,7 +8,7 @@ import pytest
 from primer.errors import UsageError
 from tests.runtime import tiny
 
-# Both patterns are found in the embedding's name: the first holds, and it stands still.
+# Both patterns match the embedding's name; the first has the rate 0.
 SCHEDULES = (
     "utils.run.optimizer = @{name}",
     "{name}.variable_search = ['embedding', 'embedding|/o$']",
@@ -19,7 +19,7 @@ SCHEDULES = (
 
 
 def change(model_dir):
-    """{name: the largest change} of the weights from step 0 to step 2."""
+    """Returns {name: the largest change} of the weights from step 0 to step 2."""
     before, after = tiny.variables(model_dir, 0), tiny.variables(model_dir, 2)
     slots = re.compile("slot|adam_[mv]$")
     weights = [name for name in before if not slots.search(name) and before[name].ndim]
@@ -27,14 +27,14 @@ def change(model_dir):
 
 
 @pytest.mark.parametrize("name", ["AdafactorWithMultiLRSchedule", "AdamWithMultiLRSchedule"])
-def test_the_first_pattern_decides(name, tmp_path):
+def test_the_first_matching_pattern_decides(name, tmp_path):
     tiny.run(tmp_path, *(line.format(name=name) for line in SCHEDULES))
     changed = change(tmp_path)
     still = {name for name, most in changed.items() if most == 0}
     assert still == {name for name in changed if "embedding" in name} != set()
 
 
-def test_a_schedule_for_each_pattern(tmp_path):
+def test_patterns_and_schedules_must_be_as_many(tmp_path):
     lines = [line.format(name="AdamWithMultiLRSchedule") for line in SCHEDULES]
     with pytest.raises((UsageError, SystemExit)):
         tiny.run(tmp_path, *lines, "AdamWithMultiLRSchedule.alt_lr_schedules = [[0.0]]")

@@ -1,4 +1,4 @@
-"""Every row of Mesh-TF's sampling loop ends at its own end token."""
+"""Every sampled row ends at its own end token."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def test_what_follows_an_end_token_is_padding():
     ]
 
 
-def test_end_tokens_of_the_prompt_end_nothing():
+def test_end_tokens_in_the_prompt_do_not_count():
     ids, prompts = [[5, 1, 7, 1, 9], [5, 1, 1, 8, 9]], [[5, 1, 0, 0, 0], [5, 1, 0, 0, 0]]
     assert cut(ids, prompts=prompts) == [[5, 1, 7, 1, 0], [5, 1, 1, 0, 0]]
 
@@ -32,8 +32,8 @@ def model():
     return helpers.golden_model("primer_ez")
 
 
-def test_the_loop_cuts_its_rows(model):
-    """Any token may be the end token: the one that the free run writes first is taken here."""
+def test_sampled_rows_end_at_their_end_token(model):
+    """The end token is the first token of a run that never ends."""
     prompts = np.array([[5, 6, 0, 0, 0, 0], [7, 0, 0, 0, 0, 0]])
     free = stepwise.sample(*model, prompts, never_end=True)
     stop = int(free[0, 2])
@@ -45,7 +45,7 @@ def test_the_loop_cuts_its_rows(model):
 
 
 def test_without_an_end_token_prompts_are_continued_to_the_full_length(model):
-    """Mesh-TF's loop raises here."""
+    """Without the patch Mesh-TF raises here."""
     prompts = np.array([[5, 6, 0, 0, 0, 0], [7, 0, 0, 0, 0, 0]])
     ids = stepwise.sample(*model, prompts, stop_at_token=None)
     assert ids.all() and ids[0, :2].tolist() == [5, 6]
