@@ -62,7 +62,10 @@ def use_copy(model_dir: str | None, vocabulary: Any) -> Iterator[None]:
     """
     vocabulary = _of_targets(vocabulary)
     record = model_directory.read_record(model_dir) if model_dir else None
-    if vocabulary is None or record is None or not _has_checkpoints(model_dir):
+    if not model_dir or record is None or vocabulary is None:
+        yield
+        return
+    if not _has_checkpoints(model_dir):
         yield
         return
     with contextlib.ExitStack() as stack:
