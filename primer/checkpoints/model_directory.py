@@ -73,7 +73,7 @@ def check_model(model_dir: str, model: Any, vocabulary: Any) -> None:
     Raises:
         UsageError: as `check_description`.
     """
-    check_description(model_dir, model_description.describe_estimator(model, vocabulary))
+    check_description(model_dir, model_description.describe(model, vocabulary))
 
 
 def check_trainable(model_dir: str) -> None:

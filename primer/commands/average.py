@@ -63,7 +63,7 @@ def _checkpoint_paths(options) -> list[str]:
                 "two steps, or all"
             )
         return selection.select_checkpoints(options.model_dir, options.checkpoints)
-    selection.select_checkpoints(options.model_dir, "latest")  # Raises UsageError without any checkpoint.
+    selection.select_checkpoints(options.model_dir, "latest")  # Raises UsageError without any.
     paths = checkpoint_files.list_checkpoints(options.model_dir)
     if not 2 <= options.last <= len(paths):
         raise UsageError(
