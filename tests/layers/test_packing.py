@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from primer.layers.convolution import causal_depthwise_conv as conv
 from tests.layers import helpers
 
 RNG = np.random.default_rng(1)
@@ -58,15 +57,3 @@ def test_gradients_are_those_of_the_parts(name):
         np.testing.assert_allclose(
             packed["gradnorm/" + variable], norm, rtol=1e-3, err_msg=variable
         )
-
-
-def test_a_part_beside_infinities_stays_finite():
-    """What another part holds leaves no trace, not even NaN."""
-    x = np.ones([1, 6, 2], np.float32)
-    x[0, :3] = np.inf
-    with helpers.bench() as b:
-        x = b.put(x, "batch", "length", "heads")
-        taps = [b.put(np.full([2], w, np.float32), "heads") for w in (1.0, 2.0, 4.0)]
-        ids = b.put(np.array([[1, 1, 1, 2, 2, 2]], np.int32), "batch", "length")
-        y = b.run({"y": conv.causal_depthwise_conv(x, taps, x.shape.dims[1], ids)})["y"]
-    np.testing.assert_array_equal(y[0, 3:, 0], [1.0, 3.0, 7.0])

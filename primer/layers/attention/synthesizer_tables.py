@@ -43,7 +43,7 @@ def at_memory(context: transformer.Context, table: mtf.Tensor) -> mtf.Tensor:
     if index is not None:
         # [batch, memory_length]
         index = mtf.replace_dimensions(index, context.length_dim, memory_length)
-    # [length, heads, memory_length]; [batch, length, ...] if packed
+    # [length, heads, memory_length]; [batch, memory_length, length, heads] if packed
     return _select(table, MEMORY, memory_length, index)
 
 

@@ -123,7 +123,7 @@ class WindowedSelfAttention(transformer_layers.SelfAttention):
         q = blocks.split_queries(q)
         # [batch, blocks, memory_block_length, heads, d_kv]
         keys_values = [blocks.split_memory(t) for t in keys_values]
-        # [blocks, query_block_length, memory_block_length], with batch if packed
+        # [query_block_length, memory_block_length, blocks], with batch if packed
         visible = blocks.visible(context.mesh, positions.segment_id(context))
         query_position, memory_position = blocks.positions(context.mesh)
         bias = self._relative_bias(context, params, q, query_position, memory_position, visible)

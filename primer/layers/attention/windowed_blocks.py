@@ -93,7 +93,7 @@ class Blocks:
                 a query sees keys of its own segment only.
 
         Returns:
-            A boolean Tensor `[blocks, query_block_length, memory_block_length]`, with batch first
+            A boolean Tensor `[query_block_length, memory_block_length, blocks]`, with batch last
             if there are segments.
         """
         query, memory = self.positions(mesh)
@@ -101,7 +101,7 @@ class Blocks:
         visible = mtf.logical_and(mtf.greater_equal(distance, 0), mtf.less(distance, self.radius))
         # [blocks], the position of the first key of each block.
         begin = mtf.range(mesh, self.blocks_dim, tf.int32) * self.block_length - self.halo
-        # [blocks, query_block_length, memory_block_length]
+        # [query_block_length, memory_block_length, blocks]
         visible = mtf.logical_and(visible, mtf.greater_equal(begin + memory, 0))
         if segment_id is None:
             return visible

@@ -62,7 +62,7 @@ class EvolvedConvolution(transformer.TransformerLayer):
                 f"Unitransformer.d_model = {model_dim.size}: EvolvedConvolution has a branch of "
                 "d_model / 2 channels; choose an even d_model"
             )
-        mask = _input_mask(context)  # [batch, length]
+        mask = _input_mask(context)  # [batch, length]; in decoding [length] or [batch]
         # A layout splits d_ff as in feed-forward layers. A split dimension cannot be padded, so
         # that the narrow branch needs a name that no layout has.
         wide = mtf.Dimension("d_ff", 2 * model_dim.size)

@@ -37,4 +37,4 @@ def _real(context: transformer.Context) -> mtf.Tensor | None:
     position = mtf.range(context.mesh, length_dim, tf.float32)  # [length]
     text = mtf.to_float(mtf.not_equal(ids, 0))  # [batch, length]
     last = mtf.reduce_max(text * position, reduced_dim=length_dim)  # [batch]
-    return mtf.to_float(mtf.less_equal(position, last))  # [batch, length]
+    return mtf.to_float(mtf.less_equal(position, last))  # [length, batch]

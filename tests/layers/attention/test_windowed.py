@@ -8,14 +8,10 @@ import pytest
 from mesh_tensorflow.transformer import transformer_layers
 
 from primer.layers.attention.windowed import WindowedSelfAttention
-from primer.layers.attention.windowed_blocks import automatic_block_length
-from tests.layers import helpers
 from tests.layers.attention.windowed_helpers import (
     PARTS,
     X,
     assert_equal,
-    call,
-    context_for,
     layer_settings,
     random_variables,
     run,
@@ -163,31 +159,6 @@ def test_packed_example_gives_what_its_parts_give(block_length):
             part = together[0, start : start + n]
             np.testing.assert_allclose(part, apart[i, :n], rtol=0, atol=1e-5)
     assert_equal(packed, parts)
-
-
-def test_automatic_blocks():
-    """Short lengths are masked; a split length is cut evenly, another nearly so."""
-    assert automatic_block_length(256, 128) == 256
-    assert automatic_block_length(2048, 128) == 64
-    assert automatic_block_length(2048, 512) == 256
-    assert automatic_block_length(1000, 8) == 67  # 15 blocks, 5 positions to fill up.
-    assert automatic_block_length(2000, 8, num_splits=2) == 100  # Divides 1000.
-    assert automatic_block_length(2048, 2048) == 2048
-
-
-def test_blocks_make_the_cost_linear_in_the_length():
-    """The largest tensor of a layer doubles with the length; masked, it quadruples."""
-    largest = {}
-    for length in (1024, 2048):
-        for block_length in (None, length):
-            with helpers.bench() as b:
-                x = b.put(np.zeros([1, length, 16], np.float32), "batch", "length", "d_model")
-                layer = WindowedSelfAttention(8, block_length, **layer_settings())
-                call(b, layer, context_for(b, x), x)
-                tensors = [t for op in b.graph.operations for t in op.outputs]
-                largest[length, block_length is None] = max(t.shape.size for t in tensors)
-    assert largest[2048, True] == 2 * largest[1024, True]
-    assert largest[2048, False] == 4 * largest[1024, False]
 
 
 @pytest.mark.parametrize(

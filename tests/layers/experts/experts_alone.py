@@ -25,6 +25,12 @@ TIGHT = dict(
     second_policy_eval="all",
 )
 ARGMAX = dict(switch_policy_train="argmax", switch_policy_eval="argmax")
+THRESHOLD = dict(
+    second_policy_train="threshold",
+    second_policy_eval="threshold",
+    second_threshold_train=0.4,
+    second_threshold_eval=0.2,
+)
 # The gatings in which tokens choose.
 TOKEN_CHOICE = ["switch", "switch_max", "ntlb", "top_2", "top_n"]
 
@@ -146,3 +152,13 @@ def check_same(values, expected, real=None, atol=1e-5):
     for key, value in expected.items():
         kept = ... if key != "y" or real is None else np.asarray(real) != 0
         np.testing.assert_allclose(values[key][kept], value[kept], rtol=0, atol=atol, err_msg=key)
+
+
+def check_parity(ours, theirs, **settings):
+    """Outputs, losses and gradients of ours are those of Mesh-TF's layer."""
+    settings = dict(sequence_id=IDS, gradients=True, **settings)
+    expected = run(theirs, **settings)
+    if ours.gating.gating != "ntlb":
+        # Some tokens are dropped, besides those of padding.
+        assert (np.abs(expected["y"]).sum(-1) == 0).sum() > (IDS == 0).sum()
+    check_same(run(ours, **settings), expected, IDS)

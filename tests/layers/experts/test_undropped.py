@@ -77,11 +77,6 @@ def test_training_in_a_marked_graph_still_has_capacity():
     experts_alone.check_same(*values, atol=0)
 
 
-def test_no_gradient_without_dropping_is_said():
-    with pytest.raises(NotImplementedError, match="evaluation and decoding"):
-        experts_alone.run(tight("top_2"), exact=True, gradients=True)
-
-
 @pytest.mark.parametrize("layer", [MixtureOfExperts, MixtureOfExperts2D])
 def test_evaluation_draws_nothing_by_default(layer, monkeypatch):
     """Mesh-TF's default draws in evaluation whether the second expert is used."""
