@@ -66,7 +66,7 @@ def test_sampling_loop_takes_the_best_token_at_every_position(name):
     np.testing.assert_array_equal(ids[generated], logits.argmax(-1)[generated])
 
 
-def test_sampling_without_prompts_starts_from_nothing():
+def test_sampling_without_prompts():
     model, variables = helpers.golden_model("primer_ez")
     ids = stepwise.sample(
         model, variables, np.zeros([2, 6]), has_partial_sequences=False, never_end=True

@@ -106,7 +106,7 @@ def test_steps_on_a_mesh_equal_teacher_forcing(composition, tmp_path):
 
 
 @ALL
-def test_no_position_sees_its_future(composition):
+def test_no_position_depends_on_later_ones(composition):
     changed = TARGETS.copy()
     changed[:, 4] = 2 + (changed[:, 4] + 1) % 90
     before, model = teacher_forced(composition), build(composition)
@@ -118,7 +118,7 @@ def test_no_position_sees_its_future(composition):
 
 
 @ALL
-def test_a_packed_example_gives_the_logits_of_its_parts(composition):
+def test_packed_examples_equal_their_segments(composition):
     model, variables = build(composition), variables_of(composition)
     targets, ids, places = pack()
     packed = helpers.call(model, variables, targets, sequence_id=ids, exact=True)["logits"]
@@ -129,7 +129,7 @@ def test_a_packed_example_gives_the_logits_of_its_parts(composition):
 
 
 @MESHES
-def test_a_mesh_gives_what_one_device_gives(composition):
+def test_mesh_equals_one_device(composition):
     """Rows, experts, heads and hidden layers on two processors each, forwards and backwards."""
     ids = np.where(np.arange(8) < np.array([[3], [8], [1], [5]]), 1, 2)
     variables = variables_of(composition)

@@ -62,13 +62,13 @@ def check(composition, activation, bindings):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(COMPOSITIONS)), ids=NAMES.__getitem__)
-def test_it_trains_and_evaluates(number):
+def test_every_composition_trains_and_evaluates(number):
     """The activations take turns; test_gin_composition.py builds every pair."""
     composition, activation = COMPOSITIONS[number], ACTIVATIONS[number % len(ACTIVATIONS)]
     check(composition, activation, SMALL + (EXPERTS if composition[1] else ()))
 
 
 @pytest.mark.parametrize("composition", COMPOSITIONS[1::9], ids=gin_models.name_of)
-def test_some_train_and_evaluate_as_they_are(composition):
+def test_unchanged_compositions_train_and_evaluate(composition):
     """At the tiny size, with all its layers and with chance in the routing."""
     check(composition, "swiglu", ())

@@ -92,7 +92,7 @@ def test_sampling_loop_takes_the_best_token_at_every_position():
     np.testing.assert_array_equal(ids[generated], logits.argmax(-1)[generated])
 
 
-def test_no_position_sees_its_future():
+def test_no_position_depends_on_later_ones():
     model, variables = build(), golden()[2]
     changed = TARGETS.copy()
     changed[:, 5] = 2 + (changed[:, 5] + 1) % 90
@@ -102,7 +102,7 @@ def test_no_position_sees_its_future():
     assert (before[:, 6:] != after[:, 6:]).any(-1).all()
 
 
-def test_logits_of_a_packed_example_are_those_of_its_parts():
+def test_packed_examples_equal_their_segments():
     targets = np.where(IDS > 0, RNG.integers(2, 97, IDS.shape), 0)
     model, variables = build(), golden()[2]
     packed = helpers.call(model, variables, targets, sequence_id=IDS)["logits"]

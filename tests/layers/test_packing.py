@@ -35,7 +35,7 @@ def alone(targets, places):
 
 
 @pytest.mark.parametrize("name", ["primer", "primer_ez"])
-def test_logits_are_those_of_the_parts(name):
+def test_logits_equal_those_of_the_segments(name):
     model, variables = helpers.golden_model(name)
     targets, ids, places = pack()
     packed = helpers.call(model, variables, targets, sequence_id=ids)["logits"]
@@ -46,7 +46,7 @@ def test_logits_are_those_of_the_parts(name):
 
 
 @pytest.mark.parametrize("name", ["primer", "primer_ez"])
-def test_gradients_are_those_of_the_parts(name):
+def test_gradients_equal_those_of_the_segments(name):
     model, variables = helpers.golden_model(name, model={"loss_denominator": 10.0})
     targets, ids, places = pack()
     settings = dict(mode="train", gradients=True)

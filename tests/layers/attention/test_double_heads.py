@@ -23,7 +23,7 @@ X = np.random.default_rng(0).standard_normal([2, 5, 32])
     ],
     ids=str,
 )
-def test_attention_decodes_as_it_trains(settings):
+def test_decoding_equals_all_positions_at_once(settings):
     settings = {"num_heads": 4, "key_value_size": 8, "relative_attention_type": "bias", **settings}
     layer = DoubleHeadsAttention(**settings)
     variables = single_layer.random_variables(layer)
@@ -39,7 +39,7 @@ def test_attention_decodes_as_it_trains(settings):
         ({"num_heads": 4, "num_memory_heads": 3}, "num_memory_heads = 3 must divide the 8 heads"),
     ],
 )
-def test_heads_that_cannot_be_doubled_are_refused(settings, message):
+def test_heads_that_cannot_be_doubled_raise_errors(settings, message):
     with pytest.raises(ValueError, match=message):
         DoubleHeadsAttention(**settings)
 

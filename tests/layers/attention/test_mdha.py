@@ -20,7 +20,7 @@ def logits(model, variables, targets=TARGETS):
 
 
 @pytest.mark.parametrize("name", sorted(helpers.ARCHITECTURES))
-def test_no_position_sees_its_future(name):
+def test_no_position_depends_on_later_ones(name):
     """Logits at t are those for targets[t], given the targets before it."""
     model, variables = helpers.golden_model(name)
     before = logits(model, variables)
@@ -32,7 +32,7 @@ def test_no_position_sees_its_future(name):
 
 
 @pytest.mark.parametrize("share", [False, True])
-def test_without_combine_dims_it_is_the_same_function(share):
+def test_combine_dims_does_not_change_the_function(share):
     """The original convolved across the heads there."""
     settings = {"share_qk_rep": share}
     model = helpers.build_model("primer_ez", attention=settings, num_layers=1)
@@ -47,7 +47,7 @@ def test_without_combine_dims_it_is_the_same_function(share):
     np.testing.assert_allclose(values[1], values[0], rtol=0, atol=1e-5)
 
 
-def test_fewer_memory_heads_are_repeated_heads():
+def test_fewer_memory_heads_equal_repeated_heads():
     """One head of keys and values for all is four equal ones."""
     one = helpers.build_model("primer_ez", attention={"num_memory_heads": 1}, num_layers=1)
     variables = helpers.random_variables(one)
@@ -79,21 +79,21 @@ def test_kernel_size_one_scales_the_projections():
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"use_hyperprompt": True}, "MDHA has no hyper-prompts"),
-        ({"hyperprompt_length_decoder": 4}, "MDHA has no hyper-prompts"),
-        ({"hyperprompt_length_encoder": 4}, "MDHA has no hyper-prompts"),
+        ({"use_hyperprompt": True}, "MDHA does not support hyper-prompts"),
+        ({"hyperprompt_length_decoder": 4}, "MDHA does not support hyper-prompts"),
+        ({"hyperprompt_length_encoder": 4}, "MDHA does not support hyper-prompts"),
         ({"kernel_size": 0}, "MDHA.kernel_size = 0: expected the number of taps"),
         ({"kernel_size": 2.5}, "MDHA.kernel_size = 2.5: expected the number of taps"),
         ({"share_qk_rep": True, "shared_kv": True}, "share_qk_rep and MDHA.shared_kv"),
         ({"rescale_shared_keys": True}, "MDHA.share_qk_rep is False"),
     ],
 )
-def test_settings_without_meaning_are_refused(settings, message):
+def test_invalid_settings_raise_errors(settings, message):
     with pytest.raises(ValueError, match=message):
         MDHA(**settings)
 
 
-def test_gin_gives_it_the_settings_of_self_attention():
+def test_gin_binds_settings_of_self_attention():
     gin.parse_config(["SelfAttention.num_heads = 3", "MDHA.kernel_size = 5"])
     layer = MDHA()
     assert (layer.num_heads, layer.kernel_size) == (3, 5)

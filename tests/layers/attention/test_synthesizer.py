@@ -44,7 +44,7 @@ def test_parity_with_the_original(name, activation):
 
 
 @pytest.mark.parametrize("mode", WORKING_IN_MESH_TF)
-def test_variants_that_work_in_mesh_tf_are_the_same(mode):
+def test_variants_that_work_in_mesh_tf_compute_the_same(mode):
     """Same variables, same names, same outputs; one part a row, of different lengths."""
     ids = (np.arange(8) < np.array([[8], [5], [8], [1]])).astype(int)
     theirs = layer(mode, transformer_layers.Synthesizer)
@@ -67,13 +67,13 @@ def test_texts_longer_than_512():
     assert np.abs(after[:, 519] - y[:, 519]).max() > 1e-3
 
 
-def test_a_text_that_is_too_long_is_refused():
+def test_a_text_beyond_max_length_raises_an_error():
     with pytest.raises(ValueError, match="SynthesizerAttention.max_length = 8 .* the text has 9"):
         single_layer.run(layer("random"), None, np.ones([1, 9, 32]))
 
 
 @pytest.mark.parametrize("mode", ["random_plus_alpha", "dense", "factorized"])
-def test_no_position_sees_its_future(mode):
+def test_no_position_depends_on_later_ones(mode):
     single_layer.check_causal(layer(mode), variables_of(mode), X, 4)
 
 
@@ -128,12 +128,12 @@ def test_bfloat16_is_close_to_float32(mode):
         ({"num_memory_heads": 3}, "num_memory_heads = 3 must divide num_heads = 8"),
     ],
 )
-def test_settings_without_meaning_are_refused(settings, message):
+def test_invalid_settings_raise_errors(settings, message):
     with pytest.raises(ValueError, match=message):
         SynthesizerAttention(**settings)
 
 
-def test_gin_gives_it_the_settings_of_self_attention_and_its_own():
+def test_gin_binds_settings_of_self_attention_and_its_own():
     gin.parse_config(
         [
             "SelfAttention.num_heads = 3",

@@ -26,7 +26,7 @@ def test_lookup_is_a_gather_with_its_gradient():
         np.testing.assert_allclose(results[0][key], results[1][key], rtol=0, atol=1e-6)
 
 
-def test_lookup_refuses_what_it_cannot_do():
+def test_invalid_lookups_raise_errors():
     with helpers.bench("rows:2", "length:rows") as b:
         t, i = (
             b.put(np.ones([4, 2], np.float32), "length", "d"),

@@ -43,7 +43,7 @@ def test_steps_of_a_model_equal_teacher_forcing(mode, model):
 
 
 @pytest.mark.parametrize("mode", synthesizer.MODES)
-def test_a_packed_example_is_its_parts(mode):
+def test_packed_examples_equal_their_segments(mode):
     """Forwards and backwards; Mesh-TF's takes the logits of where a part lies in the row."""
     single_layer.check_packing(layer(mode), variables_of(mode), X, IDS)
 

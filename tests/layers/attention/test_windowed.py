@@ -143,7 +143,7 @@ def test_dropout_in_blocks():
 
 
 @pytest.mark.parametrize("block_length", [3, 13])
-def test_packed_example_gives_what_its_parts_give(block_length):
+def test_packed_examples_equal_their_segments(block_length):
     """Outputs, loss and gradients; parts shorter and longer than the window."""
     layers = {"": WindowedSelfAttention(3, block_length, **layer_settings())}
     lengths, alone = [2, 6, 5], np.zeros([3, 13, 16], np.float32)
@@ -174,12 +174,12 @@ def test_packed_example_gives_what_its_parts_give(block_length):
     ],
     ids=str,
 )
-def test_settings_without_meaning_are_refused(settings, message):
+def test_invalid_settings_raise_errors(settings, message):
     with pytest.raises(ValueError, match=message):
         WindowedSelfAttention(**settings)
 
 
-def test_gin_gives_it_the_settings_of_self_attention():
+def test_gin_binds_settings_of_self_attention():
     gin.parse_config(["SelfAttention.num_heads = 3", "WindowedSelfAttention.radius = 5"])
     layer = WindowedSelfAttention()
     assert (layer.num_heads, layer.radius) == (3, 5)

@@ -64,7 +64,7 @@ def check_decoding(layer, prompt_lengths, **mesh):
     [(1, [4, 5]), (3, [0, 0]), (3, [4, 4]), (3, [1, 5]), (7, [4, 4]), (40, [3, 5])],
     ids=str,
 )
-def test_layer_decodes_as_it_trains(radius, prompt_lengths):
+def test_decoding_equals_all_positions_at_once(radius, prompt_lengths):
     """Rings that turn around within a prompt, after it, and never."""
     check_decoding(WindowedSelfAttention(radius, 4, **layer_settings()), prompt_lengths)
 
@@ -80,7 +80,7 @@ def test_layer_decodes_as_it_trains(radius, prompt_lengths):
     ],
     ids=str,
 )
-def test_every_setting_decodes_as_it_trains(settings):
+def test_decoding_with_every_setting(settings):
     check_decoding(WindowedSelfAttention(3, 4, **layer_settings(**settings)), [3, 5])
 
 
@@ -107,11 +107,11 @@ def check_model_decoding(targets, prompt_lengths, **settings):
     np.testing.assert_allclose(decoded[steps], expected[steps], rtol=0, atol=1e-4)
 
 
-def test_model_decodes_as_it_trains():
+def test_decoding_of_a_model():
     check_model_decoding(TARGETS[:, :6], [1, 2, 3, 5], num_layers=1)
 
 
-def test_ensemble_decodes_as_it_trains():
+def test_decoding_of_an_ensemble():
     check_model_decoding(TARGETS[:2, :5], [2, 3], model={"ensemble": 2}, num_layers=1)
 
 

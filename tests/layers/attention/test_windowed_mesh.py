@@ -51,7 +51,7 @@ def test_z_loss_on_a_mesh_of_two_dimensions():
         assert_equal(values[block_length], expected[block_length])
 
 
-def test_blocks_that_do_not_fit_a_split_length_are_refused():
+def test_blocks_that_do_not_divide_a_split_length_raise_an_error():
     message = "block_length = 3: the length 8 is split over 2 .* a share of 4"
     layers = {"": WindowedSelfAttention(4, 3, **layer_settings())}
     with pytest.raises(ValueError, match=message):

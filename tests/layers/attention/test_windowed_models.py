@@ -16,7 +16,7 @@ from tests.layers.attention.windowed_helpers import (
 
 
 @pytest.mark.parametrize("block_length", [3, 10])
-def test_a_position_sees_its_window_and_nothing_else(block_length):
+def test_a_position_depends_only_on_its_window(block_length):
     """One layer of radius 3: a change at 4 is seen as the input of positions 5, 6 and 7."""
     attention = {"radius": 3, "block_length": block_length}
     model = helpers.build_model(WINDOWED, attention=attention, num_layers=1)
@@ -69,7 +69,7 @@ def test_bfloat16_is_close_to_float32():
 
 
 @pytest.mark.parametrize("setting", [{"autoregressive": False}, {"input_full_attention": True}])
-def test_models_that_see_the_future_are_refused(setting):
+def test_models_that_are_not_autoregressive_raise_errors(setting):
     model = helpers.build_model(WINDOWED, model=setting, num_layers=1)
     with pytest.raises(ValueError, match="the model is not fully autoregressive"):
         helpers.call(model, None, TARGETS)

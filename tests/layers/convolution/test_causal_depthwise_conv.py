@@ -85,7 +85,7 @@ def test_shapes_are_checked():
             conv.causal_depthwise_conv(x, [tap], length, b.put(IDS[:2, 0], "batch"))
 
 
-def test_a_part_beside_infinities_stays_finite():
+def test_infinities_in_another_segment_do_not_spread():
     """What another part holds leaves no trace, not even NaN."""
     x = np.ones([1, 6, 2], np.float32)
     x[0, :3] = np.inf

@@ -20,13 +20,13 @@ def test_split_dimension(dim, mesh_shape, packed):
     check(run(x, taps, ids, dy, mesh_shape, f"{dim}:rows"), expected)
 
 
-def test_length_split_too_far_is_one_clear_error():
+def test_a_length_on_too_many_processors_raises_an_error():
     x, taps = draw(1, 4, 2), draw(3, 2)
     with pytest.raises(ValueError, match="layout rule length:rows: 1 positions on each of 4"):
         run(x, taps, None, x, "rows:4", "length:rows")
 
 
-def test_dimensions_may_stand_anywhere():
+def test_dimensions_may_have_any_order():
     """Taps before the length, as with an ensemble, and another order than in x."""
     x, taps = draw(2, 5, 4, 3), draw(3, 3, 2)
     with helpers.bench() as b:

@@ -41,7 +41,7 @@ def test_both_implementations_compute_the_sums_of_numpy(implementation, packed):
 
 
 @pytest.mark.parametrize("implementation", [kernels, shifted])
-def test_infinities_of_another_segment_leave_no_trace(implementation):
+def test_infinities_in_another_segment_do_not_spread(implementation):
     x = np.ones([1, 6, 2], np.float32)
     x[0, :3] = np.inf
     taps = np.array([[1.0], [2.0], [4.0]], np.float32) * np.ones([1, 2], np.float32)
@@ -53,7 +53,7 @@ def test_infinities_of_another_segment_leave_no_trace(implementation):
 
 
 @pytest.mark.parametrize("packed", [False, True])
-def test_what_a_tpu_runs_compiles_with_xla(packed):
+def test_shifted_products_compile_with_xla(packed):
     x, taps, dy = draw(4, 8, 3), draw(3, 3), draw(4, 8, 3)
     ids = IDS.astype(np.int32)
 

@@ -12,7 +12,9 @@ from primer.layers import EvolvedConvolution
 from tests import slow
 from tests.layers import helpers, single_layer
 
-X = np.random.default_rng(0).standard_normal([4, 24, 32])
+RNG = np.random.default_rng(0)
+RNG.integers(2, 97, [2, 14])  # The token ids of test_evolved_transformer.
+X = RNG.standard_normal([4, 24, 32])
 # Segments shorter than the convolutions, one of a single token, and padding.
 LENGTHS = [[3, 21], [24], [1, 13, 7, 3], [6, 6]]
 IDS = np.array([np.repeat([*range(1, len(n) + 1), 0], [*n, 24 - sum(n)]) for n in LENGTHS])
@@ -25,7 +27,7 @@ def convolution_variables():
     return helpers.by_prefix(helpers.golden("evolved_transformer")[1], scope)
 
 
-def test_convolution_computes_the_equations_of_the_paper():
+def test_equations_of_the_paper():
     v, x = convolution_variables(), X.copy()
     reads = (np.arange(24) > 0)[:, np.newaxis]
 
@@ -50,20 +52,20 @@ def test_convolution_computes_the_equations_of_the_paper():
 @pytest.mark.parametrize(
     "prompt_lengths", slow.all_but([[4, 7, 12]], [[0, 0, 0], [3, 3, 3], [4, 7, 12]])
 )
-def test_convolution_decodes_as_it_trains(prompt_lengths):
+def test_decoding_equals_all_positions_at_once(prompt_lengths):
     """Without prompts; with prompts shorter and longer than the convolutions."""
     layer, variables = EvolvedConvolution(), convolution_variables()
     single_layer.check_decoding(layer, variables, X[:3, :14], prompt_lengths)
 
 
 @pytest.mark.slow
-def test_the_original_convolution_decodes_otherwise():
+def test_decoding_of_mesh_tf_convolution_differs():
     theirs = evolved_transformer.DecoderConvolutionalLayer(d_model=32, dropout_rate=0.0)
     with pytest.raises(AssertionError, match="Not equal to tolerance"):
         single_layer.check_decoding(theirs, convolution_variables(), X[:3, :14], [7, 9, 12])
 
 
-def test_convolution_of_a_packed_example_is_that_of_its_parts():
+def test_packed_examples_equal_their_segments():
     """Forwards and backwards; Mesh-TF's mixes the parts."""
     single_layer.check_packing(EvolvedConvolution(), convolution_variables(), X, IDS)
     theirs = evolved_transformer.DecoderConvolutionalLayer(d_model=32, dropout_rate=0.0)
@@ -84,7 +86,7 @@ MESHES = {
 
 
 @pytest.mark.parametrize("mesh", slow.all_but(["batch and d_ff", "length"], MESHES))
-def test_convolution_on_a_mesh_equals_one_device(mesh):
+def test_mesh_equals_one_device(mesh):
     single_layer.check_mesh(EvolvedConvolution(), convolution_variables(), X, IDS, *MESHES[mesh])
 
 
@@ -94,7 +96,7 @@ def test_decoding_on_a_mesh():
     np.testing.assert_allclose(values, single_layer.decode(*settings), rtol=0, atol=1e-4)
 
 
-def test_a_length_split_too_far_is_refused():
+def test_a_length_on_too_many_processors_raises_an_error():
     with pytest.raises(ValueError, match="layout rule length:rows: 7 positions .* at least 10"):
         settings = (EvolvedConvolution(), convolution_variables(), X[:, :14])
         single_layer.run(*settings, mesh_shape="rows:2", layout="length:rows")
@@ -141,7 +143,7 @@ def test_initial_scales():
     assert all((v == 0).all() for k, v in values.items() if k.endswith("/bias"))
 
 
-def test_an_odd_width_is_refused():
+def test_an_odd_d_model_raises_an_error():
     with pytest.raises(ValueError, match="Unitransformer.d_model = 33: .* choose an even d_model"):
         single_layer.run(EvolvedConvolution(), None, np.ones([1, 4, 33]))
 

@@ -49,7 +49,7 @@ def test_steps_equal_teacher_forcing(cls):
     np.testing.assert_allclose(decoded[steps], expected[steps], rtol=0, atol=1e-4)
 
 
-def test_gin_gives_settings_and_the_class_keeps_the_variables_of_the_original():
+def test_gin_binds_settings_and_variables_keep_their_names():
     gin.parse_config(
         [
             "MixtureOfExperts.num_experts = 2",
@@ -69,13 +69,13 @@ def test_gin_gives_settings_and_the_class_keeps_the_variables_of_the_original():
 
 
 @pytest.mark.parametrize("cls", [MixtureOfExperts, MixtureOfExperts2D])
-def test_ensembles_are_refused(cls):
+def test_ensembles_raise_an_error(cls):
     model = small_model((cls, {"hidden_size": 8}), ensemble=2)
     with pytest.raises(ValueError, match="Unitransformer.ensemble = 2: MixtureOfExperts"):
         helpers.random_variables(model)
 
 
-def test_recomputing_layers_is_refused():
+def test_recomputed_gradients_raise_an_error():
     """In Mesh-TF: "unusable input"."""
     model = small_model((MixtureOfExperts, {"hidden_size": 8}), stack={"recompute_grads": True})
     with pytest.raises(ValueError, match="LayerStack.recompute_grads = True"):

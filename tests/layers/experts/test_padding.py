@@ -8,7 +8,7 @@ from tests.layers.experts.experts_alone import IDS, TOKEN_CHOICE, X, tight
 
 
 @pytest.mark.parametrize("gating", [*TOKEN_CHOICE, "expert_choice", "two levels"])
-def test_padding_of_unpacked_examples_takes_no_place(gating):
+def test_padding_of_unpacked_examples_takes_no_slot(gating):
     """Without sequence ids the ids tell what is padding; in Mesh-TF it crowds out text."""
     lengths = np.array([[5], [12], [1], [8]])
     targets = np.where(np.arange(12) < lengths - 1, 9, 0)
@@ -23,7 +23,7 @@ def test_padding_of_unpacked_examples_takes_no_place(gating):
 
 
 @pytest.mark.parametrize("gating", [*TOKEN_CHOICE, "two levels"])
-def test_packed_examples_are_their_parts(gating):
+def test_packed_examples_equal_their_segments(gating):
     """With room for all, forwards and backwards."""
     experts = tight(gating, capacity_factor_train=4.0, loss_coef=0.0)
     if gating == "two levels":

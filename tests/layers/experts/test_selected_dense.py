@@ -58,7 +58,7 @@ def test_a_gradient_raises_an_error():
         experts_alone.run(tight("top_2"), exact=True, gradients=True)
 
 
-def test_a_layout_that_the_model_does_not_know_is_refused():
+def test_a_layout_that_the_model_lacks_raises_an_error():
     """The layer looks at the model's layout to move tokens; without it both split alike."""
     experts = tight("top_2")
     original = experts._undropped

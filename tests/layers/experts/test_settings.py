@@ -35,6 +35,6 @@ from primer.layers import MixtureOfExperts
     ],
     ids=str,
 )
-def test_settings_without_meaning_are_refused(settings, message):
+def test_invalid_settings_raise_errors(settings, message):
     with pytest.raises(ValueError, match=message):
         MixtureOfExperts(**settings)

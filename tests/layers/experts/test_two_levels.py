@@ -68,12 +68,12 @@ def test_mesh_equals_one_device(mesh_shape, layout):
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"expert_x": 1}, "MixtureOfExperts2D.expert_x = 1 with 2 experts a token"),
+        ({"expert_x": 1}, "MixtureOfExperts2D.expert_x = 1 with 2 experts per token"),
         ({"expert_y": 0}, "MixtureOfExperts2D.expert_y = 0"),
         ({"second_policy_eval": "x"}, "MixtureOfExperts2D.second_policy_eval = 'x'"),
     ],
     ids=str,
 )
-def test_settings_of_two_levels_without_meaning_are_refused(settings, message):
+def test_invalid_settings_raise_errors(settings, message):
     with pytest.raises(ValueError, match=message):
         MixtureOfExperts2D(**settings)

@@ -34,7 +34,7 @@ def test_a_token_depends_on_no_other(gating):
 
 
 @pytest.mark.parametrize("gating", [*TOKEN_CHOICE, "two levels"])
-def test_it_is_what_unlimited_room_gives(gating):
+def test_the_result_equals_that_of_a_large_capacity(gating):
     """Two implementations: sorted rows here, places of experts there."""
     expected = y_of(gating, exact=False, **roomy(gating))
     np.testing.assert_allclose(y_of(gating), expected, rtol=0, atol=1e-5)
@@ -78,7 +78,7 @@ def test_training_in_a_marked_graph_still_has_capacity():
 
 
 @pytest.mark.parametrize("layer", [MixtureOfExperts, MixtureOfExperts2D])
-def test_evaluation_draws_nothing_by_default(layer, monkeypatch):
+def test_evaluation_is_deterministic_by_default(layer, monkeypatch):
     """Mesh-TF's default draws in evaluation whether the second expert is used."""
 
     def random_uniform(mesh, shape, **kwargs):
@@ -108,7 +108,7 @@ def test_bfloat16_is_close_to_float32(gating, exact):
 @pytest.mark.parametrize(
     "where", [{"exact": True}, {"mode": "incremental"}, {"mode": "first_part"}], ids=str
 )
-def test_expert_choice_says_that_it_looks_around(where, monkeypatch):
+def test_expert_choice_adds_a_caveat(where, monkeypatch):
     said = []
     monkeypatch.setattr(graph_marks, "add_caveat", said.append)
     x = X[:, 5] if where.get("mode") == "incremental" else X
