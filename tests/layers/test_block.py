@@ -7,15 +7,15 @@ from primer import layers
 
 
 class Attention:
-    """Stands for a layer class."""
+    """A placeholder for a layer class."""
 
 
 class FeedForward:
-    """Stands for another."""
+    """A placeholder for another layer class."""
 
 
 class Experts:
-    """Stands for a layer that replaces feed-forward layers."""
+    """A placeholder for a layer that replaces feed-forward layers."""
 
 
 PAIR = [Attention, FeedForward]

@@ -1,4 +1,4 @@
-"""The Evolved Transformer's block: parity, decoding, packed examples, meshes, settings."""
+"""The Evolved Transformer's block: parity, decoding, causality, packed examples."""
 
 import functools
 
@@ -12,13 +12,13 @@ from tests.layers import helpers, stepwise
 
 RNG = np.random.default_rng(0)
 TARGETS = RNG.integers(2, 97, [2, 14])
-# Parts shorter than the convolutions, one of a single token, and padding.
+# Segments shorter than the convolutions, one of a single token, and padding.
 LENGTHS = [[3, 21], [24], [1, 13, 7, 3], [6, 6]]
 IDS = np.array([np.repeat([*range(1, len(n) + 1), 0], [*n, 24 - sum(n)]) for n in LENGTHS])
 
 
 def build(num_layers=1, block=4, **model):
-    """A tiny model of the first layers of the released block."""
+    """Returns a tiny model of the first `block` layers of the released block."""
     attention = dict(num_heads=4, key_value_size=8, relative_attention_type="bias_shared")
     feed_forward = dict(hidden_size=64, activation="swish", use_bias=True)
     layer_stack = transformer.make_layer_stack(
@@ -107,10 +107,10 @@ def test_packed_examples_equal_their_segments():
     model, variables = build(), golden()[2]
     packed = helpers.call(model, variables, targets, sequence_id=IDS)["logits"]
     rows = np.zeros([4, 24], np.int32)
-    places = [(0, 3, 24), (2, 1, 14), (2, 14, 21), (3, 6, 12)]
-    for i, (row, start, stop) in enumerate(places):
+    slices = [(0, 3, 24), (2, 1, 14), (2, 14, 21), (3, 6, 12)]
+    for i, (row, start, stop) in enumerate(slices):
         rows[i, : stop - start] = targets[row, start:stop]
     alone = helpers.call(model, variables, rows)["logits"]
-    for i, (row, start, stop) in enumerate(places):
+    for i, (row, start, stop) in enumerate(slices):
         expected = alone[i, : stop - start]
         np.testing.assert_allclose(packed[row, start:stop], expected, rtol=0, atol=1e-5)

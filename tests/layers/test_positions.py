@@ -24,7 +24,7 @@ def test_positions_restart_with_each_segment():
         first = positions.in_segment(context)
         assert positions.in_segment(context) is first  # Layers share it.
         values = b.run({"positions": first})["positions"]
-    np.testing.assert_array_equal(values, helpers.positions_in_parts(IDS))
+    np.testing.assert_array_equal(values, helpers.positions_in_segments(IDS))
 
 
 def test_given_positions_have_priority():

@@ -1,4 +1,4 @@
-"""The pre- and post-norm stack: which order each kind of layer gets, in any block."""
+"""The pre- and post-norm stack: the order of the sublayers for each class of layer."""
 
 import functools
 
@@ -27,19 +27,19 @@ class OwnFeedForward(transformer_layers.DenseReluDense):
 
 
 class Identity(transformer.TransformerLayer):
-    """A layer of another kind."""
+    """A layer that is neither attention nor feed-forward."""
 
     def call(self, context, x):
         return x
 
 
 def norm_of_nothing(x, layer_stack, context):
-    """A norm that leaves x alone."""
+    """A norm that returns x."""
     return x
 
 
 def orders(block, **settings):
-    """The names of the sublayers that each layer of a block runs, in order."""
+    """Returns the names of the sublayers that each layer of a block runs, in order."""
     stack = PrePostNormLayerStack(
         block, **helpers.sublayers(transformer.sublayer_true_layer_norm), **settings
     )

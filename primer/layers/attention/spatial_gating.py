@@ -60,4 +60,4 @@ def _at_positions(
         gates = mtf.slice(gates, 0, context.length_dim.size, gated_length.name)
         # [heads, length]
         return mtf.rename_dimension(gates, gated_length.name, context.length_dim.name)
-    return mtf.gather(gates, position, gated_length)  # [heads, batch, length]
+    return mtf.gather(gates, position, gated_length)  # [batch, length, heads]

@@ -10,7 +10,7 @@ from tests.layers import helpers, single_layer
 RNG = np.random.default_rng(0)
 TARGETS = RNG.integers(2, 97, [2, 8])
 X = RNG.standard_normal([4, 8, 32])
-# Two or three parts a row, one of them of a single token, and padding.
+# Two or three segments per row, one of them of a single token, and padding.
 IDS = np.array([[1] * 3 + [2] * 5, [1] * 6 + [0] * 2, [1] + [2] * 7, [1] * 2 + [2] * 3 + [3] * 3])
 
 

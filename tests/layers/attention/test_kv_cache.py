@@ -11,7 +11,7 @@ POSITION = np.array([2, 4], np.int32)
 
 
 def update(b, mode, keys, states=None):
-    """The keys of all positions, their positions, and the context with the new states."""
+    """Returns the keys of all positions, their positions, and the context with the new states."""
     x = b.put(np.zeros([2, 5, 4], np.float32), *single_layer.NAMES)
     context = single_layer.context_of(b, x, mode)
     if mode == "incremental":

@@ -1,4 +1,4 @@
-"""Multi-DConv-head attention: settings, causality, initial scale, errors, gin."""
+"""Multi-DConv-head attention: causality, settings, precision, errors."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ def logits(model, variables, targets=TARGETS):
 
 @pytest.mark.parametrize("name", sorted(helpers.ARCHITECTURES))
 def test_no_position_depends_on_later_ones(name):
-    """Logits at t are those for targets[t], given the targets before it."""
+    """Logits at t are for targets[t], given the targets before it."""
     model, variables = helpers.golden_model(name)
     before = logits(model, variables)
     changed = TARGETS.copy()
@@ -33,7 +33,7 @@ def test_no_position_depends_on_later_ones(name):
 
 @pytest.mark.parametrize("share", [False, True])
 def test_combine_dims_does_not_change_the_function(share):
-    """The original convolved across the heads there."""
+    """Without combine_dims the original convolved across the heads."""
     settings = {"share_qk_rep": share}
     model = helpers.build_model("primer_ez", attention=settings, num_layers=1)
     variables = helpers.random_variables(model)
@@ -48,7 +48,7 @@ def test_combine_dims_does_not_change_the_function(share):
 
 
 def test_fewer_memory_heads_equal_repeated_heads():
-    """One head of keys and values for all is four equal ones."""
+    """One memory head for four heads computes the same as four equal memory heads."""
     one = helpers.build_model("primer_ez", attention={"num_memory_heads": 1}, num_layers=1)
     variables = helpers.random_variables(one)
     many = helpers.build_model("primer_ez", num_layers=1)

@@ -15,7 +15,7 @@ IDS = np.array([[1, 1, 2, 2, 2], [1, 2, 3, 3, 3], [1, 1, 1, 1, 0]], np.int32)
 
 
 def gated(values, ids=None, mode="eval", position=None, max_length=8):
-    """The gated values; `values` without length in incremental mode."""
+    """Returns the gated values; `values` without length in incremental mode."""
     names = ["batch", "length", "heads", "d_kv"]
     with helpers.bench(variables={"spatial_gate": GATES[:, :max_length]}) as b:
         x = b.put(np.zeros([3, 5, 4], np.float32), *single_layer.NAMES)
@@ -35,7 +35,7 @@ def test_every_position_has_its_gate():
 
 def test_segments_have_the_gates_of_their_own_positions():
     y = gated(VALUES, IDS)
-    gates = GATES.T[helpers.positions_in_parts(IDS)]
+    gates = GATES.T[helpers.positions_in_segments(IDS)]
     np.testing.assert_allclose(y, VALUES * gates[..., None], rtol=1e-6)
 
 

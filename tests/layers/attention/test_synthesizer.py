@@ -1,4 +1,4 @@
-"""The Synthesizer: every variant against an oracle, in every mode, packed, on meshes."""
+"""The Synthesizer: parity, causality, settings, precision, meshes."""
 
 import gin
 import numpy as np
@@ -45,7 +45,7 @@ def test_parity_with_the_original(name, activation):
 
 @pytest.mark.parametrize("mode", WORKING_IN_MESH_TF)
 def test_variants_that_work_in_mesh_tf_compute_the_same(mode):
-    """Same variables, same names, same outputs; one part a row, of different lengths."""
+    """Same variables and outputs; one segment per row, of different lengths."""
     ids = (np.arange(8) < np.array([[8], [5], [8], [1]])).astype(int)
     theirs = layer(mode, transformer_layers.Synthesizer)
     settings = (variables_of(mode, 512), X, ids)
@@ -191,7 +191,7 @@ def test_an_ensemble_on_a_mesh_equals_one_device():
 
 
 def test_an_outer_batch_changes_nothing():
-    """Tensors `[outer_batch, batch, length]`, as Mesh-TF has them when it splits a batch."""
+    """Tensors `[outer_batch, batch, length]`, as Mesh-TF makes them when it splits a batch."""
     model, ids = build("random_plus"), IDS[[0, 2]]
     variables = helpers.random_variables(model)
     expected = helpers.call(model, variables, TARGETS, sequence_id=ids)["logits"]

@@ -18,7 +18,7 @@ def softmax(logits):
 
 
 def paper(mode, x, v, length):
-    """The paper's equations: x `[batch, length, d_model]`, v the variables, 4 heads of 8."""
+    """Computes the paper's equations for x `[batch, length, d_model]` and 4 heads of 8."""
     heads = {n: v[n].reshape(32, 4, 8) for n in ("q", "k", "v", "kv") if n in v}
     projections = {n: np.einsum("btd,dhe->bhte", x, w) for n, w in heads.items()}
     q = projections.get("q")
@@ -45,7 +45,7 @@ def paper(mode, x, v, length):
 
 @pytest.mark.parametrize("mode", synthesizer.MODES)
 def test_layer_computes_the_equations_of_the_paper(mode):
-    """Nothing is hidden: every position sees all."""
+    """Without a mask: every position sees all."""
     x = X[:2, :6]
     variables = {k: v for k, v in variables_of(mode).items() if "relative" not in k}
     with helpers.bench(variables=variables) as b:
@@ -58,7 +58,7 @@ def test_layer_computes_the_equations_of_the_paper(mode):
 
 
 def test_factorized_logits_differ_from_position_to_position():
-    """In Mesh-TF's, every position reads with the same logits."""
+    """In Mesh-TF's layer every position has the same logits."""
     x = np.ones([1, 8, 32]) * np.arange(8)[:, np.newaxis]
     x[:, -2:] = 100.0
     variables, last = variables_of("factorized", 512), {}
@@ -69,7 +69,7 @@ def test_factorized_logits_differ_from_position_to_position():
             given = b.put(x.astype(np.float32), *single_layer.NAMES)
             context = single_layer.context_of(b, given)
             context.read_priority = None
-            # All distances share a bias.
+            # One relative bias for all distances.
             context.position = mtf.zeros(b.mesh, [context.length_dim], tf.int32)
             last[cls] = b.run({"y": made.call(context, given)})["y"][0, -2:]
     ours, theirs = last.values()

@@ -1,4 +1,4 @@
-"""The Synthesizer position by position: decoding, packed examples, meshes, lookups in tables."""
+"""The Synthesizer's tables by position: entries, decoding, packed examples."""
 
 import mesh_tensorflow as mtf
 import numpy as np
@@ -32,7 +32,7 @@ def test_steps_equal_all_positions_at_once(mode, prompt_lengths):
     ids=str,
 )
 def test_steps_of_a_model_equal_teacher_forcing(mode, model):
-    # Just enough positions: the row with the longer prompt is stepped on past them.
+    # The row with the longer prompt is stepped past the last position of the tables.
     model = build(mode, model=model, max_length=4)
     variables, targets = helpers.random_variables(model), TARGETS[:, :4]
     expected = helpers.call(model, variables, targets, sequence_id=None)["logits"]
@@ -44,7 +44,7 @@ def test_steps_of_a_model_equal_teacher_forcing(mode, model):
 
 @pytest.mark.parametrize("mode", synthesizer.MODES)
 def test_packed_examples_equal_their_segments(mode):
-    """Forwards and backwards; Mesh-TF's takes the logits of where a part lies in the row."""
+    """Outputs and gradients; Mesh-TF's layer uses the positions in the row."""
     single_layer.check_packing(layer(mode), variables_of(mode), X, IDS)
 
 
@@ -62,7 +62,7 @@ def test_recomputed_gradients_of_packed_examples_are_the_same():
 
 @pytest.mark.parametrize("positions", ["index", "given", "counted"])
 def test_entries_of_a_table(positions):
-    """R[p(t), h, p(s)] for the positions p of a packed example, given or not."""
+    """R[p(t), h, p(s)] for the positions p of a packed example, given or counted."""
     table = RNG.standard_normal([10, 2, 10]).astype(np.float32)
     ids, p = IDS, np.arange(8) + np.zeros([4, 1], int)
     if positions != "index":

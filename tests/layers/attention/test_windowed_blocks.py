@@ -13,7 +13,7 @@ from tests.layers.attention.windowed_helpers import PARTS, call, context_for, la
 
 @pytest.mark.parametrize("radius, block_length", [(1, 4), (3, 4), (4, 4), (6, 4), (9, 2), (40, 5)])
 def test_blocks_show_each_query_the_keys_of_its_window(radius, block_length):
-    """For every visible pair, the key is that of the pair's position; 13 is not a multiple."""
+    """The visible pairs of query and key are those of the definition, for a length of 13."""
     index = np.arange(1, 14, dtype=np.int32)
     with helpers.bench() as b:
         x = b.put(np.tile(index, [2, 1]), "batch", "length")
@@ -53,11 +53,11 @@ def test_dimensions_of_blocks():
 
 
 def test_automatic_blocks():
-    """Short lengths are masked; a split length is cut evenly, another nearly so."""
+    """Short lengths have one block; a split length is cut into equal blocks."""
     assert automatic_block_length(256, 128) == 256
     assert automatic_block_length(2048, 128) == 64
     assert automatic_block_length(2048, 512) == 256
-    assert automatic_block_length(1000, 8) == 67  # 15 blocks, 5 positions to fill up.
+    assert automatic_block_length(1000, 8) == 67  # 15 blocks, 5 positions of padding.
     assert automatic_block_length(2000, 8, num_splits=2) == 100  # Divides 1000.
     assert automatic_block_length(2048, 2048) == 2048
 

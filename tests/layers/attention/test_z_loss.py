@@ -10,7 +10,7 @@ TARGETS = np.random.default_rng(0).integers(2, 97, [2, 8])
 
 @pytest.mark.parametrize("packed", [True, False])
 def test_z_loss_reaches_the_training_loss(packed):
-    """The original took the setting and dropped it; Mesh-TF's own fails on unpacked examples."""
+    """The original ignores the setting; Mesh-TF's own loss fails on unpacked examples."""
     ids = np.ones_like(TARGETS) if packed else None
     losses = {}
     for coefficient in (None, 0.5):

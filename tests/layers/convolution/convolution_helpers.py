@@ -15,7 +15,7 @@ def draw(*shape):
 
 
 def oracle(x, taps, ids, dy):
-    """y, d x and d taps for x `[n, length, c]`, taps `[k, c]`, ids `[n, length]`."""
+    """Returns y, dx and dtaps for x `[n, length, c]`, taps `[k, c]`, ids `[n, length]`."""
     y, dx, dtaps = np.zeros_like(x), np.zeros_like(x), np.zeros_like(taps)
     for row, t, i in np.ndindex(x.shape[0], x.shape[1], len(taps)):
         if t >= i and ids[row, t] == ids[row, t - i]:
@@ -26,7 +26,7 @@ def oracle(x, taps, ids, dy):
 
 
 def run(x, taps, ids, dy, mesh_shape="", layout="", names=("batch", "length", "heads")):
-    """The same from the Mesh-TF operation; x with dimensions of these names."""
+    """Returns the same from the Mesh-TF operation, where x has dimensions of these names."""
     with helpers.bench(mesh_shape, layout) as b:
         xs = b.put(x, *names)
         ws = [b.put(tap, *names[names.index("length") + 1 :]) for tap in taps]

@@ -1,4 +1,4 @@
-"""The convolution against numpy, in both of its lowerings and all its layouts."""
+"""The convolution against numpy, in both of its lowerings."""
 
 import mesh_tensorflow as mtf
 import numpy as np
@@ -12,7 +12,7 @@ from tests.layers.convolution.convolution_helpers import IDS, check, draw, oracl
 
 @pytest.fixture(params=["kernels", "shifted"])
 def lowering(request, monkeypatch):
-    """Both lowerings: what a CPU takes, and what a TPU takes."""
+    """Both lowerings: that of CPUs and that of TPUs."""
     fits = request.param == "kernels"
     monkeypatch.setattr(
         depthwise_operation._ConvOperation, "_fits_kernels", lambda self, mesh_impl: fits
@@ -43,7 +43,7 @@ def test_fewer_positions_than_taps(lowering, length):
 
 
 def test_bfloat16_sums_in_float32(lowering):
-    """A tap's gradient over 4096 positions is as good as its factors, which have 8 bits."""
+    """A tap's gradient over 4096 positions is as exact as its factors, which have 8 bits."""
     x, dy, taps = draw(4, 1024, 2), draw(4, 1024, 2), draw(3, 2)
     with helpers.bench() as b:
         xs, dys, ws = (
@@ -86,7 +86,7 @@ def test_shapes_are_checked():
 
 
 def test_infinities_in_another_segment_do_not_spread():
-    """What another part holds leaves no trace, not even NaN."""
+    """Through the Mesh-TF operation: neither infinities nor NaN."""
     x = np.ones([1, 6, 2], np.float32)
     x[0, :3] = np.inf
     with helpers.bench() as b:

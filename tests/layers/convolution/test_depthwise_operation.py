@@ -13,7 +13,7 @@ from tests.layers.convolution.convolution_helpers import IDS, check, draw, oracl
 @pytest.mark.parametrize("dim", ["batch", "length", "heads"])
 @pytest.mark.parametrize("packed", [False, True])
 def test_split_dimension(dim, mesh_shape, packed):
-    """Halos of a split length, sums over the rest; on 4 processors a part spans two of them."""
+    """Halos of a split length, sums over the rest; on 4 processors a segment spans two of them."""
     x, taps, dy = draw(4, 8, 4), draw(3, 4), draw(4, 8, 4)
     ids = IDS.astype(np.int32) if packed else None
     expected = oracle(x, taps, IDS if packed else np.ones([4, 8]), dy)
@@ -27,7 +27,7 @@ def test_a_length_on_too_many_processors_raises_an_error():
 
 
 def test_dimensions_may_have_any_order():
-    """Taps before the length, as with an ensemble, and another order than in x."""
+    """Taps have dimensions before the length, as in an ensemble, in another order than x."""
     x, taps = draw(2, 5, 4, 3), draw(3, 3, 2)
     with helpers.bench() as b:
         xs = b.put(x, "ensemble", "batch", "length", "heads")

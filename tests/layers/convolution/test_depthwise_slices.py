@@ -16,7 +16,7 @@ def kernels(x, taps, ids, dy):
 
 
 def shifted(x, taps, ids, dy):
-    """The same from slices with more positions, as from a neighbouring processor of zeros."""
+    """The same from slices with a halo, here of zeros."""
     extra = NUM_TAPS - 1
     taps = tf.unstack(taps)
     x = tf.pad(x, [[0, 0], [extra, 0], [0, 0]])

@@ -66,7 +66,7 @@ def test_decoding_of_mesh_tf_convolution_differs():
 
 
 def test_packed_examples_equal_their_segments():
-    """Forwards and backwards; Mesh-TF's mixes the parts."""
+    """Outputs and gradients; Mesh-TF's layer mixes the segments."""
     single_layer.check_packing(EvolvedConvolution(), convolution_variables(), X, IDS)
     theirs = evolved_transformer.DecoderConvolutionalLayer(d_model=32, dropout_rate=0.0)
     with pytest.raises(AssertionError, match="Not equal to tolerance"):

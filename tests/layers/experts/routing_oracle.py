@@ -23,7 +23,7 @@ def expert(number, x):
 
 
 def switch(p, capacity, real):
-    """[(token, expert, gate)]: every token its best expert, in order."""
+    """Yields (token, expert, gate): every token gets its best expert, in order."""
     room = [capacity] * EXPERTS
     for t in np.flatnonzero(real):
         e = p[t].argmax()
@@ -41,7 +41,7 @@ def switch_max(p, capacity, real):
 
 
 def ntlb(p, capacity, real):
-    """Who finds an expert full, tries the next one, after all have tried the one before."""
+    """A token whose expert is full tries its next one, after all have tried the one before."""
     room, waiting = [capacity] * EXPERTS, list(np.flatnonzero(real))
     for rank in range(EXPERTS):
         for t in list(waiting):
@@ -68,7 +68,7 @@ def top(count):
 
 
 def expert_choice(p, capacity, real):
-    """Every expert its favourite tokens; a token's outputs are averaged."""
+    """Every expert takes its best tokens; a token's outputs are averaged."""
     taken = [(t, e) for e in range(EXPERTS) for t in np.argsort(-p[:, e])[:capacity] if real[t]]
     for t, e in taken:
         yield t, e, p[t, e] / sum(other == t for other, _ in taken)

@@ -17,7 +17,7 @@ def balance_product(p, f):
 
 
 def run(function, importance=None):
-    """The value of a loss of p `[batch, group, experts]`."""
+    """Returns the value of a loss of p `[batch, group, experts]`."""
     with helpers.bench() as b:
         p = b.put(P, *NAMES)
         if importance is not None:
@@ -72,7 +72,7 @@ def test_loss_of_tokens_is_least_where_they_share_the_experts_equally():
 
 
 def test_balance_loss_of_second_choices():
-    """Mesh-TF's top_n takes the third choices instead, and cannot be built with two."""
+    """Mesh-TF's top_n uses the third choices instead, and fails with two experts per token."""
     p = distribution("top_n", TOKENS, None)
     ranks = np.argsort(-p, -1)
     first, second = (np.eye(EXPERTS)[ranks[..., i]] for i in (0, 1))

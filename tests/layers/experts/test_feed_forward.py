@@ -11,7 +11,7 @@ from tests.layers.experts.experts_alone import roomy, tight
 
 @pytest.mark.parametrize("gating", ["top_2", "top_n", "two levels"])
 def test_equal_experts_are_a_dense_layer(gating):
-    """Gates add up to 1: it is DenseReluDense, with biases, which Mesh-TF's experts lack."""
+    """Gates sum to 1: the layer equals DenseReluDense, including biases (Mesh-TF has none)."""
     settings = {**roomy(gating), "activation": ["gelu", "linear"]}
     dense = transformer_layers.DenseReluDense(6, activation=["gelu", "linear"], use_bias=True)
     values = dict(values=experts_alone.draw_alike)

@@ -1,4 +1,4 @@
-"""Experts beside dense layers, in a model, through gin; what they refuse."""
+"""A layer of experts: models, gin, errors, parity with Mesh-TF's MoE1D, meshes."""
 
 import functools
 
@@ -39,7 +39,7 @@ def small_model(feed_forward, **settings):
 
 @pytest.mark.parametrize("cls", [MixtureOfExperts, MixtureOfExperts2D])
 def test_steps_equal_teacher_forcing(cls):
-    """With prompts of different lengths, among them none."""
+    """With prompts of different lengths, including none."""
     model = small_model((cls, {"hidden_size": 8, "use_bias": True}))
     targets = np.random.default_rng(0).integers(2, 97, [3, 4])
     variables = helpers.random_variables(model)
@@ -76,7 +76,7 @@ def test_ensembles_raise_an_error(cls):
 
 
 def test_recomputed_gradients_raise_an_error():
-    """In Mesh-TF: "unusable input"."""
+    """Mesh-TF raises "unusable input"."""
     model = small_model((MixtureOfExperts, {"hidden_size": 8}), stack={"recompute_grads": True})
     with pytest.raises(ValueError, match="LayerStack.recompute_grads = True"):
         helpers.call(model, None, np.ones([2, 4]), mode="train")
@@ -86,7 +86,7 @@ GATINGS = ["switch", "switch_max", "ntlb", "top_2", "top_n", "expert_choice"]
 
 
 def one_level(gating, z_loss=None, **settings):
-    """Our layer and Mesh-TF's with the same settings."""
+    """Returns our layer and Mesh-TF's with the same settings."""
     common = {**TIGHT, **ARGMAX, "num_experts": 4, "z_loss": z_loss, **settings}
     name = "expert_selection" if gating == "expert_choice" else gating
     return MixtureOfExperts(gating=gating, **common), moe.MoE1D(moe_gating=name, **common)
@@ -128,7 +128,7 @@ def test_outer_batch_equals_mesh_tf():
 
 @pytest.mark.parametrize("gating", GATINGS)
 def test_the_original_fails_on_unpacked_examples(gating):
-    """Ours takes them in training, with z-loss, and when the number of microbatches is unknown."""
+    """Ours trains on them, with z-loss and without a number of microbatches."""
     ours, theirs = one_level(gating, z_loss=0.1)
     with pytest.raises((TypeError, ValueError, AttributeError)):
         experts_alone.run(theirs, mode="train")
@@ -136,7 +136,7 @@ def test_the_original_fails_on_unpacked_examples(gating):
     assert values["y"].shape == X.shape and values["loss"] > 0
 
 
-# Groups are as many on every mesh here: 4 and 8 divide evenly.
+# The number of groups is the same on every mesh of this test.
 GROUPS = {"group_size": 6}
 
 

@@ -12,7 +12,7 @@ from tests.layers.experts.routing_oracle import EXPERTS, ROUTES, SIZE, TOKENS, r
 @pytest.mark.parametrize("padded", [True, False])
 @pytest.mark.parametrize("gating", ROUTES)
 def test_routing(gating, padded):
-    """Room for a token, or three, of the eight of a group at each expert."""
+    """With 1 and with 3 slots of each expert, for groups of 8 tokens."""
     ids = IDS if padded else None
     real = (IDS != 0 if padded else np.ones_like(IDS) != 0).reshape(-1, SIZE)
     for factor, capacity in ((0.5, 1), (1.5, 3)):

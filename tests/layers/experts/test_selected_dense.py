@@ -44,7 +44,7 @@ def test_dimensions_that_do_not_match_raise_an_error():
 
 
 def test_layers_with_static_shapes_give_the_same(monkeypatch):
-    """Where every expert multiplies every row and a mask chooses, the result is the same."""
+    """As on TPU, where every expert multiplies every row and a mask selects."""
     for gating in ("top_2", "two levels"):
         expected = experts_alone.run(tight(gating, second_policy_eval="threshold"), exact=True)
         with monkeypatch.context() as patch:
@@ -59,7 +59,7 @@ def test_a_gradient_raises_an_error():
 
 
 def test_a_layout_that_the_model_lacks_raises_an_error():
-    """The layer looks at the model's layout to move tokens; without it both split alike."""
+    """Without the model's layout, tokens and experts stay on the same mesh axis."""
     experts = tight("top_2")
     original = experts._undropped
 

@@ -19,7 +19,7 @@ from tests.layers.experts.experts_alone import IDS, THRESHOLD, check_parity
     ids=str,
 )
 def test_parity_with_mesh_tf(mode, settings):
-    """Mesh-TF's MoE2D crashes for want of three settings, which it is given here."""
+    """Mesh-TF's MoE2D lacks three settings and fails; the test sets them."""
     sizes = {"hidden_size": 6, "expert_x": 3, "expert_y": 4, "group_size": 16}
     policies = {"second_policy_train": "all", "second_policy_eval": "all"}
     settings = {**sizes, **policies, **settings}
@@ -44,7 +44,7 @@ def test_parity_with_mesh_tf(mode, settings):
     ],
 )
 def test_mesh_equals_one_device(mesh_shape, layout):
-    """With as many groups, and room for all on the second level, where they may be others."""
+    """With equal groups on the first level, and slots for all tokens on the second."""
     x = np.random.default_rng(1).standard_normal([2, 4, 12, 8]).astype(np.float32)
     experts = MixtureOfExperts2D(
         expert_x=2,
