@@ -62,9 +62,7 @@ def ranked(
     return [_switch_choice(p, logits, experts_dim, importance, gating, train)]
 
 
-def apply_second_policy(
-    ranks: Sequence[Choice], gating: settings.Gating, train: bool
-) -> Sequence[Choice]:
+def apply_second_policy(ranks: list[Choice], gating: settings.Gating, train: bool) -> list[Choice]:
     """Removes choices of rank 2 and more by the second policy, for gatings with ranks."""
     if gating.gating not in settings.RANKED:
         return ranks

@@ -172,6 +172,7 @@ class MixtureOfExperts(transformer.TransformerLayer):
         # tokens.x is [outer_batch, batch, group, d_model]
         tokens, grouped = grouped_tokens(context, x, self.gating)
         gating, factor = self.gating, self.gating.phase(context.train).capacity_factor
+        assert factor is not None  # See drops_no_token.
         slots_dim = capacity.capacity_dim(grouped.group_dim, self._unsplit_dim, gating, factor)
         plan, loss = routing.route(
             tokens, self._unsplit_dim, slots_dim, gating, context, gating.variable_name

@@ -38,7 +38,7 @@ class Weights:
     bias: mtf.Tensor | None
     in_dim: mtf.Dimension
     out_dim: mtf.Dimension
-    experts_dims: list[mtf.Dimension]
+    experts_dims: Sequence[mtf.Dimension]
 
 
 def selected_dense(x: mtf.Tensor, indices: Sequence[mtf.Tensor], weights: Weights) -> mtf.Tensor:

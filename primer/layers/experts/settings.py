@@ -5,7 +5,7 @@ The names and meanings are Mesh-TensorFlow's (`MoE1D`), its `moe_gating` being `
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from primer.common import checks
 
@@ -33,7 +33,7 @@ class Phase:
     """The settings of training, or those of evaluation; named as in MixtureOfExperts."""
 
     train: bool
-    capacity_factor: float
+    capacity_factor: float | None
     second_policy: str
     second_threshold: float
     switch_policy: str = "argmax"
@@ -117,7 +117,7 @@ class Gating:
                 "a number"
             )
 
-    def _one_of(self, name: str, value: object, allowed: Iterable[str]) -> None:
+    def _one_of(self, name: str, value: object, allowed: Collection[str]) -> None:
         if value not in allowed:
             raise ValueError(f"{self.owner}.{name} = {value!r}: expected one of {_listed(allowed)}")
 

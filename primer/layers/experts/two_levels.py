@@ -129,6 +129,7 @@ class MixtureOfExperts2D(transformer.TransformerLayer):
         tokens, grouped = layer.grouped_tokens(context, x, self.gating, "group_size_x")
         unsplit_dim, experts_dim = _unsplit_and_split("expert_x", self.x)
         factor = self.gating.phase(context.train).capacity_factor
+        assert factor is not None  # See layer.drops_no_token.
         slots_dim = capacity.capacity_dim(
             grouped.group_dim, unsplit_dim, self.gating, factor, "expert_capacity_x"
         )

@@ -167,7 +167,10 @@ def test_packed_examples_equal_their_segments(block_length):
         ({"radius": 0}, "WindowedSelfAttention.radius = 0: expected how many keys"),
         ({"radius": 1.5}, "WindowedSelfAttention.radius = 1.5: expected how many keys"),
         ({"radius": True}, "WindowedSelfAttention.radius = True: expected how many keys"),
-        ({"block_length": 0}, "WindowedSelfAttention.block_length = 0: expected positions per block"),
+        (
+            {"block_length": 0},
+            "WindowedSelfAttention.block_length = 0: expected positions per block",
+        ),
         ({"use_hyperprompt": True}, "WindowedSelfAttention.use_hyperprompt = True"),
         ({"hyperprompt_length_decoder": 4}, "WindowedSelfAttention.use_hyperprompt = False"),
         ({"attention_func": "hybrid"}, "WindowedSelfAttention.attention_func = 'hybrid'"),
