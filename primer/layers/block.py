@@ -30,7 +30,7 @@ def block_layers(block: Sequence[Any], dense_block: Sequence[Any]) -> Sequence[A
         names = ", ".join(_name(layer) for layer in dense_block)
         raise ValueError(
             f"dense_block = [{names}], but block is set to other layers (as by "
-            "architectures/switch.gin): experts replace the feed-forward layer of a block of one "
+            "architectures/switch.gin): experts replace the feed-forward layer of blocks of one "
             "attention and one feed-forward layer, and this block has other layers; leave out "
             "switch.gin, or choose another architecture"
         )

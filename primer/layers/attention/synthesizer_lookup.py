@@ -54,6 +54,7 @@ class _Roles:
         )  # [shared and own..., rest...]
 
     def check_layout(self, mesh_impl: mtf.MeshImpl) -> None:
+        """Raises a ValueError if the mesh splits the dimension that is looked up."""
         if mesh_impl.tensor_dimension_to_mesh_axis(self.dim) is not None:
             raise ValueError(
                 f"a layout rule splits {self.dim.name}, the positions of a learned table, over the "

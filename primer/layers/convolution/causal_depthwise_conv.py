@@ -79,6 +79,7 @@ def convolve(context: transformer.Context, x: mtf.Tensor, taps: Sequence[mtf.Ten
         context.record_new_states(
             last_positions(x, context.length_dim, context.initial_position, num_states)
         )
+    # [batch, length, channels...]
     return causal_depthwise_conv(x, taps, context.length_dim, positions.segment_id(context))
 
 
@@ -106,7 +107,7 @@ def causal_depthwise_conv(
     """
     _check_shapes(x, taps, length_dim, segment_id)
     conv = depthwise_operation.CausalDepthwiseConvOperation(x, taps, length_dim, segment_id)
-    return conv.outputs[0]
+    return conv.outputs[0]  # [..., length_dim, ..., channels]
 
 
 def causal_depthwise_conv_step(
@@ -138,6 +139,7 @@ def last_positions(
         Tensors `[batch, channels...]`; positions before the start are zeros.
     """
     shape = x.shape - length_dim
+    # [batch, channels...] each
     return [
         mtf.gather(x, position - i, length_dim, output_shape=shape) for i in range(1, count + 1)
     ]
