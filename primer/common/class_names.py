@@ -1,6 +1,6 @@
 """The name of a layer's class as its source has it.
 
-`__name__` may be that of the class whose variables it has: see `layers.variable_scopes`.
+`__name__` may be that of the class whose variables it has: see `primer.layers.variables`.
 """
 
 

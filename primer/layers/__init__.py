@@ -1,4 +1,4 @@
-"""Mesh-TensorFlow building blocks, one idea a file; importing it registers them with gin."""
+"""Mesh-TensorFlow layers, one idea per file; importing this package registers them with gin."""
 
 from primer.layers import squared_relu as _registers_squared_relu  # noqa: F401
 from primer.layers.attention.double_heads import DoubleHeadsAttention

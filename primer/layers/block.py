@@ -1,10 +1,13 @@
-"""The layers of a block, from the slots `block` and `dense_block` of gin/defaults.gin.
+"""Chooses the layers of a block from the slots `block` and `dense_block` of gin/defaults.gin.
 
-An architecture says what its block is (`dense_block`); a file such as architectures/switch.gin says
-how experts stand in blocks of attention and feed-forward layers (`block`). Both compose where the
-architecture's block is of these two layers; a block that was found as one whole, like the Evolved
-Transformer's, has no place where a feed-forward layer could be exchanged.
+`dense_block` is an architecture's block without experts. A file such as architectures/switch.gin
+sets `block` to attention layers with experts in place of feed-forward layers. The two combine where
+the architecture's block consists of an attention and a feed-forward layer. A block that was
+designed as a unit, such as the Evolved Transformer's, has no feed-forward layer to replace.
 """
+
+from collections.abc import Sequence
+from typing import Any
 
 import gin
 
@@ -12,7 +15,7 @@ from primer.common.class_names import name_of
 
 
 @gin.configurable
-def block_layers(block, dense_block):
+def block_layers(block: Sequence[Any], dense_block: Sequence[Any]) -> Sequence[Any]:
     """Returns the layer classes of a block, for `make_layer_stack.layers`.
 
     Args:
@@ -20,22 +23,22 @@ def block_layers(block, dense_block):
         dense_block: the list that the architecture has without experts.
 
     Raises:
-        ValueError: `block` is another list, and `dense_block` is not of two layers, so that the
-            architecture would be lost without a word.
+        ValueError: `block` differs from `dense_block`, and `dense_block` has more than two layers,
+            so that the architecture would be discarded silently.
     """
     if block != dense_block and len(dense_block) > 2:
         names = ", ".join(_name(layer) for layer in dense_block)
         raise ValueError(
-            f"dense_block = [{names}], but block is set to other layers (architectures/switch.gin "
-            "does so): experts replace the feed-forward layers of blocks of an attention and a "
-            "feed-forward layer, and this block is one whole; leave out switch.gin, or give "
-            "another architecture"
+            f"dense_block = [{names}], but block is set to other layers (as by "
+            "architectures/switch.gin): experts replace the feed-forward layer of blocks of one "
+            "attention and one feed-forward layer, and this block has other layers; leave out "
+            "switch.gin, or choose another architecture"
         )
     return block
 
 
 @gin.configurable
-def stack_depth(num_dense_blocks, num_blocks=None):
+def stack_depth(num_dense_blocks: int, num_blocks: int | None = None) -> int:
     """Returns the number of blocks, for `make_layer_stack.num_layers`.
 
     Args:
@@ -45,6 +48,6 @@ def stack_depth(num_dense_blocks, num_blocks=None):
     return num_dense_blocks if num_blocks is None else num_blocks
 
 
-def _name(layer):
-    """The name of a layer class, also of one that stands with its settings in a tuple."""
+def _name(layer: Any) -> str:
+    """Returns the name of a layer class, or of the class in a tuple (class, settings)."""
     return name_of(layer[0] if isinstance(layer, tuple) else layer)

@@ -1,68 +1,75 @@
-"""Primer's normalization: a layer norm that no row of numbers can turn into NaN.
+"""Primer's normalization: a layer norm that is finite for every finite input.
 
-Primer (https://arxiv.org/abs/2109.08668), appendix on the custom normalization, has
+Primer (https://arxiv.org/abs/2109.08668), appendix on the custom normalization, defines
 
     y = gamma * (x - mu) / sqrt(mean(x * (x - mu)) + epsilon) + beta,     mu = mean(x),
 
-over d_model. The mean under the root equals mean((x - mu)^2) on paper only: rounded, it is
-negative for rows whose spread is small beside their mean, and the original's output is then NaN
-(for one ordinary bfloat16 row in sixteen). Here it is the mean of squares, in float32.
+over d_model. In exact arithmetic the mean under the root equals mean((x - mu)^2). Rounded, it is
+negative for rows whose spread is small compared with their mean, and the original's output is then
+NaN (for one in sixteen ordinary bfloat16 rows). Here it is the mean of squares, in float32.
 `[..., d_model] -> [..., d_model]`.
 """
+
+from typing import Any
 
 import gin
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
+from mesh_tensorflow.transformer import transformer
+
+from primer.layers import variables
 
 # Squares of larger numbers, summed over d_model, overflow float32.
 LARGEST = 1e15
 
 
 @gin.configurable
-def sublayer_primer_norm(x, layer_stack, context, epsilon=1e-6):
+def sublayer_primer_norm(
+    x: mtf.Tensor, layer_stack: Any, context: transformer.Context, epsilon: float = 1e-6
+) -> mtf.Tensor:
     """Normalizes x over d_model: a sublayer for `LayerStack.sublayers_*`.
 
     Args:
         x: a Tensor `[..., d_model]`.
         layer_stack: unused.
         context: a transformer.Context.
-        epsilon: a float, added to the variance.
+        epsilon: a number added to the variance.
 
     Returns:
-        a Tensor with the shape and type of x, computed in float32.
+        A Tensor with the shape and type of x, computed in float32.
     """
     del layer_stack
-    scale, bias = _parameters(context)
+    scale, bias = _scale_and_bias(context)  # [d_model] each
     wide = _to_bounded_float32(x)
     reduced = x.shape - context.model.model_dim
-    centered = wide - mtf.reduce_mean(wide, output_shape=reduced)
-    variance = mtf.reduce_mean(mtf.square(centered), output_shape=reduced)
-    y = centered * mtf.rsqrt(variance + epsilon) * scale + bias
+    centered = wide - mtf.reduce_mean(wide, output_shape=reduced)  # [..., d_model]
+    variance = mtf.reduce_mean(mtf.square(centered), output_shape=reduced)  # [...]
+    y = centered * mtf.rsqrt(variance + epsilon) * scale + bias  # [..., d_model]
     return mtf.cast(y, x.dtype)
 
 
-def _parameters(context):
-    """The scale and the bias, under the names of the original's checkpoints."""
+def _scale_and_bias(context: transformer.Context) -> tuple[mtf.Tensor, mtf.Tensor]:
+    """Returns the variables `[d_model]`, under their names in the original's checkpoints."""
     dtype = context.variable_dtype
     dtype = mtf.VariableDType(dtype.master_dtype, dtype.slice_dtype, tf.float32)
-    shape = mtf.Shape(context.model.ensemble_dims + [context.model.model_dim])
-
-    def variable(name, initializer):
-        return mtf.get_variable(context.mesh, name, shape, initializer=initializer, dtype=dtype)
-
+    dims = [context.model.model_dim]
     with tf.variable_scope("primer_norm/layer_prepostprocess/primer_norm"):
-        scale = variable("primer_norm_scale", tf.ones_initializer())
-        bias = variable("primer_norm_bias", tf.zeros_initializer())
+        scale = variables.get_variable(
+            context, "primer_norm_scale", dims, tf.ones_initializer(), dtype
+        )
+        bias = variables.get_variable(
+            context, "primer_norm_bias", dims, tf.zeros_initializer(), dtype
+        )
     return scale, bias
 
 
-def _to_bounded_float32(x):
-    """Casts x to float32 within +-LARGEST; the gradient passes as if nothing were cut."""
+def _to_bounded_float32(x: mtf.Tensor) -> mtf.Tensor:
+    """Casts x to float32 and clips it to +-LARGEST; the gradient ignores the clipping."""
 
-    def convert(piece):
+    def convert(piece: tf.Tensor) -> tf.Tensor:
         return tf.clip_by_value(tf.cast(piece, tf.float32), -LARGEST, LARGEST)
 
-    def grad(op, dy):
+    def grad(op: mtf.Operation, dy: mtf.Tensor) -> list[mtf.Tensor]:
         return [mtf.cast(dy, op.inputs[0].dtype)]
 
     return mtf.cwise(

@@ -1,18 +1,20 @@
-"""What a size that nobody gave does: it stops the model that needs it, and no other."""
+"""A placeholder for sizes without a value: building a model that uses one raises an error."""
+
+from typing import NoReturn
 
 import gin
 
 
 @gin.configurable
-def unset_size():
-    """The value of a size in gin/defaults.gin that only some models need.
+def unset_size() -> NoReturn:
+    """Stands in gin/defaults.gin for a size that only some models need.
 
     Raises:
-        ValueError: always, with the name of the size: `size = @unset_size()` is evaluated in the
-            scope of that name, when a layer asks for it.
+        ValueError: always, with the name of the size: gin evaluates `size = @unset_size()` in a
+            scope of that name, when a layer reads the size.
     """
     size = gin.current_scope()[-1]
     raise ValueError(
-        f"{size} is not set, and this model needs it: give a file of sizes/ that has it "
-        f'(sizes/tiny.gin has them all), or --gin_param="{size} = ..."'
+        f"{size} is not set, and this model needs it: give a file of sizes/ that sets it "
+        f'(sizes/tiny.gin sets them all), or --gin_param="{size} = ..."'
     )

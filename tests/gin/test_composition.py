@@ -67,7 +67,7 @@ def test_a_block_that_is_one_whole_takes_no_experts(overlay, load):
     assert "evolved_transformer" in whole
     for name in whole:
         load(gin_models.files(name, "swish", overlay))
-        with pytest.raises(ValueError, match="DoubleHeadsAttention.*this block is one whole"):
+        with pytest.raises(ValueError, match="DoubleHeadsAttention.*this block has other layers"):
             run_graph.build_forward(97)
 
 

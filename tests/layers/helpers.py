@@ -1,4 +1,4 @@
-"""Builds tiny models from their parts and runs them, forwards and backwards.
+"""Builds tiny models and runs them: outputs, losses and gradients.
 
 Every function makes a graph of its own, loads the variables by name and returns numpy arrays.
 `variables` is a dict of checkpoint name -> array, as `golden` reads it.
@@ -30,7 +30,7 @@ TINY = dict(d_model=32, num_layers=2, d_ff=64, num_heads=4, d_kv=8, vocab_size=9
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """What a model is made of, apart from its size."""
+    """The parts of a model, apart from its size."""
 
     attention: type = transformer_layers.SelfAttention
     attention_settings: tuple = ()
@@ -102,7 +102,7 @@ def build_model(architecture, attention=None, model=None, stack=None, **size):
 
 
 def sublayers(norm):
-    """The sublayers of the original's defaults, with another norm."""
+    """Returns the sublayers of the original's defaults, with this norm."""
     return {
         "sublayers_initial": [transformer.sublayer_dropout],
         "sublayers_per_layer": [
@@ -124,7 +124,7 @@ def golden(name):
 
 
 def golden_model(name, num_layers=1, **settings):
-    """A model of this many blocks and the first blocks' variables of its golden file."""
+    """Returns a model of `num_layers` blocks, and its variables from the golden file."""
     _, variables = golden(name)
     kept = {k: v for k, v in variables.items() if num_layers == 2 or "/block_001/" not in k}
     return build_model(name, num_layers=num_layers, **settings), kept
@@ -151,7 +151,7 @@ class Bench:
         return mtf.import_tf_tensor(self.mesh, tf.constant(array), shape)
 
     def lower(self):
-        # Without names of dimensions to split, an output comes back whole.
+        # An empty device name leaves the placement to TensorFlow.
         impl = mtf.placement_mesh_impl.PlacementMeshImpl(
             self.mesh_shape, self.layout, [""] * self.mesh_shape.size
         )
@@ -159,6 +159,7 @@ class Bench:
 
     def run(self, tensors):
         """Returns the values of a dict of Tensors."""
+        # No layout splits anonymous dimensions, so that the outputs are whole.
         kept = {name: mtf.anonymize(t) for name, t in tensors.items()}
         lowering = self.lower()
         exported = {name: lowering.export_to_tf_tensor(t) for name, t in kept.items()}
@@ -169,13 +170,13 @@ class Bench:
 
 
 def initialize(session, variables):
-    """Gives every variable of the graph its value; names and shapes must be the same."""
+    """Assigns every variable of the graph; names and shapes must match."""
     own = {v.op.name: v for v in tf.global_variables()}
     if variables is None:
         session.run(tf.global_variables_initializer())
         return
     assert set(own) == set(variables), set(own) ^ set(variables)
-    # One run for all: each other set of fetches would be optimized as a graph of its own.
+    # One run for all variables: TensorFlow optimizes the graph once per set of fetches.
     assignments = [v.initializer for v in own.values()]
     feed = {v.initializer.inputs[1]: variables[name] for name, v in own.items()}
     session.run(assignments, feed)
@@ -208,7 +209,7 @@ def call(
         variables: a dict, or None for the model's initial values.
         targets: token ids `[batch, length]`.
         mode: "eval" or "train".
-        sequence_id: ids `[batch, length]` of the parts of packed examples, "nonpadding" for the
+        sequence_id: ids `[batch, length]` of the segments of packed examples, "nonpadding" for the
             golden files' (targets != 0), or None for none at all.
         gradients: whether to return `gradnorm/<variable>` too.
         dtype: the type of the activations.
@@ -229,7 +230,7 @@ def call(
         segments = position = None
         if sequence_id is not None:
             segments = b.put(np.asarray(sequence_id, np.int32), "batch", "length")
-            position = b.put(positions_in_parts(sequence_id), "batch", "length")
+            position = b.put(positions_in_segments(sequence_id), "batch", "length")
         logits, loss = model.call_simple(
             inputs=transformer.autoregressive_inputs(ids, segments),
             targets=ids,
@@ -248,8 +249,8 @@ def call(
         return b.run({name: mtf.cast(t, tf.float32) for name, t in outputs.items()})
 
 
-def positions_in_parts(sequence_id):
-    """Positions `[batch, length]` that start anew with each part, as packed data have them."""
+def positions_in_segments(sequence_id):
+    """Returns positions `[batch, length]` that restart with each segment, as in packed data."""
     ids = np.asarray(sequence_id)
     index = np.broadcast_to(np.arange(ids.shape[1]), ids.shape)
     first = np.diff(ids, axis=1, prepend=-1) != 0
@@ -257,7 +258,7 @@ def positions_in_parts(sequence_id):
 
 
 def layer_context(b, x, mode="eval"):
-    """A context for a layer or sublayer alone: x is `[..., d_model]`, without a model around."""
+    """Returns a context for a layer or sublayer without a model; x is `[..., d_model]`."""
     *batch_dims, model_dim = x.shape.dims
     model = types.SimpleNamespace(
         model_dim=model_dim,
@@ -278,10 +279,10 @@ def layer_context(b, x, mode="eval"):
 
 
 def random_variables(model):
-    """Values for the variables of a model: the same for the same names and shapes.
+    """Returns values for the variables of a model, equal for equal names and shapes.
 
-    Vectors are what they are initially (scales, taps, biases: constants) moved by 0.1 x a
-    standard normal draw, so that none is hidden by a constant.
+    Vectors (scales, taps, biases) are their constant initial values plus 0.1 x a standard normal
+    draw, so that tests notice exchanged ones.
     """
     targets = np.ones([1, 4], np.int32)
     with bench() as b, initial_values.weights_restored():

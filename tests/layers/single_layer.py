@@ -1,8 +1,8 @@
-"""Runs one layer without a model around it, in any mode: a tenth of a model's graph.
+"""Runs one layer without a model, in any mode: a tenth of a model's graph.
 
 `x` is an array `[batch, length, d_model]`, `variables` a dict of name -> array under the layer's
-own scope, `ids` the numbers `[batch, length]` of the parts of packed examples, 0 for padding. Every
-position sees itself and those before it, as in an autoregressive model.
+own scope, `ids` the numbers `[batch, length]` of the segments of packed examples, 0 for padding.
+Every position sees itself and those before it, as in an autoregressive model.
 """
 
 import zlib
@@ -17,7 +17,7 @@ NAMES = ("batch", "length", "d_model")
 
 
 def context_of(b, x, mode="eval", ids=None):
-    """The Context that an autoregressive model makes for a Tensor x `[batch, length, d_model]`."""
+    """Returns the Context of an autoregressive model for a Tensor x `[batch, length, d_model]`."""
     context = helpers.layer_context(b, x, mode)
     length_dim = context.length_dim
     context.position = mtf.range(b.mesh, length_dim, tf.int32)
@@ -25,7 +25,7 @@ def context_of(b, x, mode="eval", ids=None):
     context.read_priority = context.write_priority = context.position
     context.losses, context.new_states = [], []
     shape = x.shape.to_integer_list[:2]
-    # The token read at the start of a part, and in padding, is 0.
+    # The input is 0 at the start of a segment and in padding.
     known = np.ones(shape, np.int32) if ids is None else np.asarray(ids, np.int32)
     before = np.pad(known, [[0, 0], [1, 0]])[:, :-1]
     context.inputs = b.put((known == before) * np.minimum(known, 1), "batch", "length")
@@ -35,7 +35,7 @@ def context_of(b, x, mode="eval", ids=None):
 
 
 def random_variables(layer, d_model=32, length=4):
-    """Values for the variables of a layer; scales, taps and biases about their initial ones."""
+    """Returns values for the variables of a layer; those of vectors are near their initial ones."""
     with helpers.bench() as b:
         x = b.put(np.ones([1, length, d_model], np.float32), *NAMES)
         layer.call(context_of(b, x), x)
@@ -65,7 +65,7 @@ def run(
         layer: a TransformerLayer.
         variables: a dict, or None for the initial values.
         x: the layer's input.
-        ids: parts of packed examples, or None.
+        ids: segments of packed examples, or None.
         mode: "eval" or "train".
         weights: an array like x: also return the gradients of sum(y * weights).
         dtype: the type of the activations.
@@ -99,7 +99,7 @@ def decode(layer, variables, x, prompt_lengths, mesh_shape="", layout=""):
     """
     prompt_lengths = np.asarray(prompt_lengths, np.int32)
     rows, length = np.arange(x.shape[0]), x.shape[1]
-    # Nothing may look behind the prompts: there stands a constant.
+    # A constant after the prompts, which must not affect the result.
     given = np.where((np.arange(length) < prompt_lengths[:, None])[:, :, None], x, 3.0)
     outputs = {}
     with helpers.bench(mesh_shape, layout, variables) as b:
@@ -126,7 +126,7 @@ def decode(layer, variables, x, prompt_lengths, mesh_shape="", layout=""):
 
 
 def check_decoding(layer, variables, x, prompt_lengths):
-    """Step by step the layer computes what it computes for all positions at once, to 1e-4."""
+    """Checks that decoding step by step equals all positions at once, to 1e-4."""
     expected = run(layer, variables, x)["y"]
     y = decode(layer, variables, x, prompt_lengths)
     steps = ~np.isnan(y[:, :, 0])
@@ -135,17 +135,17 @@ def check_decoding(layer, variables, x, prompt_lengths):
 
 
 def check_packing(layer, variables, x, ids):
-    """Packed rows give what their parts give in rows of their own, and the same gradients."""
+    """Checks that packed rows give the outputs and gradients of their segments in own rows."""
     weights = np.random.default_rng(7).standard_normal(x.shape) * (ids > 0)[:, :, np.newaxis]
-    places = _parts(ids)
-    rows, row_weights = np.zeros([2, len(places), *x.shape[1:]])
+    slices = _segments(ids)
+    rows, row_weights = np.zeros([2, len(slices), *x.shape[1:]])
     row_ids = np.zeros(rows.shape[:2], int)
-    for i, (row, part) in enumerate(places):
+    for i, (row, part) in enumerate(slices):
         here = slice(0, part.stop - part.start)
         rows[i, here], row_weights[i, here], row_ids[i, here] = x[row, part], weights[row, part], 1
     packed = run(layer, variables, x, ids, "train", weights)
     alone = run(layer, variables, rows, row_ids, "train", row_weights)
-    for i, (row, part) in enumerate(places):
+    for i, (row, part) in enumerate(slices):
         for key in ("y", "d x"):
             expected = alone[key][i, : part.stop - part.start]
             np.testing.assert_allclose(packed[key][row, part], expected, rtol=0, atol=1e-5)
@@ -153,18 +153,18 @@ def check_packing(layer, variables, x, ids):
         np.testing.assert_allclose(packed[key], alone[key], rtol=1e-4, atol=1e-4, err_msg=key)
 
 
-def _parts(ids):
-    """The (row, slice) of each part."""
-    places = []
+def _segments(ids):
+    """Returns the (row, slice) of each segment."""
+    slices = []
     for row, numbers in enumerate(np.asarray(ids)):
         for number in np.unique(numbers[numbers > 0]):
             where = np.flatnonzero(numbers == number)
-            places.append((row, slice(where[0], where[-1] + 1)))
-    return places
+            slices.append((row, slice(where[0], where[-1] + 1)))
+    return slices
 
 
 def check_mesh(layer, variables, x, ids, mesh_shape, layout):
-    """A mesh computes y and all gradients of one device."""
+    """Checks that y and all gradients on a mesh equal those of one device."""
     weights = np.random.default_rng(7).standard_normal(x.shape)
     settings = (layer, variables, x, ids, "train", weights)
     expected = run(*settings)
@@ -175,7 +175,7 @@ def check_mesh(layer, variables, x, ids, mesh_shape, layout):
 
 
 def check_causal(layer, variables, x, position):
-    """What changes at `position` changes y there and later, and no earlier y at all."""
+    """Checks that a change at `position` changes y there and later, and nowhere before."""
     changed = x.copy()
     changed[:, position] += 1
     before, after = (run(layer, variables, v)["y"] for v in (x, changed))

@@ -11,8 +11,8 @@ from tests.layers import helpers
 def decode(model, variables, targets, prompt_lengths, mesh_shape="", layout=""):
     """Runs one position after the other, each given the targets before it.
 
-    As `sample_autoregressive` does: the prompts pass in mode "first_part", the rest in mode
-    "incremental", every row from the end of its own prompt.
+    As in `sample_autoregressive`, prompts run in mode "first_part", the rest in mode "incremental",
+    every row from the end of its own prompt.
 
     Returns:
         float32 logits `[batch, length, vocab]`, NaN at the positions of the prompts.
@@ -52,7 +52,7 @@ def _context(model, b, ids, **settings):
 
 
 def _first_part(model, b, partial, has_prompts):
-    """Returns the states after the prompts; zeros where there are none, as Mesh-TF has it."""
+    """Returns the states after the prompts; zeros without prompts, as in Mesh-TF."""
     length_dim = partial.shape.dims[-1]
     positions = mtf.range(b.mesh, length_dim, tf.int32)
     start = mtf.reduce_sum(mtf.to_int32(mtf.not_equal(partial, 0)), reduced_dim=length_dim)
@@ -97,7 +97,7 @@ def _step(model, b, ids, position, states):
 
 
 def sample(model, variables, prompts, **settings):
-    """Greedy ids `[batch, length]` of Mesh-TF's own sampling loop, prompts included."""
+    """Returns greedy ids `[batch, length]` of Mesh-TF's own sampling loop, prompts included."""
     with helpers.bench(variables=variables) as b:
         partial = b.put(np.asarray(prompts, np.int32), "batch", "length")
         return b.run({"ids": model.sample_autoregressive(partial, **settings)})["ids"]

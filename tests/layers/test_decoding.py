@@ -20,7 +20,7 @@ def check(model, variables, targets, prompt_lengths):
 @pytest.mark.parametrize("prompt_lengths", [[0, 0, 0, 0], [4, 4, 4, 4], [1, 2, 3, 5]], ids=str)
 @pytest.mark.parametrize("name", ["primer", "primer_ez"])
 def test_steps_equal_teacher_forcing(name, prompt_lengths):
-    """Without prompts; with one; with different ones, some shorter than the convolution."""
+    """Without prompts, with equal ones, and of different lengths; some shorter than the taps."""
     check(*helpers.golden_model(name, num_layers=2), TARGETS, prompt_lengths)
 
 
@@ -66,7 +66,7 @@ def test_sampling_loop_takes_the_best_token_at_every_position(name):
     np.testing.assert_array_equal(ids[generated], logits.argmax(-1)[generated])
 
 
-def test_sampling_without_prompts_starts_from_nothing():
+def test_sampling_without_prompts():
     model, variables = helpers.golden_model("primer_ez")
     ids = stepwise.sample(
         model, variables, np.zeros([2, 6]), has_partial_sequences=False, never_end=True

@@ -1,6 +1,6 @@
-"""What every architecture must do, with and without experts; the list is read from the disk.
+"""Decoding, causality, packing and meshes of every architecture, with and without experts.
 
-A composition that is added as a gin file is tested here without another line.
+The list of compositions is read from the gin files, so that a new file needs no change here.
 """
 
 import functools
@@ -15,12 +15,12 @@ from tests.layers import helpers
 from tests.layers.test_packing import alone, pack
 
 COMPOSITIONS = gin_models.compositions()
-# In every test run each architecture alone, and one with experts.
+# The default run has each architecture without experts, and one with them.
 ALL = pytest.mark.parametrize(
     "composition",
     gin_models.as_params(COMPOSITIONS, lambda c: c[1] is None or c == COMPOSITIONS[-1]),
 )
-# What lies over a mesh is the same beside others: one of each kind of layers in every test run.
+# The default run has each kind of layer on a mesh once.
 QUICK = [("primer", None), ("evolved_transformer", None), COMPOSITIONS[-1]]
 MESHES = pytest.mark.parametrize(
     "composition", gin_models.as_params(COMPOSITIONS, QUICK.__contains__)
@@ -33,12 +33,12 @@ LARGER_MESH = dict(
     mesh_shape="rows:2,columns:2",
     layout="batch:rows,experts:rows,heads:columns,d_ff:columns,expert_hidden:columns,vocab:columns",
 )
-# One block is enough, and of experts one such layer.
+# One block, with one layer of experts.
 SMALL = (
     "num_layers = 1",
     "num_evolved_blocks = 1",
 )
-# Without chance and without dropping; the balance loss is of groups, which follow the mesh.
+# Deterministic and without dropping. The balance loss depends on the groups, hence on the mesh.
 EXPERTS = (
     "block = [%attention, %experts]",
     'MixtureOfExperts.switch_policy_train = "argmax"',
@@ -60,7 +60,7 @@ def variables_of(composition):
 
 @functools.cache
 def teacher_forced(composition):
-    """The logits of all positions at once, on one device."""
+    """Returns the logits of all positions at once, on one device."""
     return helpers.call(
         build(composition), variables_of(composition), TARGETS, sequence_id=None, exact=True
     )["logits"]
@@ -75,7 +75,7 @@ def save(variables, path):
 
 
 def check_steps(composition, tmp_path, **where):
-    """Every token's logits, given one position after the other."""
+    """Compares the logits of decoding step by step with those of all positions at once."""
     graph = StepGraph(build(composition, **where), *TARGETS.shape, **rename(where))
     graph.restore(save(variables_of(composition), tmp_path / "model.ckpt-1"))
     rows = np.arange(len(TARGETS))
@@ -96,7 +96,7 @@ def rename(where):
 
 @ALL
 def test_steps_equal_teacher_forcing(composition, tmp_path):
-    """Without prompts, with equal ones, and with prompts of different lengths in one batch."""
+    """Without prompts, with prompts of one length, and of different lengths."""
     check_steps(composition, tmp_path)
 
 
@@ -106,7 +106,7 @@ def test_steps_on_a_mesh_equal_teacher_forcing(composition, tmp_path):
 
 
 @ALL
-def test_no_position_sees_its_future(composition):
+def test_no_position_depends_on_later_ones(composition):
     changed = TARGETS.copy()
     changed[:, 4] = 2 + (changed[:, 4] + 1) % 90
     before, model = teacher_forced(composition), build(composition)
@@ -118,19 +118,19 @@ def test_no_position_sees_its_future(composition):
 
 
 @ALL
-def test_a_packed_example_gives_the_logits_of_its_parts(composition):
+def test_packed_examples_equal_their_segments(composition):
     model, variables = build(composition), variables_of(composition)
-    targets, ids, places = pack()
+    targets, ids, slices = pack()
     packed = helpers.call(model, variables, targets, sequence_id=ids, exact=True)["logits"]
-    parts = helpers.call(model, variables, alone(targets, places), exact=True)["logits"]
-    for i, (row, part) in enumerate(places):
+    parts = helpers.call(model, variables, alone(targets, slices), exact=True)["logits"]
+    for i, (row, part) in enumerate(slices):
         expected = parts[i, : part.stop - part.start]
         np.testing.assert_allclose(packed[row, part], expected, rtol=0, atol=1e-4)
 
 
 @MESHES
-def test_a_mesh_gives_what_one_device_gives(composition):
-    """Rows, experts, heads and hidden layers on two processors each, forwards and backwards."""
+def test_mesh_equals_one_device(composition):
+    """Rows, experts, heads and hidden layers over two processors each; outputs and gradients."""
     ids = np.where(np.arange(8) < np.array([[3], [8], [1], [5]]), 1, 2)
     variables = variables_of(composition)
     settings = dict(mode="train", sequence_id=ids, gradients=True)

@@ -9,7 +9,7 @@ from tests import slow
 from tests.layers import helpers, stepwise
 
 TARGETS = np.random.default_rng(0).integers(2, 97, [4, 8])
-# Two parts a row: segments are split like the batch.
+# Two segments per row.
 IDS = np.where(np.arange(8) < np.array([[3], [8], [1], [5]]), 1, 2)
 
 MESHES = {
@@ -29,7 +29,7 @@ MESHES = {
 
 
 def run(name, mesh_shape="", layout="", model=None):
-    # The layers that look at the layout get it through the model, as in a real run.
+    # Layers read the layout from the model, as in a real run.
     where = {"layout": layout, "mesh_shape": mesh_shape}
     plain, variables = helpers.golden_model(name, model=model)
     if model:

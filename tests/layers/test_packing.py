@@ -1,72 +1,59 @@
-"""A packed example gives what its parts give alone, forwards and backwards."""
+"""Packed examples give the outputs and gradients of their segments alone."""
 
 import numpy as np
 import pytest
 
-from primer.layers.convolution import causal_depthwise_conv as conv
 from tests.layers import helpers
 
 RNG = np.random.default_rng(1)
-# Parts shorter than the convolution, adjacent ones among them, and padding at the end.
+# Lengths of segments, some shorter than the convolution; there is padding at the end.
 PARTS = [[7, 1, 2, 9, 3], [4, 4, 4, 1, 8]]
 
 
 def pack():
-    """Returns targets, sequence ids, and (row, slice) of each part, in rows of 24."""
+    """Returns targets, sequence ids, and (row, slice) of each segment, in rows of 24."""
     targets = np.zeros([len(PARTS), 24], np.int32)
     ids = np.zeros_like(targets)
-    places = []
+    slices = []
     for row, lengths in enumerate(PARTS):
         start = 0
         for number, length in enumerate(lengths, 1):
             part = slice(start, start + length)
             targets[row, part] = RNG.integers(2, 97, length)
             ids[row, part] = number
-            places.append((row, part))
+            slices.append((row, part))
             start += length
-    return targets, ids, places
+    return targets, ids, slices
 
 
-def alone(targets, places):
-    """Each part in a row of its own, padded with zeros."""
-    rows = np.zeros([len(places), 24], np.int32)
-    for i, (row, part) in enumerate(places):
+def alone(targets, slices):
+    """Returns each segment in a row of its own, padded with zeros."""
+    rows = np.zeros([len(slices), 24], np.int32)
+    for i, (row, part) in enumerate(slices):
         rows[i, : part.stop - part.start] = targets[row, part]
     return rows
 
 
 @pytest.mark.parametrize("name", ["primer", "primer_ez"])
-def test_logits_are_those_of_the_parts(name):
+def test_logits_equal_those_of_the_segments(name):
     model, variables = helpers.golden_model(name)
-    targets, ids, places = pack()
+    targets, ids, slices = pack()
     packed = helpers.call(model, variables, targets, sequence_id=ids)["logits"]
-    parts = helpers.call(model, variables, alone(targets, places))["logits"]
-    for i, (row, part) in enumerate(places):
+    parts = helpers.call(model, variables, alone(targets, slices))["logits"]
+    for i, (row, part) in enumerate(slices):
         expected = parts[i, : part.stop - part.start]
         np.testing.assert_allclose(packed[row, part], expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["primer", "primer_ez"])
-def test_gradients_are_those_of_the_parts(name):
+def test_gradients_equal_those_of_the_segments(name):
     model, variables = helpers.golden_model(name, model={"loss_denominator": 10.0})
-    targets, ids, places = pack()
+    targets, ids, slices = pack()
     settings = dict(mode="train", gradients=True)
     packed = helpers.call(model, variables, targets, sequence_id=ids, **settings)
-    parts = helpers.call(model, variables, alone(targets, places), **settings)
+    parts = helpers.call(model, variables, alone(targets, slices), **settings)
     np.testing.assert_allclose(packed["loss"], parts["loss"], rtol=1e-5)
     for variable, norm in helpers.by_prefix(parts, "gradnorm/").items():
         np.testing.assert_allclose(
             packed["gradnorm/" + variable], norm, rtol=1e-3, err_msg=variable
         )
-
-
-def test_a_part_beside_infinities_stays_finite():
-    """What another part holds leaves no trace, not even NaN."""
-    x = np.ones([1, 6, 2], np.float32)
-    x[0, :3] = np.inf
-    with helpers.bench() as b:
-        x = b.put(x, "batch", "length", "heads")
-        taps = [b.put(np.full([2], w, np.float32), "heads") for w in (1.0, 2.0, 4.0)]
-        ids = b.put(np.array([[1, 1, 1, 2, 2, 2]], np.int32), "batch", "length")
-        y = b.run({"y": conv.causal_depthwise_conv(x, taps, x.shape.dims[1], ids)})["y"]
-    np.testing.assert_array_equal(y[0, 3:, 0], [1.0, 3.0, 7.0])

@@ -11,14 +11,14 @@ import pytest
 from tests import gin_models, slow
 from tests.layers import helpers
 
-# No chance in the routing.
+# Deterministic routing, as in the golden models.
 ARGMAX = (
     'MixtureOfExperts.switch_policy_train = "argmax"',
     'MixtureOfExperts.switch_policy_eval = "argmax"',
 )
 
 
-# An activation or a combination of what the others have, alone.
+# Golden files that add only an activation, or a combination of parts that others test.
 SLOW = ["primer_as_released", "switch_transformer", "synthesizer_squared_relu"]
 SLOW += [f"transformer_{name}" for name in ("gelu", "swish", "reglu", "squared_relu")]
 

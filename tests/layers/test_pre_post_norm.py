@@ -1,4 +1,4 @@
-"""The pre- and post-norm stack: which order each kind of layer gets, in any block."""
+"""The pre- and post-norm stack: the order of the sublayers for each class of layer."""
 
 import functools
 
@@ -27,19 +27,19 @@ class OwnFeedForward(transformer_layers.DenseReluDense):
 
 
 class Identity(transformer.TransformerLayer):
-    """A layer of another kind."""
+    """A layer that is neither attention nor feed-forward."""
 
     def call(self, context, x):
         return x
 
 
 def norm_of_nothing(x, layer_stack, context):
-    """A norm that leaves x alone."""
+    """A norm that returns x."""
     return x
 
 
 def orders(block, **settings):
-    """The names of the sublayers that each layer of a block runs, in order."""
+    """Returns the names of the sublayers that each layer of a block runs, in order."""
     stack = PrePostNormLayerStack(
         block, **helpers.sublayers(transformer.sublayer_true_layer_norm), **settings
     )
@@ -62,7 +62,7 @@ def test_the_block_of_primer_has_the_original_wiring():
     assert orders(block) == [PRE, POST, PRE, POST]
 
 
-def test_the_kind_of_a_layer_decides_not_its_place():
+def test_the_class_of_a_layer_decides_not_its_index():
     block = [
         transformer_layers.DenseReluDense(),
         MDHA(),
@@ -75,7 +75,7 @@ def test_the_kind_of_a_layer_decides_not_its_place():
     assert orders(block) == [POST, PRE, PRE, POST, POST, PRE, PRE]
 
 
-def test_other_layers_can_be_named():
+def test_post_norm_layers_can_be_set():
     block = [MDHA(), Identity(), transformer_layers.DenseReluDense()]
     assert orders(block, post_norm_layers=[Identity]) == [PRE, POST, PRE]
 
@@ -101,12 +101,12 @@ def test_every_norm_before_the_call_moves():
         (None, "exactly one sublayer_call_layer"),
     ],
 )
-def test_sublayers_without_a_norm_or_a_call_are_refused(sublayers, message):
+def test_sublayers_without_a_norm_or_a_call_raise_errors(sublayers, message):
     with pytest.raises(ValueError, match=message):
         PrePostNormLayerStack([], sublayers_per_layer=sublayers)
 
 
-def test_a_layer_that_changes_the_shape_is_refused():
+def test_a_layer_that_changes_the_shape_raises_an_error():
     class Halve(transformer.TransformerLayer):
         def call(self, context, x):
             return mtf.slice(x, 0, 2, "d_model")
@@ -122,7 +122,7 @@ def test_a_layer_that_changes_the_shape_is_refused():
             stack._layer_fn(x, layer, helpers.layer_context(b, x))
 
 
-def test_gin_gives_it_the_sublayers_of_layer_stack():
+def test_gin_binds_sublayers_of_layer_stack():
     gin.parse_config(
         """
         make_layer_stack.layers = [@transformer_layers.DenseReluDense]

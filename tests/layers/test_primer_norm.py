@@ -1,4 +1,4 @@
-"""Primer's norm against numpy, and rows that made the original's NaN."""
+"""Primer's norm against numpy, and rows for which the original's is NaN."""
 
 import mesh_tensorflow as mtf
 import numpy as np
@@ -47,7 +47,7 @@ def test_d_model_may_be_split():
 
 
 def test_ordinary_bfloat16_rows():
-    """Means of 0 to 8 with spreads of 0.01 to 1: one in sixteen was NaN."""
+    """Means of 0 to 8 with spreads of 0.01 to 1: the original's is NaN for one in sixteen."""
     means, spreads = RNG.uniform(0, 8, [500, 1]), 10 ** RNG.uniform(-2, 0, [500, 1])
     x, y, dx = run(means + spreads * RNG.standard_normal([500, 64]), tf.bfloat16)
     assert np.isfinite(dx).all()
@@ -57,7 +57,7 @@ def test_ordinary_bfloat16_rows():
 @pytest.mark.parametrize("dtype", [tf.bfloat16, tf.float32], ids=lambda dtype: dtype.name)
 @pytest.mark.parametrize("value", [0.0, 1.0, -7.3, 1e-30, 1e4, 1e10, 1e30, 3.3e38, -3.3e38])
 def test_extreme_rows_are_finite(value, dtype):
-    """Constant rows, and rows of one sign, of both, and with one value that sticks out."""
+    """Constant rows, rows of one sign, of both signs, and with one outlier."""
     nearly = value * (1 + 1e-6 * RNG.standard_normal(64))
     both = value * np.sign(RNG.standard_normal(64))
     x = np.stack(

@@ -22,7 +22,7 @@ def test_value_and_gradient():
 
 
 def test_it_is_an_activation_of_dense_layers():
-    """On a mesh too, and the same as Mesh-TF's own by name."""
+    """On a mesh, and equal to Mesh-TF's function of that name."""
     x = np.random.default_rng(0).standard_normal([4, 6]).astype(np.float32)
     w = np.random.default_rng(1).standard_normal([6, 8]).astype(np.float32)
     values = []

@@ -2,29 +2,36 @@
 
 Evolved Transformer (https://arxiv.org/abs/1901.11117), figure 3: the first attention of a decoder's
 block has twice as many heads as the second, each half as wide, so that both have as many
-parameters. With `num_heads` n and `key_value_size` d of the model, queries are
-`[batch, length, 2 n, d / 2]`; the rest is Mesh-TensorFlow's SelfAttention.
+parameters. With the model's `num_heads` n and `key_value_size` d,
+
+    q, k, v = x Wq, x Wk, x Wv     [batch, length, d_model] -> [batch, length, 2 n, d / 2]
+
+and the rest is Mesh-TensorFlow's SelfAttention.
 """
 
+from typing import Any
+
 import gin
+import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
-from mesh_tensorflow.transformer import transformer_layers
+from mesh_tensorflow.transformer import transformer, transformer_layers
 
-from primer.layers import variable_scopes
+from primer.layers import variables
+from primer.layers.attention import inherited_settings
 
 
-@variable_scopes.variables_under("DoubleHeadsAttentionLayer")
+@variables.stored_under("DoubleHeadsAttentionLayer")
 @gin.configurable
 class DoubleHeadsAttention(transformer_layers.SelfAttention):
-    """Self-attention with twice the heads, half as wide; settings of `SelfAttention` hold too."""
+    """Self-attention with twice the heads, half as wide; settings of `SelfAttention` apply too."""
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any) -> None:
         """Makes a layer.
 
         Args:
-            **kwargs: as for SelfAttention: `num_heads` and `key_value_size` are those of the
-                model's other attention, and are doubled and halved here. `num_memory_heads` stays
-                as it is.
+            **kwargs: as for SelfAttention. `num_heads` and `key_value_size` are those of the
+                model's other attention; this layer doubles and halves them. It leaves
+                `num_memory_heads` as it is.
 
         Raises:
             ValueError: key_value_size is odd, or num_memory_heads does not divide the heads.
@@ -37,13 +44,14 @@ class DoubleHeadsAttention(transformer_layers.SelfAttention):
             )
         self.num_heads *= 2
         self.key_value_size //= 2
-        if self.num_memory_heads > 1 and self.num_heads % self.num_memory_heads:
-            raise ValueError(
-                f"DoubleHeadsAttention.num_memory_heads = {self.num_memory_heads} must divide the "
-                f"{self.num_heads} heads, twice num_heads"
-            )
+        inherited_settings.check_memory_heads(self, f"the {self.num_heads} heads, twice num_heads")
 
-    def call(self, context, x, losses=None):
+    def call(
+        self,
+        context: transformer.Context,
+        x: mtf.Tensor,
+        losses: list[mtf.Tensor] | None = None,
+    ) -> mtf.Tensor:
         """Attends: `[batch, length, d_model]` in and out, without length in incremental mode."""
         with tf.variable_scope("double_heads_attention"):
-            return super().call(context, x, losses)
+            return super().call(context, x, losses)  # [batch, length, d_model]

@@ -1,48 +1,55 @@
-"""What attention remembers of the positions before: all of them, a row of a cache for each."""
+"""The key-value cache of attention: the keys and values of all positions, kept for decoding.
+
+    prompt      cache[0 .. length] = projections of all positions
+    step t      cache[t] = projection of position t
+
+`[batch, length, heads, d_kv] -> [batch, memory_length, heads, d_kv]`.
+"""
 
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
+from mesh_tensorflow.transformer import attention, transformer, transformer_layers
 
-from primer.common.class_names import class_name
+
+def project_keys_values(params: attention.AttentionParams, x: mtf.Tensor) -> list[mtf.Tensor]:
+    """Returns [keys, values] of x, or [keys that are also values] if the parameters share them.
+
+    Args:
+        params: the layer's parameters.
+        x: a Tensor `[batch, length, d_model]`, without length in incremental mode.
+    """
+    if params.shared_kv:
+        return [params.compute_kv(x)]  # [batch, length, heads, d_kv]
+    return [params.compute_k(x), params.compute_v(x)]  # [batch, length, heads, d_kv]
 
 
-def remember(layer, context, memories):
-    """Takes in the keys and values of a call; in decoding, they become states of the context.
+def update(
+    layer: transformer_layers.SelfAttention,
+    context: transformer.Context,
+    keys_values: list[mtf.Tensor],
+) -> tuple[list[mtf.Tensor], mtf.Tensor]:
+    """Adds the keys and values of a call to the cache; in decoding, the context's states hold it.
 
     Args:
         layer: a SelfAttention.
         context: a transformer.Context.
-        memories: a list of Tensors `[batch, length, ...]`, without length in incremental mode.
+        keys_values: Tensors `[batch, length, heads, d_kv]`, without length in incremental mode.
 
     Returns:
-        the memories with memory_length, those of earlier positions included, and the position of
-        each entry of it, int32 `[memory_length]` or more.
+        The keys and values `[batch, memory_length, heads, d_kv]` of all positions up to this call,
+        and the position of each, int32 `[memory_length]`, with batch where rows differ.
     """
     memory_length = layer.memory_length(context)
     if context.mode == "incremental":
+        # [batch, memory_length]
         here = mtf.one_hot(context.position, memory_length, dtype=context.activation_dtype)
-        old = context.get_states(len(memories))
-        memories = [a * (1.0 - here) + b * here for a, b in zip(old, memories)]
-        position = mtf.range(context.mesh, memory_length, tf.int32)
+        cached = context.get_states(len(keys_values))  # [batch, memory_length, heads, d_kv]
+        keys_values = [old * (1.0 - here) + new * here for old, new in zip(cached, keys_values)]
+        position = mtf.range(context.mesh, memory_length, tf.int32)  # [memory_length]
     else:
-        memories = [layer.rename_length_to_memory_length(m, context) for m in memories]
+        # [batch, memory_length, heads, d_kv]
+        keys_values = [layer.rename_length_to_memory_length(t, context) for t in keys_values]
         position = layer.rename_length_to_memory_length(context.position, context)
     if context.mode in ("first_part", "incremental"):
-        context.record_new_states(memories)
-    return memories, position
-
-
-def refuse_hyperprompts(layer, reason):
-    """Raises a ValueError if the layer has settings of Mesh-TensorFlow's hyper-prompts.
-
-    Args:
-        layer: a SelfAttention.
-        reason: why it has none, as part of a sentence.
-    """
-    lengths = (layer.hyperprompt_length_encoder, layer.hyperprompt_length_decoder)
-    if layer.use_hyperprompt or any(lengths):
-        name = class_name(layer)
-        raise ValueError(
-            f"{name}.use_hyperprompt = {layer.use_hyperprompt}, hyperprompt lengths {lengths}: "
-            f"{name} has no hyper-prompts ({reason}); leave them unset, or use SelfAttention"
-        )
+        context.record_new_states(keys_values)
+    return keys_values, position

@@ -1,29 +1,36 @@
 """Attention parameters in which queries are a projection of the keys (`MDHA.share_qk_rep`).
 
-Primer (https://arxiv.org/abs/2109.08668), "shared Q and K". The variables keep the original's
-names: `q` `[d_model, heads * d_kv]` makes the shared representation, `q_solo_project/kernel`
-`[heads * d_kv, heads * d_kv]` the queries from it; there is no `k`. With fewer memory heads than
-heads (`num_memory_heads`), where the original cannot be built, the shared representation has the
-memory heads.
+Primer (https://arxiv.org/abs/2109.08668), "shared Q and K":
+
+    k = x Wq     q = k Wqq     [batch, length, d_model] -> [batch, length, heads, d_kv]
+
+The variables keep the original's names: `q` `[d_model, heads * d_kv]` makes the shared
+representation, `q_solo_project/kernel` `[heads * d_kv, heads * d_kv]` the queries from it; there is
+no `k`. With fewer memory heads than heads (`num_memory_heads`), which the original cannot build,
+the shared representation has the memory heads.
 """
 
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
-from mesh_tensorflow.transformer import attention
+from mesh_tensorflow.transformer import attention, transformer, transformer_layers
+
+from primer.layers.attention import inherited_settings
 
 
 class SharedQueryKeyParams(attention.AttentionParams):
     """Parameters of attention with `compute_k`, `queries_from_keys`, `compute_v`, `compute_output`.
 
     Attributes:
-        rescale_keys: the keys start with the scale of ordinary keys and the queries alone carry
-            d_kv^-0.5. False is as published: both start with it.
+        rescale_keys: whether the keys start with the scale of ordinary keys, and only the queries
+            with the factor d_kv^-0.5. False is as published: both start with the factor.
     """
 
     rescale_keys = False
 
-    def init_weights(self):
-        def weight(name, shape, stddev):
+    def init_weights(self) -> None:
+        """Creates the variables of the shared representation, the values and the output."""
+
+        def weight(name: str, shape: mtf.Shape, stddev: float) -> mtf.Tensor:
             if mtf.layers.unit_scaling_convention():
                 stddev = 1.0
             initializer = tf.random_normal_initializer(stddev=stddev)
@@ -33,28 +40,36 @@ class SharedQueryKeyParams(attention.AttentionParams):
 
         fold = self.fold_scaling_into_initializer and not self.rescale_keys
         stddev = self.query_input_dim.size**-0.5
+        # [d_model, heads] each, with d_kv merged into heads; with combine_dims = False apart.
         self.wk = weight("q", self.k_shape, stddev * (self._scale if fold else 1.0))
         self.wv = weight("v", self.v_shape, self.memory_input_dim.size**-0.5)
-        self.wo = weight("o", self.o_shape, mtf.Shape(self.o_dims).size ** -0.5)
+        self.wo = weight("o", self.o_shape, mtf.Shape(self.o_dims).size ** -0.5)  # [heads, d_model]
 
     @property
-    def _scale(self):
+    def _scale(self) -> float:
         return self.key_dim.size**-0.5
 
-    def compute_k(self, memory_antecedent):
-        """The shared representation before the convolution, `[..., memory heads, d_kv]`."""
-        k = super().compute_k(memory_antecedent)
+    def compute_k(self, memory_antecedent: mtf.Tensor) -> mtf.Tensor:
+        """Returns the shared representation before the convolution.
+
+        Args:
+            memory_antecedent: a Tensor `[batch, length, d_model]`.
+
+        Returns:
+            A Tensor `[batch, length, heads, d_kv]`, heads being the memory heads.
+        """
+        k = super().compute_k(memory_antecedent)  # [batch, length, heads, d_kv]
         if not self.fold_scaling_into_initializer and not self.rescale_keys:
             k *= self._scale
         return k
 
-    def queries_from_keys(self, context, k):
+    def queries_from_keys(self, context: transformer.Context, k: mtf.Tensor) -> mtf.Tensor:
         """Projects keys `[..., memory heads, d_kv]` to queries `[..., heads, d_kv]`."""
         old_dims, new_dims = self.k_dims, self.q_dims
         if self.combine_dims:
-            old_dims, new_dims = [_combined(self.k_dims)], [_combined(self.q_dims)]
-            k = mtf.replace_dimensions(k, self.k_dims, old_dims)
-        # A dimension cannot be both rows and columns of the kernel under one name.
+            old_dims, new_dims = [merged_dim(self.k_dims)], [merged_dim(self.q_dims)]
+            k = mtf.replace_dimensions(k, self.k_dims, old_dims)  # [batch, length, heads]
+        # The rows and the columns of the kernel need dimensions of different names.
         hidden_dims = [mtf.Dimension("_" + d.name, d.size) for d in old_dims]
         q = mtf.layers.dense(
             mtf.replace_dimensions(k, old_dims, hidden_dims),
@@ -65,12 +80,13 @@ class SharedQueryKeyParams(attention.AttentionParams):
             variable_dtype=context.variable_dtype,
             kernel_initializer=self._query_initializer(),
             name="q_solo_project",
-        )
+        )  # [batch, length, heads]: d_kv merged
         if self.rescale_keys and not self.fold_scaling_into_initializer:
             q *= self._scale
+        # [batch, length, heads, d_kv]
         return mtf.replace_dimensions(q, new_dims, self.q_dims) if self.combine_dims else q
 
-    def _query_initializer(self):
+    def _query_initializer(self) -> mtf.layers.VarianceScalingInitializer:
         initializer = mtf.layers.VarianceScalingInitializer()
         fold = self.rescale_keys and self.fold_scaling_into_initializer
         if fold and not mtf.layers.unit_scaling_convention():
@@ -79,15 +95,21 @@ class SharedQueryKeyParams(attention.AttentionParams):
 
 
 class RescaledSharedQueryKeyParams(SharedQueryKeyParams):
-    """The same with the factor d_kv^-0.5 on the queries only (`MDHA.rescale_shared_keys`)."""
+    """SharedQueryKeyParams with d_kv^-0.5 on the queries only (`MDHA.rescale_shared_keys`)."""
 
     rescale_keys = True
 
 
-def make_params(layer, context):
-    """Makes the parameters for an MDHA layer from its settings."""
+def make_params(
+    layer: transformer_layers.SelfAttention, context: transformer.Context
+) -> SharedQueryKeyParams:
+    """Makes the parameters of an MDHA layer from its settings.
+
+    Raises:
+        ValueError: `num_memory_heads` does not divide `num_heads`.
+    """
     cls = RescaledSharedQueryKeyParams if layer.rescale_shared_keys else SharedQueryKeyParams
-    query_heads_dims, memory_heads_dims = _heads_dims(layer.num_heads, layer.num_memory_heads)
+    query_heads_dims, memory_heads_dims = _heads_dims(layer)
     return cls(
         context.mesh,
         query_input_dim=context.model.model_dim,
@@ -105,22 +127,23 @@ def make_params(layer, context):
     )
 
 
-def _heads_dims(num_heads, num_memory_heads):
-    """The dimensions of the heads of queries and of keys, as SelfAttention has them."""
-    heads = mtf.Dimension("heads", num_heads)
-    if num_heads == 1:
-        return [], []
-    if num_memory_heads == 0:
-        return [heads], [heads]
-    if num_memory_heads == 1:
-        return [heads], []
-    if num_heads % num_memory_heads:
-        raise ValueError(
-            f"MDHA.num_memory_heads = {num_memory_heads} must divide num_heads = {num_heads}"
-        )
-    memory = mtf.Dimension("heads", num_memory_heads)
-    return [memory, mtf.Dimension("query_heads", num_heads // num_memory_heads)], [memory]
-
-
-def _combined(dims):
+def merged_dim(dims: list[mtf.Dimension]) -> mtf.Dimension:
+    """Returns the Dimension that replaces `dims` in a variable, under the first one's name."""
     return mtf.Dimension(dims[0].name, mtf.Shape(dims).size)
+
+
+def _heads_dims(
+    layer: transformer_layers.SelfAttention,
+) -> tuple[list[mtf.Dimension], list[mtf.Dimension]]:
+    """Returns the dimensions of the heads of queries and of keys, as SelfAttention has them."""
+    heads = mtf.Dimension("heads", layer.num_heads)
+    if layer.num_heads == 1:
+        return [], []
+    if layer.num_memory_heads == 0:
+        return [heads], [heads]
+    if layer.num_memory_heads == 1:
+        return [heads], []
+    inherited_settings.check_memory_heads(layer, f"num_heads = {layer.num_heads}")
+    memory_heads = mtf.Dimension("heads", layer.num_memory_heads)
+    query_heads = mtf.Dimension("query_heads", layer.num_heads // layer.num_memory_heads)
+    return [memory_heads, query_heads], [memory_heads]

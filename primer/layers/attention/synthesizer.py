@@ -1,28 +1,30 @@
-"""The Synthesizer: attention whose logits are learned position by position, in all its variants.
+"""The Synthesizer: attention whose logits are learned for each pair of positions, in all variants.
 
 Synthesizer (https://arxiv.org/abs/2005.00743). Values v `[batch, memory_length, heads, d_kv]` of x
-`[batch, length, d_model]` are weighed by the softmax of logits `[batch, length, heads,
+`[batch, length, d_model]` are weighted by the softmax of logits `[batch, length, heads,
 memory_length]` of position t for position s, in one of eight modes (`synthesize_mode`):
 
-    random        R[t, s]                                   a table for every head
-    factorized    sum over k of  R1[k, t] R2[k, s]          the same of low rank
-    dense         relu(x_t Wq + bq) W[s] + b[s]             the paper's, W and b of every head
+    random        R[t, s]                                   one table per head
+    factorized    sum over k of  R1[k, t] R2[k, s]          a table of low rank per head
+    dense         relu(x_t Wq + bq) W[s] + b[s]             the paper's, W and b per head
     dense_minus   relu(x_t Wq) W[s]                         no biases, one W for all heads
     *_plus        q_t k_s + S[t, s]                         S of random, or of dense_minus
     *_plus_alpha  (1 - a) q_t k_s + a S[t, s]               a = sigmoid(alpha), learned
 
-Mesh-TensorFlow's Synthesizer, whose function and variables those of its modes that work keep, has
-no "dense" (it fails) and a "factorized" in which R1 and R2 meet at the same s, so that every
-position reads with the same logits; here both are the paper's. Its lengths end at 512.
+The modes that work in Mesh-TensorFlow's Synthesizer keep its function and its variables. There,
+"dense" fails, and "factorized" multiplies R1 and R2 at the same s, so that every position has the
+same logits; here both are the paper's. Mesh-TensorFlow's tables end at 512 positions.
 """
+
+from typing import Any
 
 import gin
 import mesh_tensorflow as mtf
-from mesh_tensorflow.transformer import transformer_layers
+from mesh_tensorflow.transformer import attention, transformer, transformer_layers
 
 from primer.common import checks
-from primer.layers import variable_scopes
-from primer.layers.attention import kv_cache, synthesizer_logits
+from primer.layers import variables
+from primer.layers.attention import inherited_settings, kv_cache, synthesizer_logits
 
 MODES = (
     "random",
@@ -37,26 +39,30 @@ MODES = (
 NAME = "SynthesizerAttention"
 
 
-@variable_scopes.variables_under("Synthesizer")
+@variables.stored_under("Synthesizer")
 @gin.configurable
 class SynthesizerAttention(transformer_layers.SelfAttention):
-    """Attention with learned logits; settings of `SelfAttention` hold for it too."""
+    """Attention with learned logits; settings of `SelfAttention` apply too."""
 
     def __init__(
-        self, synthesize_mode="random_plus_alpha", max_length=512, factorized_dim=16, **kwargs
-    ):
+        self,
+        synthesize_mode: str = "random_plus_alpha",
+        max_length: int = 512,
+        factorized_dim: int = 16,
+        **kwargs: Any,
+    ) -> None:
         """Makes a layer.
 
         Args:
-            synthesize_mode: where the logits come from, one of MODES.
-            max_length: the number of positions that have logits; longer texts are refused.
+            synthesize_mode: how the logits are computed, one of MODES.
+            max_length: the number of positions that have logits; longer texts raise an error.
             factorized_dim: only for "factorized": the rank of the table of logits.
             **kwargs: as for SelfAttention; `num_memory_heads`, `combine_dims`, `z_loss_coeff`,
                 `relative_attention_type` and so on mean the same. `shared_kv` needs a mode with
                 keys ("plus"), a "contextual" relative bias one with queries ("plus" or "dense").
 
         Raises:
-            ValueError: a setting or a combination that has no meaning here.
+            ValueError: a setting or a combination that this layer does not support.
         """
         super().__init__(**kwargs)
         self.synthesize_mode = synthesize_mode
@@ -66,14 +72,16 @@ class SynthesizerAttention(transformer_layers.SelfAttention):
         self._check_inherited_settings()
 
     @property
-    def has_keys(self):
+    def has_keys(self) -> bool:
+        """Whether the logits have a product of queries and keys."""
         return "plus" in self.synthesize_mode
 
     @property
-    def has_queries(self):
+    def has_queries(self) -> bool:
+        """Whether the logits depend on a projection of x."""
         return self.has_keys or "dense" in self.synthesize_mode
 
-    def _check_own_settings(self):
+    def _check_own_settings(self) -> None:
         if self.synthesize_mode not in MODES:
             raise ValueError(
                 f"{NAME}.synthesize_mode = {self.synthesize_mode!r}: expected one of "
@@ -82,23 +90,24 @@ class SynthesizerAttention(transformer_layers.SelfAttention):
         for name in ("max_length", "factorized_dim"):
             checks.whole_number(f"{NAME}.{name}", getattr(self, name), error=ValueError)
 
-    def _check_inherited_settings(self):
+    def _check_inherited_settings(self) -> None:
         mode = f"{NAME}.synthesize_mode = {self.synthesize_mode!r}"
-        kv_cache.refuse_hyperprompts(self, "a prompt has no position in a learned table")
-        if self.attention_func is not None:
-            raise ValueError(
-                f"{NAME}.attention_func = {self.attention_func!r}: expected None, a Synthesizer "
-                "makes its weights itself"
-            )
+        inherited_settings.check_no_hyperprompts(
+            self, "a prompt has no position in a learned table"
+        )
+        inherited_settings.check_no_attention_func(
+            self, "a Synthesizer computes its attention weights itself"
+        )
         unknown = set(self.attention_kwargs) - {"extra_logit", "dropout_broadcast_dims"}
         if unknown:
             raise ValueError(
                 f"{NAME}.attention_kwargs has {', '.join(sorted(unknown))}: expected extra_logit "
-                "or dropout_broadcast_dims (a rank or a length is a setting of the layer's own)"
+                f"or dropout_broadcast_dims (a rank is {NAME}.factorized_dim, a length {NAME}."
+                "max_length)"
             )
         if self.shared_kv and not self.has_keys:
             raise ValueError(
-                f"{NAME}.shared_kv = True: {mode} has no keys to share with the values; leave it "
+                f"{NAME}.shared_kv = True: {mode} has no keys to share with the values; set it to "
                 "False, or choose a mode with 'plus'"
             )
         if self.relative_attention_type == "contextual" and not self.has_queries:
@@ -106,13 +115,10 @@ class SynthesizerAttention(transformer_layers.SelfAttention):
                 f"{NAME}.relative_attention_type = 'contextual': {mode} has no queries; use 'bias' "
                 "or 'bias_shared', or a mode with 'dense' or 'plus'"
             )
-        if self.num_memory_heads > 1 and self.num_heads % self.num_memory_heads:
-            raise ValueError(
-                f"{NAME}.num_memory_heads = {self.num_memory_heads} must divide num_heads = "
-                f"{self.num_heads}"
-            )
+        inherited_settings.check_memory_heads(self, f"num_heads = {self.num_heads}")
 
-    def make_params(self, context):
+    def make_params(self, context: transformer.Context) -> attention.AttentionParams:
+        """Makes the projections that the mode has: values and output, queries, keys."""
         return transformer_layers.attention_params(
             context=context,
             kv_dim=self.kv_dim,
@@ -125,7 +131,12 @@ class SynthesizerAttention(transformer_layers.SelfAttention):
             fold_scaling_into_initializer=self.fold_scaling_into_initializer,
         )
 
-    def call(self, context, x, losses=None):
+    def call(
+        self,
+        context: transformer.Context,
+        x: mtf.Tensor,
+        losses: list[mtf.Tensor] | None = None,
+    ) -> mtf.Tensor:
         """Attends: `[batch, length, d_model]` in and out, without length in incremental mode."""
         if context.length_dim.size > self.max_length:
             raise ValueError(
@@ -134,23 +145,23 @@ class SynthesizerAttention(transformer_layers.SelfAttention):
                 "the longest text before training, or shorten the text"
             )
         params = self.make_params(context)
+        # [batch, length, heads, d_kv]
         q = synthesizer_logits.queries(self, context, params, x) if self.has_queries else None
-        memories, memory_position = kv_cache.remember(self, context, self._memories(params, x))
-        logits = synthesizer_logits.logits(self, context, params, q, memories[0])
+        # [batch, memory_length, heads, d_kv] each, and [memory_length]
+        keys_values, memory_position = kv_cache.update(
+            self, context, kv_cache.project_keys_values(params, x)
+        )
+        # [batch, length, heads, memory_length], some without batch.
+        logits = synthesizer_logits.logits(self, context, params, q, keys_values[0])
         heads = params.query_heads_dims
         bias = self.compute_bias(context, memory_position, x, heads, q)
         if bias is not None:
             logits += mtf.cast(bias, logits.dtype)
         shape = mtf.Shape(x.shape.dims[:-1] + heads + [self.memory_length(context)])
-        weights = synthesizer_logits.weights(self, context, logits, shape)
-        v = memories[-1]
+        weights = synthesizer_logits.attention_weights(self, context, logits, shape)
+        v = keys_values[-1]
         shape = mtf.Shape(x.shape.dims[:-1] + heads + [self.kv_dim])
-        o = mtf.einsum([mtf.cast(weights, v.dtype), v], shape)
+        o = mtf.einsum([mtf.cast(weights, v.dtype), v], shape)  # [batch, length, heads, d_kv]
+        # [batch, length, d_model]
         y = params.compute_output(o, output_shape=self.expected_attention_output_shape(x, params))
         return self.layer_output_from_attention_output(context, y, losses)
-
-    def _memories(self, params, x):
-        """Keys and values; or one Tensor that is the values, and the keys if there are any."""
-        if params.shared_kv:
-            return [params.compute_kv(x)]
-        return [params.compute_k(x), params.compute_v(x)]

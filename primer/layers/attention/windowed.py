@@ -1,4 +1,4 @@
-"""Windowed (local) self-attention: a query sees the last `radius` positions, itself included.
+"""Windowed (local) self-attention: a query sees the last `radius` positions, its own included.
 
 Sparse Transformer (https://arxiv.org/abs/1904.10509) and Longformer
 (https://arxiv.org/abs/2004.05150); the local layers of GPT-Neo. With radius r, position p of x
@@ -8,146 +8,194 @@ Sparse Transformer (https://arxiv.org/abs/1904.10509) and Longformer
 
 projected back to `[batch, length, d_model]`.
 
-Everything but the window is Mesh-TensorFlow's SelfAttention. Long texts are cut into blocks
-(`windowed_blocks`) and cost length x radius; short ones are masked, which gives the same. Decoding
-keeps the last r positions in a ring (`windowed_ring`), however long the text becomes.
+Everything except the window is Mesh-TensorFlow's SelfAttention. Long texts are cut into blocks
+(`windowed_blocks`) and cost length x radius; short ones are masked, with the same result. Decoding
+keeps the last r positions (`windowed_cache`), however long the text is.
 """
 
 import copy
+from typing import Any
 
 import gin
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
-from mesh_tensorflow.transformer import attention, transformer_layers
+from mesh_tensorflow.transformer import attention, transformer, transformer_layers
 
 from primer.common import checks
-from primer.layers import positions, variable_scopes
-from primer.layers.attention import kv_cache, windowed_blocks, windowed_cache, z_loss
+from primer.layers import mesh_layout, positions, variables
+from primer.layers.attention import (
+    inherited_settings,
+    kv_cache,
+    windowed_blocks,
+    windowed_cache,
+    z_loss,
+)
 
 
-# A window is no parameter: a model has the same variables with it and without, so that the
-# checkpoint of one loads into the other. (Mesh-TF's LocalSelfAttention fails in every mode, so that
-# no checkpoint has its name.) For the same reason "bias_shared" is shared with layers of
-# SelfAttention beside it.
-@variable_scopes.variables_under("SelfAttention")
+# A model has the same variables with a window and without, so that the checkpoint of one loads into
+# the other. (Mesh-TF's LocalSelfAttention fails in every mode, so that no checkpoint has its name.)
+# For the same reason layers of SelfAttention beside it share its "bias_shared".
+@variables.stored_under("SelfAttention")
 @gin.configurable
 class WindowedSelfAttention(transformer_layers.SelfAttention):
-    """Causal self-attention within a window; settings of `SelfAttention` hold for it too."""
+    """Causal self-attention within a window; settings of `SelfAttention` apply too."""
 
-    def __init__(self, radius=128, block_length=None, **kwargs):
+    def __init__(self, radius: int = 128, block_length: int | None = None, **kwargs: Any) -> None:
         """Makes a layer.
 
         Args:
-            radius: how many keys a query sees, itself included; 1 or more. More than the length
-                means SelfAttention.
-            block_length: positions a block in training and evaluation. None chooses; one as long as
-                the text, or longer, does without blocks.
+            radius: how many keys a query sees, including its own position's; 1 or more. A radius
+                of the length or more gives SelfAttention.
+            block_length: positions per block in training and evaluation. None chooses it; with the
+                length of the text, or more, there are no blocks.
             **kwargs: as for SelfAttention; `num_memory_heads`, `shared_kv`, `combine_dims`,
                 `relative_attention_type`, `z_loss_coeff`, `attention_kwargs` and so on mean the
-                same. Dropout whose noise is shared along the length is shared within a block.
+                same. Dropout noise that is shared along the length is shared within a block.
 
         Raises:
-            ValueError: a setting that has no meaning here.
+            ValueError: a setting that this layer does not support.
         """
         super().__init__(**kwargs)
-        _check_count("radius", radius, "how many keys a query sees, itself included")
+        _check_count("radius", radius, "how many keys a query sees, its own position's included")
         if block_length is not None:
-            _check_count("block_length", block_length, "positions a block, or None to choose")
+            _check_count("block_length", block_length, "positions per block, or None to choose")
         self.radius = radius
         self.block_length = block_length
-        self._check_settings()
+        inherited_settings.check_no_hyperprompts(self, "a prompt has no position in a window")
+        inherited_settings.check_no_attention_func(
+            self, "'hybrid' also normalizes over the queries, including later ones"
+        )
 
-    def _check_settings(self):
-        kv_cache.refuse_hyperprompts(self, "a prompt has no place in a window")
-        if self.attention_func is not None:
-            raise ValueError(
-                f"WindowedSelfAttention.attention_func = {self.attention_func!r}: expected None; "
-                "'hybrid' normalizes over the queries too, the future ones included"
-            )
-
-    def call(self, context, x, losses=None):
+    def call(
+        self,
+        context: transformer.Context,
+        x: mtf.Tensor,
+        losses: list[mtf.Tensor] | None = None,
+    ) -> mtf.Tensor:
         """Attends: `[batch, length, d_model]` in and out, without length in incremental mode."""
         _check_autoregressive(context)
         params = self.make_params(context)
-        q = params.compute_q(x)
-        if self.shared_kv:
-            memories = [params.compute_kv(x)]
-        else:
-            memories = [params.compute_k(x), params.compute_v(x)]
+        q = params.compute_q(x)  # [batch, length, heads, d_kv]
+        keys_values = kv_cache.project_keys_values(params, x)  # [batch, length, heads, d_kv] each
         if context.mode == "incremental":
-            o = self._attend_in_ring(context, params, q, memories)
+            o = self._attend_to_cache(context, params, q, keys_values)  # [batch, heads, d_kv]
         else:
-            o = self._attend(context, params, q, memories)
+            o = self._attend(context, params, q, keys_values)  # [batch, length, heads, d_kv]
         if context.mode == "first_part":
-            self._fill_ring(context, memories)
+            self._cache_prompt(context, keys_values)
+        # [batch, length, d_model]
         y = params.compute_output(o, output_shape=self.expected_attention_output_shape(x, params))
         return self.layer_output_from_attention_output(context, y, losses)
 
-    def _attend(self, context, params, q, memories):
-        """All positions at once, in blocks or masked."""
+    def _attend(
+        self,
+        context: transformer.Context,
+        params: attention.AttentionParams,
+        q: mtf.Tensor,
+        keys_values: list[mtf.Tensor],
+    ) -> mtf.Tensor:
+        """Attends from all positions at once, in blocks or masked."""
         length = context.length_dim.size
         block_length = self._block_length(context)
         if block_length < length:
             blocks = windowed_blocks.Blocks(context.length_dim, block_length, self.radius)
-            return self._attend_in_blocks(context, params, q, memories, blocks)
-        memories = [self.rename_length_to_memory_length(m, context) for m in memories]
+            return self._attend_in_blocks(context, params, q, keys_values, blocks)
+        # [batch, memory_length, heads, d_kv]
+        keys_values = [self.rename_length_to_memory_length(t, context) for t in keys_values]
         position = self.rename_length_to_memory_length(context.position, context)
         bias = self.compute_bias(context, position, None, params.query_heads_dims, q)
         if self.radius < length:
-            index = mtf.range(context.mesh, context.length_dim, tf.int32)
+            index = mtf.range(context.mesh, context.length_dim, tf.int32)  # [length]
+            # [length, memory_length]
             distance = index - self.rename_length_to_memory_length(index, context)
-            bias += _hide_unless(mtf.less(distance, self.radius), context)
-        return self._weigh(context, q, memories, self.memory_length(context), bias)
+            bias += _visibility_bias(mtf.less(distance, self.radius), context)
+        return self._attention(context, q, keys_values, self.memory_length(context), bias)
 
-    def _attend_in_blocks(self, context, params, q, memories, blocks):
-        q = blocks.queries(q)
-        memories = [blocks.memories(m) for m in memories]
+    def _attend_in_blocks(
+        self,
+        context: transformer.Context,
+        params: attention.AttentionParams,
+        q: mtf.Tensor,
+        keys_values: list[mtf.Tensor],
+        blocks: windowed_blocks.Blocks,
+    ) -> mtf.Tensor:
+        # [batch, blocks, query_block_length, heads, d_kv]
+        q = blocks.split_queries(q)
+        # [batch, blocks, memory_block_length, heads, d_kv]
+        keys_values = [blocks.split_memory(t) for t in keys_values]
+        # [query_block_length, memory_block_length, blocks], with batch if packed
         visible = blocks.visible(context.mesh, positions.segment_id(context))
-        places = blocks.positions(context.mesh)
-        bias = self._bias_by_distance(context, params, q, *places, visible)
-        o = self._weigh(context, q, memories, blocks.memory_dim, bias, blocks)
-        return blocks.join(o)
+        query_position, memory_position = blocks.positions(context.mesh)
+        bias = self._relative_bias(context, params, q, query_position, memory_position, visible)
+        # [batch, blocks, query_block_length, heads, d_kv]
+        o = self._attention(context, q, keys_values, blocks.memory_dim, bias, blocks)
+        return blocks.join(o)  # [batch, length, heads, d_kv]
 
-    def _attend_in_ring(self, context, params, q, memories):
-        """One position, given those before it that the window holds."""
-        ring = windowed_cache.ring_dim(self.radius, context.length_dim)
-        old = context.get_states(len(memories))
-        memories = [
-            windowed_cache.write(ring_before, m, context.position, ring)
-            for ring_before, m in zip(old, memories)
+    def _attend_to_cache(
+        self,
+        context: transformer.Context,
+        params: attention.AttentionParams,
+        q: mtf.Tensor,
+        keys_values: list[mtf.Tensor],
+    ) -> mtf.Tensor:
+        """Attends from one position to itself and the earlier ones in the window."""
+        window = windowed_cache.window_dim(self.radius, context.length_dim)
+        caches = context.get_states(len(keys_values))  # [batch, window, heads, d_kv] each
+        keys_values = [
+            windowed_cache.cache_position(cache, t, context.position, window)
+            for cache, t in zip(caches, keys_values)
         ]
-        context.record_new_states(memories)
-        held = windowed_cache.held_positions(context.mesh, context.position, ring)
-        visible = mtf.greater_equal(held, 0)
-        bias = self._bias_by_distance(context, params, q, context.position, held, visible)
-        return self._weigh(context, q, memories, ring, bias)
+        context.record_new_states(keys_values)
+        # [batch, window]
+        memory_position = windowed_cache.cached_positions(context.mesh, context.position, window)
+        visible = mtf.greater_equal(memory_position, 0)
+        bias = self._relative_bias(context, params, q, context.position, memory_position, visible)
+        return self._attention(context, q, keys_values, window, bias)
 
-    def _fill_ring(self, context, memories):
-        ring = windowed_cache.ring_dim(self.radius, context.length_dim)
-        end = context.initial_position
+    def _cache_prompt(self, context: transformer.Context, keys_values: list[mtf.Tensor]) -> None:
+        window = windowed_cache.window_dim(self.radius, context.length_dim)
+        end = context.initial_position  # [batch]
+        # [batch, window, heads, d_kv] each
         context.record_new_states(
-            [windowed_cache.fill(m, context.length_dim, end, ring) for m in memories]
+            [windowed_cache.cache_prompt(t, context.length_dim, end, window) for t in keys_values]
         )
 
-    def _bias_by_distance(self, context, params, q, position, memory_position, visible):
-        """SelfAttention's bias by the distance between positions; what is visible is given."""
+    def _relative_bias(
+        self,
+        context: transformer.Context,
+        params: attention.AttentionParams,
+        q: mtf.Tensor,
+        position: mtf.Tensor,
+        memory_position: mtf.Tensor,
+        visible: mtf.Tensor,
+    ) -> mtf.Tensor:
+        """Returns SelfAttention's bias for these positions, with this visibility mask."""
         context = copy.copy(context)
         context.position = position
+        # Without these, compute_bias adds no mask of its own.
         context.read_priority = context.sequence_id = context.subsequence_id = None
         bias = self.compute_bias(context, memory_position, None, params.query_heads_dims, q)
-        hidden = _hide_unless(visible, context)
+        hidden = _visibility_bias(visible, context)
         return hidden if bias is None else hidden + bias
 
-    def _weigh(self, context, q, memories, memory_dim, bias, blocks=None):
-        context, kwargs = z_loss.settings(
+    def _attention(
+        self,
+        context: transformer.Context,
+        q: mtf.Tensor,
+        keys_values: list[mtf.Tensor],
+        memory_dim: mtf.Dimension,
+        bias: mtf.Tensor,
+        blocks: windowed_blocks.Blocks | None = None,
+    ) -> mtf.Tensor:
+        context, kwargs = z_loss.attention_arguments(
             context, self.z_loss_coeff, self.attention_kwargs_from_context(context)
         )
         if blocks is not None:
-            context, kwargs = _for_blocks(context, kwargs, blocks)
+            context, kwargs = _arguments_in_blocks(context, kwargs, blocks)
         return self.attention_fn(
             q,
-            memories[0],
-            memories[-1],
+            keys_values[0],
+            keys_values[-1],
             context=context,
             memory_length_dim=memory_dim,
             key_dim=self.kv_dim,
@@ -156,9 +204,10 @@ class WindowedSelfAttention(transformer_layers.SelfAttention):
             **kwargs,
         )
 
-    def _block_length(self, context):
-        """Positions a block, checked against the mesh."""
-        length, splits = context.length_dim.size, _num_splits(context)
+    def _block_length(self, context: transformer.Context) -> int:
+        """Returns the positions per block, checked against the mesh."""
+        length = context.length_dim.size
+        splits = mesh_layout.num_splits(context.model, context.length_dim)
         if self.block_length is None:
             return windowed_blocks.automatic_block_length(length, self.radius, splits)
         share = length // splits
@@ -171,7 +220,7 @@ class WindowedSelfAttention(transformer_layers.SelfAttention):
         return self.block_length
 
 
-def _check_count(name, value, meaning):
+def _check_count(name: str, value: object, meaning: str) -> None:
     checks.whole_number(
         f"WindowedSelfAttention.{name}",
         value,
@@ -180,35 +229,32 @@ def _check_count(name, value, meaning):
     )
 
 
-def _check_autoregressive(context):
+def _check_autoregressive(context: transformer.Context) -> None:
     if not context.model.fully_autoregressive:
         raise ValueError(
-            "WindowedSelfAttention sees the past only, and the model is not fully autoregressive "
-            "(an encoder, or Unitransformer.input_full_attention = True); use SelfAttention there"
+            "WindowedSelfAttention sees only earlier positions, and the model is not fully "
+            "autoregressive (an encoder, or Unitransformer.input_full_attention = True); use "
+            "SelfAttention there"
         )
 
 
-def _num_splits(context):
-    """Over how many processors the length is split."""
-    layout, mesh_shape = context.model.layout, context.model.mesh_shape
-    if not layout or not mesh_shape:
-        return 1
-    return mtf.tensor_dim_to_mesh_dim_size(layout, mesh_shape, context.length_dim)
-
-
-def _hide_unless(visible, context):
+def _visibility_bias(visible: mtf.Tensor, context: transformer.Context) -> mtf.Tensor:
+    """Returns 0 where `visible` is true and a large negative number elsewhere."""
     return attention.visibility_mask_to_attention_bias(visible, context.activation_dtype)
 
 
-def _for_blocks(context, kwargs, blocks):
-    """What Mesh-TF's attention says of the length, said of blocks."""
+def _arguments_in_blocks(
+    context: transformer.Context, kwargs: dict[str, Any], blocks: windowed_blocks.Blocks
+) -> tuple[transformer.Context, dict[str, Any]]:
+    """Translates arguments of Mesh-TF's attention from the length to the dimensions of blocks."""
     context, kwargs = copy.copy(context), dict(kwargs)
     if isinstance(context.sequence_id, mtf.Tensor):
-        context.sequence_id = blocks.queries(context.sequence_id)
+        # [batch, blocks, query_block_length]
+        context.sequence_id = blocks.split_queries(context.sequence_id)
     if "z_loss_coeff" in kwargs:
-        # A mean over the length: the positions that fill up the last block count nothing.
+        # The loss is a mean over positions; those that pad the last block must not lower it.
         kwargs["z_loss_coeff"] *= blocks.padded_length / blocks.length_dim.size
-    # Noise of its own for each block: a slot of the memory is another key in another block.
+    # Blocks have independent noise: one index of memory_block_length is another key in each block.
     kwargs["dropout_broadcast_dims"] = [
         blocks.query_dim if dim == blocks.length_dim else dim
         for dim in kwargs["dropout_broadcast_dims"]

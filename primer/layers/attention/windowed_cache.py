@@ -1,51 +1,68 @@
-"""A memory of the last positions for decoding, whose size does not grow with the text.
+"""A rolling key-value cache of the last positions, for decoding with windowed attention.
 
-Position t lies in slot t mod n of a ring of n slots, `window` for short: a new position takes the
-place of the one n before it, which a window of n keys has just left behind. At position p slot s
-therefore holds position p - ((p - s) mod n); below zero, nothing was written there yet. All is
-counted row by row: `[batch]` positions may differ.
+Position t is stored in slot t mod n of n slots (dimension `window`), so that a new position
+overwrites the one n before it, which a window of n keys no longer reaches (Longformer,
+https://arxiv.org/abs/2004.05150). At position p, slot s holds
+
+    position(s) = p - ((p - s) mod n),      negative where nothing was written yet.
+
+`[batch, length, heads, d_kv] -> [batch, window, heads, d_kv]`. Positions are per row, `[batch]`.
 """
 
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
 
-def ring_dim(radius, length_dim):
-    """The Dimension of the slots: no more than there are positions."""
+def window_dim(radius: int, length_dim: mtf.Dimension) -> mtf.Dimension:
+    """Returns the Dimension of the slots: as many as the window has keys, at most the length."""
     return mtf.Dimension("window", min(radius, length_dim.size))
 
 
-def held_positions(mesh, position, ring):
-    """The position that each slot holds once `position` is written; negative if none.
+def cached_positions(mesh: mtf.Mesh, position: mtf.Tensor, window: mtf.Dimension) -> mtf.Tensor:
+    """Returns the position that each slot holds after `position` is written; negative for none.
 
     Args:
         mesh: a Mesh.
-        position: an int32 Tensor `[batch]` (or without dimensions).
-        ring: the Dimension of the slots.
+        position: an int32 Tensor `[batch]` (or a scalar), -1 or more.
+        window: the Dimension of the slots.
 
     Returns:
-        an int32 Tensor `[batch, window]`.
+        An int32 Tensor `[batch, window]`.
     """
-    slot = mtf.range(mesh, ring, tf.int32)
-    # + n keeps what mod is taken of positive: position is -1 at least, a slot n - 1 at most.
-    return position - mtf.mod(position - slot + ring.size, ring.size)
+    slot = mtf.range(mesh, window, tf.int32)  # [window]
+    # position - slot is -n or more: adding n makes the dividend of mod nonnegative.
+    age = mtf.mod(position - slot + window.size, window.size)  # [batch, window]
+    return position - age
 
 
-def fill(x, length_dim, end, ring):
-    """The ring after positions 0 .. end - 1 of x: `[batch, length, ...]` to `[batch, window, ...]`.
+def cache_prompt(
+    x: mtf.Tensor, length_dim: mtf.Dimension, end: mtf.Tensor, window: mtf.Dimension
+) -> mtf.Tensor:
+    """Returns the cache `[batch, window, ...]` after positions 0 .. end - 1 of a prompt.
 
-    `end` is an int32 Tensor `[batch]`. Slots not yet written are zero.
+    Args:
+        x: keys or values `[batch, length, ...]`.
+        length_dim: the Dimension of the positions.
+        end: an int32 Tensor `[batch]`, the length of each row's prompt.
+        window: the Dimension of the slots; slots that were not written are zero.
     """
-    held = held_positions(x.mesh, end - 1, ring)
-    # one_hot of a negative position, hence its row of the product, is zero.
-    return mtf.gather(x, held, length_dim, output_shape=_replaced(x.shape, length_dim, ring))
+    position = cached_positions(x.mesh, end - 1, window)  # [batch, window]
+    shape = mtf.Shape([window if dim == length_dim else dim for dim in x.shape.dims])
+    # gather multiplies by the one-hot of the position, which is zero for a negative one.
+    return mtf.gather(x, position, length_dim, output_shape=shape)  # [batch, window, ...]
 
 
-def write(old, x, position, ring):
-    """Puts x `[batch, ...]` in the slot of `position` of a ring `[batch, window, ...]`."""
-    here = mtf.one_hot(mtf.mod(position, ring.size), ring, dtype=old.dtype)
-    return old * (1.0 - here) + x * here
+def cache_position(
+    cache: mtf.Tensor, x: mtf.Tensor, position: mtf.Tensor, window: mtf.Dimension
+) -> mtf.Tensor:
+    """Returns the cache with x written into the slot of `position`.
 
-
-def _replaced(shape, old, new):
-    return mtf.Shape([new if dim == old else dim for dim in shape.dims])
+    Args:
+        cache: a Tensor `[batch, window, ...]`.
+        x: keys or values `[batch, ...]` of one position.
+        position: an int32 Tensor `[batch]`.
+        window: the Dimension of the slots.
+    """
+    # [batch, window]
+    here = mtf.one_hot(mtf.mod(position, window.size), window, dtype=cache.dtype)
+    return cache * (1.0 - here) + x * here  # [batch, window, ...]

@@ -1,32 +1,40 @@
-"""The z-loss of attention: Mesh-TensorFlow's SelfAttention takes its coefficient and drops it.
+"""The z-loss of attention, which Mesh-TensorFlow's SelfAttention accepts as a setting and ignores.
 
-ST-MoE (https://arxiv.org/abs/2202.08906), equation 5, on the logits of attention; training only.
+ST-MoE (https://arxiv.org/abs/2202.08906), equation 5, on the logits of attention
+`[batch, length, heads, memory_length]`; in training only:
+
+    loss = z_loss_coeff * mean over queries of (log sum over memory_length of exp(logits))^2
 """
 
 import copy
+from typing import Any
 
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
+from mesh_tensorflow.transformer import transformer
 
 
-def settings(context, coefficient, kwargs):
-    """Returns the context and the keyword arguments for `attention.attention` with this z-loss.
+def attention_arguments(
+    context: transformer.Context, coefficient: float | None, kwargs: dict[str, Any]
+) -> tuple[transformer.Context, dict[str, Any]]:
+    """Returns the context and keyword arguments that make `attention.attention` add the z-loss.
 
     Args:
         context: a transformer.Context.
-        coefficient: what the loss is multiplied by, or None for no loss.
-        kwargs: as of SelfAttention.attention_kwargs_from_context.
+        coefficient: the factor of the loss, or None for no loss.
+        kwargs: the result of SelfAttention.attention_kwargs_from_context.
     """
     if coefficient is None:
         return context, kwargs
-    return _completed(context), {**kwargs, "z_loss_coeff": coefficient}
+    return _with_loss_inputs(context), {**kwargs, "z_loss_coeff": coefficient}
 
 
-def _completed(context):
-    """The context with what the computation of the loss takes for granted.
+def _with_loss_inputs(context: transformer.Context) -> transformer.Context:
+    """Returns the context with the inputs of Mesh-TensorFlow's z-loss.
 
-    It needs a sequence_id; and where d_model and heads are split over two dimensions of the mesh,
-    attention reshapes the logits by the model's layout, and they would not fit the padding.
+    The loss needs a sequence_id, which unpacked examples lack. Where d_model and heads are split
+    over two dimensions of the mesh, `attention.attention` reshapes the logits by the model's
+    layout, and they would not match the padding mask; without a layout it keeps their shape.
     """
     if not context.train:
         return context
@@ -35,5 +43,5 @@ def _completed(context):
     context.model.layout = None
     if not isinstance(context.sequence_id, mtf.Tensor):
         shape = mtf.Shape(context.batch_dims + [context.length_dim])
-        context.sequence_id = mtf.ones(context.mesh, shape, dtype=tf.int32)
+        context.sequence_id = mtf.ones(context.mesh, shape, dtype=tf.int32)  # [batch, length]
     return context

@@ -5,22 +5,26 @@ along the length with k taps of its own,
 
     y[..., t, c] = sum over i < k of  tap_i[c] * x[..., t - i, c],
 
-zero before the start, and never across the parts of a packed example. Built from shifts,
-products and sums it would move each activation through memory about ten times; here a slice goes
-through one kernel forwards and two backwards (`depthwise_slices`). Batch, heads and ensemble may
-be split over the mesh like in any component-wise operation; a split length exchanges the last
-k - 1 positions with the neighbouring processor.
+`[batch, length, heads, d_kv] -> [batch, length, heads, d_kv]`, with zeros before the start, and
+never across the segments of a packed example. Built from shifts, products and sums it would move
+each activation through memory about ten times; here a slice passes through one kernel forwards and
+two backwards (`depthwise_slices`). The mesh may split batch, heads and ensemble as in any
+component-wise operation; a split length exchanges the last k - 1 positions with the neighbouring
+processor.
 """
+
+from collections.abc import Sequence
 
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
+from mesh_tensorflow.transformer import transformer
 
 from primer.common import checks
 from primer.layers import positions
 from primer.layers.convolution import depthwise_operation
 
 
-def check_kernel_size(kernel_size, setting="kernel_size"):
+def check_kernel_size(kernel_size: int, setting: str = "kernel_size") -> None:
     """Raises a ValueError that names the setting unless it is a whole number of taps, 1 or more."""
     checks.whole_number(
         setting,
@@ -31,11 +35,16 @@ def check_kernel_size(kernel_size, setting="kernel_size"):
     )
 
 
-def convolution_taps(mesh, kernel_size, dims, variable_dtype):
-    """Creates the variables `conv_0` ... `conv_{k-1}`, one per tap, each with shape `dims`.
+def convolution_taps(
+    mesh: mtf.Mesh,
+    kernel_size: int,
+    dims: Sequence[mtf.Dimension],
+    variable_dtype: mtf.VariableDType,
+) -> list[mtf.Tensor]:
+    """Creates the variables `conv_0` ... `conv_{k-1}`, one per tap, each with dimensions `dims`.
 
     The initial values are the original's: 0.5 for the position itself and 0.5 / k for each of the
-    k - 1 before it.
+    k - 1 positions before it.
     """
     check_kernel_size(kernel_size)
     return [
@@ -50,60 +59,98 @@ def convolution_taps(mesh, kernel_size, dims, variable_dtype):
     ]
 
 
-def convolve(context, x, taps):
-    """Convolves x `[..., length, channels]` in any mode of a transformer.Context.
+def convolve(context: transformer.Context, x: mtf.Tensor, taps: Sequence[mtf.Tensor]) -> mtf.Tensor:
+    """Convolves x in any mode of a Context; the decoding states are the last k - 1 inputs.
 
-    In incremental mode x has no length. The states between the steps are the k - 1 inputs before.
+    Args:
+        context: a transformer.Context.
+        x: a Tensor `[batch, length, channels...]`, without length in incremental mode.
+        taps: k Tensors `[channels...]`, the one for x[t] first.
+
+    Returns:
+        A Tensor with the shape of x.
     """
     num_states = len(taps) - 1
     if context.mode == "incremental":
-        past = list(context.get_states(num_states))
+        past = list(context.get_states(num_states))  # [batch, channels...] each, the nearest first
         context.record_new_states(([x] + past)[:num_states])
         return causal_depthwise_conv_step(x, taps, past)
     if context.mode == "first_part":
         context.record_new_states(
             last_positions(x, context.length_dim, context.initial_position, num_states)
         )
+    # [batch, length, channels...]
     return causal_depthwise_conv(x, taps, context.length_dim, positions.segment_id(context))
 
 
-def causal_depthwise_conv(x, taps, length_dim, segment_id=None):
+def causal_depthwise_conv(
+    x: mtf.Tensor,
+    taps: Sequence[mtf.Tensor],
+    length_dim: mtf.Dimension,
+    segment_id: mtf.Tensor | None = None,
+) -> mtf.Tensor:
     """Convolves x along `length_dim`, towards the past only.
 
     Args:
         x: a Tensor `[..., length_dim, ..., channels]`.
-        taps: k Tensors of one shape, a subset of x's dimensions without the length: tap i weighs
-            x[t - i].
+        taps: k Tensors of one shape, a subset of x's dimensions without the length: tap i is the
+            weight of x[t - i].
         length_dim: the Dimension of x to convolve along.
         segment_id: an optional int32 Tensor `[batch dimensions, length_dim]`: a position sees only
-            positions of its own segment. Its dimensions are some of x's.
+            positions of its own segment. Its dimensions are a subset of x's.
 
     Returns:
-        a Tensor with the shape and type of x.
+        A Tensor with the shape and type of x.
+
+    Raises:
+        ValueError: the dimensions do not match.
     """
     _check_shapes(x, taps, length_dim, segment_id)
     conv = depthwise_operation.CausalDepthwiseConvOperation(x, taps, length_dim, segment_id)
-    return conv.outputs[0]
+    return conv.outputs[0]  # [..., length_dim, ..., channels]
 
 
-def causal_depthwise_conv_step(x, taps, past):
-    """Convolves the one position x, given the k - 1 positions before it, the nearest first."""
+def causal_depthwise_conv_step(
+    x: mtf.Tensor, taps: Sequence[mtf.Tensor], past: Sequence[mtf.Tensor]
+) -> mtf.Tensor:
+    """Convolves the single position x `[batch, channels...]`.
+
+    Args:
+        x: the input at the position.
+        taps: k Tensors `[channels...]`.
+        past: the inputs at the k - 1 positions before it, the nearest first.
+    """
+    # [batch, channels...]
     return mtf.add_n([value * tap for value, tap in zip([x] + list(past), taps)])
 
 
-def last_positions(x, length_dim, position, count):
+def last_positions(
+    x: mtf.Tensor, length_dim: mtf.Dimension, position: mtf.Tensor, count: int
+) -> list[mtf.Tensor]:
     """Returns the `count` positions of x before `position`, the nearest first.
 
-    `position` is an int32 Tensor of batch dimensions: prompts may differ in length. Before the
-    start there are zeros.
+    Args:
+        x: a Tensor `[batch, length, channels...]`.
+        length_dim: the Dimension of the positions.
+        position: an int32 Tensor `[batch]`: prompts may differ in length.
+        count: how many positions.
+
+    Returns:
+        Tensors `[batch, channels...]`; positions before the start are zeros.
     """
     shape = x.shape - length_dim
+    # [batch, channels...] each
     return [
         mtf.gather(x, position - i, length_dim, output_shape=shape) for i in range(1, count + 1)
     ]
 
 
-def _check_shapes(x, taps, length_dim, segment_id):
+def _check_shapes(
+    x: mtf.Tensor,
+    taps: Sequence[mtf.Tensor],
+    length_dim: mtf.Dimension,
+    segment_id: mtf.Tensor | None,
+) -> None:
     if length_dim not in x.shape.dims:
         raise ValueError(f"cannot convolve along {length_dim}: not a dimension of {x.shape}")
     for tap in taps:

@@ -1,47 +1,61 @@
 """The causal depthwise convolution and its gradient on one slice, in plain TensorFlow.
 
-    y[t] = sum over i < k of  tap[i] * x[t - i]     where t - i lies in the segment of t
+    y[t] = sum over i < k of  tap[i] * x[t - i]     where t - i is in the segment of t
 
-Two ways compute it. `convolve` and `gradients` run TensorFlow's depthwise kernels, which read and
-write each activation once, and then recompute the few positions at which a segment begins; they
-want a layout `[..., length, channels]` and, for segments, dynamic shapes. `convolve_shifted` and
-`gradients_shifted` multiply and add shifted copies: for any layout, for a length that is split
+`[n, length, c] -> [n, length, c]` with n the flattened dimensions before the length, c the
+flattened channels, k the number of taps. Primer (https://arxiv.org/abs/2109.08668), section 3.
+
+There are two implementations. `convolve` and `gradients` run TensorFlow's depthwise kernels, which
+read and write each activation once, and then recompute the few positions at which a segment begins;
+they need a layout `[..., length, channels]` and, for segments, dynamic shapes. `convolve_shifted`
+and `gradients_shifted` multiply and add shifted copies: for any layout, for a length that is split
 over processors, and for XLA, which fuses them.
-
-Names: `n` flattened dimensions before the length, `c` flattened channels, `k` taps.
 """
+
+from collections.abc import Sequence
 
 import tensorflow.compat.v1 as tf
 
 
-def convolve(x, taps, segments):
-    """Returns y `[n, length, c]` for x `[n, length, c]`, taps `[k, c]`, segments `[n, length]`.
+def convolve(x: tf.Tensor, taps: tf.Tensor, segments: tf.Tensor | None) -> tf.Tensor:
+    """Returns the convolution y `[n, length, c]`.
 
-    `segments` (int32, or None where nothing is packed) numbers the parts of a packed example.
+    Args:
+        x: a Tensor `[n, length, c]`.
+        taps: a Tensor `[k, c]`, the weight of x[t] first.
+        segments: the segments of packed examples, int32 `[n, length]`, or None.
     """
     last = taps.shape[0] - 1
-    y = _depthwise(x, tf.reverse(taps, [0]), before=last, after=0)
+    y = _depthwise(x, tf.reverse(taps, [0]), before=last, after=0)  # [n, length, c]
     if segments is None or last == 0:
         return y
     return _recompute(y, x, taps, segments, sign=-1)
 
 
-def gradients(x, taps, segments, dy):
-    """Returns dx `[n, length, c]` in the type of x, and d taps `[k, c]` summed in float32."""
+def gradients(
+    x: tf.Tensor, taps: tf.Tensor, segments: tf.Tensor | None, dy: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns dx `[n, length, c]` in the type of x, and dtaps `[k, c]` summed in float32.
+
+    Args:
+        x, taps, segments: as for `convolve`.
+        dy: the gradient of y `[n, length, c]`.
+    """
     last = taps.shape[0] - 1
-    dx = _depthwise(dy, taps, before=0, after=last)
+    dx = _depthwise(dy, taps, before=0, after=last)  # [n, length, c]
+    # [k, c]
     dtaps = _tap_gradients(tf.cast(x, tf.float32), tf.cast(dy, tf.float32), last + 1)
     if segments is None or last == 0:
         return dx, dtaps
     dx = _recompute(dx, dy, taps, segments, sign=1)
-    return dx, dtaps - _across_segments(x, segments, dy, last + 1)
+    return dx, dtaps - _tap_gradients_across_segments(x, segments, dy, last + 1)
 
 
-def _depthwise(x, rows, before, after):
-    """Correlates x with the rows of a filter, with zeros around the length."""
+def _depthwise(x: tf.Tensor, rows: tf.Tensor, before: int, after: int) -> tf.Tensor:
+    """Correlates x with the rows of a filter, with zeros before and after the length."""
     if x.dtype == tf.bfloat16 and tf.config.list_physical_devices("GPU"):
-        # Not every release of TensorFlow has this kernel for bfloat16 on GPUs, and one that has
-        # not would silently go to the CPU for it.
+        # Some releases of TensorFlow lack this kernel for bfloat16 on GPUs, and silently run it on
+        # the CPU.
         wide = _depthwise(tf.cast(x, tf.float32), tf.cast(rows, tf.float32), before, after)
         return tf.cast(wide, tf.bfloat16)
     y = tf.raw_ops.DepthwiseConv2dNative(
@@ -54,8 +68,8 @@ def _depthwise(x, rows, before, after):
     return tf.squeeze(y, 2)
 
 
-def _tap_gradients(x, dy, num_taps):
-    """Sums x[t - i] * dy[t] over rows and length for each tap i, whatever the segments."""
+def _tap_gradients(x: tf.Tensor, dy: tf.Tensor, num_taps: int) -> tf.Tensor:
+    """Sums x[t - i] * dy[t] over rows and length for each tap i, ignoring segments: `[k, c]`."""
     rows = tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
         input=tf.expand_dims(x, 2),
         filter_sizes=[num_taps, 1, x.shape[-1], 1],
@@ -63,57 +77,69 @@ def _tap_gradients(x, dy, num_taps):
         strides=[1, 1, 1, 1],
         padding="EXPLICIT",
         explicit_paddings=[0, 0, num_taps - 1, 0, 0, 0, 0, 0],
-    )
-    return tf.reverse(rows[:, 0, :, 0], [0])
+    )  # [k, 1, c, 1], the oldest tap first
+    return tf.reverse(rows[:, 0, :, 0], [0])  # [k, c]
 
 
-def _recompute(y, x, taps, segments, sign):
+def _recompute(
+    y: tf.Tensor, x: tf.Tensor, taps: tf.Tensor, segments: tf.Tensor, sign: int
+) -> tf.Tensor:
     """Replaces y where a neighbour at t + sign * i, i < k, belongs to another segment.
 
-    Recomputing, rather than subtracting what crossed the border, leaves no trace of the other
-    segment, not even a rounding error or an infinity.
+    Recomputing is exact. Subtracting the terms of the other segment would leave rounding errors,
+    and NaN where that segment has infinities.
     """
     length = x.shape[1]
-    offsets = sign * tf.range(taps.shape[0])
-    columns = tf.range(length)[:, tf.newaxis] + offsets
+    offsets = sign * tf.range(taps.shape[0])  # [k]
+    columns = tf.range(length)[:, tf.newaxis] + offsets  # [length, k]
     inside = tf.logical_and(columns >= 0, columns < length)
     columns = tf.clip_by_value(columns, 0, length - 1)
+    # [n, length, k]
     same = tf.equal(tf.gather(segments, columns, axis=1), segments[:, :, tf.newaxis])
-    places = tf.where(tf.reduce_any(tf.logical_and(inside, tf.logical_not(same)), axis=2))
-    rows = tf.gather_nd(tf.logical_and(inside, same), places)
-    columns = tf.gather(columns, places[:, 1])
-    batch = tf.broadcast_to(tf.cast(places[:, :1], tf.int32), tf.shape(columns))
-    neighbours = tf.gather_nd(x, tf.stack([batch, columns], axis=2))
-    terms = tf.where_v2(rows[:, :, tf.newaxis], neighbours * taps, tf.zeros_like(neighbours))
-    return _overwrite(y, places, tf.reduce_sum(terms, axis=1))
+    # [m, 2]: the row and position of each of the m outputs to recompute.
+    indices = tf.where(tf.reduce_any(tf.logical_and(inside, tf.logical_not(same)), axis=2))
+    kept = tf.gather_nd(tf.logical_and(inside, same), indices)  # [m, k]
+    columns = tf.gather(columns, indices[:, 1])  # [m, k]
+    batch = tf.broadcast_to(tf.cast(indices[:, :1], tf.int32), tf.shape(columns))  # [m, k]
+    neighbours = tf.gather_nd(x, tf.stack([batch, columns], axis=2))  # [m, k, c]
+    terms = tf.where_v2(kept[:, :, tf.newaxis], neighbours * taps, tf.zeros_like(neighbours))
+    return _overwrite(y, indices, tf.reduce_sum(terms, axis=1))
 
 
-def _overwrite(y, places, rows):
-    """Puts rows `[m, c]` at the places `[m, 2]` of y `[n, length, c]`, which nothing else uses."""
+def _overwrite(y: tf.Tensor, indices: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """Writes rows `[m, c]` at indices `[m, 2]` of y `[n, length, c]`; nothing else may read y."""
     if tf.config.list_physical_devices("GPU"):
-        return tf.tensor_scatter_nd_update(y, places, rows)
+        return tf.tensor_scatter_nd_update(y, indices, rows)
     # On a CPU a scatter copies all of y first, which takes as long as the convolution.
-    flat = tf.cast(places[:, 0] * y.shape[1] + places[:, 1], tf.int32)
-    inside = tf.raw_ops.InplaceUpdate(x=tf.reshape(y, [-1, y.shape[-1]]), i=flat, v=rows)
-    return tf.reshape(inside, y.shape)
+    flat = tf.cast(indices[:, 0] * y.shape[1] + indices[:, 1], tf.int32)  # [m]
+    # [n * length, c]
+    updated = tf.raw_ops.InplaceUpdate(x=tf.reshape(y, [-1, y.shape[-1]]), i=flat, v=rows)
+    return tf.reshape(updated, y.shape)
 
 
-def _across_segments(x, segments, dy, num_taps):
-    """Returns what pairs of different segments added to the gradients of the taps, `[k, c]`."""
+def _tap_gradients_across_segments(
+    x: tf.Tensor, segments: tf.Tensor, dy: tf.Tensor, num_taps: int
+) -> tf.Tensor:
+    """Returns the part of `_tap_gradients` from pairs of different segments, `[k, c]`."""
     sums = [tf.zeros([x.shape[-1]], tf.float32)]
     for i in range(1, num_taps):
-        places = tf.where(tf.not_equal(segments[:, i:], segments[:, :-i]))
-        old = tf.cast(tf.gather_nd(x, places), tf.float32)
-        new = tf.cast(tf.gather_nd(dy, places + [[0, i]]), tf.float32)
+        indices = tf.where(tf.not_equal(segments[:, i:], segments[:, :-i]))  # [m, 2]
+        old = tf.cast(tf.gather_nd(x, indices), tf.float32)  # [m, c]
+        new = tf.cast(tf.gather_nd(dy, indices + [[0, i]]), tf.float32)  # [m, c]
         sums.append(tf.reduce_sum(old * new, axis=0))
-    return tf.stack(sums)
+    return tf.stack(sums)  # [k, c]
 
 
-def convolve_shifted(x, taps, segments, axis):
-    """Returns y for x and segments that carry k - 1 more positions before the length.
+def convolve_shifted(
+    x: tf.Tensor, taps: Sequence[tf.Tensor], segments: tf.Tensor | None, axis: int
+) -> tf.Tensor:
+    """Returns y `[..., length, ...]` from shifted products.
 
-    x, every tap and the segments have the same rank (size 1 where a dimension is absent); `axis`
-    is the length's.
+    Args:
+        x: a Tensor `[..., k - 1 + length, ...]`, with k - 1 more positions before the length.
+        taps: k Tensors of x's rank, with size 1 for dimensions that they lack.
+        segments: a Tensor of x's rank with the same additional positions, or None.
+        axis: the index of the length.
     """
     terms = []
     for i, tap in enumerate(taps):
@@ -122,15 +148,25 @@ def convolve_shifted(x, taps, segments, axis):
     return tf.add_n(terms)
 
 
-def gradients_shifted(x, taps, segments_before, dy, segments_after, axis):
+def gradients_shifted(
+    x: tf.Tensor,
+    taps: Sequence[tf.Tensor],
+    segments_before: tf.Tensor | None,
+    dy: tf.Tensor,
+    segments_after: tf.Tensor | None,
+    axis: int,
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """Returns dx and a list of products whose sums are the gradients of the taps.
 
-    x and `segments_before` carry k - 1 more positions before the length, dy and `segments_after`
-    as many after it.
+    Args:
+        x, taps, axis: as for `convolve_shifted`.
+        segments_before: segments with k - 1 more positions before the length, or None.
+        dy: the gradient of y, with k - 1 more positions after the length.
+        segments_after: segments with k - 1 more positions after the length, or None.
     """
     num_taps = len(taps)
     dx_terms, products = [], []
-    here = _window(dy, axis, num_taps, 0, extra_first=False)
+    here = _window(dy, axis, num_taps, 0, extra_first=False)  # [..., length, channels...]
     for i, tap in enumerate(taps):
         later = _window(dy, axis, num_taps, i, extra_first=False) * tap
         dx_terms.append(_masked(later, segments_after, axis, num_taps, i, extra_first=False))
@@ -139,8 +175,10 @@ def gradients_shifted(x, taps, segments_before, dy, segments_after, axis):
     return tf.add_n(dx_terms), products
 
 
-def _window(x, axis, num_taps, offset, extra_first=True):
-    """Cuts the positions at `offset` from the length's own, out of an x with k - 1 more."""
+def _window(
+    x: tf.Tensor, axis: int, num_taps: int, offset: int, extra_first: bool = True
+) -> tf.Tensor:
+    """Slices the length, shifted by `offset`, out of an x with k - 1 more positions."""
     extra = num_taps - 1
     begin = [0] * x.shape.ndims
     size = x.shape.as_list()
@@ -149,7 +187,14 @@ def _window(x, axis, num_taps, offset, extra_first=True):
     return tf.slice(x, begin, size)
 
 
-def _masked(term, segments, axis, num_taps, offset, extra_first=True):
+def _masked(
+    term: tf.Tensor,
+    segments: tf.Tensor | None,
+    axis: int,
+    num_taps: int,
+    offset: int,
+    extra_first: bool = True,
+) -> tf.Tensor:
     """Zeroes the term where the position at `offset` belongs to another segment."""
     if segments is None or offset == 0:
         return term

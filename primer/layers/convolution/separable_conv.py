@@ -1,4 +1,4 @@
-"""A causal separable convolution: along the length channel by channel, then across the channels.
+"""A causal separable convolution: along the length per channel, then across the channels.
 
 As in the Evolved Transformer (https://arxiv.org/abs/1901.11117). For x `[batch, length, channels]`
 and k taps `w[i]` of `[channels]`,
@@ -6,22 +6,31 @@ and k taps `w[i]` of `[channels]`,
     d[t, c] = sum over i < k of  w[i][c] * x[t - i, c]  +  b[c]
     y[t]    = d[t] W + b'                                           [batch, length, new channels]
 
-zero before the start of a text, and never across the parts of a packed example
-(`causal_depthwise_conv`). Decoding keeps the last k - 1 inputs, row by row.
+with zeros before the start of a text, and never across the segments of a packed example
+(`causal_depthwise_conv`). The decoding states are the last k - 1 inputs of each row.
 
-The variables are those of Mesh-TensorFlow's SeparableConv1DLayer, with the oldest position first:
-`separable_conv1d/depthwise_conv_hack/depthwise_dense_0/kernel` weighs x[t - k + 1] and has b beside
-it as `bias`, the last one weighs x[t]; `separable_conv1d/pointwise_dense/kernel` and `bias` are W
-and b'.
+The variables are those of Mesh-TensorFlow's SeparableConv1DLayer, the oldest position first:
+`separable_conv1d/depthwise_conv_hack/depthwise_dense_0/kernel` is the weight of x[t - k + 1] and
+the last one that of x[t]; b is the `bias` beside the first. W and b' are
+`separable_conv1d/pointwise_dense/kernel` and `bias`.
 """
 
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
+from mesh_tensorflow.transformer import transformer
 
+from primer.layers import variables
 from primer.layers.convolution import causal_depthwise_conv as conv
 
 
-def separable_conv(context, x, channels, output_dim, kernel_size, initializer_scale=1.0):
+def separable_conv(
+    context: transformer.Context,
+    x: mtf.Tensor,
+    channels: mtf.Dimension,
+    output_dim: mtf.Dimension,
+    kernel_size: int,
+    initializer_scale: float = 1.0,
+) -> mtf.Tensor:
     """Convolves x with new variables under the current scope.
 
     Args:
@@ -34,11 +43,12 @@ def separable_conv(context, x, channels, output_dim, kernel_size, initializer_sc
             and of 1 / channels for W.
 
     Returns:
-        a Tensor `[batch, length, output_dim]`.
+        A Tensor `[batch, length, output_dim]`.
     """
     with tf.variable_scope("separable_conv1d"):
+        # [channels] each
         taps, bias = _taps(context, kernel_size, channels, initializer_scale)
-        y = conv.convolve(context, x, taps) + bias
+        y = conv.convolve(context, x, taps) + bias  # [batch, length, channels]
         return mtf.layers.dense(
             y,
             reduced_dims=[channels],
@@ -47,21 +57,23 @@ def separable_conv(context, x, channels, output_dim, kernel_size, initializer_sc
             variable_dtype=context.variable_dtype,
             kernel_initializer=mtf.layers.VarianceScalingInitializer(scale=initializer_scale),
             name="pointwise_dense",
-        )
+        )  # [batch, length, output_dim]
 
 
-def _taps(context, kernel_size, channels, initializer_scale):
-    """Returns the taps, the present first as the convolution wants them, and the bias."""
-    shape = mtf.Shape(context.model.ensemble_dims + [channels])
+def _taps(
+    context: transformer.Context,
+    kernel_size: int,
+    channels: mtf.Dimension,
+    initializer_scale: float,
+) -> tuple[list[mtf.Tensor], mtf.Tensor]:
+    """Returns the taps `[channels]`, that of x[t] first, and the bias `[channels]`."""
     scaling = mtf.layers.VarianceScalingInitializer(scale=initializer_scale / kernel_size)
-    # No inputs are summed: each channel has a weight of its own.
+    # The fan-in is 1: each channel has a weight of its own.
     initializer = scaling(reduced_dims=[], new_dims=[])
 
-    def variable(scope, name, initializer):
+    def variable(scope: str, name: str, initializer: object) -> mtf.Tensor:
         with tf.variable_scope(f"depthwise_conv_hack/{scope}"):
-            return mtf.get_variable(
-                context.mesh, name, shape, initializer=initializer, dtype=context.variable_dtype
-            )
+            return variables.get_variable(context, name, [channels], initializer)
 
     taps = [variable(f"depthwise_dense_{i}", "kernel", initializer) for i in range(kernel_size)]
     return taps[::-1], variable("depthwise_dense_0", "bias", tf.zeros_initializer())

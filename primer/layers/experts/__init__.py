@@ -1,4 +1,4 @@
-"""Mixtures of experts; `layer` has the whole in one page."""
+"""Mixtures of experts; `layer` describes the computation, and `two_levels` the nested one."""
 
 from primer.layers.experts.layer import MixtureOfExperts
 from primer.layers.experts.two_levels import MixtureOfExperts2D

@@ -1,68 +1,99 @@
-"""Losses that keep the experts equally busy.
+"""Balance losses, which make the router use all experts equally.
 
 Switch Transformer (https://arxiv.org/abs/2101.03961), equation 4, here for each group of tokens:
 
     loss = E * sum_e f_e P_e      f_e the fraction of tokens that choose e, P_e the mean of p_e
 
-which is 1 for a router without preference. Means are over all positions of a group, so that padding
-counts in the denominator, as in Mesh-TensorFlow, whose numbers these are.
+`[..., group, experts]` -> scalar. It is 1 for a router without preference. Means are over all
+positions of a group, so that padding counts in the denominator, as in Mesh-TensorFlow.
 """
+
+from collections.abc import Sequence
 
 import mesh_tensorflow as mtf
 
 from primer.layers.experts import choices
 
 
-def switch_loss(p, masks, experts_dim, group_dim, importance):
-    """The loss of the gatings with one expert a token.
+def switch_loss(
+    p: mtf.Tensor,
+    masks: mtf.Tensor,
+    experts_dim: mtf.Dimension,
+    group_dim: mtf.Dimension,
+    importance: mtf.Tensor | None,
+) -> mtf.Tensor:
+    """Returns the loss of the gatings with one expert per token, a scalar.
 
-    As released, f and P see padding (all zeros: no preference in P, the first expert in f), and the
-    loss of a group is multiplied by the fraction of its positions that are none.
+    As released, f and P include padding (its input is zero: no preference in P, the first expert in
+    f), and the loss of a group is multiplied by the fraction of its positions that are not padding.
 
     Args:
         p: a Tensor `[..., group, experts]`.
-        masks: the one-hot choices of all tokens, padding too.
+        masks: the one-hot choices of all tokens, including padding, `[..., group, experts]`.
         experts_dim, group_dim: Dimensions.
         importance: a Tensor `[..., group]`, or None.
     """
-    loss = _product(p, masks, experts_dim, group_dim)
+    loss = _balance_product(p, masks, experts_dim, group_dim)  # [...]
     if importance is not None:
-        loss *= mtf.reduce_mean(choices.certain(importance), reduced_dim=group_dim)
-    return mtf.reduce_mean(loss)
+        loss *= mtf.reduce_mean(choices.has_full_importance(importance), reduced_dim=group_dim)
+    return mtf.reduce_mean(loss)  # []
 
 
-def ranked_loss(p, ranks, experts_dim, group_dim, importance, second_place):
-    """The loss of top-2 and top-n: of the first choices, and half of that of the second ones.
+def ranked_loss(
+    p: mtf.Tensor,
+    ranks: Sequence[choices.Choice],
+    experts_dim: mtf.Dimension,
+    group_dim: mtf.Dimension,
+    importance: mtf.Tensor | None,
+    second_place: bool,
+) -> mtf.Tensor:
+    """Returns the loss of top-2 and top-n, a scalar.
 
-    `ranks` are the choices before any is left out at random; in `second_place`, P is the
-    distribution without the best expert.
+    Args:
+        p: a Tensor `[..., group, experts]`.
+        ranks: the choices of each rank, before the second policy removes any.
+        experts_dim, group_dim: Dimensions.
+        importance: a Tensor `[..., group]`, or None.
+        second_place: whether to add half of the loss of the second choices, for which P is the
+            distribution without the best expert.
     """
-    first = p if importance is None else p * choices.certain(importance)
-    loss = mtf.reduce_mean(_product(first, ranks[0].mask, experts_dim, group_dim))
+    first = p if importance is None else p * choices.has_full_importance(importance)
+    loss = mtf.reduce_mean(_balance_product(first, ranks[0].mask, experts_dim, group_dim))  # []
     if second_place and len(ranks) > 1:
         rest = p * (1.0 - ranks[0].mask)
-        rest /= mtf.reduce_sum(rest, reduced_dim=experts_dim) + 1e-9
-        loss += 0.5 * mtf.reduce_mean(_product(rest, ranks[1].mask, experts_dim, group_dim))
+        rest /= mtf.reduce_sum(rest, reduced_dim=experts_dim) + 1e-9  # [..., group, experts]
+        second = _balance_product(rest, ranks[1].mask, experts_dim, group_dim)  # [...]
+        loss += 0.5 * mtf.reduce_mean(second)
     return loss
 
 
-def tokens_loss(p, experts_dim, group_dim, importance):
-    """The loss of expert choice, where experts are equally busy anyway and tokens may be forgotten.
+def tokens_loss(
+    p: mtf.Tensor,
+    experts_dim: mtf.Dimension,
+    group_dim: mtf.Dimension,
+    importance: mtf.Tensor | None,
+) -> mtf.Tensor:
+    """Returns the loss of expert choice, where experts are balanced and tokens may get no expert.
 
-    p `[..., group, experts]` is a distribution over the group: the mean over experts is pushed
-    towards uniform.
+    Args:
+        p: a Tensor `[..., group, experts]`, for each expert a distribution over the group. The loss
+            is smallest where its mean over experts is uniform.
+        experts_dim, group_dim: Dimensions.
+        importance: a Tensor `[..., group]`, or None.
     """
-    share = mtf.reduce_mean(p, reduced_dim=experts_dim)
+    share = mtf.reduce_mean(p, reduced_dim=experts_dim)  # [..., group]
     size = float(group_dim.size)
     if importance is None:
         return mtf.reduce_mean(mtf.square(share)) * size * size
-    share *= choices.certain(importance)
-    real = mtf.reduce_sum(importance, reduced_dim=group_dim)
-    return mtf.reduce_mean(mtf.square(share) * real) * size
+    share *= choices.has_full_importance(importance)
+    num_tokens = mtf.reduce_sum(importance, reduced_dim=group_dim)  # [...]
+    return mtf.reduce_mean(mtf.square(share) * num_tokens) * size
 
 
-def _product(p, mask, experts_dim, group_dim):
-    """E * sum_e f_e P_e `[...]` of each group."""
-    fraction = mtf.reduce_mean(mask, reduced_dim=group_dim)
-    mean_p = mtf.reduce_mean(p, reduced_dim=group_dim)
+def _balance_product(
+    p: mtf.Tensor, mask: mtf.Tensor, experts_dim: mtf.Dimension, group_dim: mtf.Dimension
+) -> mtf.Tensor:
+    """Returns E * sum_e f_e P_e `[...]` of each group."""
+    fraction = mtf.reduce_mean(mask, reduced_dim=group_dim)  # [..., experts]
+    mean_p = mtf.reduce_mean(p, reduced_dim=group_dim)  # [..., experts]
     return mtf.reduce_sum(fraction * mean_p, reduced_dim=experts_dim) * float(experts_dim.size)

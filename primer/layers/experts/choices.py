@@ -1,19 +1,21 @@
-"""Which experts each token chooses, and with which gate, before any expert is full.
+"""The experts that each token chooses, and their gates, before capacity limits them.
 
 With the router's distribution p `[..., experts]` of a token:
 
-    Switch (2101.03961)        the best expert, gate max p; or one drawn from p
+    Switch (https://arxiv.org/abs/2101.03961)
+                               the best expert, gate max p; or one sampled from p
     no token left behind (Switch, appendix B)
-                               the k best, gates p_e, of which the first with room will count
-    top-k  (1701.06538, GShard 2006.16668)
+                               the k best, gates p_e; the first of them with a free slot is used
+    top-k (https://arxiv.org/abs/1701.06538, GShard https://arxiv.org/abs/2006.16668)
                                the k best, gates p_e / sum over the k of p
 
-A choice of rank 2 and more may be left out at random or below a threshold (GShard, section 2.2).
-`importance` `[...]` of a token is 1; 0 for padding, which chooses nobody; and 0.5 for a token that
-may choose only as if its first choice had been made elsewhere (the second of two levels).
+A choice of rank 2 or more may be removed at random or below a threshold (GShard, section 2.2).
+The `importance` `[...]` of a token is 1; 0 for padding, which chooses no expert; and 0.5 for a
+token that may choose only one expert, as its second choice (on the second of two levels).
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import mesh_tensorflow as mtf
 
@@ -35,92 +37,111 @@ class Choice:
     mask: mtf.Tensor
 
 
-def ranked(p, logits, experts_dim, importance, gating, train):
-    """Returns the choices of each token, the best first, before any is left out (`thinned`).
+def ranked(
+    p: mtf.Tensor,
+    logits: mtf.Tensor,
+    experts_dim: mtf.Dimension,
+    importance: mtf.Tensor | None,
+    gating: settings.Gating,
+    train: bool,
+) -> list[Choice]:
+    """Returns the choices of each token, the best first, before `apply_second_policy`.
 
     Args:
         p: a Tensor `[..., experts]`, the router's distribution.
-        logits: the Tensor p is the softmax of.
+        logits: the Tensor `[..., experts]` that p is the softmax of.
         experts_dim: the Dimension of the experts.
         importance: a Tensor `[...]`, or None if all tokens have importance 1.
         gating: settings.Gating of a gating in which tokens choose.
-        train: whether the settings of training hold.
+        train: whether the settings of training apply.
     """
     if gating.gating in settings.RANKED:
         return normalized(best(p, experts_dim, gating.num_ranks, importance))
     if gating.gating == "ntlb":
         return best(p, experts_dim, min(gating.ntlb_top_k, experts_dim.size), importance)
-    return [_first(p, logits, experts_dim, importance, gating, train)]
+    return [_switch_choice(p, logits, experts_dim, importance, gating, train)]
 
 
-def thinned(ranks, gating, train):
-    """Leaves out choices of rank 2 and more as the second policy says, where these are extra."""
+def apply_second_policy(ranks: list[Choice], gating: settings.Gating, train: bool) -> list[Choice]:
+    """Removes choices of rank 2 and more by the second policy, for gatings with ranks."""
     if gating.gating not in settings.RANKED:
         return ranks
     phase = gating.phase(train)
-    return [ranks[0]] + [_thinned(rank, phase) for rank in ranks[1:]]
+    return [ranks[0]] + [_thin_out(rank, phase) for rank in ranks[1:]]
 
 
-def best(p, experts_dim, count, importance=None):
-    """The `count` best experts, their probabilities as gates."""
+def best(
+    p: mtf.Tensor, experts_dim: mtf.Dimension, count: int, importance: mtf.Tensor | None = None
+) -> list[Choice]:
+    """Returns the `count` best experts of each token, with their probabilities as gates."""
     ranks, rest = [], p
     for rank in range(count):
-        gate, index = mtf.top_1(rest, experts_dim)
-        mask = used = mtf.one_hot(index, experts_dim, dtype=p.dtype)
+        gate, index = mtf.top_1(rest, experts_dim)  # [...] each
+        mask = used = mtf.one_hot(index, experts_dim, dtype=p.dtype)  # [..., experts]
         if importance is not None:
-            eligible = certain(importance) if rank == 0 else possible(importance)
-            if rank == 0:
-                # A token of importance 0.5 takes its best expert as its second choice.
-                used = mask * (1.0 - possible(importance) + certain(importance))
+            first = rank == 0
+            eligible = has_full_importance(importance) if first else is_not_padding(importance)
+            if first:
+                # A token of importance 0.5 chooses its best expert in the second rank.
+                used = mask * (1.0 - is_not_padding(importance) + has_full_importance(importance))
             mask *= eligible
             gate *= eligible
         # Below every probability: no expert is chosen twice, even where p is zero.
-        rest = rest * (1.0 - used) - used
+        rest = rest * (1.0 - used) - used  # [..., experts]
         ranks.append(Choice(index, gate, mask))
     return ranks
 
 
-def normalized(ranks):
-    """The same with gates that add up to 1, where there are several ranks."""
+def normalized(ranks: Sequence[Choice]) -> list[Choice]:
+    """Returns the choices with gates that sum to 1 over the ranks, if there are several."""
     if len(ranks) == 1:
-        return ranks
-    total = mtf.add_n([rank.gate for rank in ranks]) + 1e-9
+        return list(ranks)
+    total = mtf.add_n([rank.gate for rank in ranks]) + 1e-9  # [...]
     return [dataclasses.replace(rank, gate=rank.gate / total) for rank in ranks]
 
 
-def certain(importance):
-    """1 for the tokens of importance 1, else 0."""
+def has_full_importance(importance: mtf.Tensor) -> mtf.Tensor:
+    """Returns 1 for the tokens of importance 1, else 0."""
     return mtf.to_float(mtf.equal(importance, 1.0))
 
 
-def possible(importance):
-    """1 for the tokens that are not padding, else 0."""
+def is_not_padding(importance: mtf.Tensor) -> mtf.Tensor:
+    """Returns 1 for the tokens of importance above 0, else 0."""
     return mtf.to_float(mtf.greater(importance, 0.0))
 
 
-def _first(p, logits, experts_dim, importance, gating, train):
+def _switch_choice(
+    p: mtf.Tensor,
+    logits: mtf.Tensor,
+    experts_dim: mtf.Dimension,
+    importance: mtf.Tensor | None,
+    gating: settings.Gating,
+    train: bool,
+) -> Choice:
+    """Returns the best expert of each token, or one sampled from p."""
     if gating.phase(train).switch_policy == "sample":
         temperature = gating.switch_temperature
-        index = mtf.sample_with_temperature(logits, experts_dim, temperature=temperature)
-        gate = mtf.gather(p, index, experts_dim)
+        index = mtf.sample_with_temperature(logits, experts_dim, temperature=temperature)  # [...]
+        gate = mtf.gather(p, index, experts_dim)  # [...]
     else:
-        gate, index = mtf.top_1(p, experts_dim)
-    mask = mtf.one_hot(index, experts_dim, dtype=p.dtype)
+        gate, index = mtf.top_1(p, experts_dim)  # [...] each
+    mask = mtf.one_hot(index, experts_dim, dtype=p.dtype)  # [..., experts]
     if importance is not None:
-        mask *= certain(importance)
-        gate *= certain(importance)
+        mask *= has_full_importance(importance)
+        gate *= has_full_importance(importance)
     return Choice(index, gate, mask)
 
 
-def _thinned(choice, phase):
+def _thin_out(choice: Choice, phase: settings.Phase) -> Choice:
+    """Applies the second policy to the choices of one rank."""
     policy, threshold = phase.second_policy, phase.second_threshold
     if policy == "all":
         return choice
     if policy == "none":
         return dataclasses.replace(choice, mask=mtf.zeros_like(choice.mask))
     if policy == "threshold":
-        kept = mtf.greater(choice.gate, threshold)
+        kept = mtf.greater(choice.gate, threshold)  # [...]
     else:
         draw = mtf.random_uniform(choice.gate.mesh, choice.gate.shape)
-        kept = mtf.less(draw, choice.gate / max(threshold, 1e-9))
+        kept = mtf.less(draw, choice.gate / max(threshold, 1e-9))  # [...]
     return dataclasses.replace(choice, mask=choice.mask * mtf.to_float(kept))

@@ -2,18 +2,20 @@
 
     f_e(x) = act(x Wi_e + bi_e) Wo_e + bo_e        [..., d_model] -> [..., d_model]
 
-with a product of several act(x Wi_e^j) for gated units, as DenseReluDense has it. Variables are
-`wi/kernel` `[experts, d_model, expert_hidden]` (`wi_0`, `wi_1` for gated units) and `wo/kernel`
-`[experts, expert_hidden, d_model]`, and with use_bias `wi/bias`, `wo/bias`. Here the weights, and
-two ways to apply them: to places that each expert has (`on_places`), or to tokens that say by a
-number which expert they want (`on_tokens`).
+with a product of several act(x Wi_e^j) for gated units, as in DenseReluDense; Shazeer et al.
+(https://arxiv.org/abs/1701.06538). Variables are `wi/kernel` `[experts, d_model, expert_hidden]`
+(`wi_0`, `wi_1` for gated units) and `wo/kernel` `[experts, expert_hidden, d_model]`, and with
+use_bias `wi/bias`, `wo/bias`. This module has the weights and two ways to apply them: to the slots
+of each expert (`on_slots`), or to tokens with the index of their experts (`on_tokens`).
 """
 
 import dataclasses
 import functools
+from collections.abc import Callable, Sequence
 
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
+from mesh_tensorflow.transformer import transformer
 
 from primer.common import checks
 from primer.layers.experts import selected_dense
@@ -21,7 +23,7 @@ from primer.layers.experts import selected_dense
 
 @dataclasses.dataclass(frozen=True)
 class FeedForward:
-    """The settings of the experts, as DenseReluDense has them.
+    """The settings of the experts, as for DenseReluDense.
 
     Attributes:
         owner: the layer's name in gin, for messages.
@@ -30,6 +32,9 @@ class FeedForward:
             tensors, or a list of these, whose results are multiplied.
         dropout_rate: the fraction of the hidden layer that is dropped in training.
         use_bias: whether there are biases, as in dense layers.
+
+    Raises:
+        ValueError: the first setting that is invalid.
     """
 
     owner: str
@@ -38,7 +43,7 @@ class FeedForward:
     dropout_rate: float = 0.0
     use_bias: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         checks.whole_number(f"{self.owner}.hidden_size", self.hidden_size, error=ValueError)
         if not 0.0 <= self.dropout_rate < 1.0:
             raise ValueError(
@@ -49,11 +54,12 @@ class FeedForward:
             self._function(activation)
 
     @property
-    def _activations(self):
+    def _activations(self) -> list[object]:
         activation = self.activation
         return list(activation) if isinstance(activation, (list, tuple)) else [activation]
 
-    def _function(self, activation):
+    def _function(self, activation: object) -> Callable[[mtf.Tensor], mtf.Tensor]:
+        """Returns the function of an activation, which may be a name."""
         if activation is None or activation == "linear":
             return lambda x: x
         function = getattr(mtf, activation, None) if isinstance(activation, str) else activation
@@ -65,22 +71,46 @@ class FeedForward:
             )
         return function
 
-    def on_places(self, x, experts_dims, model_dim, context):
-        """Applies each expert to its own places: x is `[..., experts, ..., d_model]`."""
+    def on_slots(
+        self,
+        x: mtf.Tensor,
+        experts_dims: Sequence[mtf.Dimension],
+        model_dim: mtf.Dimension,
+        context: transformer.Context,
+    ) -> mtf.Tensor:
+        """Applies each expert to its own slots.
 
-        def dense(x, weights):
+        Args:
+            x: a Tensor `[experts, ..., expert_capacity, d_model]`.
+            experts_dims: the Dimensions of x that number the experts.
+            model_dim: the last Dimension of x.
+            context: a transformer.Context.
+
+        Returns:
+            A Tensor with the shape of x.
+        """
+
+        def dense(x: mtf.Tensor, weights: selected_dense.Weights) -> mtf.Tensor:
             shape = x.shape - weights.in_dim + weights.out_dim
             y = mtf.layers.us_einsum([x, weights.kernel], shape)
             return y if weights.bias is None else y + weights.bias
 
         weights = self._weights(x, experts_dims, model_dim, context.variable_dtype)
-        h = self._product([dense(x, w) for w in weights[:-1]])
+        # [experts, ..., expert_capacity, expert_hidden]
+        h = self._activate([dense(x, w) for w in weights[:-1]])
         if context.train and self.dropout_rate:
             h = mtf.dropout(h, is_training=True, rate=self.dropout_rate)
-        return dense(h, weights[-1])
+        return dense(h, weights[-1])  # [experts, ..., expert_capacity, d_model]
 
-    def on_tokens(self, x, indices, experts_dims, model_dim, variable_dtype):
-        """Applies to each token the experts it names; no dropout, no gradient.
+    def on_tokens(
+        self,
+        x: mtf.Tensor,
+        indices: Sequence[mtf.Tensor],
+        experts_dims: Sequence[mtf.Dimension],
+        model_dim: mtf.Dimension,
+        variable_dtype: mtf.VariableDType,
+    ) -> mtf.Tensor:
+        """Applies to each token the experts that it chose; without dropout and gradient.
 
         Args:
             x: a Tensor `[tokens..., d_model]`.
@@ -90,30 +120,49 @@ class FeedForward:
             variable_dtype: a mtf.VariableDType.
 
         Returns:
-            a Tensor `[tokens..., choices..., d_model]`.
+            A Tensor `[tokens..., choices..., d_model]`.
         """
         *inner, outer = self._weights(x, experts_dims, model_dim, variable_dtype)
-        h = self._product([selected_dense.selected_dense(x, indices, w) for w in inner])
+        # [tokens..., choices..., expert_hidden]
+        h = self._activate([selected_dense.selected_dense(x, indices, w) for w in inner])
+        # [tokens..., choices..., d_model]
         return selected_dense.selected_dense(h, indices, outer)
 
-    def _product(self, factors):
+    def _activate(self, factors: Sequence[mtf.Tensor]) -> mtf.Tensor:
+        """Applies each activation to its factor, and multiplies the results."""
         functions = [self._function(activation) for activation in self._activations]
         return functools.reduce(mtf.multiply, [f(x) for f, x in zip(functions, factors)])
 
-    def _weights(self, x, experts_dims, model_dim, variable_dtype):
-        """The weights of each layer: one for each activation, then the output's."""
+    def _weights(
+        self,
+        x: mtf.Tensor,
+        experts_dims: Sequence[mtf.Dimension],
+        model_dim: mtf.Dimension,
+        variable_dtype: mtf.VariableDType,
+    ) -> list[selected_dense.Weights]:
+        """Creates the weights: one of the hidden layer per activation, then the output's."""
         hidden_dim = mtf.Dimension("expert_hidden", self.hidden_size)
         names = ["wi"]
         if len(self._activations) > 1:
             names = [f"wi_{i}" for i in range(len(self._activations))]
 
-        def make(name, in_dim, out_dim):
-            return self._make(x, name, experts_dims, in_dim, out_dim, variable_dtype)
+        def create(
+            name: str, in_dim: mtf.Dimension, out_dim: mtf.Dimension
+        ) -> selected_dense.Weights:
+            return self._dense_weights(x, name, experts_dims, in_dim, out_dim, variable_dtype)
 
-        inner = [make(name, model_dim, hidden_dim) for name in names]
-        return [*inner, make("wo", hidden_dim, model_dim)]
+        inner = [create(name, model_dim, hidden_dim) for name in names]
+        return [*inner, create("wo", hidden_dim, model_dim)]
 
-    def _make(self, x, name, experts_dims, in_dim, out_dim, variable_dtype):
+    def _dense_weights(
+        self,
+        x: mtf.Tensor,
+        name: str,
+        experts_dims: Sequence[mtf.Dimension],
+        in_dim: mtf.Dimension,
+        out_dim: mtf.Dimension,
+        variable_dtype: mtf.VariableDType,
+    ) -> selected_dense.Weights:
         kernel = mtf.layers.get_dense_kernel_weights(
             x,
             new_dims=[out_dim],
@@ -122,7 +171,7 @@ class FeedForward:
             kernel_initializer=None,
             name=name,
             variable_dtype=variable_dtype,
-        )
+        )  # [experts, in, out]
         bias = None
         if self.use_bias:
             with tf.variable_scope(name):
@@ -133,5 +182,5 @@ class FeedForward:
                     shape,
                     initializer=tf.zeros_initializer(),
                     dtype=variable_dtype,
-                )
+                )  # [experts, out]
         return selected_dense.Weights(kernel, bias, in_dim, out_dim, experts_dims)

@@ -1,25 +1,29 @@
-"""A mixture of experts in the place of a feed-forward layer.
+"""A mixture of experts that replaces a feed-forward layer.
 
 Shazeer et al. (https://arxiv.org/abs/1701.06538), GShard (https://arxiv.org/abs/2006.16668), Switch
 Transformer (https://arxiv.org/abs/2101.03961), ST-MoE (https://arxiv.org/abs/2202.08906), expert
 choice (https://arxiv.org/abs/2202.09368). A router chooses a few of many feed-forward networks for
-every token, so that parameters grow and the work for a token does not:
+every token, so that the parameters grow and the computation for a token does not:
 
     y = sum over the chosen experts e of  gate_e(x) f_e(x)      [..., d_model] -> [..., d_model]
 
-In training, and in evaluation as other systems released it, an expert has a limited room for each
-group of tokens (`capacity`). Decoding, evaluation in marked graphs (`primer.common.graph_marks`),
-and capacity_factor_eval = None drop no token (`undropped`): then y of a token depends on its x
-alone. Expert choice is the exception: there experts look at whole groups, by its nature.
+In training, and in evaluation as other systems released it, an expert has a limited number of slots
+for each group of tokens (`capacity`). Decoding, evaluation in marked graphs
+(`primer.common.graph_marks`), and capacity_factor_eval = None drop no token (`undropped`): then y
+of a token depends only on its x. Expert choice always has a capacity, because its experts choose
+among the tokens of a group.
 """
+
+from typing import Any
 
 import gin
 import mesh_tensorflow as mtf
+import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer
 
 from primer.common import checks
 from primer.common import graph_marks as marks
-from primer.layers import variable_scopes
+from primer.layers import variables
 from primer.layers.experts import (
     capacity,
     feed_forward,
@@ -31,69 +35,69 @@ from primer.layers.experts import (
 )
 
 
-@variable_scopes.variables_under("MoE1D")
+@variables.stored_under("MoE1D")
 @gin.configurable
 class MixtureOfExperts(transformer.TransformerLayer):
     """A layer of experts; its variables are those of Mesh-TensorFlow's MoE1D."""
 
     def __init__(
         self,
-        num_experts=16,
-        hidden_size=4096,
-        activation="relu",
-        dropout_rate=0.0,
-        use_bias=False,
-        gating="top_2",
-        num_experts_per_token=3,
-        ntlb_top_k=4,
-        switch_policy_train="input_jitter",
-        switch_policy_eval="argmax",
-        switch_jitter=1e-2,
-        switch_dropout=0.1,
-        switch_temperature=1.0,
-        second_policy_train="random",
-        second_policy_eval="all",
-        second_threshold_train=0.2,
-        second_threshold_eval=0.2,
-        capacity_factor_train=1.25,
-        capacity_factor_eval=2.0,
-        min_expert_capacity=4,
-        group_size=1024,
-        loss_coef=1e-2,
-        use_second_place_loss=False,
-        z_loss=None,
-    ):
+        num_experts: int = 16,
+        hidden_size: int = 4096,
+        activation: Any = "relu",
+        dropout_rate: float = 0.0,
+        use_bias: bool = False,
+        gating: str = "top_2",
+        num_experts_per_token: int = 3,
+        ntlb_top_k: int = 4,
+        switch_policy_train: str = "input_jitter",
+        switch_policy_eval: str = "argmax",
+        switch_jitter: float = 1e-2,
+        switch_dropout: float = 0.1,
+        switch_temperature: float = 1.0,
+        second_policy_train: str = "random",
+        second_policy_eval: str = "all",
+        second_threshold_train: float = 0.2,
+        second_threshold_eval: float = 0.2,
+        capacity_factor_train: float = 1.25,
+        capacity_factor_eval: float | None = 2.0,
+        min_expert_capacity: int = 4,
+        group_size: int = 1024,
+        loss_coef: float = 1e-2,
+        use_second_place_loss: bool = False,
+        z_loss: float | None = None,
+    ) -> None:
         """Makes a layer. Defaults are Mesh-TensorFlow's, but deterministic in evaluation.
 
         Args:
             num_experts: the number of experts, 1 or more.
             hidden_size, activation, dropout_rate, use_bias: of each expert, as in DenseReluDense.
-            gating: how tokens and experts find each other: "switch" (one expert a token),
+            gating: how tokens are assigned to experts: "switch" (one expert per token),
                 "switch_max" (the same, a full expert keeps the tokens with the highest gates),
-                "ntlb" (the same, who finds an expert full tries the next), "top_2", "top_n",
-                "expert_choice".
-            num_experts_per_token: for "top_n".
-            ntlb_top_k: for "ntlb", how many experts a token tries.
+                "ntlb" (the same, a token whose expert is full gets the next best one), "top_2",
+                "top_n", "expert_choice".
+            num_experts_per_token: only for "top_n".
+            ntlb_top_k: only for "ntlb": how many experts are tried for a token.
             switch_policy_train, switch_policy_eval: "argmax"; "input_jitter" and "input_dropout"
-                add noise to the router's input in training; "sample" draws the expert ("switch" and
-                "switch_max"). For the ranked gatings only the noise counts.
+                add noise to the router's input in training; "sample" samples the expert ("switch"
+                and "switch_max"). The ranked gatings use only the noise.
             switch_jitter: the noise of "input_jitter" is a factor in 1 - jitter ... 1 + jitter.
             switch_dropout: the fraction that "input_dropout" drops.
-            switch_temperature: of "sample".
+            switch_temperature: the temperature of "sample".
             second_policy_train, second_policy_eval: for "top_2" and "top_n", whether experts of
                 rank 2 and more are used: "all", "none", "threshold" (if their gate is above it),
                 "random" (with probability gate / threshold).
             second_threshold_train, second_threshold_eval: that threshold.
-            capacity_factor_train, capacity_factor_eval: the places of an expert for each group, as
-                a multiple of tokens / experts; None in evaluation: no token is dropped.
-            min_expert_capacity: at least so many places.
+            capacity_factor_train, capacity_factor_eval: the slots of an expert for each group, as
+                a multiple of tokens / experts; with None in evaluation, no token is dropped.
+            min_expert_capacity: the least number of slots.
             group_size: the largest number of tokens in a group.
-            loss_coef: what the balance loss and the z-loss are multiplied by.
+            loss_coef: the factor of the balance loss and the z-loss.
             use_second_place_loss: whether second choices have a balance loss too.
             z_loss: the coefficient of the z-loss in training, multiplied by loss_coef as well.
 
         Raises:
-            ValueError: a setting that has no meaning.
+            ValueError: the first setting that is invalid.
         """
         owner = "MixtureOfExperts"
         checks.whole_number(f"{owner}.num_experts", num_experts, error=ValueError)
@@ -129,95 +133,132 @@ class MixtureOfExperts(transformer.TransformerLayer):
             group_size=group_size,
             min_expert_capacity=min_expert_capacity,
         )
-        settings.check_ranks(self.gating, num_experts, "num_experts")
+        settings.check_num_experts(self.gating, num_experts, "num_experts")
 
-    def call(self, context, x, losses=None):
+    def call(
+        self,
+        context: transformer.Context,
+        x: mtf.Tensor,
+        losses: list[mtf.Tensor] | None = None,
+    ) -> mtf.Tensor:
         """Applies the layer: `[..., d_model]` in and out, with length or without it.
 
-        The balance loss goes to context.losses, if there are any and tokens may be dropped.
+        Adds the balance loss to context.losses, unless that is None or no token can be dropped.
+
+        Raises:
+            ValueError: the model is an ensemble, or recomputes gradients.
         """
-        refuse_ensembles(context, self.gating.owner)
+        check_no_ensemble(context, self.gating.owner)
         if drops_no_token(context, self.gating):
             return self._undropped(context, x)
         y, loss = self._in_groups(context, x)
         add_loss(context, loss, self.gating, x.dtype)
         return y
 
-    def _undropped(self, context, x):
+    def _undropped(self, context: transformer.Context, x: mtf.Tensor) -> mtf.Tensor:
         experts_dim = mtf.Dimension("experts", self.num_experts)
-        tokens = undropped.on_every_part(x, [experts_dim], context.model)
+        tokens = undropped.unsplit_tokens(x, [experts_dim], context.model)
+        # [..., expert_choice] each
         index, gate = undropped.choose(
             tokens, self._unsplit_dim, self.gating, context, self.gating.variable_name
         )
-        y = undropped.mix(self.experts, tokens, [index], gate, [experts_dim], context)
-        return mtf.reshape(y, x.shape)
+        y = undropped.combine_experts(self.experts, tokens, [index], gate, [experts_dim], context)
+        return mtf.reshape(y, x.shape)  # [..., d_model]
 
-    def _in_groups(self, context, x):
+    def _in_groups(
+        self, context: transformer.Context, x: mtf.Tensor
+    ) -> tuple[mtf.Tensor, mtf.Tensor]:
         """Returns y and the loss."""
+        # tokens.x is [outer_batch, batch, group, d_model]
         tokens, grouped = grouped_tokens(context, x, self.gating)
-        group_dim, gating = grouped.group_dim, self.gating
-        places_dim = capacity.places(group_dim, self._unsplit_dim, gating, context.train)
+        gating, factor = self.gating, self.gating.phase(context.train).capacity_factor
+        assert factor is not None  # See drops_no_token.
+        slots_dim = capacity.capacity_dim(grouped.group_dim, self._unsplit_dim, gating, factor)
         plan, loss = routing.route(
-            tokens, self._unsplit_dim, places_dim, gating, context, gating.variable_name
+            tokens, self._unsplit_dim, slots_dim, gating, context, gating.variable_name
         )
-        dims = [self._unsplit_dim, *grouped.dims[:-1], places_dim, grouped.model_dim]
+        # [expert_unsplit, outer_batch, batch, expert_capacity, d_model]
+        dims = [self._unsplit_dim, *grouped.dims[:-1], slots_dim, grouped.model_dim]
         experts_dim = mtf.Dimension("experts", self.num_experts)
-        way = groups.exchange(dims, self._unsplit_dim, experts_dim, context.model)
-        y = self.experts.on_places(
-            way.to_experts(tokens.x, plan), [experts_dim], grouped.model_dim, context
-        )
-        return grouped.restore(way.to_tokens(y, plan, tokens.x.shape)), loss
+        exchange = groups.exchange(dims, self._unsplit_dim, experts_dim, context.model)
+        # [experts, outer_batch, batch_unsplit, expert_capacity, d_model]
+        slots = exchange.to_experts(tokens.x, plan)
+        y = self.experts.on_slots(slots, [experts_dim], grouped.model_dim, context)
+        # [outer_batch, batch, group, d_model]
+        y = exchange.to_tokens(y, plan, tokens.x.shape)
+        return grouped.from_groups(y), loss
 
     @property
-    def _unsplit_dim(self):
-        """The experts where they are not split over the mesh."""
+    def _unsplit_dim(self) -> mtf.Dimension:
+        """The Dimension of the experts where it is not split over the mesh."""
         return mtf.Dimension("expert_unsplit", self.num_experts)
 
 
-def grouped_tokens(context, x, gating, name="group"):
-    """Returns routing.Tokens of x `[..., d_model]`, and the groups.Groups they are in."""
+def grouped_tokens(
+    context: transformer.Context, x: mtf.Tensor, gating: settings.Gating, name: str = "group"
+) -> tuple[routing.Tokens, groups.Groups]:
+    """Returns routing.Tokens of x, and the groups.Groups they are in.
+
+    Args:
+        context: a transformer.Context.
+        x: a Tensor `[batch, length, d_model]`, or with outer_batch first.
+        gating: settings.Gating.
+        name: the name of the dimension of the tokens in a group.
+    """
     grouped = groups.of_batch(x, gating.group_size, context.model, name)
-    importance = padding.importance(context, x)
+    importance = padding.importance(context, x)  # [batch, length]
     if importance is not None:
-        importance = grouped.gather(importance)
-    return routing.Tokens(grouped.gather(x), grouped.group_dim, importance), grouped
+        importance = grouped.to_groups(importance)  # [outer_batch, batch, group]
+    return routing.Tokens(grouped.to_groups(x), grouped.group_dim, importance), grouped
 
 
-def add_loss(context, loss, gating, dtype):
-    """Adds the balance loss (and z-loss) to those of the model, if it has any."""
+def add_loss(
+    context: transformer.Context, loss: mtf.Tensor, gating: settings.Gating, dtype: tf.DType
+) -> None:
+    """Adds the balance loss (and z-loss) to the model's losses, unless these are None.
+
+    Args:
+        context: a transformer.Context.
+        loss: a float32 scalar.
+        gating: settings.Gating.
+        dtype: the type of the model's losses.
+
+    Raises:
+        ValueError: the layer stack recomputes gradients.
+    """
     if context.losses is None:
         return
     stack = getattr(context.model, "layer_stack", None)
     if getattr(stack, "_recompute_grads", False):
         raise ValueError(
-            "LayerStack.recompute_grads = True: nothing but its output can leave a layer that is "
-            f"recomputed, and {gating.owner} has a balance loss; set it to False"
+            "LayerStack.recompute_grads = True: a recomputed layer can return only its output, "
+            f"and {gating.owner} has a balance loss; set it to False"
         )
     context.losses.append(mtf.cast(loss * gating.loss_coef, dtype))
 
 
-def refuse_ensembles(context, owner):
-    """Raises a ValueError if the model is an ensemble."""
+def check_no_ensemble(context: transformer.Context, owner: str) -> None:
+    """Raises a ValueError if the model is an ensemble; `owner` is the layer's name in gin."""
     if context.model.ensemble_dim:
         raise ValueError(
-            f"Unitransformer.ensemble = {context.model.ensemble_dim.size}: {owner} cannot be part "
-            "of an ensemble (as Mesh-TensorFlow's experts cannot); remove the setting, or give the "
+            f"Unitransformer.ensemble = {context.model.ensemble_dim.size}: {owner} does not "
+            "support ensembles (nor do Mesh-TensorFlow's experts); remove the setting, or give the "
             "models dense feed-forward layers"
         )
 
 
-def drops_no_token(context, gating):
-    """Whether every token reaches its experts, whatever else is in the batch.
+def drops_no_token(context: transformer.Context, gating: settings.Gating) -> bool:
+    """Returns whether every token reaches its experts, whatever else is in the batch.
 
-    Expert choice cannot: it keeps its capacity, and evaluation and decoding say so.
+    Expert choice always has a capacity: evaluation and decoding get a caveat to print.
     """
     if context.train:
         return False
     if gating.gating == "expert_choice":
         marks.add_caveat(
             f"{gating.owner}.gating = 'expert_choice': experts choose among all tokens of a group, "
-            "so that the score of a token depends on the other texts of the batch and on what "
-            "follows it."
+            "so that the score of a token depends on the other texts of the batch and on the "
+            "tokens after it."
         )
         return False
     exact = context.mode in ("first_part", "incremental") or marks.drops_no_tokens()

@@ -1,14 +1,17 @@
-"""A mixture of mixtures of experts: a token chooses groups of experts, then experts within them.
+"""A hierarchical mixture of experts: a token chooses groups of experts, then experts within them.
 
-Shazeer et al. (https://arxiv.org/abs/1701.06538), appendix B, as Mesh-TensorFlow's MoE2D has it. On
-both levels a token has the best two: two experts of the first group and one of the second,
+Shazeer et al. (https://arxiv.org/abs/1701.06538), appendix B, as in Mesh-TensorFlow's MoE2D. A
+token chooses the two best groups, two experts of the first group and one of the second,
 
     y = sum over groups g of  G_g(x) sum over experts e of g of  G_e|g(x) f_ge(x)
 
-`[..., d_model]` -> `[..., d_model]`. The groups are `expert_x`, the experts of each `expert_y`: on
-a mesh of two axes `expert_x` may be split over that of `batch`, `expert_y` over that of
+`[..., d_model]` -> `[..., d_model]`. `expert_x` numbers the groups, `expert_y` the experts of each:
+on a mesh of two axes `expert_x` may be split over that of `batch`, `expert_y` over that of
 `outer_batch`. Capacity, losses, evaluation and decoding without dropping are as in `layer`.
 """
+
+from collections.abc import Sequence
+from typing import Any
 
 import gin
 import mesh_tensorflow as mtf
@@ -16,7 +19,7 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer
 
 from primer.common import checks
-from primer.layers import variable_scopes
+from primer.layers import variables
 from primer.layers.experts import (
     capacity,
     choices,
@@ -31,39 +34,39 @@ from primer.layers.experts import (
 )
 
 
-@variable_scopes.variables_under("MoE2D")
+@variables.stored_under("MoE2D")
 @gin.configurable
 class MixtureOfExperts2D(transformer.TransformerLayer):
     """Experts on two levels; its variables are those of Mesh-TensorFlow's MoE2D."""
 
     def __init__(
         self,
-        expert_x=8,
-        expert_y=8,
-        hidden_size=4096,
-        activation="relu",
-        dropout_rate=0.0,
-        use_bias=False,
-        second_policy_train="random",
-        second_policy_eval="all",
-        second_threshold_train=0.2,
-        second_threshold_eval=0.2,
-        capacity_factor_train=1.25,
-        capacity_factor_eval=2.0,
-        capacity_factor_second_level=1.0,
-        min_expert_capacity=4,
-        group_size=1024,
-        loss_coef=1e-2,
-        use_second_place_loss=False,
-        z_loss=None,
-    ):
+        expert_x: int = 8,
+        expert_y: int = 8,
+        hidden_size: int = 4096,
+        activation: Any = "relu",
+        dropout_rate: float = 0.0,
+        use_bias: bool = False,
+        second_policy_train: str = "random",
+        second_policy_eval: str = "all",
+        second_threshold_train: float = 0.2,
+        second_threshold_eval: float = 0.2,
+        capacity_factor_train: float = 1.25,
+        capacity_factor_eval: float | None = 2.0,
+        capacity_factor_second_level: float = 1.0,
+        min_expert_capacity: int = 4,
+        group_size: int = 1024,
+        loss_coef: float = 1e-2,
+        use_second_place_loss: bool = False,
+        z_loss: float | None = None,
+    ) -> None:
         """Makes a layer. Defaults are Mesh-TensorFlow's, but deterministic in evaluation.
 
         Args:
             expert_x: the number of groups of experts, 2 or more.
             expert_y: the number of experts in each group, 2 or more.
-            capacity_factor_second_level: the places of an expert, as a multiple of the places that
-                its group has for each of its experts.
+            capacity_factor_second_level: the slots of an expert, as a multiple of its even share
+                of its group's slots.
             hidden_size, activation, dropout_rate, use_bias, second_policy_train,
                 second_policy_eval,
             second_threshold_train, second_threshold_eval, capacity_factor_train,
@@ -71,7 +74,7 @@ class MixtureOfExperts2D(transformer.TransformerLayer):
             z_loss: as for MixtureOfExperts, on both levels.
 
         Raises:
-            ValueError: a setting that has no meaning.
+            ValueError: the first setting that is invalid.
         """
         owner = "MixtureOfExperts2D"
         self.experts = feed_forward.FeedForward(
@@ -94,45 +97,61 @@ class MixtureOfExperts2D(transformer.TransformerLayer):
         )
         for name, number in (("expert_x", expert_x), ("expert_y", expert_y)):
             checks.whole_number(f"{owner}.{name}", number, error=ValueError)
-            settings.check_ranks(self.gating, number, name)
+            settings.check_num_experts(self.gating, number, name)
         self.x, self.y = expert_x, expert_y
         self.capacity_factor_second_level = capacity_factor_second_level
 
-    def call(self, context, x, losses=None):
+    def call(
+        self,
+        context: transformer.Context,
+        x: mtf.Tensor,
+        losses: list[mtf.Tensor] | None = None,
+    ) -> mtf.Tensor:
         """Applies the layer: `[..., d_model]` in and out, with length or without it.
 
-        The balance losses go to context.losses, if there are any and tokens may be dropped.
+        Adds the balance losses to context.losses, unless that is None or no token can be dropped.
+
+        Raises:
+            ValueError: the model is an ensemble, or recomputes gradients.
         """
-        layer.refuse_ensembles(context, self.gating.owner)
+        layer.check_no_ensemble(context, self.gating.owner)
         if layer.drops_no_token(context, self.gating):
             return self._undropped(context, x)
         y, loss = self._in_groups(context, x)
         layer.add_loss(context, loss, self.gating, x.dtype)
         return y
 
-    def _in_groups(self, context, x):
+    def _in_groups(
+        self, context: transformer.Context, x: mtf.Tensor
+    ) -> tuple[mtf.Tensor, mtf.Tensor]:
         """Returns y and the loss of both levels."""
+        # tokens.x is [outer_batch, batch, group_size_x, d_model]
         tokens, grouped = layer.grouped_tokens(context, x, self.gating, "group_size_x")
-        unsplit_dim, experts_dim = _both("expert_x", self.x)
-        places_dim = capacity.places_dim(
-            grouped.group_dim,
-            unsplit_dim,
-            self.gating.phase(context.train).capacity_factor,
-            self.gating.min_expert_capacity,
-            "expert_capacity_x",
+        unsplit_dim, experts_dim = _unsplit_and_split("expert_x", self.x)
+        factor = self.gating.phase(context.train).capacity_factor
+        assert factor is not None  # See layer.drops_no_token.
+        slots_dim = capacity.capacity_dim(
+            grouped.group_dim, unsplit_dim, self.gating, factor, "expert_capacity_x"
         )
         plan, loss = routing.route(
-            tokens, unsplit_dim, places_dim, self.gating, context, "outer_gating"
+            tokens, unsplit_dim, slots_dim, self.gating, context, "outer_gating"
         )
-        dims = [unsplit_dim, *grouped.dims[:-1], places_dim, grouped.model_dim]
-        way = groups.exchange(dims, unsplit_dim, experts_dim, context.model)
-        importance = mtf.reshape(_importance_of_places(plan, dims[:-1]), way.expert.dims[:-1])
-        places = way.to_experts(tokens.x, plan)
-        y, inner_loss = self._second_level(context, places, importance)
-        return grouped.restore(way.to_tokens(y, plan, tokens.x.shape)), loss + inner_loss
+        # [expert_x_unsplit, outer_batch, batch, expert_capacity_x, d_model]
+        dims = [unsplit_dim, *grouped.dims[:-1], slots_dim, grouped.model_dim]
+        exchange = groups.exchange(dims, unsplit_dim, experts_dim, context.model)
+        # [expert_x, outer_batch, batch_unsplit, expert_capacity_x]
+        importance = mtf.reshape(_importance_of_slots(plan, dims[:-1]), exchange.expert.dims[:-1])
+        # [expert_x, outer_batch, batch_unsplit, expert_capacity_x, d_model]
+        slots = exchange.to_experts(tokens.x, plan)
+        y, inner_loss = self._second_level(context, slots, importance)
+        # [outer_batch, batch, group_size_x, d_model]
+        y = exchange.to_tokens(y, plan, tokens.x.shape)
+        return grouped.from_groups(y), loss + inner_loss
 
-    def _second_level(self, context, x, importance):
-        """What the groups of experts make of their places.
+    def _second_level(
+        self, context: transformer.Context, x: mtf.Tensor, importance: mtf.Tensor
+    ) -> tuple[mtf.Tensor, mtf.Tensor]:
+        """Applies the experts of each group to the slots of the group.
 
         Args:
             context: a transformer.Context.
@@ -143,41 +162,61 @@ class MixtureOfExperts2D(transformer.TransformerLayer):
             y like x, and the loss.
         """
         group_size = self.gating.group_size
-        grouped = groups.of(x, 2, group_size, context.model, "group_size_y")
-        unsplit_dim, experts_dim = _both("expert_y", self.y)
-        places_dim = capacity.places_dim(
+        grouped = groups.after_lead_dims(x, 2, group_size, context.model, "group_size_y")
+        unsplit_dim, experts_dim = _unsplit_and_split("expert_y", self.y)
+        slots_dim = capacity.capacity_dim(
             grouped.group_dim,
             unsplit_dim,
+            self.gating,
             self.capacity_factor_second_level,
-            self.gating.min_expert_capacity,
             "expert_capacity_y",
         )
-        tokens = routing.Tokens(grouped.gather(x), grouped.group_dim, grouped.gather(importance))
+        # [expert_x, outer_batch, batch, group_size_y], with d_model for x
+        tokens = routing.Tokens(
+            grouped.to_groups(x), grouped.group_dim, grouped.to_groups(importance)
+        )
         outer_dim = x.shape.dims[0]
         plan, loss = routing.route(
-            tokens, unsplit_dim, places_dim, self.gating, context, "inner_gating", [outer_dim]
+            tokens, unsplit_dim, slots_dim, self.gating, context, "inner_gating", [outer_dim]
         )
-        dims = [unsplit_dim, *grouped.dims[:-1], places_dim, grouped.model_dim]
-        way = groups.exchange(dims, unsplit_dim, experts_dim, context.model)
-        places = way.to_experts(tokens.x, plan)
-        y = self.experts.on_places(places, [experts_dim, outer_dim], grouped.model_dim, context)
-        return grouped.restore(way.to_tokens(y, plan, tokens.x.shape)), loss
+        # [expert_y_unsplit, expert_x, outer_batch, batch, expert_capacity_y, d_model]
+        dims = [unsplit_dim, *grouped.dims[:-1], slots_dim, grouped.model_dim]
+        exchange = groups.exchange(dims, unsplit_dim, experts_dim, context.model)
+        # [expert_y, expert_x, outer_batch_unsplit, batch, expert_capacity_y, d_model]
+        slots = exchange.to_experts(tokens.x, plan)
+        y = self.experts.on_slots(slots, [experts_dim, outer_dim], grouped.model_dim, context)
+        # [expert_x, outer_batch, batch, group_size_y, d_model]
+        y = exchange.to_tokens(y, plan, tokens.x.shape)
+        return grouped.from_groups(y), loss
 
-    def _undropped(self, context, x):
-        x_dims, y_dims = _both("expert_x", self.x), _both("expert_y", self.y)
+    def _undropped(self, context: transformer.Context, x: mtf.Tensor) -> mtf.Tensor:
+        x_dims = _unsplit_and_split("expert_x", self.x)
+        y_dims = _unsplit_and_split("expert_y", self.y)
         experts_dims = [y_dims[1], x_dims[1]]
-        tokens = undropped.on_every_part(x, experts_dims, context.model)
+        tokens = undropped.unsplit_tokens(x, experts_dims, context.model)
+        # [..., expert_choice] each
         index_x, gate_x = undropped.choose(tokens, x_dims[0], self.gating, context, "outer_gating")
+        # [..., expert_choice, expert_y_unsplit]
         logits = self._inner_logits(context, tokens, index_x, x_dims[1], y_dims[0])
+        # [..., expert_choice, inner_choice] each
         index_y, gate_y = undropped.from_logits(
             logits, y_dims[0], self.gating, _importance_of_choices(gate_x), "inner_choice"
         )
         indices = [index_y, mtf.broadcast(index_x, index_y.shape)]
-        y = undropped.mix(self.experts, tokens, indices, gate_x * gate_y, experts_dims, context)
-        return mtf.reshape(y, x.shape)
+        y = undropped.combine_experts(
+            self.experts, tokens, indices, gate_x * gate_y, experts_dims, context
+        )
+        return mtf.reshape(y, x.shape)  # [..., d_model]
 
-    def _inner_logits(self, context, x, index, outer_dim, experts_dim):
-        """The logits `[tokens..., choices, expert_y]` of the routers of the chosen groups."""
+    def _inner_logits(
+        self,
+        context: transformer.Context,
+        x: mtf.Tensor,
+        index: mtf.Tensor,
+        outer_dim: mtf.Dimension,
+        experts_dim: mtf.Dimension,
+    ) -> mtf.Tensor:
+        """Returns the logits `[tokens..., choices, expert_y]` of the chosen groups' routers."""
         x, model_dim = mtf.to_float(x), x.shape.dims[-1]
         kernel = mtf.layers.get_dense_kernel_weights(
             x,
@@ -186,25 +225,30 @@ class MixtureOfExperts2D(transformer.TransformerLayer):
             expert_dims=[outer_dim],
             kernel_initializer=None,
             name="inner_gating",
-            variable_dtype=router.exact(context.variable_dtype),
-        )
+            variable_dtype=router.with_float32_activations(context.variable_dtype),
+        )  # [expert_x, d_model, expert_y_unsplit]
         weights = selected_dense.Weights(kernel, None, model_dim, experts_dim, [outer_dim])
         return selected_dense.selected_dense(x, [index], weights)
 
 
-def _both(name, size):
-    """The Dimension of experts where it is not split over the mesh, and where it may be."""
+def _unsplit_and_split(name: str, size: int) -> tuple[mtf.Dimension, mtf.Dimension]:
+    """Returns the Dimension of experts where it is whole, and where the mesh may split it."""
     return mtf.Dimension(name + "_unsplit", size), mtf.Dimension(name, size)
 
 
-def _importance_of_places(plan, dims):
-    """1 for a token in its first group of experts, 0.5 in its second one, 0 for an empty place."""
+def _importance_of_slots(plan: capacity.Plan, dims: Sequence[mtf.Dimension]) -> mtf.Tensor:
+    """Returns 1 for a token in its first group of experts, 0.5 in its second, 0 for an empty slot.
+
+    Args:
+        plan: the capacity.Plan of the first level.
+        dims: `[expert_x_unsplit, outer_batch, batch, expert_capacity_x]`, those of the result.
+    """
     taken = mtf.reduce_sum(plan.dispatch, output_shape=dims)
     first = mtf.einsum([plan.dispatch, mtf.cast(plan.first, plan.dispatch.dtype)], dims)
     return 0.5 * mtf.to_float(taken + first)
 
 
-def _importance_of_choices(gate):
-    """The same for gates `[tokens..., choices]`, the first choice first."""
-    rank = mtf.range(gate.mesh, gate.shape.dims[-1], tf.int32)
-    return 0.5 * choices.possible(gate) * (1.0 + mtf.to_float(mtf.equal(rank, 0)))
+def _importance_of_choices(gate: mtf.Tensor) -> mtf.Tensor:
+    """Returns the same for gates `[tokens..., choices]`, the first choice at index 0."""
+    rank = mtf.range(gate.mesh, gate.shape.dims[-1], tf.int32)  # [choices]
+    return 0.5 * choices.is_not_padding(gate) * (1.0 + mtf.to_float(mtf.equal(rank, 0)))

@@ -1,50 +1,95 @@
-"""Experts without limited room: every token gets those that it chose.
+"""Experts without capacity: every token reaches all the experts that it chose.
 
-    y = sum over choices c of  gate_c f_{index_c}(x)      x `[tokens..., d_model]`
+    y = sum over choices c of  gate_c f_{index_c}(x)      [tokens..., d_model] in and out
 
-For evaluation and decoding. There are no groups and no places, and nothing depends on the other
-tokens. Memory grows with tokens * choices * expert_hidden, as in a dense layer.
+For evaluation and decoding, as in dropless mixtures of experts (MegaBlocks,
+https://arxiv.org/abs/2211.15841). There are no groups and no slots, and the output of a token does
+not depend on other tokens. Memory grows with tokens * choices * expert_hidden, as in a dense layer.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import mesh_tensorflow as mtf
+from mesh_tensorflow.transformer import transformer
 
-from primer.layers.experts import choices, groups, router
+from primer.layers.experts import choices, feed_forward, groups, router, settings
 
 
-def choose(x, experts_dim, gating, context, name):
-    """The choices of each token: index int32 and gate float32, `[tokens..., expert_choice]`.
+def choose(
+    x: mtf.Tensor,
+    experts_dim: mtf.Dimension,
+    gating: settings.Gating,
+    context: transformer.Context,
+    name: str,
+) -> tuple[mtf.Tensor, mtf.Tensor]:
+    """Returns the index (int32) and the gate (float32) of each token's choices.
 
-    Where a choice is left out, index is -1 and gate 0. `name` is of the router's variable scope.
+    Args:
+        x: a Tensor `[tokens..., d_model]`.
+        experts_dim: the Dimension of the experts.
+        gating: settings.Gating.
+        context: a transformer.Context.
+        name: the scope of the router's variable.
+
+    Returns:
+        Two Tensors `[tokens..., expert_choice]`; for a choice that was removed, index is -1 and
+        gate 0.
     """
+    # [tokens..., experts]
     logits = router.logits(x, experts_dim, gating, False, context.variable_dtype, name)
     return from_logits(logits, experts_dim, gating)
 
 
-def from_logits(logits, experts_dim, gating, importance=None, choice_name="expert_choice"):
-    """The same from the router's logits; importance as in `choices`."""
-    p = mtf.softmax(logits, experts_dim)
+def from_logits(
+    logits: mtf.Tensor,
+    experts_dim: mtf.Dimension,
+    gating: settings.Gating,
+    importance: mtf.Tensor | None = None,
+    choice_name: str = "expert_choice",
+) -> tuple[mtf.Tensor, mtf.Tensor]:
+    """Returns the result of `choose` from the router's logits `[tokens..., experts]`.
+
+    Args:
+        logits: the router's logits.
+        experts_dim: the Dimension of the experts.
+        gating: settings.Gating.
+        importance: a Tensor `[tokens...]` as in `choices`, or None.
+        choice_name: the name of the results' last dimension.
+    """
+    p = mtf.softmax(logits, experts_dim)  # [tokens..., experts]
     ranks = choices.ranked(p, logits, experts_dim, importance, gating, False)
     if gating.gating == "ntlb":
-        # The best expert always has room.
+        # Without capacity the best expert is never full.
         ranks = ranks[:1]
-    return stacked(choices.thinned(ranks, gating, False), experts_dim, choice_name)
+    ranks = choices.apply_second_policy(ranks, gating, False)
+    return stack(ranks, experts_dim, choice_name)
 
 
-def stacked(ranks, experts_dim, name):
-    """One Tensor of all indices and one of all gates, with a dimension of this name last."""
-    used = [mtf.reduce_sum(rank.mask, reduced_dim=experts_dim) for rank in ranks]
+def stack(
+    ranks: Sequence[choices.Choice], experts_dim: mtf.Dimension, name: str
+) -> tuple[mtf.Tensor, mtf.Tensor]:
+    """Returns the ranks' indices and gates as two Tensors, `name` being their last dimension."""
+    used = [mtf.reduce_sum(rank.mask, reduced_dim=experts_dim) for rank in ranks]  # [tokens...]
     indices = [(rank.index + 1) * mtf.to_int32(u) - 1 for rank, u in zip(ranks, used)]
     gates = [rank.gate * u for rank, u in zip(ranks, used)]
-    return mtf.stack(indices, name, -1), mtf.stack(gates, name, -1)
+    return mtf.stack(indices, name, -1), mtf.stack(gates, name, -1)  # [tokens..., expert_choice]
 
 
-def on_every_part(x, experts_dims, model):
-    """x, copied to all processors of an axis of the mesh over which the experts are split too."""
+def unsplit_tokens(x: mtf.Tensor, experts_dims: Sequence[mtf.Dimension], model: Any) -> mtf.Tensor:
+    """Returns x, copied to all processors of the mesh axes that also split the experts."""
     return mtf.reshape(x, groups.unsplit(x.shape.dims, experts_dims, model))
 
 
-def mix(experts, x, indices, gate, experts_dims, context):
-    """Returns y `[tokens..., d_model]`.
+def combine_experts(
+    experts: feed_forward.FeedForward,
+    x: mtf.Tensor,
+    indices: Sequence[mtf.Tensor],
+    gate: mtf.Tensor,
+    experts_dims: Sequence[mtf.Dimension],
+    context: transformer.Context,
+) -> mtf.Tensor:
+    """Returns the sum of the chosen experts' outputs by their gates, y `[tokens..., d_model]`.
 
     Args:
         experts: feed_forward.FeedForward.
@@ -55,5 +100,6 @@ def mix(experts, x, indices, gate, experts_dims, context):
         context: a transformer.Context.
     """
     model_dim = x.shape.dims[-1]
+    # [tokens..., choices..., d_model]
     y = experts.on_tokens(x, indices, experts_dims, model_dim, context.variable_dtype)
-    return mtf.einsum([y, mtf.cast(gate, x.dtype)], x.shape)
+    return mtf.einsum([y, mtf.cast(gate, x.dtype)], x.shape)  # [tokens..., d_model]

@@ -1,50 +1,25 @@
-"""The Synthesizer: every variant against an oracle, in every mode, packed, on meshes."""
-
-import functools
+"""The Synthesizer: parity, causality, settings, precision, meshes."""
 
 import gin
-import mesh_tensorflow as mtf
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
-from mesh_tensorflow.transformer import transformer_layers
+from mesh_tensorflow.transformer import transformer, transformer_layers
 
 from primer.layers.attention import synthesizer
 from primer.layers.attention.synthesizer import SynthesizerAttention
 from tests.layers import helpers, single_layer
+from tests.layers.attention.synthesizer_helpers import (
+    IDS,
+    TARGETS,
+    X,
+    build,
+    layer,
+    variables_of,
+)
 
 RNG = np.random.default_rng(0)
-TARGETS = RNG.integers(2, 97, [2, 8])
-X = RNG.standard_normal([4, 8, 32])
-# Two or three parts a row, one of them of a single token, and padding.
-IDS = np.array([[1] * 3 + [2] * 5, [1] * 6 + [0] * 2, [1] + [2] * 7, [1] * 2 + [2] * 3 + [3] * 3])
 WORKING_IN_MESH_TF = [m for m in synthesizer.MODES if m not in ("factorized", "dense")]
-
-
-def layer(mode, cls=SynthesizerAttention, **settings):
-    settings = {
-        "synthesize_mode": mode,
-        "num_heads": 4,
-        "key_value_size": 8,
-        "relative_attention_type": "bias",
-        **settings,
-    }
-    if cls is SynthesizerAttention:
-        settings = {"max_length": 8, **settings}
-    return cls(**settings)
-
-
-@functools.cache
-def variables_of(mode, max_length=8):
-    return single_layer.random_variables(layer(mode, max_length=max_length))
-
-
-def build(mode, model=None, stack=None, activation="relu", num_layers=1, **settings):
-    parts = helpers.Architecture(attention=SynthesizerAttention, activation=activation)
-    settings = {"synthesize_mode": mode, "max_length": 8, **settings}
-    return helpers.build_model(
-        parts, attention=settings, model=model, stack=stack, num_layers=num_layers
-    )
 
 
 @pytest.mark.parametrize(
@@ -69,79 +44,14 @@ def test_parity_with_the_original(name, activation):
 
 
 @pytest.mark.parametrize("mode", WORKING_IN_MESH_TF)
-def test_variants_that_work_in_mesh_tf_are_the_same(mode):
-    """Same variables, same names, same outputs; one part a row, of different lengths."""
+def test_variants_that_work_in_mesh_tf_compute_the_same(mode):
+    """Same variables and outputs; one segment per row, of different lengths."""
     ids = (np.arange(8) < np.array([[8], [5], [8], [1]])).astype(int)
     theirs = layer(mode, transformer_layers.Synthesizer)
     settings = (variables_of(mode, 512), X, ids)
     expected = single_layer.run(theirs, *settings)["y"]
     values = single_layer.run(layer(mode, max_length=512), *settings)["y"]
     np.testing.assert_allclose(values[ids > 0], expected[ids > 0], rtol=0, atol=1e-5)
-
-
-def softmax(logits):
-    weights = np.exp(logits - logits.max(-1, keepdims=True))
-    return weights / weights.sum(-1, keepdims=True)
-
-
-def paper(mode, x, v, length):
-    """The paper's equations: x `[batch, length, d_model]`, v the variables, 4 heads of 8."""
-    heads = {n: v[n].reshape(32, 4, 8) for n in ("q", "k", "v", "kv") if n in v}
-    projections = {n: np.einsum("btd,dhe->bhte", x, w) for n, w in heads.items()}
-    q = projections.get("q")
-    if "R" in v:
-        synthetic = v["R"][:length, :, :length].transpose(1, 0, 2)
-    elif "R1" in v:
-        synthetic = np.einsum("kht,khs->hts", v["R1"][..., :length], v["R2"][..., :length])
-    elif mode == "dense":
-        hidden = np.maximum(q + v["q_bias"][:, None, :], 0)
-        synthetic = np.einsum("bhte,hes->bhts", hidden, v["pi/kernel"][..., :length])
-        synthetic = synthetic + v["pi/bias"][:, None, :length]
-    else:
-        synthetic = np.maximum(q, 0) @ v["pi/kernel"][:, :length]
-    logits = synthetic
-    if "plus" in mode:
-        product = q @ projections["k"].transpose(0, 1, 3, 2)
-        share = 1 / (1 + np.exp(-v["alpha"])) if "alpha" in v else 0.5
-        logits = (1 - share) * product + share * synthetic
-        logits *= 1 if "alpha" in v else 2
-    values = projections.get("v", projections.get("kv"))
-    o = np.einsum("bhts,bhse->bthe", softmax(logits + 0 * values[..., :1]), values)
-    return o.reshape(*x.shape[:2], 32) @ v["o"]
-
-
-@pytest.mark.parametrize("mode", synthesizer.MODES)
-def test_layer_computes_the_equations_of_the_paper(mode):
-    """Nothing is hidden: every position sees all."""
-    x = X[:2, :6]
-    variables = {k: v for k, v in variables_of(mode).items() if "relative" not in k}
-    with helpers.bench(variables=variables) as b:
-        given = b.put(x.astype(np.float32), *single_layer.NAMES)
-        context = single_layer.context_of(b, given)
-        context.read_priority = None
-        y = layer(mode, relative_attention_type=None).call(context, given)
-        y = b.run({"y": y})["y"]
-    np.testing.assert_allclose(y, paper(mode, x, variables, 6), rtol=0, atol=1e-5)
-
-
-def test_factorized_logits_differ_from_position_to_position():
-    """In Mesh-TF's, every position reads with the same logits."""
-    x = np.ones([1, 8, 32]) * np.arange(8)[:, np.newaxis]
-    x[:, -2:] = 100.0
-    variables, last = variables_of("factorized", 512), {}
-    for cls in (SynthesizerAttention, transformer_layers.Synthesizer):
-        settings = {"max_length": 512} if cls is SynthesizerAttention else {}
-        made = layer("factorized", cls, relative_attention_type="bias", **settings)
-        with helpers.bench(variables=variables) as b:
-            given = b.put(x.astype(np.float32), *single_layer.NAMES)
-            context = single_layer.context_of(b, given)
-            context.read_priority = None
-            # All distances share a bias.
-            context.position = mtf.zeros(b.mesh, [context.length_dim], tf.int32)
-            last[cls] = b.run({"y": made.call(context, given)})["y"][0, -2:]
-    ours, theirs = last.values()
-    np.testing.assert_allclose(theirs[0], theirs[1], rtol=0, atol=1e-4)
-    assert np.abs(ours[0] - ours[1]).max() > 0.1
 
 
 def test_texts_longer_than_512():
@@ -157,13 +67,13 @@ def test_texts_longer_than_512():
     assert np.abs(after[:, 519] - y[:, 519]).max() > 1e-3
 
 
-def test_a_text_that_is_too_long_is_refused():
+def test_a_text_beyond_max_length_raises_an_error():
     with pytest.raises(ValueError, match="SynthesizerAttention.max_length = 8 .* the text has 9"):
         single_layer.run(layer("random"), None, np.ones([1, 9, 32]))
 
 
 @pytest.mark.parametrize("mode", ["random_plus_alpha", "dense", "factorized"])
-def test_no_position_sees_its_future(mode):
+def test_no_position_depends_on_later_ones(mode):
     single_layer.check_causal(layer(mode), variables_of(mode), X, 4)
 
 
@@ -201,26 +111,6 @@ def test_bfloat16_is_close_to_float32(mode):
         assert error <= 0.05 * max(1.0, np.abs(value).max()), key
 
 
-def test_each_row_has_its_own_dropout():
-    """Logits of the random mode are the same for all rows; their noise is not."""
-    x = np.tile(X[:1], [2, 1, 1])
-    made, variables = layer("random", dropout_rate=0.5), variables_of("random")
-    same = single_layer.run(made, variables, x)["y"]
-    noisy = single_layer.run(made, variables, x, mode="train")["y"]
-    np.testing.assert_array_equal(same[0], same[1])
-    assert np.abs(noisy[0] - noisy[1]).max() > 0.01
-
-
-@pytest.mark.parametrize("ids", [IDS, None], ids=["packed", "unpacked"])
-@pytest.mark.parametrize("mode", ["random", "random_plus"])
-def test_z_loss(mode, ids):
-    """The squared logarithm of the softmax's denominator; in training only."""
-    made, variables = layer(mode, z_loss_coeff=0.5), variables_of(mode)
-    assert single_layer.run(made, variables, X, ids, "train")["loss"] > 0.1
-    assert "loss" not in single_layer.run(made, variables, X, ids)
-    assert "loss" not in single_layer.run(layer(mode), variables, X, ids, "train")
-
-
 @pytest.mark.parametrize(
     "settings, message",
     [
@@ -238,12 +128,12 @@ def test_z_loss(mode, ids):
         ({"num_memory_heads": 3}, "num_memory_heads = 3 must divide num_heads = 8"),
     ],
 )
-def test_settings_without_meaning_are_refused(settings, message):
+def test_invalid_settings_raise_errors(settings, message):
     with pytest.raises(ValueError, match=message):
         SynthesizerAttention(**settings)
 
 
-def test_gin_gives_it_the_settings_of_self_attention_and_its_own():
+def test_gin_binds_settings_of_self_attention_and_its_own():
     gin.parse_config(
         [
             "SelfAttention.num_heads = 3",
@@ -256,3 +146,59 @@ def test_gin_gives_it_the_settings_of_self_attention_and_its_own():
     made = SynthesizerAttention()
     assert (made.num_heads, made.key_value_size, made.max_length) == (3, 4, 1000)
     assert made.synthesize_mode == "factorized"
+
+
+SPLIT_HEADS = "heads:columns,d_ff:columns,vocab:columns"
+
+
+MESHES = {
+    "batch": ("rows:2", "batch:rows"),
+    "heads": ("columns:2", SPLIT_HEADS),
+    "batch and heads": ("rows:2,columns:2", "batch:rows," + SPLIT_HEADS),
+    "batch by 4": ("rows:4", "batch:rows"),
+    "model in two dimensions": ("rows:2,columns:2", "d_model:rows," + SPLIT_HEADS),
+    "length": ("rows:2", "length:rows"),
+    "memory length": ("rows:2", "memory_length:rows"),
+}
+
+
+@pytest.mark.parametrize(
+    "mode, mesh, ids",
+    [("random_plus", mesh, IDS) for mesh in MESHES]
+    + [("random_plus", mesh, None) for mesh in ("batch and heads", "length")]
+    + [("dense", mesh, IDS) for mesh in ("batch and heads", "length")]
+    + [("factorized", "batch and heads", IDS), ("dense_plus_alpha", "batch and heads", IDS)],
+)
+def test_mesh_equals_one_device(mode, mesh, ids):
+    single_layer.check_mesh(layer(mode), variables_of(mode), X, ids, *MESHES[mesh])
+
+
+def test_decoding_on_a_mesh():
+    settings = (layer("dense_plus"), variables_of("dense_plus"), X[:2, :4], [2, 3])
+    values = single_layer.decode(*settings, *MESHES["batch and heads"])
+    np.testing.assert_allclose(values, single_layer.decode(*settings), rtol=0, atol=1e-4)
+
+
+def test_an_ensemble_on_a_mesh_equals_one_device():
+    variables, values = helpers.random_variables(build("random_plus", {"ensemble": 2})), []
+    for mesh_shape, layout in (("", ""), ("rows:2", "ensemble:rows")):
+        model = {"ensemble": 2, "layout": layout, "mesh_shape": mesh_shape}
+        where = dict(mesh_shape=mesh_shape, layout=layout)
+        settings = dict(mode="train", sequence_id=IDS[[0, 2]], gradients=True, **where)
+        values.append(helpers.call(build("random_plus", model), variables, TARGETS, **settings))
+    for key, value in values[0].items():
+        np.testing.assert_allclose(values[1][key], value, rtol=1e-4, atol=1e-4, err_msg=key)
+
+
+def test_an_outer_batch_changes_nothing():
+    """Tensors `[outer_batch, batch, length]`, as Mesh-TF makes them when it splits a batch."""
+    model, ids = build("random_plus"), IDS[[0, 2]]
+    variables = helpers.random_variables(model)
+    expected = helpers.call(model, variables, TARGETS, sequence_id=ids)["logits"]
+    with helpers.bench(variables=variables) as b:
+        names = ("outer_batch", "batch", "length")
+        tokens, ids = (b.put(a[:, np.newaxis].astype(np.int32), *names) for a in (TARGETS, ids))
+        inputs = transformer.autoregressive_inputs(tokens, ids)
+        logits, _ = model.call_simple(inputs, tokens, False, mode="eval", sequence_id=ids)
+        values = b.run({"logits": logits})["logits"]
+    np.testing.assert_allclose(values[:, 0], expected, rtol=0, atol=1e-5)

@@ -8,14 +8,10 @@ import pytest
 from mesh_tensorflow.transformer import transformer_layers
 
 from primer.layers.attention.windowed import WindowedSelfAttention
-from primer.layers.attention.windowed_blocks import automatic_block_length
-from tests.layers import helpers
 from tests.layers.attention.windowed_helpers import (
     PARTS,
     X,
     assert_equal,
-    call,
-    context_for,
     layer_settings,
     random_variables,
     run,
@@ -25,7 +21,7 @@ BLOCK_LENGTHS = (2, 5, None)
 
 
 class MaskedSelfAttention(transformer_layers.SelfAttention):
-    """Mesh-TF's own layer with its own mask of a window."""
+    """Mesh-TF's layer with Mesh-TF's mask of a window."""
 
     def __init__(self, radius, **kwargs):
         super().__init__(**kwargs)
@@ -36,7 +32,7 @@ class MaskedSelfAttention(transformer_layers.SelfAttention):
 
 
 def bucket(distance, num_buckets=32, max_distance=128):
-    """T5's bucket of a distance to the past: exact up to half of them, then logarithmic."""
+    """Returns T5's bucket of a distance: exact for half of the buckets, then logarithmic."""
     exact = num_buckets // 2
     if distance < exact:
         return distance
@@ -45,7 +41,7 @@ def bucket(distance, num_buckets=32, max_distance=128):
 
 
 def windowed_attention(x, variables, radius, parts):
-    """The equation, a query and a head at a time: `[batch, length, d_model]` in and out."""
+    """Computes the equation per query and head: `[batch, length, d_model]` in and out."""
     q, k, v = (x @ variables[f"layer/{n}"] for n in "qkv")
     y = np.zeros_like(q)
     for row, p, head in np.ndindex(x.shape[0], x.shape[1], 4):
@@ -60,7 +56,7 @@ def windowed_attention(x, variables, radius, parts):
 
 @pytest.mark.parametrize("parts", [np.ones_like(PARTS), PARTS], ids=["whole", "packed"])
 def test_equation(parts):
-    """Every radius in blocks of any length, shorter than the window and longer, and masked."""
+    """Every radius, in blocks shorter and longer than the window, and masked."""
     variables = random_variables()
     cases = [(r, b) for r in (1, 3, 6, 40) for b in BLOCK_LENGTHS]
     layers = {c: WindowedSelfAttention(*c, **layer_settings()) for c in cases}
@@ -112,7 +108,7 @@ def test_outputs_and_gradients_are_those_of_a_masked_self_attention(settings):
 
 
 def test_z_loss_of_unpacked_examples():
-    """Mesh-TF's fails there; a last block that is not full must not thin the mean."""
+    """Mesh-TF's fails there; the padding of the last block must not lower the mean."""
     settings = layer_settings(z_loss_coeff=0.5)
     layers = {b: WindowedSelfAttention(6, b, **settings) for b in (13, 4)}
     layers["none"] = WindowedSelfAttention(6, 4, **layer_settings())
@@ -132,7 +128,7 @@ def test_more_batch_dimensions():
 
 
 def test_dropout_in_blocks():
-    """Radius 1: the one weight of each position is dropped, or doubled, in each block anew."""
+    """Radius 1: the weight of a position is dropped or doubled, independently in each block."""
     settings = layer_settings(dropout_rate=0.5, num_heads=1)
     layers = {
         "dropped": WindowedSelfAttention(1, 4, **settings),
@@ -147,47 +143,22 @@ def test_dropout_in_blocks():
 
 
 @pytest.mark.parametrize("block_length", [3, 13])
-def test_packed_example_gives_what_its_parts_give(block_length):
-    """Outputs, loss and gradients; parts shorter and longer than the window."""
+def test_packed_examples_equal_their_segments(block_length):
+    """Outputs, loss and gradients; segments shorter and longer than the window."""
     layers = {"": WindowedSelfAttention(3, block_length, **layer_settings())}
     lengths, alone = [2, 6, 5], np.zeros([3, 13, 16], np.float32)
-    places = [(i, n, sum(lengths[:i])) for i, n in enumerate(lengths)]
-    for i, n, start in places:
+    slices = [(i, n, sum(lengths[:i])) for i, n in enumerate(lengths)]
+    for i, n, start in slices:
         alone[i, :n] = X[0, start : start + n]
     variables, ids = random_variables(), np.repeat([1, 2, 3], lengths)
     packed = run(layers, X[:1], ids[None], variables)[""]
     parts = run(layers, alone, (alone != 0).any(-1), variables)[""]
     for key in ("y", "x"):
         together, apart = packed.pop(key), parts.pop(key)
-        for i, n, start in places:
+        for i, n, start in slices:
             part = together[0, start : start + n]
             np.testing.assert_allclose(part, apart[i, :n], rtol=0, atol=1e-5)
     assert_equal(packed, parts)
-
-
-def test_automatic_blocks():
-    """Short lengths are masked; a split length is cut evenly, another nearly so."""
-    assert automatic_block_length(256, 128) == 256
-    assert automatic_block_length(2048, 128) == 64
-    assert automatic_block_length(2048, 512) == 256
-    assert automatic_block_length(1000, 8) == 67  # 15 blocks, 5 positions to fill up.
-    assert automatic_block_length(2000, 8, num_splits=2) == 100  # Divides 1000.
-    assert automatic_block_length(2048, 2048) == 2048
-
-
-def test_blocks_make_the_cost_linear_in_the_length():
-    """The largest tensor of a layer doubles with the length; masked, it quadruples."""
-    largest = {}
-    for length in (1024, 2048):
-        for block_length in (None, length):
-            with helpers.bench() as b:
-                x = b.put(np.zeros([1, length, 16], np.float32), "batch", "length", "d_model")
-                layer = WindowedSelfAttention(8, block_length, **layer_settings())
-                call(b, layer, context_for(b, x), x)
-                tensors = [t for op in b.graph.operations for t in op.outputs]
-                largest[length, block_length is None] = max(t.shape.size for t in tensors)
-    assert largest[2048, True] == 2 * largest[1024, True]
-    assert largest[2048, False] == 4 * largest[1024, False]
 
 
 @pytest.mark.parametrize(
@@ -196,19 +167,22 @@ def test_blocks_make_the_cost_linear_in_the_length():
         ({"radius": 0}, "WindowedSelfAttention.radius = 0: expected how many keys"),
         ({"radius": 1.5}, "WindowedSelfAttention.radius = 1.5: expected how many keys"),
         ({"radius": True}, "WindowedSelfAttention.radius = True: expected how many keys"),
-        ({"block_length": 0}, "WindowedSelfAttention.block_length = 0: expected positions a block"),
+        (
+            {"block_length": 0},
+            "WindowedSelfAttention.block_length = 0: expected positions per block",
+        ),
         ({"use_hyperprompt": True}, "WindowedSelfAttention.use_hyperprompt = True"),
         ({"hyperprompt_length_decoder": 4}, "WindowedSelfAttention.use_hyperprompt = False"),
         ({"attention_func": "hybrid"}, "WindowedSelfAttention.attention_func = 'hybrid'"),
     ],
     ids=str,
 )
-def test_settings_without_meaning_are_refused(settings, message):
+def test_invalid_settings_raise_errors(settings, message):
     with pytest.raises(ValueError, match=message):
         WindowedSelfAttention(**settings)
 
 
-def test_gin_gives_it_the_settings_of_self_attention():
+def test_gin_binds_settings_of_self_attention():
     gin.parse_config(["SelfAttention.num_heads = 3", "WindowedSelfAttention.radius = 5"])
     layer = WindowedSelfAttention()
     assert (layer.num_heads, layer.radius) == (3, 5)

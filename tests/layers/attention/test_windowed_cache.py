@@ -1,4 +1,4 @@
-"""Windowed self-attention one position after the other, with its ring of the last positions."""
+"""Decoding with windowed self-attention and its rolling cache of the last positions."""
 
 import mesh_tensorflow as mtf
 import numpy as np
@@ -17,13 +17,13 @@ from tests.layers.attention.windowed_helpers import (
 
 
 def decode_layer(layer, x, prompt_lengths, **mesh):
-    """One position at a time after the prompts: outputs `[step, batch, d_model]`, state shapes."""
+    """Decodes after the prompts: returns outputs `[step, batch, d_model]` and state shapes."""
     prompt_lengths = np.asarray(prompt_lengths, np.int32)
     with helpers.bench(**mesh) as b:
         x_t = b.put(x, "batch", "length", "d_model")
         length_dim = x_t.shape.dims[1]
         whole = call(b, layer, context_for(b, x_t), x_t)
-        # What lies behind the prompts must not leak: it is large.
+        # Large values after the prompts, which must not affect the result.
         behind = np.arange(x.shape[1]) >= prompt_lengths[:, None]
         given = b.put(
             np.where(behind[..., None], 1e3, x).astype(np.float32), *x_t.shape.dimension_names
@@ -35,7 +35,7 @@ def decode_layer(layer, x, prompt_lengths, **mesh):
         shapes = [s.shape for s in context.new_states]
         for step in range(x.shape[1] - prompt_lengths.min()):
             position = start + step
-            # Rows at their end go on with the last position, as rows that wait for others do.
+            # Finished rows repeat the last position until the others are done.
             x_step = mtf.gather(x_t, mtf.minimum(position, x.shape[1] - 1), length_dim)
             context = context_for(
                 b,
@@ -64,8 +64,8 @@ def check_decoding(layer, prompt_lengths, **mesh):
     [(1, [4, 5]), (3, [0, 0]), (3, [4, 4]), (3, [1, 5]), (7, [4, 4]), (40, [3, 5])],
     ids=str,
 )
-def test_layer_decodes_as_it_trains(radius, prompt_lengths):
-    """Rings that turn around within a prompt, after it, and never."""
+def test_decoding_equals_all_positions_at_once(radius, prompt_lengths):
+    """Caches that wrap around within a prompt, after it, and never."""
     check_decoding(WindowedSelfAttention(radius, 4, **layer_settings()), prompt_lengths)
 
 
@@ -80,7 +80,7 @@ def test_layer_decodes_as_it_trains(radius, prompt_lengths):
     ],
     ids=str,
 )
-def test_every_setting_decodes_as_it_trains(settings):
+def test_decoding_with_every_setting(settings):
     check_decoding(WindowedSelfAttention(3, 4, **layer_settings(**settings)), [3, 5])
 
 
@@ -107,11 +107,11 @@ def check_model_decoding(targets, prompt_lengths, **settings):
     np.testing.assert_allclose(decoded[steps], expected[steps], rtol=0, atol=1e-4)
 
 
-def test_model_decodes_as_it_trains():
+def test_decoding_of_a_model():
     check_model_decoding(TARGETS[:, :6], [1, 2, 3, 5], num_layers=1)
 
 
-def test_ensemble_decodes_as_it_trains():
+def test_decoding_of_an_ensemble():
     check_model_decoding(TARGETS[:2, :5], [2, 3], model={"ensemble": 2}, num_layers=1)
 
 

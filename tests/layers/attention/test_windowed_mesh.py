@@ -35,13 +35,13 @@ def one_device():
 
 @pytest.mark.parametrize("mesh", MESHES)
 def test_mesh_equals_one_device(one_device, mesh):
-    """Split along the length by 4, a window reaches over three processors' shares."""
+    """With the length on 4 processors, a window spans the shares of three."""
     for block_length, values in on_mesh(*MESHES[mesh]).items():
         assert_equal(values, one_device[block_length])
 
 
 def test_z_loss_on_a_mesh_of_two_dimensions():
-    """Mesh-TF reshapes the logits there, which do not match the padding any more."""
+    """Mesh-TF reshapes the logits there, and they do not match the padding mask."""
     settings = layer_settings(z_loss_coeff=0.5)
     layers = {b: WindowedSelfAttention(6, b, **settings) for b in (5, 16)}
     parts = np.arange(16) < np.array([[3], [16], [9], [5]])
@@ -51,7 +51,7 @@ def test_z_loss_on_a_mesh_of_two_dimensions():
         assert_equal(values[block_length], expected[block_length])
 
 
-def test_blocks_that_do_not_fit_a_split_length_are_refused():
+def test_blocks_that_do_not_divide_a_split_length_raise_an_error():
     message = "block_length = 3: the length 8 is split over 2 .* a share of 4"
     layers = {"": WindowedSelfAttention(4, 3, **layer_settings())}
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,4 @@
-"""Models with windowed self-attention: causality, variables, precision, and those of GPT-Neo."""
+"""Models with windowed self-attention: causality, variables, precision, GPT-Neo."""
 
 import numpy as np
 import pytest
@@ -16,8 +16,8 @@ from tests.layers.attention.windowed_helpers import (
 
 
 @pytest.mark.parametrize("block_length", [3, 10])
-def test_a_position_sees_its_window_and_nothing_else(block_length):
-    """One layer of radius 3: a change at 4 is seen as the input of positions 5, 6 and 7."""
+def test_a_position_depends_only_on_its_window(block_length):
+    """One layer of radius 3: target 4 is the input of position 5, and changes 5, 6 and 7."""
     attention = {"radius": 3, "block_length": block_length}
     model = helpers.build_model(WINDOWED, attention=attention, num_layers=1)
     variables = helpers.random_variables(model)
@@ -32,7 +32,7 @@ def test_a_position_sees_its_window_and_nothing_else(block_length):
 
 
 def test_a_model_has_the_variables_of_one_with_self_attention():
-    """Whether all layers are windowed, or every second one."""
+    """With a window in all layers, and in every second one."""
     plain = helpers.build_model("transformer_vanilla")
     _, variables = helpers.golden("transformer_vanilla")
     expected = helpers.call(plain, variables, TARGETS)["logits"]
@@ -69,7 +69,7 @@ def test_bfloat16_is_close_to_float32():
 
 
 @pytest.mark.parametrize("setting", [{"autoregressive": False}, {"input_full_attention": True}])
-def test_models_that_see_the_future_are_refused(setting):
+def test_models_that_are_not_autoregressive_raise_errors(setting):
     model = helpers.build_model(WINDOWED, model=setting, num_layers=1)
     with pytest.raises(ValueError, match="the model is not fully autoregressive"):
         helpers.call(model, None, TARGETS)
@@ -82,7 +82,7 @@ def layer_norm(x, state, name):
 
 
 def gpt_neo_attention(x, state, name, window, block_length):
-    """Our layer with the weights of one of GPT-Neo's, which does not scale its logits."""
+    """Returns our layer's output with the weights of GPT-Neo's, which does not scale its logits."""
     layer = WindowedSelfAttention(window, block_length, num_heads=4, key_value_size=8)
     weights = {f"layer/{n}": state[f"{name}.{n}_proj.weight"].T for n in "qkv"}
     weights["layer/o"] = state[f"{name}.out_proj.weight"].T
@@ -92,7 +92,7 @@ def gpt_neo_attention(x, state, name, window, block_length):
 
 @pytest.mark.parametrize("block_length", [None, 5])
 def test_gpt_neo(block_length):
-    """Every second layer sees a window of 8; logits of Hugging Face's implementation."""
+    """Every second layer has a window of 8; logits of Hugging Face's implementation."""
     with np.load(helpers.GOLDEN / "gpt_neo.npz") as arrays:
         arrays = dict(arrays)
     state, ids = helpers.by_prefix(arrays, "state/transformer."), arrays["ids"]

@@ -10,12 +10,12 @@ from tests.layers import helpers
 WINDOWED = helpers.Architecture(attention=WindowedSelfAttention)
 TARGETS = np.random.default_rng(0).integers(2, 97, [4, 10])
 X = np.random.default_rng(1).standard_normal([2, 13, 16]).astype(np.float32)
-# Parts that end within blocks and at their borders, one longer than the window, padding (0).
+# Segments that end within blocks and at their borders, one longer than the window, padding (0).
 PARTS = np.array([[1] * 4 + [2] * 6 + [3, 0, 0], [1, 2, 2, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4]])
 
 
 def context_for(b, x, mode="eval", **settings):
-    """A context as a causal language model gives it."""
+    """Returns the context that a causal language model gives to a layer."""
     context = helpers.layer_context(b, x, mode)
     context.model.layout, context.model.mesh_shape = b.layout, b.mesh_shape
     index = mtf.range(b.mesh, context.length_dim, tf.int32)
@@ -37,8 +37,9 @@ def layer_settings(**settings):
 def run(layers, x=X, parts=None, variables=None, mode="train", mesh_shape="", layout=""):
     """Runs several layers with the same variables at once.
 
-    Returns for each key of `layers` a dict of y, and in mode "train" of the loss and the gradients
-    of x and of the variables.
+    Returns:
+        for each key of `layers` a dict of y, and in mode "train" of the loss and the gradients of x
+        and of the variables.
     """
     outputs = {}
     with helpers.bench(mesh_shape, layout, variables) as b:
@@ -49,7 +50,7 @@ def run(layers, x=X, parts=None, variables=None, mode="train", mesh_shape="", la
             y = call(b, layer, context, x)
             outputs[name, "y"] = y
             if mode == "train":
-                # Zero where x is, as in padding.
+                # The weight of y is zero where x is, as in padding.
                 loss = mtf.add_n([mtf.reduce_sum(y * mtf.sin(9.0 * x))] + context.losses)
                 ends = {"x": x, **{v.name: v.value for v in b.graph.trainable_variables}}
                 outputs[name, "loss"] = loss

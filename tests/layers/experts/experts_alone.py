@@ -1,4 +1,4 @@
-"""Runs a layer of experts alone, ours or Mesh-TF's, forwards and backwards."""
+"""Runs a layer of experts without a model, ours or Mesh-TF's: outputs and gradients."""
 
 import types
 import zlib
@@ -13,10 +13,10 @@ from primer.layers import MixtureOfExperts, MixtureOfExperts2D
 from tests.layers import helpers
 
 X = np.random.default_rng(0).standard_normal([4, 12, 8]).astype(np.float32)
-# Packed: two parts a row, and padding in two rows.
+# Packed: two segments per row, and padding in two rows.
 IDS = np.where(np.arange(12) < np.array([[5], [12], [3], [7]]), 1, 2)
 IDS[0, 9:] = IDS[2, 6:] = 0
-# Settings without chance, and with so little room that tokens are dropped.
+# Deterministic settings, with so few slots that tokens are dropped.
 TIGHT = dict(
     hidden_size=6,
     group_size=8,
@@ -25,12 +25,18 @@ TIGHT = dict(
     second_policy_eval="all",
 )
 ARGMAX = dict(switch_policy_train="argmax", switch_policy_eval="argmax")
+THRESHOLD = dict(
+    second_policy_train="threshold",
+    second_policy_eval="threshold",
+    second_threshold_train=0.4,
+    second_threshold_eval=0.2,
+)
 # The gatings in which tokens choose.
 TOKEN_CHOICE = ["switch", "switch_max", "ntlb", "top_2", "top_n"]
 
 
 def tight(gating, **settings):
-    """A layer of ours with biases that drops tokens; gating may be "two levels"."""
+    """Returns a layer of ours with biases that drops tokens; gating may be "two levels"."""
     settings = {**TIGHT, "use_bias": True, "capacity_factor_eval": 1.0, **settings}
     if gating == "two levels":
         return MixtureOfExperts2D(expert_x=3, expert_y=4, **settings)
@@ -38,7 +44,7 @@ def tight(gating, **settings):
 
 
 def roomy(gating):
-    """Settings with which evaluation with capacity drops nothing."""
+    """Returns settings whose capacity is so large that evaluation drops nothing."""
     second_level = {"capacity_factor_second_level": 4.0} if gating == "two levels" else {}
     return {"capacity_factor_eval": 4.0, **second_level}
 
@@ -102,14 +108,14 @@ def run(
 
 
 def draw(name, shape):
-    """The same numbers for the same name and shape; routers prefer some experts."""
+    """Returns values that depend on name and shape only; routers prefer some experts."""
     values = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape)
     scale = 0.7 if "gating" in name else 0.3 if "bias" in name else shape[-2] ** -0.5
     return (values * scale).astype(np.float32)
 
 
 def draw_alike(name, shape):
-    """The same for all experts, and for a dense layer of their shape."""
+    """Returns equal values for all experts, and for a dense layer of their shape."""
     own = shape if "gating" in name else shape[-1:] if "bias" in name else shape[-2:]
     return np.broadcast_to(draw(name, own), shape)
 
@@ -141,8 +147,18 @@ def _gradients(b, x, outputs):
 
 
 def check_same(values, expected, real=None, atol=1e-5):
-    """The same entries; y only where `real` `[batch, length]` is nonzero."""
+    """Checks that the entries are equal; y only where `real` `[batch, length]` is nonzero."""
     assert set(values) == set(expected)
     for key, value in expected.items():
         kept = ... if key != "y" or real is None else np.asarray(real) != 0
         np.testing.assert_allclose(values[key][kept], value[kept], rtol=0, atol=atol, err_msg=key)
+
+
+def check_parity(ours, theirs, **settings):
+    """Checks that outputs, losses and gradients equal those of Mesh-TF's layer."""
+    settings = dict(sequence_id=IDS, gradients=True, **settings)
+    expected = run(theirs, **settings)
+    if ours.gating.gating != "ntlb":
+        # The settings drop some tokens, besides padding.
+        assert (np.abs(expected["y"]).sum(-1) == 0).sum() > (IDS == 0).sum()
+    check_same(run(ours, **settings), expected, IDS)

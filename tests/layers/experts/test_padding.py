@@ -1,4 +1,4 @@
-"""Padding takes no place at an expert, and packed examples are their parts."""
+"""Padding takes no slot of an expert, and packed examples equal their segments."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ from tests.layers.experts.experts_alone import IDS, TOKEN_CHOICE, X, tight
 
 
 @pytest.mark.parametrize("gating", [*TOKEN_CHOICE, "expert_choice", "two levels"])
-def test_padding_of_unpacked_examples_takes_no_place(gating):
-    """Without sequence ids the ids tell what is padding; in Mesh-TF it crowds out text."""
+def test_padding_of_unpacked_examples_takes_no_slot(gating):
+    """Without sequence ids the token ids mark padding; in Mesh-TF it takes slots from text."""
     lengths = np.array([[5], [12], [1], [8]])
     targets = np.where(np.arange(12) < lengths - 1, 9, 0)
     inputs = np.concatenate([np.zeros([4, 1], int), targets[:, :-1]], 1)
@@ -23,8 +23,8 @@ def test_padding_of_unpacked_examples_takes_no_place(gating):
 
 
 @pytest.mark.parametrize("gating", [*TOKEN_CHOICE, "two levels"])
-def test_packed_examples_are_their_parts(gating):
-    """With room for all, forwards and backwards."""
+def test_packed_examples_equal_their_segments(gating):
+    """With slots for all tokens; outputs and gradients."""
     experts = tight(gating, capacity_factor_train=4.0, loss_coef=0.0)
     if gating == "two levels":
         experts.capacity_factor_second_level = 4.0

@@ -1,112 +1,18 @@
-"""Gatings against the papers' definitions, token by token in numpy: unpacked and with padding."""
+"""Gatings against the papers' definitions: unpacked and with padding."""
 
 import numpy as np
 import pytest
 
 from primer.layers import MixtureOfExperts
 from tests.layers.experts import experts_alone
-from tests.layers.experts.experts_alone import ARGMAX, IDS, TIGHT, X
-
-SIZE = TIGHT["group_size"]
-EXPERTS = 4
-TOKENS = X.reshape(-1, SIZE, X.shape[-1])
-
-
-def softmax(x, axis=-1):
-    x = np.exp(x - x.max(axis, keepdims=True))
-    return x / x.sum(axis, keepdims=True)
-
-
-def expert(number, x):
-    wi = experts_alone.draw("wi/kernel", [EXPERTS, 8, 6])[number]
-    wo = experts_alone.draw("wo/kernel", [EXPERTS, 6, 8])[number]
-    return np.maximum(x @ wi, 0) @ wo
-
-
-def switch(p, capacity, real):
-    """[(token, expert, gate)]: every token its best expert, in order."""
-    room = [capacity] * EXPERTS
-    for t in np.flatnonzero(real):
-        e = p[t].argmax()
-        if room[e]:
-            room[e] -= 1
-            yield t, e, p[t, e]
-
-
-def switch_max(p, capacity, real):
-    """The tokens with the highest gates first."""
-    for e in range(EXPERTS):
-        fans = [t for t in np.flatnonzero(real) if p[t].argmax() == e]
-        for t in sorted(fans, key=lambda t: -p[t, e])[:capacity]:
-            yield t, e, p[t, e]
-
-
-def ntlb(p, capacity, real):
-    """Who finds an expert full, tries the next one, after all have tried the one before."""
-    room, waiting = [capacity] * EXPERTS, list(np.flatnonzero(real))
-    for rank in range(EXPERTS):
-        for t in list(waiting):
-            e = np.argsort(-p[t])[rank]
-            if room[e]:
-                room[e] -= 1
-                waiting.remove(t)
-                yield t, e, p[t, e]
-
-
-def top(count):
-    def top_n(p, capacity, real):
-        """The best experts of each token, all first choices before all second ones."""
-        room = [capacity] * EXPERTS
-        for rank in range(count):
-            for t in np.flatnonzero(real):
-                best = np.argsort(-p[t])[:count]
-                e = best[rank]
-                if room[e]:
-                    room[e] -= 1
-                    yield t, e, p[t, e] / p[t, best].sum()
-
-    return top_n
-
-
-def expert_choice(p, capacity, real):
-    """Every expert its favourite tokens; a token's outputs are averaged."""
-    taken = [(t, e) for e in range(EXPERTS) for t in np.argsort(-p[:, e])[:capacity] if real[t]]
-    for t, e in taken:
-        yield t, e, p[t, e] / sum(other == t for other, _ in taken)
-
-
-ROUTES = {
-    "switch": switch,
-    "switch_max": switch_max,
-    "ntlb": ntlb,
-    "top_2": top(2),
-    "top_n": top(3),
-    "expert_choice": expert_choice,
-}
-SCOPES = {"expert_choice": "expert_selection_gating"}
-
-
-def distribution(gating, x, real):
-    name = SCOPES.get(gating, f"{gating}_gating") + "/kernel"
-    logits = x @ experts_alone.draw(name, [8, EXPERTS])
-    if gating == "expert_choice":
-        return softmax(np.where(real[:, None], logits, -np.inf), 0)
-    return softmax(logits)
-
-
-def reference(gating, capacity, real):
-    y = np.zeros_like(TOKENS)
-    for group, x in enumerate(TOKENS):
-        p = distribution(gating, x, real[group])
-        for t, e, gate in ROUTES[gating](p, capacity, real[group]):
-            y[group, t] += gate * expert(e, x[t])
-    return y
+from tests.layers.experts.experts_alone import ARGMAX, IDS, TIGHT
+from tests.layers.experts.routing_oracle import EXPERTS, ROUTES, SIZE, TOKENS, reference
 
 
 @pytest.mark.parametrize("padded", [True, False])
 @pytest.mark.parametrize("gating", ROUTES)
 def test_routing(gating, padded):
-    """Room for a token, or three, of the eight of a group at each expert."""
+    """With 1 and with 3 slots of each expert, for groups of 8 tokens."""
     ids = IDS if padded else None
     real = (IDS != 0 if padded else np.ones_like(IDS) != 0).reshape(-1, SIZE)
     for factor, capacity in ((0.5, 1), (1.5, 3)):
@@ -114,35 +20,3 @@ def test_routing(gating, padded):
         layer = MixtureOfExperts(gating=gating, num_experts=EXPERTS, **settings)
         y = experts_alone.run(layer, sequence_id=ids, mode="train")["y"].reshape(TOKENS.shape)
         np.testing.assert_allclose(y, reference(gating, capacity, real), rtol=0, atol=1e-5)
-
-
-def balance(p, f):
-    """E sum_e f_e P_e, the mean over groups; p and f are `[groups, tokens, experts]`."""
-    return EXPERTS * (p.mean(1) * f.mean(1)).sum(-1).mean()
-
-
-def loss_of(gating, **settings):
-    settings = {**TIGHT, **ARGMAX, "loss_coef": 1.0, **settings}
-    layer = MixtureOfExperts(gating=gating, num_experts=EXPERTS, **settings)
-    return experts_alone.run(layer, mode="train")["loss"]
-
-
-def test_balance_loss_of_second_choices():
-    """Mesh-TF's top_n takes the third choices instead, and cannot be built with two."""
-    p = distribution("top_n", TOKENS, None)
-    ranks = np.argsort(-p, -1)
-    first, second = (np.eye(EXPERTS)[ranks[..., i]] for i in (0, 1))
-    rest = p * (1 - first)
-    rest /= rest.sum(-1, keepdims=True)
-    expected = balance(p, first) + 0.5 * balance(rest, second)
-    for count in (2, 3):
-        loss = loss_of("top_n", num_experts_per_token=count, use_second_place_loss=True)
-        np.testing.assert_allclose(loss, expected, rtol=1e-5)
-
-
-def test_z_loss():
-    """ST-MoE's equation 5, where Mesh-TF's needs packed examples."""
-    logits = TOKENS @ experts_alone.draw("switch_gating/kernel", [8, EXPERTS])
-    z = (np.log(np.exp(logits).sum(-1)) ** 2).mean()
-    difference = loss_of("switch", z_loss=0.5) - loss_of("switch")
-    np.testing.assert_allclose(difference, 0.5 * z, rtol=1e-4)

@@ -1,4 +1,4 @@
-"""What routers do reaches TensorBoard, from a whole run of training."""
+"""Router statistics in the TensorBoard files of a training run."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ MICROBATCHES = "utils.serialize_num_microbatches.tokens_per_microbatch_per_repli
 
 
 def router(tmp_path, layer, scope, *bindings):
-    """The last values of a router's statistics, and its loads."""
+    """Returns the last values of a router's statistics, and its loads."""
     stack = f"make_layer_stack.layers = [@SelfAttention, @{layer}]"
     tiny.run(tmp_path, stack, *SETTINGS, *bindings)
     prefix = f"transformer/block_000/layer_001/{scope}/"
@@ -46,7 +46,7 @@ def test_statistics_of_one_level(tmp_path, gating, bindings):
     np.testing.assert_allclose(sum(loads), 1.0, rtol=1e-5)
     assert 0.0 <= values["dropped_tokens"] < 1.0
     assert 0.0 < values["entropy"] <= np.log(4) + 1e-5
-    # At the start routers have small logits: log 4 squared, and a balance near 1.
+    # Initial logits are small: the z-loss is near log 4 squared, the balance loss near 1.
     assert 1.0 < values["z_loss"] < 5.0 and 0.5 < values["balance_loss"] < 3.0
 
 

@@ -1,4 +1,4 @@
-"""Without dropping, a token's output depends on that token alone; expert choice says otherwise."""
+"""Without dropping, a token's output depends only on that token; expert choice has a caveat."""
 
 import mesh_tensorflow as mtf
 import numpy as np
@@ -18,7 +18,7 @@ def y_of(gating, x=X, exact=True, **settings):
 
 @pytest.mark.parametrize("gating", [*TOKEN_CHOICE, "two levels"])
 def test_a_token_depends_on_no_other(gating):
-    """Other neighbours, another order, another future: the same to rounding."""
+    """With other neighbours, another order and other later tokens: the same to rounding."""
     expected = y_of(gating)
     assert (np.abs(expected).sum(-1) > 0).all()
     order = np.random.default_rng(0).permutation(4 * 12)
@@ -34,8 +34,8 @@ def test_a_token_depends_on_no_other(gating):
 
 
 @pytest.mark.parametrize("gating", [*TOKEN_CHOICE, "two levels"])
-def test_it_is_what_unlimited_room_gives(gating):
-    """Two implementations: sorted rows here, places of experts there."""
+def test_the_result_equals_that_of_a_large_capacity(gating):
+    """Two implementations: sorted rows, and slots of experts."""
     expected = y_of(gating, exact=False, **roomy(gating))
     np.testing.assert_allclose(y_of(gating), expected, rtol=0, atol=1e-5)
     np.testing.assert_allclose(
@@ -45,7 +45,7 @@ def test_it_is_what_unlimited_room_gives(gating):
 
 @pytest.mark.parametrize("gating", ["switch", "top_2", "two levels"])
 def test_with_capacity_a_token_depends_on_others(gating):
-    """As released: what the two tests above would fail on."""
+    """As released; the two tests above fail for this."""
     assert np.abs(y_of(gating, exact=False) - y_of(gating)).max() > 0.1
 
 
@@ -59,7 +59,7 @@ def test_second_policies_without_dropping(gating, policy):
 
 @pytest.mark.parametrize("gating", [*TOKEN_CHOICE, "two levels"])
 def test_decoding_drops_nothing(gating):
-    """A step of a whole batch, and a prompt, give what evaluation without dropping gives."""
+    """A step of a whole batch, and a prompt, equal evaluation without dropping."""
     expected = y_of(gating)
     step = experts_alone.run(tight(gating), x=X[:, 5], mode="incremental")
     np.testing.assert_allclose(step["y"], expected[:, 5], rtol=0, atol=1e-6)
@@ -77,14 +77,9 @@ def test_training_in_a_marked_graph_still_has_capacity():
     experts_alone.check_same(*values, atol=0)
 
 
-def test_no_gradient_without_dropping_is_said():
-    with pytest.raises(NotImplementedError, match="evaluation and decoding"):
-        experts_alone.run(tight("top_2"), exact=True, gradients=True)
-
-
 @pytest.mark.parametrize("layer", [MixtureOfExperts, MixtureOfExperts2D])
-def test_evaluation_draws_nothing_by_default(layer, monkeypatch):
-    """Mesh-TF's default draws in evaluation whether the second expert is used."""
+def test_evaluation_is_deterministic_by_default(layer, monkeypatch):
+    """Mesh-TF's default uses the second expert at random in evaluation."""
 
     def random_uniform(mesh, shape, **kwargs):
         raise AssertionError("drawn")
@@ -101,7 +96,7 @@ def test_evaluation_draws_nothing_by_default(layer, monkeypatch):
 @pytest.mark.parametrize("gating", ["top_2", "two levels"])
 @pytest.mark.parametrize("exact", [True, False])
 def test_bfloat16_is_close_to_float32(gating, exact):
-    """Every token has the same experts; Mesh-TF's router rounds its weights and changes some."""
+    """Every token has the same experts, unlike in Mesh-TF, whose router rounds its weights."""
     x = X.astype(tf.bfloat16.as_numpy_dtype).astype(np.float32)
     expected = y_of(gating, x, exact, **roomy(gating))
     experts = tight(gating, **roomy(gating))
@@ -113,7 +108,7 @@ def test_bfloat16_is_close_to_float32(gating, exact):
 @pytest.mark.parametrize(
     "where", [{"exact": True}, {"mode": "incremental"}, {"mode": "first_part"}], ids=str
 )
-def test_expert_choice_says_that_it_looks_around(where, monkeypatch):
+def test_expert_choice_adds_a_caveat(where, monkeypatch):
     said = []
     monkeypatch.setattr(graph_marks, "add_caveat", said.append)
     x = X[:, 5] if where.get("mode") == "incremental" else X
