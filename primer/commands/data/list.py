@@ -74,6 +74,7 @@ def _row(task, data_dir) -> dict:
     facts = {"state": "unknown", "place": "", "bytes": 0, "way_out": ""}
     if found:
         facts = dataclasses.asdict(found)
+        facts["way_out"] = facts.pop("hint")  # The name that --json has always had.
     return {"task": task.name, "splits": list(task.splits), **facts}
 
 

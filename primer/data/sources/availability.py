@@ -17,13 +17,13 @@ class Whereabouts:
         state: "here", "in part", "missing", or, in a bucket, "not looked at".
         place: the folder or file, or what names it when there is none.
         bytes: of the files that are here.
-        way_out: the command or address that brings what is not here; empty where nothing is amiss.
+        hint: the command or address that brings what is not here; empty where nothing is amiss.
     """
 
     state: str
     place: str
     bytes: int = 0
-    way_out: str = ""
+    hint: str = ""
 
 
 def is_remote(path: str) -> bool:
