@@ -193,7 +193,7 @@ def preparing(folder, unit):
     gin.bind_parameter("text_files.glob", corpus(folder, PREPARED_MEGABYTES, unit))
     gin.bind_parameter("text_files.unit", unit)
     task = seqio.TaskRegistry.get("text")
-    texts = [batch for _, batch in shard.batches(shard.read(task, 0, 1, readers.Notes()))]
+    texts = [batch for _, batch in shard.batches(shard.read(task, 0, 1, readers.SkipCounts()))]
     vocabulary = task.output_features["targets"].vocabulary
     tokenizer = tf_data.TextFunction(functools.partial(shard.ids_of, vocabulary))
     python = sentencepiece.SentencePieceProcessor(model_file=task_vocabulary.SOTU_MODEL)

@@ -75,7 +75,7 @@ def use_copy(model_dir: str | None, vocabulary: Any) -> Iterator[None]:
             if tf.io.gfile.exists(path):
                 _check_checksum(path, copy["sha256"])
                 _say_if_changed(vocabulary, path, copy["sha256"])
-                stack.enter_context(vocabulary.standing_in(path))
+                stack.enter_context(vocabulary.reading_copy(path))
         _check_same(model_dir, vocabulary, record)
         yield
 

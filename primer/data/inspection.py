@@ -38,7 +38,7 @@ class Inspected:
     duplicates: int = 0
     duplicate_bytes: int = 0
     lengths: collections.Counter = dataclasses.field(default_factory=collections.Counter)
-    notes: readers.Notes = dataclasses.field(default_factory=readers.Notes)
+    notes: readers.SkipCounts = dataclasses.field(default_factory=readers.SkipCounts)
 
     def quantile(self, share: float) -> int:
         """The tokens of the document that this share of the documents is not longer than."""
@@ -77,7 +77,7 @@ def inspect(task_name: str, split: str, progress=lambda documents, size: None) -
         vocabulary = task.output_features["targets"].vocabulary
         tokenizer = tf_data.TextFunction(functools.partial(shard.ids_of, vocabulary))
         try:
-            with corrupt_records.named(task):
+            with corrupt_records.name_corrupt_file(task):
                 for texts in _of_split(task, split, result.notes):
                     ids, ends = tokenizer(texts)
                     _add(result, texts, ids, ends, seen)

@@ -32,8 +32,9 @@ from primer.data import token_records
 from primer.data.document_task import DocumentTask
 from primer.data.objectives import train_rows  # noqa: F401  Registers for gin.
 from primer.data.sources import blocks, local_files, sotu, text_checks, text_files, text_parts
-from primer.data.sources.local_datasets import SETS, LocalSet
-from primer.data.sources.sources import DocumentSource, PreparedTfdsSource
+from primer.data.sources.document_source import DocumentSource
+from primer.data.sources.local_datasets import LOCAL_DATASETS, LocalDataset
+from primer.data.sources.tfds_source import PreparedTfdsSource
 from primer.data.vocabularies.lines import LineVocabulary
 from primer.data.vocabularies.task_vocabulary import TaskVocabulary
 
@@ -114,9 +115,9 @@ _add(
     DocumentSource(
         sotu.split_dataset,
         sotu.SPLITS,
-        sotu.check,
-        whereabouts_fn=sotu.whereabouts,
-        parts=sotu,
+        sotu.check_release,
+        availability_fn=sotu.describe_availability,
+        shard_reader=sotu,
     ),
     text_key="text",
     vocabulary="sotu",
@@ -126,9 +127,9 @@ _add(
     DocumentSource(
         text_files.split_dataset,
         text_files.SPLITS,
-        text_checks.check,
-        whereabouts_fn=text_checks.whereabouts,
-        parts=text_parts,
+        text_checks.check_text_files,
+        availability_fn=text_checks.describe_availability,
+        shard_reader=text_parts,
     ),
     text_key="text",
     vocabulary="sotu",
@@ -143,21 +144,21 @@ seqio.TaskRegistry.add(
 )
 
 
-def _add_local(local_set: LocalSet) -> None:
+def _add_local(local_set: LocalDataset) -> None:
     source = DocumentSource(
-        functools.partial(blocks.documents, local_set),
+        functools.partial(blocks.split_documents, local_set),
         tuple(local_set.splits),
-        functools.partial(local_files.check, local_set),
-        texts_fn=functools.partial(blocks.texts, local_set),
-        whereabouts_fn=functools.partial(local_files.whereabouts, local_set),
+        functools.partial(local_files.check_split, local_set),
+        texts_fn=functools.partial(blocks.evaluation_texts, local_set),
+        availability_fn=functools.partial(local_files.describe_availability, local_set),
         unit=local_set.unit,
-        part_fn=functools.partial(blocks.part, local_set),
+        part_fn=functools.partial(blocks.split_part, local_set),
     )
     kind = LineVocabulary if local_set.unit == "line" else TaskVocabulary
     _add(local_set.name, source, "text", local_set.vocabulary, kind)
 
 
-for _local_set in SETS.values():
+for _local_set in LOCAL_DATASETS.values():
     _add_local(_local_set)
 
 NAMES = (
@@ -167,5 +168,5 @@ NAMES = (
     "lm1b_autoregressive_language_modeling",
     "c4_v220_autoregressive_language_modeling",
     "pg19_autoregressive_language_modeling",
-    *SETS,
+    *LOCAL_DATASETS,
 )

@@ -21,8 +21,7 @@ import seqio
 import tensorflow as tf
 
 from primer.common import files
-from primer.data.sources import availability as looking
-from primer.data.sources import text_files
+from primer.data.sources import availability, text_files
 from primer.data.vocabularies.task_vocabulary import TaskVocabulary
 from primer.errors import UsageError
 
@@ -62,7 +61,7 @@ class GptNeoRecords:
                 f"gpt_neo_records.{name} is not set; name the files of the split {split!r}, as in "
                 f"--gin_param=\"gpt_neo_records.{name} = '/data/{split}_*.tfrecords'\""
             )
-        return text_files.expand(value, f"gpt_neo_records.{name}")
+        return text_files.expand_glob(value, f"gpt_neo_records.{name}")
 
 
 class RecordVocabulary(TaskVocabulary):
@@ -117,7 +116,7 @@ class RecordSource(seqio.DataSource):
         for path in GptNeoRecords().paths(split):
             _check_file(path)
 
-    def whereabouts(self, data_dir: str | None = None) -> looking.Whereabouts:
+    def describe_availability(self, data_dir: str | None = None) -> availability.Availability:
         """Where the files of both splits are; opens none."""
         del data_dir
         settings = GptNeoRecords()
@@ -125,11 +124,11 @@ class RecordSource(seqio.DataSource):
             p for value in (settings.glob, settings.validation_glob) for p in _listed(value)
         ]
         place = ", ".join(patterns) or "gpt_neo_records.glob: not set"
-        if any(map(looking.is_remote, patterns)):
-            return looking.Whereabouts("not looked at", place)
+        if any(map(availability.is_remote, patterns)):
+            return availability.Availability("not looked at", place)
         found = [path for pattern in patterns for path in tf.io.gfile.glob(pattern)]
         way_out = "primer data prepare --format gpt_neo, or GPT-Neo's create_tfrecords.py"
-        return looking.of_files(found, place, way_out)
+        return availability.of_files(found, place, way_out)
 
     def get_dataset(self, split="train", shuffle=True, seed=None, shard_info=None, **options):
         del options

@@ -179,7 +179,7 @@ def _texts(task, split):
 
 
 def _task_batches(task, split):
-    with corrupt_records.named(task):
+    with corrupt_records.name_corrupt_file(task):
         yield from _batches(task, split)
 
 
@@ -197,7 +197,7 @@ def _tokenized(make_texts, vocabulary, are_lines=False):
     number = _LINES_AT_ONCE if are_lines else _DOCUMENTS_AT_ONCE
 
     def tokens(texts):
-        ids = batch_tokenize.tokens(vocabulary, texts)
+        ids = batch_tokenize.tokenize_texts(vocabulary, texts)
         return texts, ids.flat_values, ids.row_lengths()
 
     def make_batches():

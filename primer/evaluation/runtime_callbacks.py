@@ -68,7 +68,7 @@ def name_the_damaged_file(error):
     with console.redirected(
         None, "search"
     ):  # TensorFlow writes a line of its own on what is found.
-        return next(filter(None, (corrupt_records.found(part, error) for part in parts)), None)
+        return next(filter(None, (corrupt_records.diagnose(part, error) for part in parts)), None)
 
 
 def _uses_cache(mode, split):

@@ -4,7 +4,7 @@ import importlib
 
 # name -> (what it does, the module with add_arguments(parser) and run(options)).
 COMMANDS = {
-    "list": ("show all tasks, and whether their data are here", "list"),
+    "list": ("show all tasks, and whether their data are here", "list_tasks"),
     "vocabulary": ("make a vocabulary from a training split", "vocabulary"),
     "inspect": ("show what a task's texts are, and what the model sees of them", "inspect"),
     "prepare": ("tokenize a task's texts into records for training", "prepare"),

@@ -23,10 +23,10 @@ def add_arguments(parser):
 def run(options) -> int:
     """Prints tables and rows; draws the lengths."""
     with prepare.configured(options) as task:
-        from primer.commands.data.read_progress import ReadingShown
+        from primer.commands.data.read_progress import ReadProgress
         from primer.data import inspection
 
-        with ReadingShown(f"reading {task}, split {options.split}") as shown:
+        with ReadProgress(f"reading {task}, split {options.split}") as shown:
             found = inspection.inspect(task, options.split, shown.add)
         rows = _rows(task, options)
     _show(task, options.split, found, rows)
@@ -84,7 +84,7 @@ def _show(task, split, found, rows):
     from primer.data.sources import text_checks
 
     data = as_data(task, split, found)
-    shown = tables.table(f"{task}, {split} split", "", "in all", "per document")
+    shown = tables.make_table(f"{task}, {split} split", "", "in all", "per document")
     for name in ("documents", "bytes", "characters", "words", "tokens"):
         mean = "" if name == "documents" else f"{_ratio(data[name], data['documents']):,.1f}"
         shown.add_row(name, f"{data[name]:,}", mean)
@@ -94,7 +94,9 @@ def _show(task, split, found, rows):
     shown.add_row("tokens per word", f"{data['tokens_per_word']:.4f}", "")
     console = tables.console()
     console.print(shown)
-    lengths = tables.table("Tokens per document", "shortest", "10%", "median", "90%", "longest")
+    lengths = tables.make_table(
+        "Tokens per document", "shortest", "10%", "median", "90%", "longest"
+    )
     lengths.add_row(*(f"{data[name]:,}" for name in QUANTILES))
     console.print(lengths)
     for number, row in enumerate(rows):

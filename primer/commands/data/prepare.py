@@ -78,7 +78,7 @@ def _alone(plan):
 
 def _writer(options):
     """The function that writes the shards of a data set that was begun."""
-    from primer.commands.data import progress as data_progress
+    from primer.commands.data import shard_progress
     from primer.data.prepared import beam, pool
 
     def write(begun):
@@ -86,7 +86,7 @@ def _writer(options):
             words = shlex.split(options.pipeline_options)
             beam.run(begun.plan, begun.remaining, words, start_worker)
             return
-        with data_progress.Shards(begun) as progress:
+        with shard_progress.ShardProgress(begun) as progress:
             pool.run(
                 begun.plan,
                 begun.remaining,
@@ -147,13 +147,13 @@ def _bind_vocabulary(name):
 
     if name is None:
         return
-    if name in task_vocabulary.names():
+    if name in task_vocabulary.vocabulary_names():
         gin.bind_parameter("task_vocabulary.name", name)
         return
     if not os.path.exists(name) and "://" not in name:
         raise UsageError(
             f"--vocabulary {name}: there is no such file; expected a SentencePiece model, or one "
-            f"of {', '.join(task_vocabulary.names())}"
+            f"of {', '.join(task_vocabulary.vocabulary_names())}"
         )
     path = name if "://" in name else os.path.abspath(name)
     gin.bind_parameter("task_vocabulary.name", "sentencepiece")

@@ -3,7 +3,7 @@
 from primer.common.live_line import LiveLine
 
 
-class ReadingShown(LiveLine):
+class ReadProgress(LiveLine):
     """Counts documents and bytes, and shows them.
 
     Args:

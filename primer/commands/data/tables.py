@@ -17,7 +17,7 @@ def console(file=None):
     return Console(file=file, highlight=False, markup=False, width=WIDTH)
 
 
-def table(title, *columns):
+def make_table(title, *columns):
     """An empty table; the first column is for names, the others for numbers."""
     from rich import box
     from rich.table import Table
@@ -31,7 +31,7 @@ def table(title, *columns):
 def show_prepared(plan, manifest, written, file=None):
     """Prints what a prepared data set has, and how to train on it."""
     folder = os.path.join(plan.output, plan.task)
-    shown = table(
+    shown = make_table(
         folder, "split", "documents", "tokens", "words", "characters", "bytes", "tokens per byte"
     )
     for split, counts in manifest["splits"].items():

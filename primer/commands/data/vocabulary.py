@@ -89,9 +89,9 @@ def _make(options, task):
     from primer.common import files
     from primer.data.vocabulary_training import build, raw_texts
 
-    raw_texts.check(task, "train", options.t5_tfds_data_dir)
-    made = build.make(
-        _shown(raw_texts.texts(task, "train"), f"reading {task}, split train"),
+    raw_texts.check_split(task, "train", options.t5_tfds_data_dir)
+    made = build.build_vocabulary(
+        _shown(raw_texts.split_texts(task, "train"), f"reading {task}, split train"),
         options.model,
         size=options.size or (SIZE if options.model in SENTENCEPIECE else None),
         min_count=options.min_count or 1,
@@ -120,9 +120,9 @@ def _say(message):
 
 
 def _shown(texts, label):
-    from primer.commands.data.read_progress import ReadingShown
+    from primer.commands.data.read_progress import ReadProgress
 
-    with ReadingShown(label) as shown:
+    with ReadProgress(label) as shown:
         yield from shown.of(texts)
 
 
@@ -132,14 +132,14 @@ def _measured(options, task, name) -> str:
     from primer.data.vocabulary_training import build, raw_texts
 
     vocabulary = loading.open_vocabulary(name, options.output, 0).vocabulary
-    held_out = all("validation" in part.splits for part in raw_texts.tasks_of(task))
+    held_out = all("validation" in part.splits for part in raw_texts.subtasks(task))
     texts = []
     with contextlib.suppress(UsageError):  # Of C4 somebody may have the training split alone.
         if held_out:
-            found = raw_texts.texts(task, "validation")
-            texts = build.beginning(found, MEASURED_BYTES)
+            found = raw_texts.split_texts(task, "validation")
+            texts = build.first_texts(found, MEASURED_BYTES)
     place = "held-out text (split validation)" if texts else "the text it was made from"
     if not texts:
-        texts = build.beginning(raw_texts.texts(task, "train"), MEASURED_BYTES)
+        texts = build.first_texts(raw_texts.split_texts(task, "train"), MEASURED_BYTES)
     size = sum(map(len, texts)) / 1e6
-    return f"on {size:,.2f} MB of {place}: {build.measure(vocabulary, texts)}"
+    return f"on {size:,.2f} MB of {place}: {build.describe_encoding(vocabulary, texts)}"

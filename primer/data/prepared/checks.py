@@ -83,10 +83,10 @@ def _check_vocabulary(task, directory, settings):
 
 def _check_text(task, directory, settings):
     """Settings of the text that differ from the cache's would be without effect."""
-    parts = getattr(task.source, "parts", None)
+    parts = getattr(task.source, "shard_reader", None)
     if parts is None or "text_files" not in settings:
         return
-    now, then = parts.settings(), settings["text_files"]
+    now, then = parts.text_files_settings(), settings["text_files"]
     for name in _OF_THE_TEXT:
         if now[name] != then[name] and now[name] is not None:
             raise UsageError(

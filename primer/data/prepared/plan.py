@@ -44,7 +44,7 @@ class Plan:
     def settings(self) -> dict:
         """What the manifest keeps; two runs with equal settings write equal shards."""
         task = preflight.find(self.task)
-        parts = getattr(task.source, "parts", None)
+        parts = getattr(task.source, "shard_reader", None)
         return {
             "task": self.task,
             "format": self.format,
@@ -52,7 +52,7 @@ class Plan:
             "chunk_size": self.chunk_size,
             "splits": list(task.splits),
             "vocabulary": manifest.vocabulary_identity(task.output_features["targets"].vocabulary),
-            **(parts.describe() if parts else {}),
+            **(parts.describe_input() if parts else {}),
         }
 
 
@@ -77,7 +77,7 @@ def make(task, output, format="seqio", shards=None, **others) -> Plan:
         )
     _check_steps(found)
     for split in found.splits:
-        if split == "train" or not getattr(found.source, "parts", None):
+        if split == "train" or not getattr(found.source, "shard_reader", None):
             preflight.check(task, split)
     shards = shards or _shards(found)
     return Plan(task, os.fspath(output), format, shards, gin=gin.config_str(), **others)
@@ -112,6 +112,6 @@ def _check_steps(task):
 
 def _shards(task):
     source = task.source
-    size = getattr(source, "parts", None) or source
-    total = size.size() if hasattr(size, "size") else 0
+    size = getattr(source, "shard_reader", None) or source
+    total = size.total_bytes() if hasattr(size, "total_bytes") else 0
     return max(_FEWEST_SHARDS, -(-total // _SHARD_BYTES))

@@ -100,7 +100,7 @@ def work(plan, index: int) -> None:
 def write(plan, index: int, progress: Callable[[int], None]) -> None:
     """Writes one shard; raises UsageError or RunError when it cannot be read or written."""
     try:
-        with corrupt_records.named(preflight.find(plan.task)):
+        with corrupt_records.name_corrupt_file(preflight.find(plan.task)):
             shard.write(plan, index, progress)
     except failures.WRITE_ERRORS as error:
         raise failures.cannot_write(plan, f"shard {index} of {plan.shards}", error) from None

@@ -12,7 +12,7 @@ import gin
 from primer.common import files
 from primer.data.prepared import manifest
 from primer.data.sources import text_parts
-from primer.data.sources.local_datasets import SETS
+from primer.data.sources.local_datasets import LOCAL_DATASETS
 from primer.data.sources.local_files import LocalData
 
 VOCABULARY = "vocabulary_file"
@@ -53,11 +53,11 @@ def is_kept(directory: str, found: dict) -> bool:
 
 def _of_texts(task) -> dict:
     """What gin has of the settings that decide which texts the task has."""
-    if getattr(task.source, "parts", None) is text_parts:
-        settings = text_parts.settings()
+    if getattr(task.source, "shard_reader", None) is text_parts:
+        settings = text_parts.text_files_settings()
         bound = {name for name in settings if _bound("text_files", name) is not None}
         return {f"text_files.{name}": settings[name] for name in sorted(bound)}
-    if task.name not in SETS:
+    if task.name not in LOCAL_DATASETS:
         return {}
     names = [field.name for field in dataclasses.fields(LocalData)]
     found = {name: _bound("local_data", name) for name in names}

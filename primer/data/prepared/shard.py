@@ -35,7 +35,7 @@ def write(plan, index: int, progress: Callable[[int], None]) -> dict:
     task = preflight.find(plan.task)
     vocabulary = task.output_features["targets"].vocabulary
     directory = manifest.folder(plan.output, plan.task)
-    notes = readers.Notes()
+    notes = readers.SkipCounts()
     tokenizer = _tokenizer(plan, manifest.vocabulary_identity(vocabulary))
     writers = {
         split: WRITERS[plan.format](directory, split, index, plan, vocabulary)
@@ -68,12 +68,12 @@ def _tokenizer(plan, vocabulary_identity):
 
 def ids_of(vocabulary, texts):
     """The ids of texts: all of them in a row, and where each text's begin and the last ends."""
-    ids = batch_tokenize.tokens(vocabulary, texts)
+    ids = batch_tokenize.tokenize_texts(vocabulary, texts)
     return ids.flat_values, ids.row_splits
 
 
 def read(
-    task, index: int, shards: int, notes: readers.Notes, splits: Sequence[str] | None = None
+    task, index: int, shards: int, notes: readers.SkipCounts, splits: Sequence[str] | None = None
 ) -> Iterator[tuple[str, bytes]]:
     """The texts of one shard as the tokenizer gets them, as (split, text).
 
@@ -83,8 +83,8 @@ def read(
         notes: counts what is left out.
         splits: where only these are wanted; those of others may come as well.
     """
-    if getattr(task.source, "parts", None):
-        yield from task.source.parts.read(index, shards, notes)
+    if getattr(task.source, "shard_reader", None):
+        yield from task.source.shard_reader.read_shard(index, shards, notes)
         return
     for split in splits or task.splits:
         make = functools.partial(_texts, task, split, index, shards)
@@ -115,7 +115,7 @@ def batches(texts):
     for split, text in texts:
         waiting[split].append(text)
         sizes[split] += len(text)
-        if len(waiting[split]) == _TEXTS_AT_ONCE or sizes[split] > formats.LARGE:
+        if len(waiting[split]) == _TEXTS_AT_ONCE or sizes[split] > formats.BATCH_BYTES:
             yield split, waiting.pop(split)
             del sizes[split]
     yield from waiting.items()

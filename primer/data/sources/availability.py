@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 
 @dataclasses.dataclass(frozen=True)
-class Whereabouts:
+class Availability:
     """What is known of a task's files without opening one.
 
     Attributes:
@@ -30,19 +30,19 @@ def is_remote(path: str) -> bool:
     return "://" in path
 
 
-def of_files(paths: Iterable[str | None], place: str, way_out: str) -> Whereabouts:
+def of_files(paths: Iterable[str | None], place: str, way_out: str) -> Availability:
     """Of a known list of local files, None for each that was not found."""
     paths = list(paths)
     found = [path for path in paths if path and os.path.isfile(path)]
     size = sum(os.path.getsize(path) for path in set(found))
     if paths and len(found) == len(paths):
-        return Whereabouts("here", place, size)
-    return Whereabouts("in part" if found else "missing", place, size, way_out)
+        return Availability("here", place, size)
+    return Availability("in part" if found else "missing", place, size, way_out)
 
 
-def of_folder(folder: str, way_out: str) -> Whereabouts:
+def of_folder(folder: str, way_out: str) -> Availability:
     """Of all files of a folder."""
     if is_remote(folder):
-        return Whereabouts("not looked at", folder)
+        return Availability("not looked at", folder)
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     return of_files([os.path.join(folder, name) for name in names], folder, way_out)

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from primer.data.sources import local_files
-from primer.data.sources.local_datasets import LocalSet
+from primer.data.sources.local_datasets import LocalDataset
 
 # A title and the blank lines around it; headings of sections have several signs of equality.
 # It begins with what is always the same, which makes the search ten times as fast.
@@ -31,7 +31,7 @@ _LONGEST_TITLE = 1 << 12
 _NEAR = 1 << 12
 
 
-def documents(local_set: LocalSet, split: str, shuffle: bool, seed) -> tf.data.Dataset:
+def split_documents(local_set: LocalDataset, split: str, shuffle: bool, seed) -> tf.data.Dataset:
     """The training documents of a split, as {"text": scalar string}.
 
     Without `shuffle` in the order of the files; with it in any order, new in each epoch, that the
@@ -44,7 +44,7 @@ def documents(local_set: LocalSet, split: str, shuffle: bool, seed) -> tf.data.D
     return _of_ranges(local_set, dataset)
 
 
-def part(local_set: LocalSet, split: str, index: int, parts: int) -> tf.data.Dataset:
+def split_part(local_set: LocalDataset, split: str, index: int, parts: int) -> tf.data.Dataset:
     """One of so many parts of the split that follow each other, without reading the others."""
     ranges = _ranges(local_set, split)
     first, end = (len(ranges[0]) * number // parts for number in (index, index + 1))
@@ -66,9 +66,9 @@ def _of_ranges(local_set, dataset):
     return dataset.map(lambda text: {"text": text})
 
 
-def texts(local_set: LocalSet, split: str) -> tf.data.Dataset:
+def evaluation_texts(local_set: LocalDataset, split: str) -> tf.data.Dataset:
     """What evaluation counts, in the files' order: each line, or the whole split as one text."""
-    dataset = documents(local_set, split, False, None).map(lambda example: example["text"])
+    dataset = split_documents(local_set, split, False, None).map(lambda example: example["text"])
     if local_set.unit == "line":
         dataset = dataset.flat_map(
             lambda text: tf.data.Dataset.from_tensor_slices(tf.strings.split(text, "\n"))
@@ -82,11 +82,11 @@ def _ranges(local_set, split):
     """Columns (path, first and end of the section, nominal first and end), a row for each block."""
     step = local_files.LocalData().checked().block_bytes
     rows = []
-    for path in local_files.paths(local_set, split):
+    for path in local_files.split_paths(local_set, split):
         size = tf.io.gfile.stat(path).length
         first, end = (size * percent // 100 for percent in local_set.splits[split].part)
         if local_set.blocks == "article":
-            cuts = [cut for cut in titles(path) if first < cut < end]
+            cuts = [cut for cut in article_starts(path) if first < cut < end]
         else:
             cuts = list(range(first + step, end, step)) if step else []
         borders = [first, *cuts, end]
@@ -95,12 +95,12 @@ def _ranges(local_set, split):
     return tuple(np.array(column) for column in columns)
 
 
-def titles(path: str) -> list[int]:
+def article_starts(path: str) -> list[int]:
     """Where the articles of a WikiText file start: at the blank line before each title, in bytes.
 
     That finds the 60 articles of the validation and of the test split.
     """
-    return _titles(path, local_files.version(path))
+    return _titles(path, local_files.file_stamp(path))
 
 
 @functools.lru_cache(maxsize=16)

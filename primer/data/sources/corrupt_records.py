@@ -18,7 +18,7 @@ from primer.errors import RunError
 
 
 @contextlib.contextmanager
-def named(task: seqio.Task) -> Iterator[None]:
+def name_corrupt_file(task: seqio.Task) -> Iterator[None]:
     """Inside the block, an error about a damaged record names the file.
 
     Raises:
@@ -27,13 +27,13 @@ def named(task: seqio.Task) -> Iterator[None]:
     try:
         yield
     except tf.errors.DataLossError as error:
-        problem = found(task, error)
+        problem = diagnose(task, error)
         if problem is None:
             raise
         raise problem from error
 
 
-def found(task: seqio.Task, error: Exception) -> RunError | None:
+def diagnose(task: seqio.Task, error: Exception) -> RunError | None:
     """What to say of a damaged record; None where every file of the task can be read.
 
     Args:

@@ -18,7 +18,7 @@ PARQUET = ".parquet"
 READ_BY_TENSORFLOW = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz")
 
 _CHUNK = 1 << 18
-LARGE = 1 << 20  # Texts are handled in batches of about as many bytes.
+BATCH_BYTES = 1 << 20  # Texts are handled in batches of about as many bytes.
 _ZSTD_WINDOW = 1 << 31  # Of files made with `zstd --long=31`.
 
 

@@ -56,7 +56,7 @@ class Split:
 
 
 @dataclasses.dataclass(frozen=True)
-class LocalSet:
+class LocalDataset:
     """One data set.
 
     Attributes:
@@ -85,7 +85,7 @@ def _wikitext(name, folder, suffix, sizes, digests, vocabulary):
     # Transformer-XL's getdata.sh renames them so.
     names = {split: (f"wiki.{stem}.{suffix}", f"{stem}.txt") for split, stem in plain.items()}
     rows = zip(SPLITS, sizes, digests, strict=True)
-    return LocalSet(
+    return LocalDataset(
         name,
         {split: Split((LocalFile(names[split], size, sha1),)) for split, size, sha1 in rows},
         folders=(folder, f"{folder}-v1", name),
@@ -99,7 +99,7 @@ def _wikitext(name, folder, suffix, sizes, digests, vocabulary):
 def _one_file(name, digest, url):
     file = LocalFile((name,), 100_000_000, digest, "md5")
     parts = {"train": (0, 90), "validation": (90, 95), "test": (95, 100)}
-    return LocalSet(
+    return LocalDataset(
         name,
         {split: Split((file,), part) for split, part in parts.items()},
         folders=(name,),
@@ -116,7 +116,7 @@ def _ptb():
         "validation": ("valid", 399_782, "aa0affc06ff7c36e977d7cd49e3839bf"),
         "test": ("test", 449_945, "8b80168b89c18661a38ef683c0dc3721"),
     }
-    return LocalSet(
+    return LocalDataset(
         "ptb",
         {
             split: Split((LocalFile((f"ptb.{stem}.txt", f"{stem}.txt"), size, md5, "md5"),))
@@ -136,7 +136,7 @@ def _lm1b():
     shards = tuple(LocalFile((training.format(number),)) for number in range(1, 100))
     test = LocalFile((held_out.format(0),), words=159_658)
     archive = "1-billion-word-language-modeling-benchmark-r13output"
-    return LocalSet(
+    return LocalDataset(
         "lm1b_words",
         {
             "train": Split(shards, bytes=4_147_291_308),
@@ -151,7 +151,7 @@ def _lm1b():
     )
 
 
-SETS = {
+LOCAL_DATASETS = {
     local_set.name: local_set
     for local_set in (
         _wikitext(

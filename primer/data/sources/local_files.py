@@ -18,11 +18,11 @@ import gin
 import tensorflow as tf
 
 from primer.common import files
-from primer.data.sources import availability as looking
-from primer.data.sources.local_datasets import LocalFile, LocalSet
+from primer.data.sources import availability
+from primer.data.sources.local_datasets import LocalDataset, LocalFile
 from primer.errors import UsageError
 
-VARIABLE = "PRIMER_DATA_DIR"
+DATA_DIR_VARIABLE = "PRIMER_DATA_DIR"
 
 _CHUNK = 1 << 22
 
@@ -57,15 +57,15 @@ class LocalData:
         return self
 
 
-def root() -> str | None:
+def data_folder() -> str | None:
     """The folder that holds local data sets, as gin or the environment has it."""
-    folder = LocalData().folder or os.environ.get(VARIABLE)
+    folder = LocalData().folder or os.environ.get(DATA_DIR_VARIABLE)
     return os.path.expanduser(folder) if folder else None
 
 
-def find(local_set: LocalSet, file: LocalFile) -> str | None:
+def find_file(local_set: LocalDataset, file: LocalFile) -> str | None:
     """The path of a file of a data set, or None where it is in none of the usual places."""
-    for folder in places(local_set):
+    for folder in candidate_folders(local_set):
         for name in file.names:
             path = os.path.join(folder, name)
             if files.obstacle(path) is None and not tf.io.gfile.isdir(path):
@@ -73,33 +73,33 @@ def find(local_set: LocalSet, file: LocalFile) -> str | None:
     return None
 
 
-def places(local_set: LocalSet) -> list[str]:
+def candidate_folders(local_set: LocalDataset) -> list[str]:
     """The folders in which the files of a data set may lie."""
-    folder = root()
+    folder = data_folder()
     return [os.path.join(folder, name) for name in (*local_set.folders, "")] if folder else []
 
 
-def whereabouts(local_set: LocalSet) -> looking.Whereabouts:
+def describe_availability(local_set: LocalDataset) -> availability.Availability:
     """Where the files of a data set are; looks at names only, and at no bucket."""
-    folder = root()
+    folder = data_folder()
     if folder is None:
-        place = f"local_data.folder, {VARIABLE}: not set"
-        return looking.Whereabouts("missing", place, hint=local_set.url)
-    if looking.is_remote(folder):
-        return looking.Whereabouts("not looked at", folder)
+        place = f"local_data.folder, {DATA_DIR_VARIABLE}: not set"
+        return availability.Availability("missing", place, hint=local_set.url)
+    if availability.is_remote(folder):
+        return availability.Availability("not looked at", folder)
     wanted = {file: None for split in local_set.splits.values() for file in split.files}
-    found = [find(local_set, file) for file in wanted]
+    found = [find_file(local_set, file) for file in wanted]
     first = next((path for path in found if path), None)
     place = os.path.dirname(first) if first else os.path.join(folder, local_set.folders[0])
-    return looking.of_files(found, place, local_set.url)
+    return availability.of_files(found, place, local_set.url)
 
 
-def check(local_set: LocalSet, split: str) -> None:
+def check_split(local_set: LocalDataset, split: str) -> None:
     """Raises UsageError unless the files of a split are here, as published; see `paths`."""
-    paths(local_set, split)
+    split_paths(local_set, split)
 
 
-def paths(local_set: LocalSet, split: str) -> list[str]:
+def split_paths(local_set: LocalDataset, split: str) -> list[str]:
     """The files of a split, in order, each of the published size and content.
 
     Raises:
@@ -118,18 +118,18 @@ def paths(local_set: LocalSet, split: str) -> list[str]:
 
 
 def _require(local_set, file) -> str:
-    if root() is None:
+    if data_folder() is None:
         raise UsageError(
             f"task {local_set.name} reads {file.names[0]} from a local folder, and "
-            f'local_data.folder is not set (nor {VARIABLE}); --gin_param="local_data.folder = '
-            f"'/data'\" names it; the files come from {local_set.url}"
+            f"local_data.folder is not set (nor {DATA_DIR_VARIABLE}); name it with "
+            f"--gin_param=\"local_data.folder = '/data'\"; the files come from {local_set.url}"
         )
-    path = find(local_set, file)
+    path = find_file(local_set, file)
     if path is None:
         names = ", ".join(repr(name) for name in local_set.folders)
         raise UsageError(
-            f"no {file.names[0]} of {local_set.name} below {root()} (local_data.folder), neither "
-            f"there nor in a subfolder {names}; it comes from {local_set.url}"
+            f"no {file.names[0]} of {local_set.name} below {data_folder()} (local_data.folder), "
+            f"neither there nor in a subfolder {names}; it comes from {local_set.url}"
         )
     return path
 
@@ -153,8 +153,8 @@ def _check_file(local_set, file, path):
             f"{local_set.name}'s; {_way_out(local_set)}"
         )
     for kind, expected, actual in (
-        (file.digest_kind, file.digest, lambda: digest(path, file.digest_kind)),
-        ("number of words, one per line's end included,", file.words, lambda: words(path)),
+        (file.digest_kind, file.digest, lambda: file_digest(path, file.digest_kind)),
+        ("number of words, one per line's end included,", file.words, lambda: word_count(path)),
     ):
         if expected is not None and actual() != expected:
             raise UsageError(
@@ -170,19 +170,19 @@ def _way_out(local_set):
     )
 
 
-def digest(path: str, kind: str) -> str:
+def file_digest(path: str, kind: str) -> str:
     """The md5, sha1 or sha256 of a file, computed once as long as it does not change."""
-    return _digest(path, kind, version(path))
+    return _digest(path, kind, file_stamp(path))
 
 
-def words(path: str) -> int:
+def word_count(path: str) -> int:
     """Words between white space, and one for each line's end."""
-    return _words(path, version(path))
+    return _words(path, file_stamp(path))
 
 
-def version(path: str) -> tuple[int, int]:
+def file_stamp(path: str) -> tuple[int, int]:
     """What changes with a file's content, with rare exceptions: its size and time."""
-    if looking.is_remote(path):
+    if availability.is_remote(path):
         status = tf.io.gfile.stat(path)
         return status.length, status.mtime_nsec
     # TensorFlow knows full seconds only.

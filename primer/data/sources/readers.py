@@ -29,7 +29,7 @@ READ_ERRORS = (OSError, EOFError, ValueError, zlib.error, tf.errors.OpError)
 
 
 @dataclasses.dataclass(frozen=True)
-class Piece:
+class FilePart:
     """A file, or what one of several readers reads of it.
 
     Attributes:
@@ -47,7 +47,7 @@ class Piece:
 
 
 @dataclasses.dataclass
-class Notes:
+class SkipCounts:
     """What was met on the way: documents left out, by the reason.
 
     Attributes:
@@ -70,11 +70,11 @@ class _Place:
         return f"{self.unit} {self.number:,}"
 
 
-class TooLong(ValueError):
+class DocumentTooLongError(ValueError):
     """A document longer than text_files.max_document_bytes."""
 
 
-def read(piece: Piece, settings, notes: Notes | None = None) -> Iterator[bytes]:
+def read_documents(piece: FilePart, settings, notes: SkipCounts | None = None) -> Iterator[bytes]:
     """The documents of a piece in their order: UTF-8, lines ending in a line feed, none empty.
 
     Args:
@@ -86,39 +86,41 @@ def read(piece: Piece, settings, notes: Notes | None = None) -> Iterator[bytes]:
         UsageError: the file is damaged, is not what its suffix promises, is not UTF-8, or has a
             document longer than the settings allow.
     """
-    for _, text in numbered(piece, settings, notes):
+    for _, text in read_numbered_documents(piece, settings, notes):
         yield text
 
 
-def numbered(piece: Piece, settings, notes: Notes | None = None) -> Iterator[tuple[int, bytes]]:
+def read_numbered_documents(
+    piece: FilePart, settings, notes: SkipCounts | None = None
+) -> Iterator[tuple[int, bytes]]:
     """The same with the number of each document's line or row in the file, from 1.
 
     What is left out keeps its number. Numbers are those of a piece that begins where its file does.
     """
-    notes = Notes() if notes is None else notes
+    notes = SkipCounts() if notes is None else notes
     place = _Place("line", 1)
     convert, raw = _contents(piece, settings, place)
-    normalize = normalizer(settings.normalize)
+    normalize = text_normalizer(settings.normalize)
     try:
         for content in raw:
             try:
-                text = normalize(clean(convert(content)))
+                text = normalize(clean_utf8(convert(content)))
             except UnicodeDecodeError as error:
                 if settings.on_bad_utf8 != "skip":
-                    raise not_utf8(piece.path, place, error) from error
+                    raise not_utf8_error(piece.path, place, error) from error
                 notes.not_utf8[piece.path] += 1
                 continue
             if text and not text.isspace():
                 yield place.number, text
             else:
                 notes.empty += 1
-    except TooLong as error:
+    except DocumentTooLongError as error:
         raise _too_long(piece.path, place, settings) from error
     except READ_ERRORS as error:
-        raise cannot_be_read(piece.path, place, error) from error
+        raise unreadable_error(piece.path, place, error) from error
 
 
-def clean(content: bytes) -> bytes:
+def clean_utf8(content: bytes) -> bytes:
     """Strict UTF-8 without a byte order mark, lines ending in a line feed."""
     if not content.isascii():
         content.decode("utf-8")
@@ -129,7 +131,7 @@ def clean(content: bytes) -> bytes:
 
 
 @functools.cache
-def normalizer(name: str | None):
+def text_normalizer(name: str | None):
     """The function bytes -> bytes of text_files.normalize."""
     if name is None:
         return lambda content: content
@@ -141,7 +143,7 @@ def normalizer(name: str | None):
     return normalize
 
 
-def not_utf8(path: str, place, error: UnicodeDecodeError) -> UsageError:
+def not_utf8_error(path: str, place, error: UnicodeDecodeError) -> UsageError:
     """The error for bytes that are no UTF-8; of a whole file it counts the lines up to them."""
     byte = error.object[error.start]
     if str(place) == "line 1":
@@ -164,7 +166,7 @@ def _too_long(path, place, settings):
     )
 
 
-def cannot_be_read(path: str, place, error: Exception) -> UsageError:
+def unreadable_error(path: str, place, error: Exception) -> UsageError:
     """The error for a file that is damaged or not what its suffix promises."""
     return UsageError(
         f"{path} cannot be read ({place}): {files.first_line(error)}; mend it or leave it out of "
@@ -193,7 +195,7 @@ def _whole(piece, settings):
     with formats.open_stream(piece.path) as stream:
         content = stream.read(settings.max_document_bytes + 1)
     if len(content) > settings.max_document_bytes:
-        raise TooLong
+        raise DocumentTooLongError
     yield content
 
 
@@ -233,12 +235,12 @@ def _lines(stream, piece, limit, place):
             if skip:
                 skip = False
             elif len(line) > limit:
-                raise TooLong
+                raise DocumentTooLongError
             else:
                 yield line
         place.number = position if by_byte else number + 1
         if len(rest) > limit:
-            raise TooLong
+            raise DocumentTooLongError
         if not chunk:
             return
 
@@ -269,7 +271,7 @@ def _rows(piece, settings, place):
                 if number % piece.parts == piece.part:
                     content = cell.as_py() or b""
                     if len(content) > settings.max_document_bytes:
-                        raise TooLong
+                        raise DocumentTooLongError
                     yield content
                 number += 1
 

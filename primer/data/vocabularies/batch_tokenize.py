@@ -13,7 +13,7 @@ from primer.data.vocabularies.words import WordVocabulary
 _OF_MANY = (seqio.SentencePieceVocabulary, CharacterVocabulary, WordVocabulary)
 
 
-def tokens(vocabulary: seqio.Vocabulary, texts: tf.Tensor) -> tf.RaggedTensor:
+def tokenize_texts(vocabulary: seqio.Vocabulary, texts: tf.Tensor) -> tf.RaggedTensor:
     """The ids of texts, without end tokens.
 
     Args:

@@ -19,7 +19,7 @@ TEXT8 = " abcdefghijklmnopqrstuvwxyz"
 _UNKNOWN = "\u2047"
 
 
-def count(texts: Iterable[str]) -> Counter:
+def count_characters(texts: Iterable[str]) -> Counter:
     """How often each character occurs, in the order of the texts."""
     counts = Counter()
     for text in texts:

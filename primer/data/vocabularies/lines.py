@@ -45,7 +45,7 @@ class LineVocabulary(TaskVocabulary):
         """Many texts at once: [texts] strings -> [texts, (ids)] int32."""
         vocabulary = self.resolve()
         lines = tf.strings.split(texts, "\n")
-        ids = batch_tokenize.tokens(vocabulary, lines.flat_values)
+        ids = batch_tokenize.tokenize_texts(vocabulary, lines.flat_values)
         ends = tf.fill([ids.nrows(), 1], vocabulary.eos_id)
         joined = lines.with_flat_values(tf.concat([ends, ids], 1)).merge_dims(1, 2)
         return joined[:, 1:]  # An end stands before each line, and none before the first.

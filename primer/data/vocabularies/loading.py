@@ -16,14 +16,14 @@ from primer.errors import UsageError
 T5_MODEL = "gs://t5-data/vocabs/cc_all.32000/sentencepiece.model"
 
 
-class Opened(NamedTuple):
+class LoadedVocabulary(NamedTuple):
     """A vocabulary and the content of its file; None where it has none."""
 
     vocabulary: seqio.Vocabulary
     content: bytes | None
 
 
-def open_vocabulary(name: str, model_file: str | None, extra_ids: int) -> Opened:
+def open_vocabulary(name: str, model_file: str | None, extra_ids: int) -> LoadedVocabulary:
     """The vocabulary that the settings name; a file is read again when it has changed.
 
     Args:
@@ -50,23 +50,24 @@ def _stamp(model_file):
 def _open(name, model_file, extra_ids, stamp):
     del stamp
     if name == "bytes":
-        return Opened(seqio.ByteVocabulary(extra_ids=extra_ids), None)
+        return LoadedVocabulary(seqio.ByteVocabulary(extra_ids=extra_ids), None)
     if name == "characters" and model_file is None:
-        return Opened(CharacterVocabulary(extra_ids=extra_ids), None)
+        return LoadedVocabulary(CharacterVocabulary(extra_ids=extra_ids), None)
     files.require(
         model_file,
         "the vocabulary (task_vocabulary.model_file)",
         _WAY_OUT.get(name, _WAY_OUT["sentencepiece"]),
     )
-    content = vocabulary_file.read(model_file)
+    content = vocabulary_file.read_content(model_file)
     if name == "words":
-        return Opened(
-            WordVocabulary(vocabulary_file.parse(content, model_file), extra_ids), content
+        return LoadedVocabulary(
+            WordVocabulary(vocabulary_file.parse_vocabulary(content, model_file), extra_ids),
+            content,
         )
     if name == "characters":
-        found = vocabulary_file.parse(content, model_file, characters.unspell)
-        return Opened(CharacterVocabulary(found, extra_ids), content)
-    return Opened(_sentencepiece(model_file, extra_ids), content)
+        found = vocabulary_file.parse_vocabulary(content, model_file, characters.unspell)
+        return LoadedVocabulary(CharacterVocabulary(found, extra_ids), content)
+    return LoadedVocabulary(_sentencepiece(model_file, extra_ids), content)
 
 
 _WAY_OUT = {

@@ -7,7 +7,7 @@ that asks gin at its first use:
     task_vocabulary.name = "bytes"      # or "t5", "sotu", "sentencepiece", "words", "characters"
     task_vocabulary.model_file = "/data/cc_all.32000.model"       # or what `primer data` made
 
-A run that goes on from checkpoints reads the copy of the file that lies beside them: `standing_in`.
+A run that goes on from checkpoints reads the copy of the file beside them: `reading_copy`.
 """
 
 import contextlib
@@ -36,12 +36,12 @@ _DEFAULTS = {
     "characters": (None, 0),
 }
 
-# choice -> the file that is read in place of the one it names. See `standing_in`.
+# choice -> the file that is read in place of the one it names. See `reading_copy`.
 _stand_ins = {}
 
 
 @gin.configurable("task_vocabulary", module="primer")
-def settings(
+def gin_settings(
     name: str | None = None, model_file: str | None = None, extra_ids: int | None = None
 ) -> tuple[str | None, str | None, int | None]:
     """The vocabulary of every task of the project, as gin has it.
@@ -55,11 +55,11 @@ def settings(
             of T5's, or a list of words or characters with their counts.
         extra_ids: ids to add at the end; None for as many as the name implies.
     """
-    # Checked by `choose`: gin adds lines of its own to an error that is raised in here.
+    # Checked by `choose_vocabulary`: gin adds lines of its own to an error that is raised in here.
     return name, model_file, extra_ids
 
 
-def choose(default: str) -> tuple[str, str | None, int]:
+def choose_vocabulary(default: str) -> tuple[str, str | None, int]:
     """The vocabulary that gin chooses for a task whose own is called `default`.
 
     Returns:
@@ -68,7 +68,7 @@ def choose(default: str) -> tuple[str, str | None, int]:
     Raises:
         UsageError: the settings name no vocabulary.
     """
-    name, model_file, extra_ids = settings()
+    name, model_file, extra_ids = gin_settings()
     name = name or default
     if name not in _DEFAULTS:
         raise UsageError(
@@ -90,7 +90,7 @@ def choose(default: str) -> tuple[str, str | None, int]:
     return name, model_file, own_extra_ids if extra_ids is None else extra_ids
 
 
-def names() -> list[str]:
+def vocabulary_names() -> list[str]:
     """What task_vocabulary.name may be."""
     return list(_DEFAULTS)
 
@@ -99,7 +99,7 @@ class TaskVocabulary(seqio.Vocabulary):
     """The vocabulary that gin chooses for a task, resolved at each use.
 
     Args:
-        default: what the task has when gin says nothing; a name that `choose` knows.
+        default: what the task has when gin says nothing; a name that `choose_vocabulary` knows.
     """
 
     def __init__(self, default: str):
@@ -108,7 +108,7 @@ class TaskVocabulary(seqio.Vocabulary):
 
     def choice(self) -> tuple[str, str | None, int]:
         """(name, model file or None, extra ids) as gin says now; reads no file."""
-        return choose(self._default)
+        return choose_vocabulary(self._default)
 
     def resolve(self) -> seqio.Vocabulary:
         """The vocabulary itself; reads its file the first time.
@@ -151,7 +151,7 @@ class TaskVocabulary(seqio.Vocabulary):
         is_text = self.choice()[0] in ("words", "characters")
         return "vocabulary.txt" if is_text else "vocabulary.model", content
 
-    def standing_in(self, path: str):
+    def reading_copy(self, path: str):
         """A context in which `path` is read in place of the file that gin's choice names.
 
         Args:

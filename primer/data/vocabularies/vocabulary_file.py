@@ -23,7 +23,7 @@ PAD, EOS, UNK = "<pad>", "<eos>", "<unk>"
 SPECIAL = (PAD, EOS, UNK)
 
 
-def frequent(counts: Counter, min_count: int = 1, size: int | None = None) -> list[str]:
+def most_frequent(counts: Counter, min_count: int = 1, size: int | None = None) -> list[str]:
     """The entries by falling count, those of equal count in the order in which they were met.
 
     Args:
@@ -40,7 +40,9 @@ def frequent(counts: Counter, min_count: int = 1, size: int | None = None) -> li
     return entries if size is None else entries[: max(size - len(SPECIAL), 0)]
 
 
-def as_text(entries: Sequence[str], counts: Counter, spell: Callable[[str], str] = str) -> bytes:
+def format_vocabulary(
+    entries: Sequence[str], counts: Counter, spell: Callable[[str], str] = str
+) -> bytes:
     """The content of a file.
 
     Args:
@@ -53,7 +55,7 @@ def as_text(entries: Sequence[str], counts: Counter, spell: Callable[[str], str]
     return "".join(special + lines).encode()
 
 
-def parse(content: bytes, path: str, unspell: Callable[[str], str] = str) -> list[str]:
+def parse_vocabulary(content: bytes, path: str, unspell: Callable[[str], str] = str) -> list[str]:
     """The entries of a file that have the ids from 3 on.
 
     Args:
@@ -93,7 +95,7 @@ def _spelling(line):
     return fields[0].decode() if fields else None
 
 
-def read(path: str) -> bytes:
+def read_content(path: str) -> bytes:
     """The content of a file, here or in a bucket."""
     with tf.io.gfile.GFile(path, "rb") as file:
         return file.read()

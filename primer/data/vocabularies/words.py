@@ -19,7 +19,7 @@ from primer.data.vocabularies.string_lookup import StringLookup
 PAD_ID, EOS_ID, UNK_ID = 0, 1, 2
 
 
-def split(text: str) -> list[bytes]:
+def split_words(text: str) -> list[bytes]:
     """The words of a text, `<eos>` for each line end.
 
     White space is ASCII's: a no-break space is part of a word, as it is in the graph.
@@ -27,11 +27,11 @@ def split(text: str) -> list[bytes]:
     return text.encode().replace(b"\n", b" <eos> ").split()
 
 
-def count(texts: Iterable[str]) -> Counter:
+def count_words(texts: Iterable[str]) -> Counter:
     """How often each word occurs, `<eos>` and `<unk>` among them, in the order of the texts."""
     counts = Counter()
     for text in texts:
-        counts.update(split(text))
+        counts.update(split_words(text))
     return Counter({word.decode(): number for word, number in counts.items()})
 
 
@@ -78,7 +78,7 @@ class WordVocabulary(seqio.Vocabulary):
         return StringLookup(self._ids, UNK_ID)
 
     def _encode(self, s):
-        return [self._ids.get(word, UNK_ID) for word in split(s)]
+        return [self._ids.get(word, UNK_ID) for word in split_words(s)]
 
     def _encode_tf(self, s):
         words = tf.strings.split(tf.strings.regex_replace(s, "\n", f" {vocabulary_file.EOS} "))

@@ -10,11 +10,11 @@ import seqio
 
 from primer.data import whole_documents
 from primer.data.vocabularies import characters, vocabulary_file, words
-from primer.data.vocabulary_training import sentencepiece, text_sample
+from primer.data.vocabulary_training import sentencepiece_training, text_sample
 from primer.errors import UsageError
 
 
-class Made(NamedTuple):
+class BuiltVocabulary(NamedTuple):
     """A vocabulary's file, and what a reader should know of it."""
 
     content: bytes
@@ -26,7 +26,7 @@ class Made(NamedTuple):
         return hashlib.sha256(self.content).hexdigest()
 
 
-def make(
+def build_vocabulary(
     texts: Iterable[bytes],
     model: str,
     size: int | None = None,
@@ -35,7 +35,7 @@ def make(
     character_coverage: float | None = None,
     sample_bytes: int = 100_000_000,
     say: Callable[[str], None] = print,
-) -> Made:
+) -> BuiltVocabulary:
     """Makes a vocabulary, the same one each time from the same texts.
 
     Args:
@@ -50,22 +50,22 @@ def make(
     Raises:
         UsageError: the texts give no such vocabulary.
     """
-    if model not in sentencepiece.KINDS:
+    if model not in sentencepiece_training.KINDS:
         return _counted(texts, model, size, min_count)
     sample = text_sample.Sample(sample_bytes)
     for text in texts:
         sample.add(text)
     source = _source(sample)
     say(f"training {size:,} pieces on {sample.kept / 1e6:,.1f} MB, on one processor")
-    content = sentencepiece.train(
+    content = sentencepiece_training.train(
         sample.texts(),
         size,
         model,
         byte_fallback,
-        character_coverage or sentencepiece.COVERAGE,
+        character_coverage or sentencepiece_training.COVERAGE,
     )
     fallback = "with byte fallback" if byte_fallback else "without byte fallback"
-    return Made(content, f"{size:,} pieces ({model}, {fallback})", source)
+    return BuiltVocabulary(content, f"{size:,} pieces ({model}, {fallback})", source)
 
 
 def _source(sample):
@@ -76,8 +76,8 @@ def _source(sample):
 
 
 _KINDS = {
-    "words": (words.count, str),
-    "characters": (characters.count, characters.spell),
+    "words": (words.count_words, str),
+    "characters": (characters.count_characters, characters.spell),
 }
 
 
@@ -92,7 +92,7 @@ def _counted(texts, model, size, min_count):
             yield text.decode()
 
     counts = count(strings())
-    found = vocabulary_file.frequent(counts, min_count, size)
+    found = vocabulary_file.most_frequent(counts, min_count, size)
     if not found:
         raise UsageError(
             f"none of the {model} of {read[0]:,} documents occurs {min_count} times (--min_count); "
@@ -100,15 +100,15 @@ def _counted(texts, model, size, min_count):
         )
     covered = sum(counts[entry] for entry in (*found, vocabulary_file.EOS, vocabulary_file.UNK))
     total = counts.total()
-    return Made(
-        vocabulary_file.as_text(found, counts, spell),
+    return BuiltVocabulary(
+        vocabulary_file.format_vocabulary(found, counts, spell),
         f"{len(found) + len(vocabulary_file.SPECIAL):,} ids ({len(found):,} {model}, padding, end "
         f"and unknown), which cover {covered / total:.3%} of the {total:,} {model}",
         f"{read[0]:,} documents, {read[1] / 1e6:,.1f} MB,",
     )
 
 
-def beginning(texts: Iterable[bytes], limit: int) -> list[bytes]:
+def first_texts(texts: Iterable[bytes], limit: int) -> list[bytes]:
     """The first texts of a split up to a number of bytes; the last one may be cut."""
     found, size = [], 0
     for piece in itertools.chain.from_iterable(map(text_sample.pieces, texts)):
@@ -119,7 +119,7 @@ def beginning(texts: Iterable[bytes], limit: int) -> list[bytes]:
     return found
 
 
-def measure(vocabulary: seqio.Vocabulary, texts: list[bytes]) -> str:
+def describe_encoding(vocabulary: seqio.Vocabulary, texts: list[bytes]) -> str:
     """Bytes per token and the unknown tokens of texts, by the operation that training uses."""
     encoded = whole_documents.encode(vocabulary, [text.decode() for text in texts])
     tokens = sum(map(len, encoded))

@@ -16,7 +16,7 @@ from primer.errors import UsageError
 _DOCUMENTS_AT_ONCE = 16
 
 
-def tasks_of(name: str) -> list:
+def subtasks(name: str) -> list:
     """The task of this name, or those of a mixture.
 
     Raises:
@@ -28,9 +28,9 @@ def tasks_of(name: str) -> list:
     return tasks
 
 
-def check(name: str, split: str, tfds_data_dir: str | None = None) -> None:
+def check_split(name: str, split: str, tfds_data_dir: str | None = None) -> None:
     """Raises UsageError unless the split can be read; asks for no vocabulary."""
-    for task in tasks_of(name):
+    for task in subtasks(name):
         if split not in task.splits:
             raise UsageError(
                 f"task {task.name} has no split {split!r}; it has {', '.join(task.splits)}"
@@ -39,16 +39,16 @@ def check(name: str, split: str, tfds_data_dir: str | None = None) -> None:
             task.source.check(split, tfds_data_dir)
 
 
-def texts(name: str, split: str) -> Iterator[bytes]:
+def split_texts(name: str, split: str) -> Iterator[bytes]:
     """The documents of a split, each once, in the order of the source; of a mixture, of each task.
 
     Raises:
         UsageError: a document cannot be read. See `check` for what is known before.
         RunError: a record is damaged.
     """
-    for task in tasks_of(name):
+    for task in subtasks(name):
         try:
-            with corrupt_records.named(task):
+            with corrupt_records.name_corrupt_file(task):
                 for batch in tf_data.elements(lambda task=task: _batches(task, split)):
                     yield from map(_whole_characters, batch)
         except tf.errors.OpError as error:

@@ -14,7 +14,7 @@ from primer.errors import UsageError
 from primer.evaluation import tokenized_split as texts
 
 UNITS = ("file", "line")
-_MOST = 8192  # Documents at a time; of longer ones, about formats.LARGE bytes.
+_MOST = 8192  # Documents at a time; of longer ones, about formats.BATCH_BYTES bytes.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ def check_files(patterns, unit, field):
     if unit not in UNITS:
         raise UsageError(f"score_texts.unit = {unit!r} (--unit): expected {' or '.join(UNITS)}")
     paths = [
-        path for pattern in patterns for path in text_task.expand(pattern, "score_texts.files")
+        path for pattern in patterns for path in text_task.expand_glob(pattern, "score_texts.files")
     ]
     for path in paths:
         if not path.endswith(text_task.SUFFIXES):
@@ -99,17 +99,17 @@ def of_split(task_name, split) -> Iterator[Chunk]:
 
 def _read(paths, settings):
     for path in paths:
-        for number, content in readers.numbered(readers.Piece(path), settings):
+        for number, content in readers.read_numbered_documents(readers.FilePart(path), settings):
             yield path, number, content.decode()
 
 
 def _grouped(items):
-    """Columns of items, the third of which is a text: of formats.LARGE characters, or of _MOST."""
+    """Columns of items, the third of which is a text: _MOST, or formats.BATCH_BYTES characters."""
     group, size = [], 0
     for item in items:
         group.append(item)
         size += len(item[2])
-        if size >= formats.LARGE or len(group) >= _MOST:
+        if size >= formats.BATCH_BYTES or len(group) >= _MOST:
             yield map(list, zip(*group, strict=True))
             group, size = [], 0
     if group:

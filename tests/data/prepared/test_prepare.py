@@ -420,4 +420,4 @@ def test_the_manifest_is_written_last(tmp_path, monkeypatch):
     monkeypatch.undo()
     assert make(tmp_path / "out", "text")["splits"]["train"]["examples"] == 1
     assert (tmp_path / "out/text/COMPLETED").exists()
-    assert task_vocabulary.names()[0] == "t5"
+    assert task_vocabulary.vocabulary_names()[0] == "t5"

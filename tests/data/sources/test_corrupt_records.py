@@ -53,7 +53,7 @@ def prepared(output):
     "read",
     [
         lambda: list(whole_documents.documents(LM1B, "train")),
-        lambda: list(raw_texts.texts(LM1B, "train")),
+        lambda: list(raw_texts.split_texts(LM1B, "train")),
         lambda: inspection.inspect(LM1B, "train"),
     ],
     ids=["evaluate", "vocabulary", "inspect"],
@@ -83,7 +83,7 @@ def test_damaged_prepared_data_are_named_in_training(copied, tmp_path):
     with (
         caches.named(LM1B, tmp_path / "out"),
         pytest.raises(RunError, match=f"{path} is damaged"),
-        corrupt_records.named(task),
+        corrupt_records.name_corrupt_file(task),
     ):
         source = task._get_cached_source("train")
         list(source.get_dataset("train").as_numpy_iterator())

@@ -177,8 +177,8 @@ def test_documents_that_are_not_utf8_are_left_out_and_counted(tmp_path):
     remark = preflight.check("text", "train")
     assert "4 documents that are not UTF-8" in remark and "a.txt (2)" in remark
     assert read() == ["fine", "fine too", "good", "row"]
-    notes = readers.Notes()
-    assert len(list(text_parts.read(0, 1, notes))) == 4
+    notes = readers.SkipCounts()
+    assert len(list(text_parts.read_shard(0, 1, notes))) == 4
     assert notes.not_utf8 == {
         str(tmp_path / "a.txt"): 2,
         str(tmp_path / "b.jsonl"): 1,
@@ -204,7 +204,9 @@ def test_the_parts_of_all_shards_are_the_documents(many, shards):
     compress(many / "more.txt.zst", "\n".join(map(str, range(300))).encode())
     write_parquet(many / "more.parquet", [f"row {number}" for number in range(50)])
     bind(glob=str(many / "*"), unit="line", held_out=0.1)
-    parts = [list(text_parts.read(index, shards, readers.Notes())) for index in range(shards)]
+    parts = [
+        list(text_parts.read_shard(index, shards, readers.SkipCounts())) for index in range(shards)
+    ]
     found = sorted(pair for part in parts for pair in part)
     expected = [(split, text.encode()) for split in text_files.SPLITS for text in read(split)]
     assert found == sorted(expected)
@@ -213,15 +215,15 @@ def test_the_parts_of_all_shards_are_the_documents(many, shards):
 def test_plain_lines_are_divided_evenly(tmp_path):
     (tmp_path / "a.txt").write_text("".join(f"line {number}\n" for number in range(5000)))
     bind(glob=str(tmp_path / "a.txt"), unit="line")
-    parts = [list(text_parts.read(index, 8, readers.Notes())) for index in range(8)]
+    parts = [list(text_parts.read_shard(index, 8, readers.SkipCounts())) for index in range(8)]
     sizes = [sum(len(content) + 1 for _, content in part) for part in parts]
-    assert sum(sizes) == text_parts.size() and max(sizes) - min(sizes) < 30
+    assert sum(sizes) == text_parts.total_bytes() and max(sizes) - min(sizes) < 30
 
 
 def test_an_empty_file_behind_the_last_is_read_by_the_last_shard(tmp_path):
     (tmp_path / "a.txt").write_text("text")
     (tmp_path / "b.txt").write_text("")
     bind(glob=str(tmp_path / "*.txt"), held_out=0.0)
-    notes = readers.Notes()
-    parts = [list(text_parts.read(index, 3, notes)) for index in range(3)]
+    notes = readers.SkipCounts()
+    parts = [list(text_parts.read_shard(index, 3, notes)) for index in range(3)]
     assert parts == [[("train", b"text")], [], []] and notes.empty == 1

@@ -10,7 +10,7 @@ import seqio
 
 from primer.data import preflight, whole_documents
 from primer.data.sources import blocks, local_files
-from primer.data.sources.local_datasets import SETS
+from primer.data.sources.local_datasets import LOCAL_DATASETS
 from primer.errors import UsageError
 from primer.evaluation import tokenized_split
 from tests.data import fabricate, parsing
@@ -116,7 +116,7 @@ def test_articles_are_the_file(use, shared_data):
     use(shared_data)
     path = shared_data / "wikitext-2" / "wiki.test.tokens"
     # Two lines of its text look like titles, but for the lines around them.
-    assert len(blocks.titles(str(path))) == 60
+    assert len(blocks.article_starts(str(path))) == 60
     documents = seqio.TaskRegistry.get("wikitext2").source.get_dataset("test", shuffle=False)
     joined = b"".join(x["text"] + b"\n" for x in documents.as_numpy_iterator())
     assert joined == path.read_bytes()
@@ -124,7 +124,7 @@ def test_articles_are_the_file(use, shared_data):
 
 def test_titles_are_found_wherever_the_file_is_read(use, shared_data, monkeypatch):
     path = str(shared_data / "wikitext-2" / "wiki.valid.tokens")
-    expected = blocks.titles(path)
+    expected = blocks.article_starts(path)
     for size in (4096, 5000, 100_003):
         monkeypatch.setattr(blocks, "_SCANNED", size)
         assert list(blocks._scan(path)) == expected
@@ -192,7 +192,9 @@ def test_bytes_that_are_no_text_survive(short):
     content = bytes(range(256)) * 40 + b"\0\0"
     (short / "enwik8").write_bytes(content)
     found = b"".join(
-        whole_documents.as_bytes(read) for s in SETS["enwik8"].splits for read in texts("enwik8", s)
+        whole_documents.as_bytes(read)
+        for s in LOCAL_DATASETS["enwik8"].splits
+        for read in texts("enwik8", s)
     )
     assert found == content
 
@@ -233,11 +235,11 @@ def test_ptb_is_lines_in_order(short, chunks):
 
 def test_lm1b_reads_the_shards_that_papers_count(short):
     sentences = fabricate.texts(fabricate.LM1B, "train")
-    for number, file in enumerate(SETS["lm1b_words"].splits["train"].files):
+    for number, file in enumerate(LOCAL_DATASETS["lm1b_words"].splits["train"].files):
         write_lines(short / "lm1b" / file.names[0], sentences[number::99])
     write_lines(short / "lm1b" / LM1B_TEST, ["the test shard", ""])
     write_lines(short / "lm1b" / LM1B_TEST.replace("00000", "00001"), ["validation"])
-    assert len(SETS["lm1b_words"].splits["train"].files) == 99
+    assert len(LOCAL_DATASETS["lm1b_words"].splits["train"].files) == 99
     assert sorted(texts("lm1b_words", "train")) == sorted(sentences)
     assert texts("lm1b_words", "test") == ["the test shard", ""]
     assert texts("lm1b_words", "validation") == ["validation"]
@@ -252,11 +254,11 @@ def test_blocks_are_the_file_however_they_are_cut(short, kind, unit, block_bytes
     lines[100] = b"x" * 20_000  # Without a blank.
     gin.bind_parameter("local_data.block_bytes", block_bytes)
     name = {"line": "ptb", "bytes": "text8"}[kind]
-    file = SETS[name].splits["train"].files[0].names[0]
+    file = LOCAL_DATASETS[name].splits["train"].files[0].names[0]
     for end in (b"\n", b""):
         content = b"\n".join(lines) + end
         (short / file).write_bytes(content)
-        section = content[: len(content) * SETS[name].splits["train"].part[1] // 100]
+        section = content[: len(content) * LOCAL_DATASETS[name].splits["train"].part[1] // 100]
         source = seqio.TaskRegistry.get(name).source
         read = [x["text"] for x in source.get_dataset(shuffle=False).as_numpy_iterator()]
         joint = b"\n" if unit == "line" else b""
@@ -290,7 +292,7 @@ def test_the_pipeline_continues_from_a_saved_position(short):
     gin.bind_parameter("local_data.block_bytes", 1024)
 
     def pipeline():
-        dataset = blocks.documents(SETS["enwik8"], "train", True, 3)
+        dataset = blocks.split_documents(LOCAL_DATASETS["enwik8"], "train", True, 3)
         iterator = tf.data.make_initializable_iterator(dataset)
         saver = tf.train.Saver([tf.data.experimental.make_saveable_from_iterator(iterator, "warn")])
         return iterator, iterator.get_next()["text"], saver
@@ -325,20 +327,20 @@ def refused(task, split):
 
 def test_without_a_folder_the_setting_and_the_address_are_named(monkeypatch, tmp_path):
     gin.bind_parameter("task_vocabulary.name", "bytes")
-    monkeypatch.delenv(local_files.VARIABLE, raising=False)
+    monkeypatch.delenv(local_files.DATA_DIR_VARIABLE, raising=False)
     message = refused("enwik8", "train")
     assert "local_data.folder is not set" in message and "enwik8.zip" in message
-    monkeypatch.setenv(local_files.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(local_files.DATA_DIR_VARIABLE, str(tmp_path))
     assert f"no enwik8 of enwik8 below {tmp_path}" in refused("enwik8", "train")
 
 
-@pytest.mark.parametrize("task", SETS)
+@pytest.mark.parametrize("task", LOCAL_DATASETS)
 def test_a_missing_file_is_named_with_where_it_comes_from(use, tmp_path, task):
     use(tmp_path / "nothing")
-    for split in SETS[task].splits:
+    for split in LOCAL_DATASETS[task].splits:
         message = refused(task, split)
-        assert SETS[task].splits[split].files[0].names[0] in message
-        assert SETS[task].url in message and "local_data.folder" in message
+        assert LOCAL_DATASETS[task].splits[split].files[0].names[0] in message
+        assert LOCAL_DATASETS[task].url in message and "local_data.folder" in message
 
 
 def test_a_file_of_another_size_is_refused_unless_the_user_says_so(use, tmp_path):
@@ -370,7 +372,7 @@ def test_lm1b_is_counted_where_no_checksum_is_known(use, tmp_path):
     write_lines(tmp_path / LM1B_TEST, ["a few words"])
     message = refused("lm1b_words", "test")
     assert "number of words, one per line's end included, is 4; expected 159658" in message
-    for file in SETS["lm1b_words"].splits["train"].files:
+    for file in LOCAL_DATASETS["lm1b_words"].splits["train"].files:
         write_lines(tmp_path / file.names[0], ["a few words"])
     assert "the 99 files of split 'train'" in refused("lm1b_words", "train")
 
@@ -388,7 +390,7 @@ def test_block_sizes_without_meaning_are_refused(short):
 
 def test_the_facts_are_well_formed():
     lengths = {"md5": 32, "sha1": 40, "sha256": 64}
-    for local_set in SETS.values():
+    for local_set in LOCAL_DATASETS.values():
         assert set(local_set.splits) == {"train", "validation", "test"}
         for split in local_set.splits.values():
             for file in split.files:

@@ -13,7 +13,7 @@ import sentencepiece
 from primer.data import preflight, whole_documents
 from primer.data.sources import sotu
 from primer.data.vocabularies.task_vocabulary import SOTU_MODEL
-from primer.data.vocabulary_training import sotu as sotu_vocabulary
+from primer.data.vocabulary_training import sotu_vocabulary
 from primer.errors import UsageError
 from tests.paths import ROOT
 
@@ -101,7 +101,7 @@ def test_the_shipped_vocabulary_can_be_trained_again(tmp_path):
     if sentencepiece.__version__ != sotu_vocabulary.TRAINED_WITH:
         pytest.skip(f"trained with sentencepiece {sotu_vocabulary.TRAINED_WITH}")
     target = tmp_path / "again.model"
-    command = [sys.executable, "-m", "primer.data.vocabulary_training.sotu", str(target)]
+    command = [sys.executable, "-m", "primer.data.vocabulary_training.sotu_vocabulary", str(target)]
     subprocess.run(command, check=True, cwd=ROOT)
 
     def pieces(path):

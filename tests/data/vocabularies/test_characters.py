@@ -57,11 +57,11 @@ def test_several_texts_at_once():
 
 
 def test_every_character_survives_a_file(tmp_path):
-    counts = characters.count(["".join(STRANGE) * 2 + "a"])
-    found = vocabulary_file.frequent(counts)
+    counts = characters.count_characters(["".join(STRANGE) * 2 + "a"])
+    found = vocabulary_file.most_frequent(counts)
     assert found == ["a", *STRANGE[:-1]]
     path = tmp_path / "characters.txt"
-    path.write_bytes(vocabulary_file.as_text(found, counts, spell))
+    path.write_bytes(vocabulary_file.format_vocabulary(found, counts, spell))
     assert path.read_text().splitlines()[3:6] == ["a\t3", "\\n\t2", "\\t\t2"]
     bind(name="characters", model_file=str(path))
     vocabulary = TaskVocabulary("t5")

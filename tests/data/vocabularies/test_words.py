@@ -23,8 +23,8 @@ TEXT = " = Homarus = \n \n the <unk> lobster , the <eos> <pad> caf\u00e9\u00a0ba
 
 @pytest.fixture
 def vocabulary():
-    counts = word_vocabulary.count(["the the lobster caf\u00e9\u00a0bar = , <unk> end"])
-    return WordVocabulary(vocabulary_file.frequent(counts))
+    counts = word_vocabulary.count_words(["the the lobster caf\u00e9\u00a0bar = , <unk> end"])
+    return WordVocabulary(vocabulary_file.most_frequent(counts))
 
 
 def in_graph(vocabulary, text):
@@ -76,10 +76,10 @@ def test_decoding_keeps_lines(vocabulary, ids, text):
 
 
 def test_ids_follow_counts_and_then_the_text():
-    counts = word_vocabulary.count(["b a c a\nc <unk> <pad>", "d b a"])
-    assert vocabulary_file.frequent(counts) == ["a", "b", "c", "d"]
-    assert vocabulary_file.frequent(counts, min_count=2) == ["a", "b", "c"]
-    assert vocabulary_file.frequent(counts, size=5) == ["a", "b"]
+    counts = word_vocabulary.count_words(["b a c a\nc <unk> <pad>", "d b a"])
+    assert vocabulary_file.most_frequent(counts) == ["a", "b", "c", "d"]
+    assert vocabulary_file.most_frequent(counts, min_count=2) == ["a", "b", "c"]
+    assert vocabulary_file.most_frequent(counts, size=5) == ["a", "b"]
     assert counts["<eos>"] == 1 and counts["<unk>"] == 1
 
 
@@ -98,13 +98,13 @@ def test_wikitext_2_is_counted_as_others_count_it(shared_data):
         number, word = line.split()
         expected[word] = int(number)
     texts = [path.read_text(encoding="utf-8") for path in paths]
-    counts = word_vocabulary.count(texts)
+    counts = word_vocabulary.count_words(texts)
     lines = counts.pop("<eos>")
     assert counts == expected
     assert lines == sum(text.count("\n") for text in texts)
     # README of the data: 217,646 and 245,569 words with one end per line.
     assert sum(counts.values()) + lines == 217_646 + 245_569
-    vocabulary = WordVocabulary(vocabulary_file.frequent(counts))
+    vocabulary = WordVocabulary(vocabulary_file.most_frequent(counts))
     assert vocabulary.vocab_size == len(expected) + 2  # <unk> is one of the words.
     ids = vocabulary.encode(texts[0])
     assert (len(ids), ids.count(1), ids.count(2)) == (
@@ -122,9 +122,11 @@ def bind(**settings):
 
 
 def test_a_file_that_was_written_is_chosen_by_gin(tmp_path):
-    counts = word_vocabulary.count(["the the \\x lobster\n<unk>"])
+    counts = word_vocabulary.count_words(["the the \\x lobster\n<unk>"])
     path = tmp_path / "words.txt"
-    path.write_bytes(vocabulary_file.as_text(vocabulary_file.frequent(counts), counts))
+    path.write_bytes(
+        vocabulary_file.format_vocabulary(vocabulary_file.most_frequent(counts), counts)
+    )
     assert path.read_text() == "<pad>\t0\n<eos>\t1\n<unk>\t1\nthe\t2\n\\x\t1\nlobster\t1\n"
     bind(name="words", model_file=str(path))
     vocabulary = TaskVocabulary("t5")

@@ -8,20 +8,24 @@ import sentencepiece
 import seqio
 
 from primer.data.vocabularies.words import WordVocabulary
-from primer.data.vocabulary_training import build, raw_texts, sotu
-from primer.data.vocabulary_training import sentencepiece as sentencepiece_training
+from primer.data.vocabulary_training import (
+    build,
+    raw_texts,
+    sentencepiece_training,
+    sotu_vocabulary,
+)
 from primer.errors import UsageError
 
 
 @pytest.fixture(scope="module")
 def texts():
     """Six addresses, and one with characters that are rare."""
-    addresses = itertools.islice(sotu.training_texts(), 6)
+    addresses = itertools.islice(sotu_vocabulary.training_texts(), 6)
     return [text.encode() for text in [*addresses, "one \u2603 and\n\n  two"]]
 
 
 def made(texts, model="unigram", **settings):
-    return build.make(texts, model, say=lambda _: None, **settings)
+    return build.build_vocabulary(texts, model, say=lambda _: None, **settings)
 
 
 @pytest.mark.parametrize("model", ["unigram", "bpe"])
@@ -58,14 +62,14 @@ def test_coverage_decides_whether_rare_characters_have_pieces(texts):
 
 
 def test_the_projects_own_vocabulary_is_made_this_way():
-    texts = [text.encode() for text in itertools.islice(sotu.training_texts(), 4)]
-    expected = sotu.train([text.decode() for text in texts], 700)
+    texts = [text.encode() for text in itertools.islice(sotu_vocabulary.training_texts(), 4)]
+    expected = sotu_vocabulary.train([text.decode() for text in texts], 700)
     assert made(texts, size=700, character_coverage=1.0).content == expected
 
 
 @pytest.mark.slow
 def test_a_sample_is_said():
-    many = [text.encode() for text in itertools.islice(sotu.training_texts(), 90)]
+    many = [text.encode() for text in itertools.islice(sotu_vocabulary.training_texts(), 90)]
     whole, part, again = (made(many, size=600, sample_bytes=n) for n in (10**9, 10**5, 10**5))
     assert whole.source.startswith("90 documents")
     assert part.source.startswith("a sample of ") and "of 90 documents" in part.source
@@ -120,17 +124,19 @@ def test_characters_are_counted():
 
 def test_the_measure_counts_bytes_and_unknown_tokens():
     texts = [b"the of x", b"the\nx"]
-    said = build.measure(WordVocabulary(["the", "of"]), texts)
+    said = build.describe_encoding(WordVocabulary(["the", "of"]), texts)
     assert said == "2.167 bytes per token, 6 tokens, 33.333% of them unknown"
-    assert "1.000 bytes per token, 13 tokens" in build.measure(seqio.ByteVocabulary(), texts)
+    assert "1.000 bytes per token, 13 tokens" in build.describe_encoding(
+        seqio.ByteVocabulary(), texts
+    )
 
 
 def test_the_beginning_of_a_split_is_not_longer_than_asked():
-    assert build.beginning([b"abc", b"de", b"f"], 5) == [b"abc", b"de"]
-    assert build.beginning([b"abc"], 2) == [b"abc"]
+    assert build.first_texts([b"abc", b"de", b"f"], 5) == [b"abc", b"de"]
+    assert build.first_texts([b"abc"], 2) == [b"abc"]
     long = b"word " * 500_000
-    assert len(build.beginning([long], 1_500_000)) == 1
-    assert build.beginning([], 5) == []
+    assert len(build.first_texts([long], 1_500_000)) == 1
+    assert build.first_texts([], 5) == []
 
 
 def test_texts_are_those_of_the_split_and_ask_for_no_vocabulary():
@@ -139,12 +145,12 @@ def test_texts_are_those_of_the_split_and_ask_for_no_vocabulary():
     import primer.data.tasks  # noqa: F401
 
     gin.bind_parameter("task_vocabulary.name", "words")  # Without a file: not there yet.
-    raw_texts.check("sotu", "train")
-    assert [text.decode() for text in raw_texts.texts("sotu", "train")] == list(
-        sotu.training_texts()
+    raw_texts.check_split("sotu", "train")
+    assert [text.decode() for text in raw_texts.split_texts("sotu", "train")] == list(
+        sotu_vocabulary.training_texts()
     )
     with pytest.raises(UsageError, match="no split 'tests'"):
-        raw_texts.check("sotu", "tests")
+        raw_texts.check_split("sotu", "tests")
     assert sentencepiece_training.KINDS == ("unigram", "bpe")
 
 
@@ -163,9 +169,9 @@ def test_a_task_whose_vocabulary_cannot_be_read_gives_its_texts(tfds_dir):
     import primer.data.tasks  # noqa: F401
 
     name = "lm1b_autoregressive_language_modeling"
-    raw_texts.check(name, "train", tfds_dir)
-    texts = list(raw_texts.texts(name, "train"))
-    assert len(texts) > 10 and not set(texts) & set(raw_texts.texts(name, "validation"))
+    raw_texts.check_split(name, "train", tfds_dir)
+    texts = list(raw_texts.split_texts(name, "train"))
+    assert len(texts) > 10 and not set(texts) & set(raw_texts.split_texts(name, "validation"))
     assert "words" in made(texts, "words", min_count=2).description
     with pytest.raises(UsageError, match="no prepared data"):
-        raw_texts.check(name, "train", str(tfds_dir) + "/nowhere")
+        raw_texts.check_split(name, "train", str(tfds_dir) + "/nowhere")

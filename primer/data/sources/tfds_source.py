@@ -1,111 +1,17 @@
-"""Where documents come from: seqio data sources that never wait for a network.
-
-Both kinds give examples with a text under one key, in an order that a seed fixes, and both have
-`check(split)`, which says in one line why a split cannot be read, before any pipeline is built.
-"""
+"""A prepared data set of TensorFlow Datasets as a seqio data source that uses no network."""
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import seqio
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from primer.common import files, tf_data
+from primer.common import files
 from primer.data.sources import availability
-from primer.data.sources.availability import Whereabouts
+from primer.data.sources.availability import Availability
 from primer.errors import UsageError
-
-
-class DocumentSource(seqio.DataSource):
-    """Documents that a function of ours reads from files.
-
-    Args:
-        dataset_fn: (split, shuffle, seed) -> data set of {"text": scalar string}.
-        splits: the names of the splits.
-        check: (split) -> a remark or None; raises UsageError when the split cannot be read.
-        texts_fn: (split) -> the texts that evaluation counts, in order, where they are not the
-            documents that training reads; as data set of {"text": scalar string}.
-        whereabouts_fn: () -> Whereabouts of the files; must be quick and ask no network.
-        unit: what such a text is: a "document", a "line", or the whole "split".
-        part_fn: (split, index, parts) -> the data set of one of so many parts of a split.
-        parts: how to read a share of the documents, as `text_parts` has it: `read`,
-            `size` and `describe`. None reads all of them and takes every so many.
-    """
-
-    def __init__(
-        self,
-        dataset_fn: Callable,
-        splits: Sequence[str],
-        check: Callable,
-        texts_fn: Callable | None = None,
-        whereabouts_fn: Callable[[], Whereabouts] | None = None,
-        unit: str = "document",
-        part_fn: Callable | None = None,
-        parts=None,
-    ):
-        # seqio keeps a source with a known, small number of examples in memory. Ours are read
-        # from files again each epoch, in a new order, and a checkpoint of the pipeline's position
-        # does not contain the corpus: so the number is left unknown.
-        super().__init__(splits=tuple(splits), num_input_examples=None)
-        self._dataset_fn = dataset_fn
-        self._check = check
-        self._texts_fn = texts_fn
-        self._whereabouts_fn = whereabouts_fn
-        self.unit = unit
-        self._part_fn = part_fn
-        self.parts = parts
-
-    def texts(self, split: str) -> tf.data.Dataset:
-        """The texts of a split that evaluation counts, in order, as {"text": scalar string}."""
-        if self._texts_fn:
-            return self._texts_fn(split)
-        return self._dataset_fn(split, False, None)
-
-    def whereabouts(self, data_dir: str | None = None) -> Whereabouts | None:
-        """Where its files are, or None where nobody said how to find that out."""
-        del data_dir
-        return self._whereabouts_fn() if self._whereabouts_fn else None
-
-    @property
-    def supports_arbitrary_sharding(self) -> bool:
-        return False
-
-    def list_shards(self, split: str) -> Sequence[str]:
-        return [split]
-
-    def check(self, split: str, data_dir: str | None = None) -> str | None:
-        del data_dir
-        return self._check(split)
-
-    def part(self, split: str, index: int, parts: int) -> tf.data.Dataset:
-        """One of `parts` parts of a split, each document in one of them, in order."""
-        if self._part_fn:
-            return self._part_fn(split, index, parts)
-        return self._dataset_fn(split, False, None).shard(parts, index)
-
-    def count(self, split: str) -> int:
-        """The number of documents of a split; reads them all."""
-        documents = functools.partial(self._dataset_fn, split, False, None)
-        return tf_data.count(documents)
-
-    def get_dataset(
-        self,
-        split="train",
-        shuffle=True,
-        seed=None,
-        shard_info=None,
-        *,
-        sequence_length=None,
-        use_cached=False,
-        num_epochs=1,
-    ) -> tf.data.Dataset:
-        del sequence_length, use_cached, num_epochs
-        dataset = self._dataset_fn(split, shuffle, seed)
-        if shard_info and shard_info.num_shards > 1:
-            dataset = dataset.shard(shard_info.num_shards, shard_info.index)
-        return dataset
 
 
 class PreparedTfdsSource(seqio.TfdsDataSource):
@@ -139,13 +45,13 @@ class PreparedTfdsSource(seqio.TfdsDataSource):
         data_dir = data_dir or self.tfds_dataset.data_dir or tfds.core.constants.DATA_DIR
         return os.path.join(os.path.expanduser(str(data_dir)), *self._name.split(":"))
 
-    def whereabouts(self, data_dir: str | None = None) -> Whereabouts:
+    def describe_availability(self, data_dir: str | None = None) -> Availability:
         """Where its prepared data are; quick, asks no network."""
         folder = self.directory(data_dir)
         if availability.is_remote(folder):
-            return Whereabouts("not looked at", folder)
+            return Availability("not looked at", folder)
         if not os.path.isfile(os.path.join(folder, "dataset_info.json")):
-            return Whereabouts("missing", folder, hint=self._way_out)
+            return Availability("missing", folder, hint=self._way_out)
         return availability.of_files(self.record_files(data_dir), folder, self._way_out)
 
     def check(self, split: str, data_dir: str | None = None) -> None:
@@ -210,7 +116,7 @@ class PreparedTfdsSource(seqio.TfdsDataSource):
             split=self._slices[split], shuffle_files=shuffle, read_config=config
         )
 
-    def size(self) -> int:
+    def total_bytes(self) -> int:
         """Bytes of all splits."""
         return _builder(self.directory()).info.dataset_size
 

@@ -1,6 +1,6 @@
 """Trains the vocabulary of the task `sotu` on its training split: 8,192 unigram pieces.
 
-    python -m primer.data.vocabulary_training.sotu [FILE]
+    python -m primer.data.vocabulary_training.sotu_vocabulary [FILE]
 
 writes the model, by default the one that the project ships. Ids 0, 1 and 2 are padding, end and
 unknown, as in T5's vocabulary. Unlike T5's it loses nothing: paragraph marks and runs of blanks
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from primer.data.sources import sotu
 from primer.data.vocabularies.task_vocabulary import SOTU_MODEL
-from primer.data.vocabulary_training import sentencepiece
+from primer.data.vocabulary_training import sentencepiece_training
 
 # The release that trained the shipped model; another one may choose a few other pieces.
 TRAINED_WITH = "0.2.3"
@@ -37,7 +37,7 @@ def train(texts: Iterable[str], pieces: int = PIECES) -> bytes:
         pieces: how many ids the vocabulary has, the 256 bytes and 5 special ones among them.
     """
     # The longest address has 216 kB, so that none is cut.
-    return sentencepiece.train(texts, pieces, character_coverage=1.0)
+    return sentencepiece_training.train(texts, pieces, character_coverage=1.0)
 
 
 def main(arguments: list[str]) -> None:

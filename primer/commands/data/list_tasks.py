@@ -35,7 +35,7 @@ def run(options) -> int:
     if options.json:
         print(json.dumps({row.pop("task"): row for row in rows}, indent=2))
     else:
-        show(rows)
+        show_table(rows)
     return 0
 
 
@@ -69,7 +69,7 @@ def _tasks() -> list:
 
 
 def _row(task, data_dir) -> dict:
-    look = getattr(task.source, "whereabouts", None)
+    look = getattr(task.source, "describe_availability", None)
     found = look(data_dir) if look else None
     facts = {"state": "unknown", "place": "", "bytes": 0, "way_out": ""}
     if found:
@@ -78,7 +78,7 @@ def _row(task, data_dir) -> dict:
     return {"task": task.name, "splits": list(task.splits), **facts}
 
 
-def show(rows, file=None):
+def show_table(rows, file=None):
     """Prints the rows as a table.
 
     Args:
@@ -98,7 +98,7 @@ def show(rows, file=None):
         # Commands and addresses are to be copied: folded, never shortened.
         table.add_column(name, overflow="fold", justify="right" if name == "Size" else "left")
     for row in rows:
-        cells = (row["task"], row["state"], size(row["bytes"]), _where(row))
+        cells = (row["task"], row["state"], format_size(row["bytes"]), _where(row))
         table.add_row(*map(Text, cells))  # Not str, in which [words] would be markup.
     console.print(table)
 
@@ -107,7 +107,7 @@ def _where(row) -> str:
     return f"{row['place']}\n{row['way_out']}".strip()
 
 
-def size(number: int) -> str:
+def format_size(number: int) -> str:
     """A number of bytes in the unit that leaves up to three digits before the point."""
     value = float(number)
     for suffix in _SUFFIXES:

@@ -8,7 +8,7 @@ import socket
 import pytest
 import seqio
 
-from primer.commands.data import list as data_list
+from primer.commands.data import list_tasks
 from primer.data import tasks
 from primer.data.sources import local_files, sotu
 from primer.errors import UsageError
@@ -17,8 +17,8 @@ from tests.data import fabricate
 
 def run(*words):
     parser = argparse.ArgumentParser()
-    data_list.add_arguments(parser)
-    return data_list.run(parser.parse_args([str(word) for word in words]))
+    list_tasks.add_arguments(parser)
+    return list_tasks.run(parser.parse_args([str(word) for word in words]))
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def listed(capsys, monkeypatch, tmp_path):
 
     monkeypatch.setattr(socket.socket, "connect", never)
     monkeypatch.setattr(socket, "getaddrinfo", never)
-    monkeypatch.delenv(local_files.VARIABLE, raising=False)
+    monkeypatch.delenv(local_files.DATA_DIR_VARIABLE, raising=False)
 
     def read(*words):
         assert run(*words, "--t5_tfds_data_dir", tmp_path, "--json") == 0
@@ -80,7 +80,7 @@ def test_what_is_here_is_measured(listed, tmp_path):
 
 def test_the_folder_of_the_environment_is_looked_at(listed, monkeypatch, tmp_path):
     (tmp_path / "enwik8").write_bytes(b"some bytes")
-    monkeypatch.setenv(local_files.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(local_files.DATA_DIR_VARIABLE, str(tmp_path))
     assert listed()["enwik8"]["state"] == "here"
 
 
@@ -107,13 +107,13 @@ def test_tasks_of_others_are_listed(listed, another):
 def test_the_table_loses_nothing_of_an_address():
     row = {"task": "x", "state": "missing", "bytes": 1_234_567, "place": "/a [b]"}
     out = io.StringIO()
-    data_list.show([row | {"way_out": "https://example.org/" + "long/" * 30}], out)
+    list_tasks.show_table([row | {"way_out": "https://example.org/" + "long/" * 30}], out)
     text = "".join(out.getvalue().split())
     assert "https://example.org/" + "long/" * 30 in text and "1.2MB" in text and "[b]" in text
 
 
 def test_sizes_are_readable():
-    sizes = [data_list.size(number) for number in (0, 999, 12_190_373, 10**9, 5 * 10**15)]
+    sizes = [list_tasks.format_size(number) for number in (0, 999, 12_190_373, 10**9, 5 * 10**15)]
     assert sizes == ["", "999 bytes", "12.2 MB", "1.0 GB", "5000.0 TB"]
 
 

@@ -5,7 +5,7 @@ import os
 from primer.common import console
 
 
-class Shards:
+class ShardProgress:
     """Shows the shards that are done and the speed.
 
     Args:
