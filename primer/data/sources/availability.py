@@ -1,7 +1,6 @@
-"""Whether the files of a task are on this machine, how large they are, and what brings them.
+"""Whether the files of a task are on this machine, how large they are, and how to get them.
 
-Looks at names and sizes only. What lies in a bucket is not looked at, so that an answer never waits
-for a network.
+Only names and sizes are read. Buckets are not listed, so that no call waits for a network.
 """
 
 import dataclasses
@@ -11,13 +10,13 @@ from collections.abc import Iterable
 
 @dataclasses.dataclass(frozen=True)
 class Availability:
-    """What is known of a task's files without opening one.
+    """What is known about a task's files without opening one.
 
     Attributes:
-        state: "here", "in part", "missing", or, in a bucket, "not looked at".
-        place: the folder or file, or what names it when there is none.
-        bytes: of the files that are here.
-        hint: the command or address that brings what is not here; empty where nothing is amiss.
+        state: "here", "in part", "missing", or "not looked at" for files in a bucket.
+        place: the folder or file; where none is set, the name of the setting.
+        bytes: size of the files that are here.
+        hint: the command or address that provides the missing files; empty if none is missing.
     """
 
     state: str
@@ -27,22 +26,23 @@ class Availability:
 
 
 def is_remote(path: str) -> bool:
+    """Returns whether the path names a file in a bucket."""
     return "://" in path
 
 
-def of_files(paths: Iterable[str | None], place: str, way_out: str) -> Availability:
-    """Of a known list of local files, None for each that was not found."""
+def of_files(paths: Iterable[str | None], place: str, hint: str) -> Availability:
+    """Describes a list of local files; a path of None stands for a file that was not found."""
     paths = list(paths)
     found = [path for path in paths if path and os.path.isfile(path)]
     size = sum(os.path.getsize(path) for path in set(found))
     if paths and len(found) == len(paths):
         return Availability("here", place, size)
-    return Availability("in part" if found else "missing", place, size, way_out)
+    return Availability("in part" if found else "missing", place, size, hint)
 
 
-def of_folder(folder: str, way_out: str) -> Availability:
-    """Of all files of a folder."""
+def of_folder(folder: str, hint: str) -> Availability:
+    """Describes all files of a folder."""
     if is_remote(folder):
         return Availability("not looked at", folder)
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
-    return of_files([os.path.join(folder, name) for name in names], folder, way_out)
+    return of_files([os.path.join(folder, name) for name in names], folder, hint)

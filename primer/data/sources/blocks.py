@@ -1,14 +1,14 @@
-"""Long local files as training documents, byte for byte, and as the texts that evaluation counts.
+"""Cuts long local files into training documents, and into the texts that evaluation counts.
 
-A block is a range of a file: an article of WikiText, or about `local_data.block_bytes` of what has
-no documents. One after the other, the blocks of a split are the split, every byte once: borders
-depend on the file alone, so that any number of readers cut in the same places. They lie behind a
-line's end; where a text that is counted in bytes has none near, behind a blank; where it has none
-of these either (a border of the standard split of enwik8, say), anywhere, even within a character.
-Texts are therefore bytes, which tf.data hands on as they are.
+A block is a byte range of a file: an article of WikiText, or about `local_data.block_bytes` of a
+data set without documents. The blocks of a split cover it in order, every byte once. Their borders
+depend on the file only, so any number of readers cuts in the same places. A border lies after a
+line end; in a text that is counted in bytes and has no line end nearby, after a blank; without
+either (as at some borders of enwik8's standard split) anywhere, even inside a character. Texts are
+therefore bytes, which tf.data passes on unchanged.
 
-Where a text is a line, blocks lose their last line's end: what joins the lines of a document, and
-what ends it, is the vocabulary's and the objective's affair (`primer.data.vocabularies.lines`).
+Where a text is a line, a block drops its last line end: the vocabulary and the objective decide
+what joins the lines of a document and what ends it (`primer.data.vocabularies.lines`).
 """
 
 import functools
@@ -21,39 +21,44 @@ import tensorflow as tf
 from primer.data.sources import local_files
 from primer.data.sources.local_datasets import LocalDataset
 
-# A title and the blank lines around it; headings of sections have several signs of equality.
-# It begins with what is always the same, which makes the search ten times as fast.
+# A title with the blank lines around it; section headings have several equality signs.
+# The fixed prefix makes the search ten times as fast.
 _TITLE = re.compile(rb"\n \n = [^=\n][^\n]* = (?=\n \n)")
-_SCANNED = 1 << 24
+_SCAN_BYTES = 1 << 24
 _LONGEST_TITLE = 1 << 12
 
-# How far before its nominal place a border may lie.
+# Maximum bytes between a border and its nominal position.
 _NEAR = 1 << 12
 
 
-def split_documents(local_set: LocalDataset, split: str, shuffle: bool, seed) -> tf.data.Dataset:
-    """The training documents of a split, as {"text": scalar string}.
+def split_documents(
+    local_set: LocalDataset, split: str, shuffle: bool, seed: int | None
+) -> tf.data.Dataset:
+    """Returns the training documents of a split, as {"text": scalar string}.
 
-    Without `shuffle` in the order of the files; with it in any order, new in each epoch, that the
-    seed fixes.
+    Args:
+        local_set: the data set.
+        split: the split.
+        shuffle: False for the order of the files, True for a new order in each epoch.
+        seed: makes the shuffled orders repeatable.
     """
     ranges = _ranges(local_set, split)
     dataset = tf.data.Dataset.from_tensor_slices(ranges)
     if shuffle:
         dataset = dataset.shuffle(len(ranges[0]), seed=seed)
-    return _of_ranges(local_set, dataset)
+    return _read_ranges(local_set, dataset)
 
 
 def split_part(local_set: LocalDataset, split: str, index: int, parts: int) -> tf.data.Dataset:
-    """One of so many parts of the split that follow each other, without reading the others."""
+    """Returns part `index` of `parts` consecutive parts of a split; reads no other part."""
     ranges = _ranges(local_set, split)
     first, end = (len(ranges[0]) * number // parts for number in (index, index + 1))
     own = tuple(column[first:end] for column in ranges)
-    return _of_ranges(local_set, tf.data.Dataset.from_tensor_slices(own))
+    return _read_ranges(local_set, tf.data.Dataset.from_tensor_slices(own))
 
 
-def _of_ranges(local_set, dataset):
-    read = functools.partial(_read, local_set.blocks)
+def _read_ranges(local_set, dataset):
+    read = functools.partial(_read_block, local_set.blocks)
     dataset = dataset.map(
         lambda *block: tf.ensure_shape(
             tf.numpy_function(read, block, tf.string, stateful=False), []
@@ -67,7 +72,7 @@ def _of_ranges(local_set, dataset):
 
 
 def evaluation_texts(local_set: LocalDataset, split: str) -> tf.data.Dataset:
-    """What evaluation counts, in the files' order: each line, or the whole split as one text."""
+    """Returns the texts that evaluation counts, in order: each line, or the whole split."""
     dataset = split_documents(local_set, split, False, None).map(lambda example: example["text"])
     if local_set.unit == "line":
         dataset = dataset.flat_map(
@@ -79,7 +84,7 @@ def evaluation_texts(local_set: LocalDataset, split: str) -> tf.data.Dataset:
 
 
 def _ranges(local_set, split):
-    """Columns (path, first and end of the section, nominal first and end), a row for each block."""
+    """Columns (path, section start and end, nominal block start and end), a row per block."""
     step = local_files.LocalData().checked().block_bytes
     rows = []
     for path in local_files.split_paths(local_set, split):
@@ -96,58 +101,59 @@ def _ranges(local_set, split):
 
 
 def article_starts(path: str) -> list[int]:
-    """Where the articles of a WikiText file start: at the blank line before each title, in bytes.
+    """Returns the byte offset of each article of a WikiText file: the blank line before its title.
 
-    That finds the 60 articles of the validation and of the test split.
+    It finds the 60 articles of the validation split and the 60 of the test split.
     """
-    return _titles(path, local_files.file_stamp(path))
+    return _article_starts(path, local_files.file_stamp(path))
 
 
 @functools.lru_cache(maxsize=16)
-def _titles(path, version) -> list[int]:
+def _article_starts(path, stamp) -> list[int]:
+    del stamp  # Part of the cache's key only.
     return list(_scan(path))
 
 
 def _scan(path) -> Iterator[int]:
-    buffer, start, found = b"\n", -1, -1
+    buffer, start, last = b"\n", -1, -1
     with tf.io.gfile.GFile(path, "rb") as file:
-        while chunk := file.read(_SCANNED):
+        while chunk := file.read(_SCAN_BYTES):
             buffer += chunk
             for match in _TITLE.finditer(buffer):
-                place = start + match.start() + 1
-                if place > found:
-                    found = place
-                    yield place
-            # A title may go on in the next chunk.
+                position = start + match.start() + 1
+                if position > last:
+                    last = position
+                    yield position
+            # A title may continue in the next chunk.
             dropped = max(0, len(buffer) - _LONGEST_TITLE)
             buffer, start = buffer[dropped:], start + dropped
 
 
-def _read(kind, path, first, end, nominal_first, nominal_end):
+def _read_block(kind, path, first, end, nominal_first, nominal_end):
     """The bytes of one block, as a numpy scalar."""
     with tf.io.gfile.GFile(path.decode(), "rb") as file:
         border = functools.partial(_border, file, kind, int(first), int(end))
         start, stop = border(int(nominal_first)), border(int(nominal_end))
         file.seek(start)
-        # Not as numpy's own kind of strings, which lose zeros at their end.
+        # numpy's own string type would drop trailing zero bytes.
         return np.array(file.read(stop - start) if stop > start else b"", dtype=object)
 
 
 def _border(file, kind, first, end, nominal) -> int:
-    """Where a border lies that is nominally at byte `nominal` of the section from first to end."""
+    """The border nearest before byte `nominal` of the section from first to end."""
     if kind == "article" or nominal in (first, end):
         return nominal
     low = max(first, nominal - _NEAR)
-    found = _behind_last(file, low, nominal, b"\n")
+    found = _after_last(file, low, nominal, b"\n")
     if kind == "bytes":
-        return found or _behind_last(file, low, nominal, b" ") or nominal
+        return found or _after_last(file, low, nominal, b" ") or nominal
     while not found and low > first:
         nominal, low = low, max(first, low - _NEAR)
-        found = _behind_last(file, low, nominal, b"\n")
+        found = _after_last(file, low, nominal, b"\n")
     return found or first
 
 
-def _behind_last(file, low, high, mark) -> int | None:
+def _after_last(file, low, high, mark) -> int | None:
     file.seek(low)
     position = file.read(high - low).rfind(mark)
     return None if position < 0 else low + position + 1

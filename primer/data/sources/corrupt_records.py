@@ -1,7 +1,7 @@
-"""Records that are damaged: which file has them.
+"""Names the file that holds a damaged TFRecord.
 
-TensorFlow says at which byte a record ends too early or differs from its checksum, and not of which
-file. So after it has failed, the files of the task are read one by one.
+TensorFlow reports the byte at which a record is truncated or fails its checksum, but not the file.
+After such an error the files of the task are read one by one to find the damaged one.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from primer.errors import RunError
 
 @contextlib.contextmanager
 def name_corrupt_file(task: seqio.Task) -> Iterator[None]:
-    """Inside the block, an error about a damaged record names the file.
+    """A context that turns TensorFlow's error about a damaged record into one naming the file.
 
     Raises:
         RunError: a record of the task's data is damaged.
@@ -34,29 +34,29 @@ def name_corrupt_file(task: seqio.Task) -> Iterator[None]:
 
 
 def diagnose(task: seqio.Task, error: Exception) -> RunError | None:
-    """What to say of a damaged record; None where every file of the task can be read.
+    """Returns the error that names the damaged file, or None if every file can be read.
 
     Args:
-        task: a task whose data were being read.
-        error: what TensorFlow said.
+        task: the task whose data were being read.
+        error: TensorFlow's error.
     """
-    for path in _paths(task):
+    for path in _record_files(task):
         if _is_damaged(path):
             return RunError(
-                f"{path} is damaged ({_what(error)}): it was cut short or changed; copy or prepare "
-                "it again"
+                f"{path} is damaged ({_record_position(error)}): it is truncated or was changed; "
+                "copy or prepare it again"
             )
     return None
 
 
-def _what(error):
-    """TensorFlow's few words among the names of its operations."""
+def _record_position(error):
+    """The part of TensorFlow's message that says what is wrong at which byte."""
     match = re.search(r"(truncated|corrupted) record at \d+", str(error))
     return match[0] if match else files.first_line(error)
 
 
-def _paths(task):
-    """The files of prepared data, then those of the source."""
+def _record_files(task):
+    """Yields the files of prepared data, then those of the source."""
     if task.cache_dir:
         yield from sorted(tf.io.gfile.glob(os.path.join(task.cache_dir, "*.tfrecord-*")))
     if hasattr(task.source, "record_files"):

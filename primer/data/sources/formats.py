@@ -1,7 +1,7 @@
-"""Files of text in every format that is read, opened as one stream of decompressed bytes.
+"""Opens text files of every supported format as one stream of decompressed bytes.
 
-.txt and .jsonl, plain or with .gz, .zst or .xz behind it; .parquet is no stream and has its own
-reader in `primer.data.sources.readers`. A compressed file that was cut short raises EOFError.
+The formats are .txt and .jsonl, plain or compressed as .gz, .zst or .xz. .parquet is not a byte
+stream and is read in `primer.data.sources.readers`. A truncated compressed file raises EOFError.
 """
 
 import gzip
@@ -14,29 +14,29 @@ COMPRESSIONS = ("", ".gz", ".zst", ".xz")
 SUFFIXES = tuple(f"{kind}{end}" for kind in (".txt", ".jsonl") for end in COMPRESSIONS)
 PARQUET = ".parquet"
 
-# What TensorFlow reads by itself, and therefore faster than Python does.
+# Formats that TensorFlow can read itself, faster than Python.
 READ_BY_TENSORFLOW = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz")
 
+BATCH_BYTES = 1 << 20  # Approximate size of the batches in which texts are processed.
 _CHUNK = 1 << 18
-BATCH_BYTES = 1 << 20  # Texts are handled in batches of about as many bytes.
-_ZSTD_WINDOW = 1 << 31  # Of files made with `zstd --long=31`.
+_ZSTD_WINDOW = 1 << 31  # The window of files made with `zstd --long=31`.
 
 
 def is_json(path: str) -> bool:
-    """Whether the lines of the file are JSON objects."""
+    """Returns whether the lines of the file are JSON objects."""
     return path.endswith(tuple(f".jsonl{end}" for end in COMPRESSIONS))
 
 
 def can_seek(path: str) -> bool:
-    """Whether reading may start in the middle: of plain text, after any line end."""
+    """Returns whether reading can start at any line; true of uncompressed text."""
     return path.endswith((".txt", ".jsonl"))
 
 
-def open_stream(path: str):
-    """A readable binary stream of the file's text, with `read(size)` and `readline(size)`.
+def open_stream(path: str) -> io.BufferedIOBase:
+    """Opens a binary stream of the file's text, with `read(size)` and `readline(size)`.
 
     Raises:
-        OSError, tf.errors.OpError: it cannot be opened.
+        OSError, tf.errors.OpError: the file cannot be opened.
     """
     raw = _open_raw(path)
     if path.endswith(".gz"):
@@ -55,7 +55,7 @@ def _open_raw(path):
 
 
 class _Remote(io.RawIOBase):
-    """A file of TensorFlow's file systems (gs://...) as Python's own streams are."""
+    """Presents a file of TensorFlow's file systems (gs://...) as a Python raw stream."""
 
     def __init__(self, path):
         self._file = tf.io.gfile.GFile(path, "rb")
@@ -81,9 +81,9 @@ class _Remote(io.RawIOBase):
 
 
 class _Zstandard(io.RawIOBase):
-    """The text of a .zst file, frame after frame.
+    """Decompresses a .zst file of one or more frames.
 
-    The package's own reader takes the end of the file for the end of the text, even inside a frame.
+    The zstandard package's own reader reports no error when the file ends inside a frame.
     """
 
     def __init__(self, raw):

@@ -1,20 +1,20 @@
-"""The published data sets that come as local files: names, sizes, checksums, and where from.
+"""Names, sizes, checksums and addresses of the published data sets that are local files.
 
-Nothing here reads a file or imports TensorFlow. The numbers are those of public sources:
+This module reads no file and does not import TensorFlow. The numbers come from public sources:
 
-- WikiText: sha1 of every file as GluonNLP's loader states it; the two of WikiText-2's validation
-  and test split were compared with the files themselves. Sizes: those two by measuring; the raw
-  files of WikiText-2 as several projects state them with their sha256 (10,940,747, 1,146,846 and
-  1,290,590 bytes). The other sizes follow from the `dataset_infos.json` of Hugging Face's loader
-  (whose bytes lack line ends and blank lines, and have four per line more), a computation that
-  gives the sizes that are known; those of the training files of WikiText-103 (539,209,157 and
-  540,568,191) are also found elsewhere.
-- enwik8: size, md5 and sha1 on http://mattmahoney.net/dc/textdata.html; text8: its md5, ibid.
-- PTB: md5 as torchtext and Chainer state it, sizes from Hugging Face's `dataset_infos.json`.
-- LM1B: no public source states sizes or checksums of single files. Checked are the number of the
-  training files with their total of 4,147,291,308 bytes, and of the test file the 159,658 words
-  that Tensor2Tensor's documentation counts in it, one per line's end included. Nothing that is
-  public was found on its validation file, of which therefore only the name is checked.
+- WikiText: sha1 of every file from GluonNLP's loader; the two of WikiText-2's validation and test
+  split were compared with the files themselves. Sizes: those two were measured; the raw files of
+  WikiText-2 are stated by several projects with their sha256 (10,940,747, 1,146,846 and 1,290,590
+  bytes). The other sizes are computed from the `dataset_infos.json` of Hugging Face's loader (whose
+  bytes lack line ends and blank lines, and have four more per line); the same computation gives the
+  sizes that are known. Those of the training files of WikiText-103 (539,209,157 and 540,568,191)
+  are also published elsewhere.
+- enwik8: size, md5 and sha1 from http://mattmahoney.net/dc/textdata.html; text8: its md5, ibid.
+- PTB: md5 from torchtext and Chainer, sizes from Hugging Face's `dataset_infos.json`.
+- LM1B: no public source states sizes or checksums of single files. The checks are the number of
+  training files with their total of 4,147,291,308 bytes, and for the test file the 159,658 words
+  that Tensor2Tensor's documentation counts in it, including one per line end. Nothing public was
+  found about its validation file, so only its name is checked.
 """
 
 import dataclasses
@@ -24,13 +24,14 @@ SPLITS = ("train", "validation", "test")
 
 @dataclasses.dataclass(frozen=True)
 class LocalFile:
-    """One file and what is publicly known of it.
+    """One file and its published properties.
 
     Attributes:
-        names: the file's own name, then others under which it is common.
-        bytes: its size; None where no source states it.
-        digest: its checksum in hexadecimal, of the kind `digest_kind`; None where none is stated.
-        words: words between white space and one for each line's end, where that is stated.
+        names: the file's own name, then its common other names.
+        bytes: its size; None if no source states it.
+        digest: its checksum in hexadecimal; None if no source states it.
+        digest_kind: the kind of checksum: "md5", "sha1" or "sha256".
+        words: words separated by white space plus one per line end; None if no source states it.
     """
 
     names: tuple[str, ...]
@@ -42,12 +43,12 @@ class LocalFile:
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """The files of a split in order, and which share of them, in hundredths, is the split.
+    """The files of a split, and the share of them that is the split.
 
     Attributes:
-        files: one after the other they are the text.
+        files: the files whose concatenation is the text.
         part: (from, to) in percent of a file that holds all splits.
-        bytes: of all files together, where that and no single size is known.
+        bytes: size of all files together, where only that is known.
     """
 
     files: tuple[LocalFile, ...]
@@ -57,18 +58,18 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class LocalDataset:
-    """One data set.
+    """One published data set.
 
     Attributes:
-        name: the task's.
+        name: the name of its task.
         splits: name -> Split.
-        folders: usual names of the folder that holds its files.
-        unit: what a text is that evaluation counts: a "line", or the whole "split".
-        blocks: what a training document is: an "article" of WikiText, or a block of at most
-            `local_data.block_bytes` that ends with a "line", or with a line where there is one
-            near, else a word ("bytes").
-        url: where it comes from.
-        vocabulary: the vocabulary that its papers use.
+        folders: common names of the folder that holds its files.
+        unit: the text that evaluation counts: a "line", or the whole "split".
+        blocks: the training document: an "article" of WikiText, or a block of at most
+            `local_data.block_bytes` that ends at a line end ("line"), or at a line end if one is
+            near and otherwise at a word ("bytes").
+        url: where to get it.
+        vocabulary: the vocabulary that papers use for it.
     """
 
     name: str
@@ -82,7 +83,7 @@ class LocalDataset:
 
 def _wikitext(name, folder, suffix, sizes, digests, vocabulary):
     plain = {"train": "train", "validation": "valid", "test": "test"}
-    # Transformer-XL's getdata.sh renames them so.
+    # The second name is the one that Transformer-XL's getdata.sh gives.
     names = {split: (f"wiki.{stem}.{suffix}", f"{stem}.txt") for split, stem in plain.items()}
     rows = zip(SPLITS, sizes, digests, strict=True)
     return LocalDataset(

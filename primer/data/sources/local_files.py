@@ -1,12 +1,12 @@
-"""Data sets that nobody packages: where their files lie, and whether they are what papers used.
+"""Finds the files of local data sets and checks that they are the published ones.
 
     local_data.folder = "/data"       # else the variable PRIMER_DATA_DIR
     local_data.check = True           # sizes and checksums; False to use shortened files
     local_data.block_bytes = 61440    # of a training document, see primer.data.sources.blocks
 
-Below the folder each data set is looked for in subfolders of its usual names, then in the folder
-itself. What is checked of each file, and where the numbers come from, is in
-`primer.data.sources.local_datasets`.
+The files of a data set are searched for in the subfolders that commonly hold them, then in the
+folder itself. `primer.data.sources.local_datasets` lists what is checked of each file and the
+sources of the numbers.
 """
 
 import dataclasses
@@ -30,13 +30,13 @@ _CHUNK = 1 << 22
 @gin.configurable("local_data", module="primer")
 @dataclasses.dataclass(frozen=True)
 class LocalData:
-    """What gin says of all data sets of local files.
+    """Gin's settings of all local data sets.
 
     Attributes:
-        folder: where they lie, on this machine or in a bucket; None for that of PRIMER_DATA_DIR.
+        folder: the folder that holds them, local or in a bucket; None for PRIMER_DATA_DIR.
         check: whether files must have the published sizes and checksums.
-        block_bytes: the most bytes of a training document of the sets that have no documents of
-            their own (enwik8, text8, PTB, LM1B); None for the whole split as one.
+        block_bytes: maximum bytes of a training document of the data sets without documents
+            (enwik8, text8, PTB, LM1B); None for the whole split as one document.
     """
 
     folder: str | None = None
@@ -44,27 +44,27 @@ class LocalData:
     block_bytes: int | None = 61440
 
     def checked(self) -> "LocalData":
-        """Returns itself; raises UsageError for a setting that has no meaning."""
-        # Not in __post_init__: gin adds lines of its own to an error that is raised in there.
+        """Returns itself; raises UsageError for an invalid setting."""
+        # Not in __post_init__: gin appends lines to an error that is raised there.
         if not isinstance(self.check, bool):
             raise UsageError(f"local_data.check is {self.check!r}; expected True or False")
         size = self.block_bytes
         if size is not None and (not isinstance(size, int) or size < 1024):
             raise UsageError(
-                f"local_data.block_bytes is {size!r}; expected a number of bytes from 1024 on, or "
-                "None for a whole split as one document"
+                f"local_data.block_bytes is {size!r}; expected a number of bytes of 1024 or more, "
+                "or None for a whole split as one document"
             )
         return self
 
 
 def data_folder() -> str | None:
-    """The folder that holds local data sets, as gin or the environment has it."""
+    """Returns the folder of local data sets that gin or the environment sets, or None."""
     folder = LocalData().folder or os.environ.get(DATA_DIR_VARIABLE)
     return os.path.expanduser(folder) if folder else None
 
 
 def find_file(local_set: LocalDataset, file: LocalFile) -> str | None:
-    """The path of a file of a data set, or None where it is in none of the usual places."""
+    """Returns the path of a file of a data set, or None if no candidate folder has it."""
     for folder in candidate_folders(local_set):
         for name in file.names:
             path = os.path.join(folder, name)
@@ -74,39 +74,40 @@ def find_file(local_set: LocalDataset, file: LocalFile) -> str | None:
 
 
 def candidate_folders(local_set: LocalDataset) -> list[str]:
-    """The folders in which the files of a data set may lie."""
+    """Returns the folders in which the files of a data set are searched for."""
     folder = data_folder()
     return [os.path.join(folder, name) for name in (*local_set.folders, "")] if folder else []
 
 
 def describe_availability(local_set: LocalDataset) -> availability.Availability:
-    """Where the files of a data set are; looks at names only, and at no bucket."""
+    """Describes where the files of a data set are; reads names and sizes only, and no bucket."""
     folder = data_folder()
     if folder is None:
         place = f"local_data.folder, {DATA_DIR_VARIABLE}: not set"
         return availability.Availability("missing", place, hint=local_set.url)
     if availability.is_remote(folder):
         return availability.Availability("not looked at", folder)
-    wanted = {file: None for split in local_set.splits.values() for file in split.files}
-    found = [find_file(local_set, file) for file in wanted]
+    # A dictionary drops repeated files and keeps the order.
+    files_of_set = {file: None for split in local_set.splits.values() for file in split.files}
+    found = [find_file(local_set, file) for file in files_of_set]
     first = next((path for path in found if path), None)
     place = os.path.dirname(first) if first else os.path.join(folder, local_set.folders[0])
     return availability.of_files(found, place, local_set.url)
 
 
 def check_split(local_set: LocalDataset, split: str) -> None:
-    """Raises UsageError unless the files of a split are here, as published; see `paths`."""
+    """Raises UsageError unless the files of a split exist, as published; see `split_paths`."""
     split_paths(local_set, split)
 
 
 def split_paths(local_set: LocalDataset, split: str) -> list[str]:
-    """The files of a split, in order, each of the published size and content.
+    """Returns the paths of a split's files, in order, after checking their size and content.
 
     Raises:
-        UsageError: no folder is set, a file is missing, empty, or another one than published.
+        UsageError: no folder is set, or a file is missing, empty or not the published one.
     """
     settings = LocalData().checked()
-    found = [_require(local_set, file) for file in local_set.splits[split].files]
+    found = [_require_file(local_set, file) for file in local_set.splits[split].files]
     if settings.check:
         _check_total(local_set, split, found)
     for file, path in zip(local_set.splits[split].files, found, strict=True):
@@ -117,19 +118,19 @@ def split_paths(local_set: LocalDataset, split: str) -> list[str]:
     return found
 
 
-def _require(local_set, file) -> str:
+def _require_file(local_set, file) -> str:
     if data_folder() is None:
         raise UsageError(
             f"task {local_set.name} reads {file.names[0]} from a local folder, and "
-            f"local_data.folder is not set (nor {DATA_DIR_VARIABLE}); name it with "
-            f"--gin_param=\"local_data.folder = '/data'\"; the files come from {local_set.url}"
+            f"local_data.folder is not set (nor {DATA_DIR_VARIABLE}); set it with "
+            f"--gin_param=\"local_data.folder = '/data'\"; get the files from {local_set.url}"
         )
     path = find_file(local_set, file)
     if path is None:
         names = ", ".join(repr(name) for name in local_set.folders)
         raise UsageError(
             f"no {file.names[0]} of {local_set.name} below {data_folder()} (local_data.folder), "
-            f"neither there nor in a subfolder {names}; it comes from {local_set.url}"
+            f"neither there nor in a subfolder {names}; get it from {local_set.url}"
         )
     return path
 
@@ -141,7 +142,7 @@ def _check_total(local_set, split, found):
         raise UsageError(
             f"the {len(found)} files of split {split!r} of {local_set.name} in "
             f"{os.path.dirname(found[0])} have {size:,} bytes; expected {expected:,}; "
-            f"{_way_out(local_set)}"
+            f"{_hint(local_set)}"
         )
 
 
@@ -150,7 +151,7 @@ def _check_file(local_set, file, path):
     if file.bytes is not None and size != file.bytes:
         raise UsageError(
             f"{path} has {size:,} bytes; expected {file.bytes:,}, the size of "
-            f"{local_set.name}'s; {_way_out(local_set)}"
+            f"{local_set.name}'s; {_hint(local_set)}"
         )
     for kind, expected, actual in (
         (file.digest_kind, file.digest, lambda: file_digest(path, file.digest_kind)),
@@ -159,39 +160,40 @@ def _check_file(local_set, file, path):
         if expected is not None and actual() != expected:
             raise UsageError(
                 f"{path} is not {local_set.name}'s: its {kind} is {actual()}; expected {expected}; "
-                f"{_way_out(local_set)}"
+                f"{_hint(local_set)}"
             )
 
 
-def _way_out(local_set):
+def _hint(local_set):
     return (
-        f"get it from {local_set.url}, or say local_data.check = False to use a changed or "
+        f"get it from {local_set.url}, or set local_data.check = False to use a changed or "
         "shortened file, whose results are not comparable"
     )
 
 
 def file_digest(path: str, kind: str) -> str:
-    """The md5, sha1 or sha256 of a file, computed once as long as it does not change."""
+    """Returns the md5, sha1 or sha256 of a file; computed again only when the file changes."""
     return _digest(path, kind, file_stamp(path))
 
 
 def word_count(path: str) -> int:
-    """Words between white space, and one for each line's end."""
+    """Returns the number of words separated by white space, plus one for each line end."""
     return _words(path, file_stamp(path))
 
 
 def file_stamp(path: str) -> tuple[int, int]:
-    """What changes with a file's content, with rare exceptions: its size and time."""
+    """Returns a file's size and modification time, which identify its content in a cache."""
     if availability.is_remote(path):
         status = tf.io.gfile.stat(path)
         return status.length, status.mtime_nsec
-    # TensorFlow knows full seconds only.
+    # TensorFlow rounds the time to seconds.
     status = os.stat(path)
     return status.st_size, status.st_mtime_ns
 
 
 @functools.lru_cache(maxsize=1024)
-def _digest(path, kind, version) -> str:
+def _digest(path, kind, stamp) -> str:
+    del stamp  # Part of the cache's key only.
     result = hashlib.new(kind)
     with tf.io.gfile.GFile(path, "rb") as file:
         while chunk := file.read(_CHUNK):
@@ -200,7 +202,8 @@ def _digest(path, kind, version) -> str:
 
 
 @functools.lru_cache(maxsize=64)
-def _words(path, version) -> int:
+def _words(path, stamp) -> int:
+    del stamp  # Part of the cache's key only.
     with tf.io.gfile.GFile(path, "rb") as file:
         content = file.read()
     return len(content.split()) + content.count(b"\n")

@@ -1,8 +1,8 @@
-"""The documents of one file, or of a part of it, read in Python: one reader for every format.
+"""Reads the documents of a file, or of a part of it, in Python: one reader for every format.
 
-TensorFlow reads .txt, .jsonl and .gz faster, and `text_files` lets it; what both give is the
-same, byte for byte. Everything else goes through here: the other formats, the checks before a run,
-`primer data prepare` and `primer data inspect`.
+For .txt, .jsonl and .gz, `text_files` uses TensorFlow's faster readers, which give the same bytes.
+This reader serves the other formats, the checks before a run, `primer data prepare` and
+`primer data inspect`.
 """
 
 import collections
@@ -12,13 +12,17 @@ import itertools
 import json
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
 from primer.common import files
 from primer.data.sources import formats
 from primer.errors import UsageError
+
+if TYPE_CHECKING:
+    from primer.data.sources.text_files import TextFiles  # It imports this module.
 
 _BYTE_ORDER_MARK = "\ufeff".encode()
 _ROWS_AT_ONCE = 256
@@ -30,13 +34,13 @@ READ_ERRORS = (OSError, EOFError, ValueError, zlib.error, tf.errors.OpError)
 
 @dataclasses.dataclass(frozen=True)
 class FilePart:
-    """A file, or what one of several readers reads of it.
+    """A file, or the share of it that one of several readers reads.
 
     Attributes:
         path: the file.
-        start, end: of a file that can be sought in, the bytes whose lines are read: those that
-            begin at `start` or later and before `end` (None: the end of the file).
-        part, parts: of any other, every `parts`-th line or row, beginning with number `part`.
+        start, end: bytes, in a file that allows seeking: the lines that begin at `start` or later
+            and before `end` are read (None: the end of the file).
+        part, parts: in any other file: every `parts`-th line or row is read, from number `part` on.
     """
 
     path: str
@@ -48,19 +52,19 @@ class FilePart:
 
 @dataclasses.dataclass
 class SkipCounts:
-    """What was met on the way: documents left out, by the reason.
+    """Counts the documents that were left out, by reason.
 
     Attributes:
         not_utf8: file -> its documents that are not UTF-8 (text_files.on_bad_utf8 = "skip").
-        empty: documents of nothing but white space.
+        empty: number of documents of white space only.
     """
 
-    not_utf8: collections.Counter = dataclasses.field(default_factory=collections.Counter)
+    not_utf8: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     empty: int = 0
 
 
-class _Place:
-    """Where in a file the reader is, in the words of an error."""
+class _Position:
+    """The line, row or byte that a reader has reached, as error messages show it."""
 
     def __init__(self, unit, number):
         self.unit = unit
@@ -71,57 +75,64 @@ class _Place:
 
 
 class DocumentTooLongError(ValueError):
-    """A document longer than text_files.max_document_bytes."""
+    """A document is longer than text_files.max_document_bytes."""
 
 
-def read_documents(piece: FilePart, settings, notes: SkipCounts | None = None) -> Iterator[bytes]:
-    """The documents of a piece in their order: UTF-8, lines ending in a line feed, none empty.
+def read_documents(
+    part: FilePart, settings: "TextFiles", skipped: SkipCounts | None = None
+) -> Iterator[bytes]:
+    """Yields the documents in order: UTF-8, lines ending in a line feed, none empty.
 
     Args:
-        piece: what to read.
-        settings: a `primer.data.sources.text_files.TextFiles`.
-        notes: counts what is left out.
+        part: the file, or the part of it, to read.
+        settings: how the file divides into documents.
+        skipped: counts the documents that are left out.
 
     Raises:
-        UsageError: the file is damaged, is not what its suffix promises, is not UTF-8, or has a
-            document longer than the settings allow.
+        UsageError: the file is damaged, does not have the format of its suffix, is not UTF-8, or
+            has a document longer than the settings allow.
     """
-    for _, text in read_numbered_documents(piece, settings, notes):
+    for _, text in read_numbered_documents(part, settings, skipped):
         yield text
 
 
 def read_numbered_documents(
-    piece: FilePart, settings, notes: SkipCounts | None = None
+    part: FilePart, settings: "TextFiles", skipped: SkipCounts | None = None
 ) -> Iterator[tuple[int, bytes]]:
-    """The same with the number of each document's line or row in the file, from 1.
+    """Yields (number, document) as `read_documents`, with the document's line or row from 1.
 
-    What is left out keeps its number. Numbers are those of a piece that begins where its file does.
+    Documents that are left out count. The numbers are those of a part that begins at the start of
+    its file.
     """
-    notes = SkipCounts() if notes is None else notes
-    place = _Place("line", 1)
-    convert, raw = _contents(piece, settings, place)
+    skipped = SkipCounts() if skipped is None else skipped
+    position = _Position("line", 1)
+    convert, raw_documents = _raw_documents(part, settings, position)
     normalize = text_normalizer(settings.normalize)
     try:
-        for content in raw:
+        for content in raw_documents:
             try:
                 text = normalize(clean_utf8(convert(content)))
             except UnicodeDecodeError as error:
                 if settings.on_bad_utf8 != "skip":
-                    raise not_utf8_error(piece.path, place, error) from error
-                notes.not_utf8[piece.path] += 1
+                    raise not_utf8_error(part.path, position, error) from error
+                skipped.not_utf8[part.path] += 1
                 continue
             if text and not text.isspace():
-                yield place.number, text
+                yield position.number, text
             else:
-                notes.empty += 1
+                skipped.empty += 1
     except DocumentTooLongError as error:
-        raise _too_long(piece.path, place, settings) from error
+        raise _too_long_error(part.path, position, settings) from error
     except READ_ERRORS as error:
-        raise unreadable_error(piece.path, place, error) from error
+        raise unreadable_error(part.path, position, error) from error
 
 
 def clean_utf8(content: bytes) -> bytes:
-    """Strict UTF-8 without a byte order mark, lines ending in a line feed."""
+    """Returns UTF-8 without a byte order mark, lines ending in a line feed.
+
+    Raises:
+        UnicodeDecodeError: the content is not UTF-8.
+    """
     if not content.isascii():
         content.decode("utf-8")
         content = content.removeprefix(_BYTE_ORDER_MARK)
@@ -131,8 +142,8 @@ def clean_utf8(content: bytes) -> bytes:
 
 
 @functools.cache
-def text_normalizer(name: str | None):
-    """The function bytes -> bytes of text_files.normalize."""
+def text_normalizer(name: str | None) -> Callable[[bytes], bytes]:
+    """Returns the function that applies the setting text_files.normalize to a text."""
     if name is None:
         return lambda content: content
     import ftfy
@@ -143,102 +154,111 @@ def text_normalizer(name: str | None):
     return normalize
 
 
-def not_utf8_error(path: str, place, error: UnicodeDecodeError) -> UsageError:
-    """The error for bytes that are no UTF-8; of a whole file it counts the lines up to them."""
+def not_utf8_error(path: str, position: object, error: UnicodeDecodeError) -> UsageError:
+    """Returns the error for bytes that are not UTF-8.
+
+    Args:
+        path: the file.
+        position: where the document begins; from "line 1" the lines up to the bytes are counted.
+        error: Python's error, which holds the bytes.
+    """
     byte = error.object[error.start]
-    if str(place) == "line 1":
+    if str(position) == "line 1":
         lines = error.object[: error.start].count(b"\n")
-        place = f"line {1 + lines:,}"
+        position = f"line {1 + lines:,}"
     return UsageError(
-        f"{path} is not UTF-8 ({place}: byte 0x{byte:02x}); convert it, as with "
+        f"{path} is not UTF-8 ({position}: byte 0x{byte:02x}); convert it, as with "
         "iconv -f LATIN1 -t UTF-8, leave it out of text_files.glob, or leave such documents out "
         "with text_files.on_bad_utf8 = 'skip'"
     )
 
 
-def _too_long(path, place, settings):
-    way_out = "divide it"
+def _too_long_error(path, position, settings):
+    hint = "divide it"
     if settings.unit == "file" and path.endswith(".txt"):
-        way_out += ", count each line as a document with text_files.unit = 'line'"
+        hint += ", count each line as a document with text_files.unit = 'line'"
     return UsageError(
-        f"{path} has a document of more than {settings.max_document_bytes:,} bytes ({place}); "
-        f"{way_out}, or set text_files.max_document_bytes to more"
+        f"{path} has a document of more than {settings.max_document_bytes:,} bytes ({position}); "
+        f"{hint}, or increase text_files.max_document_bytes"
     )
 
 
-def unreadable_error(path: str, place, error: Exception) -> UsageError:
-    """The error for a file that is damaged or not what its suffix promises."""
+def unreadable_error(path: str, position: object, error: Exception) -> UsageError:
+    """Returns the error for a file that is damaged or not in the format of its suffix."""
     return UsageError(
-        f"{path} cannot be read ({place}): {files.first_line(error)}; mend it or leave it out of "
-        "text_files.glob"
+        f"{path} cannot be read ({position}): {files.first_line(error)}; repair it or leave it out "
+        "of text_files.glob"
     )
 
 
-def _contents(piece, settings, place):
-    """What makes a document of what is read, and all that is read; `place` follows it."""
-    if piece.path.endswith(formats.PARQUET):
-        return bytes, _rows(piece, settings, place)
-    if formats.is_json(piece.path):
+def _raw_documents(part, settings, position):
+    """Returns (function that extracts a document's bytes, what it is applied to).
+
+    Reading the second updates `position`.
+    """
+    if part.path.endswith(formats.PARQUET):
+        return bytes, _rows(part, settings, position)
+    if formats.is_json(part.path):
         convert = functools.partial(_json_bytes, field=settings.field)
-        return convert, _own_lines(piece, settings.max_document_bytes, place)
+        return convert, _part_lines(part, settings.max_document_bytes, position)
     if settings.unit == "line":
-        return _without_returns, _own_lines(piece, settings.max_document_bytes, place)
-    return bytes, _whole(piece, settings)
+        return _without_returns, _part_lines(part, settings.max_document_bytes, position)
+    return bytes, _whole_file(part, settings)
 
 
 def _without_returns(line):
-    """A line as TensorFlow reads lines."""
+    """A line without carriage returns, as TensorFlow reads lines."""
     return line.replace(b"\r", b"")
 
 
-def _whole(piece, settings):
-    with formats.open_stream(piece.path) as stream:
+def _whole_file(part, settings):
+    with formats.open_stream(part.path) as stream:
         content = stream.read(settings.max_document_bytes + 1)
     if len(content) > settings.max_document_bytes:
         raise DocumentTooLongError
     yield content
 
 
-def _own_lines(piece, limit, place):
-    """Yields the lines of the piece, without their ends."""
-    if piece.start:
-        place.unit = "byte"
-    with formats.open_stream(piece.path) as stream:
-        numbered = _lines(stream, piece, limit, place)
-        yield from numbered if piece.parts == 1 else _every(numbered, piece)
+def _part_lines(part, limit, position):
+    """Yields the lines of the part, without their ends."""
+    if part.start:
+        position.unit = "byte"
+    with formats.open_stream(part.path) as stream:
+        lines = _lines(stream, part, limit, position)
+        yield from lines if part.parts == 1 else _every_nth(lines, part)
 
 
-def _every(lines, piece):
-    return itertools.islice(lines, piece.part, None, piece.parts)
+def _every_nth(lines, part):
+    return itertools.islice(lines, part.part, None, part.parts)
 
 
-def _lines(stream, piece, limit, place):
-    """Yields the lines that begin within the piece; `place` is the number or byte of each."""
-    position = piece.start
-    if position:
-        stream.seek(position - 1)
-        position -= 1
-    end = sys.maxsize if piece.end is None else piece.end
-    by_byte, number, rest = piece.start > 0, 0, b""
-    skip = by_byte  # What comes before the first line end belongs to the piece before.
-    while position < end:
+def _lines(stream, part, limit, position):
+    """Yields the lines that begin in the part; sets `position` to the number or byte of each."""
+    offset = part.start
+    if offset:
+        stream.seek(offset - 1)
+        offset -= 1
+    end = sys.maxsize if part.end is None else part.end
+    by_byte, number, rest = part.start > 0, 0, b""
+    skip = by_byte  # The bytes before the first line end belong to the preceding part.
+    while offset < end:
         chunk = stream.read(_CHUNK)
         lines = (rest + chunk).split(b"\n")
-        # What the file ends in is a line, unless nothing follows the last line end.
+        # At the end of the file the rest is a line, unless it is empty.
         rest = lines.pop() if chunk or not lines[-1] else b""
         for line in lines:
-            if position >= end:
+            if offset >= end:
                 return
             number += 1
-            place.number = position if by_byte else number
-            position += len(line) + 1
+            position.number = offset if by_byte else number
+            offset += len(line) + 1
             if skip:
                 skip = False
             elif len(line) > limit:
                 raise DocumentTooLongError
             else:
                 yield line
-        place.number = position if by_byte else number + 1
+        position.number = offset if by_byte else number + 1
         if len(rest) > limit:
             raise DocumentTooLongError
         if not chunk:
@@ -250,25 +270,29 @@ def _json_bytes(line, field):
 
 
 def json_text(line: bytes | str, field: str) -> str:
-    """The text of one line of a .jsonl file; raises ValueError where there is none."""
+    """Returns the text of one line of a .jsonl file.
+
+    Raises:
+        ValueError: the line is not a JSON object, or has no text under the key `field`.
+    """
     record = json.loads(line.removeprefix("\ufeff") if isinstance(line, str) else line)
     if not isinstance(record, dict) or not isinstance(record.get(field), str):
         raise ValueError(f"no text under the key {field!r} (text_files.field, --field)")
-    record[field].encode()  # A lone half of a surrogate pair is no text; that raises as well.
+    record[field].encode()  # Raises for a lone surrogate, which is not text.
     return record[field]
 
 
-def _rows(piece, settings, place):
-    """The texts of one column of a Parquet file; an empty cell is an empty document."""
-    place.unit = "row"
-    with _open_parquet(piece.path) as table:
+def _rows(part, settings, position):
+    """Yields the texts of one column of a Parquet file; an empty cell is an empty document."""
+    position.unit = "row"
+    with _open_parquet(part.path) as table:
         _check_column(table.schema_arrow, settings.field)
         number = 0
         batches = table.iter_batches(_ROWS_AT_ONCE, columns=[settings.field], use_threads=False)
         for batch in batches:
             for cell in _as_bytes(batch.column(0)):
-                place.number = number + 1
-                if number % piece.parts == piece.part:
+                position.number = number + 1
+                if number % part.parts == part.part:
                     content = cell.as_py() or b""
                     if len(content) > settings.max_document_bytes:
                         raise DocumentTooLongError
@@ -286,18 +310,18 @@ def _open_parquet(path):
 def _check_column(schema, field):
     import pyarrow.types
 
-    found = schema.field(field).type if field in schema.names else None
-    known = ("is_string", "is_large_string", "is_binary", "is_large_binary")
-    if found is None or not any(getattr(pyarrow.types, name)(found) for name in known):
-        what = "no column" if found is None else f"{found} in the column"
+    column_type = schema.field(field).type if field in schema.names else None
+    predicates = ("is_string", "is_large_string", "is_binary", "is_large_binary")
+    if column_type is None or not any(getattr(pyarrow.types, p)(column_type) for p in predicates):
+        problem = "no column" if column_type is None else f"{column_type} in the column"
         raise ValueError(
-            f"{what} {field!r} (text_files.field); expected one of text; columns are "
+            f"{problem} {field!r} (text_files.field); expected one of text; columns are "
             + ", ".join(schema.names)
         )
 
 
 def _as_bytes(column):
-    """Text as its bytes: Arrow does not look whether they are UTF-8, and decodes them as such."""
+    """The column's texts as bytes; Arrow would decode them without checking that they are UTF-8."""
     import pyarrow
 
     large = pyarrow.types.is_large_string(column.type) or pyarrow.types.is_large_binary(column.type)

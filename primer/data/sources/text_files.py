@@ -1,24 +1,25 @@
-"""Any text files of the user's as documents, with a held-out share.
+"""Reads the user's text files as documents, with a held-out share.
 
     text_files.glob = "/data/books/**/*.txt.gz"     # or a list of globs
     text_files.unit = "file"                        # a document is a file, or a "line"
     text_files.field = "text"                       # the key in .jsonl, the column in .parquet
-    text_files.held_out = 0.05                      # of the documents, for validation
-    text_files.on_bad_utf8 = "skip"                 # leave out what is not UTF-8 ("error")
-    text_files.normalize = "nfkc"                   # mend and normalize with ftfy (None)
+    text_files.held_out = 0.05                      # share of the documents for validation
+    text_files.on_bad_utf8 = "skip"                 # leave out documents that are not UTF-8
+    text_files.normalize = "nfkc"                   # repair and normalize with ftfy (None)
 
-Files are UTF-8 and end in .txt or .jsonl, with or without .gz, .zst or .xz, or in .parquet. Line
-ends become "\\n", a byte order mark and documents of nothing but white space are dropped. Which
-split a document belongs to depends on its text alone, so that it stays there when files are added,
-renamed or joined, and a document that occurs twice is never both trained and evaluated on.
+Files are UTF-8 and end in .txt or .jsonl, optionally with .gz, .zst or .xz, or in .parquet. Line
+ends become "\\n"; a byte order mark and documents of white space only are dropped. The split of a
+document depends on its text only, so it stays the same when files are added, renamed or joined, and
+a document that occurs twice is never both trained and evaluated on.
 """
 
 import collections
 import dataclasses
 import functools
-import glob as globbing
+import glob as glob_module
 import itertools
 import os
+from collections.abc import Iterator
 
 import gin
 import numpy as np
@@ -35,24 +36,24 @@ _SHARE_STEPS = 1_000_000  # The held-out share is kept to six decimals.
 _FILES_AT_ONCE = 16
 _SHUFFLED_DOCUMENTS = 2_000
 _LINES_AT_ONCE = 256
-_OPEN_READERS = 64
-_HUGE = 1 << 62
+_MOST_OPEN_READERS = 64
+_UNLIMITED = 1 << 62
 
 
 @gin.configurable("text_files", module="primer")
 @dataclasses.dataclass(frozen=True)
 class TextFiles:
-    """Which files, and how they divide into documents and splits.
+    """The files of the task `text`, and how they divide into documents and splits.
 
     Attributes:
-        glob: a pattern, or a list of them; `**` stands for folders of any depth.
+        glob: a pattern, or a list of them; `**` matches folders of any depth.
         unit: "file" or "line"; a line of .jsonl and a row of .parquet is always a document.
         field: the key of the text in a line of .jsonl, the column of it in .parquet.
-        held_out: the share of documents that is the validation split, between 0 and 1.
+        held_out: share of the documents that is the validation split, from 0 up to but not 1.
         on_bad_utf8: "error", or "skip" to leave out documents that are not UTF-8.
-        normalize: None, or "nfkc": ftfy mends what encodings have broken, makes quotation marks
-            straight and line ends "\\n", and puts the text into Unicode's form NFKC.
-        max_document_bytes: a longer document is refused: it is most likely none.
+        normalize: None, or "nfkc": ftfy repairs broken encodings, makes quotation marks straight
+            and line ends "\\n", and converts the text to Unicode's form NFKC.
+        max_document_bytes: maximum size of a document; a longer one is most likely not a document.
     """
 
     glob: str | list[str] | None = None
@@ -64,17 +65,17 @@ class TextFiles:
     max_document_bytes: int = 1 << 26
 
     def checked(self) -> "TextFiles":
-        """Returns itself; raises UsageError for a setting that has no meaning."""
-        # Not in __post_init__: gin adds lines of its own to an error that is raised in there.
+        """Returns itself; raises UsageError for an invalid setting."""
+        # Not in __post_init__: gin appends lines to an error that is raised there.
         if not self.glob:
             raise UsageError(
-                "text_files.glob is not set; name your files, as in "
+                "text_files.glob is not set; set it to your files, as in "
                 "--gin_param=\"text_files.glob = '/data/*.txt'\""
             )
-        for name, known in _KNOWN.items():
+        for name, choices in _CHOICES.items():
             value = getattr(self, name)
-            if value not in known:
-                expected = " or ".join(map(repr, known))
+            if value not in choices:
+                expected = " or ".join(map(repr, choices))
                 raise UsageError(f"text_files.{name} is {value!r}; expected {expected}")
         checks.whole_number("text_files.max_document_bytes", self.max_document_bytes)
         if not 0 <= self.held_out < 1:
@@ -85,56 +86,60 @@ class TextFiles:
         return self
 
     def paths(self) -> list[str]:
-        """The files that the globs match, sorted.
+        """Returns the files that the globs match, sorted.
 
         Raises:
-            UsageError: none matches, or one has another suffix than SUFFIXES.
+            UsageError: no file matches, or one has a suffix that is not in SUFFIXES.
         """
-        found = expand_glob(self.glob, "text_files.glob")
-        for path in found:
+        paths = expand_glob(self.glob or [], "text_files.glob")
+        for path in paths:
             if not path.endswith(SUFFIXES):
                 raise UsageError(
                     f"text_files.glob matches {path}; expected files that end in "
                     f"{', '.join(SUFFIXES)}"
                 )
-        return found
+        return paths
 
     def whole_and_lines(self) -> tuple[list[str], list[str]]:
-        """The files that are a document each, and those with a document in every line or row."""
+        """Returns (files that are one document, files with a document per line or row)."""
         paths = self.paths()
         by_line = {path for path in paths if self.unit == "line" or not path.endswith(_WHOLE)}
         return [path for path in paths if path not in by_line], sorted(by_line)
 
     def read_by_tensorflow(self, paths: list[str]) -> bool:
-        """Whether TensorFlow can read all the files as the settings have it, without Python."""
+        """Returns whether TensorFlow can read all files under these settings, without Python."""
         plain = self.on_bad_utf8 == "error" and self.normalize is None
         return plain and all(path.endswith(formats.READ_BY_TENSORFLOW) for path in paths)
 
 
-# Settings that are a choice -> what may be chosen.
-_KNOWN = {"unit": ("file", "line"), "on_bad_utf8": ("error", "skip"), "normalize": (None, "nfkc")}
+# Setting -> its valid values.
+_CHOICES = {
+    "unit": ("file", "line"),
+    "on_bad_utf8": ("error", "skip"),
+    "normalize": (None, "nfkc"),
+}
 
 _WHOLE = tuple(suffix for suffix in SUFFIXES if suffix.startswith(".txt"))
 
 
 def expand_glob(glob: str | list[str], setting: str) -> list[str]:
-    """The files that one pattern or several match, sorted.
+    """Returns the files that one or more patterns match, sorted.
 
     Args:
         glob: the pattern, or a list of them.
-        setting: the setting that has them, as an error should call it.
+        setting: the name of the setting that holds them, for the error.
 
     Raises:
-        UsageError: none matches.
+        UsageError: no file matches.
     """
     patterns = [glob] if isinstance(glob, str) else list(glob)
-    found = sorted({path for pattern in patterns for path in _expand(pattern, setting)})
-    if not found:
+    paths = sorted({path for pattern in patterns for path in _expand(pattern, setting)})
+    if not paths:
         raise UsageError(
             f"{setting} is {glob!r} and matches no file (in {os.getcwd()}); expected a path or "
             "pattern of existing files"
         )
-    return found
+    return paths
 
 
 def _expand(pattern: str, setting: str) -> list[str]:
@@ -145,28 +150,35 @@ def _expand(pattern: str, setting: str) -> list[str]:
             raise UsageError(
                 f"{setting} {pattern} cannot be listed: {files.first_line(error)}"
             ) from error
-    return [path for path in globbing.glob(pattern, recursive=True) if os.path.isfile(path)]
+    return [path for path in glob_module.glob(pattern, recursive=True) if os.path.isfile(path)]
 
 
 def is_held_out(text: tf.Tensor, share: float) -> tf.Tensor:
-    """Whether a document falls into the held-out share, by the fingerprint of its text."""
+    """Returns whether documents are held out, which a hash of their text decides.
+
+    Args:
+        text: strings of any shape.
+        share: the share of all documents that is held out.
+    """
     return tf.strings.to_hash_bucket_fast(text, _SHARE_STEPS) < round(share * _SHARE_STEPS)
 
 
-def split_dataset(split: str, shuffle: bool, seed) -> tf.data.Dataset:
-    """The documents of one split of the files that gin names, as {"text": scalar string}."""
+def split_dataset(split: str, shuffle: bool, seed: int | None) -> tf.data.Dataset:
+    """Returns the documents of a split of text_files.glob, as {"text": scalar string}."""
     settings = TextFiles().checked()
     texts = all_texts(settings, shuffle, seed)
-    wanted = split == "validation"
-    return texts.filter(lambda x: tf.equal(is_held_out(x["text"], settings.held_out), wanted))
+    held_out = split == "validation"
+    return texts.filter(lambda x: tf.equal(is_held_out(x["text"], settings.held_out), held_out))
 
 
-def all_texts(settings: TextFiles, shuffle: bool, seed) -> tf.data.Dataset:
-    """The documents of both splits, as {"text": scalar string}.
+def all_texts(settings: TextFiles, shuffle: bool, seed: int | None) -> tf.data.Dataset:
+    """Returns the documents of both splits, as {"text": scalar string}.
 
-    Without `shuffle`, in the order of the paths: whole files, then those with a document a line.
-    With it, in an order that is new each epoch and fixed by the seed: files at random, lines also
-    among a window of 2,000.
+    Args:
+        settings: the files and how they divide into documents.
+        shuffle: False for the order of the paths: whole files, then files with a document per line.
+            True for a new order in each epoch: files at random, lines within a window of 2,000.
+        seed: makes the shuffled orders repeatable.
     """
     whole, by_line = settings.whole_and_lines()
     if settings.read_by_tensorflow(whole + by_line):
@@ -175,13 +187,13 @@ def all_texts(settings: TextFiles, shuffle: bool, seed) -> tf.data.Dataset:
 
 
 def read_documents(
-    whole: list[str], by_line: list[str], field: str, shuffle: bool, seed
+    whole: list[str], by_line: list[str], field: str, shuffle: bool, seed: int | None
 ) -> tf.data.Dataset:
-    """The documents of files that TensorFlow can read, as {"text": scalar string}.
+    """Returns the documents of files that TensorFlow can read, as {"text": scalar string}.
 
     Args:
-        whole: files that are a document each.
-        by_line: files with a document in each line.
+        whole: files that are one document.
+        by_line: files with a document per line.
         field: the key of the text in a line of .jsonl.
         shuffle, seed: as for `all_texts`.
     """
@@ -241,7 +253,7 @@ def _texts_of_lines(field):
 
 
 def _clean(text):
-    """Strict UTF-8 without a byte order mark, lines ending in a line feed."""
+    """As `readers.clean_utf8`, in the graph."""
     text = tf.strings.unicode_transcode(text, "UTF-8", "UTF-8", errors="strict")
     text = tf.strings.regex_replace(text, "^\ufeff", "")
     return {"text": tf.strings.regex_replace(text, "\r\n?", "\n")}
@@ -252,7 +264,7 @@ def _has_text(example):
 
 
 def _read_in_python(whole, by_line, settings, shuffle, seed):
-    """As `read_documents`, of files of all formats, with all settings."""
+    """As `read_documents`, for all formats and settings."""
     parts = []
     for paths, at_once in ((whole, 1), (by_line, _FILES_AT_ONCE if shuffle else 1)):
         if not paths:
@@ -267,32 +279,33 @@ def _read_in_python(whole, by_line, settings, shuffle, seed):
 
 
 def _texts_of_file(settings, path):
-    """The documents of one file as a data set whose position can be saved."""
+    """The documents of one file as a data set whose position a checkpoint can hold."""
 
     def block(number):
         read = functools.partial(_block, settings)
         found = tf.numpy_function(read, [path, number], tf.string, stateful=False)
         return tf.ensure_shape(found, [None])
 
-    blocks = tf.data.Dataset.range(_HUGE).map(block)
+    blocks = tf.data.Dataset.range(_UNLIMITED).map(block)
     return blocks.take_while(lambda texts: tf.size(texts) > 0).unbatch()
 
 
-# (settings, path, number of a block) -> the reader that stands before it. A function of path and
-# number alone can be resumed anywhere, and yet a file that is read in order is read once.
-_readers = collections.OrderedDict()
+# (settings, path, block number) -> the reader positioned before that block. tf.data forces this
+# module-level state: it calls `_block` with (path, number) alone, so that a pipeline can resume at
+# any block. The open readers make reading in order linear; they do not affect the result.
+_open_readers: collections.OrderedDict[tuple, Iterator[bytes]] = collections.OrderedDict()
 
 
 def _block(settings, path, number):
-    """Block `number` of a file's documents, as an array of bytes; none behind the last."""
+    """Block `number` of a file's documents, as an array of bytes; empty after the last block."""
     key = (repr(settings), path, int(number))
-    reader = _readers.pop(key, None)
+    reader = _open_readers.pop(key, None)
     if reader is None:
         reader = readers.read_documents(readers.FilePart(path.decode()), settings)
         collections.deque(itertools.islice(reader, int(number) * _LINES_AT_ONCE), maxlen=0)
-    found = list(itertools.islice(reader, _LINES_AT_ONCE))
-    if found:
-        _readers[(*key[:2], key[2] + 1)] = reader
-    while len(_readers) > _OPEN_READERS:
-        _readers.popitem(last=False)
-    return np.array(found, dtype=object)
+    texts = list(itertools.islice(reader, _LINES_AT_ONCE))
+    if texts:
+        _open_readers[(*key[:2], key[2] + 1)] = reader
+    while len(_open_readers) > _MOST_OPEN_READERS:
+        _open_readers.popitem(last=False)
+    return np.array(texts, dtype=object)

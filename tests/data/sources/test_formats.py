@@ -129,7 +129,7 @@ def test_reading_in_python_follows_the_seed_and_continues(tmp_path):
         first = [session.run(following) for _ in range(900)]
         saver.save(session, str(tmp_path / "position"))
         expected = [session.run(following) for _ in range(900)]
-    text_files._readers.clear()
+    text_files._open_readers.clear()
     with tf.Graph().as_default(), tf.Session() as session:
         iterator, following, saver = pipeline()
         session.run(iterator.initializer)

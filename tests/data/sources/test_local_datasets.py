@@ -126,7 +126,7 @@ def test_titles_are_found_wherever_the_file_is_read(use, shared_data, monkeypatc
     path = str(shared_data / "wikitext-2" / "wiki.valid.tokens")
     expected = blocks.article_starts(path)
     for size in (4096, 5000, 100_003):
-        monkeypatch.setattr(blocks, "_SCANNED", size)
+        monkeypatch.setattr(blocks, "_SCAN_BYTES", size)
         assert list(blocks._scan(path)) == expected
 
 
