@@ -1,6 +1,6 @@
-"""Many texts at once to token ids, as `encode_tf` gives them one by one.
+"""Tokenizes many texts in one call, with the same ids as `encode_tf` text by text.
 
-A call of TensorFlow costs more than the tokens of a sentence do.
+One call for a batch is faster: a TensorFlow call costs more than tokenizing a sentence.
 """
 
 import seqio
@@ -9,15 +9,15 @@ import tensorflow as tf
 from primer.data.vocabularies.characters import CharacterVocabulary
 from primer.data.vocabularies.words import WordVocabulary
 
-# Those whose encode_tf also takes a vector of texts.
-_OF_MANY = (seqio.SentencePieceVocabulary, CharacterVocabulary, WordVocabulary)
+# The vocabularies whose encode_tf also accepts a vector of texts.
+_VECTORIZED = (seqio.SentencePieceVocabulary, CharacterVocabulary, WordVocabulary)
 
 
 def tokenize_texts(vocabulary: seqio.Vocabulary, texts: tf.Tensor) -> tf.RaggedTensor:
-    """The ids of texts, without end tokens.
+    """Returns the ids of texts, without end tokens.
 
     Args:
-        vocabulary: of a feature of a task.
+        vocabulary: the vocabulary of a task's feature.
         texts: [texts] strings.
 
     Returns:
@@ -26,7 +26,7 @@ def tokenize_texts(vocabulary: seqio.Vocabulary, texts: tf.Tensor) -> tf.RaggedT
     if hasattr(vocabulary, "encode_texts"):
         return vocabulary.encode_texts(texts)
     vocabulary = vocabulary.resolve() if hasattr(vocabulary, "resolve") else vocabulary
-    if isinstance(vocabulary, _OF_MANY):
+    if isinstance(vocabulary, _VECTORIZED):
         return tf.cast(vocabulary.encode_tf(texts), tf.int32)
     return tf.map_fn(
         lambda text: tf.cast(vocabulary.encode_tf(text), tf.int32),

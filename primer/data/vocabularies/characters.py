@@ -1,7 +1,7 @@
-"""Characters as tokens: text8's 27, or those of any text.
+"""A vocabulary of characters: text8's 27, or those of any text.
 
-In a file every character that cannot be seen is spelt as Python spells it (`\\n`, `\\x20`,
-`\\u2028`), and so is the backslash.
+Vocabulary files write invisible characters and the backslash as Python escapes (`\\n`, `\\x20`,
+`\\u2028`).
 """
 
 import functools
@@ -15,20 +15,20 @@ import tensorflow as tf
 PAD_ID, EOS_ID, UNK_ID = 0, 1, 2
 TEXT8 = " abcdefghijklmnopqrstuvwxyz"
 
-# What SentencePiece writes for a token that it does not know.
+# SentencePiece's text for an unknown token.
 _UNKNOWN = "\u2047"
 
 
-def count_characters(texts: Iterable[str]) -> Counter:
-    """How often each character occurs, in the order of the texts."""
-    counts = Counter()
+def count_characters(texts: Iterable[str]) -> Counter[str]:
+    """Counts each character; the keys are in the order of first occurrence."""
+    counts: Counter[str] = Counter()
     for text in texts:
         counts.update(text)
     return counts
 
 
 def spell(character: str) -> str:
-    """The character, or how it is written where it could not be seen."""
+    """Returns how a vocabulary file writes a character: itself, or an escape if it is invisible."""
     if character == " ":
         return "\\x20"
     if character.isprintable() and character != "\\":
@@ -37,7 +37,7 @@ def spell(character: str) -> str:
 
 
 def unspell(spelling: str) -> str:
-    """The character of its spelling; raises ValueError where it is not one."""
+    """Returns the character that `spell` wrote; raises ValueError for any other text."""
     escaped = spelling.startswith("\\")
     character = spelling.encode().decode("unicode_escape") if escaped else spelling
     if len(character) != 1:
@@ -46,44 +46,47 @@ def unspell(spelling: str) -> str:
 
 
 class CharacterVocabulary(seqio.Vocabulary):
-    """Character -> id; ids 0, 1 and 2 are padding, end and unknown.
+    """Maps characters to ids; ids 0, 1 and 2 are padding, end and unknown.
 
     Padding and end decode as nothing, unknown as a double question mark.
 
     Args:
-        characters: those with the ids from 3 on.
-        extra_ids: ids to add at the end; they decode as unknown.
+        characters: the characters with ids from 3 on.
+        extra_ids: number of ids to add at the end; they decode as unknown.
     """
 
-    def __init__(self, characters: Sequence[str] = TEXT8, extra_ids: int = 0):
+    def __init__(self, characters: Sequence[str] = TEXT8, extra_ids: int = 0) -> None:
         super().__init__(extra_ids)
-        self._shown = ["", "", _UNKNOWN, *characters]
+        self._texts = ["", "", _UNKNOWN, *characters]
         self._ids = {character: i for i, character in enumerate(characters, start=UNK_ID + 1)}
 
     @property
     def characters(self) -> list[str]:
-        """The characters in the order of their ids, from 3 on."""
+        """The characters in the order of their ids, which start at 3."""
         return list(self._ids)
 
     @property
-    def bos_id(self):
+    def bos_id(self) -> int | None:
+        """None: there is no token for the start of a text."""
         return None
 
     @property
-    def eos_id(self):
+    def eos_id(self) -> int:
+        """The id of the end token."""
         return EOS_ID
 
     @property
-    def unk_id(self):
+    def unk_id(self) -> int:
+        """The id of unknown characters."""
         return UNK_ID
 
     @property
     def _base_vocab_size(self):
-        return len(self._shown)
+        return len(self._texts)
 
     @functools.cached_property
     def _by_code(self):
-        """Code points in rising order, and the id of each."""
+        """The code points in ascending order, and the id of each."""
         pairs = sorted((ord(character), i) for character, i in self._ids.items())
         codes, ids = zip(*pairs, strict=True)
         return np.array(codes, np.int32), np.array(ids, np.int32)
@@ -92,26 +95,27 @@ class CharacterVocabulary(seqio.Vocabulary):
         return [self._ids.get(character, UNK_ID) for character in s]
 
     def _encode_tf(self, s):
-        found = tf.strings.unicode_decode(s, "UTF-8")
-        if isinstance(found, tf.RaggedTensor):
-            return found.with_flat_values(self._ids_of(found.flat_values))
-        return self._ids_of(found)
+        text_codes = tf.strings.unicode_decode(s, "UTF-8")
+        if isinstance(text_codes, tf.RaggedTensor):
+            return text_codes.with_flat_values(self._ids_of(text_codes.flat_values))
+        return self._ids_of(text_codes)
 
-    def _ids_of(self, found):
+    def _ids_of(self, text_codes):
         codes, ids = self._by_code
-        places = tf.minimum(tf.searchsorted(codes, found), len(codes) - 1)
-        return tf.where(tf.equal(tf.gather(codes, places), found), tf.gather(ids, places), UNK_ID)
+        places = tf.minimum(tf.searchsorted(codes, text_codes), len(codes) - 1)
+        is_known = tf.equal(tf.gather(codes, places), text_codes)
+        return tf.where(is_known, tf.gather(ids, places), UNK_ID)
 
     def _decode(self, ids):
-        return "".join(self._shown[i] for i in ids)
+        return "".join(self._texts[i] for i in ids)
 
     def _decode_tf(self, ids):
-        return tf.strings.reduce_join(tf.gather(tf.constant(self._shown), ids), axis=-1)
+        return tf.strings.reduce_join(tf.gather(tf.constant(self._texts), ids), axis=-1)
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         if not isinstance(other, CharacterVocabulary):
             return NotImplemented
-        return self._shown == other._shown and self.extra_ids == other.extra_ids
+        return self._texts == other._texts and self.extra_ids == other.extra_ids
 
-    def __hash__(self):
-        return hash((CharacterVocabulary, len(self._shown), self.extra_ids))
+    def __hash__(self) -> int:
+        return hash((CharacterVocabulary, len(self._texts), self.extra_ids))

@@ -1,11 +1,12 @@
-"""The vocabulary of data sets of lines, in which every line's end is the end token.
+"""The vocabulary of data sets of lines, which encodes every line end as the end token.
 
-The papers that report on WikiText, PTB and the One Billion Words end every line in `<eos>` and
-count it as a word. An evaluation by lines gets that from the end token of each text. Training reads
-documents of many lines, whose inner ends have to be the same token: so a text is encoded line by
-line, whatever the vocabulary, and the end token stands where "\\n" stood. The last line gets none
-here; the objective ends documents, or does not.
+Papers that report on WikiText, PTB and the One Billion Word Benchmark end every line with `<eos>`
+and count it as a word. In evaluation by lines, that is the end token of each text. Training reads
+documents of many lines, whose line ends must be the same token: a text is encoded line by line, and
+the end token replaces "\\n". The last line gets no end token here; the objective adds it or not.
 """
+
+from collections.abc import Iterable
 
 import tensorflow as tf
 
@@ -17,10 +18,11 @@ class LineVocabulary(TaskVocabulary):
     """The vocabulary that gin chooses, with the end token for each line feed.
 
     Args:
-        default: what the task has when gin says nothing, as of TaskVocabulary.
+        default: the task's vocabulary unless gin names another, as for TaskVocabulary.
     """
 
-    def encode(self, s):
+    def encode(self, s: str) -> list[int]:
+        """Returns the ids of a text, with the end token for each line feed."""
         vocabulary = self.resolve()
         first, *more = s.split("\n")
         ids = list(vocabulary.encode(first))
@@ -28,9 +30,10 @@ class LineVocabulary(TaskVocabulary):
             ids += [vocabulary.eos_id, *vocabulary.encode(line)]
         return ids
 
-    def decode(self, ids):
+    def decode(self, ids: Iterable[int]) -> str:
+        """Returns the text of ids; an end token between ids becomes a line feed."""
         vocabulary = self.resolve()
-        lines = [[]]
+        lines: list[list[int]] = [[]]
         for token in _without_end(list(ids), vocabulary):
             if token == vocabulary.eos_id:
                 lines.append([])
@@ -38,25 +41,27 @@ class LineVocabulary(TaskVocabulary):
                 lines[-1].append(token)
         return "\n".join(vocabulary.decode(line) for line in lines)
 
-    def encode_tf(self, s):
+    def encode_tf(self, s: tf.Tensor) -> tf.Tensor:
+        """Returns the int32 ids of one text in the graph."""
         return self.encode_texts(tf.reshape(s, [1])).flat_values
 
     def encode_texts(self, texts: tf.Tensor) -> tf.RaggedTensor:
-        """Many texts at once: [texts] strings -> [texts, (ids)] int32."""
+        """Returns the ids of many texts: [texts] strings -> [texts, (ids)] int32."""
         vocabulary = self.resolve()
         lines = tf.strings.split(texts, "\n")
         ids = batch_tokenize.tokenize_texts(vocabulary, lines.flat_values)
         ends = tf.fill([ids.nrows(), 1], vocabulary.eos_id)
         joined = lines.with_flat_values(tf.concat([ends, ids], 1)).merge_dims(1, 2)
-        return joined[:, 1:]  # An end stands before each line, and none before the first.
+        return joined[:, 1:]  # `joined` has an end token before each line, the first included.
 
-    # What seqio.Vocabulary declares abstract; the three above go past it. `decode_tf`, which shows
-    # what a run predicts, stays that of the chosen vocabulary: most of them stop at the first end.
+    # The methods that seqio.Vocabulary declares abstract; the three above do not call them.
+    # `decode_tf`, which shows a run's predictions, is that of the chosen vocabulary: most of them
+    # stop at the first end token.
     _encode, _decode, _encode_tf = encode, decode, encode_tf
 
 
 def _without_end(ids, vocabulary):
-    """Drops the padding at the end of ids, and the end token before it."""
+    """Drops trailing padding and the end token before it."""
     while ids and ids[-1] == vocabulary.pad_id:
         ids.pop()
     return ids[:-1] if ids and ids[-1] == vocabulary.eos_id else ids

@@ -1,4 +1,4 @@
-"""A vocabulary of its kind and file: opened once, checked, with the content it was read from."""
+"""Loads a vocabulary by kind and file: once per file content, checked, with the content read."""
 
 import functools
 import os
@@ -17,38 +17,38 @@ T5_MODEL = "gs://t5-data/vocabs/cc_all.32000/sentencepiece.model"
 
 
 class LoadedVocabulary(NamedTuple):
-    """A vocabulary and the content of its file; None where it has none."""
+    """A vocabulary and the content of its file; None if it has no file."""
 
     vocabulary: seqio.Vocabulary
     content: bytes | None
 
 
 def open_vocabulary(name: str, model_file: str | None, extra_ids: int) -> LoadedVocabulary:
-    """The vocabulary that the settings name; a file is read again when it has changed.
+    """Loads the vocabulary that the settings name; reads a file again only if it has changed.
 
     Args:
-        name: "bytes", "words", "characters", or any other for a SentencePiece model.
+        name: "bytes", "words" or "characters"; any other name means a SentencePiece model.
         model_file: its file; None for bytes and for text8's characters.
-        extra_ids: ids to add at the end.
+        extra_ids: number of ids to add at the end.
 
     Raises:
-        UsageError: the file cannot be read, or is of another kind.
+        UsageError: the file cannot be read, or does not contain such a vocabulary.
     """
     return _open(name, model_file, extra_ids, _stamp(model_file))
 
 
 def _stamp(model_file):
-    """Tells a file from the one that replaced it; nothing of one in a bucket."""
+    """Identifies the version of a local file; None for a file in a bucket."""
     try:
-        found = os.stat(model_file or "")
+        status = os.stat(model_file or "")
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 @functools.lru_cache(maxsize=8)
 def _open(name, model_file, extra_ids, stamp):
-    del stamp
+    del stamp  # Part of the cache's key only.
     if name == "bytes":
         return LoadedVocabulary(seqio.ByteVocabulary(extra_ids=extra_ids), None)
     if name == "characters" and model_file is None:
@@ -56,7 +56,7 @@ def _open(name, model_file, extra_ids, stamp):
     files.require(
         model_file,
         "the vocabulary (task_vocabulary.model_file)",
-        _WAY_OUT.get(name, _WAY_OUT["sentencepiece"]),
+        _HINTS.get(name, _HINTS["sentencepiece"]),
     )
     content = vocabulary_file.read_content(model_file)
     if name == "words":
@@ -65,12 +65,12 @@ def _open(name, model_file, extra_ids, stamp):
             content,
         )
     if name == "characters":
-        found = vocabulary_file.parse_vocabulary(content, model_file, characters.unspell)
-        return LoadedVocabulary(CharacterVocabulary(found, extra_ids), content)
+        entries = vocabulary_file.parse_vocabulary(content, model_file, characters.unspell)
+        return LoadedVocabulary(CharacterVocabulary(entries, extra_ids), content)
     return LoadedVocabulary(_sentencepiece(model_file, extra_ids), content)
 
 
-_WAY_OUT = {
+_HINTS = {
     "sentencepiece": (
         "set task_vocabulary.model_file to a SentencePiece model on this machine (for T5's, a copy "
         f"of {T5_MODEL}), or task_vocabulary.name to 'bytes' or 'sotu', which need no file"
@@ -78,22 +78,22 @@ _WAY_OUT = {
     "words": "make one with primer data vocabulary --model words --input FILES --output FILE",
     "characters": (
         "make one with primer data vocabulary --model characters --input FILES --output FILE, or "
-        "leave task_vocabulary.model_file out for text8's 27"
+        "leave task_vocabulary.model_file unset for text8's 27"
     ),
 }
 
 
 def _sentencepiece(model_file, extra_ids):
-    # seqio keeps models by their path, and this file may have replaced another.
-    kept = getattr(seqio.vocabularies, "_load_model_internal", None)
-    if hasattr(kept, "cache_clear"):
-        kept.cache_clear()
+    # seqio caches models by path, and the file may have been replaced.
+    cached_loader = getattr(seqio.vocabularies, "_load_model_internal", None)
+    if hasattr(cached_loader, "cache_clear"):
+        cached_loader.cache_clear()
     vocabulary = seqio.SentencePieceVocabulary(model_file, extra_ids)
     try:
         vocabulary.load_model()
     except (tf.errors.OpError, OSError, RuntimeError, ValueError) as error:
         raise _not_a_model(model_file, error) from error
-    except Exception as error:  # protobuf's DecodeError moved between its releases.
+    except Exception as error:  # The module of protobuf's DecodeError depends on its release.
         if type(error).__name__ != "DecodeError":
             raise
         raise _not_a_model(model_file, error) from error
@@ -110,10 +110,10 @@ def _not_a_model(model_file, error):
 
 
 def _check_special_ids(vocabulary, model_file):
-    """Mesh-TensorFlow's packing and decoding take padding for 0 and end of sequence for 1."""
-    found = (vocabulary.tokenizer.pad_id(), vocabulary.tokenizer.eos_id())
-    if found != (0, 1):
+    """Mesh-TensorFlow's packing and decoding assume that padding is 0 and end of sequence 1."""
+    ids = (vocabulary.tokenizer.pad_id(), vocabulary.tokenizer.eos_id())
+    if ids != (0, 1):
         raise UsageError(
-            f"task_vocabulary.model_file is {model_file}, whose (pad, eos) ids are {found}; "
+            f"task_vocabulary.model_file is {model_file}, whose (pad, eos) ids are {ids}; "
             "expected (0, 1): train it with pad_id=0, eos_id=1, unk_id=2, bos_id=-1"
         )

@@ -1,22 +1,24 @@
-"""The vocabulary of a task, chosen by gin and read only when it is used.
+"""The vocabulary of a task, chosen by gin and loaded only when it is used.
 
-seqio wants a task's vocabulary when the task is registered, which is before gin has read anything
-and on machines that may not have the vocabulary at all. `TaskVocabulary` is a seqio vocabulary
-that asks gin at its first use:
+seqio requires a task's vocabulary when the task is registered, which is before gin has read its
+files and on machines that may not have the vocabulary. `TaskVocabulary` is a seqio vocabulary that
+reads gin's settings at each use:
 
     task_vocabulary.name = "bytes"      # or "t5", "sotu", "sentencepiece", "words", "characters"
-    task_vocabulary.model_file = "/data/cc_all.32000.model"       # or what `primer data` made
+    task_vocabulary.model_file = "/data/cc_all.32000.model"       # or a file of `primer data`
 
-A run that goes on from checkpoints reads the copy of the file beside them: `reading_copy`.
+A run that continues from checkpoints reads the copy of the file beside them: `reading_copy`.
 """
 
 import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Iterable, Iterator
 
 import gin
 import seqio
+import tensorflow as tf
 
 from primer.data.vocabularies import loading
 from primer.data.vocabularies.characters import CharacterVocabulary
@@ -36,37 +38,63 @@ _DEFAULTS = {
     "characters": (None, 0),
 }
 
-# choice -> the file that is read in place of the one it names. See `reading_copy`.
-_stand_ins = {}
+# (name, model file or None, number of extra ids), as gin's settings give them.
+Choice = tuple[str, str | None, int]
+
+
+class _FileCopies:
+    """Maps the file of a choice to a copy that is read in its place."""
+
+    def __init__(self) -> None:
+        self._paths: dict[Choice, str] = {}
+
+    def path(self, choice: Choice) -> str | None:
+        """The file to read: the copy if there is one, else the file of the choice."""
+        return self._paths.get(choice, choice[1])
+
+    @contextlib.contextmanager
+    def reading(self, choice: Choice, path: str) -> Iterator[None]:
+        """A context in which `path` is read in place of the choice's file."""
+        before = dict(self._paths)
+        self._paths[choice] = path
+        try:
+            yield
+        finally:
+            self._paths = before
+
+
+# One object for the process: seqio's registry and gin's deep copies hold many TaskVocabulary
+# objects of the same choice, and all of them must read the same copy.
+_copies = _FileCopies()
 
 
 @gin.configurable("task_vocabulary", module="primer")
 def gin_settings(
     name: str | None = None, model_file: str | None = None, extra_ids: int | None = None
 ) -> tuple[str | None, str | None, int | None]:
-    """The vocabulary of every task of the project, as gin has it.
+    """Returns gin's settings of the vocabulary of every task of the project.
 
     Args:
-        name: "t5" (32,000 pieces and 100 extra ids), "sotu" (8,192 pieces, comes with the
-            project, reads any text without loss), "bytes" (259 ids), "sentencepiece" (any
-            model, named by `model_file`), "words" (the file says which) or "characters" (those
-            of a file, or text8's 27). None leaves each task its own.
+        name: "t5" (32,000 pieces and 100 extra ids), "sotu" (8,192 pieces, part of the project,
+            lossless for any text), "bytes" (259 ids), "sentencepiece" (the model in `model_file`),
+            "words" (those of `model_file`) or "characters" (those of `model_file`, or text8's 27).
+            None leaves each task its own vocabulary.
         model_file: the file of the vocabulary: a SentencePiece model, for instance a local copy
             of T5's, or a list of words or characters with their counts.
-        extra_ids: ids to add at the end; None for as many as the name implies.
+        extra_ids: number of ids to add at the end; None for the number that the name implies.
     """
-    # Checked by `choose_vocabulary`: gin adds lines of its own to an error that is raised in here.
+    # `choose_vocabulary` checks the values: gin appends lines to an error that is raised here.
     return name, model_file, extra_ids
 
 
-def choose_vocabulary(default: str) -> tuple[str, str | None, int]:
-    """The vocabulary that gin chooses for a task whose own is called `default`.
+def choose_vocabulary(default: str) -> Choice:
+    """Returns the vocabulary that gin chooses for a task whose own is called `default`.
 
     Returns:
         (name, model file or None, number of extra ids).
 
     Raises:
-        UsageError: the settings name no vocabulary.
+        UsageError: the settings do not name a vocabulary.
     """
     name, model_file, extra_ids = gin_settings()
     name = name or default
@@ -91,7 +119,7 @@ def choose_vocabulary(default: str) -> tuple[str, str | None, int]:
 
 
 def vocabulary_names() -> list[str]:
-    """What task_vocabulary.name may be."""
+    """Returns the valid values of task_vocabulary.name."""
     return list(_DEFAULTS)
 
 
@@ -99,32 +127,31 @@ class TaskVocabulary(seqio.Vocabulary):
     """The vocabulary that gin chooses for a task, resolved at each use.
 
     Args:
-        default: what the task has when gin says nothing; a name that `choose_vocabulary` knows.
+        default: the task's vocabulary unless gin names another; one of `vocabulary_names()`.
     """
 
-    def __init__(self, default: str):
-        # Not super().__init__: the number of extra ids is the chosen vocabulary's.
+    def __init__(self, default: str) -> None:
+        # super().__init__ is not called: the number of extra ids is the chosen vocabulary's.
         self._default = default
 
-    def choice(self) -> tuple[str, str | None, int]:
-        """(name, model file or None, extra ids) as gin says now; reads no file."""
+    def choice(self) -> Choice:
+        """Returns (name, model file or None, extra ids) under gin's settings; reads no file."""
         return choose_vocabulary(self._default)
 
     def resolve(self) -> seqio.Vocabulary:
-        """The vocabulary itself; reads its file the first time.
+        """Returns the chosen vocabulary; the first call reads its file.
 
         Raises:
-            UsageError: it cannot be read, or it is not what the settings say.
+            UsageError: the file cannot be read, or does not match the settings.
         """
-        return self._opened().vocabulary
+        return self._loaded().vocabulary
 
-    def _opened(self):
-        name, model_file, extra_ids = choice = self.choice()
-        model_file = _stand_ins.get(choice, model_file)
-        return loading.open_vocabulary(name, model_file, extra_ids)
+    def _loaded(self):
+        name, _, extra_ids = choice = self.choice()
+        return loading.open_vocabulary(name, _copies.path(choice), extra_ids)
 
     def identity(self) -> str:
-        """A short text that is equal for two vocabularies that give every text the same ids."""
+        """Returns a short text, equal for two vocabularies that give every text the same ids."""
         vocabulary = self.resolve()
         size = f"{vocabulary.vocab_size} ids"
         if isinstance(vocabulary, WordVocabulary):
@@ -138,71 +165,81 @@ class TaskVocabulary(seqio.Vocabulary):
         return f"sentencepiece {digest}, {size}, {extra_ids} extra"
 
     def setting(self) -> dict:
-        """What gin says now, as it can be kept in a file: the same on every machine."""
+        """Returns gin's settings in a form that can be stored: the same on every machine."""
         name, model_file, extra_ids = self.choice()
         own = model_file == _DEFAULTS[name][0]
         return {"name": name, "model_file": None if own else model_file, "extra_ids": extra_ids}
 
     def file(self) -> tuple[str, bytes] | None:
-        """A name for a copy of the vocabulary's file, and its content; None where it has none."""
-        content = self._opened().content
+        """Returns (name for a copy, content) of the vocabulary's file; None if it has no file."""
+        content = self._loaded().content
         if content is None:
             return None
         is_text = self.choice()[0] in ("words", "characters")
         return "vocabulary.txt" if is_text else "vocabulary.model", content
 
-    def reading_copy(self, path: str):
-        """A context in which `path` is read in place of the file that gin's choice names.
+    def reading_copy(self, path: str) -> contextlib.AbstractContextManager[None]:
+        """Returns a context in which `path` is read in place of the file that gin chooses.
 
         Args:
-            path: a copy of what that file was when a model was trained.
+            path: a copy of that file, made when a model was trained.
         """
-        return _standing_in(self.choice(), path)
+        return _copies.reading(self.choice(), path)
 
     @property
-    def bos_id(self):
+    def bos_id(self) -> int | None:
+        """The chosen vocabulary's id of the start of a text, or None."""
         return self.resolve().bos_id
 
     @property
-    def eos_id(self):
+    def eos_id(self) -> int | None:
+        """The chosen vocabulary's id of the end token."""
         return self.resolve().eos_id
 
     @property
-    def pad_id(self):
+    def pad_id(self) -> int:
+        """The chosen vocabulary's id of padding."""
         return self.resolve().pad_id
 
     @property
-    def unk_id(self):
+    def unk_id(self) -> int | None:
+        """The chosen vocabulary's id of unknown tokens."""
         return self.resolve().unk_id
 
     @property
-    def extra_ids(self):
+    def extra_ids(self) -> int:
+        """The number of ids added at the end."""
         return self.choice()[2]
 
     @property
-    def vocab_size(self):
+    def vocab_size(self) -> int:
+        """The number of ids, including the extra ones."""
         return self.resolve().vocab_size
 
     @property
     def _base_vocab_size(self):
         return self.resolve()._base_vocab_size
 
-    def encode(self, s):
+    def encode(self, s: str) -> list[int]:
+        """Returns the ids of a text, as the chosen vocabulary does."""
         return self.resolve().encode(s)
 
-    def decode(self, ids):
+    def decode(self, ids: Iterable[int]) -> str:
+        """Returns the text of ids, as the chosen vocabulary does."""
         return self.resolve().decode(ids)
 
-    def encode_tf(self, s):
+    def encode_tf(self, s: tf.Tensor) -> tf.Tensor:
+        """Returns the ids of a text in the graph, as the chosen vocabulary does."""
         return self.resolve().encode_tf(s)
 
-    def decode_tf(self, ids):
+    def decode_tf(self, ids: tf.Tensor) -> tf.Tensor:
+        """Returns the text of ids in the graph, as the chosen vocabulary does."""
         return self.resolve().decode_tf(ids)
 
-    # What seqio.Vocabulary declares abstract; the four above go past it.
+    # The methods that seqio.Vocabulary declares abstract; the four above do not call them.
     _encode, _decode, _encode_tf, _decode_tf = encode, decode, encode_tf, decode_tf
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         if isinstance(other, TaskVocabulary):
             if self.choice() == other.choice():
                 return True
@@ -211,25 +248,14 @@ class TaskVocabulary(seqio.Vocabulary):
             return NotImplemented
         return self.resolve() == other
 
-    # Equality follows gin's present choice, so nothing narrower than the class may be hashed.
-    def __hash__(self):
+    # Equality depends on gin's current settings, so the hash may depend on the class only.
+    def __hash__(self) -> int:
         return hash(TaskVocabulary)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"TaskVocabulary({self._default!r})"
 
     __str__ = __repr__
-
-
-@contextlib.contextmanager
-def _standing_in(choice, path):
-    before = dict(_stand_ins)
-    _stand_ins[choice] = path
-    try:
-        yield
-    finally:
-        _stand_ins.clear()
-        _stand_ins.update(before)
 
 
 def _digest(entries):

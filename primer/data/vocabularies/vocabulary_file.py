@@ -1,13 +1,13 @@
-"""Vocabularies as text: a file of one entry per line with its count, the line's number its id.
+"""Reads and writes vocabularies as text: one entry per line with its count, line number = id.
 
     <pad>   0
     <eos>   4358
     <unk>   13265
     the     113161
 
-Ids 0, 1 and 2 are padding, end and unknown, as in T5's vocabulary; the first three lines say so.
-Files of others, which lack these lines or the counts, are read as well: their entries get the ids
-from 3 on, in the order of the file, and `<eos>`, `<unk>` and `<pad>` keep 1, 2 and 0 wherever they
+Ids 0, 1 and 2 are padding, end and unknown, as in T5's vocabulary; the first three lines hold them.
+Files of other programs, without these lines or without counts, can be read as well: their entries
+get the ids from 3 on in file order, and `<eos>`, `<unk>` and `<pad>` keep 1, 2 and 0 wherever they
 stand.
 """
 
@@ -23,15 +23,15 @@ PAD, EOS, UNK = "<pad>", "<eos>", "<unk>"
 SPECIAL = (PAD, EOS, UNK)
 
 
-def most_frequent(counts: Counter, min_count: int = 1, size: int | None = None) -> list[str]:
-    """The entries by falling count, those of equal count in the order in which they were met.
+def most_frequent(counts: Counter[str], min_count: int = 1, size: int | None = None) -> list[str]:
+    """Returns the entries by descending count; equal counts keep the order of `counts`.
 
     Args:
-        counts: entry -> how often it occurs; those of SPECIAL are left out.
-        min_count: the least count of an entry.
-        size: the most ids that the vocabulary has, the three special ones among them.
+        counts: entry -> count; the entries of SPECIAL are left out.
+        min_count: minimum count of an entry.
+        size: maximum number of ids, including the three special ones; None for no limit.
     """
-    # most_common sorts, and sorting keeps the order of equals.
+    # most_common sorts stably.
     entries = [
         entry
         for entry, count in counts.most_common()
@@ -41,14 +41,14 @@ def most_frequent(counts: Counter, min_count: int = 1, size: int | None = None) 
 
 
 def format_vocabulary(
-    entries: Sequence[str], counts: Counter, spell: Callable[[str], str] = str
+    entries: Sequence[str], counts: Counter[str], spell: Callable[[str], str] = str
 ) -> bytes:
-    """The content of a file.
+    """Returns the content of a vocabulary file.
 
     Args:
-        entries: what has the ids from 3 on.
-        counts: of the entries, and of SPECIAL where they occur.
-        spell: how an entry is written; without white space.
+        entries: the entries with ids from 3 on.
+        counts: the counts of the entries, and of SPECIAL if they occur.
+        spell: entry -> its text in the file, without white space.
     """
     special = [f"{entry}\t{counts[entry]}\n" for entry in SPECIAL]
     lines = [f"{spell(entry)}\t{counts[entry]}\n" for entry in entries]
@@ -56,17 +56,17 @@ def format_vocabulary(
 
 
 def parse_vocabulary(content: bytes, path: str, unspell: Callable[[str], str] = str) -> list[str]:
-    """The entries of a file that have the ids from 3 on.
+    """Returns the entries of a file that have ids from 3 on.
 
     Args:
-        content: of the file.
-        path: its name, for errors.
-        unspell: the entry of its spelling; raises ValueError where it is none.
+        content: the content of the file.
+        path: its path, for errors.
+        unspell: text in the file -> entry; raises ValueError for invalid text.
 
     Raises:
-        UsageError: it is no such file; the message names the line.
+        UsageError: the file is not a vocabulary file; the message names the line.
     """
-    entries = {}
+    entries: dict[str, int] = {}  # Entry -> its line.
     for number, line in enumerate(content.split(b"\n"), start=1):
         try:
             spelling = _spelling(line)
@@ -77,9 +77,9 @@ def parse_vocabulary(content: bytes, path: str, unspell: Callable[[str], str] = 
                 raise ValueError(f"{spelling!r} is in line {entries[entry]} already")
         except ValueError as error:
             raise UsageError(
-                f"task_vocabulary.model_file is {path}, and its line {number} is no entry with a "
-                f"count ({files.first_line(error)}); expected a file as `primer data vocabulary` "
-                "writes it with --model words or --model characters"
+                f"task_vocabulary.model_file is {path}, whose line {number} is not an entry "
+                f"with a count ({files.first_line(error)}); expected a file that `primer data "
+                "vocabulary` wrote with --model words or --model characters"
             ) from error
         entries[entry] = number
     if not entries:
@@ -88,7 +88,7 @@ def parse_vocabulary(content: bytes, path: str, unspell: Callable[[str], str] = 
 
 
 def _spelling(line):
-    """The first field of a line, None of an empty one; the second, if there is one, is a count."""
+    """The first field of a line, or None for an empty line; a second field must be a count."""
     fields = line.split()
     if len(fields) > 2 or (len(fields) == 2 and not fields[1].isdigit()):
         raise ValueError("expected an entry, or an entry and a count")
@@ -96,6 +96,6 @@ def _spelling(line):
 
 
 def read_content(path: str) -> bytes:
-    """The content of a file, here or in a bucket."""
+    """Returns the content of a file, local or in a bucket."""
     with tf.io.gfile.GFile(path, "rb") as file:
         return file.read()

@@ -1,9 +1,9 @@
-"""Words between white space, the rare ones unknown: the vocabularies of WikiText-103, LM1B, PTB.
+"""A vocabulary of words separated by white space, as papers use for WikiText-103, LM1B and PTB.
 
-As in Transformer-XL (Dai et al. 2019, https://arxiv.org/abs/1901.02860) a text is split at white
-space and every line ends in `<eos>`; a word of the text that is written `<unk>` is the unknown one.
-`<eos>` is id 1, T5's end token, so that a line's end and a document's are one and the same token.
-Of white space only the line ends are kept: decoding puts one blank between two words.
+As in Transformer-XL (Dai et al. 2019, https://arxiv.org/abs/1901.02860), a text is split at white
+space and every line ends with `<eos>`; rare words, and the word `<unk>` of the text, are unknown.
+`<eos>` is id 1, T5's end token, so that the end of a line and of a document are the same token. Of
+the white space only line ends are kept: decoding puts one blank between two words.
 """
 
 import functools
@@ -20,36 +20,35 @@ PAD_ID, EOS_ID, UNK_ID = 0, 1, 2
 
 
 def split_words(text: str) -> list[bytes]:
-    """The words of a text, `<eos>` for each line end.
+    """Returns the words of a text, with `<eos>` for each line end.
 
-    White space is ASCII's: a no-break space is part of a word, as it is in the graph.
+    White space is that of ASCII: a no-break space is part of a word, as in the graph.
     """
     return text.encode().replace(b"\n", b" <eos> ").split()
 
 
-def count_words(texts: Iterable[str]) -> Counter:
-    """How often each word occurs, `<eos>` and `<unk>` among them, in the order of the texts."""
-    counts = Counter()
+def count_words(texts: Iterable[str]) -> Counter[str]:
+    """Counts each word, including `<eos>` and `<unk>`; keys in the order of first occurrence."""
+    counts: Counter[bytes] = Counter()
     for text in texts:
         counts.update(split_words(text))
     return Counter({word.decode(): number for word, number in counts.items()})
 
 
 class WordVocabulary(seqio.Vocabulary):
-    """Word -> id; ids 0, 1 and 2 are padding, `<eos>` and `<unk>`.
+    """Maps words to ids; ids 0, 1 and 2 are padding, `<eos>` and `<unk>`.
 
-    Decoding goes on past `<eos>`, which is a line's end here. A number of ids that no word has,
-    `extra_ids`, may follow the words; they decode as unknown.
+    Decoding continues after `<eos>`, which ends a line here.
 
     Args:
-        words: those with the ids from 3 on.
-        extra_ids: ids to add at the end.
+        words: the words with ids from 3 on.
+        extra_ids: number of ids to add at the end; they decode as unknown.
     """
 
-    def __init__(self, words: Sequence[str], extra_ids: int = 0):
+    def __init__(self, words: Sequence[str], extra_ids: int = 0) -> None:
         super().__init__(extra_ids)
         self._words = [vocabulary_file.PAD, vocabulary_file.EOS, vocabulary_file.UNK, *words]
-        # A word of the text that is written <pad> is no padding.
+        # The word <pad> of a text is unknown, not padding.
         self._ids = {word.encode(): i for i, word in enumerate(self._words) if i != PAD_ID}
 
     @property
@@ -58,15 +57,18 @@ class WordVocabulary(seqio.Vocabulary):
         return self._words
 
     @property
-    def bos_id(self):
+    def bos_id(self) -> int | None:
+        """None: there is no token for the start of a text."""
         return None
 
     @property
-    def eos_id(self):
+    def eos_id(self) -> int:
+        """The id of `<eos>`."""
         return EOS_ID
 
     @property
-    def unk_id(self):
+    def unk_id(self) -> int:
+        """The id of unknown words."""
         return UNK_ID
 
     @property
@@ -86,8 +88,8 @@ class WordVocabulary(seqio.Vocabulary):
             return words.with_flat_values(self._lookup(words.flat_values))
         return self._lookup(words)
 
-    def decode(self, ids):
-        """The text of ids, through all its lines."""
+    def decode(self, ids: Sequence[int] | tf.Tensor) -> str:
+        """Returns the text of ids, including all its lines."""
         if hasattr(ids, "numpy"):
             ids = ids.numpy().tolist()
         return self._decode([i if i < self._base_vocab_size else UNK_ID for i in ids])
@@ -96,24 +98,25 @@ class WordVocabulary(seqio.Vocabulary):
         text = " ".join("\n" if i == EOS_ID else self._words[i] for i in ids if i != PAD_ID)
         return text.replace(" \n", "\n").replace("\n ", "\n")
 
-    def decode_tf(self, ids):
-        """[..., length] ids -> [...] texts, through all their lines."""
+    def decode_tf(self, ids: tf.Tensor) -> tf.Tensor:
+        """Returns texts including all their lines: [..., length] ids -> [...] strings."""
         return self._decode_tf(tf.where(ids < self._base_vocab_size, ids, UNK_ID))
 
     def _decode_tf(self, ids):
-        shown = tf.constant(["", "\n", *self._words[UNK_ID:]])
-        text = tf.strings.reduce_join(tf.gather(shown, ids), axis=-1, separator=" ")
+        texts = tf.constant(["", "\n", *self._words[UNK_ID:]])
+        text = tf.strings.reduce_join(tf.gather(texts, ids), axis=-1, separator=" ")
         text = tf.strings.regex_replace(text, "(^ +)|( +$)", "")
         text = tf.strings.regex_replace(text, " *\n *", "\n")
         return tf.strings.regex_replace(text, " +", " ")
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         if not isinstance(other, WordVocabulary):
             return NotImplemented
         return self._words == other._words and self.extra_ids == other.extra_ids
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash((WordVocabulary, len(self._words), self.extra_ids))
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, object]:
+        """Leaves out the lookup, whose arrays are computed again where the object is used."""
         return {name: value for name, value in vars(self).items() if name != "_lookup"}

@@ -1,0 +1,1 @@
+"""Building vocabularies from the texts of a task's training split."""

@@ -1,4 +1,4 @@
-"""From texts to the file of a vocabulary, and what that vocabulary does with other texts."""
+"""Builds the file of a vocabulary from texts, and measures a vocabulary on other texts."""
 
 import hashlib
 import itertools
@@ -15,7 +15,13 @@ from primer.errors import UsageError
 
 
 class BuiltVocabulary(NamedTuple):
-    """A vocabulary's file, and what a reader should know of it."""
+    """A vocabulary's file with its description.
+
+    Attributes:
+        content: the content of the file.
+        description: size and kind of the vocabulary, for the user.
+        source: the texts that it was built from, for the user.
+    """
 
     content: bytes
     description: str
@@ -23,6 +29,7 @@ class BuiltVocabulary(NamedTuple):
 
     @property
     def sha256(self) -> str:
+        """The checksum of the file."""
         return hashlib.sha256(self.content).hexdigest()
 
 
@@ -36,26 +43,29 @@ def build_vocabulary(
     sample_bytes: int = 100_000_000,
     say: Callable[[str], None] = print,
 ) -> BuiltVocabulary:
-    """Makes a vocabulary, the same one each time from the same texts.
+    """Builds a vocabulary; the same texts always give the same file.
 
     Args:
         texts: the documents of a training split, UTF-8.
         model: "unigram", "bpe", "words" or "characters".
-        size: ids in all; None for all words or characters.
-        min_count: words, characters: the least count of an entry.
+        size: total number of ids; words, characters: None for all of them.
+        min_count: words, characters: minimum count of an entry.
         byte_fallback, character_coverage: unigram, bpe: see `sentencepiece_training.train`.
-        sample_bytes: unigram, bpe: how much of the text is kept in memory and trained on.
-        say: takes a line for the user where something takes long.
+        sample_bytes: unigram, bpe: bytes of text that are kept in memory and trained on.
+        say: prints a line for the user before a long step.
 
     Raises:
-        UsageError: the texts give no such vocabulary.
+        UsageError: the texts do not give such a vocabulary.
+        ValueError: `size` is missing.
     """
     if model not in sentencepiece_training.KINDS:
-        return _counted(texts, model, size, min_count)
+        return _build_by_count(texts, model, size, min_count)
+    if size is None:
+        raise ValueError(f"size is None; expected the number of ids of a {model} vocabulary")
     sample = text_sample.Sample(sample_bytes)
     for text in texts:
         sample.add(text)
-    source = _source(sample)
+    source = _describe_sample(sample)
     say(f"training {size:,} pieces on {sample.kept / 1e6:,.1f} MB, on one processor")
     content = sentencepiece_training.train(
         sample.texts(),
@@ -68,59 +78,61 @@ def build_vocabulary(
     return BuiltVocabulary(content, f"{size:,} pieces ({model}, {fallback})", source)
 
 
-def _source(sample):
-    whole = f"{sample.documents:,} documents, {sample.read / 1e6:,.1f} MB,"
+def _describe_sample(sample):
+    whole = f"{sample.documents:,} documents, {sample.total / 1e6:,.1f} MB,"
     if sample.is_whole:
         return whole
-    return f"a sample of {sample.kept / 1e6:,.1f} MB, the same each time, of {whole}"
+    return f"a repeatable sample of {sample.kept / 1e6:,.1f} MB of {whole}"
 
 
-_KINDS = {
+_COUNTERS = {
     "words": (words.count_words, str),
     "characters": (characters.count_characters, characters.spell),
 }
 
 
-def _counted(texts, model, size, min_count):
-    count, spell = _KINDS[model]
-    read = [0, 0]
+def _build_by_count(texts, model, size, min_count):
+    count, spell = _COUNTERS[model]
+    documents = size_read = 0
 
     def strings():
+        nonlocal documents, size_read
         for text in texts:
-            read[0] += 1
-            read[1] += len(text)
+            documents += 1
+            size_read += len(text)
             yield text.decode()
 
     counts = count(strings())
-    found = vocabulary_file.most_frequent(counts, min_count, size)
-    if not found:
+    entries = vocabulary_file.most_frequent(counts, min_count, size)
+    if not entries:
         raise UsageError(
-            f"none of the {model} of {read[0]:,} documents occurs {min_count} times (--min_count); "
-            "give more text, or a smaller number"
+            f"none of the {model} of {documents:,} documents occurs {min_count} times "
+            "(--min_count); add text, or reduce the number"
         )
-    covered = sum(counts[entry] for entry in (*found, vocabulary_file.EOS, vocabulary_file.UNK))
+    covered = sum(counts[entry] for entry in (*entries, vocabulary_file.EOS, vocabulary_file.UNK))
     total = counts.total()
     return BuiltVocabulary(
-        vocabulary_file.format_vocabulary(found, counts, spell),
-        f"{len(found) + len(vocabulary_file.SPECIAL):,} ids ({len(found):,} {model}, padding, end "
-        f"and unknown), which cover {covered / total:.3%} of the {total:,} {model}",
-        f"{read[0]:,} documents, {read[1] / 1e6:,.1f} MB,",
+        vocabulary_file.format_vocabulary(entries, counts, spell),
+        f"{len(entries) + len(vocabulary_file.SPECIAL):,} ids ({len(entries):,} {model}, padding, "
+        f"end and unknown), which cover {covered / total:.3%} of the {total:,} {model}",
+        f"{documents:,} documents, {size_read / 1e6:,.1f} MB,",
     )
 
 
 def first_texts(texts: Iterable[bytes], limit: int) -> list[bytes]:
-    """The first texts of a split up to a number of bytes; the last one may be cut."""
-    found, size = [], 0
+    """Returns the first texts of a split, up to `limit` bytes; the last one may be cut."""
+    first: list[bytes] = []
+    size = 0
     for piece in itertools.chain.from_iterable(map(text_sample.pieces, texts)):
         if size and size + len(piece) > limit:
             break
-        found.append(piece)
+        first.append(piece)
         size += len(piece)
-    return found
+    return first
 
 
 def describe_encoding(vocabulary: seqio.Vocabulary, texts: list[bytes]) -> str:
-    """Bytes per token and the unknown tokens of texts, by the operation that training uses."""
+    """Returns the bytes per token and unknown tokens of texts, encoded as in training."""
     encoded = whole_documents.encode(vocabulary, [text.decode() for text in texts])
     tokens = sum(map(len, encoded))
     unknown = sum(int(np.sum(ids == vocabulary.unk_id)) for ids in encoded)

@@ -1,8 +1,9 @@
-"""The texts of a task's split before any vocabulary: what one is made of, and measured on.
+"""Reads the texts of a task's split before tokenization, to build and measure vocabularies.
 
-They come from the task's own source and preprocessors, so that they are what training tokenizes.
+They come from the task's own source and preprocessors: they are the texts that training tokenizes.
 """
 
+import functools
 from collections.abc import Iterator
 
 import seqio
@@ -16,11 +17,11 @@ from primer.errors import UsageError
 _DOCUMENTS_AT_ONCE = 16
 
 
-def subtasks(name: str) -> list:
-    """The task of this name, or those of a mixture.
+def subtasks(name: str) -> list[seqio.Task]:
+    """Returns the task of this name, or the tasks of a mixture.
 
     Raises:
-        UsageError: there is none, or it does not say where its texts are.
+        UsageError: no task has this name, or its texts cannot be determined.
     """
     tasks = list(seqio.get_subtasks(preflight.find(name)))
     for task in tasks:
@@ -29,7 +30,7 @@ def subtasks(name: str) -> list:
 
 
 def check_split(name: str, split: str, tfds_data_dir: str | None = None) -> None:
-    """Raises UsageError unless the split can be read; asks for no vocabulary."""
+    """Raises UsageError unless the split can be read; does not load the vocabulary."""
     for task in subtasks(name):
         if split not in task.splits:
             raise UsageError(
@@ -40,26 +41,26 @@ def check_split(name: str, split: str, tfds_data_dir: str | None = None) -> None
 
 
 def split_texts(name: str, split: str) -> Iterator[bytes]:
-    """The documents of a split, each once, in the order of the source; of a mixture, of each task.
+    """Yields the documents of a split, each once, in the source's order; task by task of a mixture.
 
     Raises:
-        UsageError: a document cannot be read. See `check` for what is known before.
+        UsageError: a document cannot be read; `check_split` finds other errors earlier.
         RunError: a record is damaged.
     """
     for task in subtasks(name):
         try:
             with corrupt_records.name_corrupt_file(task):
-                for batch in tf_data.elements(lambda task=task: _batches(task, split)):
-                    yield from map(_whole_characters, batch)
+                for batch in tf_data.elements(functools.partial(_batches, task, split)):
+                    yield from map(_drop_cut_characters, batch)
         except tf.errors.OpError as error:
             raise UsageError(
-                f"task {name}, split {split!r}: a document is damaged or no UTF-8 "
-                f"({files.first_line(error)}); mend the file or leave it out"
+                f"task {name}, split {split!r}: a document is damaged or not UTF-8 "
+                f"({files.first_line(error)}); repair the file or leave it out"
             ) from error
 
 
-def _whole_characters(text):
-    """A text without the part of a character that a split's border may have left at its ends."""
+def _drop_cut_characters(text):
+    """A text without incomplete characters at its ends, where a split's border cut them."""
     start = 0
     while start < min(3, len(text)) and text[start] & 0xC0 == 0x80:
         start += 1
@@ -69,8 +70,8 @@ def _whole_characters(text):
     except UnicodeDecodeError as error:
         if error.reason != "unexpected end of data":
             raise UsageError(
-                f"a document that begins with {text[:40]!r} is no UTF-8 ({error.reason} at byte "
-                f"{error.start}); mend its file or leave it out"
+                f"a document that begins with {text[:40]!r} is not UTF-8 ({error.reason} at byte "
+                f"{error.start}); repair its file or leave it out"
             ) from error
         return text[: error.start]
     return text

@@ -1,23 +1,23 @@
-"""A sample of any amount of text, the same one each time, in memory that does not grow.
+"""A repeatable sample of any amount of text, in constant memory.
 
-Of all pieces of text those with the smallest fingerprints are kept, as many as there is room for.
-So the sample does not depend on the order of the texts, needs no second reading, and keeps a piece
-or not wherever it stands.
+Of all pieces of text the ones with the smallest fingerprints are kept, up to a limit. The sample is
+therefore independent of the order of the texts, needs one pass, and keeps or drops a piece of text
+wherever it occurs.
 """
 
 import hashlib
 import heapq
 from collections.abc import Iterator
 
-PIECE = 1 << 20  # Bytes.
+PIECE = 1 << 20  # Maximum bytes of a piece.
 
 
 def pieces(text: bytes, limit: int = PIECE) -> Iterator[bytes]:
-    """Cuts a long text, if it can before a line end, else at a blank, else between characters.
+    """Yields a text in pieces, cut before a line end, else at a blank, else between characters.
 
     Args:
         text: UTF-8.
-        limit: the most bytes of a piece.
+        limit: maximum bytes of a piece.
     """
     start = 0
     while len(text) - start > limit:
@@ -27,7 +27,7 @@ def pieces(text: bytes, limit: int = PIECE) -> Iterator[bytes]:
         if cut < 0:
             cut = blank if blank > 0 else _between_characters(text, end)
         yield text[start:cut]
-        start = cut + (cut == blank)  # Each piece begins a word, as after a blank.
+        start = cut + (cut == blank)  # The blank at the cut is dropped.
     yield text[start:]
 
 
@@ -38,27 +38,28 @@ def _between_characters(text, end):
 
 
 class Sample:
-    """Pieces of texts, up to a number of bytes in all.
+    """A sample of pieces of texts, up to a number of bytes.
 
     Args:
-        limit: bytes to keep; at least one piece's.
+        limit: bytes to keep; at least PIECE.
 
     Attributes:
-        read: bytes of all texts.
+        total: bytes of all texts.
         kept: bytes of the sample.
-        documents: how many texts there were.
+        documents: number of texts.
     """
 
-    def __init__(self, limit: int):
+    def __init__(self, limit: int) -> None:
         self._limit = max(limit, PIECE)
-        self._heap = []  # (-fingerprint, number, piece): the largest fingerprint comes first.
-        self.read = self.kept = self.documents = 0
+        # (-fingerprint, number, piece): the piece with the largest fingerprint is popped first.
+        self._heap: list[tuple[int, int, bytes]] = []
+        self.total = self.kept = self.documents = 0
         self._pieces = 0
 
     def add(self, text: bytes) -> None:
-        """Takes one text."""
+        """Adds one text."""
         self.documents += 1
-        self.read += len(text)
+        self.total += len(text)
         for piece in pieces(text):
             heapq.heappush(self._heap, (-_fingerprint(piece), self._pieces, piece))
             self._pieces += 1
@@ -68,11 +69,11 @@ class Sample:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all that was read is in the sample."""
+        """Whether the sample contains all texts."""
         return len(self._heap) == self._pieces
 
     def texts(self) -> Iterator[bytes]:
-        """The pieces in the order in which they were read; empties the sample."""
+        """Yields the pieces in the order in which they were added; empties the sample."""
         self._heap.sort(key=lambda entry: entry[1], reverse=True)
         while self._heap:
             yield self._heap.pop()[2]

@@ -72,7 +72,7 @@ def test_a_sample_is_said():
     many = [text.encode() for text in itertools.islice(sotu_vocabulary.training_texts(), 90)]
     whole, part, again = (made(many, size=600, sample_bytes=n) for n in (10**9, 10**5, 10**5))
     assert whole.source.startswith("90 documents")
-    assert part.source.startswith("a sample of ") and "of 90 documents" in part.source
+    assert part.source.startswith("a repeatable sample of ") and "of 90 documents" in part.source
     assert whole.content != part.content == again.content
 
 
@@ -156,12 +156,12 @@ def test_texts_are_those_of_the_split_and_ask_for_no_vocabulary():
 
 def test_half_a_character_at_a_border_is_left_out():
     whole = "caf\u00e9 \u2603".encode()
-    assert raw_texts._whole_characters(whole) == whole
-    assert raw_texts._whole_characters(whole[:-1]) == "caf\u00e9 ".encode()
-    assert raw_texts._whole_characters(whole[4:]) == " \u2603".encode()
-    assert raw_texts._whole_characters(b"") == b""
-    with pytest.raises(UsageError, match="is no UTF-8"):
-        raw_texts._whole_characters(b"caf\xe9 au lait")
+    assert raw_texts._drop_cut_characters(whole) == whole
+    assert raw_texts._drop_cut_characters(whole[:-1]) == "caf\u00e9 ".encode()
+    assert raw_texts._drop_cut_characters(whole[4:]) == " \u2603".encode()
+    assert raw_texts._drop_cut_characters(b"") == b""
+    with pytest.raises(UsageError, match="is not UTF-8"):
+        raw_texts._drop_cut_characters(b"caf\xe9 au lait")
 
 
 def test_a_task_whose_vocabulary_cannot_be_read_gives_its_texts(tfds_dir):

@@ -42,7 +42,7 @@ def sample_of(texts, limit):
 def test_a_sample_is_the_same_in_any_order_and_keeps_the_order_of_reading():
     texts = [bytes([65 + n]) * (PIECE // 2) for n in range(20)]
     first = sample_of(texts, 3 * PIECE)
-    assert (first.documents, first.read, first.kept) == (20, 10 * PIECE, 3 * PIECE)
+    assert (first.documents, first.total, first.kept) == (20, 10 * PIECE, 3 * PIECE)
     assert not first.is_whole
     found = list(first.texts())
     assert found == sorted(found) and len(found) == 6
