@@ -85,10 +85,10 @@ def configure():
     import gin
     from t5.models import mesh_transformer  # noqa: F401  Registers what the file names.
 
-    from primer.commands.data import prepare as data_prepare
+    from primer.commands.data import inspect
     from primer.data import preflight  # noqa: F401  Registers the tasks.
 
-    gin.parse_config_file(data_prepare.objective_file())
+    gin.parse_config_file(inspect.lm_objective_file())
     gin.bind_parameter("reduce_concat_tokens.batch_size", 16)  # As datasets/sotu.gin has it.
 
 

@@ -1,33 +1,39 @@
-"""`primer data inspect`: what a task's texts are like, and what the model will see of them."""
+"""`primer data inspect`: statistics of a task's texts, and the rows that the model gets of them."""
 
+import argparse
 import json
 import os
+from typing import TYPE_CHECKING, Any
 
-from primer.commands.data import prepare
+from primer.commands.data import text_options
+
+if TYPE_CHECKING:
+    from primer.data.inspection import Inspected
 
 ROW = 256
 EXAMPLES = 3
 QUANTILES = {"shortest": 0, "10%": 0.1, "median": 0.5, "90%": 0.9, "longest": 1}
-_SHOWN = 700  # Characters of an example.
+_SHOWN_CHARACTERS = 700  # Maximum length of a printed example.
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
-    prepare.add_input_arguments(parser)
+    text_options.add_arguments(parser)
+    text_options.add_vocabulary_argument(parser)
     parser.add_argument("--split", default="train", help="the split (train)")
-    parser.add_argument("--output", help="a folder that gets inspect.json and lengths.png")
+    parser.add_argument("--output", help="the folder for inspect.json and lengths.png")
     parser.add_argument("--examples", type=int, default=EXAMPLES, help=f"rows to show ({EXAMPLES})")
     parser.add_argument("--length", type=int, help=f"tokens of a row (the run's, or {ROW})")
 
 
-def run(options) -> int:
-    """Prints tables and rows; draws the lengths."""
-    with prepare.configured(options) as task:
+def run(options: argparse.Namespace) -> int:
+    """Prints tables and rows, and draws the lengths; returns the exit code."""
+    with text_options.configured_task_and_vocabulary(options) as task:
         from primer.commands.data.read_progress import ReadProgress
         from primer.data import inspection
 
-        with ReadProgress(f"reading {task}, split {options.split}") as shown:
-            found = inspection.inspect(task, options.split, shown.add)
+        with ReadProgress(f"reading {task}, split {options.split}") as progress:
+            found = inspection.inspect(task, options.split, progress.add)
         rows = _rows(task, options)
     _show(task, options.split, found, rows)
     if options.output:
@@ -35,15 +41,22 @@ def run(options) -> int:
     return 0
 
 
+def lm_objective_file() -> str:
+    """Returns the path of t5's `objectives/lm.gin`: documents are joined and cut into rows."""
+    import t5.models
+
+    return os.path.join(os.path.dirname(t5.models.__file__), "gin", "objectives", "lm.gin")
+
+
 def _rows(task, options):
-    """Rows as the objective makes them; t5's `lm` where no gin file names another."""
+    """The first rows of the objective that gin sets; of t5's `lm` if it sets none."""
     import gin
 
     from primer.data import inspection
     from primer.gin_config.values import bound, configured
 
     if bound("unsupervised.preprocessors") is None:
-        gin.parse_config_file(prepare.objective_file())
+        gin.parse_config_file(lm_objective_file())
     lengths = configured("utils.run.sequence_length") or {}
     length = options.length or lengths.get("targets", ROW)
     return (
@@ -51,8 +64,8 @@ def _rows(task, options):
     )
 
 
-def as_data(task, split, found) -> dict:
-    """What was found as JSON has it."""
+def statistics_as_json(task: str, split: str, found: "Inspected") -> dict[str, Any]:
+    """Returns the statistics of a split as plain data."""
     counts = found.counts.as_dict()
     return {
         "task": task,
@@ -80,50 +93,45 @@ def _ratio(part, whole):
 
 def _show(task, split, found, rows):
     from primer.commands.data import tables
-    from primer.common import console as logs
-    from primer.data.sources import text_checks
 
-    data = as_data(task, split, found)
-    shown = tables.make_table(f"{task}, {split} split", "", "in all", "per document")
+    data = statistics_as_json(task, split, found)
+    totals = tables.make_table(f"{task}, {split} split", "", "in all", "per document")
     for name in ("documents", "bytes", "characters", "words", "tokens"):
         mean = "" if name == "documents" else f"{_ratio(data[name], data['documents']):,.1f}"
-        shown.add_row(name, f"{data[name]:,}", mean)
-    shown.add_row("duplicates", f"{data['duplicates']:,}", "")
-    shown.add_row("bytes of duplicates", f"{data['duplicate_bytes']:,}", "")
-    shown.add_row("tokens per byte", f"{data['tokens_per_byte']:.4f}", "")
-    shown.add_row("tokens per word", f"{data['tokens_per_word']:.4f}", "")
-    console = tables.console()
-    console.print(shown)
+        totals.add_row(name, f"{data[name]:,}", mean)
+    totals.add_row("duplicates", f"{data['duplicates']:,}", "")
+    totals.add_row("bytes of duplicates", f"{data['duplicate_bytes']:,}", "")
+    totals.add_row("tokens per byte", f"{data['tokens_per_byte']:.4f}", "")
+    totals.add_row("tokens per word", f"{data['tokens_per_word']:.4f}", "")
+    terminal = tables.make_terminal()
+    terminal.print(totals)
     lengths = tables.make_table(
         "Tokens per document", "shortest", "10%", "median", "90%", "longest"
     )
     lengths.add_row(*(f"{data[name]:,}" for name in QUANTILES))
-    console.print(lengths)
+    terminal.print(lengths)
     for number, row in enumerate(rows):
-        console.print(f"Row {number + 1}:")
-        console.print("  " + _line(row) + "\n")
-    if found.notes.not_utf8:
-        logs.say(f"Left out {text_checks.describe_skipped(found.notes.not_utf8)}")
-    if found.notes.empty:
-        logs.say(f"Left out {found.notes.empty:,} empty documents")
+        terminal.print(f"Row {number + 1}:")
+        terminal.print("  " + _one_line(row) + "\n")
+    tables.say_skipped(found.notes.not_utf8, found.notes.empty)
 
 
-def _line(pieces):
-    """A row in one line; the middle of a long one is left out."""
+def _one_line(pieces):
+    """A row as one line; of a long row the middle is left out."""
     text = "".join(pieces).replace("\n", "\u21b5")
-    if len(text) <= _SHOWN:
+    if len(text) <= _SHOWN_CHARACTERS:
         return text
-    return f"{text[: _SHOWN // 2]} [...] {text[-_SHOWN // 2 :]}"
+    return f"{text[: _SHOWN_CHARACTERS // 2]} [...] {text[-_SHOWN_CHARACTERS // 2 :]}"
 
 
 def _write(folder, task, split, found):
     from primer.commands.data import plot
-    from primer.common import console as logs
+    from primer.common import console
 
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, "inspect.json")
     with open(path, "w", encoding="utf-8") as file:
-        json.dump(as_data(task, split, found), file, indent=2)
+        json.dump(statistics_as_json(task, split, found), file, indent=2)
     image = os.path.join(folder, "lengths.png")
     plot.draw_lengths(image, found, f"{task}, {split} split")
-    logs.say(f"Written to {path} and {image}")
+    console.say(f"Written to {path} and {image}")

@@ -1,18 +1,23 @@
-"""`primer data list`: all tasks, whether their data are on this machine, and what brings them."""
+"""`primer data list`: all tasks, whether their data are on this machine, and how to get them."""
 
+import argparse
 import dataclasses
-import importlib
 import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TextIO
 
 from primer.commands import options as shared
-from primer.errors import UsageError
+from primer.commands.data import text_options
 
-WIDTH = 140  # Where the output is no terminal.
+if TYPE_CHECKING:
+    import seqio
+
+WIDTH = 140  # Of the table, when the output is not a terminal.
 
 _SUFFIXES = ("bytes", "kB", "MB", "GB", "TB")
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
     shared.add_gin_param(parser, example="local_data.folder = '/data'")
     shared.add_module_import(parser, purpose=", whose tasks are shown too")
@@ -20,18 +25,16 @@ def add_arguments(parser):
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-def run(options) -> int:
-    """Prints a row for each task; looks at names and sizes of files, never at the network."""
-    # Not at the top: these import TensorFlow, whose notices are not what was asked for.
-    from primer.common import console as logs
-    from primer.runtime import import_hook
+def run(options: argparse.Namespace) -> int:
+    """Prints a row for each task, from the names and sizes of local files; uses no network."""
+    # Not at the top of the module: it imports TensorFlow.
+    from primer.common import console
 
-    logs.capture_early()
-    import_hook.install()
+    text_options.prepare_imports()
     try:
         rows = _rows(options)
     finally:
-        logs.drop_early()
+        console.drop_early()
     if options.json:
         print(json.dumps({row.pop("task"): row for row in rows}, indent=2))
     else:
@@ -39,17 +42,13 @@ def run(options) -> int:
     return 0
 
 
-def _rows(options) -> list[dict]:
+def _rows(options) -> list[dict[str, Any]]:
     """A dictionary for each task: task, splits, state, bytes, place, way_out."""
     import gin
 
     from primer.gin_config import gin_errors, isolation
 
-    for name in ["t5_imports", *options.module_import]:
-        try:
-            importlib.import_module(name)
-        except ImportError as error:
-            raise UsageError(f"--module_import={name}: {error}") from error
+    text_options.import_modules(["t5_imports", *options.module_import])
     with isolation.isolated():
         try:
             gin.parse_config(options.gin_param)
@@ -58,8 +57,8 @@ def _rows(options) -> list[dict]:
         return [_row(task, options.t5_tfds_data_dir) for task in _tasks()]
 
 
-def _tasks() -> list:
-    """The project's tasks, then those that the user's modules have registered."""
+def _tasks() -> "list[seqio.Task]":
+    """The project's tasks, then those that the user's modules registered."""
     import seqio
 
     from primer.data import tasks
@@ -68,39 +67,37 @@ def _tasks() -> list:
     return [seqio.TaskRegistry.get(name) for name in (*tasks.NAMES, *others)]
 
 
-def _row(task, data_dir) -> dict:
-    look = getattr(task.source, "describe_availability", None)
-    found = look(data_dir) if look else None
+def _row(task, data_dir) -> dict[str, Any]:
+    describe = getattr(task.source, "describe_availability", None)
+    availability = describe(data_dir) if describe else None
     facts = {"state": "unknown", "place": "", "bytes": 0, "way_out": ""}
-    if found:
-        facts = dataclasses.asdict(found)
-        facts["way_out"] = facts.pop("hint")  # The name that --json has always had.
+    if availability:
+        facts = dataclasses.asdict(availability)
+        facts["way_out"] = facts.pop("hint")  # The key is part of the format of --json.
     return {"task": task.name, "splits": list(task.splits), **facts}
 
 
-def show_table(rows, file=None):
+def show_table(rows: Iterable[dict[str, Any]], file: TextIO | None = None) -> None:
     """Prints the rows as a table.
 
     Args:
-        rows: of `_rows`.
-        file: where; standard output unless given.
+        rows: dictionaries with the keys task, state, bytes, place and way_out.
+        file: receives the table; None for standard output.
     """
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(file=file, highlight=False)
-    if not console.is_terminal:
-        console = Console(file=file, highlight=False, width=WIDTH)
+    from primer.commands.data import tables
+
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("Task", "Data", "Size", "Where they are, or what brings them"):
-        # Commands and addresses are to be copied: folded, never shortened.
+    for name in ("Task", "Data", "Size", "Where they are, or how to get them"):
+        # Commands and addresses are copied by users: folded, never shortened.
         table.add_column(name, overflow="fold", justify="right" if name == "Size" else "left")
     for row in rows:
         cells = (row["task"], row["state"], format_size(row["bytes"]), _where(row))
-        table.add_row(*map(Text, cells))  # Not str, in which [words] would be markup.
-    console.print(table)
+        table.add_row(*map(Text, cells))
+    tables.make_terminal(file, WIDTH).print(table)
 
 
 def _where(row) -> str:
@@ -108,7 +105,7 @@ def _where(row) -> str:
 
 
 def format_size(number: int) -> str:
-    """A number of bytes in the unit that leaves up to three digits before the point."""
+    """Returns a number of bytes in the unit that gives up to three integer digits; "" for 0."""
     value = float(number)
     for suffix in _SUFFIXES:
         if value < 1000 or suffix == _SUFFIXES[-1]:

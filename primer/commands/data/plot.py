@@ -1,14 +1,19 @@
-"""The histogram of documents' lengths that `primer data inspect` draws."""
+"""The histogram of document lengths that `primer data inspect` draws."""
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from primer.data.inspection import Inspected
 
-def draw_lengths(path, found, title):
-    """Draws how many documents have how many tokens.
+
+def draw_lengths(path: str, found: "Inspected", title: str) -> None:
+    """Draws the histogram of the documents' numbers of tokens.
 
     Args:
         path: the PNG file to write.
-        found: a `primer.data.inspection.Inspected`.
+        found: the statistics of the split.
         title: the heading: task and split.
     """
     from matplotlib.figure import Figure
@@ -17,13 +22,13 @@ def draw_lengths(path, found, title):
     bins = found.histogram()
     used = [place for place, (_, _, number) in enumerate(bins) if number]
     low, high, documents = map(np.array, zip(*bins[used[0] : used[-1] + 1], strict=True))
-    low = np.maximum(low, 0.5)  # Documents without a token have a place left of one token.
+    low = np.maximum(low, 0.5)  # On the logarithmic axis, zero tokens lie left of one token.
     figure = Figure(figsize=(7, 4), dpi=120, layout="constrained")
     axes = figure.add_subplot()
     axes.bar(low, documents, width=high - low, align="edge", edgecolor="w")
     axes.axvline(max(found.quantile(0.5), 0.5), color="black", linestyle="--", linewidth=1)
     axes.set_xscale("log", base=2)
-    if high[-1] < 8 * low[0]:  # A bar or two would fill the picture.
+    if high[-1] < 8 * low[0]:  # One or two bars would fill the whole picture.
         axes.set_xlim(low[0] / 4, high[-1] * 4)
     axes.spines[["top", "right"]].set_visible(False)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))

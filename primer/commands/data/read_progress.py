@@ -1,31 +1,34 @@
-"""How much text has been read: a live line on a terminal, a plain line now and then elsewhere."""
+"""Shows how much text has been read: a live line on a terminal, an occasional line elsewhere."""
+
+from collections.abc import Iterable, Iterator
 
 from primer.common.live_line import LiveLine
 
 
 class ReadProgress(LiveLine):
-    """Counts documents and bytes, and shows them.
+    """Counts the documents and bytes that are read, and shows them.
 
     Args:
         label: what is being read.
 
     Attributes:
-        documents, bytes: what was read.
+        documents: number of documents read.
+        bytes: number of bytes read.
     """
 
-    def __init__(self, label):
+    def __init__(self, label: str) -> None:
         super().__init__()
         self._label = label
         self.documents = self.bytes = 0
 
-    def of(self, texts):
-        """The same texts, counted and shown as they are taken."""
+    def count(self, texts: Iterable[bytes]) -> Iterator[bytes]:
+        """Yields the same texts and counts each one."""
         for text in texts:
             self.add(1, len(text))
             yield text
 
-    def add(self, documents, size):
-        """Counts documents of so many bytes in all that were read."""
+    def add(self, documents: int, size: int) -> None:
+        """Adds a number of documents and their total bytes."""
         self.documents += documents
         self.bytes += size
         if self.is_due():

@@ -1,18 +1,22 @@
-"""How far the preparing of data is: a bar on a terminal, nothing elsewhere."""
+"""Shows the progress of `primer data prepare`: a bar on a terminal, nothing elsewhere."""
 
 import os
+from typing import TYPE_CHECKING, Any
 
 from primer.common import console
 
+if TYPE_CHECKING:
+    from primer.data.prepared.prepare import Begun
+
 
 class ShardProgress:
-    """Shows the shards that are done and the speed.
+    """A context that shows the number of finished shards and the speed.
 
     Args:
-        begun: a `primer.data.prepared.prepare.Begun`.
+        begun: the data set, with the shards that were finished earlier.
     """
 
-    def __init__(self, begun):
+    def __init__(self, begun: "Begun") -> None:
         from rich import progress
         from rich.console import Console
 
@@ -35,21 +39,21 @@ class ShardProgress:
             speed="",
         )
 
-    def __enter__(self):
+    def __enter__(self) -> "ShardProgress":
         self._bar.start()
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: Any) -> None:
         self._bar.stop()
 
-    def add_bytes(self, size):
-        """Takes the bytes of text that were done since the last call."""
+    def add_bytes(self, size: int) -> None:
+        """Adds the bytes of text that were tokenized since the last call."""
         self._bytes += size
         elapsed = self._bar.tasks[0].elapsed or 0
         speed = f"{self._bytes / 1e6 / elapsed:,.1f} MB/s" if elapsed else ""
         self._bar.update(self._task, speed=f"{self._bytes / 1e6:,.0f} MB of text  {speed}")
 
-    def add_shard(self, index):
-        """Takes the number of a shard that is finished."""
+    def add_shard(self, index: int) -> None:
+        """Counts a finished shard."""
         del index
         self._bar.advance(self._task)

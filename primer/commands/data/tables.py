@@ -1,70 +1,95 @@
 """The tables that the data commands print."""
 
 import os
+from typing import TYPE_CHECKING, Any, TextIO
 
-from primer.common import console as logs
+from primer.common import console
 
-WIDTH = 120  # Where the output is no terminal.
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from primer.data.prepared.plan import Plan
+
+WIDTH = 120
 
 
-def console(file=None):
-    """rich's console, as wide as a terminal or 120."""
+def make_terminal(file: TextIO | None = None, width: int = WIDTH) -> "Console":
+    """Returns rich's console for a file, as wide as the terminal; without one, `width` columns."""
     from rich.console import Console
 
-    made = Console(file=file, highlight=False, markup=False)
-    if made.is_terminal:
-        return made
-    return Console(file=file, highlight=False, markup=False, width=WIDTH)
+    terminal = Console(file=file, highlight=False, markup=False)
+    if terminal.is_terminal:
+        return terminal
+    return Console(file=file, highlight=False, markup=False, width=width)
 
 
-def make_table(title, *columns):
-    """An empty table; the first column is for names, the others for numbers."""
+def make_table(title: str | None, *columns: str) -> "Table":
+    """Returns an empty table; the first column is for names, the others for numbers."""
     from rich import box
     from rich.table import Table
 
-    made = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for number, column in enumerate(columns):
-        made.add_column(column, justify="right" if number else "left", overflow="fold")
-    return made
+        table.add_column(column, justify="right" if number else "left", overflow="fold")
+    return table
 
 
-def show_prepared(plan, manifest, written, file=None):
-    """Prints what a prepared data set has, and how to train on it."""
+def show_prepared(
+    plan: "Plan", manifest: dict[str, Any], written: bool, file: TextIO | None = None
+) -> None:
+    """Prints the contents of a prepared data set and how to train on it.
+
+    Args:
+        plan: what was prepared.
+        manifest: the data set's manifest.
+        written: False if the data set was already complete.
+        file: receives the table; None for standard output.
+    """
     folder = os.path.join(plan.output, plan.task)
-    shown = make_table(
+    table = make_table(
         folder, "split", "documents", "tokens", "words", "characters", "bytes", "tokens per byte"
     )
     for split, counts in manifest["splits"].items():
         ratio = counts["tokens"] / counts["bytes"] if counts["bytes"] else 0
         numbers = [counts[name] for name in ("examples", "tokens", "words", "characters", "bytes")]
-        shown.add_row(split, *(f"{number:,}" for number in numbers), f"{ratio:.4f}")
-    console(file).print(shown)
-    logs.say(f"Vocabulary: {manifest['settings']['vocabulary']}")
+        table.add_row(split, *(f"{number:,}" for number in numbers), f"{ratio:.4f}")
+    make_terminal(file).print(table)
+    console.say(f"Vocabulary: {manifest['settings']['vocabulary']}")
     _say_left_out(manifest)
     if not written:
-        logs.say(f"{folder} was complete already: nothing to do")
+        console.say(f"{folder} was already complete: nothing was written")
     if plan.format == "seqio":
-        logs.say(f"Train on it with: primer train --data {folder} --model ... --model_dir ...")
+        console.say(f"Train on it with: primer train --data {folder} --model ... --model_dir ...")
     else:
         pattern = os.path.join(os.path.abspath(folder), "train_*")
-        logs.say(
+        console.say(
             "Train on it with: primer train --task gpt_neo_records "
             f"--gin_param=\"gpt_neo_records.glob = '{pattern}'\" --model ... --model_dir ..."
         )
 
 
-def _say_left_out(manifest):
-    bad = manifest["not_utf8"]
-    if bad:
-        from primer.data.sources import text_checks
+def say_skipped(not_utf8: dict[str, int], empty: int) -> None:
+    """Prints how many documents were left out, if any.
 
-        logs.say(f"Left out {text_checks.describe_skipped(bad)}")
-    if manifest["empty"]:
-        logs.say(f"Left out {manifest['empty']:,} empty documents")
-    rest = sum(
+    Args:
+        not_utf8: file -> its documents that are not UTF-8.
+        empty: number of documents without text.
+    """
+    from primer.data.sources import text_checks
+
+    if not_utf8:
+        console.say(f"Left out {text_checks.describe_skipped(not_utf8)}")
+    if empty:
+        console.say(f"Left out {empty:,} empty documents")
+
+
+def _say_left_out(manifest):
+    say_skipped(manifest["not_utf8"], manifest["empty"])
+    tokens = sum(
         part.get("left_out_tokens", 0)
         for shard in manifest["shards"]
         for part in shard["splits"].values()
     )
-    if rest:
-        logs.say(f"Left out {rest:,} tokens at the ends of shards, too few for another record")
+    if tokens:
+        console.say(f"Left out {tokens:,} tokens at the ends of shards, too few for another record")

@@ -1,36 +1,39 @@
-"""Which texts a command of `primer data` reads: `--input GLOB...`, or `--task` with its gin files.
+"""Options of `primer data` that choose texts: `--input GLOB...`, or `--task` with its gin files.
 
-Both end in a task of seqio, so that the documents and their splits are those of training.
+Both select a seqio task, so that the documents and their splits are those of training.
 """
 
+import argparse
 import contextlib
 import importlib
+import os
 import re
+from collections.abc import Iterable, Iterator
 
 from primer.commands import options as shared
 from primer.errors import UsageError
 from primer.gin_config import config_files
 from primer.launch import train
 
-# Option -> the setting of the task `text` that it stands for.
+# Option -> the setting of `text_files` that it sets.
 SETTINGS = {
     "input": "glob",
     **{name: name for name in ("unit", "field", "held_out", "on_bad_utf8", "normalize")},
 }
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options that choose texts."""
     parser.add_argument(
         "--input", nargs="+", action="extend", metavar="GLOB", help="files; quote the patterns"
     )
     parser.add_argument("--unit", help="with --input: a document is a file (default) or a line")
-    parser.add_argument("--field", help="with --input: the text's key or column (text)")
+    parser.add_argument("--field", help="with --input: the key or column of the text (text)")
     parser.add_argument(
         "--held_out", type=float, help="with --input: the share kept for validation (0.05)"
     )
     parser.add_argument("--on_bad_utf8", help="with --input: error (default) or skip")
-    parser.add_argument("--normalize", help="with --input: nfkc; nothing is changed without it")
+    parser.add_argument("--normalize", help="with --input: nfkc; by default texts are unchanged")
     parser.add_argument(
         "--task",
         help="instead of --input: a task or mixture, or one of "
@@ -42,27 +45,45 @@ def add_arguments(parser):
     shared.add_tfds_data_dir(parser)
 
 
+def add_vocabulary_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that replaces the task's vocabulary."""
+    parser.add_argument(
+        "--vocabulary",
+        help="t5, sotu, bytes, ..., or a SentencePiece model (default: the task's own)",
+    )
+
+
 @contextlib.contextmanager
-def task_of(options):
-    """The name of the task that the options choose, with gin's settings of it inside the block.
+def configured_task(options: argparse.Namespace) -> Iterator[str]:
+    """A context with gin configured by the options; yields the name of the task that they choose.
 
     Raises:
-        UsageError: the options choose none, or gin cannot take them.
+        UsageError: the options choose no task, or gin rejects its settings.
     """
     _check(options)
-    _prepare_imports()
-    import_modules(own_modules(options))
+    prepare_imports()
+    import_modules(["primer.data.preflight", *modules_to_import(options)])
     import t5.data
 
     from primer.gin_config import isolation
 
-    with isolation.isolated(), _named_as_options(options):
-        _read_gin(options)
+    with isolation.isolated(), _errors_named_as_options(options):
+        _configure_gin(options)
         t5.data.set_tfds_data_dir_override(options.t5_tfds_data_dir)
         try:
             yield _task_name(options.task) if options.task else "text"
         finally:
             t5.data.set_tfds_data_dir_override(None)
+
+
+@contextlib.contextmanager
+def configured_task_and_vocabulary(options: argparse.Namespace) -> Iterator[str]:
+    """As `configured_task`, with --vocabulary bound and TensorFlow's messages suppressed."""
+    from primer.common import console
+
+    with configured_task(options) as task, console.redirected(None, "prepare"):
+        _bind_vocabulary(options.vocabulary)
+        yield task
 
 
 def _check(options):
@@ -73,29 +94,30 @@ def _check(options):
             if getattr(options, option) is not None:
                 raise UsageError(
                     f"--{option} {getattr(options, option)} goes with --input; the texts of task "
-                    f"{options.task} are what they are, so that results stay comparable"
+                    f"{options.task} are fixed, so that results stay comparable"
                 )
 
 
-def own_modules(options) -> list[str]:
-    """What registers the tasks and whatever else the options' gin files name."""
+def modules_to_import(options: argparse.Namespace) -> list[str]:
+    """Returns the modules that register what the options' gin files and bindings name."""
     return [*(["t5_imports"] if options.gin_file else []), *options.module_import]
 
 
-def import_modules(names):
-    """Imports the project's tasks and further modules.
+def import_modules(names: Iterable[str]) -> None:
+    """Imports modules that register tasks.
 
     Raises:
-        UsageError: one of them cannot be imported.
+        UsageError: a module cannot be imported.
     """
-    for name in ["primer.data.preflight", *names]:
+    for name in names:
         try:
             importlib.import_module(name)
         except ImportError as error:
             raise UsageError(f"--module_import={name}: {error}") from error
 
 
-def _prepare_imports():
+def prepare_imports() -> None:
+    """Captures TensorFlow's import messages and installs Primer's import hook."""
     from primer.common import console
     from primer.runtime import import_hook
 
@@ -103,8 +125,8 @@ def _prepare_imports():
     import_hook.install()
 
 
-def _read_gin(options):
-    """Files, then bindings, then the options that stand for settings."""
+def _configure_gin(options):
+    """Applies gin files, then bindings, then the options that set `text_files`."""
     import gin
 
     from primer.gin_config import gin_errors
@@ -112,7 +134,7 @@ def _read_gin(options):
     gin.add_config_file_search_path(config_files.gin_directory())
     try:
         for path in options.gin_file:
-            # What the files bind besides data (layers, a trainer) may be unknown here.
+            # The files may bind configurables that are not imported here (layers, a trainer).
             gin.parse_config_file(train.require_gin_file(path), skip_unknown=True)
         gin.parse_config(options.gin_param)
     except (ValueError, SyntaxError, ImportError, OSError) as error:
@@ -123,13 +145,33 @@ def _read_gin(options):
 
 
 def _task_name(name):
-    """A task's full name; of a file in datasets/ the task that it names."""
+    """A task's full name; for the name of a file in datasets/, the task that the file uses."""
     return {file: task for task, file in train.dataset_of_task().items()}.get(name, name)
 
 
+def _bind_vocabulary(name):
+    import gin
+
+    from primer.data.vocabularies import task_vocabulary
+
+    if name is None:
+        return
+    if name in task_vocabulary.vocabulary_names():
+        gin.bind_parameter("task_vocabulary.name", name)
+        return
+    if not os.path.exists(name) and "://" not in name:
+        raise UsageError(
+            f"--vocabulary {name}: there is no such file; expected a SentencePiece model, or one "
+            f"of {', '.join(task_vocabulary.vocabulary_names())}"
+        )
+    path = name if "://" in name else os.path.abspath(name)
+    gin.bind_parameter("task_vocabulary.name", "sentencepiece")
+    gin.bind_parameter("task_vocabulary.model_file", path)
+
+
 @contextlib.contextmanager
-def _named_as_options(options):
-    """Errors about `--input` call the settings as the user did."""
+def _errors_named_as_options(options):
+    """Replaces the names of settings in errors by the options of `--input` that set them."""
     try:
         yield
     except UsageError as error:

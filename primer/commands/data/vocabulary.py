@@ -1,7 +1,9 @@
-"""`primer data vocabulary`: SentencePiece, words or characters, from a training split alone."""
+"""`primer data vocabulary`: builds a vocabulary from the training split of a task."""
 
+import argparse
 import contextlib
 import os
+from collections.abc import Iterable, Iterator
 
 from primer.commands.data import text_options
 from primer.errors import UsageError
@@ -12,27 +14,27 @@ SIZE = 8192
 MEASURED_BYTES = 4_000_000
 
 
-def add_arguments(parser):
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
     text_options.add_arguments(parser)
     parser.add_argument("--output", required=True, help="the file to write")
-    parser.add_argument("--overwrite", action="store_true", help="replace the file if it is there")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     parser.add_argument(
         "--model", choices=MODELS, default="unigram", help="the kind (default: unigram)"
     )
     parser.add_argument(
         "--size",
         type=int,
-        help=f"ids in all ({SIZE} for unigram and bpe; all words, all characters)",
+        help=f"total number of ids (default: {SIZE} for unigram and bpe; all words or characters)",
     )
     parser.add_argument(
-        "--min_count", type=int, help="words, characters: leave out what is rarer (1)"
+        "--min_count", type=int, help="words, characters: leave out rarer entries (1)"
     )
     parser.add_argument(
         "--no_byte_fallback",
         action="store_true",
-        help="unigram, bpe: characters without a piece are unknown, instead of their bytes, which "
-        "lose nothing but take 256 ids",
+        help="unigram, bpe: characters without a piece are unknown, instead of being encoded as "
+        "their bytes, which is lossless but takes 256 ids",
     )
     parser.add_argument(
         "--character_coverage",
@@ -42,36 +44,36 @@ def add_arguments(parser):
     parser.add_argument(
         "--sample_megabytes",
         type=int,
-        help="unigram, bpe: train on so much of the text, a sample if there is more (100)",
+        help="unigram, bpe: maximum size of the text to train on; a larger text is sampled (100)",
     )
 
 
-def run(options) -> int:
-    """Makes the vocabulary, writes it, and prints what it is."""
+def run(options: argparse.Namespace) -> int:
+    """Builds the vocabulary, writes it and describes it; returns the exit code."""
     _check(options)
     from primer.common import console
 
     try:
-        with text_options.task_of(options) as task:
-            _make(options, task)
+        with text_options.configured_task(options) as task:
+            _build(options, task)
     finally:
         console.drop_early()
     return 0
 
 
 def _check(options):
-    """Raises UsageError for options without meaning, before anything is read."""
-    pieces = options.model in SENTENCEPIECE
+    """Raises UsageError for invalid options, before anything is read."""
+    is_sentencepiece = options.model in SENTENCEPIECE
     allowed = {
-        "min_count": not pieces,
-        "no_byte_fallback": pieces,
-        "character_coverage": pieces,
-        "sample_megabytes": pieces,
+        "min_count": not is_sentencepiece,
+        "no_byte_fallback": is_sentencepiece,
+        "character_coverage": is_sentencepiece,
+        "sample_megabytes": is_sentencepiece,
     }
-    for name, fits in allowed.items():
+    for name, is_allowed in allowed.items():
         value = getattr(options, name)
-        if value not in (None, False) and not fits:
-            raise UsageError(f"--{name} has no meaning for --model {options.model}; leave it out")
+        if value not in (None, False) and not is_allowed:
+            raise UsageError(f"--{name} has no effect with --model {options.model}; leave it out")
     for name, least in (("size", 4), ("min_count", 1), ("sample_megabytes", 1)):
         value = getattr(options, name)
         if value is not None and value < least:
@@ -81,31 +83,31 @@ def _check(options):
         raise UsageError(f"--character_coverage is {coverage}; expected 0.98 to 1")
     if os.path.exists(options.output) and not options.overwrite:
         raise UsageError(
-            f"--output {options.output} is there already; name another file, or give --overwrite"
+            f"--output {options.output} is there already; name another file, or add --overwrite"
         )
 
 
-def _make(options, task):
-    from primer.common import files
+def _build(options, task):
+    from primer.common import console, files
     from primer.data.vocabulary_training import build, raw_texts
 
     raw_texts.check_split(task, "train", options.t5_tfds_data_dir)
-    made = build.build_vocabulary(
-        _shown(raw_texts.split_texts(task, "train"), f"reading {task}, split train"),
+    built = build.build_vocabulary(
+        _counted(raw_texts.split_texts(task, "train"), f"reading {task}, split train"),
         options.model,
         size=options.size or (SIZE if options.model in SENTENCEPIECE else None),
         min_count=options.min_count or 1,
         byte_fallback=not options.no_byte_fallback,
         character_coverage=options.character_coverage,
         sample_bytes=(options.sample_megabytes or 100) * 1_000_000,
-        say=_say,
+        say=console.say,
     )
-    files.write_output(options.output, made.content)
+    files.write_output(options.output, built.content)
     name = "sentencepiece" if options.model in SENTENCEPIECE else options.model
-    print(f"{options.output}: {made.description}, {len(made.content):,} bytes")
-    print(f"sha256 {made.sha256}")
-    print(f"made from {made.source} of the split train of {task}")
-    print(_measured(options, task, name))
+    print(f"{options.output}: {built.description}, {len(built.content):,} bytes")
+    print(f"sha256 {built.sha256}")
+    print(f"made from {built.source} of the split train of {task}")
+    print(_measure(options, task, name))
     path = options.output if "://" in options.output else os.path.abspath(options.output)
     print(
         f"--gin_param=\"task_vocabulary.name = '{name}'\" \\\n"
@@ -113,31 +115,26 @@ def _make(options, task):
     )
 
 
-def _say(message):
-    from primer.common import console
-
-    console.say(message)
-
-
-def _shown(texts, label):
+def _counted(texts: Iterable[bytes], label: str) -> Iterator[bytes]:
+    """Yields the same texts while a progress line counts them."""
     from primer.commands.data.read_progress import ReadProgress
 
-    with ReadProgress(label) as shown:
-        yield from shown.of(texts)
+    with ReadProgress(label) as progress:
+        yield from progress.count(texts)
 
 
-def _measured(options, task, name) -> str:
-    """How the vocabulary does on text that it was not made from, where there is any."""
+def _measure(options, task, name) -> str:
+    """Measures the vocabulary on the validation split, or on the training split without one."""
     from primer.data.vocabularies import loading
     from primer.data.vocabulary_training import build, raw_texts
 
     vocabulary = loading.open_vocabulary(name, options.output, 0).vocabulary
-    held_out = all("validation" in part.splits for part in raw_texts.subtasks(task))
+    has_validation = all("validation" in part.splits for part in raw_texts.subtasks(task))
     texts = []
-    with contextlib.suppress(UsageError):  # Of C4 somebody may have the training split alone.
-        if held_out:
-            found = raw_texts.split_texts(task, "validation")
-            texts = build.first_texts(found, MEASURED_BYTES)
+    with contextlib.suppress(UsageError):  # The files of the validation split may be missing.
+        if has_validation:
+            validation = raw_texts.split_texts(task, "validation")
+            texts = build.first_texts(validation, MEASURED_BYTES)
     place = "held-out text (split validation)" if texts else "the text it was made from"
     if not texts:
         texts = build.first_texts(raw_texts.split_texts(task, "train"), MEASURED_BYTES)

@@ -5,7 +5,7 @@ import pathlib
 import gin
 import pytest
 
-from primer.commands.data import prepare as data_prepare
+from primer.commands.data import prepare_worker
 from primer.data.prepared import beam, plan, pool, prepare
 from primer.errors import UsageError
 from tests.data import parsing
@@ -68,4 +68,4 @@ def test_without_beam_the_way_out_is_named(corpus, tmp_path, monkeypatch):
     gin.bind_parameter("text_files.glob", str(corpus / "*.txt"))
     made = plan.make("text", str(tmp_path / "out"), shards=2)
     with pytest.raises(UsageError, match=r"pip install 'primer\[beam\]'.*--workers"):
-        beam.run(made, [0, 1], ["--runner=DirectRunner"], data_prepare.start_worker)
+        beam.run(made, [0, 1], ["--runner=DirectRunner"], prepare_worker.start_worker)

@@ -13,7 +13,7 @@ import pytest
 import seqio
 import tensorflow as tf
 
-from primer.commands.data import prepare as data_prepare
+from primer.commands.data import prepare_worker
 from primer.data import preflight, whole_documents
 from primer.data.prepared import counts, manifest, plan, pool, prepare, records, word_count, writers
 from primer.data.sources import sotu, text_files
@@ -26,7 +26,7 @@ DOCUMENTS = 60
 
 
 def write(begun, workers=1):
-    start = data_prepare.start_worker
+    start = prepare_worker.start_worker
     pool.run(begun.plan, begun.remaining, workers, start, lambda size: None, lambda index: None)
 
 

@@ -52,7 +52,7 @@ def test_the_command_writes_all_or_so_many_characters(tmp_path, capsys):
         (["--input", EXCERPT], RunError, "gives 11,704 characters.*expected 100,000,000"),
         (["--input", EXCERPT, "--characters", "0"], UsageError, "positive"),
         (["--input", EXCERPT, "--characters", "5", "--all"], UsageError, "one or the other"),
-        (["--input", WIKIPEDIA / "README.md", "--all"], RunError, "no export of MediaWiki"),
+        (["--input", WIKIPEDIA / "README.md", "--all"], RunError, "not an export of MediaWiki"),
     ],
 )
 def test_a_failure_is_one_line_and_leaves_nothing(tmp_path, words, error, message):
