@@ -122,7 +122,7 @@ class PreparedTfdsSource(seqio.TfdsDataSource):
         return _builder(self.directory()).info.dataset_size
 
     def part(self, split: str, index: int, parts: int) -> tf.data.Dataset:
-        """Returns part `index` of `parts` of a split, in order; the parts are disjoint."""
+        """Returns part `index` of `parts` of a split, in a fixed order; the parts are disjoint."""
         self.check(split)
         config = tfds.ReadConfig(skip_prefetch=True, try_autocache=False)
         subsplit = tfds.even_splits(self._slices[split], n=parts)[index]

@@ -1,6 +1,5 @@
-"""TensorFlow data sets that are damaged or of another version: one line that names the file."""
+"""Damaged records: every command that reads them reports one line that names the file."""
 
-import json
 import re
 import shutil
 
@@ -8,12 +7,13 @@ import gin
 import pytest
 import seqio
 import t5.data
+import tensorflow as tf
 
-from primer.data import inspection, preflight, whole_documents
+from primer.data import inspection, whole_documents
 from primer.data.prepared import plan, prepare
 from primer.data.sources import corrupt_records
 from primer.data.vocabulary_training import raw_texts
-from primer.errors import RunError, UsageError
+from primer.errors import RunError
 from tests.data import caches
 from tests.data.prepared.test_prepare import write
 
@@ -34,7 +34,7 @@ def copied(prepared_dir, tmp_path):
 
 @pytest.fixture(params=["cut", "changed"])
 def damaged(copied, request):
-    """The path of a file of the training split, cut short or with a byte that is another."""
+    """The path of a file of the training split, truncated or with a changed byte."""
     path = copied / SHARD
     content = bytearray(path.read_bytes())
     if request.param == "cut":
@@ -58,7 +58,7 @@ def prepared(output):
     ],
     ids=["evaluate", "vocabulary", "inspect"],
 )
-def test_whoever_reads_names_the_file(damaged, read):
+def test_every_reader_names_the_damaged_file(damaged, read):
     with pytest.raises(RunError) as error:
         read()
     message = str(error.value)
@@ -66,14 +66,14 @@ def test_whoever_reads_names_the_file(damaged, read):
     assert "\n" not in message
 
 
-def test_nothing_is_prepared_of_it(damaged, tmp_path):
+def test_nothing_is_prepared_from_damaged_records(damaged, tmp_path):
     with pytest.raises(RunError, match=f"{damaged} is damaged"):
         prepared(tmp_path / "out")
     folder = tmp_path / "out" / LM1B
     assert not (folder / "COMPLETED").exists() and not list(folder.glob(".*unfinished"))
 
 
-def test_damaged_prepared_data_are_named_in_training(copied, tmp_path):
+def test_training_names_damaged_prepared_data(copied, tmp_path):
     prepared(tmp_path / "out")
     path = next((tmp_path / "out" / LM1B).glob("train.tfrecord-00001-*"))
     content = bytearray(path.read_bytes())
@@ -89,13 +89,9 @@ def test_damaged_prepared_data_are_named_in_training(copied, tmp_path):
         list(source.get_dataset("train").as_numpy_iterator())
 
 
-def test_another_version_is_refused(copied, tmp_path):
-    shutil.copytree(copied / "lm1b" / "1.1.0", tmp_path / "other" / "lm1b" / "1.1.0")
-    info = tmp_path / "other" / "lm1b" / "1.1.0" / "dataset_info.json"
-    info.write_text(json.dumps({**json.loads(info.read_text()), "version": "1.0.0"}))
-    with pytest.raises(UsageError) as error:
-        preflight.check(LM1B, "train", tfds_data_dir=str(tmp_path / "other"))
-    assert f"{info} is of version 1.0.0; expected 1.1.0" in str(error.value)
-    (copied / "lm1b" / "1.1.0").rename(copied / "lm1b" / "1.0.0")
-    with pytest.raises(UsageError, match=rf"{copied}/lm1b/1.1.0 .*; {copied}/lm1b has 1.0.0\)"):
-        preflight.check(LM1B, "train")
+def test_readable_files_give_no_diagnosis(copied):
+    task = seqio.TaskRegistry.get(LM1B)
+    error = tf.errors.DataLossError(None, None, "corrupted record at 7")
+    assert corrupt_records.diagnose(task, error) is None
+    with pytest.raises(tf.errors.DataLossError), corrupt_records.name_corrupt_file(task):
+        raise error

