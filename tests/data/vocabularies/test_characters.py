@@ -1,4 +1,4 @@
-"""Characters as tokens, in Python and in the graph alike."""
+"""The vocabulary of characters: the same ids in Python and in the graph, and lossless files."""
 
 import copy
 
@@ -21,7 +21,7 @@ def bind(**settings):
         gin.bind_parameter(f"task_vocabulary.{name}", value)
 
 
-def test_without_a_file_they_are_text8s_27():
+def test_without_a_file_the_characters_are_text8s():
     bind(name="characters")
     vocabulary = TaskVocabulary("t5")
     text = "anarchism originated as a term of abuse first used against early working class"
@@ -35,7 +35,7 @@ def test_without_a_file_they_are_text8s_27():
 
 
 @pytest.mark.parametrize("text", ["", "abc", "A b\u00e9c\U0001f600 z\n", "".join(STRANGE)])
-def test_the_graph_gives_what_python_gives(text):
+def test_the_graph_gives_the_ids_of_python(text):
     vocabulary = CharacterVocabulary()
     ids = vocabulary.encode(text)
     assert len(ids) == len(text)
@@ -56,7 +56,7 @@ def test_several_texts_at_once():
     assert vocabulary.decode([3, 99]) == "a\u2047"
 
 
-def test_every_character_survives_a_file(tmp_path):
+def test_files_keep_every_character(tmp_path):
     counts = characters.count_characters(["".join(STRANGE) * 2 + "a"])
     found = vocabulary_file.most_frequent(counts)
     assert found == ["a", *STRANGE[:-1]]
@@ -72,7 +72,7 @@ def test_every_character_survives_a_file(tmp_path):
     assert vocabulary.file() == ("vocabulary.txt", path.read_bytes())
 
 
-def test_every_spelling_is_of_one_character():
+def test_spellings_are_unique_and_without_white_space():
     codes = [*range(0xD800), *range(0xE000, 0x30000)]
     assert all(unspell(spell(chr(code))) == chr(code) for code in codes)
     assert all(len(spell(chr(code)).split()) == 1 for code in codes)
@@ -81,7 +81,7 @@ def test_every_spelling_is_of_one_character():
             unspell(wrong)
 
 
-def test_a_file_that_is_none_is_one_clear_line(tmp_path):
+def test_a_file_of_words_is_refused(tmp_path):
     path = tmp_path / "words.txt"
     path.write_text("a\t3\nword\t2\n")
     bind(name="characters", model_file=str(path))
@@ -90,7 +90,7 @@ def test_a_file_that_is_none_is_one_clear_line(tmp_path):
     assert "\n" not in str(error.value)
 
 
-def test_it_can_be_copied_and_compared():
+def test_vocabularies_can_be_copied_and_compared():
     vocabulary = CharacterVocabulary("ab")
     assert copy.deepcopy(vocabulary) == vocabulary
     assert vocabulary != CharacterVocabulary("ba") and vocabulary != seqio.ByteVocabulary()

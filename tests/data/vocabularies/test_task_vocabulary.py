@@ -1,4 +1,4 @@
-"""The vocabulary that gin chooses: what it is, when it is read, and what is said when it is not."""
+"""The vocabulary that gin chooses: when it is read, and which settings are refused."""
 
 import copy
 import pickle
@@ -8,6 +8,7 @@ import pytest
 import seqio
 import tensorflow as tf
 
+from primer.data import vocabularies
 from primer.data.vocabularies import task_vocabulary
 from primer.data.vocabularies.task_vocabulary import TaskVocabulary
 from primer.errors import UsageError
@@ -20,12 +21,12 @@ def bind(**settings):
         gin.bind_parameter(f"task_vocabulary.{name}", value)
 
 
-def test_without_gin_a_task_keeps_its_own():
+def test_without_settings_a_task_has_its_own_vocabulary():
     assert TaskVocabulary("sotu").vocab_size == 8192
     assert TaskVocabulary("t5").choice() == ("t5", task_vocabulary.T5_MODEL, 100)
 
 
-def test_gin_chooses_at_the_moment_of_use():
+def test_settings_are_read_at_each_use():
     vocabulary = TaskVocabulary("t5")
     bind(name="bytes")
     assert vocabulary.vocab_size == 259
@@ -35,7 +36,7 @@ def test_gin_chooses_at_the_moment_of_use():
 
 
 @pytest.mark.parametrize("name", ["sotu", "bytes"])
-def test_it_does_what_the_chosen_vocabulary_does(name):
+def test_methods_are_those_of_the_chosen_vocabulary(name):
     vocabulary = TaskVocabulary(name)
     chosen = vocabulary.resolve()
     ids = vocabulary.encode(TEXT)
@@ -50,7 +51,7 @@ def test_it_does_what_the_chosen_vocabulary_does(name):
     assert (vocabulary.pad_id, vocabulary.eos_id, vocabulary.unk_id) == (0, 1, 2)
 
 
-def test_the_projects_own_vocabulary_loses_nothing():
+def test_the_vocabulary_sotu_is_lossless():
     vocabulary = TaskVocabulary("sotu")
     for text in (TEXT, " two  blanks ", "tab\tand\r\n", "Ω≈ç√ 中文", "\n\n\n"):
         ids = vocabulary.encode(text)
@@ -70,7 +71,7 @@ def test_t5s_vocabulary_from_a_local_copy(shared_data):
     assert vocabulary.decode([32099]).strip() == "<extra_id_0>"
 
 
-def test_it_can_be_copied_and_sent_elsewhere_without_being_read():
+def test_copies_and_pickles_do_not_read_the_file():
     """gin copies parameter values; Beam pickles preprocessors."""
     bind(model_file="/nowhere/else.model")
     for vocabulary in (TaskVocabulary("t5"), TaskVocabulary("sotu")):
@@ -78,7 +79,7 @@ def test_it_can_be_copied_and_sent_elsewhere_without_being_read():
             assert twin == vocabulary
 
 
-def test_equality_is_that_of_the_choice():
+def test_equality_follows_the_settings():
     assert TaskVocabulary("sotu") != TaskVocabulary("bytes")
     assert TaskVocabulary("bytes") == seqio.ByteVocabulary()
     assert seqio.ByteVocabulary(extra_ids=3) != TaskVocabulary("bytes")
@@ -107,7 +108,7 @@ def test_identity_tells_vocabularies_apart():
         ({"model_file": "/nowhere/v.model"}, ["/nowhere/v.model", "does not exist", "'bytes'"]),
     ],
 )
-def test_what_cannot_work_is_one_clear_line(settings, words):
+def test_invalid_settings_are_one_error_line(settings, words):
     bind(**settings)
     with pytest.raises(UsageError) as error:
         _ = TaskVocabulary("t5").vocab_size
@@ -115,50 +116,7 @@ def test_what_cannot_work_is_one_clear_line(settings, words):
     assert all(word in str(error.value) for word in words), error.value
 
 
-def test_a_file_that_is_no_model_is_one_clear_line(tmp_path):
-    path = tmp_path / "readme.model"
-    path.write_text("not a model")
-    bind(model_file=str(path))
-    with pytest.raises(UsageError, match="is not a SentencePiece model") as error:
-        TaskVocabulary("t5").resolve()
-    assert "\n" not in str(error.value)
-
-
-def test_a_model_with_other_special_ids_is_refused(tmp_path):
-    import sentencepiece
-
-    prefix = str(tmp_path / "other")
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(["a few words of text", "and a few words more"]),
-        model_prefix=prefix,
-        vocab_size=30,
-        hard_vocab_limit=False,
-        minloglevel=2,
-    )
-    bind(model_file=prefix + ".model")
-    with pytest.raises(UsageError, match=r"expected \(0, 1\)"):
-        TaskVocabulary("sotu").resolve()
-
-
-def test_a_bucket_that_cannot_be_reached_is_one_clear_line(monkeypatch):
-    from primer.common import files
-
-    def refuse(*_, **__):
-        raise OSError("Network is unreachable")
-
-    for name in files._PROXIES:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(files.socket, "create_connection", refuse)
-    files._bucket_obstacle.cache_clear()
-    with pytest.raises(UsageError) as error:
-        TaskVocabulary("t5").encode("text")
-    files._bucket_obstacle.cache_clear()
-    message = str(error.value)
-    assert task_vocabulary.T5_MODEL in message and "Network is unreachable" in message
-    assert "\n" not in message
-
-
-def test_t5_takes_it_for_the_vocabulary_of_the_run():
+def test_t5_uses_it_as_the_vocabulary_of_the_run():
     from t5.models import mesh_transformer
 
     import primer.data.tasks  # noqa: F401
@@ -167,3 +125,22 @@ def test_t5_takes_it_for_the_vocabulary_of_the_run():
     gin.bind_parameter("mesh_transformer.get_vocabulary.mixture_or_task_name", "sotu")
     inputs, targets = mesh_transformer.get_vocabulary()
     assert inputs == targets == seqio.ByteVocabulary()
+
+
+def test_the_package_exports_the_class():
+    assert vocabularies.TaskVocabulary is TaskVocabulary
+
+
+def test_a_copy_is_read_for_every_object_of_the_same_choice(tmp_path):
+    original, copied = tmp_path / "words.txt", tmp_path / "copy.txt"
+    original.write_text("the 2\nof 1\n")
+    copied.write_text("the 2\n")
+    bind(name="words", model_file=str(original))
+    vocabulary, other = TaskVocabulary("t5"), TaskVocabulary("sotu")
+    with vocabulary.reading_copy(str(copied)):
+        assert (vocabulary.vocab_size, other.vocab_size) == (4, 4)
+        assert other.file() == ("vocabulary.txt", b"the 2\n")
+        bind(name="bytes", model_file=None)
+        assert other.vocab_size == 259
+    bind(name="words", model_file=str(original))
+    assert (vocabulary.vocab_size, other.vocab_size) == (5, 5)

@@ -1,4 +1,4 @@
-"""Words from a frequency cut: Transformer-XL's construction, in Python and in the graph alike."""
+"""The vocabulary of words: as in Transformer-XL, with the same ids in Python and in the graph."""
 
 import copy
 import os
@@ -12,23 +12,21 @@ import seqio
 import tensorflow as tf
 
 from primer.common import tf_data
-from primer.data.vocabularies import vocabulary_file
-from primer.data.vocabularies import words as word_vocabulary
+from primer.data.vocabularies import vocabulary_file, words
 from primer.data.vocabularies.task_vocabulary import TaskVocabulary
 from primer.data.vocabularies.words import WordVocabulary
-from primer.errors import UsageError
 
 TEXT = " = Homarus = \n \n the <unk> lobster , the <eos> <pad> caf\u00e9\u00a0bar\t\u2603 \r\n end"
 
 
 @pytest.fixture
 def vocabulary():
-    counts = word_vocabulary.count_words(["the the lobster caf\u00e9\u00a0bar = , <unk> end"])
+    counts = words.count_words(["the the lobster caf\u00e9\u00a0bar = , <unk> end"])
     return WordVocabulary(vocabulary_file.most_frequent(counts))
 
 
 def in_graph(vocabulary, text):
-    """`encode_tf` as t5's main has it: no eager execution, and nothing that initializes a table."""
+    """`encode_tf` as in t5's main: no eager execution, and no initialization of tables."""
 
     def ids():
         return tf.data.Dataset.from_tensors(text).map(vocabulary.encode_tf)
@@ -47,7 +45,7 @@ def test_a_text_becomes_words_and_line_ends(vocabulary):
 
 
 @pytest.mark.parametrize("text", [TEXT, "", "\n", "\n\n", " ", "the", "the\n", "\x1c\x85\u2028 a"])
-def test_the_graph_gives_what_python_gives(vocabulary, text):
+def test_the_graph_gives_the_ids_of_python(vocabulary, text):
     assert vocabulary.encode_tf(tf.constant(text)).numpy().tolist() == vocabulary.encode(text)
     assert in_graph(vocabulary, text) == vocabulary.encode(text)
 
@@ -75,15 +73,7 @@ def test_decoding_keeps_lines(vocabulary, ids, text):
     assert [row.decode() for row in vocabulary.decode_tf(rows).numpy()] == [text, text]
 
 
-def test_ids_follow_counts_and_then_the_text():
-    counts = word_vocabulary.count_words(["b a c a\nc <unk> <pad>", "d b a"])
-    assert vocabulary_file.most_frequent(counts) == ["a", "b", "c", "d"]
-    assert vocabulary_file.most_frequent(counts, min_count=2) == ["a", "b", "c"]
-    assert vocabulary_file.most_frequent(counts, size=5) == ["a", "b"]
-    assert counts["<eos>"] == 1 and counts["<unk>"] == 1
-
-
-def test_wikitext_2_is_counted_as_others_count_it(shared_data):
+def test_wikitext_2_has_the_counts_of_unix_tools(shared_data):
     """Types and counts against `tr`, `sort` and `uniq`; word numbers against the published ones."""
     paths = [shared_data / "wikitext-2" / f"wiki.{split}.tokens" for split in ("valid", "test")]
     pipe = "cat \"$@\" | tr ' ' '\\n' | grep -v '^$' | sort | uniq -c"
@@ -98,7 +88,7 @@ def test_wikitext_2_is_counted_as_others_count_it(shared_data):
         number, word = line.split()
         expected[word] = int(number)
     texts = [path.read_text(encoding="utf-8") for path in paths]
-    counts = word_vocabulary.count_words(texts)
+    counts = words.count_words(texts)
     lines = counts.pop("<eos>")
     assert counts == expected
     assert lines == sum(text.count("\n") for text in texts)
@@ -121,8 +111,8 @@ def bind(**settings):
         gin.bind_parameter(f"task_vocabulary.{name}", value)
 
 
-def test_a_file_that_was_written_is_chosen_by_gin(tmp_path):
-    counts = word_vocabulary.count_words(["the the \\x lobster\n<unk>"])
+def test_gin_chooses_a_file_that_was_written(tmp_path):
+    counts = words.count_words(["the the \\x lobster\n<unk>"])
     path = tmp_path / "words.txt"
     path.write_bytes(
         vocabulary_file.format_vocabulary(vocabulary_file.most_frequent(counts), counts)
@@ -136,37 +126,6 @@ def test_a_file_that_was_written_is_chosen_by_gin(tmp_path):
     assert vocabulary.file() == ("vocabulary.txt", path.read_bytes())
 
 
-def test_files_of_others_are_read(tmp_path):
-    """With counts after a blank, or none; `<unk>` keeps its id wherever it stands."""
-    path = tmp_path / "others.txt"
-    bind(name="words", model_file=str(path))
-    for content in ("the 9\n<unk> 5\nof 3\n", "<eos>\nthe\n<unk>\nof"):
-        path.write_text(content)
-        vocabulary = TaskVocabulary("t5")
-        assert vocabulary.encode("of the <unk>\n") == [4, 3, 2, 1]
-
-
-@pytest.mark.parametrize(
-    "content, words",
-    [
-        (b"the 3\nof x\n", ["line 2"]),
-        (b"the\t3\nof\t2\nthe\t1\n", ["line 3", "'the' is in line 1"]),
-        (b"the\t3\ncaf\xe9\t2\n", ["line 2"]),
-        (b"one two three\n", ["line 1"]),
-        (b"<pad>\t0\n<eos>\t0\n<unk>\t0\n", ["no entry"]),
-        (b"", ["no entry"]),
-    ],
-)
-def test_a_file_that_is_none_is_one_clear_line(tmp_path, content, words):
-    path = tmp_path / "words.txt"
-    path.write_bytes(content)
-    bind(name="words", model_file=str(path))
-    with pytest.raises(UsageError) as error:
-        TaskVocabulary("t5").resolve()
-    message = str(error.value)
-    assert "\n" not in message and all(word in message for word in [str(path), *words]), message
-
-
 def test_identity_follows_the_words_and_not_their_counts(tmp_path):
     path = tmp_path / "words.txt"
     bind(name="words", model_file=str(path))
@@ -178,7 +137,7 @@ def test_identity_follows_the_words_and_not_their_counts(tmp_path):
     assert found[0].startswith("words ") and found[0].endswith(", 5 ids")
 
 
-def test_it_can_be_copied_sent_and_compared(vocabulary):
+def test_vocabularies_can_be_copied_pickled_and_compared(vocabulary):
     vocabulary.encode_tf(tf.constant("the"))
     for twin in (copy.deepcopy(vocabulary), pickle.loads(pickle.dumps(vocabulary))):
         assert twin == vocabulary and twin.encode_tf(tf.constant("the")).numpy().tolist() == [3]

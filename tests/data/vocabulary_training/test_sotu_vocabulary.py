@@ -14,7 +14,7 @@ from tests.paths import ROOT
 
 
 def test_training_reads_no_other_split(tmp_path, monkeypatch):
-    """With every address outside the training split replaced, the texts it learns are the same."""
+    """Replacing the addresses of the other splits does not change the training texts."""
     expected = list(sotu_vocabulary.training_texts())
     training = {pathlib.Path(path).name for path in sotu.paths("train")}
     for path in sotu.folder().glob("*.txt"):

@@ -1,4 +1,4 @@
-"""Long texts cut where it hurts least, and a sample that does not depend on the order."""
+"""The cutting of long texts, and a sample that does not depend on their order."""
 
 import random
 
@@ -23,7 +23,7 @@ def test_a_long_text_is_cut_before_a_line_or_at_a_blank(text, limit, expected):
     assert [piece.decode() for piece in pieces(text.encode(), limit)] == expected
 
 
-def test_nothing_but_blanks_is_lost():
+def test_pieces_lose_only_blanks():
     chance = random.Random(3)
     text = "".join(chance.choice("ab\u00e9\u2603 \n") for _ in range(5000))
     for limit in (4, 7, 100):
@@ -39,7 +39,7 @@ def sample_of(texts, limit):
     return sample
 
 
-def test_a_sample_is_the_same_in_any_order_and_keeps_the_order_of_reading():
+def test_a_sample_is_the_same_for_any_order_of_texts():
     texts = [bytes([65 + n]) * (PIECE // 2) for n in range(20)]
     first = sample_of(texts, 3 * PIECE)
     assert (first.documents, first.total, first.kept) == (20, 10 * PIECE, 3 * PIECE)
@@ -51,6 +51,6 @@ def test_a_sample_is_the_same_in_any_order_and_keeps_the_order_of_reading():
     assert set(found) < set(sample_of(texts, 4 * PIECE).texts())
 
 
-def test_all_of_little_text_is_kept():
+def test_a_small_text_is_kept_whole():
     sample = sample_of([b"one", b"two", b"one"], PIECE)
     assert sample.is_whole and list(sample.texts()) == [b"one", b"two", b"one"]
