@@ -1,4 +1,4 @@
-"""`primer data inspect`: its numbers against a plain count, its rows against the pipeline's."""
+"""`primer data inspect`: its numbers against a direct count, its rows against the pipeline."""
 
 import json
 
@@ -18,7 +18,7 @@ def inspect(tmp_path, *words):
     return json.loads((tmp_path / "out" / "inspect.json").read_text())
 
 
-def test_the_numbers_are_those_of_a_plain_count(tmp_path, capsys):
+def test_the_numbers_are_those_of_a_direct_count(tmp_path, capsys):
     words = ["--task", "sotu", "--split", "validation", "--length", "64"]
     found = inspect(tmp_path, *words)
     documents = list(whole_documents.documents("sotu", "validation"))
@@ -39,7 +39,7 @@ def test_the_numbers_are_those_of_a_plain_count(tmp_path, capsys):
     assert "155,148" in said and said.count("<end>") == 3 and "Row 3:" in said
 
 
-def test_the_drawing_is_a_picture(tmp_path):
+def test_the_histogram_is_drawn(tmp_path):
     (tmp_path / "a.txt").write_text("one two three\n" * 3)
     inspect(tmp_path, "--input", tmp_path / "a.txt", "--held_out", "0", "--length", "4")
     from matplotlib import image
@@ -51,7 +51,7 @@ def test_the_drawing_is_a_picture(tmp_path):
     assert len(np.unique(pixels.reshape(-1, 4), axis=0)) > 10
 
 
-def test_duplicates_and_what_is_left_out(tmp_path, capsys):
+def test_duplicates_and_skipped_documents_are_counted(tmp_path, capsys):
     (tmp_path / "a.txt").write_bytes(b"again\nagain\nonce\n\nagain\ncaf\xe9\n")
     words = ["--input", tmp_path / "a.txt", "--unit", "line", "--vocabulary", "bytes"]
     words += ["--held_out", "0", "--length", "8"]

@@ -1,4 +1,4 @@
-"""`primer data list`: which data are here, and what brings the others."""
+"""`primer data list`: which data are on this machine, and how to get the others."""
 
 import argparse
 import io
@@ -23,10 +23,10 @@ def run(*words):
 
 @pytest.fixture
 def listed(capsys, monkeypatch, tmp_path):
-    """A function (words): the JSON object; anything that asks the network fails."""
+    """A function (words) that returns the JSON object; any use of the network fails."""
 
     def never(*arguments, **options):
-        raise AssertionError("asked the network")
+        raise AssertionError("used the network")
 
     monkeypatch.setattr(socket.socket, "connect", never)
     monkeypatch.setattr(socket, "getaddrinfo", never)
@@ -39,7 +39,7 @@ def listed(capsys, monkeypatch, tmp_path):
     return read
 
 
-def test_every_task_is_listed_with_what_brings_it(listed):
+def test_every_task_is_listed_with_how_to_get_its_data(listed):
     rows = listed()
     assert list(rows)[: len(tasks.NAMES)] == list(tasks.NAMES)
     assert rows["sotu"]["state"] == "here"
@@ -51,7 +51,7 @@ def test_every_task_is_listed_with_what_brings_it(listed):
     assert "text_files.glob" in rows["text"]["way_out"]
 
 
-def test_what_is_here_is_measured(listed, tmp_path):
+def test_the_size_of_local_data_is_listed(listed, tmp_path):
     fabricate.fabricate(tmp_path, fabricate.C4)
     folder = tmp_path / "local"
     (folder / "wikitext-2").mkdir(parents=True)
@@ -78,7 +78,7 @@ def test_what_is_here_is_measured(listed, tmp_path):
     assert listed()["c4_v220_autoregressive_language_modeling"]["state"] == "in part"
 
 
-def test_the_folder_of_the_environment_is_looked_at(listed, monkeypatch, tmp_path):
+def test_the_folder_of_the_environment_is_searched(listed, monkeypatch, tmp_path):
     (tmp_path / "enwik8").write_bytes(b"some bytes")
     monkeypatch.setenv(local_files.DATA_DIR_VARIABLE, str(tmp_path))
     assert listed()["enwik8"]["state"] == "here"
@@ -91,20 +91,20 @@ def test_a_bucket_is_not_looked_at(listed):
 
 @pytest.fixture
 def another():
-    """A task of another package, whose source has nothing to say of its files."""
+    """A task of another package, whose source does not describe its files."""
     source = seqio.FunctionDataSource(lambda split, shuffle_files: None, splits=["train"])
     seqio.TaskRegistry.add("another", source, preprocessors=[], output_features={}, metric_fns=[])
     yield "another"
     seqio.TaskRegistry.remove("another")
 
 
-def test_tasks_of_others_are_listed(listed, another):
+def test_tasks_of_other_packages_are_listed(listed, another):
     assert listed()[another] == {
         "splits": ["train"], "state": "unknown", "place": "", "bytes": 0, "way_out": ""
     }  # fmt: skip
 
 
-def test_the_table_loses_nothing_of_an_address():
+def test_the_table_shows_whole_addresses():
     row = {"task": "x", "state": "missing", "bytes": 1_234_567, "place": "/a [b]"}
     out = io.StringIO()
     list_tasks.show_table([row | {"way_out": "https://example.org/" + "long/" * 30}], out)
@@ -117,7 +117,7 @@ def test_sizes_are_readable():
     assert sizes == ["", "999 bytes", "12.2 MB", "1.0 GB", "5000.0 TB"]
 
 
-def test_mistakes_are_one_line(tmp_path):
+def test_errors_are_one_line(tmp_path):
     with pytest.raises(UsageError, match="--module_import=no_such_module"):
         run("--module_import", "no_such_module")
     with pytest.raises(UsageError) as error:

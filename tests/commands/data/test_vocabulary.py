@@ -1,4 +1,4 @@
-"""`primer data vocabulary`: the file that it writes, what it prints, and what it refuses."""
+"""`primer data vocabulary`: the file that it writes, its output, and the options it refuses."""
 
 import gzip
 import hashlib
@@ -16,7 +16,7 @@ COMMON = "the quick brown fox jumps over the lazy dogs and quickly goes to the f
 
 @pytest.fixture
 def vocabulary(tmp_path, capfd):
-    """A function (words, code): runs the command, gives the output file and what was printed."""
+    """A function (words, code) that runs the command; returns the file and the printed text."""
 
     def call(*words, code=0, output=tmp_path / "out" / "V.model"):
         capfd.readouterr()
@@ -28,7 +28,7 @@ def vocabulary(tmp_path, capfd):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Sixty documents in files of three kinds; every word of a document has its number."""
+    """Sixty documents in files of three kinds; words of a document contain its number."""
     folder = tmp_path / "texts"
     folder.mkdir()
     texts = [" ".join(f"{n}x{k} {COMMON}" for k in range(9)) + "\n" for n in range(60)]
@@ -41,12 +41,12 @@ def folder(tmp_path):
 
 
 def documents_of(words):
-    """The numbers of the documents that words are from."""
+    """The numbers of the documents that contain the words."""
     return {int(word.split("x")[0]) for word in words if word[0].isdigit()}
 
 
 def held_out_by_the_reader(folder, share):
-    """What training reads as validation, asked of the task's own reader."""
+    """The documents of the validation split, from the reader of training."""
     import gin
 
     gin.bind_parameter("text_files.glob", str(folder / "*"))
@@ -56,7 +56,7 @@ def held_out_by_the_reader(folder, share):
     return documents_of(example["text"].decode().split()[0] for example in found)
 
 
-def test_documents_that_are_held_out_are_never_seen(vocabulary, folder):
+def test_held_out_documents_are_not_used(vocabulary, folder):
     words = ("--input", folder / "*", "--field", "body", "--held_out", 0.3, "--model", "words")
     path, printed = vocabulary(*words)
     entries = [line.split("\t")[0] for line in path.read_text().splitlines()[3:]]
@@ -82,7 +82,7 @@ def test_the_same_command_gives_the_same_file(vocabulary, folder, tmp_path):
     assert (processor.get_piece_size(), processor.eos_id()) == (300, 1)
 
 
-def test_a_task_gives_its_training_split(vocabulary, folder):
+def test_the_training_split_of_a_task_is_used(vocabulary, folder):
     words = ("--task", "text", "--gin_param", f"text_files.glob = '{folder}/*.txt'")
     more = ("--gin_param", "text_files.held_out = 0.0", "--model", "characters")
     path, printed = vocabulary(*words, *more)
@@ -111,7 +111,7 @@ def test_a_task_gives_its_training_split(vocabulary, folder):
         (["--task", "sotu", "--module_import", "nowhere_at_all"], ["nowhere_at_all"]),
     ],
 )
-def test_misuse_is_one_line(words, messages, vocabulary):
+def test_invalid_options_are_one_error_line(words, messages, vocabulary):
     path, printed = vocabulary(*words, code=2)
     (line,) = [line for line in printed.err.splitlines() if line.startswith("primer: ")]
     assert all(message in line for message in messages) and "Traceback" not in printed.err
@@ -127,7 +127,7 @@ def test_misuse_is_one_line(words, messages, vocabulary):
         ("page.pdf", b"%PDF", ["page.pdf", ".jsonl"]),
     ],
 )
-def test_text_that_will_not_do_is_one_line(name, content, messages, vocabulary, tmp_path):
+def test_unusable_texts_are_one_error_line(name, content, messages, vocabulary, tmp_path):
     (tmp_path / name).write_bytes(content)
     path, printed = vocabulary("--input", tmp_path / name, "--held_out", 0, code=2)
     (line,) = [line for line in printed.err.splitlines() if line.startswith("primer: ")]
@@ -135,20 +135,20 @@ def test_text_that_will_not_do_is_one_line(name, content, messages, vocabulary, 
     assert not path.exists()
 
 
-def test_a_file_that_is_there_is_not_overwritten(vocabulary, folder, tmp_path):
+def test_an_existing_file_is_not_overwritten(vocabulary, folder, tmp_path):
     path = tmp_path / "kept.model"
     path.write_text("mine")
     words = ("--input", folder / "*.txt", "--size", 300)
     _, printed = vocabulary(*words, code=2, output=path)
     assert "is there already" in printed.err and path.read_text() == "mine"
-    # Nor by one that fails.
+    # A command that fails keeps the file as well.
     _, printed = vocabulary(*words[:2], "--overwrite", code=2, output=path)
     assert "set it to <=" in printed.err and path.read_text() == "mine"
     vocabulary(*words, "--overwrite", output=path)
     assert path.stat().st_size > 1000
 
 
-def test_an_output_that_cannot_be_written_is_one_line(vocabulary, folder, tmp_path):
+def test_error_names_an_output_that_cannot_be_written(vocabulary, folder, tmp_path):
     (tmp_path / "file").write_text("no folder")
     words = ("--input", folder / "*.txt", "--model", "words")
     path, printed = vocabulary(*words, code=2, output=tmp_path / "file" / "V.txt")
