@@ -140,7 +140,7 @@ def _read_block(kind, path, first, end, nominal_first, nominal_end):
 
 
 def _border(file, kind, first, end, nominal) -> int:
-    """The border nearest before byte `nominal` of the section from first to end."""
+    """The last possible border up to byte `nominal` of the section from first to end."""
     if kind == "article" or nominal in (first, end):
         return nominal
     low = max(first, nominal - _NEAR)

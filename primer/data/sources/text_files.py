@@ -49,7 +49,7 @@ class TextFiles:
         glob: a pattern, or a list of them; `**` matches folders of any depth.
         unit: "file" or "line"; a line of .jsonl and a row of .parquet is always a document.
         field: the key of the text in a line of .jsonl, the column of it in .parquet.
-        held_out: share of the documents that is the validation split, from 0 up to but not 1.
+        held_out: share of the documents that is the validation split, from 0 to below 1.
         on_bad_utf8: "error", or "skip" to leave out documents that are not UTF-8.
         normalize: None, or "nfkc": ftfy repairs broken encodings, makes quotation marks straight
             and line ends "\\n", and converts the text to Unicode's form NFKC.
