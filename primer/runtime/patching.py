@@ -166,4 +166,4 @@ def after_mesh_main(module):
     """One line for an error and a log file with `--use_model_api` too."""
     from primer.runtime import engine
 
-    module.main = engine.guarded_main(module.main)
+    engine.patch_main(module)

@@ -62,13 +62,13 @@ def test_all_leaves_out_step_0(tmp_path, capsys):
         path.unlink()
     with pytest.raises(SystemExit):
         evaluate(tmp_path, "all")
-    assert "the checkpoint of step 0 alone" in capsys.readouterr().err
+    assert "only the checkpoint of step 0" in capsys.readouterr().err
 
 
 def test_the_nearest_checkpoint_is_named_as_that(trained, capsys):
     evaluate(trained, 5)
     said = capsys.readouterr().err
-    assert "no checkpoint of step 5, and the nearest takes its place; there are 0, 3, 6" in said
+    assert "no checkpoint of step 5, and the nearest is used instead; there are 0, 3, 6" in said
 
 
 def test_infer_from_a_file(trained, tmp_path):

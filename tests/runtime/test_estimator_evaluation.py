@@ -135,7 +135,7 @@ def test_batches_are_read_once_and_stay_in_order(monkeypatch):
 
 def test_a_split_too_large_to_keep_is_read_anew(monkeypatch):
     readings = Counter(monkeypatch, inputs, "features")
-    monkeypatch.setattr(estimator_evaluation, "KEPT_BYTES", 8)
+    monkeypatch.setattr(estimator_evaluation, "MAX_CACHED_BYTES", 8)
     tiny.configure()
     batches = estimator_evaluation._Batches(batches_of([1, 2], [3, 4]), None)
     assert [b["targets"].tolist() for b in batches] == [[[1, 2]], [[3, 4]]]

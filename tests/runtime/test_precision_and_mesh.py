@@ -69,9 +69,9 @@ def test_the_settings_of_a_tpu_are_ignored_with_one_line(capsys):
 
 def test_a_mesh_that_does_not_fit_its_devices_is_one_error():
     with pytest.raises(UsageError, match="'batch:2'.*2 processors.*1 devices"):
-        mesh.check("batch:2", ["cpu:0"])
-    mesh.check("batch:2", ["cpu:0", "cpu:0"])
-    assert mesh.as_text(mtf.convert_to_shape("a:2,b:3")) == "a:2,b:3"
+        mesh.check_devices("batch:2", ["cpu:0"])
+    mesh.check_devices("batch:2", ["cpu:0", "cpu:0"])
+    assert mesh.shape_as_text(mtf.convert_to_shape("a:2,b:3")) == "a:2,b:3"
 
 
 def test_devices_alone_form_a_mesh():
@@ -81,7 +81,7 @@ def test_devices_alone_form_a_mesh():
 
 def test_a_gpu_that_is_not_there_is_one_error():
     with pytest.raises(UsageError, match="'gpu:0'.*sees 0 GPUs"):
-        mesh.check("batch:2", ["gpu:0", "gpu:1"])
+        mesh.check_devices("batch:2", ["gpu:0", "gpu:1"])
 
 
 def test_a_tpu_trains_in_bfloat16_whatever_its_host_is(monkeypatch):

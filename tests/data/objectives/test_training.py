@@ -106,7 +106,7 @@ def test_the_columns_are_the_rows_of_a_batch(texts, tmp_path, size, rows, monkey
     from primer.runtime import batch_size
     from primer.runtime.training import loop
 
-    monkeypatch.setattr(loop, "_Run", _Built)
+    monkeypatch.setattr(loop, "TrainingRun", _Built)
     tiny.run(tmp_path, *bindings(texts, "lm_documents", f"utils.run.batch_size = {size}"))
     assert _Built.rows == rows == batch_size.rows_per_batch()
 
@@ -117,5 +117,5 @@ class _Built:
     def __init__(self, estimator, input_fn, *unused):
         _Built.rows = input_fn({}).element_spec["targets"].shape[0]
 
-    def to_the_end(self, stop):
+    def train(self, stop_request):
         pass

@@ -82,7 +82,7 @@ class _StopAfter:
 def test_sigterm_saves_the_step_and_resuming_repeats_the_uninterrupted_run(
     trained, tmp_path, monkeypatch, capsys
 ):
-    original = checkpoint_writer.Saver.from_hooks.__func__
+    original = checkpoint_writer.CheckpointWriter.from_hooks.__func__
 
     def with_stop(cls, *args):
         made = original(cls, *args)
@@ -90,7 +90,7 @@ def test_sigterm_saves_the_step_and_resuming_repeats_the_uninterrupted_run(
         return made
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint_writer.Saver, "from_hooks", classmethod(with_stop))
+        patch.setattr(checkpoint_writer.CheckpointWriter, "from_hooks", classmethod(with_stop))
         with pytest.raises(SystemExit) as stopped:
             tiny.run(tmp_path)
     assert stopped.value.code == 128 + signal.SIGTERM

@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from primer.runtime import package_conflicts
+from primer.runtime.command_line import package_conflicts
 
 NIGHTLY = {"seqio/__init__.py": "kind = 'n'\n", "seqio/version.py": "v = '1'\n"}
 # version.py has the nightly's size: only its hash tells it apart.
@@ -52,27 +52,27 @@ def install(site, name, version, files):
 
 
 def test_nothing_installed_is_nothing_to_report(site):
-    assert package_conflicts.check() is None
+    assert package_conflicts.find_conflict() is None
 
 
 def test_one_whole_copy(site):
     install(site, "seqio-nightly", "1.0", NIGHTLY)
-    assert package_conflicts.check() is None
+    assert package_conflicts.find_conflict() is None
 
 
 def test_two_distributions_with_the_intended_one_written_last(site):
     install(site, "seqio", "2.0", RELEASE)
     install(site, "seqio-nightly", "1.0", NIGHTLY)
-    assert package_conflicts.check() is None
+    assert package_conflicts.find_conflict() is None
 
 
 def test_a_file_of_equal_size_from_the_other_distribution(site):
     install(site, "seqio-nightly", "1.0", NIGHTLY)
     install(site, "seqio", "2.0", RELEASE)
-    message = package_conflicts.check()
+    message = package_conflicts.find_conflict()
     assert "\n" not in message
     assert f"{site / 'seqio/version.py'} is not the file of seqio-nightly 1.0" in message
-    assert "whose folder seqio 2.0 writes as well" in message
+    assert "whose folder seqio 2.0 installs too" in message
     assert message.endswith(
         f"Repair: {sys.executable} -m pip uninstall -y seqio seqio-nightly"
         f" && {sys.executable} -m pip install --no-deps seqio-nightly==1.0"
@@ -83,7 +83,7 @@ def test_the_release_of_tensorflow_datasets_is_the_intended_one(site):
     files = {"tensorflow_datasets/core.py": "x = 1\n", "tensorflow_datasets/__init__.py": ""}
     install(site, "tensorflow-datasets", "4.9.10", files)
     install(site, "tfds-nightly", "4.9.2", {**files, "tensorflow_datasets/core.py": "x = 10\n"})
-    message = package_conflicts.check()
+    message = package_conflicts.find_conflict()
     assert "core.py is not the file of tensorflow-datasets 4.9.10" in message
     assert "uninstall -y tfds-nightly tensorflow-datasets" in message
 
@@ -92,7 +92,7 @@ def test_the_release_of_tensorflow_datasets_is_the_intended_one(site):
 def test_a_file_that_another_uninstallation_took_away(site, gone):
     install(site, "seqio-nightly", "1.0", NIGHTLY)
     (site / gone).unlink()
-    message = package_conflicts.check()
+    message = package_conflicts.find_conflict()
     assert gone in message
     assert message.endswith("--no-deps seqio-nightly==1.0")
 
@@ -102,17 +102,17 @@ def test_an_own_checkout_before_the_installed_one_is_left_alone(site, tmp_path_f
     write(checkout, RELEASE)
     install(site, "seqio-nightly", "1.0", NIGHTLY)
     (site / "seqio/version.py").write_text("v = '123'\n")
-    assert package_conflicts.check() is not None
+    assert package_conflicts.find_conflict() is not None
     sys.path.insert(0, str(checkout))
-    assert package_conflicts.check() is None
+    assert package_conflicts.find_conflict() is None
 
 
 def test_the_environment_of_these_tests_is_consistent_and_quickly_checked():
     code = (
         "import sys, time, importlib.metadata\n"
-        "from primer.runtime import consistency\n"
+        "from primer.runtime.command_line import package_conflicts\n"
         "begin = time.process_time()\n"
-        "message = consistency.check()\n"
+        "message = package_conflicts.find_conflict()\n"
         "print(time.process_time() - begin, 'tensorflow' in sys.modules, message)\n"
     )
     runs = [
@@ -154,8 +154,8 @@ def test_the_repair_command_repairs(tmp_path, monkeypatch):
 def check_with(python):
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from primer.runtime import consistency\n"
-        "print(consistency.check())\n"
+        "from primer.runtime.command_line import package_conflicts\n"
+        "print(package_conflicts.find_conflict())\n"
     )
     root = str(package_conflicts.__file__).rsplit("/primer/", 1)[0]
     run = subprocess.run(
