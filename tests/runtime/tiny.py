@@ -4,6 +4,7 @@ import os
 
 import gin
 import mesh_tensorflow as mtf
+import numpy as np
 import seqio
 import tensorflow as tf
 from absl import flags
@@ -106,6 +107,13 @@ def variables(model_dir, step):
     """Returns the values of a checkpoint's variables, by name."""
     reader = tf.compat.v1.train.NewCheckpointReader(f"{model_dir}/model.ckpt-{step}")
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def assert_equal_variables(first, second):
+    """Compares the values of two checkpoints bit for bit."""
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, second[name], err_msg=name)
 
 
 def scalars(directory):
