@@ -69,14 +69,13 @@ def test_a_tpu_or_the_setting_selects_tensorflows_estimator(kind, use_tpu):
     assert call["use_tpu"] is bool(use_tpu) and call["train_batch_size"] == 4
 
 
-def test_the_model_function_is_called_in_its_mode(monkeypatch):
-    """With a TPU nothing else changes around it."""
+def test_the_model_function_runs_in_its_build_mode_and_without_our_variables_on_a_tpu(monkeypatch):
     bind("tpu_estimator")
     monkeypatch.setattr(resource_variables, "use_resources", lambda: pytest.fail("with a TPU"))
-    made = {}
+    arguments = {}
 
     def model_fn(features, labels, mode, params, config):
         return features, mode, build_mode.mode(), build_mode.for_tpu()
 
-    estimator_factory.make_estimator(lambda **kwargs: made.update(kwargs), model_fn, "tpu")
-    assert made["model_fn"]("batch", None, "train", {}) == ("batch", "train", "train", True)
+    estimator_factory.make_estimator(lambda **kwargs: arguments.update(kwargs), model_fn, "tpu")
+    assert arguments["model_fn"]("batch", None, "train", {}) == ("batch", "train", "train", True)

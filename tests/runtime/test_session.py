@@ -27,9 +27,9 @@ def test_constants_are_not_folded_and_equal_operations_run_once():
 
 
 def test_the_configuration_of_the_run_has_precedence():
-    own = tf.ConfigProto(intra_op_parallelism_threads=1)
-    for given, expected in ((own, own), (None, session.default_config())):
-        estimator = types.SimpleNamespace(config=types.SimpleNamespace(session_config=given))
+    single = tf.ConfigProto(intra_op_parallelism_threads=1)
+    for config, expected in ((single, single), (None, session.default_config())):
+        estimator = types.SimpleNamespace(config=types.SimpleNamespace(session_config=config))
         assert session.estimator_config(estimator) == expected
 
 

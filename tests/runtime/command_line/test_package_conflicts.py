@@ -1,4 +1,4 @@
-"""The check for package folders that two distributions have written over each other."""
+"""The check for package folders that two installed distributions have overwritten."""
 
 import base64
 import hashlib
@@ -21,7 +21,7 @@ def record_line(name, content):
 
 
 def metadata_of(name, version, files):
-    """The files of a distribution's dist-info folder."""
+    """Returns the files of a distribution's dist-info folder."""
     folder = f"{name.replace('-', '_')}-{version}.dist-info"
     text = {
         f"{folder}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
@@ -39,7 +39,7 @@ def write(root, files):
 
 @pytest.fixture
 def site(tmp_path, monkeypatch):
-    """An empty site-packages that is all that imports and metadata see, besides ourselves."""
+    """An empty site-packages, the only folder that imports and metadata search."""
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     monkeypatch.delitem(sys.modules, "seqio", raising=False)
     monkeypatch.delitem(sys.modules, "tensorflow_datasets", raising=False)
@@ -51,22 +51,22 @@ def install(site, name, version, files):
     write(site, metadata_of(name, version, files))
 
 
-def test_nothing_installed_is_nothing_to_report(site):
+def test_packages_that_are_not_installed_do_not_conflict(site):
     assert package_conflicts.find_conflict() is None
 
 
-def test_one_whole_copy(site):
+def test_one_complete_copy_does_not_conflict(site):
     install(site, "seqio-nightly", "1.0", NIGHTLY)
     assert package_conflicts.find_conflict() is None
 
 
-def test_two_distributions_with_the_intended_one_written_last(site):
+def test_two_distributions_do_not_conflict_if_the_intended_one_was_installed_last(site):
     install(site, "seqio", "2.0", RELEASE)
     install(site, "seqio-nightly", "1.0", NIGHTLY)
     assert package_conflicts.find_conflict() is None
 
 
-def test_a_file_of_equal_size_from_the_other_distribution(site):
+def test_a_file_of_equal_size_from_the_other_distribution_conflicts(site):
     install(site, "seqio-nightly", "1.0", NIGHTLY)
     install(site, "seqio", "2.0", RELEASE)
     message = package_conflicts.find_conflict()
@@ -88,16 +88,16 @@ def test_the_release_of_tensorflow_datasets_is_the_intended_one(site):
     assert "uninstall -y tfds-nightly tensorflow-datasets" in message
 
 
-@pytest.mark.parametrize("gone", ["seqio/version.py", "seqio/__init__.py"])
-def test_a_file_that_another_uninstallation_took_away(site, gone):
+@pytest.mark.parametrize("removed", ["seqio/version.py", "seqio/__init__.py"])
+def test_a_file_that_another_uninstallation_removed_conflicts(site, removed):
     install(site, "seqio-nightly", "1.0", NIGHTLY)
-    (site / gone).unlink()
+    (site / removed).unlink()
     message = package_conflicts.find_conflict()
-    assert gone in message
+    assert removed in message
     assert message.endswith("--no-deps seqio-nightly==1.0")
 
 
-def test_an_own_checkout_before_the_installed_one_is_left_alone(site, tmp_path_factory):
+def test_a_source_checkout_before_the_installed_copy_does_not_conflict(site, tmp_path_factory):
     checkout = tmp_path_factory.mktemp("checkout")
     write(checkout, RELEASE)
     install(site, "seqio-nightly", "1.0", NIGHTLY)
@@ -107,7 +107,7 @@ def test_an_own_checkout_before_the_installed_one_is_left_alone(site, tmp_path_f
     assert package_conflicts.find_conflict() is None
 
 
-def test_the_environment_of_these_tests_is_consistent_and_quickly_checked():
+def test_the_environment_of_these_tests_is_consistent_and_checked_within_50_ms():
     code = (
         "import sys, time, importlib.metadata\n"
         "from primer.runtime.command_line import package_conflicts\n"
@@ -134,7 +134,7 @@ def make_wheel(folder, name, version, files):
 
 @pytest.mark.slow
 def test_the_repair_command_repairs(tmp_path, monkeypatch):
-    """pip itself mixes two copies, and the printed command leaves one whole copy."""
+    """pip mixes two copies, and the printed command leaves one complete copy."""
     make_wheel(tmp_path, "seqio-nightly", "1.0", NIGHTLY)
     make_wheel(tmp_path, "seqio", "2.0", {**RELEASE, "seqio/more.py": ""})
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "env")], check=True)
@@ -143,15 +143,15 @@ def test_the_repair_command_repairs(tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     for name in ("seqio-nightly==1.0", "seqio==2.0"):
         subprocess.run([python, "-m", "pip", "install", "-q", name], check=True)
-    message = check_with(python)
+    message = conflict_found_by(python)
     assert "is not the file of seqio-nightly 1.0" in message
     subprocess.run(message.partition("Repair: ")[2], shell=True, check=True)
-    assert check_with(python) == "None"
+    assert conflict_found_by(python) == "None"
     site = next((tmp_path / "env").glob("lib/python3*/site-packages"))
     assert not (site / "seqio" / "more.py").exists()
 
 
-def check_with(python):
+def conflict_found_by(python):
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from primer.runtime.command_line import package_conflicts\n"

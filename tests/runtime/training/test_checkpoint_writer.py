@@ -73,7 +73,7 @@ def test_an_update_that_spoils_the_weights_is_not_saved(tmp_path, capfd):
 
 
 @pytest.fixture
-def writer(tmp_path):
+def make_writer(tmp_path):
     """A function of the constructor's settings that makes the writer of one weight."""
 
     def make(every=3, iterator=None):
@@ -86,20 +86,20 @@ def writer(tmp_path):
 
 
 @pytest.mark.parametrize("every, due", [(3, [3, 6]), (1, [1, 2, 3, 4, 5, 6]), (None, []), (0, [])])
-def test_checkpoints_are_due_at_multiples(writer, every, due):
-    made = writer(every)
-    assert [step for step in range(1, 7) if made.is_due(step)] == due
+def test_checkpoints_are_due_at_multiples(make_writer, every, due):
+    writer = make_writer(every)
+    assert [step for step in range(1, 7) if writer.is_due(step)] == due
 
 
-def test_a_step_is_written_once(writer):
-    made, calls = writer(), []
-    made.listeners.append(Listener(calls))
+def test_a_step_is_written_once(make_writer):
+    writer, calls = make_writer(), []
+    writer.listeners.append(Listener(calls))
     with tf.compat.v1.Session() as sess:
         sess.run(tf.compat.v1.global_variables_initializer())
-        made.save(sess, 2)
-        made.save(sess, 2)
+        writer.save(sess, 2)
+        writer.save(sess, 2)
     assert calls == [("before", 2), ("after", 2)]
-    assert (made.last_step, made.last_path[-2:]) == (2, "-2")
+    assert (writer.last_step, writer.last_path[-2:]) == (2, "-2")
 
 
 class Listener:
@@ -115,39 +115,39 @@ class Listener:
         self._calls.append(("after", step))
 
 
-def test_a_full_disk_is_reported_with_the_last_checkpoint(writer, monkeypatch):
-    made = writer()
+def test_a_full_disk_is_reported_with_the_last_checkpoint(make_writer, monkeypatch):
+    writer = make_writer()
 
     def fail(*args, **kwargs):
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device\nat write")
 
     with tf.compat.v1.Session() as sess:
         sess.run(tf.compat.v1.global_variables_initializer())
-        made.save(sess, 2)
+        writer.save(sess, 2)
         monkeypatch.setattr(tf.compat.v1.train.Saver, "save", fail)
         with pytest.raises(RunError, match="step 3 .*No space left on device.*model.ckpt-2"):
-            made.save(sess, 3)
+            writer.save(sess, 3)
 
 
-def test_the_input_continues_at_the_saved_position(writer, tmp_path):
+def test_the_input_continues_at_the_saved_position(make_writer, tmp_path):
     dataset = tf.data.Dataset.range(10)
     iterator = tf.compat.v1.data.make_initializable_iterator(dataset)
     number = iterator.get_next()
-    made = writer(iterator=iterator)
+    writer = make_writer(iterator=iterator)
     with tf.compat.v1.Session() as sess:
         sess.run([tf.compat.v1.global_variables_initializer(), iterator.initializer])
         assert [sess.run(number) for _ in range(4)] == [0, 1, 2, 3]
-        made.save(sess, 4)
+        writer.save(sess, 4)
         assert sess.run(number) == 4
         sess.run(iterator.initializer)
-        made.restore_input_position(sess, 4)
+        writer.restore_input_position(sess, 4)
         assert sess.run(number) == 4
 
 
-def test_a_step_without_a_position_reads_from_the_start(writer, capsys):
-    made = writer()
+def test_a_step_without_a_position_reads_from_the_start(make_writer, capsys):
+    writer = make_writer()
     with tf.compat.v1.Session() as sess:
-        made.restore_input_position(sess, 7)
+        writer.restore_input_position(sess, 7)
     assert capsys.readouterr().err == (
         "No input position was saved at step 7: reading from the start.\n"
     )

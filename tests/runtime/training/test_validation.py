@@ -48,9 +48,9 @@ def validate(tmp_path, monkeypatch):
         lines = []
         line = types.SimpleNamespace(say=lines.append)
         estimator = types.SimpleNamespace(model_dir=str(tmp_path))
-        made = validation.Validation(estimator, checkpoints)
+        validator = validation.Validation(estimator, checkpoints)
         for step in range(1, max(nats) + 1):
-            made.after_step(None, step, line, last=step == last)
+            validator.after_step(None, step, line, last=step == last)
         return checkpoints.steps, lines, best_checkpoint.kept(str(tmp_path))
 
     return run
