@@ -66,7 +66,7 @@ def test_a_killed_run_goes_on_as_one_that_was_not(texts, tmp_path, capfd):
     assert tf.train.latest_checkpoint(str(killed)).endswith("model.ckpt-12")
     tiny.run(killed, *more)
     said = capfd.readouterr().err
-    assert "reading starts anew" not in said
+    assert "reading from the start" not in said
     assert re.findall(r"epoch \d", said)[-1] == "epoch 3"
     first, again = tiny.variables(whole, 24), tiny.variables(killed, 24)
     for name, value in first.items():
@@ -79,7 +79,7 @@ def test_a_killed_run_goes_on_as_one_that_was_not(texts, tmp_path, capfd):
         ("lm_stream.columns = 3", "lm_stream.columns is 3, and a batch has 4 rows"),
         (
             'utils.run.batch_size = ("tokens_per_batch", 100)',
-            "utils.run.batch_size is ('tokens_per_batch', 100), which rows of 32 tokens",
+            "utils.run.batch_size is ('tokens_per_batch', 100), which is not a whole number of",
         ),
     ],
 )
