@@ -1,9 +1,9 @@
 """The patch of `mesh_tensorflow.transformer.utils`, and what a run calls without a binding."""
 
-import gin
 from mesh_tensorflow.transformer import utils
 from t5.models import mesh_transformer_main
 
+from primer.gin_config import gin_state
 from primer.runtime import engine, precision
 
 # The names that gin files use, and that a run calls without a binding.
@@ -18,8 +18,7 @@ NAMES = {
 
 
 def test_the_entry_points_are_registered_with_gin():
-    registry = gin.config._REGISTRY
-    registered = {registry[name].wrapper for name in NAMES}
+    registered = {gin_state.configurable_named(name).wrapper for name in NAMES}
     assert set(engine.entry_points()) == registered
 
 
