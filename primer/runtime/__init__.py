@@ -1,1 +1,1 @@
-"""What makes t5 0.9.4 and mesh-tensorflow 0.1.21 run on today's TensorFlow."""
+"""Runs t5 0.9.4 and mesh-tensorflow 0.1.21 on current TensorFlow."""

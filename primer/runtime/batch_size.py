@@ -1,6 +1,7 @@
-"""How many rows a batch of training has, as Mesh-TensorFlow will compute it."""
+"""The number of rows in a training batch, computed as Mesh-TensorFlow computes it."""
 
 import copy
+from typing import Any
 
 import gin
 
@@ -8,22 +9,20 @@ from primer.errors import UsageError
 from primer.gin_config.values import bound
 from primer.runtime import callbacks
 
-_DEFAULT = ("tokens_per_replica", 2048)  # Of utils.run.
+# The default of utils.run.batch_size.
+_DEFAULT = ("tokens_per_replica", 2048)
 
 
 @gin.configurable(module="primer")
-def rows_per_batch():
-    """The rows of a batch: `utils.run.batch_size`, for each member of an ensemble.
-
-    Returns:
-        The number of rows.
+def rows_per_batch() -> int:
+    """Returns the number of rows in a batch: `utils.run.batch_size` times the ensemble's inputs.
 
     Raises:
-        UsageError: tokens of which rows cannot be made.
+        UsageError: the batch size is a number of tokens that whole rows cannot fill.
     """
     from mesh_tensorflow.transformer import utils
 
-    _check_division()
+    _check_tokens_fill_rows()
     rows = _value("utils.run.batch_size", _DEFAULT)
     if not isinstance(rows, int):
         rows = utils.compute_batch_size(
@@ -36,30 +35,37 @@ def rows_per_batch():
 
 
 @callbacks.before_run
-def check_division(mode):
-    """Raises UsageError where a batch of training is not a number of rows."""
+def check_tokens_fill_rows(mode: str) -> None:
+    """Checks, before training, that whole rows fill a batch whose size is given in tokens.
+
+    Args:
+        mode: the mode of `utils.run`; only "train" is checked.
+
+    Raises:
+        UsageError: the number of tokens is not a multiple of the sequence length.
+    """
     if mode == "train":
-        _check_division()
+        _check_tokens_fill_rows()
 
 
-def _check_division():
+def _check_tokens_fill_rows():
     size, lengths = _value("utils.run.batch_size", _DEFAULT), _lengths()
     if not isinstance(size, (tuple, list)) or len(size) != 2 or not lengths:
         return
     (method, value), length = size, max(lengths.values())
     if method.startswith("tokens_per_") and value % length:
         raise UsageError(
-            f"utils.run.batch_size is {tuple(size)!r}, which rows of {length} tokens "
-            f"(utils.run.sequence_length) do not divide; use a multiple of {length}"
+            f"utils.run.batch_size is {tuple(size)!r}, which is not a whole number of rows of "
+            f"{length} tokens (utils.run.sequence_length); use a multiple of {length}"
         )
 
 
-def _lengths():
-    """{"inputs", "targets"} -> length; utils.run also takes one number for both."""
+def _lengths() -> dict[str, int] | None:
+    """The sequence length of each feature; utils.run also accepts one number for all."""
     lengths = _value("utils.run.sequence_length")
     return {"targets": lengths} if isinstance(lengths, int) else lengths
 
 
-def _value(name, default=None):
-    """The value that a call would get: gin evaluates references where it copies them."""
+def _value(name: str, default: Any = None) -> Any:
+    """The value that a call would get: copying makes gin evaluate macros and references."""
     return copy.deepcopy(bound(name, default))

@@ -1,67 +1,95 @@
-"""Functions that other rooms add to a run: before it, when training starts, and on an error.
+"""Callbacks of other rooms: checks before a run, functions at its start, error explainers.
 
-The runtime may not import data, evaluation and planning. Their `runtime_callbacks` modules add what
-they have to check or to say, and `t5_imports` imports these modules.
+The runtime imports neither data nor evaluation nor planning. Their `runtime_callbacks` modules
+register what they check, print and evaluate; `t5_imports` imports these modules.
 """
 
+import dataclasses
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 from absl import flags
 
-_before_run: list[Callable[[str], None]] = []
-_at_start: list[Callable[[str], None]] = []
-_explanations: list[Callable[[Exception], Exception | None]] = []
+Check = Callable[[str], None]  # Takes the mode of `utils.run`.
+StartFunction = Callable[[str], None]  # Takes the model directory.
+Explainer = Callable[[Exception], Exception | None]
+# Takes an estimator; returns a function from a checkpoint's path to its results.
+ValidatorFactory = Callable[[Any], Callable[[str], dict]]
+
+_Function = TypeVar("_Function", bound=Callable)
 
 
-def before_run(check: Callable[[str], None]) -> Callable[[str], None]:
-    """Adds a check of the mode ("train", "perplexity_eval", ...) that raises UsageError."""
-    return _add(_before_run, check)
+@dataclasses.dataclass
+class _Registry:
+    checks: list[Check] = dataclasses.field(default_factory=list)
+    start_functions: list[StartFunction] = dataclasses.field(default_factory=list)
+    explainers: list[Explainer] = dataclasses.field(default_factory=list)
+    validator_factory: ValidatorFactory | None = None
 
 
-def run_before(mode: str) -> None:
-    """Runs every check before the long work, in the order in which they were added."""
-    for check in _before_run:
+# Global because t5 forces it: `--module_import` imports a module and passes nothing to it, and
+# t5's main calls `utils.run` without a parameter for callbacks.
+_registry = _Registry()
+
+
+def before_run(check: Check) -> Check:
+    """Registers a check of the mode ("train", "perplexity_eval", ...) that raises UsageError."""
+    return _add_once(_registry.checks, check)
+
+
+def run_checks(mode: str) -> None:
+    """Runs every check of a mode, in the order of registration."""
+    for check in _registry.checks:
         check(mode)
 
 
-def at_start(function: Callable[[str], None]) -> Callable[[str], None]:
-    """Adds a function of the model directory for the time between the graph and the first step."""
-    return _add(_at_start, function)
+def at_start(function: StartFunction) -> StartFunction:
+    """Registers a function of the model directory, called when the training session is open."""
+    return _add_once(_registry.start_functions, function)
 
 
-def run_at_start(model_dir: str) -> None:
-    """Runs every function of `at_start`, in the order in which they were added."""
-    for function in _at_start:
+def run_start_functions(model_dir: str) -> None:
+    """Calls every function of `at_start`, in the order of registration."""
+    for function in _registry.start_functions:
         function(model_dir)
 
 
-def explain_with(
-    explain: Callable[[Exception], Exception | None],
-) -> Callable[[Exception], Exception | None]:
-    """Adds a function of an error that returns a RunError that says more, or None."""
-    return _add(_explanations, explain)
+def explain_with(explain: Explainer) -> Explainer:
+    """Registers a function that returns a more specific RunError for an error, or None."""
+    return _add_once(_registry.explainers, explain)
 
 
-def explained(error: Exception) -> Exception | None:
-    """What the first function that knows an error makes of it; None where no function does."""
-    found = (explain(error) for explain in _explanations)
+def explanation_of(error: Exception) -> Exception | None:
+    """Returns the first registered explanation of an error, or None."""
+    found = (explain(error) for explain in _registry.explainers)
     return next(filter(None, found), None)
 
 
-def _add(functions, function):
-    if function not in functions:
-        functions.append(function)
-    return function
+def set_validator(make_validator: ValidatorFactory) -> None:
+    """Sets what `--eval_every` evaluates during training.
 
-
-def command_line() -> tuple[list, list]:
-    """The gin files and the texts of `--gin_param` that the run was given.
-
-    Returns:
-        (list, list); both are empty in a notebook, whose bindings have no place in a file.
+    Args:
+        make_validator: a function of an estimator. It returns a function from a checkpoint's path
+            to a dict with "nats_per_token", "how" (the protocol) and further results.
     """
+    _registry.validator_factory = make_validator
+
+
+def validator_factory() -> ValidatorFactory | None:
+    """Returns the function that `set_validator` registered, or None."""
+    return _registry.validator_factory
+
+
+def command_line() -> tuple[list[str], list[str]]:
+    """Returns the values of `--gin_file` and `--gin_param`; both are empty outside a command."""
     if not flags.FLAGS.is_parsed():
         return [], []
     values = (getattr(flags.FLAGS, name, None) for name in ("gin_file", "gin_param"))
     files, params = (list(value or []) for value in values)
     return files, params
+
+
+def _add_once(functions: list, function: _Function) -> _Function:
+    if function not in functions:
+        functions.append(function)
+    return function

@@ -1,11 +1,11 @@
-"""Training on several hosts over TensorFlow's gRPC runtime, by the usual TF_CONFIG.
+"""Training on several hosts over TensorFlow's gRPC runtime, configured by TF_CONFIG.
 
     TF_CONFIG='{"cluster": {"worker": ["host0:2222", "host1:2222"]},
                 "task": {"type": "worker", "index": 0}}'
 
-Every host runs the same command. The first worker is the chief: it reads the data, holds the one
-client graph and writes checkpoints; the others serve their devices until the chief is gone.
-TensorFlow's servers authenticate nobody: keep their ports inside a private network.
+Every host runs the same command. The first worker is the chief: it reads the data, holds the
+client graph and writes checkpoints. The others serve their devices until the chief ends.
+TensorFlow's servers have no authentication: keep their ports inside a private network.
 """
 
 import contextlib
@@ -16,6 +16,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Iterator, Mapping
 
 import tensorflow.compat.v1 as tf
 
@@ -24,34 +25,41 @@ from primer.errors import RunError, UsageError
 from primer.gin_config.values import bound
 
 JOBS = ("chief", "worker")
-WATCH_SECONDS = 1.0
-# How long the chief's port may be closed before it counts as gone.
-GONE_SECONDS = 10.0
-# How long a host waits for the chief's first sign of life.
+# Seconds between two connection attempts to another host.
+POLL_SECONDS = 1.0
+# Seconds without a connection after which a host that has answered before counts as lost.
+LOST_SECONDS = 10.0
+# Seconds to wait for a host's first answer.
 START_SECONDS = 600.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """The hosts of a run, in order: the first is the chief."""
+    """The hosts of a run.
 
-    tasks: tuple  # of (job, index, address)
-    own: int
+    Attributes:
+        tasks: (job, index, address) of each host; the first is the chief.
+        own_index: the position of this host in `tasks`.
+    """
+
+    tasks: tuple[tuple[str, int, str], ...]
+    own_index: int
 
     @property
     def is_chief(self) -> bool:
-        return self.own == 0
+        """Whether this host is the chief."""
+        return self.own_index == 0
 
-    def devices(self):
-        """One device per host: its CPU, as TensorFlow names it."""
+    def devices(self) -> list[str]:
+        """Returns one TensorFlow device name per host: its CPU."""
         return [f"/job:{job}/task:{index}/device:CPU:0" for job, index, _ in self.tasks]
 
 
-def from_environment(environ=os.environ):
-    """The Cluster that TF_CONFIG names, or None where it names none or only one host.
+def from_environment(environ: Mapping[str, str] = os.environ) -> Cluster | None:
+    """Returns the cluster of TF_CONFIG, or None without TF_CONFIG or with fewer than two hosts.
 
     Raises:
-        UsageError: TF_CONFIG cannot be read, or names no task of its own cluster.
+        UsageError: TF_CONFIG is malformed, or its task is not in its cluster.
     """
     text = environ.get("TF_CONFIG")
     if not text:
@@ -67,17 +75,17 @@ def from_environment(environ=os.environ):
         if len(tasks) < 2:
             return None
         task = (config["task"]["type"], int(config["task"]["index"]))
-        own = [(job, index) for job, index, _ in tasks].index(task)
+        own_index = [(job, index) for job, index, _ in tasks].index(task)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
             f"TF_CONFIG = {text!r}: expected JSON with the addresses of cluster.worker (or "
-            f"cluster.chief) and a task of them with type and index ({error})"
+            f"cluster.chief) and the type and index of a task among them ({error})"
         ) from None
-    return Cluster(tasks, own)
+    return Cluster(tasks, own_index)
 
 
-def of_this_run():
-    """The Cluster of TF_CONFIG where gin's run trains; evaluation is one host's work."""
+def of_this_run() -> Cluster | None:
+    """Returns TF_CONFIG's cluster if `utils.run` trains, else None: one host does other work."""
     mode = bound("utils.run.mode", "train")
     trainer = getattr(bound("utils.run.train_model_fn"), "selector", "train_model")
     if mode != "train" or trainer.split(".")[-1] != "train_model":
@@ -85,102 +93,113 @@ def of_this_run():
     return from_environment()
 
 
+# Cached because a TensorFlow server cannot be stopped and keeps its port: a second training in the
+# same process has to use the first one's server.
 @functools.cache
-def server(cluster):
-    """This host's TensorFlow server, on the port that TF_CONFIG gives.
+def server(cluster: Cluster) -> tf.train.Server:
+    """Returns this host's TensorFlow server, which listens on its port of every interface.
 
-    TensorFlow listens on that port of every interface, whatever the address.
+    Raises:
+        UsageError: the port cannot be opened.
     """
-    job, index, address = cluster.tasks[cluster.own]
-    spec = {}
-    for other, _, host in cluster.tasks:
-        spec.setdefault(other, []).append(host)
+    job, index, address = cluster.tasks[cluster.own_index]
+    spec: dict[str, list[str]] = {}
+    for other_job, _, other_address in cluster.tasks:
+        spec.setdefault(other_job, []).append(other_address)
     try:
         return tf.train.Server(tf.train.ClusterSpec(spec), job_name=job, task_index=index)
     except tf.errors.OpError as error:
         raise UsageError(
-            f"TF_CONFIG: {address} cannot be served ({str(error).splitlines()[0]}): is the port "
-            "in use, the address this host's?"
+            f"TF_CONFIG: cannot serve on {address} ({str(error).splitlines()[0]}): is the port "
+            "in use, or the address not this host's?"
         ) from None
 
 
-def serve(cluster):
-    """Serves this host's devices until the chief has come and gone.
+def serve_until_chief_ends(cluster: Cluster) -> None:
+    """Serves this host's devices until the chief has started and ended.
 
     Raises:
-        RunError: the chief never came.
+        RunError: the chief did not start within START_SECONDS.
     """
     running = server(cluster)
-    job, index, address = cluster.tasks[cluster.own]
+    job, index, address = cluster.tasks[cluster.own_index]
     chief = cluster.tasks[0][2]
     console.say(f"Serving {address} as {job} {index}; the chief is {chief}.")
-    seen, last = False, time.monotonic()
+    chief_started, last_answer = False, time.monotonic()
     while True:
         now = time.monotonic()
         if _answers(chief):
-            seen, last = True, now
-        elif seen and now - last > GONE_SECONDS:
-            console.say("The chief has ended: so does this host.")
+            chief_started, last_answer = True, now
+        elif chief_started and now - last_answer > LOST_SECONDS:
+            console.say("The chief has ended; this host ends too.")
             del running
             return
-        elif now - last > START_SECONDS:
+        elif now - last_answer > START_SECONDS:
             raise RunError(f"the chief {chief} of TF_CONFIG did not start in {START_SECONDS:.0f} s")
-        time.sleep(WATCH_SECONDS)
+        time.sleep(POLL_SECONDS)
 
 
-def _answers(address) -> bool:
+def _answers(address: str) -> bool:
     host, port = address.rsplit(":", 1)
     try:
-        with socket.create_connection((host, int(port)), timeout=WATCH_SECONDS):
+        with socket.create_connection((host, int(port)), timeout=POLL_SECONDS):
             return True
     except OSError:
         return False
 
 
 @contextlib.contextmanager
-def watched(cluster):
-    """On the chief: ends the process with one message when another host is gone.
+def end_when_host_is_lost(cluster: Cluster | None) -> Iterator[None]:
+    """On the chief, ends the process with one message when another host is lost.
 
-    A step that waits for a host that died does not return and cannot be interrupted, so that the
-    process leaves without unwinding; checkpoints are whole at any instant.
+    A step that waits for a dead host neither returns nor can be interrupted, so the process exits
+    without unwinding. This is safe: a checkpoint is complete at any instant.
+
+    Args:
+        cluster: the hosts to watch, or None to watch none.
+
+    Raises:
+        RunError: TensorFlow reports a lost host inside the block.
     """
     if cluster is None:
         yield
         return
-    ended = threading.Event()
-    thread = threading.Thread(target=_watch, args=(cluster, ended), daemon=True)
+    training_ended = threading.Event()
+    thread = threading.Thread(target=_watch_hosts, args=(cluster, training_ended), daemon=True)
     thread.start()
     try:
         yield
     except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
-        raise RunError(_lost(str(error).splitlines()[0])) from error
+        raise RunError(_lost_host_message(str(error).splitlines()[0])) from error
     finally:
-        ended.set()
+        training_ended.set()
 
 
-def _watch(cluster, ended):
-    others = {address: None for _, _, address in cluster.tasks[1:]}  # -> when it answered last
+def _watch_hosts(cluster: Cluster, training_ended: threading.Event) -> None:
+    last_answers: dict[str, float | None] = {address: None for _, _, address in cluster.tasks[1:]}
     began = time.monotonic()
-    while not ended.wait(WATCH_SECONDS):
-        for address, last in others.items():
+    while not training_ended.wait(POLL_SECONDS):
+        for address, last_answer in last_answers.items():
             now = time.monotonic()
             if _answers(address):
-                others[address] = now
-            elif ended.is_set():
+                last_answers[address] = now
+            elif training_ended.is_set():
                 return
-            elif last is not None and now - last > GONE_SECONDS:
-                _leave(_lost(address + " does not answer"))
-            elif last is None and now - began > START_SECONDS:
-                _leave(f"the host {address} of TF_CONFIG did not start in {START_SECONDS:.0f} s")
+            elif last_answer is not None and now - last_answer > LOST_SECONDS:
+                _exit_process(_lost_host_message(address + " does not answer"))
+            elif last_answer is None and now - began > START_SECONDS:
+                _exit_process(
+                    f"the host {address} of TF_CONFIG did not start in {START_SECONDS:.0f} s"
+                )
 
 
-def _leave(message):
+def _exit_process(message: str) -> None:
     console.say(f"primer: {message}")
     os._exit(RunError.exit_code)
 
 
-def _lost(reason) -> str:
+def _lost_host_message(reason: str) -> str:
     return (
-        f"a host of TF_CONFIG's cluster is gone ({reason}); start the same command on every host "
+        f"a host of TF_CONFIG's cluster is lost ({reason}); start the same command on every host "
         "again, and training resumes from the last checkpoint"
     )

@@ -1,13 +1,16 @@
-"""Stock evaluation of many checkpoints: one graph, one session, and every batch read once.
+"""Evaluates many checkpoints with one graph and one session, and reads every batch once.
 
-Mesh-TF's loop calls `estimator.evaluate` once per checkpoint, and an Estimator builds the model and
-the input pipeline anew each time. What is built does not depend on the checkpoint, and what is read
-must not: here the second checkpoint finds the graph, the session and the batches of the first.
+Mesh-TF's loop calls `estimator.evaluate` once per checkpoint, and a stock Estimator builds the
+model and the input pipeline for each call. Neither depends on the checkpoint: here later
+checkpoints reuse the graph, the session and the batches of the first.
 
 The numbers are those of Mesh-TF's own model function and its own streaming metrics.
 """
 
 import contextlib
+import functools
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -18,47 +21,61 @@ from primer.errors import UsageError
 from primer.runtime import inputs, session
 from primer.runtime.patches import initial_values
 
-# A split that is larger than this is read anew for each checkpoint.
-KEPT_BYTES = 1 << 30
+# A larger split is read again for each checkpoint.
+MAX_CACHED_BYTES = 1 << 30
 
-_kept = []  # Estimator -> Evaluations, of the blocks that are open; innermost last.
-
-
-@contextlib.contextmanager
-def kept():
-    """Inside the block, graphs, sessions and batches stay for the checkpoints that follow."""
-    _kept.append({})
-    try:
-        yield
-    finally:
-        for evaluations in _kept.pop().values():
-            evaluations.close()
+Batch = dict[str, np.ndarray]
 
 
-@contextlib.contextmanager
-def evaluations(estimator):
-    """The `Evaluations` of an estimator: those that are kept, or new ones for this block."""
-    if _kept:
-        yield _kept[-1].setdefault(estimator, Evaluations(estimator))
-        return
-    with contextlib.closing(Evaluations(estimator)) as made:
-        yield made
+class EvaluationScope:
+    """The block of a run in which its estimators keep graphs, sessions and batches.
+
+    Mesh-TF's `utils.run` makes the estimator and calls its `evaluate` without a parameter for such
+    a cache. The patches of `utils.run` and `utils.get_estimator` therefore share this object.
+    """
+
+    def __init__(self) -> None:
+        self._estimators: contextlib.ExitStack | None = None
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[None]:
+        """Opens the block; its end closes the sessions of all estimators that were added."""
+        outer = self._estimators
+        with contextlib.ExitStack() as self._estimators:
+            try:
+                yield
+            finally:
+                self._estimators = outer
+
+    def add(self, estimator: Any) -> None:
+        """Lets a LocalEstimator cache its evaluations until the block ends; ignores others."""
+        if self._estimators is not None and hasattr(estimator, "cached_evaluations"):
+            self._estimators.enter_context(estimator.cached_evaluations())
 
 
 class Evaluations:
-    """The graphs and the batches of the evaluations of one estimator.
+    """The cached graphs and batches of the evaluations of one estimator."""
 
-    Args:
-        estimator: a LocalEstimator.
-    """
+    def __init__(self, estimator: Any) -> None:
+        """Starts with an empty cache.
 
-    def __init__(self, estimator):
+        Args:
+            estimator: a LocalEstimator.
+        """
         self._estimator = estimator
-        self._graphs = {}  # Names, types and shapes of the features -> their _Graph.
-        self._batches = {}  # What reads them -> _Batches.
+        self._graphs: dict[Hashable, _Graph] = {}  # By types and shapes of the features, and hooks.
+        self._batches: dict[Hashable, _Batches] = {}  # By input function and number of batches.
 
-    def run(self, input_fn, steps, path, hooks=()) -> dict:
-        """The metrics of a checkpoint over `steps` batches of `input_fn`, or all.
+    def run(
+        self, input_fn: Callable, steps: int | None, path: str, hooks: Sequence = ()
+    ) -> dict[str, np.float32]:
+        """Returns the metrics of a checkpoint.
+
+        Args:
+            input_fn: the function of `params` that makes the data set.
+            steps: the number of batches, or None for all.
+            path: the checkpoint.
+            hooks: further hooks of the session.
 
         Raises:
             UsageError: there is no batch, or the checkpoint is of another model.
@@ -71,7 +88,7 @@ class Evaluations:
                 graph.start(path)
             graph.add(batch)
         if graph is None:
-            raise UsageError("the split gives no batch: there is nothing to evaluate")
+            raise UsageError("the split has no batch: there is nothing to evaluate")
         return graph.values()
 
     def _read(self, input_fn, steps):
@@ -87,42 +104,44 @@ class Evaluations:
             self._graphs[key] = _Graph(self._estimator, batch, hooks)
         return self._graphs[key]
 
-    def close(self):
-        """Ends the sessions."""
+    def close(self) -> None:
+        """Closes the sessions."""
         for graph in self._graphs.values():
             graph.close()
 
 
-def _identity(input_fn):
-    """Equal for two partial functions of the same function and arguments, as stock makes them."""
-    if hasattr(input_fn, "keywords"):
+def _identity(input_fn: Callable) -> Hashable:
+    """Returns equal keys for two partials of one function and arguments, as Mesh-TF makes them."""
+    if isinstance(input_fn, functools.partial):
         named = tuple(sorted((name, id(value)) for name, value in input_fn.keywords.items()))
         return input_fn.func, tuple(map(id, input_fn.args)), named
     return input_fn
 
 
 class _Batches:
-    """The batches of an input function, kept once they have been read."""
+    """The batches of an input function, cached after the first reading."""
 
-    def __init__(self, input_fn, steps):
-        self._input_fn = input_fn  # Also keeps alive what `_identity` names by its id.
+    def __init__(self, input_fn: Callable, steps: int | None) -> None:
+        # The reference also keeps alive the arguments whose ids `_identity` returns.
+        self._input_fn = input_fn
         self._steps = steps
-        self._kept = None
+        self._cached: list[Batch] | None = None
 
-    def __iter__(self):
-        if self._kept is not None:
-            yield from self._kept
+    def __iter__(self) -> Iterator[Batch]:
+        if self._cached is not None:
+            yield from self._cached
             return
-        seen, size = [], 0
-        for batch in self._fresh():
+        batches: list[Batch] = []
+        size = 0
+        for batch in self._read():
             size += sum(value.nbytes for value in batch.values())
-            seen = seen + [batch] if size <= KEPT_BYTES else []
+            batches = batches + [batch] if size <= MAX_CACHED_BYTES else []
             yield batch
-        if size <= KEPT_BYTES:
-            self._kept = seen
+        if size <= MAX_CACHED_BYTES:
+            self._cached = batches
 
-    def _fresh(self):
-        """Reads the batches, in a graph of their own with the seed that an Estimator gives it."""
+    def _read(self) -> Iterable[Batch]:
+        """Reads the batches in a graph of their own, with the seed that an Estimator sets."""
         with tf.Graph().as_default():
             tf.set_random_seed(random_seed.run_seed())
             features = inputs.features(self._input_fn)
@@ -138,9 +157,9 @@ class _Batches:
 
 
 class _Graph:
-    """Mesh-TF's model for evaluation, fed with batches of one shape."""
+    """The evaluation graph of Mesh-TF's model, fed with batches of one shape."""
 
-    def __init__(self, estimator, batch, hooks):
+    def __init__(self, estimator: Any, batch: Batch, hooks: Sequence) -> None:
         with tf.Graph().as_default() as graph:
             self._feeds = {
                 name: tf.placeholder(tf.as_dtype(value.dtype), value.shape, name)
@@ -158,25 +177,25 @@ class _Graph:
             self._restore = checkpoint_files.Restore(tf.global_variables())
             self._reset = [tf.local_variables_initializer(), tf.tables_initializer()]
             graph.finalize()
-        self._session = tf.Session(graph=graph, config=session.config(estimator))
+        self._session = tf.Session(graph=graph, config=session.estimator_config(estimator))
 
-    def start(self, path):
-        """Takes the weights of a checkpoint and sets the metrics to nothing."""
+    def start(self, path: str) -> None:
+        """Restores the weights of a checkpoint and resets the metrics."""
         with self._session.graph.as_default():
             self._restore(self._session, path)
         self._session.run(self._reset)
-        for hook in self._hooks:  # Mesh-TF's copies the weights to the slices on the mesh.
+        for hook in self._hooks:  # Mesh-TF's hook copies the weights to the slices on the mesh.
             hook.after_create_session(self._session, None)
 
-    def add(self, batch):
-        """Counts a batch."""
+    def add(self, batch: Batch) -> None:
+        """Adds a batch to the metrics."""
         feeds = {tensor: batch[name] for name, tensor in self._feeds.items()}
         self._session.run(self._updates, feeds)
 
-    def values(self) -> dict:
-        """The metrics of all batches since `start`."""
+    def values(self) -> dict[str, np.float32]:
+        """Returns the metrics of all batches since `start`."""
         values = self._session.run(self._values)
         return {key: np.float32(value) for key, value in values.items()}
 
-    def close(self):
+    def close(self) -> None:
         self._session.close()

@@ -1,4 +1,6 @@
-"""What an estimator runs: its model, its window and its task."""
+"""The model of an estimator, its sequence length and the task of a run."""
+
+from typing import Any
 
 from mesh_tensorflow.transformer import utils
 
@@ -6,13 +8,13 @@ from primer.errors import UsageError
 from primer.gin_config.values import configured
 
 
-def length_of(estimator) -> int:
-    """Tokens of the model's window."""
+def length_of(estimator: Any) -> int:
+    """Returns the sequence length of the model's targets, in tokens."""
     return estimator.settings["sequence_length"]["targets"]
 
 
-def model_of(estimator):
-    """The Mesh-TF model of an estimator; TensorFlow's own does not tell, and is asked as gin is."""
+def model_of(estimator: Any) -> Any:
+    """Returns the Mesh-TF model of an estimator; for a TPUEstimator it is built again from gin."""
     if hasattr(estimator, "model"):
         return estimator.model
     settings = estimator.settings
@@ -26,7 +28,11 @@ def model_of(estimator):
 
 
 def task_name() -> str:
-    """The task or mixture that training reads, from gin."""
+    """Returns the task or mixture that gin names for training.
+
+    Raises:
+        UsageError: gin names none.
+    """
     name = configured("mesh_train_dataset_fn.mixture_or_task_name")
     if not name:
         raise UsageError(

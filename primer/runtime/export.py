@@ -1,7 +1,9 @@
-"""SavedModels of a model's predictions, as the Estimator exports them."""
+"""Exports a model's predictions as a SavedModel, in the Estimator's layout."""
 
 import os
 import time
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow.compat.v1 as tf
 
@@ -9,17 +11,19 @@ from primer.runtime import session
 from primer.runtime.patches import score_ids
 
 
-def saved_model(estimator, base, serving_input_receiver_fn, checkpoint_path) -> str:
-    """Writes the predictions of the model, on a serving input, below `base`.
+def write_saved_model(
+    estimator: Any, base: str, serving_input_receiver_fn: Callable, checkpoint_path: str
+) -> str:
+    """Writes a SavedModel whose signature maps a serving input to the model's predictions.
 
     Args:
         estimator: a LocalEstimator.
-        base: a directory; the model goes to a new subdirectory named by the time in seconds.
+        base: a directory; the model is written to a new subdirectory, named by the time in seconds.
         serving_input_receiver_fn: makes a ServingInputReceiver in the default graph.
-        checkpoint_path: the weights.
+        checkpoint_path: the checkpoint of the weights.
 
     Returns:
-        The directory written.
+        The directory of the SavedModel.
     """
     directory = _new_directory(base)
     with tf.Graph().as_default():
@@ -33,7 +37,7 @@ def saved_model(estimator, base, serving_input_receiver_fn, checkpoint_path) -> 
         )
         builder = tf.saved_model.builder.SavedModelBuilder(directory)
         saver = tf.train.Saver(tf.global_variables(), sharded=True)
-        with session.unfinalized(estimator, checkpoint_path) as sess:
+        with session.restored_unfinalized(estimator, checkpoint_path) as sess:
             builder.add_meta_graph_and_variables(
                 sess,
                 [tf.saved_model.SERVING],
@@ -45,8 +49,8 @@ def saved_model(estimator, base, serving_input_receiver_fn, checkpoint_path) -> 
     return directory
 
 
-def _new_directory(base):
-    """A directory below `base` that is named by the second, as TensorFlow Serving wants it."""
+def _new_directory(base: str) -> str:
+    """Returns a path below `base` named by the time in seconds, as TensorFlow Serving expects."""
     while True:
         directory = os.path.join(base, str(int(time.time())))
         if not tf.io.gfile.exists(directory):

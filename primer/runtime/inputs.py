@@ -1,8 +1,9 @@
-"""From an input function to the tensors of one batch, and the state of what reads them."""
+"""Makes the tensors of one batch, and the iterator that reads them, from an input function."""
 
 import contextlib
 import functools
-import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
 from tensorflow.python.autograph.core import ag_ctx
@@ -10,37 +11,48 @@ from tensorflow.python.data.ops import structured_function
 
 from primer.common import tf_data
 
-# Graph -> the iterators of its input pipeline. (A graph collection would go into every .meta file,
-# which cannot hold them.)
-_iterators = weakref.WeakKeyDictionary()
+
+class Input(NamedTuple):
+    """The input of a graph.
+
+    Attributes:
+        features: the tensors of the next batch, by name.
+        iterator: the iterator that reads them, or None where the input function returned tensors.
+    """
+
+    features: Any
+    iterator: tf.data.Iterator | None
 
 
-def iterators():
-    """The iterators of the default graph's input pipeline."""
-    return _iterators.get(tf.get_default_graph(), [])
+def features(input_fn: Callable) -> Any:
+    """Returns the features of the next batch, in the default graph.
+
+    Args:
+        input_fn: a function of `params` that returns a data set or tensors.
+    """
+    return with_iterator(input_fn).features
 
 
-def features(input_fn):
-    """The features of the next batch of `input_fn(params)`'s data set, inside the default graph."""
-    with _traced_as_written():
+def with_iterator(input_fn: Callable) -> Input:
+    """Returns the features of the next batch with their iterator; arguments as for `features`."""
+    with _traced_without_autograph():
         result = input_fn({})
-    if not hasattr(result, "map"):  # Tensors already.
-        return result
+    if not hasattr(result, "map"):
+        return Input(result, None)
     iterator = tf.data.make_initializable_iterator(tf_data.without_autotuning(result))
     tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)
-    _iterators.setdefault(tf.get_default_graph(), []).append(iterator)
     batch = iterator.get_next()
-    return batch[0] if isinstance(batch, tuple) else batch
+    return Input(batch[0] if isinstance(batch, tuple) else batch, iterator)
 
 
 @contextlib.contextmanager
-def _traced_as_written():
-    """Lets the functions of data sets be traced without AutoGraph where they can be.
+def _traced_without_autograph() -> Iterator[None]:
+    """Traces the functions of data sets without AutoGraph where possible.
 
-    AutoGraph rewrites the source of each function that `map` and its like are given, and of all
-    that those call: five seconds of a start for the pipeline of T5's `lm`, whose functions need
-    none of it. One that does (an `if` or a loop over a tensor) raises when it is traced as it is
-    written, and is then traced as TensorFlow would have done at once.
+    AutoGraph rewrites the source of each function that `map` and similar methods get, and of all
+    that it calls: five seconds of a start for the pipeline of T5's `lm`, whose functions do not
+    need it. A function that does (an `if` or a loop over a tensor) raises when it is traced without
+    AutoGraph, and is then traced with it.
     """
     wrapper = structured_function.StructuredFunctionWrapper
     stock = wrapper.__init__
@@ -50,7 +62,7 @@ def _traced_as_written():
         try:
             with ag_ctx.ControlStatusCtx(status=ag_ctx.Status.DISABLED):
                 stock(self, *args, **kwargs)
-        except Exception:  # What a function raises over a tensor is its own choice.
+        except Exception:  # A function can raise any class of error over a symbolic tensor.
             stock(self, *args, **kwargs)
 
     wrapper.__init__ = init

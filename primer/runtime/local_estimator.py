@@ -1,6 +1,6 @@
 """An estimator for machines without a TPU, on every TensorFlow that Primer supports.
 
-Mesh-TensorFlow asks for a TPUEstimator, which TensorFlow dropped in 2.16. This one has the methods
+Mesh-TensorFlow needs a TPUEstimator, which TensorFlow dropped in 2.16. This one has the methods
 that t5 and Mesh-TensorFlow call, runs Mesh-TF's own model function in a Session, and writes the
 Estimator's files: `model.ckpt-N.*`, `checkpoint`, `graph.pbtxt`, event files with its tags.
 """
@@ -8,6 +8,8 @@ Estimator's files: `model.ckpt-N.*`, `checkpoint`, `graph.pbtxt`, event files wi
 import contextlib
 import itertools
 import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -24,82 +26,139 @@ PREDICT = "infer"
 class LocalEstimator:
     """Trains, evaluates, predicts with and exports one Mesh-TF model.
 
-    Args:
-        model_fn: Mesh-TF's model function: (features, labels, mode, params, config) -> a spec.
-        config: a RunConfig; its model_dir, save_checkpoints_steps and session_config are used.
-        model: the Mesh-TF model that the function runs, for what is said and recorded of it.
-        train_batch_size, eval_batch_size, predict_batch_size: examples per step (the data sets come
-            batched, so these are for messages and for examples/sec).
-        params: passed on to the model function.
-        export_to_tpu: accepted for the Estimator's signature; nothing is exported to a TPU.
+    Attributes:
+        model: the Mesh-TF model.
+        config: the RunConfig.
+        settings: the arguments of the `utils.get_estimator` call that made the estimator.
     """
 
     def __init__(
         self,
-        model_fn,
-        config,
-        model=None,
-        train_batch_size=None,
-        eval_batch_size=None,
-        predict_batch_size=None,
-        params=None,
-        export_to_tpu=False,
-    ):
-        del export_to_tpu, eval_batch_size, predict_batch_size
+        model_fn: Callable,
+        config: Any,
+        model: Any = None,
+        train_batch_size: int | None = None,
+        eval_batch_size: int | None = None,
+        predict_batch_size: int | None = None,
+        params: dict | None = None,
+        export_to_tpu: bool = False,
+    ) -> None:
+        """Stores the model function; graphs are built by the methods.
+
+        Args:
+            model_fn: Mesh-TF's model function: (features, labels, mode, params, config) -> a spec.
+            config: a RunConfig; model_dir, save_checkpoints_steps and session_config are used.
+            model: the Mesh-TF model that the function builds, for messages and records.
+            train_batch_size, eval_batch_size, predict_batch_size: accepted for the TPUEstimator's
+                signature; the data sets are already batched.
+            params: passed to the model function.
+            export_to_tpu: accepted for the TPUEstimator's signature.
+        """
+        del export_to_tpu, train_batch_size, eval_batch_size, predict_batch_size
         self._model_fn = model_fn
         self._params = params or {}
-        self._batch_size = train_batch_size
+        self._evaluations: estimator_evaluation.Evaluations | None = None
         self.model = model
         self.config = config
-        self.settings = {}  # What utils.get_estimator was called with.
+        self.settings: dict[str, Any] = {}
 
     @property
     def model_dir(self) -> str:
         """The directory of checkpoints and events."""
         return self.config.model_dir
 
-    def latest_checkpoint(self):
-        """The path of the newest checkpoint of `model_dir`, or None.
+    def latest_checkpoint(self) -> str | None:
+        """Returns the path of the newest checkpoint of `model_dir`, or None.
 
-        Where the one that the file `checkpoint` names is gone, the newest whole one.
+        If the checkpoint that the file `checkpoint` names is missing, it is the newest complete
+        one.
         """
         return checkpoint_files.latest_checkpoint(self.model_dir)
 
-    def get_variable_value(self, name):
-        """The value of a variable in the newest checkpoint, as a numpy array."""
+    def get_variable_value(self, name: str) -> np.ndarray:
+        """Returns the value of a variable in the newest checkpoint."""
         return checkpoint_files.open_reader(self._checkpoint(None)).get_tensor(name)
 
-    def get_variable_names(self):
-        """The names of the variables in the newest checkpoint."""
+    def get_variable_names(self) -> list[str]:
+        """Returns the names of the variables in the newest checkpoint."""
         return list(
             checkpoint_files.open_reader(self._checkpoint(None)).get_variable_to_shape_map()
         )
 
-    def train(self, input_fn, hooks=(), steps=None, max_steps=None, saving_listeners=()):
+    def train(
+        self,
+        input_fn: Callable,
+        hooks: Sequence[tf.train.SessionRunHook] = (),
+        steps: int | None = None,
+        max_steps: int | None = None,
+        saving_listeners: Sequence[tf.train.CheckpointSaverListener] = (),
+    ) -> "LocalEstimator":
         """Trains until the global step is `max_steps`, or for `steps` more; returns self.
 
         Raises:
             UsageError: the directory is in use, or holds another architecture or vocabulary.
             RunError: the loss became NaN or infinite, or a checkpoint cannot be read.
         """
-        loop.train(self, input_fn, steps, max_steps, hooks=hooks, listeners=saving_listeners)
+        loop.train_estimator(self, input_fn, steps, max_steps, hooks, saving_listeners)
         return self
 
-    def evaluate(self, input_fn, steps=None, hooks=(), checkpoint_path=None, name=None):
-        """The metrics of the spec over `steps` batches (or all), also as events in `eval_<name>`.
+    def evaluate(
+        self,
+        input_fn: Callable,
+        steps: int | None = None,
+        hooks: Sequence[tf.train.SessionRunHook] = (),
+        checkpoint_path: str | None = None,
+        name: str | None = None,
+    ) -> dict[str, Any]:
+        """Evaluates a checkpoint and writes the metrics as events to `eval_<name>`.
+
+        Args:
+            input_fn: a function of `params` that returns a data set.
+            steps: the number of batches, or None for all.
+            hooks: further hooks of the session.
+            checkpoint_path: the checkpoint, or None for the newest.
+            name: the suffix of the directory of the events.
 
         Returns:
-            dict: the metrics, "loss" (the mean of the batches' losses) and "global_step".
+            The spec's metrics, "loss" (the mean of the batches' losses) and "global_step".
         """
         path = self._checkpoint(checkpoint_path)
-        with estimator_evaluation.evaluations(self) as evaluations:
+        with self._open_evaluations() as evaluations:
             result = evaluations.run(input_fn, steps, path, hooks)
         result["global_step"] = checkpoint_files.step_of(path)
         self._write_metrics(result, name)
         return result
 
-    def predict(self, input_fn, hooks=(), checkpoint_path=None, yield_single_examples=True):
-        """Yields the predictions of the spec, example by example, as dicts of numpy values."""
+    @contextlib.contextmanager
+    def cached_evaluations(self) -> Iterator[None]:
+        """Inside the block, `evaluate` reuses graphs, sessions and batches of earlier calls."""
+        with contextlib.closing(estimator_evaluation.Evaluations(self)) as self._evaluations:
+            try:
+                yield
+            finally:
+                self._evaluations = None
+
+    def _open_evaluations(self):
+        """Returns a context of the cached evaluations, or of new ones that it closes."""
+        if self._evaluations is not None:
+            return contextlib.nullcontext(self._evaluations)
+        return contextlib.closing(estimator_evaluation.Evaluations(self))
+
+    def predict(
+        self,
+        input_fn: Callable,
+        hooks: Sequence[tf.train.SessionRunHook] = (),
+        checkpoint_path: str | None = None,
+        yield_single_examples: bool = True,
+    ) -> Iterator[dict[str, Any]]:
+        """Yields the spec's predictions as dicts of numpy values.
+
+        Args:
+            input_fn: a function of `params` that returns a data set or tensors.
+            hooks: further hooks of the session.
+            checkpoint_path: the checkpoint, or None for the newest.
+            yield_single_examples: whether to yield one example at a time, not one batch.
+        """
         path = self._checkpoint(checkpoint_path)
         with tf.Graph().as_default():
             batch_number = tf.placeholder_with_default(np.int64(0), [], name="batch_number")
@@ -108,19 +167,32 @@ class LocalEstimator:
             scaffold = spec.scaffold_fn() if spec.scaffold_fn else None
             all_hooks = [*spec.prediction_hooks, *hooks]
             with session.restored(self, path, all_hooks, scaffold) as sess:
-                for batch in _batches(sess, spec.predictions, batch_number):
+                for batch in _run_batches(sess, spec.predictions, batch_number):
                     if yield_single_examples:
                         yield from _examples(batch)
                     else:
                         yield batch
 
-    def export_saved_model(self, export_dir_base, serving_input_receiver_fn, checkpoint_path=None):
+    def export_saved_model(
+        self,
+        export_dir_base: str,
+        serving_input_receiver_fn: Callable,
+        checkpoint_path: str | None = None,
+    ) -> str:
         """Writes a SavedModel of the spec's predictions; returns its directory."""
         path = self._checkpoint(checkpoint_path)
-        return export.saved_model(self, export_dir_base, serving_input_receiver_fn, path)
+        return export.write_saved_model(self, export_dir_base, serving_input_receiver_fn, path)
 
-    def call_model(self, features, mode):
-        """Builds Mesh-TF's model in the default graph, with the seed's initial values."""
+    def call_model(self, features: dict[str, tf.Tensor], mode: str) -> Any:
+        """Builds Mesh-TF's model in the default graph.
+
+        Args:
+            features: the tensors of a batch, by name.
+            mode: "train", "eval" or "infer".
+
+        Returns:
+            The spec of the model function.
+        """
         tf.set_random_seed(random_seed.run_seed())
         tf.train.get_or_create_global_step()
         spec = self._model_fn(features, None, mode, self._params, self.config)
@@ -128,6 +200,7 @@ class LocalEstimator:
         return spec
 
     def _checkpoint(self, path):
+        """Returns `path`, or the newest checkpoint, after checking that it fits the model."""
         found = path or self.latest_checkpoint()
         if not found:
             raise UsageError(f"model_dir = {self.model_dir!r} has no checkpoint: train first")
@@ -143,7 +216,7 @@ class LocalEstimator:
         return found
 
     def _write_metrics(self, result, name):
-        """Events in `eval` or `eval_<name>`, as the Estimator writes them."""
+        """Writes events to `eval` or `eval_<name>` with the Estimator's tags; prints a line."""
         directory = os.path.join(self.model_dir, "eval" if not name else f"eval_{name}")
         with contextlib.closing(session.event_writer(directory)) as writer:
             summary = tf.Summary()
@@ -159,8 +232,8 @@ class LocalEstimator:
         console.say(line)
 
 
-def _batches(sess, fetches, batch_number):
-    """Runs the fetches until the data end."""
+def _run_batches(sess, fetches, batch_number):
+    """Yields the values of the fetches for each batch, until the data end."""
     for number in itertools.count():
         try:
             yield sess.run(fetches, {batch_number: number})
@@ -169,6 +242,7 @@ def _batches(sess, fetches, batch_number):
 
 
 def _examples(batch):
+    """Yields the examples of a batch as dicts."""
     sizes = {key: len(value) for key, value in batch.items()}
     for index in range(min(sizes.values())):
         yield {key: value[index] for key, value in batch.items()}

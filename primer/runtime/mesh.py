@@ -1,10 +1,11 @@
-"""The mesh of a run without a TPU: TF_CONFIG's hosts, all visible GPUs, as given, or one CPU.
+"""The mesh of a run without a TPU: TF_CONFIG's hosts, all visible GPUs, a given mesh, or one CPU.
 
-The original's commands bind `utils.tpu_mesh_shape`; with `--tpu` that is used, without it one line
-says that it is not.
+The original's commands bind `utils.tpu_mesh_shape`. With `--tpu` it is used; without, one line
+says that it is ignored.
 """
 
 import re
+from collections.abc import Sequence
 
 import gin
 import mesh_tensorflow as mtf
@@ -19,44 +20,40 @@ from primer.runtime import cluster
 TPU_SETTINGS = "utils.tpu_mesh_shape"
 
 
-def _tpu():
+def _tpu_flag() -> str | None:
     return getattr(flags.FLAGS, "tpu", None) if flags.FLAGS.is_parsed() else None
 
 
 @gin.configurable(module="primer")
-def mesh_shape(shape=None):
-    """The shape of the mesh, for `utils.run.mesh_shape`.
+def mesh_shape(shape: str | mtf.Shape | None = None) -> str | mtf.Shape:
+    """Returns the shape of the mesh, for `utils.run.mesh_shape`.
 
     Args:
-        shape: a Mesh-TF shape such as "batch:2,model:2", or None: with `--tpu` what
-            `utils.tpu_mesh_shape` says, else one "batch" axis over the devices of `mesh_devices`.
-
-    Returns:
-        A string or mtf.Shape.
+        shape: a Mesh-TF shape such as "batch:2,model:2". None is `utils.tpu_mesh_shape` with
+            `--tpu`, else one "batch" dimension over the devices of `mesh_devices`.
     """
     if shape is not None:
         return shape
-    if _tpu():
+    if _tpu_flag():
         from mesh_tensorflow.transformer import utils
 
         return utils.tpu_mesh_shape()
-    _say_what_is_ignored()
+    _report_ignored_tpu_settings()
     devices = mesh_devices()
     return f"batch:{len(devices)}" if devices and len(devices) > 1 else ""
 
 
 @gin.configurable(module="primer")
-def mesh_devices(devices=None):
-    """The devices of the mesh, for `utils.run.mesh_devices`.
+def mesh_devices(devices: list[str] | None = None) -> list[str] | None:
+    """Returns the devices of the mesh, for `utils.run.mesh_devices`.
 
     Args:
-        devices: a list of TensorFlow device names, or None: TF_CONFIG's hosts, else all visible
-            GPUs.
+        devices: TensorFlow device names, or None for TF_CONFIG's hosts, else all visible GPUs.
 
     Returns:
-        A list of device names, or None where the mesh needs none (a TPU, one device).
+        The device names, or None where the mesh needs none (a TPU, a single device).
     """
-    if devices is not None or _tpu():
+    if devices is not None or _tpu_flag():
         return devices
     hosts = cluster.of_this_run()
     if hosts:
@@ -65,32 +62,40 @@ def mesh_devices(devices=None):
     return [f"gpu:{number}" for number in range(len(gpus))] if len(gpus) > 1 else None
 
 
-def check(shape, devices):
-    """Raises UsageError where mesh, list of devices and this machine do not fit together."""
+def check_devices(shape: str | mtf.Shape, devices: Sequence[str] | None) -> None:
+    """Checks that the devices exist and that the mesh has one device per processor.
+
+    Args:
+        shape: the shape of the mesh.
+        devices: the device names, or None.
+
+    Raises:
+        UsageError: a GPU does not exist, or the numbers of processors and devices differ.
+    """
     shape = mtf.convert_to_shape(shape)
     gpus = len(tf.config.list_physical_devices("GPU"))
     for device in devices or ():
         number = re.fullmatch(r"/?(?:device:)?gpu:(\d+)", device.lower())
         if number and int(number[1]) >= gpus:
             raise UsageError(
-                f"utils.run.mesh_devices names {device!r}, and TensorFlow sees {gpus} GPUs here: "
-                "name devices that there are, or none for all of them"
+                f"utils.run.mesh_devices names {device!r}, and TensorFlow sees {gpus} GPUs: "
+                "name existing devices, or none to use all GPUs"
             )
     if devices and len(devices) != shape.size:
         raise UsageError(
-            f"utils.run.mesh_shape = {as_text(shape)!r} has {shape.size} processors, and "
+            f"utils.run.mesh_shape = {shape_as_text(shape)!r} has {shape.size} processors, and "
             f"utils.run.mesh_devices names {len(devices)} devices ({', '.join(devices)}): "
             "give one device per processor"
         )
 
 
-def as_text(shape) -> str:
-    """A Mesh-TF shape as gin files write it: "batch:2,model:2"."""
+def shape_as_text(shape: mtf.Shape) -> str:
+    """Returns a Mesh-TF shape in gin's notation: "batch:2,model:2"."""
     return ",".join(f"{dimension.name}:{dimension.size}" for dimension in shape.dims)
 
 
-def _say_what_is_ignored():
-    """One line where a TPU's settings were given; Mesh-TF's own default is not worth one."""
+def _report_ignored_tpu_settings() -> None:
+    """Prints one line if TPU settings are bound; Mesh-TF's own defaults do not count."""
     bound = sorted(
         f"{param} = {value!r}"
         for (_, selector), params in gin_state.bindings().items()
@@ -102,13 +107,8 @@ def _say_what_is_ignored():
         console.say_once(f"Without --tpu, {TPU_SETTINGS} ({', '.join(bound)}) is ignored.")
 
 
-def rows_divisor(shape, layout) -> int:
-    """Into how many parts the mesh cuts the rows of a batch.
-
-    Args:
-        shape: a mtf.Shape.
-        layout: mtf.LayoutRules.
-    """
+def rows_divisor(shape: mtf.Shape, layout: mtf.LayoutRules) -> int:
+    """Returns the number of parts into which the mesh splits the rows of a batch."""
     sizes = [
         mtf.tensor_dim_to_mesh_dim_size(layout, shape, mtf.Dimension(name, 0))
         for name in ("outer_batch", "batch")

@@ -41,6 +41,7 @@ PATCHES = {
     "mesh_tensorflow.transformer.utils": (
         "patches.score_ids",  # First: `engine` keeps the settings without its change.
         "patches.target_text",
+        "patches.step_print",
         "engine",
     ),
     "t5.models.mesh_transformer_main": ("patches.t5_main",),

@@ -1,9 +1,9 @@
-"""Data types of a run: float32 weights, activations as the hardware likes, a float32 loss.
+"""The data types of a run: float32 weights and loss, activations chosen for the hardware.
 
-Three stock defaults bend results (mesh-tensorflow 0.1.21, t5 0.9.4): master weights are bfloat16,
-so that every stop, average and evaluation rounds them to 8 bits; t5's main forces float32
-activations without `--tpu`, whatever the gin files say; and the loss is computed in the
-activations' type, where bfloat16 losses move in steps of 0.03.
+Three stock defaults distort results (mesh-tensorflow 0.1.21, t5 0.9.4): master weights are
+bfloat16, so that every checkpoint, average and evaluation rounds them to 8 bits; t5's main forces
+float32 activations without `--tpu`, regardless of the gin files; and the loss is computed in the
+activations' type, in which it changes in steps of 0.03.
 """
 
 import functools
@@ -22,16 +22,16 @@ GPU_BFLOAT16_CAPABILITY = (8, 0)
 
 
 @gin.configurable(module="primer")
-def precision(activation_dtype="auto"):
-    """The data type of activations.
+def precision(activation_dtype: str = "auto") -> tuple[tf.DType, str]:
+    """Returns the data type of activations.
 
     Args:
         activation_dtype: "auto", "float32" or "bfloat16". "auto" is bfloat16 for training where the
             hardware multiplies bfloat16 natively, and float32 otherwise. Evaluation and decoding
-            run in float32 always.
+            always run in float32.
 
     Returns:
-        (tf.DType, str): the type of the mode that is being built, and why it was chosen.
+        (dtype, reason): the type for the mode that is being built, and a phrase that says why.
 
     Raises:
         UsageError: another value.
@@ -53,14 +53,14 @@ def precision(activation_dtype="auto"):
 
 
 def variable_dtype() -> mtf.VariableDType:
-    """Takes the place of Mesh-TF's `get_variable_dtype` inside its model function."""
+    """Returns the data types of variables; replaces Mesh-TF's `get_variable_dtype`."""
     return mtf.VariableDType(tf.float32, tf.float32, precision()[0])
 
 
 def hardware_has_bfloat16() -> bool:
-    """Whether the devices that will train have native bfloat16 products."""
+    """Whether the devices that train have native bfloat16 products."""
     gpus = tf.config.list_physical_devices("GPU")
-    if gpus and not cluster.of_this_run():  # Hosts of a cluster train on their CPUs.
+    if gpus and not cluster.of_this_run():  # The hosts of a cluster train on their CPUs.
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
         return all(
             detail.get("compute_capability", (0, 0)) >= GPU_BFLOAT16_CAPABILITY
@@ -70,8 +70,8 @@ def hardware_has_bfloat16() -> bool:
 
 
 @functools.cache
-def cpu_flags() -> frozenset:
-    """The instruction set flags of this machine's processor; empty where it does not tell."""
+def cpu_flags() -> frozenset[str]:
+    """Returns this processor's instruction set flags; empty without Linux's /proc/cpuinfo."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:
             for line in lines:

@@ -1,8 +1,11 @@
-"""Sessions: their configuration, and one whose variables come from a checkpoint."""
+"""TensorFlow sessions: their configuration, and sessions restored from a checkpoint."""
 
 import contextlib
 import itertools
 import os
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
 
 import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
@@ -10,86 +13,91 @@ from tensorflow.core.protobuf import rewriter_config_pb2
 from primer.checkpoints import checkpoint_files
 from primer.runtime import cluster
 
-_writers = itertools.count()
+# Numbers this process's event writers: TensorFlow names an event file after the second and the
+# machine, so that a second writer of one second would truncate the file of the first.
+_writer_numbers = itertools.count()
 
 
-def config(estimator):
-    """The session configuration of the run, else `default_config`."""
+def estimator_config(estimator: Any) -> tf.ConfigProto:
+    """Returns the session configuration of an estimator's RunConfig, else `default_config`."""
     return estimator.config.session_config or default_config()
 
 
-def default_config():
-    """The configuration of a session that computes a model.
+def default_config() -> tf.ConfigProto:
+    """Returns the configuration of a session that computes a model.
 
-    On CPUs TensorFlow's graph optimizer is off: it takes one to two seconds of every graph, and
-    the steps of what it made of small and tiny models took the same time within the noise. What is
-    constant is not computed beforehand: TensorFlow keeps all of it at once for that, the positions
-    of every pair of tokens once for each layer, which were 300 MB of a small model's evaluation.
+    On CPUs TensorFlow's graph optimizer is off: it takes one to two seconds per graph, and did not
+    change the step time of small and tiny models measurably. Constant folding is off: TensorFlow
+    would hold all folded constants at once, such as the relative positions of every pair of tokens
+    once per layer, which took 300 MB in the evaluation of a small model.
     """
     rewrite = rewriter_config_pb2.RewriterConfig(
         meta_optimizer_iterations=rewriter_config_pb2.RewriterConfig.ONE,
         disable_meta_optimizer=not tf.config.list_physical_devices("GPU"),
     )
-    at_start = tf.OptimizerOptions(
+    optimizer = tf.OptimizerOptions(
         opt_level=tf.OptimizerOptions.L0, do_common_subexpression_elimination=True
     )
-    graph = tf.GraphOptions(rewrite_options=rewrite, optimizer_options=at_start)
+    graph = tf.GraphOptions(rewrite_options=rewrite, optimizer_options=optimizer)
     return tf.ConfigProto(allow_soft_placement=True, graph_options=graph)
 
 
-def master() -> str:
-    """The TensorFlow server that training's session talks to: this process, or the cluster's."""
-    hosts = cluster.from_environment()
+def master(hosts: cluster.Cluster | None) -> str:
+    """Returns the address of the server that runs training's session; "" is this process."""
     return tf.compat.as_str(cluster.server(hosts).target) if hosts else ""
 
 
-def on_chief():
-    """A device scope: what no mesh device is named for lives on the chief."""
-    hosts = cluster.from_environment()
+def chief_device(hosts: cluster.Cluster | None) -> AbstractContextManager:
+    """Returns a device scope that places on the chief what no mesh device is named for."""
     if not hosts:
         return contextlib.nullcontext()
     job, index, _ = hosts.tasks[0]
     return tf.device(f"/job:{job}/task:{index}")
 
 
-def event_writer(directory):
-    """A writer of TensorBoard events that outlives no graph.
-
-    TensorFlow names a file after the second and the machine, and a second writer of that second
-    would empty the file of the first.
-    """
+def event_writer(directory: str) -> tf.summary.FileWriter:
+    """Returns a writer of TensorBoard events that does not depend on the default graph."""
     with tf.Graph().as_default():
-        suffix = f".{os.getpid()}.{next(_writers)}"
+        suffix = f".{os.getpid()}.{next(_writer_numbers)}"
         return tf.summary.FileWriter(directory, filename_suffix=suffix)
 
 
 @contextlib.contextmanager
-def restored(estimator, checkpoint_path, hooks=(), scaffold=None):
-    """A session in the default graph with the checkpoint's values, after the hooks' own steps.
+def restored(
+    estimator: Any,
+    checkpoint_path: str,
+    hooks: Sequence[tf.train.SessionRunHook] = (),
+    scaffold: tf.train.Scaffold | None = None,
+) -> Iterator[tf.Session]:
+    """Yields a session of the default graph, which it finalizes, with a checkpoint's values.
 
-    `hooks` are Mesh-TF's, of which `begin` and `after_create_session` matter: they copy the
-    checkpointed variables to the slices on the mesh.
+    Args:
+        estimator: a LocalEstimator.
+        checkpoint_path: the checkpoint.
+        hooks: hooks of Mesh-TF. Only their `begin` and `after_create_session` are called: they copy
+            the restored variables to the slices on the mesh.
+        scaffold: its `local_init_op`, if there is one, is run.
     """
     for hook in hooks:
         hook.begin()
     restore = checkpoint_files.Restore(tf.global_variables())
-    prepare = [tf.local_variables_initializer(), tf.tables_initializer()]
+    initializers = [tf.local_variables_initializer(), tf.tables_initializer()]
     if scaffold is not None and scaffold.local_init_op is not None:
-        prepare.append(scaffold.local_init_op)
+        initializers.append(scaffold.local_init_op)
     tf.get_default_graph().finalize()
-    with tf.Session(config=config(estimator)) as sess:
+    with tf.Session(config=estimator_config(estimator)) as sess:
         restore(sess, checkpoint_path)
-        for step in prepare:
-            sess.run(step)
+        for initializer in initializers:
+            sess.run(initializer)
         for hook in hooks:
             hook.after_create_session(sess, None)
         yield sess
 
 
 @contextlib.contextmanager
-def unfinalized(estimator, checkpoint_path):
-    """A session with the checkpoint's values in a graph that may still grow (for an export)."""
+def restored_unfinalized(estimator: Any, checkpoint_path: str) -> Iterator[tf.Session]:
+    """Yields a session with a checkpoint's values in a graph that an export may still extend."""
     restore = checkpoint_files.Restore(tf.global_variables())
-    with tf.Session(config=config(estimator)) as sess:
+    with tf.Session(config=estimator_config(estimator)) as sess:
         restore(sess, checkpoint_path)
         yield sess

@@ -76,7 +76,9 @@ def check(environment):
     assert HOOK_FILE in environment.ours()
     registered = environment.run("python", "-c", "import t5_imports")
     assert registered.returncode == 0, registered.stderr[-4000:]
-    code = "from primer.runtime import consistency as c; print(c.check())"
+    code = (
+        "from primer.runtime.command_line import package_conflicts as c; print(c.find_conflict())"
+    )
     assert environment.run("python", "-c", code).stdout.strip() == "None"
     assert "torch" not in environment.run("python", "-m", "pip", "freeze").stdout
     environment.pip("uninstall", "-y", "-q", "primer")

@@ -36,5 +36,5 @@ def test_a_directory_without_an_operative_configuration_is_unchanged(tmp_path):
 
 
 def test_both_are_registered():
-    assert runtime_callbacks.warn_of_settings_without_effect in callbacks._at_start
-    assert runtime_callbacks.add_slots_to_operative_config in callbacks._at_start
+    assert runtime_callbacks.warn_of_settings_without_effect in callbacks._registry.start_functions
+    assert runtime_callbacks.add_slots_to_operative_config in callbacks._registry.start_functions

@@ -1,9 +1,9 @@
-"""A run that kills itself in the middle of a checkpoint.
+"""A training process that kills itself while it writes a checkpoint.
 
 `python -m tests.runtime.killed_run MODEL_DIR STEP MOMENT [BINDING ...]`
 
-MOMENT: "before" the model's files are written and after the input's position; "within", when the
-files are there and `checkpoint` does not name them yet; "after" all is written.
+MOMENT is "before" (the input position is written, the model's files are not), "within" (the model's
+files are written, and `checkpoint` does not name them yet) or "after" (all files are written).
 """
 
 import os
@@ -24,7 +24,7 @@ def die():
 
 
 def dying_save(stock, fatal_step, moment):
-    """tf.train.Saver.save that dies at one step of the model's checkpoint."""
+    """Returns a tf.train.Saver.save that kills the process at one step of the model's saver."""
 
     def save(saver, sess, path, global_step=None, **settings):
         if global_step != fatal_step or not path.endswith("model.ckpt"):

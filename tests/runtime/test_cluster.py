@@ -1,4 +1,4 @@
-"""Two processes on loopback train one model; the loss is that of one process."""
+"""Training on the hosts of TF_CONFIG: two processes on loopback."""
 
 import json
 import os
@@ -11,8 +11,9 @@ import time
 import gin
 import numpy as np
 import pytest
+import tensorflow.compat.v1 as tf
 
-from primer.errors import UsageError
+from primer.errors import RunError, UsageError
 from primer.runtime import cluster
 from tests.paths import ROOT
 from tests.runtime import tiny
@@ -33,10 +34,22 @@ def free_addresses(count):
     return addresses
 
 
-def start_host(addresses, index, model_dir, *bindings):
-    command = [sys.executable, "-m", "tests.runtime.cluster_host", str(model_dir), *bindings]
+# What a worker's command does, without the imports of a training.
+SERVE = """
+from primer.runtime import cluster
+cluster.POLL_SECONDS, cluster.LOST_SECONDS = 0.2, 2.0
+cluster.serve_until_chief_ends(cluster.from_environment())
+"""
+
+
+def start_training(addresses, index, model_dir, *bindings):
+    words = ["-m", "tests.runtime.cluster_host", str(model_dir), *bindings]
+    return start_host(addresses, index, words)
+
+
+def start_host(addresses, index, words):
     return subprocess.Popen(
-        command,
+        [sys.executable, *words],
         cwd=ROOT,
         env={**os.environ, **environment(addresses, index)},
         stdout=subprocess.DEVNULL,
@@ -57,19 +70,19 @@ def test_the_first_worker_is_the_chief():
 
 
 @pytest.mark.parametrize("text", ["{", '{"cluster": {"worker": ["a:1", "b:2"]}}', "[1]"])
-def test_a_bad_tf_config_is_one_line(text):
+def test_a_malformed_tf_config_is_an_error(text):
     with pytest.raises(UsageError, match="TF_CONFIG"):
         cluster.from_environment({"TF_CONFIG": text})
 
 
-def test_two_hosts_train_as_one(tmp_path):
+def test_two_hosts_train_the_weights_of_one(tmp_path):
     addresses = free_addresses(2)
-    worker = start_host(addresses, 1, tmp_path / "both", "dropout_rate = 0.0")
-    chief = start_host(addresses, 0, tmp_path / "both", "dropout_rate = 0.0")
+    worker = start_host(addresses, 1, ["-c", SERVE])
+    chief = start_training(addresses, 0, tmp_path / "both", "dropout_rate = 0.0")
     tiny.run(tmp_path / "one", "dropout_rate = 0.0")
-    _, said = chief.communicate(timeout=300)
-    assert chief.returncode == 0, said
-    assert "mesh batch:2" in said
+    _, messages = chief.communicate(timeout=300)
+    assert chief.returncode == 0, messages
+    assert "mesh batch:2" in messages
     assert worker.wait(timeout=300) == 0
     together, alone = tiny.variables(tmp_path / "both", 6), tiny.variables(tmp_path / "one", 6)
     for name, value in alone.items():
@@ -80,20 +93,20 @@ def test_two_hosts_train_as_one(tmp_path):
 def test_a_host_that_dies_stops_the_run_with_one_message(tmp_path):
     addresses = free_addresses(2)
     many = ("utils.run.train_steps = 100000", "utils.run.save_checkpoints_steps = 20")
-    worker = start_host(addresses, 1, tmp_path, *many)
-    chief = start_host(addresses, 0, tmp_path, *many)
+    worker = start_training(addresses, 1, tmp_path, *many)
+    chief = start_training(addresses, 0, tmp_path, *many)
     deadline = time.monotonic() + 120
     while not (tmp_path / "model.ckpt-20.index").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     worker.kill()
     worker.wait()
-    _, said = chief.communicate(timeout=300)
-    assert chief.returncode == 1, said
-    assert "a host of TF_CONFIG's cluster is gone" in said
-    assert "Traceback" not in said
+    _, messages = chief.communicate(timeout=300)
+    assert chief.returncode == 1, messages
+    assert "a host of TF_CONFIG's cluster is lost" in messages
+    assert "Traceback" not in messages
 
 
-def test_only_training_takes_hosts(monkeypatch):
+def test_only_training_uses_the_cluster(monkeypatch):
     text = environment(["a:1", "b:2"], 0)["TF_CONFIG"]
     monkeypatch.setenv("TF_CONFIG", text)
     assert len(cluster.of_this_run().tasks) == 2
@@ -102,17 +115,47 @@ def test_only_training_takes_hosts(monkeypatch):
     assert cluster.of_this_run() is None
 
 
-def test_a_host_that_never_comes_ends_the_wait(monkeypatch):
-    said = []
+def two_hosts(own_index):
+    address = "127.0.0.1:1"  # Nothing listens on this port.
+    return cluster.Cluster((("worker", 0, address), ("worker", 1, address)), own_index)
 
-    def leave(message):
-        said.append(message)
+
+def test_a_host_that_does_not_start_ends_the_chief(monkeypatch):
+    messages = []
+
+    def exit_process(message):
+        messages.append(message)
         raise SystemExit(1)
 
     monkeypatch.setattr(cluster, "START_SECONDS", 0.0)
-    monkeypatch.setattr(cluster, "WATCH_SECONDS", 0.01)
-    monkeypatch.setattr(cluster, "_leave", leave)
-    hosts = cluster.Cluster((("worker", 0, "127.0.0.1:1"), ("worker", 1, "127.0.0.1:1")), 0)
+    monkeypatch.setattr(cluster, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(cluster, "_exit_process", exit_process)
     with pytest.raises(SystemExit):
-        cluster._watch(hosts, threading.Event())
-    assert "127.0.0.1:1 of TF_CONFIG did not start" in said[0]
+        cluster._watch_hosts(two_hosts(0), threading.Event())
+    assert "127.0.0.1:1 of TF_CONFIG did not start" in messages[0]
+
+
+def test_a_chief_that_does_not_start_ends_a_worker(monkeypatch):
+    monkeypatch.setattr(cluster, "START_SECONDS", 0.0)
+    monkeypatch.setattr(cluster, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(cluster, "server", lambda hosts: None)
+    with pytest.raises(RunError, match="the chief 127.0.0.1:1 of TF_CONFIG did not start"):
+        cluster.serve_until_chief_ends(two_hosts(1))
+
+
+def test_a_worker_ends_after_the_chief(monkeypatch, capsys):
+    answers = iter([False, True, True, False, False])
+    monkeypatch.setattr(cluster, "LOST_SECONDS", 0.0)
+    monkeypatch.setattr(cluster, "POLL_SECONDS", 0.01)
+    monkeypatch.setattr(cluster, "server", lambda hosts: None)
+    monkeypatch.setattr(cluster, "_answers", lambda address: next(answers))
+    cluster.serve_until_chief_ends(two_hosts(1))
+    assert "The chief has ended" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [tf.errors.UnavailableError, tf.errors.AbortedError])
+def test_tensorflows_error_about_a_lost_host_is_explained(error, monkeypatch):
+    monkeypatch.setattr(cluster, "POLL_SECONDS", 10.0)
+    with pytest.raises(RunError, match="is lost .socket closed.*resumes from the last checkpoint"):
+        with cluster.end_when_host_is_lost(two_hosts(0)):
+            raise error(None, None, "socket closed\nmore")

@@ -1,5 +1,6 @@
-"""Stock perplexity_eval: Mesh-TF's numbers under its tags, from one graph and one session."""
+"""Stock perplexity_eval: Mesh-TF's numbers under its tags, with one graph and one session."""
 
+import contextlib
 import functools
 
 import numpy as np
@@ -10,7 +11,7 @@ from mesh_tensorflow.transformer import utils
 from t5.models import mesh_transformer
 
 from primer.errors import UsageError
-from primer.runtime import estimator_evaluation, inputs, session
+from primer.runtime import estimator_evaluation, inputs
 from tests import slow
 from tests.runtime import tiny
 
@@ -23,7 +24,7 @@ EVALUATE = (
 )
 TAGS = ("neg_log_perplexity", "loss", "token_accuracy", "num_eval_tokens", "mean_label")
 
-# Room for a quarter of the tokens: which ones are dropped depends on the rows of the batch.
+# Capacity for a quarter of the tokens: the rows of the batch decide which ones are dropped.
 EXPERTS = """
 include "defaults.gin"
 include "architectures/primer_ez.gin"
@@ -46,7 +47,7 @@ def trained(request, tmp_path_factory):
 
 
 def stock_input():
-    """The batches of Mesh-TF's loop, as `utils.run` makes them of the task."""
+    """The data set of batches that `utils.run` makes of the task."""
     dataset = mesh_transformer.mesh_eval_dataset_fn(
         mixture_or_task_name=tiny.TASK,
         sequence_length={"inputs": 1, "targets": 32},
@@ -58,7 +59,7 @@ def stock_input():
 
 
 def stock_metrics(model_dir, step, model):
-    """Mesh-TF's model function in a graph and a session of its own, as an Estimator runs it."""
+    """The metrics of Mesh-TF's model function in a new graph and session, as in an Estimator."""
     tiny.configure(*EVALUATE, model=model)
     estimator = utils.get_estimator(**tiny.estimator_settings(model_dir))
     with tf.Graph().as_default():
@@ -79,7 +80,7 @@ def stock_metrics(model_dir, step, model):
 
 
 class Counter:
-    """Counts the calls of a function or class that a module has."""
+    """Replaces a function or class of a module by one that counts its calls."""
 
     def __init__(self, monkeypatch, module, name):
         self.calls = 0
@@ -108,18 +109,18 @@ def test_stock_numbers_under_stock_tags_from_one_graph(trained, monkeypatch, cap
     assert f"step 6  {tiny.TASK}_validation_20  {-scalars['neg_log_perplexity'][6]:.4f}" in said
 
 
-def test_experts_drop_tokens_as_stock_does(trained):
-    """The same weights with room for all tokens are another number: so dropping did happen."""
+def test_the_capacity_of_experts_changes_the_metrics(trained):
+    """The comparison with stock therefore includes dropped tokens."""
     model_dir, model = trained
     if model is not EXPERTS:
-        pytest.skip("of experts only")
+        pytest.skip("the model has no experts")
     roomy = stock_metrics(model_dir, 6, model.replace("= 0.25", "= 8.0"))
     tight = stock_metrics(model_dir, 6, model)
     assert abs(roomy["neg_log_perplexity"] - tight["neg_log_perplexity"]) > 1e-5
 
 
 def batches_of(*values):
-    """An input function of batches of one row."""
+    """An input function of batches with one row each."""
     rows = {"targets": np.array(values, np.int32)}
     return lambda params: tf.data.Dataset.from_tensor_slices(rows).batch(1)
 
@@ -133,9 +134,9 @@ def test_batches_are_read_once_and_stay_in_order(monkeypatch):
     assert readings.calls == 1
 
 
-def test_a_split_too_large_to_keep_is_read_anew(monkeypatch):
+def test_a_split_too_large_to_cache_is_read_again(monkeypatch):
     readings = Counter(monkeypatch, inputs, "features")
-    monkeypatch.setattr(estimator_evaluation, "KEPT_BYTES", 8)
+    monkeypatch.setattr(estimator_evaluation, "MAX_CACHED_BYTES", 8)
     tiny.configure()
     batches = estimator_evaluation._Batches(batches_of([1, 2], [3, 4]), None)
     assert [b["targets"].tolist() for b in batches] == [[[1, 2]], [[3, 4]]]
@@ -143,7 +144,7 @@ def test_a_split_too_large_to_keep_is_read_anew(monkeypatch):
     assert readings.calls == 2
 
 
-def test_partial_functions_of_the_same_are_the_same():
+def test_partial_functions_of_equal_arguments_are_identical():
     def read(params, dataset):
         pass
 
@@ -153,9 +154,10 @@ def test_partial_functions_of_the_same_are_the_same():
     assert same[0] != estimator_evaluation._identity(functools.partial(read, dataset=other))
 
 
-def test_nothing_to_read_is_one_line(tmp_path):
-    tiny.run(tmp_path, "utils.run.train_steps = 1")
-    estimator = utils.get_estimator(**tiny.estimator_settings(tmp_path))
+def test_a_split_without_a_batch_is_an_error(trained):
+    model_dir, model = trained
+    tiny.configure(model=model)
+    estimator = utils.get_estimator(**tiny.estimator_settings(model_dir))
 
     def nothing(params):
         return tf.data.Dataset.from_tensors({"targets": np.zeros([4, 32], np.int32)}).take(0)
@@ -164,9 +166,49 @@ def test_nothing_to_read_is_one_line(tmp_path):
         estimator.evaluate(nothing)
 
 
-def test_two_writers_of_the_same_second_keep_their_events(tmp_path):
-    for step in (1, 2):
-        writer = session.event_writer(str(tmp_path))
-        writer.add_summary(tf.Summary(value=[tf.Summary.Value(tag="x", simple_value=step)]), step)
-        writer.close()
-    assert tiny.scalars(tmp_path)["x"] == {1: 1.0, 2: 2.0}
+class FakeEstimator:
+    """Records the blocks of `cached_evaluations`."""
+
+    def __init__(self, events):
+        self._events = events
+
+    @contextlib.contextmanager
+    def cached_evaluations(self):
+        self._events.append("opened")
+        yield
+        self._events.append("closed")
+
+
+def test_estimators_cache_evaluations_until_the_run_ends():
+    events = []
+    scope = estimator_evaluation.EvaluationScope()
+    with scope.open():
+        scope.add(FakeEstimator(events))
+        assert events == ["opened"]
+    assert events == ["opened", "closed"]
+
+
+def test_estimators_outside_of_a_run_cache_nothing():
+    events = []
+    scope = estimator_evaluation.EvaluationScope()
+    with scope.open():
+        scope.add(object())  # TensorFlow's TPUEstimator has no cache.
+    scope.add(FakeEstimator(events))
+    assert events == []
+
+
+def test_the_cache_of_an_estimator_ends_with_its_block(trained, monkeypatch):
+    model_dir, model = trained
+    graphs = Counter(monkeypatch, estimator_evaluation, "_Graph")
+    tiny.configure(*EVALUATE, model=model)
+    estimator = utils.get_estimator(**tiny.estimator_settings(model_dir))
+
+    def read(params):
+        return stock_input()
+
+    with estimator.cached_evaluations():
+        first, second = (estimator.evaluate(read, steps=1) for _ in range(2))
+    assert graphs.calls == 1
+    third = estimator.evaluate(read, steps=1)
+    assert graphs.calls == 2
+    assert first == second == third

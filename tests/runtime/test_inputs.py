@@ -1,4 +1,4 @@
-"""Input pipelines: traced as written, with AutoGraph only where a function needs it."""
+"""Input pipelines: their features and iterator, and AutoGraph only where a function needs it."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from primer.runtime import inputs
 
 
 def first_batch(*maps):
-    """What the functions make of 0, 1, 2, and whether AutoGraph converted the last tracing."""
+    """The batch of 0, 1, 2 after the functions were mapped over it."""
 
     def input_fn(params):
         del params
@@ -52,7 +52,7 @@ def test_functions_that_need_autograph_get_it():
     np.testing.assert_array_equal(first_batch(odd_is_negative, sum_below), [0, 1, 3])
 
 
-def test_an_error_is_the_functions_own():
+def test_the_error_of_a_function_is_not_changed():
     def wrong(x):
         raise KeyError("targets")
 
@@ -60,7 +60,30 @@ def test_an_error_is_the_functions_own():
         first_batch(wrong)
 
 
-def test_tensorflow_is_as_before_afterwards():
+def test_tensorflows_tracing_is_restored():
     before = structured_function.StructuredFunctionWrapper.__init__
     first_batch(lambda x: x)
     assert structured_function.StructuredFunctionWrapper.__init__ is before
+
+
+def test_the_iterator_of_a_data_set_is_returned_and_initialized_with_the_tables():
+    with tf.Graph().as_default():
+        features, iterator = inputs.with_iterator(lambda params: tf.data.Dataset.range(2))
+        assert iterator.initializer in tf.get_collection(tf.GraphKeys.TABLE_INITIALIZERS)
+        with tf.Session() as sess:
+            for _ in range(2):
+                sess.run(tf.tables_initializer())
+                assert sess.run(features) == 0
+
+
+def test_tensors_have_no_iterator():
+    with tf.Graph().as_default():
+        tensor = tf.constant(1)
+        assert inputs.with_iterator(lambda params: tensor) == (tensor, None)
+
+
+def test_the_labels_of_a_pair_are_dropped():
+    pairs = {"targets": [1, 2]}, {"labels": [3, 4]}
+    with tf.Graph().as_default():
+        features = inputs.features(lambda params: tf.data.Dataset.from_tensors(pairs))
+    assert list(features) == ["targets"]

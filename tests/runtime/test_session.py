@@ -1,12 +1,15 @@
-"""How sessions that compute a model treat its graph."""
+"""Sessions: their configuration, devices and event writers."""
+
+import types
 
 import tensorflow.compat.v1 as tf
 
-from primer.runtime import session
+from primer.runtime import cluster, session
+from tests.runtime import tiny
 
 
-def executed():
-    """The types of the operations of a graph of constants that has the same sum twice."""
+def executed_operations():
+    """The types of the operations executed for a graph of constants with the same sum twice."""
     with tf.Graph().as_default() as graph:
         positions = tf.range(1000)
         same = [tf.cumsum(positions), tf.cumsum(positions)]
@@ -19,5 +22,32 @@ def executed():
     return [node.op for node in partition.node]
 
 
-def test_constants_are_computed_where_they_are_used_and_once():
-    assert executed().count("Cumsum") == 1
+def test_constants_are_not_folded_and_equal_operations_run_once():
+    assert executed_operations().count("Cumsum") == 1
+
+
+def test_the_configuration_of_the_run_has_precedence():
+    single = tf.ConfigProto(intra_op_parallelism_threads=1)
+    for config, expected in ((single, single), (None, session.default_config())):
+        estimator = types.SimpleNamespace(config=types.SimpleNamespace(session_config=config))
+        assert session.estimator_config(estimator) == expected
+
+
+def test_a_single_host_trains_in_this_process():
+    assert session.master(None) == ""
+    with tf.Graph().as_default(), session.chief_device(None):
+        assert tf.constant(1).device == ""
+
+
+def test_the_chief_holds_what_no_mesh_device_is_named_for():
+    hosts = cluster.Cluster((("chief", 0, "a:1"), ("worker", 0, "b:2")), own_index=0)
+    with tf.Graph().as_default(), session.chief_device(hosts):
+        assert tf.constant(1).device == "/job:chief/task:0"
+
+
+def test_two_writers_of_the_same_second_keep_their_events(tmp_path):
+    for step in (1, 2):
+        writer = session.event_writer(str(tmp_path))
+        writer.add_summary(tf.Summary(value=[tf.Summary.Value(tag="x", simple_value=step)]), step)
+        writer.close()
+    assert tiny.scalars(tmp_path)["x"] == {1: 1.0, 2: 2.0}

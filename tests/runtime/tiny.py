@@ -1,9 +1,10 @@
-"""A tiny task and model for tests of the engine, run through Mesh-TF's `utils.run` itself."""
+"""A tiny task and model for tests of the engine, run through Mesh-TF's `utils.run`."""
 
 import os
 
 import gin
 import mesh_tensorflow as mtf
+import numpy as np
 import seqio
 import tensorflow as tf
 from absl import flags
@@ -17,7 +18,7 @@ from primer.gin_config import config_files
 TASK = "tiny_text"
 T5_GIN = os.path.join(os.path.dirname(mesh_transformer_main.__file__), "gin")
 
-# t5's own language model; tests of others give gin that includes other files.
+# The default model, t5's own language model.
 MODEL = """
 include "models/lm_v1.gin"
 d_model = 16
@@ -28,8 +29,8 @@ d_kv = 8
 dropout_rate = 0.1
 """
 
-# In float32 on every machine: processors with bfloat16 would train in it, and two ways to the same
-# weights then differ by more than rounding.
+# float32 on every machine: in bfloat16, which some processors train in, two orders of the same
+# computation differ by more than the tests' tolerances.
 CONFIG = f"""
 include "dataset.gin"
 include "objectives/lm.gin"
@@ -61,7 +62,7 @@ def _count(targets, predictions):
 
 
 def add_task():
-    """Registers the task once."""
+    """Registers the task, unless it is registered already."""
     if TASK in seqio.TaskRegistry.names():
         return
     seqio.TaskRegistry.add(
@@ -78,7 +79,7 @@ def add_task():
 
 
 def configure(*bindings, model=MODEL):
-    """Parses Mesh-TF's defaults, the model and the tiny task, then the test's own bindings."""
+    """Parses Mesh-TF's defaults, the model and the tiny task, then the test's bindings."""
     add_task()
     tf.compat.v1.disable_v2_behavior()
     gin.add_config_file_search_path(T5_GIN)
@@ -95,7 +96,7 @@ def configure(*bindings, model=MODEL):
 
 
 def run(model_dir, *bindings, model=MODEL):
-    """`utils.run` as t5's main calls it."""
+    """Calls `utils.run` as t5's main does."""
     configure(*bindings, model=model)
     utils.run(
         tpu_job_name=None, tpu=None, gcp_project=None, tpu_zone=None, model_dir=str(model_dir)
@@ -103,13 +104,20 @@ def run(model_dir, *bindings, model=MODEL):
 
 
 def variables(model_dir, step):
-    """The values of a checkpoint, by name."""
+    """Returns the values of a checkpoint's variables, by name."""
     reader = tf.compat.v1.train.NewCheckpointReader(f"{model_dir}/model.ckpt-{step}")
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
+def assert_equal_variables(first, second):
+    """Compares the values of two checkpoints bit for bit."""
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, second[name], err_msg=name)
+
+
 def scalars(directory):
-    """{tag: {step: value}} of the events of a directory."""
+    """Returns {tag: {step: value}} of the events in a directory."""
     found = {}
     for path in sorted(tf.io.gfile.glob(f"{directory}/events*")):
         for event in tf.compat.v1.train.summary_iterator(path):
@@ -119,12 +127,12 @@ def scalars(directory):
 
 
 def vocabulary():
-    """The vocabulary of the tiny task."""
+    """Returns the vocabulary of the tiny task."""
     return mesh_transformer.get_vocabulary(TASK)
 
 
 def estimator_settings(model_dir):
-    """What `utils.run` hands to `utils.get_estimator`, for tests of the estimator alone."""
+    """Returns the arguments that `utils.run` passes to `utils.get_estimator`."""
     return dict(
         model_type="lm",
         vocabulary=vocabulary(),
@@ -149,7 +157,7 @@ def estimator_settings(model_dir):
 
 
 def mtf_model_of(model_dir):
-    """t5's MtfModel of the model that gin describes."""
+    """Returns t5's MtfModel of the model that gin describes."""
     with gin.unlock_config():
         gin.bind_parameter("utils.get_variable_dtype.master_dtype", "float32")
     return mtf_model.MtfModel(
@@ -164,7 +172,7 @@ def mtf_model_of(model_dir):
 
 
 def predicted(model, folder):
-    """What `MtfModel.predict` writes for two prompts."""
+    """Returns the bytes that `MtfModel.predict` writes for two prompts."""
     prompts = folder / "prompts.txt"
     prompts.write_text("line 1\nline 2\n")
     model.predict(str(prompts), str(folder / "out"), temperature=1.0, vocabulary=vocabulary())

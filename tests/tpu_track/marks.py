@@ -1,4 +1,4 @@
-"""The marks of the tests that only the TensorFlow 2.15.1 track runs."""
+"""The marks of tests that run only on the TensorFlow 2.15.1 track."""
 
 import pytest
 import tensorflow as tf

@@ -1,7 +1,7 @@
 """The TensorFlow 2.15.1 track: parity, training and evaluation through both estimators.
 
-`make test` runs these in `.venv-tpu` on Python 3.10 and 3.11. TensorFlow 2.15.1 is the last that
-has the real TPUEstimator, here in its CPU form.
+`make test` runs these in `.venv-tpu` on Python 3.10 and 3.11. TensorFlow 2.15.1 is the last release
+with the real TPUEstimator, here in its CPU form.
 """
 
 import numpy as np
@@ -58,13 +58,13 @@ def test_both_estimators_evaluate_to_the_same_numbers(local, real):
             assert ours[tag][step] == pytest.approx(value, rel=1e-4)
 
 
-def test_stock_evaluation_of_the_same_checkpoints_is_the_real_estimators(real):
-    """One graph, one session and one reading of the data give what a graph per checkpoint gives."""
+def test_one_evaluation_graph_for_all_checkpoints_gives_the_real_estimators_numbers(real):
+    """The real estimator builds one graph, and reads the data, for each checkpoint."""
     theirs = evaluation(real, REAL)
     for path in real.glob(f"eval_{tiny.TASK}_validation_20/events*"):
         path.unlink()
     ours = evaluation(real)
-    del theirs["checkpoint_path"]  # A text, which the real one adds.
+    del theirs["checkpoint_path"]  # A text, which only the real estimator writes.
     for tag, values in theirs.items():
         assert sorted(ours[tag]) == sorted(values) == [3, 6]
         for step, value in values.items():

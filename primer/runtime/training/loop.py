@@ -1,7 +1,9 @@
-"""The training loop: Mesh-TF's train operation, checkpoints, events, validation, a clean end."""
+"""The training loop: runs Mesh-TF's train operation, writes checkpoints and events, validates."""
 
 import dataclasses
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow.compat.v1 as tf
 
@@ -29,11 +31,32 @@ from primer.runtime.training import (
 REPLACED_HOOKS = ("CheckpointSaverHook", "CheckpointInputPipelineHook")
 
 
-def train(estimator, input_fn, steps=None, max_steps=None, hooks=(), listeners=()):
-    """Trains a LocalEstimator's model to the step `max_steps`, or for `steps` more."""
+def train_estimator(
+    estimator: Any,
+    input_fn: Callable,
+    steps: int | None = None,
+    max_steps: int | None = None,
+    hooks: Sequence[tf.train.SessionRunHook] = (),
+    saving_listeners: Sequence[tf.train.CheckpointSaverListener] = (),
+) -> None:
+    """Trains a LocalEstimator's model from its latest checkpoint.
+
+    Args:
+        estimator: the LocalEstimator.
+        input_fn: a function of `params` that returns the data set.
+        steps: the number of steps, used where `max_steps` is None; None is one step.
+        max_steps: the global step at which training ends.
+        hooks: further hooks of the session.
+        saving_listeners: further listeners, called before and after each checkpoint.
+
+    Raises:
+        UsageError: the directory is in use, or holds another architecture or vocabulary.
+        RunError: the loss became NaN or infinite, or a checkpoint cannot be read or written.
+        SystemExit: a signal stopped training after a step; the code is 128 + its number.
+    """
     model_directory.check_trainable(estimator.model_dir)
     with directory_lock.held(estimator.model_dir):
-        # Not before: until the directory is ours, another run may add checkpoints.
+        # Only under the lock: until then another run may write checkpoints.
         start = checkpoint_files.step_of(estimator.latest_checkpoint())
         goal = max_steps if max_steps is not None else start + (steps or 1)
         if start >= goal:
@@ -42,84 +65,100 @@ def train(estimator, input_fn, steps=None, max_steps=None, hooks=(), listeners=(
                 f"{goal}: nothing to do"
             )
             return
-        with tf.Graph().as_default(), signals.on_signals() as stop:
-            with session.on_chief(), cluster.watched(cluster.from_environment()):
-                _Run(estimator, input_fn, start, goal, hooks, listeners).to_the_end(stop)
-    if stop.signal:
-        raise SystemExit(128 + stop.signal)
+        hosts = cluster.from_environment()
+        with tf.Graph().as_default(), signals.stop_on_signals() as stop_request:
+            with session.chief_device(hosts), cluster.end_when_host_is_lost(hosts):
+                run = TrainingRun(estimator, input_fn, start, goal, hooks, saving_listeners, hosts)
+                run.train(stop_request)
+    if stop_request.signal:
+        raise SystemExit(128 + stop_request.signal)
 
 
 @dataclasses.dataclass
-class _Run:
-    """One run of training in the default graph."""
+class TrainingRun:
+    """One run of training, whose graph is built in the default graph.
 
-    estimator: object
-    input_fn: object
+    Attributes:
+        estimator: the LocalEstimator.
+        input_fn: a function of `params` that returns the data set.
+        start: the global step of the latest checkpoint, or 0.
+        goal: the global step at which training ends.
+        hooks: further hooks of the session.
+        saving_listeners: further listeners, called before and after each checkpoint.
+        hosts: the hosts that train, or None for this process alone.
+    """
+
+    estimator: Any
+    input_fn: Callable
     start: int
     goal: int
-    hooks: tuple
-    listeners: tuple
+    hooks: Sequence[tf.train.SessionRunHook]
+    saving_listeners: Sequence[tf.train.CheckpointSaverListener]
+    hosts: cluster.Cluster | None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         with gc_pause.paused():
             self._build()
 
     def _build(self):
-        # Before the input pipeline, whose shuffles take part of their seed from the graph.
+        # Before the input pipeline, whose shuffles derive part of their seed from the graph's.
         tf.set_random_seed(random_seed.run_seed())
         random_seed.set_step_key(tf.train.get_or_create_global_step())
         self._reading = input_progress.Reading(console.say)
         with input_progress.listening(self._reading):
-            features = inputs.features(self.input_fn)
+            features, iterator = inputs.with_iterator(self.input_fn)
         self._batch_shape = [int(size) for size in features["targets"].shape]
         self._check_columns()
         self._spec = self.estimator.call_model(features, "train")
         spec_hooks = [*self._spec.training_chief_hooks, *self._spec.training_hooks]
-        self._saver = checkpoint_writer.Saver.from_hooks(
-            self.estimator.model_dir, spec_hooks, self.estimator.config.save_checkpoints_steps
+        self._checkpoints = checkpoint_writer.CheckpointWriter.from_hooks(
+            self.estimator.model_dir,
+            spec_hooks,
+            self.estimator.config.save_checkpoints_steps,
+            iterator,
         )
-        self._saver.listeners.extend(self.listeners)
+        self._checkpoints.listeners.extend(self.saving_listeners)
         self._hooks = [
             hook for hook in [*spec_hooks, *self.hooks] if type(hook).__name__ not in REPLACED_HOOKS
         ]
         self._summaries = summaries.Summaries(self.estimator.model_dir, self.goal)
-        self._validation = validation.Validation(self.estimator, self._saver)
+        self._validation = validation.Validation(self.estimator, self._checkpoints)
 
     def _check_columns(self):
-        """Rows go on in the next batch only where a batch has as many as there are columns."""
+        """Checks that a batch has one row per text column: only then do rows continue."""
         columns, rows = self._reading.columns, self._batch_shape[0]
         if columns not in (None, rows):
             raise UsageError(
                 f"lm_stream.columns is {columns}, and a batch has {rows} rows (utils.run.batch_size"
-                "); they must be equal, as lm_stream.columns = @rows_per_batch() makes them"
+                "); they must be equal: set lm_stream.columns = @rows_per_batch()"
             )
 
-    def to_the_end(self, stop):
-        """Opens the session, steps, and saves the step that was reached at the end or a signal."""
+    def train(self, stop_request: signals.StopRequest) -> None:
+        """Trains until the goal or a stop request, and saves the step that was reached."""
         scaffold = self._scaffold()
-        run_header.start(self.estimator, self._batch_shape, self.start, self.goal)
+        run_header.print_header(self.estimator, self._batch_shape, self.start, self.goal)
         with tf.train.SingularMonitoredSession(
             hooks=self._hooks,
             scaffold=scaffold,
-            master=session.master(),
-            config=session.config(self.estimator),
+            master=session.master(self.hosts),
+            config=session.estimator_config(self.estimator),
         ) as monitored:
             sess = monitored.raw_session()
-            self._saver.open(sess)
+            self._checkpoints.open(sess)
             if self.start:
-                self._saver.restore_input_position(sess, self.start)
+                self._checkpoints.restore_input_position(sess, self.start)
             else:
-                self._saver.save(sess, 0)
-            callbacks.run_at_start(self.estimator.model_dir)
-            step = self._loop(monitored, sess, stop)
-            if self._saver.last_step != step:
-                self._saver.save(sess, step)
+                self._checkpoints.save(sess, 0)
+            callbacks.run_start_functions(self.estimator.model_dir)
+            step = self._train_steps(monitored, sess, stop_request)
+            if self._checkpoints.last_step != step:
+                self._checkpoints.save(sess, step)
             self._summaries.close()
-            self._saver.close()
-        self._say_the_end(step, stop)
+            self._checkpoints.close()
+        self._print_end(step, stop_request)
 
     def _scaffold(self):
-        """Restores the latest checkpoint, or gives every variable its initial value."""
+        """Returns a Scaffold that restores the latest checkpoint, or initializes all variables."""
         latest = self.estimator.latest_checkpoint()
         description = model_description.describe_estimator(self.estimator)
         if latest:
@@ -131,7 +170,8 @@ class _Run:
         if not latest:
             return tf.train.Scaffold()
         checkpoint_files.check_variables(latest, tf.trainable_variables(), self.estimator.model_dir)
-        # An original checkpoint may lack what only training adds (optimizer slots of another name).
+        # A checkpoint of the original may lack variables that only training adds, such as the
+        # slots of another optimizer.
         restore = checkpoint_files.Restore(tf.global_variables(), optional=tf.global_variables())
 
         def init_fn(scaffold, sess):
@@ -140,7 +180,8 @@ class _Run:
 
         return tf.train.Scaffold(init_op=tf.no_op(), init_fn=init_fn)
 
-    def _loop(self, monitored, sess, stop):
+    def _train_steps(self, monitored, sess, stop_request):
+        """Runs the steps; returns the step that was reached."""
         step = self.start
         tokens = math.prod(self._batch_shape)
         fetches = {
@@ -148,43 +189,43 @@ class _Run:
             "loss": self._spec.loss,
             "summaries": self._summaries.fetches(),
         }
-        with progress.Progress(self.start, self.goal, tokens, self._reading) as shown:
-            while step < self.goal and not stop.requested:
-                values = self._next(monitored, fetches, step)
+        with progress.Progress(self.start, self.goal, tokens, self._reading) as progress_line:
+            while step < self.goal and not stop_request.requested:
+                values = self._run_step(monitored, fetches, step)
                 step += 1
                 loss = float(values["loss"])
-                self._check_loss(loss, step)
-                shown.update(step, loss)
+                self._check_loss_is_finite(loss, step)
+                progress_line.update(step, loss)
                 self._summaries.write(sess, step, loss, values["summaries"], self._batch_shape[0])
-                if self._saver.is_due(step):
-                    self._saver.save(sess, step)
-                self._validation.after_step(sess, step, shown, last=step == self.goal)
+                if self._checkpoints.is_due(step):
+                    self._checkpoints.save(sess, step)
+                self._validation.after_step(sess, step, progress_line, last=step == self.goal)
         return step
 
-    def _next(self, monitored, fetches, step):
+    def _run_step(self, monitored, fetches, step):
         try:
             return monitored.run(fetches)
         except tf.errors.OutOfRangeError as error:
-            # A monitored session takes this for a normal end.
+            # A monitored session would end silently on this error.
             raise RunError(
-                f"the training data ended after step {step}: they repeat for ever unless the split "
+                f"the training data ended after step {step}: they repeat forever unless the split "
                 "has no example of this length at all"
             ) from error
 
-    def _check_loss(self, loss, step):
+    def _check_loss_is_finite(self, loss, step):
         if math.isfinite(loss):
             return
         raise RunError(
             f"the loss is {loss} at step {step}; the last good checkpoint is "
-            f"{self._saver.last_path or 'none'}. {checkpoint_writer.TRY}"
+            f"{self._checkpoints.last_path or 'none'}. {checkpoint_writer.DIVERGENCE_HINT}"
         )
 
-    def _say_the_end(self, step, stop):
+    def _print_end(self, step, stop_request):
         directory = self.estimator.model_dir
-        if stop.requested and step < self.goal:
+        if stop_request.requested and step < self.goal:
             console.say(
-                f"Stopped by {stop.name} at step {step} of {self.goal}; saved as "
-                f"{self._saver.last_path}. The same command goes on from there."
+                f"Stopped by {stop_request.name} at step {step} of {self.goal}; saved as "
+                f"{self._checkpoints.last_path}. The same command resumes from there."
             )
         else:
             console.say(f"Trained to step {step}; checkpoints are in {directory}.")

@@ -7,35 +7,43 @@ from primer.common.live_line import LiveLine
 
 
 class Progress(LiveLine):
-    """Shows step, loss, tokens per second and the time left.
+    """Shows step, loss, tokens per second, epoch and remaining time."""
 
-    Args:
-        start, goal: the first and the last step.
-        tokens: tokens per step, padding included.
-        reading: what the input pipeline reports of its epochs.
-    """
+    def __init__(
+        self,
+        start: int,
+        goal: int,
+        tokens: int,
+        reading: input_progress.Reading | None = None,
+    ) -> None:
+        """Stores the extent of the run; entering the context shows the line.
 
-    def __init__(self, start, goal, tokens, reading=None):
+        Args:
+            start, goal: the first and the last step.
+            tokens: tokens per step, padding included.
+            reading: what the input pipeline reports of its epochs.
+        """
         super().__init__(transient=False)
         self._start = start
         self._goal = goal
         self._tokens = tokens
         self._reading = reading or input_progress.Reading()
-        self._first_done = None
+        self._first_end: tuple[int, float] | None = None  # (step, seconds)
 
-    def update(self, step, loss):
-        """Takes the step that has just ended; `loss` is in nats per position."""
+    def update(self, step: int, loss: float) -> None:
+        """Updates the line after a step; `loss` is in nats per position."""
         now = time.monotonic()
         for line in self._reading.news(step * self._tokens):
             self.say(line)
-        if self._first_done is None:
-            # The first step includes TensorFlow's own preparation: it does not count as speed.
-            self._first_done = (step, now)
+        if self._first_end is None:
+            # The speed is measured from the end of the first step, which includes TensorFlow's
+            # preparation of the graph.
+            self._first_end = (step, now)
         if self.is_due(last=step == self._goal):
             self.show(self._line(step, loss, now))
 
     def _line(self, step, loss, now):
-        first_step, first_time = self._first_done
+        first_step, first_time = self._first_end
         steps = step - first_step
         rate = steps / max(now - first_time, 1e-9) if steps else 1 / max(self.seconds, 1e-9)
         left = (self._goal - step) / rate
@@ -49,16 +57,16 @@ class Progress(LiveLine):
         return "  ".join(filter(None, parts))
 
 
-def _short(number) -> str:
-    """1234567 -> "1.2M"."""
+def _short(number: float) -> str:
+    """Formats a number with a unit prefix: 1234567 -> "1.2M"."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if number >= size:
             return f"{number / size:.1f}{unit}"
     return f"{number:.0f}"
 
 
-def _duration(seconds) -> str:
-    """3725 -> "1:02:05"."""
+def _duration(seconds: float) -> str:
+    """Formats seconds: 3725 -> "1:02:05"."""
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

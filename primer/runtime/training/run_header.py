@@ -1,4 +1,7 @@
-"""The paragraph that a run opens with: what is trained, on what, and where things go."""
+"""The paragraph printed at the start of training: model, devices, data types, data, directory."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import tensorflow.compat.v1 as tf
 
@@ -8,27 +11,38 @@ from primer.gin_config.values import bound
 from primer.runtime import mesh, precision
 
 
-def start(estimator, batch_shape, first_step, goal):
-    """Prints the paragraph once the graph is built."""
+def print_header(estimator: Any, batch_shape: Sequence[int], first_step: int, goal: int) -> None:
+    """Prints the paragraph; the graph of training is the default graph.
+
+    Args:
+        estimator: the LocalEstimator.
+        batch_shape: [rows, length] of the targets, behind further dimensions for an ensemble.
+        first_step: the step of the checkpoint that training resumes from, or 0.
+        goal: the last step.
+    """
     settings = estimator.settings
     parameters = sum(v.shape.num_elements() for v in tf.trainable_variables())
     with build_mode.graph("train"):
-        dtype, why = precision.precision()
+        dtype, reason = precision.precision()
     rows, length = batch_shape[-2:]
-    weights = bound("utils.run.init_checkpoint")
-    start_of_run = f"from the weights of {weights}" if weights else "from the start"
-    resumed = f"resuming at step {first_step:,}" if first_step else start_of_run
+    initial_weights = bound("utils.run.init_checkpoint")
+    if first_step:
+        origin = f"resuming at step {first_step:,}"
+    elif initial_weights:
+        origin = f"from the weights of {initial_weights}"
+    else:
+        origin = "from the start"
     console.say(
         f"{describe_model(estimator)}, {parameters:,} parameters, on {describe_mesh(settings)}; "
-        f"activations {dtype.name} ({why}), weights float32. "
-        f"{rows * length:,} tokens per step ({rows} rows of {length}), {goal:,} steps, {resumed}, "
+        f"activations {dtype.name} ({reason}), weights float32. "
+        f"{rows * length:,} tokens per step ({rows} rows of {length}), {goal:,} steps, {origin}, "
         f"seed {random_seed.run_seed()}. Data: {task_name()}. "
         f"Checkpoints, events and train.log: {estimator.model_dir}"
     )
 
 
-def describe_model(estimator) -> str:
-    """One phrase: the sublayers of all blocks of the model, their number and width."""
+def describe_model(estimator: Any) -> str:
+    """Returns the number, the kinds and the width of the model's sublayers, as one phrase."""
     model = estimator.model
     stack = getattr(model, "layer_stack", None)
     if stack is None:
@@ -37,16 +51,20 @@ def describe_model(estimator) -> str:
     return f"{len(stack._layers)} sublayers ({', '.join(kinds)}) of width {model.model_dim.size}"
 
 
-def describe_mesh(settings) -> str:
-    """The devices and the mesh over them."""
+def describe_mesh(settings: Mapping[str, Any]) -> str:
+    """Returns the devices and the mesh over them, as one phrase.
+
+    Args:
+        settings: the estimator's `settings`.
+    """
     shape = settings.get("mesh_shape")
     gpus = tf.config.list_physical_devices("GPU")
     device = f"{len(gpus)} GPU{'s' * (len(gpus) > 1)}" if gpus else "the CPU"
     if shape is None or shape.size == 1:
         return device
-    return f"{device} as a mesh {mesh.as_text(shape)} (layout {settings.get('layout_rules')})"
+    return f"{device} as a mesh {mesh.shape_as_text(shape)} (layout {settings.get('layout_rules')})"
 
 
 def task_name() -> str:
-    """The task or mixture that the gin files name."""
-    return str(bound("%MIXTURE_NAME", "as the model's caller says"))
+    """Returns the task or mixture of gin's MIXTURE_NAME; MtfModel gets it as an argument."""
+    return str(bound("%MIXTURE_NAME", "as MtfModel's caller names them"))

@@ -1,42 +1,56 @@
-"""Ctrl-C and SIGTERM end training after the step that is running, not in its middle."""
+"""Lets Ctrl-C and SIGTERM end training after the current step."""
 
 import contextlib
 import signal
 import threading
+from collections.abc import Iterator
+from types import FrameType
 
 
-class Stop:
-    """Whether a stop was asked for, and by which signal."""
+class StopRequest:
+    """A signal handler that records the first signal and raises KeyboardInterrupt at the second.
 
-    def __init__(self):
-        self.signal = None
+    Attributes:
+        signal: the number of the first signal, or None.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
 
     @property
     def requested(self) -> bool:
+        """Whether a signal was received."""
         return self.signal is not None
 
     @property
     def name(self) -> str:
-        """ "Ctrl-C" or the name of the signal."""
+        """ "Ctrl-C" or the name of the signal; "" if none was received."""
+        if self.signal is None:
+            return ""
         return "Ctrl-C" if self.signal == signal.SIGINT else signal.Signals(self.signal).name
 
-    def __call__(self, number, frame):
+    def __call__(self, number: int, frame: FrameType | None) -> None:
         del frame
-        if self.requested:  # The second one does not wait.
+        if self.requested:
             raise KeyboardInterrupt
         self.signal = number
 
 
 @contextlib.contextmanager
-def on_signals():
-    """Catches both signals inside the block; elsewhere than in the main thread it cannot."""
-    stop = Stop()
+def stop_on_signals() -> Iterator[StopRequest]:
+    """Handles SIGINT and SIGTERM inside the block with the StopRequest that it yields.
+
+    Python allows signal handlers only in the main thread; in another thread none is installed.
+    """
+    stop_request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
-        yield stop
+        yield stop_request
         return
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        number: signal.signal(number, stop_request) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
-        yield stop
+        yield stop_request
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -66,7 +66,7 @@ def test_a_killed_run_goes_on_as_one_that_was_not(texts, tmp_path, capfd):
     assert tf.train.latest_checkpoint(str(killed)).endswith("model.ckpt-12")
     tiny.run(killed, *more)
     said = capfd.readouterr().err
-    assert "reading starts anew" not in said
+    assert "reading from the start" not in said
     assert re.findall(r"epoch \d", said)[-1] == "epoch 3"
     first, again = tiny.variables(whole, 24), tiny.variables(killed, 24)
     for name, value in first.items():
@@ -79,7 +79,7 @@ def test_a_killed_run_goes_on_as_one_that_was_not(texts, tmp_path, capfd):
         ("lm_stream.columns = 3", "lm_stream.columns is 3, and a batch has 4 rows"),
         (
             'utils.run.batch_size = ("tokens_per_batch", 100)',
-            "utils.run.batch_size is ('tokens_per_batch', 100), which rows of 32 tokens",
+            "utils.run.batch_size is ('tokens_per_batch', 100), which is not a whole number of",
         ),
     ],
 )
@@ -106,7 +106,7 @@ def test_the_columns_are_the_rows_of_a_batch(texts, tmp_path, size, rows, monkey
     from primer.runtime import batch_size
     from primer.runtime.training import loop
 
-    monkeypatch.setattr(loop, "_Run", _Built)
+    monkeypatch.setattr(loop, "TrainingRun", _Built)
     tiny.run(tmp_path, *bindings(texts, "lm_documents", f"utils.run.batch_size = {size}"))
     assert _Built.rows == rows == batch_size.rows_per_batch()
 
@@ -117,5 +117,5 @@ class _Built:
     def __init__(self, estimator, input_fn, *unused):
         _Built.rows = input_fn({}).element_spec["targets"].shape[0]
 
-    def to_the_end(self, stop):
+    def train(self, stop_request):
         pass

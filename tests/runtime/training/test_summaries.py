@@ -1,4 +1,4 @@
-"""Scalars that layers report reach TensorBoard, outside loops and inside."""
+"""TensorBoard events: scalars that layers report inside and outside loops."""
 
 import mesh_tensorflow as mtf
 import numpy as np
@@ -10,7 +10,7 @@ from tests.runtime import tiny
 
 
 def lower(build):
-    """Builds on one device; returns the exported result."""
+    """Lowers the result of `build` to one device and exports it."""
     graph = mtf.Graph()
     mesh = mtf.Mesh(graph, "mesh")
     impl = mtf.placement_mesh_impl.PlacementMeshImpl(mtf.Shape([]), mtf.LayoutRules([]), [""])
@@ -37,14 +37,14 @@ def reported(mesh):
     return value
 
 
-def test_a_scalar_outside_loops(tmp_path):
+def test_a_scalar_outside_loops_is_written(tmp_path):
     with tf.Graph().as_default():
         result = lower(reported)
         written = write_once(tmp_path, result)
     assert written["load"] == {1: 3.0} and written["loss"] == {1: 2.5}
 
 
-def test_the_mean_of_a_scalar_inside_a_loop(tmp_path):
+def test_the_mean_of_a_scalar_inside_a_loop_is_written(tmp_path):
     def build(mesh):
         def body(number, total):
             mtf.scalar_summary("load", mtf.cast(number, tf.float32))
@@ -56,3 +56,16 @@ def test_the_mean_of_a_scalar_inside_a_loop(tmp_path):
     with tf.Graph().as_default():
         written = write_once(tmp_path, lower(build))
     assert written["load"][1] == pytest.approx(np.mean([0, 1, 2, 3]))
+
+
+def test_events_are_written_at_the_first_step_at_multiples_and_at_the_last(tmp_path):
+    with tf.Graph().as_default(), tf.Session() as sess:
+        writer = summaries.Summaries(str(tmp_path), goal=207)
+        for step in range(5, 208):
+            writer.write(sess, step, 1.0, {"scalars": {}}, batch_size=4)
+        writer.close()
+    scalars = tiny.scalars(tmp_path)
+    assert sorted(scalars["loss"]) == [5, 100, 200, 207]
+    assert sorted(scalars["global_step/sec"]) == [100, 200, 207]
+    for step, rate in scalars["global_step/sec"].items():
+        assert scalars["examples/sec"][step] == pytest.approx(4 * rate)

@@ -1,0 +1,158 @@
+"""Checkpoints of training: their files, the position of the input, a kill while writing."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import gin
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from primer.errors import RunError
+from primer.runtime.training import checkpoint_writer
+from tests import slow
+from tests.paths import ROOT
+from tests.runtime import tiny
+
+
+@gin.configurable
+def spoiled_after_two(step, total_train_steps=None):
+    """A learning rate that is infinite in the third step."""
+    return tf.where(tf.cast(step, tf.float32) < 2, 0.01, float("inf"))
+
+
+def test_saved_weights_are_float32(trained):
+    types = {
+        value.dtype for name, value in tiny.variables(trained, 6).items() if name != "global_step"
+    }
+    assert types == {np.dtype("float32")}
+
+
+@pytest.mark.parametrize(
+    "moment, step",
+    slow.all_but(
+        [("within", 0)], [("before", 0), ("within", 0), ("after", 3)], name=lambda value: value[0]
+    ),
+)
+def test_a_run_resumed_after_a_kill_equals_an_uninterrupted_one(trained, tmp_path, moment, step):
+    command = [sys.executable, "-m", "tests.runtime.killed_run", str(tmp_path), "3", moment]
+    killed = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    latest = tf.train.latest_checkpoint(str(tmp_path))
+    assert latest.endswith(f"model.ckpt-{step}")
+    tiny.run(tmp_path)
+    tiny.assert_equal_variables(tiny.variables(trained, 6), tiny.variables(tmp_path, 6))
+
+
+def test_input_positions_are_kept_as_long_as_their_checkpoints(tmp_path):
+    tiny.run(
+        tmp_path,
+        "utils.run.keep_checkpoint_max = 2",
+        "utils.run.save_checkpoints_steps = 1",
+        "utils.run.train_steps = 4",
+    )
+    names = os.listdir(tmp_path)
+    for kind in (checkpoint_writer.MODEL, checkpoint_writer.INPUT):
+        kept = sorted(n for n in names if n.startswith(kind) and n.endswith(".index"))
+        assert kept == [f"{kind}-3.index", f"{kind}-4.index"]
+
+
+def test_an_update_that_spoils_the_weights_is_not_saved(tmp_path, capfd):
+    """The loss of step 3 is finite, the weights after it are not."""
+    with pytest.raises(SystemExit) as ended:
+        tiny.run(
+            tmp_path,
+            "utils.run.train_steps = 3",
+            "utils.run.learning_rate_schedule = @spoiled_after_two",
+        )
+    assert ended.value.code == 1
+    assert "NaN or infinite after step 3" in capfd.readouterr().err
+    assert not list(tmp_path.glob("model.ckpt-3*"))
+
+
+@pytest.fixture
+def make_writer(tmp_path):
+    """A function of the constructor's settings that makes the writer of one weight."""
+
+    def make(every=3, iterator=None):
+        tf.compat.v1.get_variable("w", initializer=[1.0, 2.0])
+        saver = tf.compat.v1.train.Saver()
+        return checkpoint_writer.CheckpointWriter(str(tmp_path), saver, [], every, iterator)
+
+    with tf.Graph().as_default():
+        yield make
+
+
+@pytest.mark.parametrize("every, due", [(3, [3, 6]), (1, [1, 2, 3, 4, 5, 6]), (None, []), (0, [])])
+def test_checkpoints_are_due_at_multiples(make_writer, every, due):
+    writer = make_writer(every)
+    assert [step for step in range(1, 7) if writer.is_due(step)] == due
+
+
+def test_a_step_is_written_once(make_writer):
+    writer, calls = make_writer(), []
+    writer.listeners.append(Listener(calls))
+    with tf.compat.v1.Session() as sess:
+        sess.run(tf.compat.v1.global_variables_initializer())
+        writer.save(sess, 2)
+        writer.save(sess, 2)
+    assert calls == [("before", 2), ("after", 2)]
+    assert (writer.last_step, writer.last_path[-2:]) == (2, "-2")
+
+
+class Listener:
+    """Records the calls of a saving listener."""
+
+    def __init__(self, calls):
+        self._calls = calls
+
+    def before_save(self, sess, step):
+        self._calls.append(("before", step))
+
+    def after_save(self, sess, step):
+        self._calls.append(("after", step))
+
+
+def test_a_full_disk_is_reported_with_the_last_checkpoint(make_writer, monkeypatch):
+    writer = make_writer()
+
+    def fail(*args, **kwargs):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device\nat write")
+
+    with tf.compat.v1.Session() as sess:
+        sess.run(tf.compat.v1.global_variables_initializer())
+        writer.save(sess, 2)
+        monkeypatch.setattr(tf.compat.v1.train.Saver, "save", fail)
+        with pytest.raises(RunError, match="step 3 .*No space left on device.*model.ckpt-2"):
+            writer.save(sess, 3)
+
+
+def test_the_input_continues_at_the_saved_position(make_writer, tmp_path):
+    dataset = tf.data.Dataset.range(10)
+    iterator = tf.compat.v1.data.make_initializable_iterator(dataset)
+    number = iterator.get_next()
+    writer = make_writer(iterator=iterator)
+    with tf.compat.v1.Session() as sess:
+        sess.run([tf.compat.v1.global_variables_initializer(), iterator.initializer])
+        assert [sess.run(number) for _ in range(4)] == [0, 1, 2, 3]
+        writer.save(sess, 4)
+        assert sess.run(number) == 4
+        sess.run(iterator.initializer)
+        writer.restore_input_position(sess, 4)
+        assert sess.run(number) == 4
+
+
+def test_a_step_without_a_position_reads_from_the_start(make_writer, capsys):
+    writer = make_writer()
+    with tf.compat.v1.Session() as sess:
+        writer.restore_input_position(sess, 7)
+    assert capsys.readouterr().err == (
+        "No input position was saved at step 7: reading from the start.\n"
+    )
+
+
+def test_a_model_function_without_a_saver_is_an_error(tmp_path):
+    with pytest.raises(RunError, match="no CheckpointSaverHook"):
+        checkpoint_writer.CheckpointWriter.from_hooks(str(tmp_path), [], 3)
