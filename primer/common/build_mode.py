@@ -11,7 +11,7 @@ _graphs = [("none", False)]  # Innermost last.
 
 
 @contextlib.contextmanager
-def graph(mode, for_tpu=False):
+def building(mode, for_tpu=False):
     """Inside the block the graph of this mode is built, for a TPU or for other devices."""
     _graphs.append((mode, bool(for_tpu)))
     try:

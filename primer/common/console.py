@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 
-# No TensorFlow up here: `capture_early` comes before its import.
+# No TensorFlow up here: `capture_startup` comes before its import.
 
 LOG_NAME = "train.log"
 
@@ -44,8 +44,8 @@ def verbose() -> bool:
     return flags.FLAGS.is_parsed() and getattr(flags.FLAGS, "verbosity", 0) >= 1
 
 
-def capture_early():
-    """Keeps what is written to descriptor 2 until `redirected` knows the log of the run.
+def capture_startup():
+    """Keeps what is written to descriptor 2 until `redirected_to_log` knows the log of the run.
 
     TensorFlow's C++ part writes a dozen lines while it is imported, gin and absl write more.
     Where the process ends before there is a log, all of it goes to the terminal after all, so
@@ -64,7 +64,7 @@ def capture_early():
     atexit.register(_release, to_terminal=True)
 
 
-def drop_early():
+def discard_startup():
     """Forgets what was captured: the one line that matters has been said."""
     _release(to_terminal=False)
 
@@ -85,7 +85,7 @@ def _release(to_terminal) -> str:
 
 
 @contextlib.contextmanager
-def redirected(model_dir, mode):
+def redirected_to_log(model_dir, mode):
     """Sends the flood to `model_dir/train.log` (`<mode>.log` for other modes) inside the block."""
     early = _release(to_terminal=verbose())
     if verbose() or _terminal:

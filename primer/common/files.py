@@ -32,7 +32,7 @@ def _bucket_obstacle() -> str | None:
     return None
 
 
-def obstacle(path: str) -> str | None:
+def read_obstacle(path: str) -> str | None:
     """Says in a few words why nothing at `path` can be read, or returns None when it can."""
     if path.startswith("gs://") and _bucket_obstacle():
         return _bucket_obstacle()
@@ -48,7 +48,7 @@ def first_line(error: Exception) -> str:
     return text.strip().splitlines()[0][:200]
 
 
-def require(path: str, what: str, hint: str) -> None:
+def require_readable(path: str, what: str, hint: str) -> None:
     """Raises UsageError unless `path` can be read.
 
     Args:
@@ -56,12 +56,12 @@ def require(path: str, what: str, hint: str) -> None:
         what: the setting that named it, as the error should call it.
         hint: what the user can do instead.
     """
-    reason = obstacle(path)
+    reason = read_obstacle(path)
     if reason:
         raise UsageError(f"{what} {path} cannot be read ({reason}); {hint}")
 
 
-def temporary(path: str) -> str:
+def unfinished_path(path: str) -> str:
     """The name of a file until it is whole: hidden, so that no pattern of readers matches it."""
     directory, name = os.path.split(path)
     return os.path.join(directory, f".{name}.unfinished")
@@ -74,7 +74,7 @@ def written_whole(path: str) -> Iterator[str]:
     At the end of the block the file gets its name, in place of an earlier one. Where the block or
     the renaming fails, the earlier file stays as it was and nothing else is left.
     """
-    unfinished = temporary(path)
+    unfinished = unfinished_path(path)
     try:
         yield unfinished
         tf.io.gfile.rename(unfinished, path, overwrite=True)

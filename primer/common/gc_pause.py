@@ -20,6 +20,6 @@ def paused():
             gc.enable()
 
 
-def keep_all_there_is():
+def freeze_existing():
     """Lets the collector never look again at what exists now. For commands, not for notebooks."""
     gc.freeze()

@@ -16,13 +16,13 @@ _MARK = "primer/route_without_dropping"
 _CAVEATS = "primer/caveats"
 
 
-def drop_no_tokens():
+def forbid_token_dropping():
     """Marks the default graph; call it before the model is built."""
-    if not drops_no_tokens():
+    if not forbids_token_dropping():
         tf.add_to_collection(_MARK, True)
 
 
-def drops_no_tokens() -> bool:
+def forbids_token_dropping() -> bool:
     """Whether the default graph is marked."""
     return bool(tf.get_collection_ref(_MARK))
 

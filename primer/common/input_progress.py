@@ -14,7 +14,7 @@ import contextlib
 _listeners = []
 
 
-class Reading:
+class InputProgress:
     """What a pipeline has reported so far. TensorFlow's threads write, the training loop reads.
 
     Args:
@@ -32,11 +32,11 @@ class Reading:
         self._sizes = {}
         self._begun = {}
 
-    def note(self, task: str, documents: int, tokens: int) -> None:
+    def set_epoch_size(self, task: str, documents: int, tokens: int) -> None:
         """Takes the size of an epoch of a task; zeros while its documents are read a first time."""
         self._sizes[task] = (documents, tokens)
 
-    def epochs(self, trained: int) -> str:
+    def describe_epochs(self, trained: int) -> str:
         """A few words for a progress line; empty while nothing is known.
 
         Args:
@@ -48,7 +48,7 @@ class Reading:
         parts = [f"{task} {number}" for task, number in numbers.items() if task in self.shares]
         return f"epoch {', '.join(parts)}" if parts else ""
 
-    def news(self, trained: int) -> list:
+    def epoch_messages(self, trained: int) -> list:
         """The lines of what has happened since they were last asked for."""
         lines = []
         for task, (documents, tokens) in sorted(self._sizes.items()):
@@ -71,7 +71,7 @@ class Reading:
 
 
 @contextlib.contextmanager
-def listening(reading: Reading):
+def reporting_to(reading: InputProgress):
     """Lets the pipelines that are built inside the block report to `reading`."""
     _listeners.append(reading)
     try:
@@ -80,6 +80,6 @@ def listening(reading: Reading):
         _listeners.pop()
 
 
-def listener() -> Reading | None:
+def current() -> InputProgress | None:
     """Who listens while a pipeline is being built; None for nobody."""
     return _listeners[-1] if _listeners else None

@@ -45,7 +45,7 @@ class DocumentTask(seqio.Task):
         options["try_in_mem_cache"] = False
         if objectives.is_stream():
             return self._columns(sequence_length, split, num_epochs, **options)
-        reading = input_progress.listener()
+        reading = input_progress.current()
         counts = not (num_epochs == 1 or reading is None or self._knows_size(split, **options))
         if not counts:
             return super().get_dataset(sequence_length, split, num_epochs=num_epochs, **options)
@@ -66,7 +66,7 @@ class DocumentTask(seqio.Task):
             return False
         documents = stats["examples"]
         tokens = stats["targets_tokens"] + documents * objectives.ends_documents()
-        input_progress.listener().note(self.name, documents, tokens)
+        input_progress.current().set_epoch_size(self.name, documents, tokens)
         return True
 
     def preprocess_postcache(self, dataset, sequence_length, seed=None):
@@ -76,7 +76,7 @@ class DocumentTask(seqio.Task):
             # Tokenized behind the cache, or by steps without one: the size is not known here.
             dataset = dataset.repeat(number)
         elif number != 1:
-            report = functools.partial(input_progress.listener().note, self.name)
+            report = functools.partial(input_progress.current().set_epoch_size, self.name)
             ends = int(objectives.ends_documents())
             dataset = epochs.repeated(dataset, number, report, ends)
         return super().preprocess_postcache(dataset, sequence_length, seed)

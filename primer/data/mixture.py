@@ -158,7 +158,7 @@ class GinMixture(seqio.Mixture):
         return self.made().get_rate(task)
 
     def get_dataset(self, *args, **kwargs):
-        made, reading = self.made(), input_progress.listener()
+        made, reading = self.made(), input_progress.current()
         if reading:
             reading.shares = {task.name: made.get_rate(task) for task in made.tasks}
         return made.get_dataset(*args, **kwargs)

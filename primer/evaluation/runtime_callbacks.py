@@ -65,7 +65,7 @@ def name_the_damaged_file(error):
     """A RunError that names the file of a damaged record; None where no file of the run has one."""
     task = configured("mesh_train_dataset_fn.mixture_or_task_name")
     parts = seqio.get_subtasks(preflight.find(task)) if task else []
-    with console.redirected(
+    with console.redirected_to_log(
         None, "search"
     ):  # TensorFlow writes a line of its own on what is found.
         return next(filter(None, (corrupt_records.diagnose(part, error) for part in parts)), None)

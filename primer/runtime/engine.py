@@ -108,7 +108,7 @@ def make_estimator(tpu_estimator_class, model_fn, use_tpu, **kwargs):
     def model_fn_of_mode(features, labels, mode, params, config=None):
         if not use_tpu:
             resource_variables.use_resources()
-        with build_mode.graph(mode, use_tpu):
+        with build_mode.building(mode, use_tpu):
             spec = model_fn(features, labels, mode, params, config)
         if mode == "train" and not use_tpu:
             step_order.increment_step_last(spec.train_op)
@@ -152,7 +152,7 @@ def _guarded_run(stock):
             eval_steps.check(mode, model_dir)
             with vocabulary_copy.use_copy(model_dir, configured("utils.run.vocabulary")):
                 callbacks.run_before(mode)
-                with console.redirected(model_dir, mode), estimator_evaluation.kept():
+                with console.redirected_to_log(model_dir, mode), estimator_evaluation.kept():
                     result = stock(*args, **kwargs)
                 if mode == "perplexity_eval":
                     _say_how_to_score_all(model_dir)
@@ -191,7 +191,7 @@ def guarded_main(stock):
             hosts = cluster.from_environment() if mode in ("train", "finetune") else None
             if _served(hosts, mode):
                 return None
-            with console.redirected(flags.FLAGS.model_dir, mode):
+            with console.redirected_to_log(flags.FLAGS.model_dir, mode):
                 return stock(arguments)
 
     return main
@@ -201,7 +201,7 @@ def _served(hosts, mode) -> bool:
     """On a host that is not the chief: serves it to the end and says True; else False at once."""
     if hosts is None or hosts.is_chief:
         return False
-    with console.redirected(None, mode):
+    with console.redirected_to_log(None, mode):
         cluster.serve(hosts)
     return True
 
@@ -222,7 +222,7 @@ class one_line_errors:
             if isinstance(cause, (UsageError, RunError)) or _is_of_a_layer(cause):
                 # gin adds lines about the configurable that the error came through.
                 console.say(f"primer: {str(cause).splitlines()[0]}")
-                console.drop_early()
+                console.discard_startup()
                 sys.exit(getattr(cause, "exit_code", UsageError.exit_code))
         return False
 

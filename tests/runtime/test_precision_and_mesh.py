@@ -18,7 +18,7 @@ def bind(name, value):
 
 def test_weights_are_float32_and_evaluation_is_too(monkeypatch):
     monkeypatch.setattr(precision, "hardware_has_bfloat16", lambda: True)
-    with build_mode.graph("eval"):
+    with build_mode.building("eval"):
         kinds = precision.variable_dtype()
     assert (kinds.master_dtype, kinds.slice_dtype) == (tf.float32, tf.float32)
     assert kinds.activation_dtype == tf.float32
@@ -27,14 +27,14 @@ def test_weights_are_float32_and_evaluation_is_too(monkeypatch):
 @pytest.mark.parametrize("native, dtype", [(True, tf.bfloat16), (False, tf.float32)])
 def test_auto_follows_the_hardware_in_training(monkeypatch, native, dtype):
     monkeypatch.setattr(precision, "hardware_has_bfloat16", lambda: native)
-    with build_mode.graph("train"):
+    with build_mode.building("train"):
         assert precision.variable_dtype().activation_dtype == dtype
 
 
 def test_what_the_user_sets_holds_in_training_whatever_t5_binds():
     bind("precision.activation_dtype", "bfloat16")
     bind("utils.get_variable_dtype.activation_dtype", "float32")  # As t5's main does.
-    with build_mode.graph("train"):
+    with build_mode.building("train"):
         assert precision.variable_dtype().activation_dtype == tf.bfloat16
 
 
@@ -86,7 +86,7 @@ def test_a_gpu_that_is_not_there_is_one_error():
 
 def test_a_tpu_trains_in_bfloat16_whatever_its_host_is(monkeypatch):
     monkeypatch.setattr(precision, "hardware_has_bfloat16", lambda: False)
-    with build_mode.graph("train", for_tpu=True):
+    with build_mode.building("train", for_tpu=True):
         assert precision.precision()[0] == tf.bfloat16
-    with build_mode.graph("eval", for_tpu=True):
+    with build_mode.building("eval", for_tpu=True):
         assert precision.precision()[0] == tf.float32

@@ -38,7 +38,7 @@ class ColumnDocuments:
 
     def rows(self, number: int, length: int) -> tf.data.Dataset:
         """The rows of the text in so many columns, in the order in which batches take them."""
-        reading = input_progress.listener()
+        reading = input_progress.current()
         if reading:
             reading.say(f"{self.task}: reading the whole text once, to lay it out in columns.")
         tokens = token_columns.collect(self.make_documents, self.vocabulary)
@@ -46,7 +46,7 @@ class ColumnDocuments:
         if reading:
             documents = len(tokens.starts) - 1
             reading.columns = number
-            reading.note(self.task, documents, text.total)
+            reading.set_epoch_size(self.task, documents, text.total)
             reading.say(
                 f"{self.task}: {text.total:,} tokens of {documents:,} documents in {number} "
                 "columns."

@@ -20,13 +20,13 @@ class Progress(LiveLine):
         self._start = start
         self._goal = goal
         self._tokens = tokens
-        self._reading = reading or input_progress.Reading()
+        self._reading = reading or input_progress.InputProgress()
         self._first_done = None
 
     def update(self, step, loss):
         """Takes the step that has just ended; `loss` is in nats per position."""
         now = time.monotonic()
-        for line in self._reading.news(step * self._tokens):
+        for line in self._reading.epoch_messages(step * self._tokens):
             self.say(line)
         if self._first_done is None:
             # The first step includes TensorFlow's own preparation: it does not count as speed.
@@ -43,7 +43,7 @@ class Progress(LiveLine):
             f"step {step:,}/{self._goal:,}",
             f"loss {loss:.4f}",
             f"{_short(rate * self._tokens)} tokens/s",
-            self._reading.epochs(step * self._tokens),
+            self._reading.describe_epochs(step * self._tokens),
             f"{_duration(left)} left",
         ]
         return "  ".join(filter(None, parts))

@@ -12,7 +12,7 @@ def start(estimator, batch_shape, first_step, goal):
     """Prints the paragraph once the graph is built."""
     settings = estimator.settings
     parameters = sum(v.shape.num_elements() for v in tf.trainable_variables())
-    with build_mode.graph("train"):
+    with build_mode.building("train"):
         dtype, why = precision.precision()
     rows, length = batch_shape[-2:]
     weights = bound("utils.run.init_checkpoint")

@@ -44,7 +44,7 @@ def read(tmp_path, restore=None, save_after=None, number=60, reading=None):
     """Rows of training, from a saved position or with one saved on the way."""
     with tf.Graph().as_default():
         tf.set_random_seed(0)
-        with input_progress.listening(reading or input_progress.Reading()):
+        with input_progress.reporting_to(reading or input_progress.InputProgress()):
             dataset = seqio.get_mixture_or_task("text").get_dataset(
                 LENGTH, "train", num_epochs=None, seed=3, shuffle_buffer_size=20
             )
@@ -74,7 +74,7 @@ def test_reading_goes_on_from_a_saved_position(text, tmp_path, objective):
 def test_whoever_listens_changes_nothing(text, tmp_path, monkeypatch):
     text("lm")
     counted = read(tmp_path)
-    monkeypatch.setattr(input_progress, "listener", lambda: None)
+    monkeypatch.setattr(input_progress, "current", lambda: None)
     assert read(tmp_path) == counted
 
 
@@ -98,46 +98,51 @@ def test_the_size_of_an_epoch_is_known_when_it_has_been_read(eager):
 
 
 def test_epochs_are_counted_in_tokens():
-    reading = input_progress.Reading()
-    assert reading.epochs(10) == "" and reading.news(10) == []
-    reading.note("five", 0, 0)
-    assert reading.epochs(10) == "epoch 1" and reading.news(10) == []
-    reading.note("five", 5, 15)
-    assert [reading.epochs(n) for n in (0, 14, 15, 44, 45)] == [
+    reading = input_progress.InputProgress()
+    assert reading.describe_epochs(10) == "" and reading.epoch_messages(10) == []
+    reading.set_epoch_size("five", 0, 0)
+    assert reading.describe_epochs(10) == "epoch 1" and reading.epoch_messages(10) == []
+    reading.set_epoch_size("five", 5, 15)
+    assert [reading.describe_epochs(n) for n in (0, 14, 15, 44, 45)] == [
         f"epoch {n}" for n in (1, 1, 2, 3, 4)
     ]
-    assert reading.news(14) == []
-    (line,) = reading.news(15)
+    assert reading.epoch_messages(14) == []
+    (line,) = reading.epoch_messages(15)
     assert line.startswith("five: as many tokens as all 5 documents have (15)")
-    assert reading.news(30) == []
+    assert reading.epoch_messages(30) == []
 
 
 def test_a_mixture_shares_its_tokens():
-    reading = input_progress.Reading()
+    reading = input_progress.InputProgress()
     reading.shares = {"a": 3.0, "b": 1.0, "c": 4.0}
-    reading.note("a", 5, 50)
-    reading.note("b", 5, 100)
+    reading.set_epoch_size("a", 5, 50)
+    reading.set_epoch_size("b", 5, 100)
     # Of 800 tokens 300 are from a, 100 from b; of c nothing is known.
-    assert reading.epochs(0) == "epoch a 1, b 1" and reading.news(0) == []
-    assert reading.epochs(800) == "epoch a 7, b 2" and len(reading.news(800)) == 2
+    assert reading.describe_epochs(0) == "epoch a 1, b 1" and reading.epoch_messages(0) == []
+    assert (
+        reading.describe_epochs(800) == "epoch a 7, b 2" and len(reading.epoch_messages(800)) == 2
+    )
 
 
 @pytest.mark.parametrize("objective", ["lm_documents", "lm_stream"])
 def test_an_epoch_has_the_tokens_that_are_trained_on(text, tmp_path, objective):
     text(objective)
-    reading = input_progress.Reading()
+    reading = input_progress.InputProgress()
     rows = read(tmp_path, reading=reading, number=120)
     assert reading.columns == (4 if objective == "lm_stream" else None)
     # Of the sixty numbers twenty have one line and twenty two.
     tokens = sum(len(f"{n} and {n * n}") + 1 for n in range(60) for _ in range(n % 3))
-    assert reading.epochs(tokens - 1) == "epoch 1" and reading.epochs(tokens) == "epoch 2"
+    assert (
+        reading.describe_epochs(tokens - 1) == "epoch 1"
+        and reading.describe_epochs(tokens) == "epoch 2"
+    )
     assert sum(row.count(1) for row in rows) >= 60 * (120 * 16 // tokens) - 4
 
 
 def test_a_resumed_run_soon_knows_the_size_of_an_epoch(text, tmp_path):
     text("lm_documents")
     _, path = read(tmp_path, save_after=150, number=150)
-    reading, first = input_progress.Reading(), input_progress.Reading()
+    reading, first = input_progress.InputProgress(), input_progress.InputProgress()
     read(tmp_path, restore=path, number=300, reading=reading)  # More than what was read ahead.
     read(tmp_path, reading=first, number=210)
-    assert reading.epochs(3360) == first.epochs(3360) != "epoch 1"
+    assert reading.describe_epochs(3360) == first.describe_epochs(3360) != "epoch 1"

@@ -316,7 +316,7 @@ def cached(lines, tmp_path):
 def test_prepared_documents_give_the_same_rows(objective, cached, lines, name):
     objective(name, "lm_stream.columns = 4")
     assert rows(use_cached=True) == rows()
-    with input_progress.listening(input_progress.Reading()) as reading:
+    with input_progress.reporting_to(input_progress.InputProgress()) as reading:
         rows(len(joined(lines)) // LENGTH + 2, use_cached=True, num_epochs=None)
-    assert reading.epochs(len(joined(lines)) - 1) == "epoch 1"
-    assert reading.epochs(len(joined(lines))) == "epoch 2"
+    assert reading.describe_epochs(len(joined(lines)) - 1) == "epoch 1"
+    assert reading.describe_epochs(len(joined(lines))) == "epoch 2"
