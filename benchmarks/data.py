@@ -76,7 +76,7 @@ def training_input(folder):
     from primer.data.prepared import plan, prepare
 
     configure()
-    prepare.prepare(plan.make("sotu", os.path.join(folder, "cache")), write_shards)
+    prepare.prepare(plan.make_plan("sotu", os.path.join(folder, "cache")), write_shards)
     seqio.add_global_cache_dirs([os.path.join(folder, "cache")])
     return {"prepared": rate_of_rows(True), "raw": rate_of_rows(False)}
 
@@ -95,7 +95,7 @@ def configure():
 def write_shards(begun):
     from primer.data.prepared import pool
 
-    pool.run(begun.plan, begun.remaining, 1, None, lambda size: None, lambda index: None)
+    pool.write_shards(begun.plan, begun.remaining, 1, None, lambda size: None, lambda index: None)
 
 
 def rate_of_rows(use_cached):
@@ -193,13 +193,15 @@ def preparing(folder, unit):
     gin.bind_parameter("text_files.glob", corpus(folder, PREPARED_MEGABYTES, unit))
     gin.bind_parameter("text_files.unit", unit)
     task = seqio.TaskRegistry.get("text")
-    texts = [batch for _, batch in shard.batches(shard.read(task, 0, 1, readers.SkipCounts()))]
+    texts = [
+        batch for _, batch in shard.batch_texts(shard.read_texts(task, 0, 1, readers.SkipCounts()))
+    ]
     vocabulary = task.output_features["targets"].vocabulary
-    tokenizer = tf_data.TextFunction(functools.partial(shard.ids_of, vocabulary))
+    tokenizer = tf_data.TextFunction(functools.partial(shard.tokenize, vocabulary))
     python = sentencepiece.SentencePieceProcessor(model_file=task_vocabulary.SOTU_MODEL)
 
     def whole():
-        made = plan.make("text", tempfile.mkdtemp(dir=folder))
+        made = plan.make_plan("text", tempfile.mkdtemp(dir=folder))
         return prepare.prepare(made, write_shards)
 
     alone, tokens = timed(lambda: sum(len(tokenizer(batch)[0]) for batch in texts))
@@ -270,7 +272,7 @@ def prepare_and_report(pattern, output):
     gin.bind_parameter("text_files.glob", pattern)
     gin.bind_parameter("text_files.unit", "line")
     started = time.process_time()
-    manifest, _ = prepare.prepare(plan.make("text", output), write_shards)
+    manifest, _ = prepare.prepare(plan.make_plan("text", output), write_shards)
     report = {
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "seconds": time.process_time() - started,

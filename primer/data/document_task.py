@@ -17,9 +17,9 @@ import seqio
 from t5.data import preprocessors
 
 from primer.common import input_progress
-from primer.data.objectives import epochs, objectives
+from primer.data.objectives import epochs, row_objectives
 from primer.data.objectives.column_documents import ColumnDocuments
-from primer.data.prepared import checks
+from primer.data.prepared import cache_checks
 
 # How often the documents of the data set that is being built are read.
 _counted_epochs = contextvars.ContextVar("counted_epochs", default=1)
@@ -32,7 +32,7 @@ class DocumentTask(seqio.Task):
     def output_features(self):
         """The features; without an end token where the objective puts it behind documents."""
         features = super().output_features
-        if not objectives.ends_documents():
+        if not row_objectives.ends_documents():
             return features
         return {key: dataclasses.replace(f, add_eos=False) for key, f in features.items()}
 
@@ -43,7 +43,7 @@ class DocumentTask(seqio.Task):
             UsageError: the objective cannot be had of these documents.
         """
         options["try_in_mem_cache"] = False
-        if objectives.is_stream():
+        if row_objectives.is_stream():
             return self._columns(sequence_length, split, num_epochs, **options)
         reading = input_progress.current()
         counts = not (num_epochs == 1 or reading is None or self._knows_size(split, **options))
@@ -56,7 +56,7 @@ class DocumentTask(seqio.Task):
             _counted_epochs.reset(token)
 
     def _get_cached_source(self, split, *args, **options):
-        checks.check(self, split)
+        cache_checks.check_cached_split(self, split)
         return super()._get_cached_source(split, *args, **options)
 
     def _knows_size(self, split, use_cached=False, **unused):
@@ -65,7 +65,7 @@ class DocumentTask(seqio.Task):
         if "targets_tokens" not in stats:
             return False
         documents = stats["examples"]
-        tokens = stats["targets_tokens"] + documents * objectives.ends_documents()
+        tokens = stats["targets_tokens"] + documents * row_objectives.ends_documents()
         input_progress.current().set_epoch_size(self.name, documents, tokens)
         return True
 
@@ -77,8 +77,8 @@ class DocumentTask(seqio.Task):
             dataset = dataset.repeat(number)
         elif number != 1:
             report = functools.partial(input_progress.current().set_epoch_size, self.name)
-            ends = int(objectives.ends_documents())
-            dataset = epochs.repeated(dataset, number, report, ends)
+            ends = int(row_objectives.ends_documents())
+            dataset = epochs.repeat_and_count(dataset, number, report, ends)
         return super().preprocess_postcache(dataset, sequence_length, seed)
 
     def _columns(

@@ -23,7 +23,7 @@ _BINS_PER_DOUBLING = 2
 
 
 @dataclasses.dataclass
-class Inspected:
+class SplitStatistics:
     """What one pass found.
 
     Attributes:
@@ -58,7 +58,9 @@ class Inspected:
         return list(zip(edges[:-1].tolist(), edges[1:].tolist(), documents.tolist(), strict=True))
 
 
-def inspect(task_name: str, split: str, progress=lambda documents, size: None) -> Inspected:
+def inspect_split(
+    task_name: str, split: str, progress=lambda documents, size: None
+) -> SplitStatistics:
     """Reads a whole split.
 
     Args:
@@ -70,12 +72,12 @@ def inspect(task_name: str, split: str, progress=lambda documents, size: None) -
         UsageError: the split cannot be read.
         RunError: a record is damaged.
     """
-    preflight.check(task_name, split)
-    result = Inspected(Counts())
+    preflight.check_split(task_name, split)
+    result = SplitStatistics(Counts())
     seen = set()
-    for task in seqio.get_subtasks(preflight.find(task_name)):
+    for task in seqio.get_subtasks(preflight.find_task(task_name)):
         vocabulary = task.output_features["targets"].vocabulary
-        tokenizer = tf_data.TextFunction(functools.partial(shard.ids_of, vocabulary))
+        tokenizer = tf_data.TextFunction(functools.partial(shard.tokenize, vocabulary))
         try:
             with corrupt_records.name_corrupt_file(task):
                 for texts in _of_split(task, split, result.notes):
@@ -88,8 +90,8 @@ def inspect(task_name: str, split: str, progress=lambda documents, size: None) -
 
 
 def _of_split(task, split, notes) -> Iterator[list[bytes]]:
-    everything = shard.read(task, 0, 1, notes, [split])
-    return (texts for name, texts in shard.batches(everything) if name == split)
+    everything = shard.read_texts(task, 0, 1, notes, [split])
+    return (texts for name, texts in shard.batch_texts(everything) if name == split)
 
 
 def _add(result, texts: list[bytes], ids, ends, seen) -> None:
@@ -103,7 +105,9 @@ def _add(result, texts: list[bytes], ids, ends, seen) -> None:
     result.lengths.update(np.diff(ends).tolist())
 
 
-def rows(task_name: str, split: str, length: int, number: int, seed: int = 0) -> list[list[str]]:
+def first_rows(
+    task_name: str, split: str, length: int, number: int, seed: int = 0
+) -> list[list[str]]:
     """The first rows that training would get, as the pieces that the model sees.
 
     Args:
@@ -116,7 +120,7 @@ def rows(task_name: str, split: str, length: int, number: int, seed: int = 0) ->
     Returns:
         A list of pieces for each row; special tokens as `special_name` has them.
     """
-    task = preflight.find(task_name)
+    task = preflight.find_task(task_name)
     vocabulary = task.output_features["targets"].vocabulary
 
     def dataset():

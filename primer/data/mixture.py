@@ -90,7 +90,7 @@ class MixtureSettings:
     def rate(self, task: seqio.Task) -> float:
         """The odds of a task's rows."""
         rate = self.rates()[task.name]
-        number = examples(task) if rate == PROPORTIONAL else rate
+        number = count_examples(task) if rate == PROPORTIONAL else rate
         cap = self.cap.get(task.name) if isinstance(self.cap, dict) else self.cap
         return float(number if cap is None else min(number, cap)) ** (1.0 / self.temperature)
 
@@ -100,7 +100,7 @@ def _is_positive(value) -> bool:
     return is_number and 0 < value < float("inf")
 
 
-def examples(task: seqio.Task) -> int:
+def count_examples(task: seqio.Task) -> int:
     """The number of examples of a task's training split.
 
     Raises:
@@ -131,7 +131,7 @@ class GinMixture(seqio.Mixture):
         self._name = name
         self._source_info = None
 
-    def made(self) -> seqio.Mixture:
+    def seqio_mixture(self) -> seqio.Mixture:
         """seqio's own mixture of the tasks that gin names now.
 
         Raises:
@@ -144,21 +144,21 @@ class GinMixture(seqio.Mixture):
 
     @property
     def tasks(self):
-        return self.made().tasks
+        return self.seqio_mixture().tasks
 
     @property
     def total_rate(self):
-        return self.made().total_rate
+        return self.seqio_mixture().total_rate
 
     @property
     def rate_per_task_name(self):
-        return self.made().rate_per_task_name
+        return self.seqio_mixture().rate_per_task_name
 
     def get_rate(self, task):
-        return self.made().get_rate(task)
+        return self.seqio_mixture().get_rate(task)
 
     def get_dataset(self, *args, **kwargs):
-        made, reading = self.made(), input_progress.current()
+        made, reading = self.seqio_mixture(), input_progress.current()
         if reading:
             reading.shares = {task.name: made.get_rate(task) for task in made.tasks}
         return made.get_dataset(*args, **kwargs)

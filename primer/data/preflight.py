@@ -5,12 +5,12 @@ import difflib
 import seqio
 
 from primer.data import mixture, tasks  # noqa: F401  Registers the project's own.
-from primer.data.objectives import objectives  # noqa: F401
-from primer.data.prepared import checks
+from primer.data.objectives import row_objectives  # noqa: F401
+from primer.data.prepared import cache_checks
 from primer.errors import UsageError
 
 
-def find(name: str):
+def find_task(name: str):
     """The registered task or mixture of this name.
 
     Raises:
@@ -32,7 +32,7 @@ def _suggestion(name):
     return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(names)}"
 
 
-def check(
+def check_split(
     task_name: str,
     split: str,
     tfds_data_dir: str | None = None,
@@ -52,8 +52,8 @@ def check(
     Returns:
         What the reader of a run should know about the data; None for nothing.
     """
-    tasks_of_it = seqio.get_subtasks(find(task_name))
-    if len(tasks_of_it) > 1 and objectives.is_stream():
+    tasks_of_it = seqio.get_subtasks(find_task(task_name))
+    if len(tasks_of_it) > 1 and row_objectives.is_stream():
         raise UsageError(
             f"the mixture {task_name!r} takes rows from its tasks at random, and lm_stream's go on "
             "from batch to batch; train on one task, or use objectives/lm_documents.gin"
@@ -66,7 +66,7 @@ def check(
             )
         _check_vocabulary(task, model_vocab_size)
         if use_cached:
-            checks.check(task, split)
+            cache_checks.check_cached_split(task, split)
             continue
         # Tasks of other packages have sources of other kinds, which check themselves or do not.
         if hasattr(task.source, "check"):

@@ -19,7 +19,7 @@ LM1B's test split is heldout-00000 of 50, as papers count it; its validation spl
 
 What becomes of a document is the objective's affair: `objectives/lm.gin` of t5 joins documents and
 cuts chunks of the sequence length less one, and each chunk then ends in the end token; the
-project's own are in `primer.data.objectives.objectives`.
+project's own are in `primer.data.objectives.row_objectives`.
 """
 
 import functools

@@ -88,8 +88,8 @@ def batches(task_name: str, split: str) -> Iterator[Batch]:
 
 
 def _tasks(task_name, split):
-    preflight.check(task_name, split)
-    return seqio.get_subtasks(preflight.find(task_name))
+    preflight.check_split(task_name, split)
+    return seqio.get_subtasks(preflight.find_task(task_name))
 
 
 def _singly(batch):
@@ -120,7 +120,7 @@ def are_lines(task_name: str) -> bool:
     Raises:
         UsageError: there is no such task.
     """
-    return all(map(_has_lines, seqio.get_subtasks(preflight.find(task_name))))
+    return all(map(_has_lines, seqio.get_subtasks(preflight.find_task(task_name))))
 
 
 def keeps_text(task_name: str) -> bool:
@@ -129,12 +129,12 @@ def keeps_text(task_name: str) -> bool:
     Raises:
         UsageError: there is no such task.
     """
-    return not any(map(_has_tokens_only, seqio.get_subtasks(preflight.find(task_name))))
+    return not any(map(_has_tokens_only, seqio.get_subtasks(preflight.find_task(task_name))))
 
 
-def check(task_name: str) -> None:
+def check_task(task_name: str) -> None:
     """Raises UsageError for a task whose splits `batches` cannot give."""
-    for task in seqio.get_subtasks(preflight.find(task_name)):
+    for task in seqio.get_subtasks(preflight.find_task(task_name)):
         if not _has_tokens_only(task):
             text_steps(task)
 

@@ -124,35 +124,35 @@ def test_the_settings_are_read_at_each_use():
 def test_a_mixture_without_meaning_is_refused_in_one_line(bindings, message):
     configure(*bindings)
     with pytest.raises(UsageError, match=message) as error:
-        preflight.check("mixture", "train")
+        preflight.check_split("mixture", "train")
     assert "\n" not in str(error.value)
 
 
 def test_each_task_is_checked():
     configure("mixture.tasks = [('sotu', 1.0), ('text', 1.0)]")
     with pytest.raises(UsageError, match="text_files.glob is not set"):
-        preflight.check("mixture", "train")
+        preflight.check_split("mixture", "train")
     configure("mixture.tasks = [('sotu', 1.0), ('few', 1.0)]")
     with pytest.raises(UsageError, match="task few has no split 'validation'"):
-        preflight.check("mixture", "validation")
+        preflight.check_split("mixture", "validation")
 
 
 def test_two_vocabularies_are_refused_and_one_is_not():
     configure("mixture.tasks = [('sotu', 1.0), ('few', 1.0)]")
     with pytest.raises(UsageError, match="tasks few and sotu have different vocabularies"):
-        preflight.check("mixture", "train")
+        preflight.check_split("mixture", "train")
     gin.bind_parameter("task_vocabulary.name", "bytes")
-    preflight.check("mixture", "train")
+    preflight.check_split("mixture", "train")
 
 
 def test_a_stream_is_not_mixed():
-    from primer.data.objectives import objectives  # noqa: F401
+    from primer.data.objectives import row_objectives  # noqa: F401
 
     configure("mixture.tasks = ['few', 'some']", "unsupervised.preprocessors = [@lm_stream]")
     with pytest.raises(UsageError, match="at random, and lm_stream's go on"):
-        preflight.check("mixture", "train")
+        preflight.check_split("mixture", "train")
     configure("mixture.tasks = ['few']")
-    preflight.check("mixture", "train")
+    preflight.check_split("mixture", "train")
 
 
 def test_documents_of_our_sources_are_counted(tmp_path, tfds_dir):
@@ -160,14 +160,16 @@ def test_documents_of_our_sources_are_counted(tmp_path, tfds_dir):
     gin.parse_config(
         f"text_files.glob = '{tmp_path}/*.txt'\ntext_files.unit = 'line'\ntext_files.held_out = 0.0"
     )
-    counted = {name: mixture.examples(seqio.TaskRegistry.get(name)) for name in ("sotu", "text")}
+    counted = {
+        name: mixture.count_examples(seqio.TaskRegistry.get(name)) for name in ("sotu", "text")
+    }
     assert counted == {"sotu": 224, "text": 3}
     lm1b = seqio.TaskRegistry.get("lm1b_autoregressive_language_modeling")
     in_tfds = sum(1 for _ in lm1b.source.get_dataset("train", shuffle=False))
-    assert mixture.examples(lm1b) == in_tfds > 0
+    assert mixture.count_examples(lm1b) == in_tfds > 0
     gin.bind_parameter("text_files.held_out", 0.999999)
     with pytest.raises(UsageError, match="number of examples of 'text' is 0"):
-        mixture.examples(seqio.TaskRegistry.get("text"))
+        mixture.count_examples(seqio.TaskRegistry.get("text"))
 
 
 def test_evaluation_reads_the_tasks_one_after_the_other(tmp_path):

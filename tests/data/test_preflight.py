@@ -10,13 +10,13 @@ from primer.errors import UsageError
 
 def refused(*arguments, **options):
     with pytest.raises(UsageError) as error:
-        preflight.check(*arguments, **options)
+        preflight.check_split(*arguments, **options)
     assert "\n" not in str(error.value)
     return str(error.value)
 
 
 def test_what_is_in_order_passes_in_silence():
-    assert preflight.check("sotu", "validation", model_vocab_size=8192) is None
+    assert preflight.check_split("sotu", "validation", model_vocab_size=8192) is None
 
 
 def test_an_unknown_task_is_refused_with_a_suggestion():
@@ -34,7 +34,7 @@ def test_a_vocabulary_larger_than_the_models_is_refused():
     message = refused("sotu", "train", model_vocab_size=259)
     assert "8192" in message and "259" in message and "task_vocabulary.name" in message
     gin.bind_parameter("task_vocabulary.name", "bytes")
-    preflight.check("sotu", "train", model_vocab_size=259)
+    preflight.check_split("sotu", "train", model_vocab_size=259)
 
 
 def test_a_vocabulary_that_is_missing_is_refused_before_the_data_are_looked_for():

@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
         from primer.data import inspection
 
         with ReadProgress(f"reading {task}, split {options.split}") as progress:
-            found = inspection.inspect(task, options.split, progress.add)
+            found = inspection.inspect_split(task, options.split, progress.add)
         rows = _rows(task, options)
     _show(task, options.split, found, rows)
     if options.output:
@@ -60,7 +60,9 @@ def _rows(task, options):
     lengths = configured("utils.run.sequence_length") or {}
     length = options.length or lengths.get("targets", ROW)
     return (
-        inspection.rows(task, options.split, length, options.examples) if options.examples else []
+        inspection.first_rows(task, options.split, length, options.examples)
+        if options.examples
+        else []
     )
 
 

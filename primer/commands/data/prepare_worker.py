@@ -37,4 +37,4 @@ def start_worker(plan: dict[str, Any], reports: Any = None) -> None:
     if reports is not None:
         from primer.data.prepared import pool
 
-        pool.join(reports)
+        pool.initialize_worker(reports)

@@ -41,7 +41,7 @@ class ColumnDocuments:
         reading = input_progress.current()
         if reading:
             reading.say(f"{self.task}: reading the whole text once, to lay it out in columns.")
-        tokens = token_columns.collect(self.make_documents, self.vocabulary)
+        tokens = token_columns.collect_tokens(self.make_documents, self.vocabulary)
         text = token_columns.Columns(tokens, number, length, self._order_seed())
         if reading:
             documents = len(tokens.starts) - 1
@@ -51,7 +51,7 @@ class ColumnDocuments:
                 f"{self.task}: {text.total:,} tokens of {documents:,} documents in {number} "
                 "columns."
             )
-        return token_columns.rows(text, self.num_epochs, self.shard)
+        return token_columns.row_dataset(text, self.num_epochs, self.shard)
 
     def _order_seed(self):
         if not self.shuffle:

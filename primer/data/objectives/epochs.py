@@ -15,7 +15,7 @@ _AT_ONCE = 16
 _REPORT_EVERY = 8
 
 
-def repeated(
+def repeat_and_count(
     dataset: tf.data.Dataset, num_epochs: int | None, report: Callable, end_tokens: int = 0
 ) -> tf.data.Dataset:
     """`dataset.repeat(num_epochs)`; what an epoch has is reported.

@@ -49,7 +49,7 @@ class Tokens:
         self.ids = np.memmap(self._file, dtype, "r") if self.starts[-1] else np.zeros(0, dtype)
 
 
-def collect(make_documents: Callable, vocabulary: seqio.Vocabulary) -> Tokens:
+def collect_tokens(make_documents: Callable, vocabulary: seqio.Vocabulary) -> Tokens:
     """Reads tokenized documents once, from their first to their last.
 
     Args:
@@ -143,7 +143,7 @@ class Columns:
         return order, np.cumsum(sizes[order])
 
 
-def rows(
+def row_dataset(
     columns: Columns,
     num_epochs: int | None = None,
     shard: seqio.ShardInfo | None = None,

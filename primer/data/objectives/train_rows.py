@@ -9,7 +9,7 @@ import gin
 import seqio
 import tensorflow as tf
 
-from primer.data.objectives import objectives
+from primer.data.objectives import row_objectives
 from primer.errors import UsageError
 
 
@@ -30,7 +30,7 @@ def train_rows(sequence_length, vocabulary=None, dataset_split="train", separate
     from t5.models import mesh_transformer
 
     settings = {"vocabulary": vocabulary, "dataset_split": dataset_split}
-    if objectives.ends_documents():
+    if row_objectives.ends_documents():
         rows = mesh_transformer.mesh_train_dataset_fn(
             sequence_length=sequence_length, pack=False, **settings
         )

@@ -18,7 +18,7 @@ _OURS = re.compile(r"primer\.errors\.(UsageError|RunError): (.*?)(?: \[while run
 _started = []  # In a worker: the plans that it is ready for.
 
 
-def run(plan, indexes: Iterable[int], options: list[str], start: Callable) -> None:
+def write_shards(plan, indexes: Iterable[int], options: list[str], start: Callable) -> None:
     """Writes the shards of these numbers.
 
     Args:
@@ -57,7 +57,7 @@ def _write(values, start, index):
         _started.append(values)
     from primer.data.prepared import plan, pool
 
-    pool.write(plan.Plan(**values), index, lambda size: None)
+    pool.write_shard(plan.Plan(**values), index, lambda size: None)
     return index
 
 

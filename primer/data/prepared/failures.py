@@ -12,7 +12,7 @@ WRITE_ERRORS = (OSError, tf.errors.OpError)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def cannot_write(plan, what: str, error: Exception) -> RunError:
+def write_failure(plan, what: str, error: Exception) -> RunError:
     """The error for one of WRITE_ERRORS.
 
     Args:

@@ -22,7 +22,7 @@ PREPARING = ".preparing.json"
 HINT = "prepare the data again"
 
 
-def folder(output: str, task_name: str) -> str:
+def task_directory(output: str, task_name: str) -> str:
     """Where the task's data set is, as seqio has it."""
     return os.path.join(output, seqio.utils.get_task_dir_from_name(task_name))
 
@@ -34,12 +34,12 @@ def vocabulary_identity(vocabulary: seqio.Vocabulary) -> str:
     return f"{type(vocabulary).__name__}, {vocabulary.vocab_size} ids"
 
 
-def shard_record(directory: str, index: int) -> str:
+def shard_record_path(directory: str, index: int) -> str:
     """The file that says that a shard is finished."""
     return os.path.join(directory, f".shard-{index:05d}.json")
 
 
-def size_of(path: str) -> int | None:
+def file_size(path: str) -> int | None:
     """The bytes of a file, None if there is none."""
     try:
         return tf.io.gfile.stat(path).length
@@ -47,7 +47,7 @@ def size_of(path: str) -> int | None:
         return None
 
 
-def is_whole(directory: str, shard: dict) -> bool:
+def is_complete_shard(directory: str, shard: dict) -> bool:
     """Whether the files of a finished shard are there in full."""
     written = shard["splits"].values()
-    return all(size_of(os.path.join(directory, part["file"])) == part["size"] for part in written)
+    return all(file_size(os.path.join(directory, part["file"])) == part["size"] for part in written)

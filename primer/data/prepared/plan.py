@@ -43,7 +43,7 @@ class Plan:
 
     def settings(self) -> dict:
         """What the manifest keeps; two runs with equal settings write equal shards."""
-        task = preflight.find(self.task)
+        task = preflight.find_task(self.task)
         parts = getattr(task.source, "shard_reader", None)
         return {
             "task": self.task,
@@ -56,7 +56,7 @@ class Plan:
         }
 
 
-def make(task, output, format="seqio", shards=None, **others) -> Plan:
+def make_plan(task, output, format="seqio", shards=None, **others) -> Plan:
     """A plan for a task as gin has it now.
 
     Args:
@@ -68,7 +68,7 @@ def make(task, output, format="seqio", shards=None, **others) -> Plan:
         UsageError: the task's data cannot be read, or it cannot be prepared.
     """
     _check_numbers(format, shards, others.get("chunk_size"))
-    found = preflight.find(task)
+    found = preflight.find_task(task)
     if not isinstance(found, seqio.Task):
         raise UsageError(
             f"{task} is a mixture; prepare each of its tasks, and train on the mixture with "
@@ -78,7 +78,7 @@ def make(task, output, format="seqio", shards=None, **others) -> Plan:
     _check_steps(found)
     for split in found.splits:
         if split == "train" or not getattr(found.source, "shard_reader", None):
-            preflight.check(task, split)
+            preflight.check_split(task, split)
     shards = shards or _shards(found)
     return Plan(task, os.fspath(output), format, shards, gin=gin.config_str(), **others)
 

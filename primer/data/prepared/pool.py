@@ -18,7 +18,7 @@ _SECONDS = 0.2
 _reports = []  # In a worker: the queue that takes the bytes it has done.
 
 
-def run(
+def write_shards(
     plan,
     indexes: Iterable[int],
     workers: int,
@@ -42,7 +42,7 @@ def run(
     indexes = list(indexes)
     if workers == 1 or len(indexes) == 1:
         for index in indexes:
-            write(plan, index, on_bytes)
+            write_shard(plan, index, on_bytes)
             on_shard(index)
     elif indexes:
         _run_in_processes(plan, indexes, min(workers, len(indexes)), start, on_bytes, on_shard)
@@ -56,7 +56,7 @@ def _run_in_processes(plan, indexes, workers, start, on_bytes, on_shard):
         workers, context, initializer=start, initargs=(dataclasses.asdict(plan), reports)
     )
     try:
-        waiting = {executor.submit(work, plan, index): index for index in indexes}
+        waiting = {executor.submit(_write_in_worker, plan, index): index for index in indexes}
         while waiting:
             done, _ = concurrent.futures.wait(waiting, _SECONDS, concurrent.futures.FIRST_COMPLETED)
             _drain(reports, on_bytes)
@@ -80,7 +80,7 @@ def _drain(reports, on_bytes):
         pass
 
 
-def join(reports) -> None:
+def initialize_worker(reports) -> None:
     """In a new worker: reports go to this queue, and the worker ends when its parent does."""
     _reports[:] = [reports]
     parent = multiprocessing.parent_process()
@@ -92,15 +92,15 @@ def join(reports) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def work(plan, index: int) -> None:
+def _write_in_worker(plan, index: int) -> None:
     """In a worker: writes one shard."""
-    write(plan, index, _reports[0].put if _reports else lambda size: None)
+    write_shard(plan, index, _reports[0].put if _reports else lambda size: None)
 
 
-def write(plan, index: int, progress: Callable[[int], None]) -> None:
+def write_shard(plan, index: int, progress: Callable[[int], None]) -> None:
     """Writes one shard; raises UsageError or RunError when it cannot be read or written."""
     try:
-        with corrupt_records.name_corrupt_file(preflight.find(plan.task)):
-            shard.write(plan, index, progress)
+        with corrupt_records.name_corrupt_file(preflight.find_task(plan.task)):
+            shard.write_shard(plan, index, progress)
     except failures.WRITE_ERRORS as error:
-        raise failures.cannot_write(plan, f"shard {index} of {plan.shards}", error) from None
+        raise failures.write_failure(plan, f"shard {index} of {plan.shards}", error) from None

@@ -17,7 +17,7 @@ from primer.errors import RunError, UsageError
 
 
 @dataclasses.dataclass(frozen=True)
-class Begun:
+class Preparation:
     """A data set that is being prepared.
 
     Attributes:
@@ -35,7 +35,7 @@ class Begun:
         return [index for index in range(self.plan.shards) if index not in self.finished]
 
 
-def begin(plan: Plan) -> Begun | None:
+def begin(plan: Plan) -> Preparation | None:
     """Makes the folder ready, or finds what an earlier run left there.
 
     Returns:
@@ -44,7 +44,7 @@ def begin(plan: Plan) -> Begun | None:
     Raises:
         UsageError: the folder has a data set with other settings.
     """
-    directory = manifest.folder(plan.output, plan.task)
+    directory = manifest.task_directory(plan.output, plan.task)
     settings = plan.settings()
     complete = files.read_json(os.path.join(directory, manifest.MANIFEST), manifest.HINT)
     started = files.read_json(os.path.join(directory, manifest.PREPARING), manifest.HINT)
@@ -53,8 +53,8 @@ def begin(plan: Plan) -> Begun | None:
             _require_equal(directory, before["settings"], settings)
     marked = tf.io.gfile.exists(os.path.join(directory, manifest.COMPLETED))
     if complete and (marked or plan.format != "seqio"):
-        whole = all(manifest.is_whole(directory, shard) for shard in complete["shards"])
-        if whole and run_settings.is_kept(directory, complete):
+        whole = all(manifest.is_complete_shard(directory, shard) for shard in complete["shards"])
+        if whole and run_settings.has_vocabulary_copy(directory, complete):
             return None
     if not complete and marked:
         raise UsageError(
@@ -66,7 +66,7 @@ def begin(plan: Plan) -> Begun | None:
         _reopen(directory, complete)
     files.write_json(os.path.join(directory, manifest.PREPARING), {"settings": settings})
     shards = {index: _finished(directory, index) for index in range(plan.shards)}
-    return Begun(plan, settings, frozenset(index for index, shard in shards.items() if shard))
+    return Preparation(plan, settings, frozenset(index for index, shard in shards.items() if shard))
 
 
 def _reopen(directory, complete):
@@ -76,7 +76,7 @@ def _reopen(directory, complete):
         if tf.io.gfile.exists(path):
             tf.io.gfile.remove(path)
     for index, shard in enumerate(complete["shards"]):
-        files.write_json(manifest.shard_record(directory, index), shard)
+        files.write_json(manifest.shard_record_path(directory, index), shard)
 
 
 def _require_equal(directory, before, now):
@@ -96,11 +96,11 @@ def _as_read(settings):
 
 
 def _finished(directory, index):
-    shard = files.read_json(manifest.shard_record(directory, index), manifest.HINT)
-    return shard if shard and manifest.is_whole(directory, shard) else None
+    shard = files.read_json(manifest.shard_record_path(directory, index), manifest.HINT)
+    return shard if shard and manifest.is_complete_shard(directory, shard) else None
 
 
-def finish(begun: Begun) -> dict:
+def finish(begun: Preparation) -> dict:
     """Writes all that says what the shards are, and at last that they are complete.
 
     Returns:
@@ -111,7 +111,7 @@ def finish(begun: Begun) -> dict:
         RunError: a shard is not there, or no split has a document.
     """
     plan = begun.plan
-    directory = manifest.folder(plan.output, plan.task)
+    directory = manifest.task_directory(plan.output, plan.task)
     shards = [_finished(directory, index) for index in range(plan.shards)]
     missing = [index for index, shard in enumerate(shards) if not shard]
     if missing:
@@ -125,7 +125,7 @@ def finish(begun: Begun) -> dict:
         "splits": {split: counts.as_dict() for split, counts in splits.items()},
         "empty": sum(shard["empty"] for shard in shards),
         "not_utf8": _joined(shards),
-        **run_settings.keep(directory, preflight.find(plan.task)),
+        **run_settings.record_run_settings(directory, preflight.find_task(plan.task)),
     }
     if plan.format == "seqio":
         _write_seqio(directory, plan, splits)
@@ -168,17 +168,17 @@ def _write_seqio(directory, plan, splits):
 
 
 def _clear(directory, plan):
-    names = [manifest.shard_record(directory, index) for index in range(plan.shards)]
+    names = [manifest.shard_record_path(directory, index) for index in range(plan.shards)]
     for path in (*names, os.path.join(directory, manifest.PREPARING)):
         tf.io.gfile.remove(path)
 
 
-def prepare(plan: Plan, write: Callable[[Begun], None]) -> tuple[dict, bool]:
+def prepare(plan: Plan, write: Callable[[Preparation], None]) -> tuple[dict, bool]:
     """Prepares a data set, or what is left of it to prepare.
 
     Args:
         plan: what is to come out.
-        write: writes the shards of `Begun.remaining`.
+        write: writes the shards of `Preparation.remaining`.
 
     Returns:
         The manifest, and whether anything had to be done.
@@ -189,9 +189,9 @@ def prepare(plan: Plan, write: Callable[[Begun], None]) -> tuple[dict, bool]:
     try:
         begun = begin(plan)
         if begun is None:
-            directory = manifest.folder(plan.output, plan.task)
+            directory = manifest.task_directory(plan.output, plan.task)
             return files.read_json(os.path.join(directory, manifest.MANIFEST), manifest.HINT), False
         write(begun)
         return finish(begun), True
     except failures.WRITE_ERRORS as error:
-        raise failures.cannot_write(plan, "what the shards need beside them", error) from error
+        raise failures.write_failure(plan, "what the shards need beside them", error) from error

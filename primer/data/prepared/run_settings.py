@@ -19,7 +19,7 @@ VOCABULARY = "vocabulary_file"
 BINDINGS = "bindings"
 
 
-def keep(directory: str, task) -> dict:
+def record_run_settings(directory: str, task) -> dict:
     """Copies the vocabulary's file to the data set's folder, if it is a file of the user's.
 
     Args:
@@ -45,10 +45,10 @@ def keep(directory: str, task) -> dict:
     return {BINDINGS: bindings, VOCABULARY: name}
 
 
-def is_kept(directory: str, found: dict) -> bool:
+def has_vocabulary_copy(directory: str, found: dict) -> bool:
     """Whether the copy that a manifest names is there."""
     name = found.get(VOCABULARY)
-    return name is None or manifest.size_of(os.path.join(directory, name)) is not None
+    return name is None or manifest.file_size(os.path.join(directory, name)) is not None
 
 
 def _of_texts(task) -> dict:

@@ -20,7 +20,7 @@ from primer.data.vocabularies import batch_tokenize
 _TEXTS_AT_ONCE = 512
 
 
-def write(plan, index: int, progress: Callable[[int], None]) -> dict:
+def write_shard(plan, index: int, progress: Callable[[int], None]) -> dict:
     """Writes shard `index` and the record that it is finished; returns that record.
 
     Args:
@@ -32,9 +32,9 @@ def write(plan, index: int, progress: Callable[[int], None]) -> dict:
         UsageError: the data cannot be read.
         OSError, tf.errors.OpError: the shard cannot be written; what there is of it is removed.
     """
-    task = preflight.find(plan.task)
+    task = preflight.find_task(plan.task)
     vocabulary = task.output_features["targets"].vocabulary
-    directory = manifest.folder(plan.output, plan.task)
+    directory = manifest.task_directory(plan.output, plan.task)
     notes = readers.SkipCounts()
     tokenizer = _tokenizer(plan, manifest.vocabulary_identity(vocabulary))
     writers = {
@@ -42,7 +42,7 @@ def write(plan, index: int, progress: Callable[[int], None]) -> dict:
         for split in task.splits
     }
     try:
-        for split, texts in batches(read(task, index, plan.shards, notes)):
+        for split, texts in batch_texts(read_texts(task, index, plan.shards, notes)):
             writers[split].add(texts, *tokenizer(texts))
             progress(sum(map(len, texts)))
         written = {split: writer.finish() for split, writer in writers.items()}
@@ -54,7 +54,7 @@ def write(plan, index: int, progress: Callable[[int], None]) -> dict:
         "empty": notes.empty,
         "not_utf8": dict(sorted(notes.not_utf8.items())),
     }
-    files.write_json(manifest.shard_record(directory, index), record)
+    files.write_json(manifest.shard_record_path(directory, index), record)
     return record
 
 
@@ -62,17 +62,17 @@ def write(plan, index: int, progress: Callable[[int], None]) -> dict:
 def _tokenizer(plan, vocabulary_identity):
     """Kept from shard to shard: to make one costs as much as 100,000 tokens do."""
     del vocabulary_identity
-    vocabulary = preflight.find(plan.task).output_features["targets"].vocabulary
-    return tf_data.TextFunction(functools.partial(ids_of, vocabulary))
+    vocabulary = preflight.find_task(plan.task).output_features["targets"].vocabulary
+    return tf_data.TextFunction(functools.partial(tokenize, vocabulary))
 
 
-def ids_of(vocabulary, texts):
+def tokenize(vocabulary, texts):
     """The ids of texts: all of them in a row, and where each text's begin and the last ends."""
     ids = batch_tokenize.tokenize_texts(vocabulary, texts)
     return ids.flat_values, ids.row_splits
 
 
-def read(
+def read_texts(
     task, index: int, shards: int, notes: readers.SkipCounts, splits: Sequence[str] | None = None
 ) -> Iterator[tuple[str, bytes]]:
     """The texts of one shard as the tokenizer gets them, as (split, text).
@@ -108,7 +108,7 @@ def _part(source, split, index, shards):
     return source.get_dataset(split=split, shuffle=False).shard(shards, index)
 
 
-def batches(texts):
+def batch_texts(texts):
     """Yields (split, texts) of a limited number and size; the order within a split is kept."""
     waiting = collections.defaultdict(list)
     sizes = collections.Counter()

@@ -53,7 +53,7 @@ class SeqioWriter:
         """Closes the file and gives it its name; returns what the manifest says of it."""
         self._file.close()
         name = self._name()
-        size = manifest.size_of(self._path)
+        size = manifest.file_size(self._path)
         tf.io.gfile.rename(self._path, os.path.join(self._directory, name), overwrite=True)
         return {"file": name, "size": size, **self._counts.as_dict()}
 

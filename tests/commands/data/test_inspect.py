@@ -66,7 +66,7 @@ def test_duplicates_and_skipped_documents_are_counted(tmp_path, capsys):
 
 def test_rows_are_the_pipelines(lm_objective):
     gin.bind_parameter("reduce_concat_tokens.batch_size", 16)
-    (row,) = inspection.rows("sotu", "validation", 32, 1)
+    (row,) = inspection.first_rows("sotu", "validation", 32, 1)
     assert row[-1] == "<end>" and len(row) == 2
     first = next(whole_documents.documents("sotu", "validation"))[1][:31]
     assert row[0] == seqio.SentencePieceVocabulary(_model(), 0).decode(first.tolist())

@@ -35,7 +35,7 @@ def text(t5_gin, tmp_path):
 
     def choose(objective):
         gin.parse_config_file(f"objectives/{objective}.gin")
-        gin.parse_config("import primer.data.objectives.objectives\nlm_stream.columns = 4")
+        gin.parse_config("import primer.data.objectives.row_objectives\nlm_stream.columns = 4")
 
     return choose
 
@@ -83,7 +83,7 @@ def count(times, take):
     sizes = []
     ids = tf.data.Dataset.range(1, 41).map(lambda n: {"targets": tf.ones([n], tf.int32)})
     report = lambda *size: sizes.append(size)  # noqa: E731
-    dataset = epochs.repeated(ids, times, report, end_tokens=1).take(take)
+    dataset = epochs.repeat_and_count(ids, times, report, end_tokens=1).take(take)
     found = [len(example["targets"]) for example in dataset.as_numpy_iterator()]
     assert found == list(np.tile(range(1, 41), 4)[: len(found)])
     return len(found), sizes

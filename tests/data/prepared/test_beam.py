@@ -45,19 +45,21 @@ def test_what_a_worker_refuses_is_one_line(corpus, tmp_path):
     """The file became bad after the check before the work."""
     pytest.importorskip("apache_beam", reason=MESSAGE)
     gin.bind_parameter("text_files.glob", str(corpus / "*.txt"))
-    made = plan.make("text", str(tmp_path / "out"), shards=2)
+    made = plan.make_plan("text", str(tmp_path / "out"), shards=2)
     content = (corpus / "2.txt").read_bytes()
     (corpus / "2.txt").write_bytes(content[:-3] + b"\xff" + content[-2:])
 
     def write(begun):
-        beam.run(begun.plan, begun.remaining, ["--runner=DirectRunner"], lambda values: None)
+        beam.write_shards(
+            begun.plan, begun.remaining, ["--runner=DirectRunner"], lambda values: None
+        )
 
     with pytest.raises(UsageError, match="2.txt is not UTF-8") as error:
         prepare.prepare(made, write)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "out" / "text" / "COMPLETED").exists()
     (corpus / "2.txt").write_bytes(content)
-    prepare.prepare(made, lambda b: pool.run(b.plan, b.remaining, 1, None, print, print))
+    prepare.prepare(made, lambda b: pool.write_shards(b.plan, b.remaining, 1, None, print, print))
     assert (tmp_path / "out" / "text" / "COMPLETED").exists()
 
 
@@ -66,6 +68,6 @@ def test_without_beam_the_way_out_is_named(corpus, tmp_path, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "apache_beam", None)
     gin.bind_parameter("text_files.glob", str(corpus / "*.txt"))
-    made = plan.make("text", str(tmp_path / "out"), shards=2)
+    made = plan.make_plan("text", str(tmp_path / "out"), shards=2)
     with pytest.raises(UsageError, match=r"pip install 'primer\[beam\]'.*--workers"):
-        beam.run(made, [0, 1], ["--runner=DirectRunner"], prepare_worker.start_worker)
+        beam.write_shards(made, [0, 1], ["--runner=DirectRunner"], prepare_worker.start_worker)

@@ -23,14 +23,14 @@ KILLED = """
 import os, signal, sys
 import primer.runtime.import_hook as hook; hook.install()
 from primer.data.prepared import shard
-stock = shard.batches
+stock = shard.batch_texts
 begun = []
 def batches(texts):
     begun.append(1)
     for batch in stock(texts):
         yield batch
         if len(begun) == 3: os.kill(os.getpid(), signal.SIGKILL)
-shard.batches = batches
+shard.batch_texts = batches
 from tests.data.parsing import run
 run("prepare", sys.argv[1:])
 """

@@ -27,12 +27,14 @@ DOCUMENTS = 60
 
 def write(begun, workers=1):
     start = prepare_worker.start_worker
-    pool.run(begun.plan, begun.remaining, workers, start, lambda size: None, lambda index: None)
+    pool.write_shards(
+        begun.plan, begun.remaining, workers, start, lambda size: None, lambda index: None
+    )
 
 
 def make(output, task=TASK, **options):
     """Prepares in this process; gives the manifest."""
-    made = plan.make(task, str(output), **{"shards": 3, **options})
+    made = plan.make_plan(task, str(output), **{"shards": 3, **options})
     return prepare.prepare(made, write)[0]
 
 
@@ -137,7 +139,7 @@ def test_training_reads_the_same_tokens_from_the_cache(cache, lm_objective, chun
     first = chunks(TASK, number=50, seed=5, use_cached=True)
     assert first == chunks(TASK, number=50, seed=5, use_cached=True)
     assert first != chunks(TASK, number=50, seed=6, use_cached=True)
-    preflight.check(TASK, "train", use_cached=True)
+    preflight.check_split(TASK, "train", use_cached=True)
 
 
 def test_no_cache_is_kept_in_memory(cache):
@@ -155,7 +157,7 @@ def test_no_cache_is_kept_in_memory(cache):
 
 
 def test_workers_write_the_same_bytes(prepared, tmp_path):
-    made = plan.make(TASK, str(tmp_path), shards=3)
+    made = plan.make_plan(TASK, str(tmp_path), shards=3)
     prepare.prepare(made, lambda begun: write(begun, workers=2))
     names = ("*.tfrecord*", "*.json")
     for pattern in names:
@@ -167,10 +169,12 @@ def test_a_restart_keeps_what_is_finished(prepared, tmp_path):
         pass
 
     def stop_after_two(begun):
-        pool.run(begun.plan, begun.remaining[:2], 1, None, lambda size: None, lambda index: None)
+        pool.write_shards(
+            begun.plan, begun.remaining[:2], 1, None, lambda size: None, lambda index: None
+        )
         raise Stopped
 
-    made = plan.make(TASK, str(tmp_path), shards=3)
+    made = plan.make_plan(TASK, str(tmp_path), shards=3)
     with pytest.raises(Stopped):
         prepare.prepare(made, stop_after_two)
     folder = tmp_path / TASK
@@ -180,7 +184,7 @@ def test_a_restart_keeps_what_is_finished(prepared, tmp_path):
         caches.named(TASK, tmp_path),
         pytest.raises(UsageError, match="is not complete; finish it"),
     ):
-        preflight.check(TASK, "train", use_cached=True)
+        preflight.check_split(TASK, "train", use_cached=True)
     done = []
     prepare.prepare(made, lambda begun: (done.extend(begun.remaining), write(begun)))
     assert done == [2]
@@ -212,7 +216,7 @@ def test_a_killed_run_leaves_nothing_that_looks_whole(tmp_path):
     whole = files(folder, "train.tfrecord-*")
     assert 0 < len(whole) < 4
     with caches.named(TASK, tmp_path / "out"), pytest.raises(UsageError, match="is not complete"):
-        preflight.check("text", "train", use_cached=True)
+        preflight.check_split("text", "train", use_cached=True)
     assert parsing.run("prepare", words) == 0
     assert whole.items() <= files(folder, "train.tfrecord-*").items()
     found = json.loads((folder / "primer.json").read_text())["splits"]
@@ -240,7 +244,7 @@ def test_changed_input_is_refused(tmp_path):
 def test_another_vocabulary_is_refused_at_the_start(cache):
     gin.bind_parameter("task_vocabulary.name", "bytes")
     with pytest.raises(UsageError, match="prepared with another vocabulary") as error:
-        preflight.check(TASK, "train", use_cached=True)
+        preflight.check_split(TASK, "train", use_cached=True)
     assert str(cache) in str(error.value) and "\n" not in str(error.value)
     with pytest.raises(UsageError, match="prepared with another vocabulary"):
         seqio.TaskRegistry.get(TASK).get_dataset({"targets": 64}, "train", use_cached=True)
@@ -256,9 +260,9 @@ def test_a_damaged_shard_is_named_and_written_again(prepared, tmp_path, damage):
         path.unlink()
     with caches.named(TASK, tmp_path / "copy"):
         with pytest.raises(UsageError, match=f"{path.name} (has|is missing)"):
-            preflight.check(TASK, "train", use_cached=True)
+            preflight.check_split(TASK, "train", use_cached=True)
         make(tmp_path / "copy")
-        preflight.check(TASK, "train", use_cached=True)
+        preflight.check_split(TASK, "train", use_cached=True)
     assert files(tmp_path / "copy" / TASK) == files(prepared[0] / TASK)
 
 
@@ -275,12 +279,12 @@ def test_a_damaged_byte_is_found_by_its_checksum(prepared, tmp_path):
 
 def test_no_cache_is_said_with_the_command_that_makes_it(tmp_path):
     with caches.named(TASK), pytest.raises(UsageError, match="--additional_task_cache_dirs=DIR"):
-        preflight.check(TASK, "train", use_cached=True)
+        preflight.check_split(TASK, "train", use_cached=True)
     with (
         caches.named(TASK, tmp_path),
         pytest.raises(UsageError, match="primer data prepare --task text"),
     ):
-        preflight.check(TASK, "train", use_cached=True)
+        preflight.check_split(TASK, "train", use_cached=True)
 
 
 def test_settings_of_the_text_cannot_change_any_more(tmp_path):
@@ -289,10 +293,10 @@ def test_settings_of_the_text_cannot_change_any_more(tmp_path):
     make(tmp_path / "out", "text")
     with caches.named(TASK, tmp_path / "out"):
         gin.bind_parameter("text_files.glob", None)
-        preflight.check("text", "train", use_cached=True)
+        preflight.check_split("text", "train", use_cached=True)
         gin.bind_parameter("text_files.unit", "line")
         with pytest.raises(UsageError, match="text_files.unit is 'line', and .* with 'file'"):
-            preflight.check("text", "train", use_cached=True)
+            preflight.check_split("text", "train", use_cached=True)
 
 
 def test_a_full_disk_is_one_message_and_keeps_what_is_finished(tmp_path, monkeypatch):

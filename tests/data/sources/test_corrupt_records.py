@@ -46,7 +46,7 @@ def damaged(copied, request):
 
 
 def prepared(output):
-    return prepare.prepare(plan.make(LM1B, str(output), shards=2), write)
+    return prepare.prepare(plan.make_plan(LM1B, str(output), shards=2), write)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def prepared(output):
     [
         lambda: list(whole_documents.documents(LM1B, "train")),
         lambda: list(raw_texts.split_texts(LM1B, "train")),
-        lambda: inspection.inspect(LM1B, "train"),
+        lambda: inspection.inspect_split(LM1B, "train"),
     ],
     ids=["evaluate", "vocabulary", "inspect"],
 )

@@ -27,7 +27,7 @@ _DOCUMENTS_AT_ONCE = 16
 _CHOICE = "t5.data.preprocessors.unsupervised.preprocessors"
 
 
-def chosen() -> list[str]:
+def chosen_preprocessors() -> list[str]:
     """The names of the preprocessors that gin has for documents, without their modules."""
     try:
         steps = gin.query_parameter(_CHOICE)
@@ -45,7 +45,7 @@ def _name(step):
 
 def ends_documents() -> bool:
     """Whether the objective puts an end token behind documents, and none behind rows."""
-    return any(name in _OURS for name in chosen())
+    return any(name in _OURS for name in chosen_preprocessors())
 
 
 def is_stream() -> bool:
@@ -54,7 +54,7 @@ def is_stream() -> bool:
     Raises:
         UsageError: together with other steps.
     """
-    names = chosen()
+    names = chosen_preprocessors()
     if "lm_stream" in names and len(names) > 1:
         raise UsageError(
             f"preprocessors.unsupervised.preprocessors is {names}; expected lm_stream alone: it "
@@ -176,8 +176,8 @@ def _row_length(sequence_length):
     length = (sequence_length or {}).get("targets")
     if not length:
         raise UsageError(
-            f"{', '.join(chosen())} needs the length of a row; set utils.run.sequence_length = "
-            '{"inputs": 1, "targets": 512}'
+            f"{', '.join(chosen_preprocessors())} needs the length of a row; set "
+            'utils.run.sequence_length = {"inputs": 1, "targets": 512}'
         )
     return length
 
@@ -185,7 +185,7 @@ def _row_length(sequence_length):
 def _require_open_rows(output_features):
     """T5 would put an end token over the last token of every row of such a task."""
     if output_features["targets"].add_eos:
-        raise _not_ours(", ".join(chosen()))
+        raise _not_ours(", ".join(chosen_preprocessors()))
 
 
 def _not_ours(objective):

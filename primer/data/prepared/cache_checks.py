@@ -14,7 +14,7 @@ _OF_THE_TEXT = ("glob", "unit", "field", "held_out", "on_bad_utf8", "normalize")
 _AGAIN = "prepare it again with `primer data prepare`"
 
 
-def check(task: seqio.Task, split: str) -> None:
+def check_cached_split(task: seqio.Task, split: str) -> None:
     """Raises UsageError unless the cache of a task has the split in full, in this vocabulary.
 
     A cache that seqio_cache_tasks wrote does not say what its vocabulary was: of such a one only
@@ -38,7 +38,7 @@ def check(task: seqio.Task, split: str) -> None:
 
 def _directory(task):
     folders = [
-        manifest.folder(os.fspath(folder), task.name)
+        manifest.task_directory(os.fspath(folder), task.name)
         for folder in seqio.utils.get_global_cache_dirs()
     ]
     if not folders:
@@ -97,7 +97,7 @@ def _check_text(task, directory, settings):
 
 def _check_file(directory, part):
     path = os.path.join(directory, part["file"])
-    size = manifest.size_of(path)
+    size = manifest.file_size(path)
     if size != part["size"]:
         what = "is missing" if size is None else f"has {size:,} bytes"
         raise UsageError(
