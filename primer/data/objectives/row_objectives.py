@@ -1,18 +1,21 @@
-"""From documents to the rows that a language model trains on; gin chooses how.
+"""The objectives: preprocessors that turn documents into the rows that a language model trains on.
 
-An objective is what `preprocessors.unsupervised.preprocessors` names, as in T5:
+gin chooses one as in T5, with `preprocessors.unsupervised.preprocessors`:
 
 | file | documents become |
 |---|---|
 | `objectives/lm.gin` (T5's) | joined, cut into chunks, an end token in the last place of each |
 | `objectives/lm_documents.gin` | an end token each, joined, cut into full rows |
 | `objectives/lm_stream.gin` | the same in B parallel columns, see `token_columns` |
-| `objectives/documents_random.gin` | a random window each and epoch (GPT-Neo) |
+| `objectives/documents_random.gin` | a random window of each in every epoch (GPT-Neo) |
 | `objectives/chunks.gin` | windows one after the other, the last one padded (GPT-Neo) |
 
-Those of T5 close every row with an end token. Ours put one behind each document alone, for which a
-task has to know the objective: `primer.data.document_task`.
+T5's objectives end every row with an end token. Those of this module end each document with one
+instead, and `primer.data.document_task` tells the task which of both holds.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 import gin
 import seqio
@@ -22,16 +25,16 @@ from primer.common import checks
 from primer.data.objectives.column_documents import ColumnDocuments
 from primer.errors import UsageError
 
-# A function costs TensorFlow 25 microseconds however few tokens it gets.
+# A call of a function takes TensorFlow at least 25 microseconds, however few tokens it gets.
 _DOCUMENTS_AT_ONCE = 16
 _CHOICE = "t5.data.preprocessors.unsupervised.preprocessors"
 
 
 def chosen_preprocessors() -> list[str]:
-    """The names of the preprocessors that gin has for documents, without their modules."""
+    """Returns the names of the preprocessors that gin binds, without their modules."""
     try:
         steps = gin.query_parameter(_CHOICE)
-    except ValueError:
+    except ValueError:  # Not bound.
         return []
     if isinstance(steps, gin.config.ConfigurableReference):  # A macro.
         steps = steps.scoped_configurable_fn()
@@ -44,33 +47,38 @@ def _name(step):
 
 
 def ends_documents() -> bool:
-    """Whether the objective puts an end token behind documents, and none behind rows."""
-    return any(name in _OURS for name in chosen_preprocessors())
+    """Returns whether the objective ends documents, and not rows, with an end token."""
+    return any(name in _OBJECTIVES for name in chosen_preprocessors())
 
 
 def is_stream() -> bool:
-    """Whether the objective lays the text out in columns.
+    """Returns whether the objective is `lm_stream`, which lays the text out in columns.
 
     Raises:
-        UsageError: together with other steps.
+        UsageError: other preprocessors are bound with it.
     """
     names = chosen_preprocessors()
     if "lm_stream" in names and len(names) > 1:
         raise UsageError(
-            f"preprocessors.unsupervised.preprocessors is {names}; expected lm_stream alone: it "
-            "reads the documents themselves"
+            f"preprocessors.unsupervised.preprocessors is {names}; expected lm_stream alone, which "
+            "reads the documents itself"
         )
     return "lm_stream" in names
 
 
 @gin.configurable(module="primer")
-def lm_documents(dataset, sequence_length, output_features, **unused):
-    """Documents with an end token each, joined and cut into rows.
+def lm_documents(
+    dataset: tf.data.Dataset,
+    sequence_length: Mapping[str, int],
+    output_features: Mapping[str, seqio.Feature],
+    **unused: Any,
+) -> tf.data.Dataset:
+    """Joins documents, each with an end token, and cuts them into rows.
 
     Args:
-        dataset: {"targets": ids [any length]}, a document each, without end token.
+        dataset: documents {"targets": ids [any length]} without end tokens.
         sequence_length: {"targets": length of a row}.
-        output_features: of the task.
+        output_features: the task's.
 
     Returns:
         A data set of {"targets": [length]}; the last row of a finite one may be shorter.
@@ -79,32 +87,38 @@ def lm_documents(dataset, sequence_length, output_features, **unused):
     _require_open_rows(output_features)
     eos_id = output_features["targets"].vocabulary.eos_id
 
-    def ended(some):
-        ends = tf.fill([some.nrows(), 1], eos_id)
-        return tf.concat([tf.cast(some, tf.int32), ends], 1).values
+    def join(documents):
+        ends = tf.fill([documents.nrows(), 1], eos_id)
+        return tf.concat([tf.cast(documents, tf.int32), ends], 1).values
 
     ids = dataset.map(lambda example: example["targets"])
-    texts = ids.ragged_batch(_DOCUMENTS_AT_ONCE).map(ended, tf.data.AUTOTUNE)
+    texts = ids.ragged_batch(_DOCUMENTS_AT_ONCE).map(join, tf.data.AUTOTUNE)
     return texts.rebatch(length).map(_as_targets, tf.data.AUTOTUNE)
 
 
 @gin.configurable(module="primer")
-def documents_random(dataset, sequence_length, output_features, stitch=1, **unused):
-    """A random window of each document, or of each `stitch` documents joined.
+def documents_random(
+    dataset: tf.data.Dataset,
+    sequence_length: Mapping[str, int],
+    output_features: Mapping[str, seqio.Feature],
+    stitch: int = 1,
+    **unused: Any,
+) -> tf.data.Dataset:
+    """Takes a random window of each document, or of each `stitch` documents joined.
 
     Args:
         dataset, sequence_length, output_features: as for `lm_documents`.
-        stitch: how many documents are joined, an end token behind each, before the window is
-            taken. Texts shorter than a row are padded.
+        stitch: the number of documents that are joined, each with an end token, before the window
+            is taken. Windows shorter than a row are padded later.
 
     Returns:
-        A data set of {"targets": [at most length]}, a row per text and epoch.
+        A data set of {"targets": [at most length]}: a row per `stitch` documents and epoch.
     """
     checks.whole_number("documents_random.stitch", stitch)
     length = _row_length(sequence_length)
-    texts = _ended(dataset, output_features)
+    texts = _with_end_tokens(dataset, output_features)
     if stitch > 1:
-        texts = texts.ragged_batch(stitch).map(lambda several: several.values, tf.data.AUTOTUNE)
+        texts = texts.ragged_batch(stitch).map(lambda documents: documents.values, tf.data.AUTOTUNE)
 
     @seqio.map_over_dataset(num_seeds=1)
     def window(ids, seed):
@@ -116,8 +130,13 @@ def documents_random(dataset, sequence_length, output_features, stitch=1, **unus
 
 
 @gin.configurable(module="primer")
-def chunks(dataset, sequence_length, output_features, **unused):
-    """Each document, with its end token, cut into windows one after the other.
+def chunks(
+    dataset: tf.data.Dataset,
+    sequence_length: Mapping[str, int],
+    output_features: Mapping[str, seqio.Feature],
+    **unused: Any,
+) -> tf.data.Dataset:
+    """Cuts each document, with its end token, into consecutive windows.
 
     Args:
         dataset, sequence_length, output_features: as for `lm_documents`.
@@ -131,41 +150,51 @@ def chunks(dataset, sequence_length, output_features, **unused):
         padded = tf.pad(ids, [[0, -tf.size(ids) % length]])
         return _as_targets(tf.reshape(padded, [-1, length]))
 
-    return _ended(dataset, output_features).map(windows, tf.data.AUTOTUNE).unbatch()
+    return _with_end_tokens(dataset, output_features).map(windows, tf.data.AUTOTUNE).unbatch()
 
 
 @gin.configurable(module="primer")
-def lm_stream(dataset, sequence_length, output_features, columns=gin.REQUIRED, **unused):
-    """All documents as one text in parallel columns, which batches go through in step.
+def lm_stream(
+    dataset: ColumnDocuments,
+    sequence_length: Mapping[str, int],
+    output_features: Mapping[str, seqio.Feature],
+    columns: int = gin.REQUIRED,
+    **unused: Any,
+) -> tf.data.Dataset:
+    """Lays all documents out in parallel columns; a batch has the next row of each column.
 
     Args:
-        dataset: what `primer.data.document_task.DocumentTask` gives it.
+        dataset: the documents, from `primer.data.document_task.DocumentTask`.
         sequence_length: {"targets": length of a row}.
-        output_features: of the task.
-        columns: rows of a batch; `@rows_per_batch()` takes the run's own.
+        output_features: the task's.
+        columns: the number of columns, which are the rows of a batch; `@rows_per_batch()` takes
+            the run's batch size.
 
     Returns:
-        A data set of {"targets": [length]}, whose every `columns` rows are a batch.
+        A data set of {"targets": [length]}; each `columns` rows are a batch.
+
+    Raises:
+        UsageError: the task is no `DocumentTask`, or the text is too short.
     """
     if not isinstance(dataset, ColumnDocuments):
-        raise _not_ours("lm_stream")
+        raise _needs_document_task("lm_stream")
     _require_open_rows(output_features)
     checks.whole_number("lm_stream.columns", columns)
     return dataset.rows(columns, _row_length(sequence_length))
 
 
-_OURS = {fn.__name__ for fn in (lm_documents, lm_stream, documents_random, chunks)}
+_OBJECTIVES = {fn.__name__ for fn in (lm_documents, lm_stream, documents_random, chunks)}
 
 
-def _ended(dataset, output_features):
-    """Each document's ids [length], with the end token."""
+def _with_end_tokens(dataset, output_features):
+    """Returns a data set of each document's ids [length] with the end token."""
     _require_open_rows(output_features)
     eos_id = output_features["targets"].vocabulary.eos_id
 
-    def ended(example):
+    def add_end(example):
         return tf.concat([tf.cast(example["targets"], tf.int32), [eos_id]], 0)
 
-    return dataset.map(ended, tf.data.AUTOTUNE)
+    return dataset.map(add_end, tf.data.AUTOTUNE)
 
 
 def _as_targets(ids):
@@ -183,14 +212,14 @@ def _row_length(sequence_length):
 
 
 def _require_open_rows(output_features):
-    """T5 would put an end token over the last token of every row of such a task."""
+    """Raises UsageError for a task of which T5 replaces each row's last token by an end token."""
     if output_features["targets"].add_eos:
-        raise _not_ours(", ".join(chosen_preprocessors()))
+        raise _needs_document_task(", ".join(chosen_preprocessors()))
 
 
-def _not_ours(objective):
+def _needs_document_task(objective):
     return UsageError(
-        f"the objective {objective} needs a task that does not close each row with an end token; "
-        "register yours with task_cls=primer.data.document_task.DocumentTask, or use "
+        f"the objective {objective} needs a task that does not end each row with an end token; "
+        "register the task with task_cls=primer.data.document_task.DocumentTask, or use "
         "objectives/lm.gin"
     )
