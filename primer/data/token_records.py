@@ -221,7 +221,7 @@ def _check_ids(path, record):
         ids = None
     if ids is None:
         raise UsageError(
-            f"{path}: expected records with an int64 feature {FEATURE!r}, as GPT-Neo's"
+            f"{path}: its records have no int64 feature {FEATURE!r}, as GPT-Neo's have"
         )
     settings = GptNeoRecords()
     size = settings.vocabulary_size or RecordVocabulary("sotu").vocab_size

@@ -63,3 +63,36 @@ def chunks(lm_objective):
         return [example["targets"].tolist() for example in examples]
 
     return read
+
+
+@pytest.fixture
+def lines(tmp_path):
+    """Fifty documents of one to sixty bytes; all of them in the training split."""
+    texts = [f"{n}:" + "".join(chr(97 + k % 26) for k in range(n * 37 % 60)) for n in range(50)]
+    path = tmp_path / "lines.txt"
+    path.write_text("\n".join(texts))
+    gin.parse_config(f"""
+        text_files.glob = "{path}"
+        text_files.unit = "line"
+        text_files.held_out = 0.0
+        task_vocabulary.name = "bytes"
+    """)
+    return texts
+
+
+@pytest.fixture
+def objective(t5_gin, lines):
+    """A function that parses an objective's file, and bindings after it."""
+    from primer.gin_config import config_files
+
+    gin.add_config_file_search_path(config_files.gin_directory())
+
+    def choose(name, *bindings):
+        import t5.models.mesh_transformer  # noqa: F401
+
+        gin.parse_config(
+            ['include "dataset.gin"', f'include "objectives/{name}.gin"', 'MIXTURE_NAME = "text"']
+        )
+        gin.parse_config([*bindings])
+
+    return choose

@@ -21,7 +21,7 @@ def _documents(word, number, split, shuffle_files=False, seed=None):
 
 @pytest.fixture(scope="module", autouse=True)
 def three_tasks():
-    """Tasks of which each says one letter, and whose number of examples seqio knows."""
+    """Tasks of documents of one letter each, whose number of examples seqio knows."""
     for name, size in SIZES.items():
         seqio.TaskRegistry.add(
             name,
@@ -113,15 +113,18 @@ def test_the_settings_are_read_at_each_use():
         (["mixture.tasks = ['fw']"], "mixture.tasks names 'fw'; expected one of"),
         (["mixture.tasks = ['few', 'few']"], "each task once"),
         (["mixture.tasks = [('few', 1.0, 2.0)]"], "each task once"),
-        (["mixture.tasks = [('few', 0.0)]"], "'few' the rate 0.0; expected a positive number"),
-        (["mixture.tasks = [('few', -1)]"], "the rate -1"),
-        (["mixture.tasks = [('few', 'large')]"], "the rate 'large'"),
-        (["mixture.tasks = ['few']", "mixture.temperature = 0"], "mixture.temperature is 0"),
-        (["mixture.tasks = ['few']", "mixture.cap = -5"], "mixture.cap is -5"),
+        (
+            ["mixture.tasks = [('few', 0.0)]"],
+            "the rate of 'few' = 0.0: expected a number above 0, or 'proportional'",
+        ),
+        (["mixture.tasks = [('few', -1)]"], "the rate of 'few' = -1"),
+        (["mixture.tasks = [('few', 'large')]"], "the rate of 'few' = 'large'"),
+        (["mixture.tasks = ['few']", "mixture.temperature = 0"], "mixture.temperature = 0"),
+        (["mixture.tasks = ['few']", "mixture.cap = -5"], "mixture.cap = -5"),
         (["mixture.tasks = ['few']", "mixture.cap = {'some': 5}"], "mixture.cap names 'some'"),
     ],
 )
-def test_a_mixture_without_meaning_is_refused_in_one_line(bindings, message):
+def test_an_invalid_mixture_is_refused_in_one_line(bindings, message):
     configure(*bindings)
     with pytest.raises(UsageError, match=message) as error:
         preflight.check_split("mixture", "train")
@@ -149,7 +152,7 @@ def test_a_stream_is_not_mixed():
     from primer.data.objectives import row_objectives  # noqa: F401
 
     configure("mixture.tasks = ['few', 'some']", "unsupervised.preprocessors = [@lm_stream]")
-    with pytest.raises(UsageError, match="at random, and lm_stream's go on"):
+    with pytest.raises(UsageError, match="at random, and lm_stream's rows continue"):
         preflight.check_split("mixture", "train")
     configure("mixture.tasks = ['few']")
     preflight.check_split("mixture", "train")

@@ -90,7 +90,7 @@ def test_with_t5s_vocabulary_as_users_have_it(tfds_dir, chunks, shared_data):
 
 
 def test_the_input_function_of_the_training_command(tfds_dir, lm_objective):
-    """What `dataset.gin` wires: packed batches with nothing but the targets and their segments."""
+    """With `dataset.gin`: packed batches with only the targets and their segments."""
     from t5.models import mesh_transformer
 
     use_bytes()
@@ -105,7 +105,7 @@ def test_the_input_function_of_the_training_command(tfds_dir, lm_objective):
 
 
 def test_a_prompt_is_not_ended(tfds_dir, lm_objective):
-    """What a language model continues is the start of a text, without an end token behind it."""
+    """A language model continues the start of a text, which has no end token."""
     from t5.models import mesh_transformer
 
     use_bytes()
@@ -128,7 +128,7 @@ def test_a_prompt_is_not_ended(tfds_dir, lm_objective):
         (PG19, ["pg19:0.1.1", "pg19/0.1.1", "download_and_prepare"]),
     ],
 )
-def test_without_prepared_data_one_clear_line_at_once(tmp_path, task, words):
+def test_missing_prepared_data_are_refused_in_one_line_at_once(tmp_path, task, words):
     use_bytes()
     started = time.monotonic()
     with pytest.raises(UsageError) as checked:

@@ -36,7 +36,7 @@ def read(split="train", **options):
     return [example["targets"].tolist() for example in dataset.as_numpy_iterator()]
 
 
-def test_what_prepare_writes_is_read_as_it_was(tmp_path):
+def test_records_of_primer_data_prepare_are_read_unchanged(tmp_path):
     (tmp_path / "a.txt").write_text("".join(f"document {n}, \u2603\n" for n in range(40)))
     gin.bind_parameter("text_files.glob", str(tmp_path / "a.txt"))
     gin.bind_parameter("text_files.unit", "line")
@@ -58,7 +58,7 @@ def test_what_prepare_writes_is_read_as_it_was(tmp_path):
 
 
 def test_ids_of_another_vocabulary_make_room_for_padding(tmp_path):
-    """GPT-2's id 0 is a token, and 0 is what Mesh-TensorFlow leaves out of the loss."""
+    """GPT-2's id 0 is a token; Mesh-TensorFlow leaves id 0 out of the loss."""
     write(tmp_path / "gpt2_0_2.tfrecords", [0, 15496, 50256], [995, 0])
     bind(glob=str(tmp_path / "*"), vocabulary_size=50257, end_token=50256)
     preflight.check_split(TASK, "train", model_vocab_size=50258)
@@ -100,13 +100,13 @@ def test_damage_is_named(tmp_path):
     path.write_bytes(whole[: len(whole) // 2])
     assert "ends inside its record 2" in refused()
     write(path, [2, 3], [4, 5])
-    assert "has 2 records; expected the 3 that its name says" in refused()
+    assert "has 2 records; expected the 3 of its name" in refused()
     write(path, [2], [3], [8192])
     preflight.check_split(TASK, "train")
     write(path, [8192], [3], [4])
-    assert "ids from 8192 to 8192, and the vocabulary 8,192" in refused()
+    assert "ids from 8192 to 8192; expected ids below 8,192" in refused()
     write(path, [2], [3], [4], feature="targets")
     assert "no int64 feature 'text'" in refused()
     path.write_bytes(b"This is no TFRecord file at all, but a text of some length.")
-    assert "is no TFRecord" in refused()
+    assert "no TFRecord file" in refused()
     assert list(parsing.ids(tmp_path, "none", "text")) == []
