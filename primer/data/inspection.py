@@ -126,8 +126,8 @@ def first_rows(
     vocabulary = task.output_features["targets"].vocabulary
 
     def dataset():
-        made = task.get_dataset({"inputs": 1, "targets": length}, split, shuffle=False, seed=seed)
-        return made.map(lambda example: example["targets"]).take(number)
+        rows = task.get_dataset({"inputs": 1, "targets": length}, split, shuffle=False, seed=seed)
+        return rows.map(lambda example: example["targets"]).take(number)
 
     return [pieces(vocabulary, ids.tolist()) for ids in tf_data.elements(dataset)]
 

@@ -116,7 +116,7 @@ def count_examples(task: seqio.Task) -> int:
 
 
 class GinMixture(seqio.Mixture):
-    """The mixture that gin's `mixture` describes, built anew at each use.
+    """The mixture that gin's `mixture` describes, built again at each use.
 
     seqio requires a mixture's tasks at its registration, before gin has parsed any file.
     """

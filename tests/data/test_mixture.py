@@ -1,4 +1,4 @@
-"""Mixtures by gin alone: rates against seqio's own, proportions that are drawn, what is refused."""
+"""Mixtures in gin: rates against seqio's, the drawn proportions, invalid settings."""
 
 import gin
 import numpy as np
@@ -70,7 +70,7 @@ def test_proportional_rates_are_seqios(cap, temperature):
         assert rate(found, name) == pytest.approx(expected)
 
 
-def test_given_rates_take_caps_and_temperature_too():
+def test_caps_and_temperature_apply_to_set_rates():
     found = configure(
         'mixture.tasks = [("few", 9.0), ("some", "proportional"), ("many", 4)]',
         'mixture.cap = {"some": 100}',
@@ -140,7 +140,7 @@ def test_each_task_is_checked():
         preflight.check_split("mixture", "validation")
 
 
-def test_two_vocabularies_are_refused_and_one_is_not():
+def test_different_vocabularies_are_refused():
     configure("mixture.tasks = [('sotu', 1.0), ('few', 1.0)]")
     with pytest.raises(UsageError, match="tasks few and sotu have different vocabularies"):
         preflight.check_split("mixture", "train")

@@ -22,7 +22,7 @@ _PRIMER_ERROR = re.compile(
 )
 
 # The plans that this worker process is initialized for. Beam pickles the function that it maps and
-# calls it in processes of its own, so that only a module keeps state between two calls.
+# calls it in worker processes, so that only a module keeps state between two calls.
 _initialized: list[dict[str, Any]] = []
 
 
@@ -59,7 +59,7 @@ def write_shards(
         with apache_beam.Pipeline(options=PipelineOptions(options)) as pipeline:
             numbers = pipeline | "shards" >> apache_beam.Create(indexes)
             _ = numbers | apache_beam.Reshuffle() | "write" >> apache_beam.Map(write)
-    except Exception as error:  # Beam puts the worker's error into the text of its own.
+    except Exception as error:  # Beam's error has the worker's in its text.
         raise _failure(plan, error) from error
 
 

@@ -116,6 +116,6 @@ def test_a_resumed_run_soon_knows_the_size_of_an_epoch(text, tmp_path):
     text("lm_documents")
     _, path = read(tmp_path, save_after=150, number=150)
     progress, first = input_progress.InputProgress(), input_progress.InputProgress()
-    read(tmp_path, restore=path, number=300, progress=progress)  # More than what was read ahead.
+    read(tmp_path, restore=path, number=300, progress=progress)  # More than the prefetched rows.
     read(tmp_path, progress=first, number=210)
     assert progress.describe_epochs(3360) == first.describe_epochs(3360) != "epoch 1"

@@ -11,7 +11,7 @@ from primer.errors import RunError, UsageError
 from tests.data import parsing
 
 PROCESSES = "--runner=DirectRunner --direct_num_workers=2 --direct_running_mode=multi_processing"
-MESSAGE = "needs apache-beam: pip install 'primer[beam]', in an environment of its own"
+MESSAGE = "needs apache-beam: pip install 'primer[beam]', in a separate environment"
 
 
 def files(folder):
@@ -87,6 +87,6 @@ def test_without_beam_the_error_names_the_extra(corpus, tmp_path, monkeypatch):
     ],
 )
 def test_beams_text_around_an_error_is_removed(text, kind, message):
-    """Beam raises an error of its own, whose text contains that of the worker."""
+    """Beam raises another error, whose text contains that of the worker."""
     error = beam._failure(plan.Plan("text", "out"), ValueError(text))
     assert type(error) is kind and message in str(error) and "\n" not in str(error)

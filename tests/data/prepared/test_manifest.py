@@ -24,7 +24,7 @@ def test_a_shard_is_complete_with_the_recorded_sizes(tmp_path):
     assert manifest.file_size(str(tmp_path / "test")) is None
 
 
-def test_vocabularies_of_other_packages_are_told_apart_by_kind_and_size():
+def test_vocabularies_of_other_packages_differ_by_class_and_size():
     first = manifest.vocabulary_identity(seqio.ByteVocabulary())
     assert first == manifest.vocabulary_identity(seqio.ByteVocabulary())
     assert first != manifest.vocabulary_identity(seqio.ByteVocabulary(extra_ids=1))

@@ -81,7 +81,7 @@ def test_batches_have_a_limited_number_of_texts():
 
 @pytest.mark.parametrize("shards", [1, 3])
 def test_the_shards_together_have_each_text_once(tfds_dir, shards):
-    """Of a source of another kind, whose files do not divide into the shards."""
+    """Of a source whose number of files is no multiple of the shards."""
     gin.bind_parameter("task_vocabulary.name", "bytes")
     task = seqio.TaskRegistry.get("c4_v220_autoregressive_language_modeling")
     notes = readers.SkipCounts()
