@@ -15,7 +15,7 @@ from primer.data.sources import corrupt_records
 from primer.data.vocabulary_training import raw_texts
 from primer.errors import RunError
 from tests.data import caches
-from tests.data.prepared.test_prepare import write
+from tests.data.prepared.helpers import write
 
 LM1B = "lm1b_autoregressive_language_modeling"
 SHARD = "lm1b/1.1.0/lm1b-train.tfrecord-00001-of-00002"
