@@ -6,7 +6,6 @@ import seqio
 
 from primer.data import preflight
 from primer.data.prepared import run_settings
-from primer.data.sources import sotu  # noqa: F401
 from primer.data.vocabularies import task_vocabulary
 
 
