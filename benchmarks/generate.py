@@ -1,13 +1,12 @@
-"""Tokens per second of decoding with cached states, against recomputing the text at every token.
+"""Tokens per second of decoding with cached states, against recomputing the text for each token.
 
     make env && .venv/bin/python benchmarks/generate.py
 
-For several lengths of text: the time of one more token behind a text of that length, for 1 and 16
-texts at a time, with the graph that `primer generate` runs (its states sized to the text), and with
-one forward pass over the whole text, which is what a model without states has to do (it gives the
-logits of all positions, of which only the last are used). Both run in turn in one process, because
-machines differ from minute to minute: the figures to compare are the ratios. Writes a dated
-markdown file to `benchmarks/results/`.
+For several lengths of text: the time of one more token after a text of that length, for 1 and 16
+texts at a time, with the graph of `primer generate` (its states have the text's length), and with
+one forward pass over the whole text, as a model without states needs it (it computes the logits of
+all positions and uses the last). Both run in turn in one process, because a machine's speed changes
+from minute to minute: compare the ratios. Writes a dated markdown file to `benchmarks/results/`.
 """
 
 import argparse
@@ -40,8 +39,8 @@ LENGTHS = (64, 128, 256, 512)
 ROWS = (1, 16)
 
 
-def build(name):
-    """A published model, as gin describes it."""
+def build(name: str) -> transformer.Unitransformer:
+    """Returns a published model, built from its gin file."""
     gin.parse_config("import t5_imports")
     gin.parse_config_files_and_bindings(
         config_files.published_model_files(name), [], finalize_config=False
@@ -50,9 +49,15 @@ def build(name):
 
 
 class Recompute:
-    """The logits of the last position, from the whole text each time."""
+    """Computes the logits of the last position from the whole text.
 
-    def __init__(self, model, rows, length):
+    Args:
+        model: the model.
+        rows: texts at a time.
+        length: tokens of a text.
+    """
+
+    def __init__(self, model: transformer.Unitransformer, rows: int, length: int) -> None:
         with tf.Graph().as_default():
             mesh = mtf.Mesh(mtf.Graph(), "mesh")
             shape = mtf.Shape([mtf.Dimension("batch", rows), mtf.Dimension("length", length)])
@@ -72,14 +77,17 @@ class Recompute:
             self.session.run(tf.global_variables_initializer())
             self.saver = tf.train.Saver(tf.global_variables())
 
-    def seconds(self, ids):
+    def seconds(self, ids: np.ndarray) -> float:
+        """Returns the seconds of one pass over [rows, length] ids."""
         began = time.perf_counter()
         self.session.run(self.logits, {self.ids: ids})
         return time.perf_counter() - began
 
 
-def measure(model, rows, length, repeats):
-    """Medians in seconds: one token with states, and by recomputing."""
+def measure(
+    model: transformer.Unitransformer, rows: int, length: int, repeats: int
+) -> dict[str, float]:
+    """Returns the median seconds of one token: {"states", "recomputed"}."""
     ids = np.random.default_rng(0).integers(2, VOCABULARY, [rows, length])
     slow = Recompute(model, rows, length)
     fast = StepGraph(model, rows, length)
@@ -87,7 +95,7 @@ def measure(model, rows, length, repeats):
         fast.restore(slow.saver.save(slow.session, f"{folder}/model.ckpt-0"))
     fast.read_prompts(list(ids[:, :-1]))
     last, position = ids[:, -2], np.full([rows], length - 1)
-    times = {"states": [], "recomputed": []}
+    times: dict[str, list[float]] = {"states": [], "recomputed": []}
     for _ in range(repeats + 2):
         began = time.perf_counter()
         fast.next_logits(last, position)
@@ -98,7 +106,8 @@ def measure(model, rows, length, repeats):
     return {kind: statistics.median(values[2:]) for kind, values in times.items()}
 
 
-def main():
+def main() -> None:
+    """Measures and writes the page of results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="small_primer")
     parser.add_argument("--repeats", type=int, default=15)
@@ -121,7 +130,7 @@ def main():
     date = datetime.date.today().isoformat()
     text = (
         f"# Decoding, {date}\n\n{arguments.model}, vocabulary of {VOCABULARY:,}, float32, medians "
-        f"of {arguments.repeats} steps. {platform.machine()}, one sitting.\n\n" + "\n".join(lines)
+        f"of {arguments.repeats} steps. {platform.machine()}, one session.\n\n" + "\n".join(lines)
     )
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"generate_{date}.md").write_text(text + "\n")

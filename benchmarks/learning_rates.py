@@ -1,12 +1,12 @@
-"""The learning rates of `primer demo`: each model of the comparison trained with each of several.
+"""Finds the learning rates of `primer demo`: trains each of its models with several rates.
 
     .venv/bin/python benchmarks/learning_rates.py [--rates 0.02 0.04 0.08]
 
-A comparison against a badly tuned baseline is worth nothing, so every model gets the rate that is
-best for it. Runs are the demo's own, whole (the best rate depends on their length), judged by the
-last checkpoint on the whole validation split. Where the best is the lowest or the highest rate
-that was tried, the next one outwards is tried as well. Writes a dated markdown and JSON file to
-`benchmarks/results/`; the rate found there stands in `gin/run/demo.gin`.
+A comparison needs tuned baselines, so each model gets its best rate. Runs are those of the demo in
+full length (on which the best rate depends); their last checkpoints are compared on the whole
+validation split. If the best rate is the lowest or highest one, the next rate beyond it is tried
+too. Writes a dated markdown and JSON file to `benchmarks/results/`; `gin/run/demo.gin` has the rate
+found there.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import os
 import pathlib
 import shutil
 import sys
+from collections.abc import Iterator
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -24,20 +25,22 @@ sys.path.insert(0, str(ROOT))
 from primer.experiments import contenders  # noqa: E402
 from primer.launch import engine, evaluate  # noqa: E402
 
-STEP = 2.0  # Between a rate and the next.
-MOST = 7  # Rates of one model.
+STEP = 2.0  # The ratio of neighbouring rates.
+MOST = 7  # The largest number of rates of a model.
 
 LATEST = {"evaluate_checkpoints.checkpoints": "latest"}
 
 
-def loss_of(contender, rate, folder, bindings):
-    """Trains once; returns the nats per token of the last checkpoint."""
+def loss_of(
+    contender: contenders.Contender, rate: float, folder: pathlib.Path, bindings: list[str]
+) -> float:
+    """Trains once; returns the nats per token of the last checkpoint, inf if training diverged."""
     model_dir = folder / f"{contender.name}_{rate:g}"
     shutil.rmtree(model_dir, ignore_errors=True)
     binding = f"{contenders.RATE} = {rate!r}"
     train = contenders.train_arguments(contender, model_dir, bindings=[*bindings, binding])
     if engine.run_main(train):
-        return float("inf")  # The loss was not finite any more: too high a rate.
+        return float("inf")  # The loss is not finite: the rate is too high.
     if engine.run_main(evaluate.engine_arguments(str(model_dir), **LATEST)):
         raise SystemExit(f"{model_dir} cannot be evaluated")
     (path,) = (model_dir / "eval").glob("*.jsonl")
@@ -46,17 +49,23 @@ def loss_of(contender, rate, folder, bindings):
     return row["nats_per_token"]
 
 
-def next_rate(losses):
-    """The rate beyond the edge that is best so far, or None where the best has neighbours."""
+def next_rate(losses: dict[float, float]) -> float | None:
+    """Returns the rate beyond the best one, or None if the best one is not at an end."""
     rates = sorted(losses)
-    best = min(losses, key=losses.get)
+    best = min(losses, key=lambda rate: losses[rate])
     if len(rates) >= MOST or best not in (rates[0], rates[-1]):
         return None
     return best / STEP if best == rates[0] else best * STEP
 
 
-def try_rates(contender, rates, folder, bindings, done):
-    """Fills `done`, {rate: nats per token}; rates that it has are not tried again."""
+def try_rates(
+    contender: contenders.Contender,
+    rates: list[float],
+    folder: pathlib.Path,
+    bindings: list[str],
+    done: dict[float, float],
+) -> Iterator[None]:
+    """Adds {rate: nats per token} to `done`, without the rates it has; yields after each run."""
     waiting = list(rates)
     while waiting:
         rate = waiting.pop(0)
@@ -64,12 +73,13 @@ def try_rates(contender, rates, folder, bindings, done):
             done[rate] = loss_of(contender, rate, folder, bindings)
             print(f"{contender.label}  {rate:g}  {done[rate]:.4f} nats per token", flush=True)
             yield
-        if not waiting and next_rate(done) is not None:
-            waiting.append(next_rate(done))
+        following = None if waiting else next_rate(done)
+        if following is not None:
+            waiting.append(following)
 
 
-def markdown(results, bindings):
-    """One row a rate, one column a model; the best of each is bold."""
+def markdown(results: dict[str, dict[float, float]], bindings: list[str]) -> str:
+    """Returns the page of results: a row per rate, a column per model, the best in bold."""
     date = datetime.date.today().isoformat()
     rates = sorted({rate for losses in results.values() for rate in losses})
     labels = {c.name: c.label for c in contenders.CONTENDERS}
@@ -92,8 +102,8 @@ def markdown(results, bindings):
     return "\n".join(lines) + "\n"
 
 
-def write(results, bindings):
-    """Both files, after every run: an interrupted trial goes on from there."""
+def write(results: dict[str, dict[float, float]], bindings: list[str]) -> None:
+    """Writes both files; called after each run, so that an interrupted trial can be continued."""
     date = datetime.date.today().isoformat()
     RESULTS.mkdir(exist_ok=True)
     data = {"bindings": bindings, "nats_per_token": results}
@@ -101,17 +111,18 @@ def write(results, bindings):
     (RESULTS / f"learning_rates_{date}.md").write_text(markdown(results, bindings))
 
 
-def earlier(bindings):
-    """What an interrupted trial of today has found already."""
+def earlier(bindings: list[str]) -> dict[str, dict[float, float]]:
+    """Returns the results of an interrupted trial of today."""
     path = RESULTS / f"learning_rates_{datetime.date.today().isoformat()}.json"
     data = json.loads(path.read_text()) if path.exists() else {}
     if data.get("bindings") != bindings:
         return {}
-    found = data["nats_per_token"]
-    return {name: {float(rate): loss for rate, loss in v.items()} for name, v in found.items()}
+    results = data["nats_per_token"]
+    return {name: {float(rate): loss for rate, loss in v.items()} for name, v in results.items()}
 
 
-def main():
+def main() -> None:
+    """Tries the rates of all models."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rates", type=float, nargs="+", default=[0.02, 0.04, 0.08])
     parser.add_argument("--folder", default=str(ROOT / "build" / "learning_rates"))

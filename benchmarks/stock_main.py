@@ -1,14 +1,15 @@
-"""t5's main as its authors shipped it: TensorFlow 2.15.1, TPUEstimator, no patch but two names.
+"""t5's main without Primer's patches: TensorFlow 2.15.1, TPUEstimator.
 
     .venv-tpu/bin/python benchmarks/stock_main.py --model_dir=... (t5_mesh_transformer's flags)
 
-The two patches are those without which it cannot be imported (a TensorFlow name that moved in 2.13,
-and t5's PyTorch model). MDHA's convolution is put together from Mesh-TensorFlow's own operations,
-shift by shift, as one builds it without an operation of one's own.
+Only the two patches that its import needs are applied (a TensorFlow name that moved in 2.13, and
+t5's PyTorch model). MDHA's convolution is built from Mesh-TensorFlow's operations, shift by shift,
+instead of Primer's fused operation.
 """
 
 import sys
 import types
+from collections.abc import Sequence
 
 from tensorflow.python.framework import ops
 
@@ -29,16 +30,22 @@ from t5.models import mesh_transformer_main  # noqa: E402
 from primer.layers.convolution import causal_depthwise_conv  # noqa: E402
 
 
-def shift_by_shift(x, taps, length_dim, segment_id=None):
-    """The convolution of `primer.layers`, as a chain of shifts, products and sums."""
-    del segment_id  # The original lets packed examples leak into each other.
+def shift_by_shift(
+    x: mtf.Tensor,
+    taps: Sequence[mtf.Tensor],
+    length_dim: mtf.Dimension,
+    segment_id: mtf.Tensor | None = None,
+) -> mtf.Tensor:
+    """Returns the convolution of `primer.layers`, as a chain of shifts, products and sums."""
+    del segment_id  # The original's convolution crosses the borders of packed examples.
     parts = [x * taps[0]]
     for distance, tap in enumerate(taps[1:], start=1):
         parts.append(mtf.shift(x, distance, length_dim, wrap=False) * tap)
     return mtf.add_n(parts)
 
 
-def main():
+def main() -> None:
+    """Runs t5's command."""
     causal_depthwise_conv.causal_depthwise_conv = shift_by_shift
     mesh_transformer_main.console_entry_point()
 

@@ -1,18 +1,32 @@
-"""`primer eval`, with what reading, building and each checkpoint took in a file.
+"""Runs `primer eval` and writes the times of reading, building and each checkpoint to a file.
 
-EVAL_TIMES=FILE python benchmarks/timed_eval.py (the words of `primer eval`)
+EVAL_TIMES=FILE python benchmarks/timed_eval.py (the arguments of `primer eval`)
 """
 
 import json
 import os
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 
 from primer import cli
 
 
-def noted(function, name, notes, tokens=lambda result: None):
-    """The same function, whose seconds are added to the notes."""
+def timed(
+    function: Callable[..., Any],
+    name: str,
+    notes: list[dict[str, Any]],
+    tokens: Callable[[Any], int | None] = lambda result: None,
+) -> Callable[..., Any]:
+    """Wraps a function so that each call adds {"what", "seconds", "tokens"} to the notes.
+
+    Args:
+        function: the function.
+        name: its name in the notes.
+        notes: the list that is extended.
+        tokens: returns the tokens of a result.
+    """
 
     def call(*args, **kwargs):
         began = time.perf_counter()
@@ -24,18 +38,19 @@ def noted(function, name, notes, tokens=lambda result: None):
     return call
 
 
-def main():
+def main() -> None:
+    """Runs the command."""
     from primer.runtime import import_hook
 
     import_hook.install()
     from primer.evaluation.protocols import Protocol
     from primer.evaluation.scorer import Scorer
 
-    notes = []
-    Protocol.read = noted(Protocol.read, "read", notes, lambda text: len(text.ids))
-    Protocol.evaluate = noted(Protocol.evaluate, "evaluate", notes, lambda totals: totals.tokens)
-    Scorer.__init__ = noted(Scorer.__init__, "build", notes)
-    Scorer.nats = noted(Scorer.nats, "score", notes)
+    notes: list[dict[str, Any]] = []
+    Protocol.read = timed(Protocol.read, "read", notes, lambda text: len(text.ids))
+    Protocol.evaluate = timed(Protocol.evaluate, "evaluate", notes, lambda totals: totals.tokens)
+    Scorer.__init__ = timed(Scorer.__init__, "build", notes)
+    Scorer.nats = timed(Scorer.nats, "score", notes)
     try:
         cli.main(["eval", *sys.argv[1:]])
     finally:

@@ -1,4 +1,4 @@
-"""t5's main, ours or stock, with the wall time at which every training step ends in a file.
+"""Runs t5's main, Primer's or stock, and writes the wall time of each step's end to a file.
 
 STEP_TIMES=FILE python benchmarks/timed_main.py ours|stock (t5_mesh_transformer's flags)
 """
@@ -8,8 +8,8 @@ import sys
 import time
 
 
-def note_steps(path):
-    """Writes a line with the time at each end of a step of the session that trains."""
+def note_steps(path: str) -> None:
+    """Makes each step of the training session append its end time to a file."""
     from tensorflow.python.training import monitored_session
 
     stock_run = monitored_session._MonitoredSession.run
@@ -23,9 +23,10 @@ def note_steps(path):
     monitored_session._MonitoredSession.run = run
 
 
-def main():
+def main() -> None:
+    """Runs the command of the first argument, "ours" or "stock"."""
     which = sys.argv.pop(1)
-    sys.argv[0] = "t5_mesh_transformer"  # Patches and flags read the name of this command.
+    sys.argv[0] = "t5_mesh_transformer"  # The name that patches and flags check.
     if which == "stock":
         import stock_main
 

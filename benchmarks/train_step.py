@@ -1,12 +1,13 @@
-"""Tokens per second of training, and the time from command to first step, against stock t5.
+"""Tokens per second of training, and the time to the first step, against stock t5.
 
     make env env-tpu && .venv/bin/python benchmarks/train_step.py
 
 Runs, in turn, small_transformer_vanilla, small_primer and small_primer_ez on `sotu` with batches
 of 8 x 128 tokens: ours in auto precision, ours in float32, and the stock command on TensorFlow
-2.15.1 with its TPUEstimator (`stock_main.py`). `timed_main.py` notes when each step ends; a rate is
-that of the median step, without the first three. Figures are ratios of one sitting, because
-machines differ from hour to hour. Writes a dated markdown and JSON file to `benchmarks/results/`.
+2.15.1 with its TPUEstimator (`stock_main.py`). `timed_main.py` records the end of each step; a rate
+is that of the median step, without the first three. Figures are ratios of one session, because a
+machine's speed changes from hour to hour. Writes a dated markdown and JSON file to
+`benchmarks/results/`.
 """
 
 import argparse
@@ -28,8 +29,10 @@ MODELS = ("small_transformer_vanilla", "small_primer", "small_primer_ez")
 KINDS = ("auto", "float32", "stock")
 
 
-def command(kind, model, model_dir, steps, python, tpu_python):
-    """The command line of one run."""
+def command(
+    kind: str, model: str, model_dir: pathlib.Path, steps: int, python: str, tpu_python: str
+) -> list[str]:
+    """Returns the command line of one run."""
     files = ["models/defaults.gin", f"models/{model}.gin", "datasets/sotu.gin"]
     params = [
         f"utils.run.batch_size = {BATCH}",
@@ -53,7 +56,7 @@ def command(kind, model, model_dir, steps, python, tpu_python):
     ]
 
 
-def measure(kind, model, steps, python, tpu_python):
+def measure(kind: str, model: str, steps: int, python: str, tpu_python: str) -> dict[str, float]:
     """Runs one command; returns its seconds to the first step and its tokens per second."""
     with tempfile.TemporaryDirectory(prefix="train_step_") as folder:
         times = pathlib.Path(folder, "times")
@@ -77,8 +80,8 @@ def measure(kind, model, steps, python, tpu_python):
     }
 
 
-def table(results):
-    """Medians as markdown: one row a model."""
+def table(results: dict[str, dict[str, list[dict[str, float]]]]) -> str:
+    """Returns the medians as markdown, a row per model."""
     rows = [
         "| model | stock tokens/s | ours float32 / stock | ours auto / stock "
         "| first step: stock s | ours auto / stock |",
@@ -100,8 +103,8 @@ def table(results):
     return "\n".join(rows)
 
 
-def describe(arguments):
-    """What was run, and on what: without it the figures mean nothing."""
+def describe(arguments: argparse.Namespace) -> str:
+    """Returns a sentence on the runs and the machine."""
     flags = ""
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -117,13 +120,15 @@ def describe(arguments):
     )
 
 
-def main():
+def main() -> None:
+    """Measures and writes both files."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--tpu_python", default=str(ROOT / ".venv-tpu/bin/python"))
     arguments = parser.parse_args()
+    results: dict[str, dict[str, list[dict[str, float]]]]
     results = {model: {kind: [] for kind in KINDS} for model in MODELS}
     for _ in range(arguments.repeats):
         for model in MODELS:

@@ -1,11 +1,11 @@
-"""Time of windowed self-attention, forwards and backwards, cut into blocks against masked.
+"""Time of windowed self-attention in blocks against masked attention, forward and backward.
 
     make env && .venv/bin/python benchmarks/windowed_attention.py
 
-One layer of `WindowedSelfAttention` with relative bias between a small embedding and its loss;
-every length has the same number of tokens. For each length the two graphs run in turn in one
-process, because machines differ from minute to minute: the figures to compare are the ratios.
-Writes a dated markdown file to `benchmarks/results/`.
+One layer of `WindowedSelfAttention` with relative bias between a small embedding and the loss; the
+number of tokens is the same for each length. For each length both graphs run in turn in one
+process, because a machine's speed changes from minute to minute: compare the ratios. Writes a dated
+markdown file to `benchmarks/results/`.
 """
 
 import argparse
@@ -32,22 +32,28 @@ TOKENS, D_MODEL, HEADS, VOCABULARY = 4096, 256, 4, 256
 
 
 class Step:
-    """Loss and gradients of one setting, in a graph and a session of its own."""
+    """Loss and gradients of one setting, in a separate graph and session.
 
-    def __init__(self, length, radius, block_length):
+    Args:
+        length: tokens of a sequence.
+        radius, block_length: the layer's.
+    """
+
+    def __init__(self, length: int, radius: int, block_length: int) -> None:
         with tf.Graph().as_default():
             self.fetches = gradients(model(radius, block_length), length)
             self.session = tf.Session()
             self.session.run(tf.global_variables_initializer())
 
-    def seconds(self):
+    def seconds(self) -> float:
+        """Returns the seconds of one step."""
         began = time.perf_counter()
         self.session.run(self.fetches)
         return time.perf_counter() - began
 
 
-def model(radius, block_length):
-    """One attention layer with its norm and residual connection."""
+def model(radius: int, block_length: int) -> transformer.Unitransformer:
+    """Returns a model of one attention layer with norm and residual connection."""
     layer = windowed.WindowedSelfAttention(
         radius=radius,
         block_length=block_length,
@@ -76,8 +82,8 @@ def model(radius, block_length):
     )
 
 
-def gradients(network, length):
-    """Lowers a training step's loss and gradients; returns what to fetch."""
+def gradients(network: transformer.Unitransformer, length: int) -> list[tf.Tensor]:
+    """Lowers a training step's loss and gradients; returns a sum of each."""
     graph = mtf.Graph()
     mesh = mtf.Mesh(graph, "mesh")
     ids = np.random.default_rng(0).integers(2, VOCABULARY, [TOKENS // length, length])
@@ -90,12 +96,12 @@ def gradients(network, length):
     outputs = [loss] + mtf.gradients([loss], variables)
     impl = mtf.placement_mesh_impl.PlacementMeshImpl("", "", [""])
     lowering = mtf.Lowering(graph, {mesh: impl})
-    # Sums: nothing may be pruned, and little is fetched.
+    # Sums: they depend on every element, and take no time to fetch.
     return [tf.reduce_sum(lowering.export_to_tf_tensor(t)) for t in outputs]
 
 
-def measure(length, radius, block_lengths, repeats):
-    """Seconds of each setting, in turn; the first round does not count."""
+def measure(length: int, radius: int, block_lengths: list[int], repeats: int) -> list[list[float]]:
+    """Returns rounds of the seconds of each setting, in turn; the first round does not count."""
     steps = [Step(length, radius, block_length) for block_length in block_lengths]
     rounds = [[step.seconds() for step in steps] for _ in range(repeats + 1)][1:]
     for step in steps:
@@ -103,8 +109,8 @@ def measure(length, radius, block_lengths, repeats):
     return rounds
 
 
-def row(length, radius, repeats, block_length=None):
-    """A line of the table: medians, and the median of the ratios of each round."""
+def row(length: int, radius: int, repeats: int, block_length: int | None = None) -> str:
+    """Returns a line of the table: medians, and the median of the rounds' ratios."""
     chosen = block_length or windowed_blocks.automatic_block_length(length, radius)
     rounds = measure(length, radius, [length, chosen], repeats)
     masked, blocked = (statistics.median(times) * 1e3 for times in zip(*rounds))
@@ -113,11 +119,12 @@ def row(length, radius, repeats, block_length=None):
     return f"| {length} | {kind} | {masked:.0f} | {blocked:.0f} | {ratio:.2f} |"
 
 
-def main():
+def main() -> None:
+    """Measures and writes the page of results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--lengths", type=int, nargs="+", default=[512, 1024, 2048, 4096])
     parser.add_argument("--radius", type=int, default=128)
-    parser.add_argument("--block_length", type=int, help="instead of the layer's own choice")
+    parser.add_argument("--block_length", type=int, help="in place of the layer's default")
     parser.add_argument("--repeats", type=int, default=10)
     arguments = parser.parse_args()
     lines = [
@@ -130,8 +137,8 @@ def main():
     date = datetime.date.today().isoformat()
     text = (
         f"# Windowed self-attention, {date}\n\n"
-        f"Forwards and backwards of one layer, radius {arguments.radius}, {TOKENS} tokens, d_model "
-        f"{D_MODEL}, {HEADS} heads, float32. Medians of {arguments.repeats} rounds on "
+        f"Forward and backward pass of one layer, radius {arguments.radius}, {TOKENS} tokens, "
+        f"d_model {D_MODEL}, {HEADS} heads, float32. Medians of {arguments.repeats} rounds on "
         f"{platform.machine()}; the two kinds run in turn.\n\n" + "\n".join(lines) + "\n"
     )
     RESULTS.mkdir(exist_ok=True)

@@ -203,7 +203,7 @@ class Model:
 
 def _own_vocabulary():
     """The vocabulary of the task that gin names."""
-    return preflight.find(evaluate.task_name()).output_features["targets"].vocabulary
+    return preflight.find_task(evaluate.task_name()).output_features["targets"].vocabulary
 
 
 def _mesh():

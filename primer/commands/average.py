@@ -27,12 +27,12 @@ def run(options: argparse.Namespace) -> int:
     from primer.common import console
     from primer.runtime import import_hook
 
-    console.capture_early()
+    console.capture_startup()
     import_hook.install()
     try:
         return _average(options)
     finally:
-        console.drop_early()
+        console.discard_startup()
 
 
 def _average(options) -> int:

@@ -49,15 +49,15 @@ def run(options: argparse.Namespace) -> int:
     from primer.planning import check
     from primer.runtime import import_hook
 
-    console.capture_early()
+    console.capture_startup()
     import_hook.install()
     try:
         _import_modules(options.module_import)
         result = check.check_gin_files(files, options.gin_param, options.vocabulary_size)
     except UsageError:
-        console.drop_early()
+        console.discard_startup()
         raise
-    console.drop_early()
+    console.discard_startup()
     from primer.commands import check_report
 
     if options.json:

@@ -1,41 +1,46 @@
-"""What the graph that is being built is for: its mode, and whether a TPU will run it.
+"""The mode and target device of the graph under construction.
 
-Mesh-TF's functions that choose data types and operations are not told, and ask here.
+Mesh-TF calls the functions that choose data types and operations without saying whether the graph
+is for training, evaluation or inference, nor for which device. They read both from here.
 """
 
 import contextlib
+import contextvars
+from collections.abc import Iterator
 
 from primer.common import console, graph_marks
 
-_graphs = [("none", False)]  # Innermost last.
+# (mode, for_tpu). A context variable because Mesh-TF's and TensorFlow's callbacks take no further
+# arguments.
+_build = contextvars.ContextVar("build", default=("none", False))
 
 
 @contextlib.contextmanager
-def graph(mode, for_tpu=False):
-    """Inside the block the graph of this mode is built, for a TPU or for other devices."""
-    _graphs.append((mode, bool(for_tpu)))
+def building(mode: str, for_tpu: bool = False) -> Iterator[None]:
+    """Declares the mode and device of the graph that the block builds; blocks can be nested."""
+    token = _build.set((mode, bool(for_tpu)))
     try:
         yield
     finally:
-        _graphs.pop()
+        _build.reset(token)
 
 
 def mode() -> str:
-    """The mode as estimators have it: train, eval or infer; "none" where none is said."""
-    return _graphs[-1][0]
+    """Returns the mode as estimators name it: train, eval or infer; "none" outside `building`."""
+    return _build.get()[0]
 
 
 def is_forward() -> bool:
-    """Whether the graph has no gradients."""
+    """Returns whether the graph has no gradients."""
     return mode() in ("eval", "infer")
 
 
 def for_tpu() -> bool:
-    """Whether a TPU will run the graph."""
-    return _graphs[-1][1]
+    """Returns whether a TPU will run the graph."""
+    return _build.get()[1]
 
 
-def say_caveats():
-    """Says what the layers of the default graph want to be said with its numbers or texts."""
+def say_caveats() -> None:
+    """Prints the caveats that layers have added to the default graph, each once a process."""
     for caveat in graph_marks.caveats():
         console.say_once(caveat)

@@ -1,15 +1,20 @@
 """The name of a layer's class as its source has it.
 
-`__name__` may be that of the class whose variables it has: see `primer.layers.variables`.
+`__name__` may be that of another class, whose variable names the layer uses: see
+`primer.layers.variables`.
 """
 
 
-def class_name(layer) -> str:
-    """The name of the class of a layer, as `primer check`, logs and errors print it."""
-    return name_of(type(layer))
+def class_name(layer: object) -> str:
+    """Returns the name of a layer's class, as `primer check`, logs and errors print it."""
+    return source_name(type(layer))
 
 
-def name_of(cls) -> str:
-    """The name under which a class, or what stands for one in gin, is written in its source."""
-    name = getattr(cls, "__qualname__", None) or getattr(cls, "__name__", None) or str(cls)
+def source_name(configurable: object) -> str:
+    """Returns the name under which a class, or gin's wrapper of it, is written in its source."""
+    name = (
+        getattr(configurable, "__qualname__", None)
+        or getattr(configurable, "__name__", None)
+        or str(configurable)
+    )
     return name.rsplit(".", 1)[-1]

@@ -1,8 +1,8 @@
-"""Where messages go: people's lines to the terminal, TensorFlow's flood to `train.log`.
+"""Where messages go: Primer's own to the terminal, TensorFlow's log output to `train.log`.
 
-TensorFlow writes to file descriptor 2 from C++, absl and Python's logging from Python. Both are
-pointed at a file for the time of a run; what Primer itself has to say goes to the real terminal.
-`--verbosity=1` leaves everything where it was.
+TensorFlow writes to file descriptor 2 from C++, absl and Python's logging write from Python. During
+a run both are redirected to a file; Primer's own messages still reach the terminal. With
+`--verbosity=1` nothing is redirected.
 """
 
 import atexit
@@ -12,68 +12,84 @@ import logging
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from typing import TextIO
 
-# No TensorFlow up here: `capture_early` comes before its import.
+# TensorFlow is imported inside functions only: `capture_startup` has to run before its import.
 
 LOG_NAME = "train.log"
 
-_terminal = []  # The streams for people, while descriptor 2 points elsewhere.
-_early = []  # The file that descriptor 2 points at before a run's own log is known.
+
+class _StandardError:
+    """The redirections of file descriptor 2: one object, because a process has one descriptor 2.
+
+    Attributes:
+        terminals: streams to the terminal, the innermost redirection's last; empty without one.
+        startup: the file that takes descriptor 2 until the run's own log is known, or None.
+    """
+
+    def __init__(self) -> None:
+        self.terminals: list[TextIO] = []
+        self.startup: TextIO | None = None
 
 
-def terminal():
-    """The stream for people: standard error as it was before a run pointed it elsewhere."""
-    return _terminal[-1] if _terminal else sys.stderr
+_stderr = _StandardError()
 
 
-def say(message):
-    """Prints one message for people; standard output is left to results."""
+def terminal() -> TextIO:
+    """Returns the stream for messages to people: standard error as it was before a redirection."""
+    return _stderr.terminals[-1] if _stderr.terminals else sys.stderr
+
+
+def say(message: str) -> None:
+    """Prints a message on the terminal; standard output is reserved for results."""
     print(message, file=terminal(), flush=True)
 
 
 @functools.cache
-def say_once(message):
-    """The same, and nothing where this process has said it already."""
+def say_once(message: str) -> None:
+    """Prints a message unless this process has printed it already."""
     say(message)
 
 
 def verbose() -> bool:
-    """Whether the user asked for TensorFlow's own messages."""
+    """Returns whether the user has set --verbosity to show TensorFlow's own messages."""
     from absl import flags
 
     return flags.FLAGS.is_parsed() and getattr(flags.FLAGS, "verbosity", 0) >= 1
 
 
-def capture_early():
-    """Keeps what is written to descriptor 2 until `redirected` knows the log of the run.
+def capture_startup() -> None:
+    """Captures what is written to descriptor 2 until `redirected_to_log` opens the run's log.
 
-    TensorFlow's C++ part writes a dozen lines while it is imported, gin and absl write more.
-    Where the process ends before there is a log, all of it goes to the terminal after all, so
-    that no traceback is lost.
+    TensorFlow's C++ part writes a dozen lines while it is imported, gin and absl write more. If the
+    process ends before there is a log, the captured text is written to the terminal, so that no
+    traceback is lost.
     """
-    if _early or "tensorflow" in sys.modules:
+    if _stderr.startup or "tensorflow" in sys.modules:
         return
     try:
         stream = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="replace")
         captured = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
         os.dup2(captured.fileno(), 2)
-    except OSError:  # No standard error at all: nothing to keep off it.
+    except OSError:  # The process has no standard error.
         return
-    _early.append(captured)
-    _terminal.append(stream)
-    atexit.register(_release, to_terminal=True)
+    _stderr.startup = captured
+    _stderr.terminals.append(stream)
+    atexit.register(_end_startup, to_terminal=True)
 
 
-def drop_early():
-    """Forgets what was captured: the one line that matters has been said."""
-    _release(to_terminal=False)
+def discard_startup() -> None:
+    """Discards the captured text and ends the capture."""
+    _end_startup(to_terminal=False)
 
 
-def _release(to_terminal) -> str:
-    """Ends the early capture; returns its text."""
-    if not _early:
+def _end_startup(to_terminal: bool) -> str:
+    """Ends the capture of `capture_startup`; returns the captured text."""
+    if not _stderr.startup:
         return ""
-    captured, stream = _early.pop(), _terminal.pop()
+    captured, stream = _stderr.startup, _stderr.terminals.pop()
+    _stderr.startup = None
     sys.stderr.flush()
     os.dup2(stream.fileno(), 2)
     captured.seek(0)
@@ -85,24 +101,29 @@ def _release(to_terminal) -> str:
 
 
 @contextlib.contextmanager
-def redirected(model_dir, mode):
-    """Sends the flood to `model_dir/train.log` (`<mode>.log` for other modes) inside the block."""
-    early = _release(to_terminal=verbose())
-    if verbose() or _terminal:
+def redirected_to_log(model_dir: str | os.PathLike | None, mode: str) -> Iterator[None]:
+    """Redirects descriptor 2 and Python's logging to a log file inside the block.
+
+    Args:
+        model_dir: the log's folder, local or remote; None discards the log.
+        mode: the run's mode; the file is `train.log` for "train" and `<mode>.log` for others.
+    """
+    startup = _end_startup(to_terminal=verbose())
+    if verbose() or _stderr.terminals:
         yield
         return
     name = LOG_NAME if mode == "train" else f"{mode}.log"
     with _log_file(model_dir, name) as log:
-        log.write(early)
+        log.write(startup)
         with _python_logs_to(log), _descriptor_to(log):
             yield
 
 
 @contextlib.contextmanager
 def _log_file(model_dir, name):
-    """A local file; for a remote directory its content is copied there at the end.
+    """Yields a local file; the log of a remote directory is copied there at the end.
 
-    Without a directory (a host that only serves) the log is thrown away.
+    Without a directory (a host that only serves) the log is discarded.
     """
     if model_dir is None:
         with tempfile.TemporaryFile("w+", encoding="utf-8") as log:
@@ -127,7 +148,7 @@ def _log_file(model_dir, name):
 
 @contextlib.contextmanager
 def _python_logs_to(log):
-    """Swaps the handlers of the loggers that absl and TensorFlow write to."""
+    """Replaces the handlers of the loggers that absl and TensorFlow use."""
     handler = logging.StreamHandler(log)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     loggers = [logging.getLogger(name) for name in (None, "absl", "tensorflow")]
@@ -144,18 +165,18 @@ def _python_logs_to(log):
 
 @contextlib.contextmanager
 def _descriptor_to(log):
-    """Points descriptor 2 and `sys.stderr` at the log, and keeps the terminal for `say`."""
+    """Redirects descriptor 2 to the log; `sys.stderr` and `say` keep writing to the terminal."""
     sys.stderr.flush()
     kept = os.dup(2)
     stream = os.fdopen(kept, "w", buffering=1, encoding="utf-8", errors="replace")
     before = sys.stderr
     os.dup2(log.fileno(), 2)
     sys.stderr = stream  # A traceback belongs on the terminal.
-    _terminal.append(stream)
+    _stderr.terminals.append(stream)
     try:
         yield
     finally:
-        _terminal.pop()
+        _stderr.terminals.pop()
         sys.stderr = before
         stream.flush()
         os.dup2(kept, 2)

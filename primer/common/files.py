@@ -1,4 +1,4 @@
-"""Files on this machine or in a bucket: read with one clear error, written whole or not at all."""
+"""Local and remote files: one clear error when reading fails; written whole or not at all."""
 
 import contextlib
 import functools
@@ -12,19 +12,19 @@ import tensorflow as tf
 
 from primer.errors import UsageError
 
-# What reading and writing raise, local and remote.
+# The errors of reading and writing, local and remote.
 ERRORS = (tf.errors.OpError, OSError)
 
-# Where TensorFlow's own retries would start. A firewall that drops packets makes them last minutes.
+# Checked before TensorFlow is: its retries take minutes behind a firewall that drops packets.
 _BUCKET_HOST = ("storage.googleapis.com", 443)
 _PROXIES = ("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=1)  # The network is tried once a process: it can take five seconds.
 def _bucket_obstacle() -> str | None:
-    """Says why Google Cloud Storage cannot be reached from here; None where it can, or may."""
+    """Returns why Google Cloud Storage cannot be reached; None if it can, or may."""
     if any(os.environ.get(name) for name in _PROXIES):
-        return None  # Only the proxy knows; TensorFlow asks it.
+        return None  # TensorFlow connects to the proxy, not to the bucket's host.
     try:
         socket.create_connection(_BUCKET_HOST, timeout=5).close()
     except OSError as error:
@@ -32,8 +32,8 @@ def _bucket_obstacle() -> str | None:
     return None
 
 
-def obstacle(path: str) -> str | None:
-    """Says in a few words why nothing at `path` can be read, or returns None when it can."""
+def read_obstacle(path: str) -> str | None:
+    """Returns in a few words why nothing at `path` can be read, or None if it can be read."""
     if path.startswith("gs://") and _bucket_obstacle():
         return _bucket_obstacle()
     try:
@@ -43,38 +43,38 @@ def obstacle(path: str) -> str | None:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's message, which is what a reader can use."""
+    """Returns the first line of an error's message, at most 200 characters."""
     text = getattr(error, "message", None) or str(error) or type(error).__name__
     return text.strip().splitlines()[0][:200]
 
 
-def require(path: str, what: str, hint: str) -> None:
+def require_readable(path: str, what: str, hint: str) -> None:
     """Raises UsageError unless `path` can be read.
 
     Args:
         path: a file or folder, local or remote.
-        what: the setting that named it, as the error should call it.
+        what: the setting that names it, as the error should call it.
         hint: what the user can do instead.
     """
-    reason = obstacle(path)
+    reason = read_obstacle(path)
     if reason:
         raise UsageError(f"{what} {path} cannot be read ({reason}); {hint}")
 
 
-def temporary(path: str) -> str:
-    """The name of a file until it is whole: hidden, so that no pattern of readers matches it."""
+def unfinished_path(path: str) -> str:
+    """Returns a file's name while it is written: hidden, so that no reader's pattern matches it."""
     directory, name = os.path.split(path)
     return os.path.join(directory, f".{name}.unfinished")
 
 
 @contextlib.contextmanager
 def written_whole(path: str) -> Iterator[str]:
-    """A context in which a file is written under another name, which this yields.
+    """Yields the temporary name of a file that the block writes; renames the file at the end.
 
-    At the end of the block the file gets its name, in place of an earlier one. Where the block or
-    the renaming fails, the earlier file stays as it was and nothing else is left.
+    The file then replaces an earlier one of its name. If the block or the renaming fails, the
+    earlier file is unchanged and the temporary file is removed.
     """
-    unfinished = temporary(path)
+    unfinished = unfinished_path(path)
     try:
         yield unfinished
         tf.io.gfile.rename(unfinished, path, overwrite=True)
@@ -85,17 +85,17 @@ def written_whole(path: str) -> Iterator[str]:
 
 
 def write_whole(path: str, content: str | bytes) -> None:
-    """Writes a file whole or not at all; errors of the file system pass through."""
+    """Writes a file whole or not at all; raises the file system's errors (ERRORS)."""
     data = content.encode() if isinstance(content, str) else content
     with written_whole(path) as unfinished, tf.io.gfile.GFile(unfinished, "wb") as out:
         out.write(data)
 
 
 def write_output(path: str, content: bytes) -> None:
-    """Writes a file that the user named, and its folder.
+    """Writes a file that the user has named, and makes its folder.
 
     Raises:
-        UsageError: it cannot be written there.
+        UsageError: the file cannot be written there.
     """
     try:
         tf.io.gfile.makedirs(os.path.dirname(path) or ".")
@@ -110,14 +110,14 @@ def write_json(path: str, data: object) -> None:
 
 
 def read_json(path: str, hint: str) -> Any:
-    """The content of a JSON file; None if there is no such file.
+    """Returns the content of a JSON file, or None if there is no such file.
 
     Args:
         path: the file.
-        hint: what the user can do where it is damaged.
+        hint: what the user can do if it is damaged.
 
     Raises:
-        UsageError: it is damaged.
+        UsageError: the file is damaged.
     """
     if not tf.io.gfile.exists(path):
         return None

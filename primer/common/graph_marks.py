@@ -1,38 +1,37 @@
-"""Notes in a TensorFlow graph on which tokens a token's score depends, for layers and evaluation.
+"""Marks in a TensorFlow graph that layers and evaluation exchange.
 
-A mark: no score in this graph may depend on the token's neighbours in the batch.
+- *No token dropping*: no token's score may depend on the other tokens of its batch. Layers of
+  experts limit the tokens of an expert (its capacity) and drop the rest, and which ones are dropped
+  depends on the batch. Training and evaluation as other systems released it do so. Exact evaluation
+  marks its graph before it builds the model, and the layers then drop none.
+- *Caveats*: sentences of layers that have to be printed with the graph's numbers or texts.
 
-Layers of experts give each expert room for a limited number of tokens and drop the rest: which
-ones, depends on what else is in the batch. That belongs to training, and to evaluation as other
-systems released it. Evaluation that counts every token exactly marks the graph that it builds;
-layers that would drop tokens ask for the mark. Caveats: what a layer in this graph cannot help, for
-whoever shows its numbers. Both sit in the graph, so that neither side has to import or configure
-the other.
+Marks are collections of the graph, so that neither side imports or configures the other.
 """
 
 import tensorflow.compat.v1 as tf
 
-_MARK = "primer/route_without_dropping"
+_NO_DROPPING = "primer/route_without_dropping"
 _CAVEATS = "primer/caveats"
 
 
-def drop_no_tokens():
-    """Marks the default graph; call it before the model is built."""
-    if not drops_no_tokens():
-        tf.add_to_collection(_MARK, True)
+def forbid_token_dropping() -> None:
+    """Marks the default graph; has to be called before the model is built."""
+    if not forbids_token_dropping():
+        tf.add_to_collection(_NO_DROPPING, True)
 
 
-def drops_no_tokens() -> bool:
-    """Whether the default graph is marked."""
-    return bool(tf.get_collection_ref(_MARK))
+def forbids_token_dropping() -> bool:
+    """Returns whether the default graph is marked by `forbid_token_dropping`."""
+    return bool(tf.get_collection_ref(_NO_DROPPING))
 
 
-def add_caveat(sentence):
-    """Notes once in the default graph what its numbers have to be shown with."""
+def add_caveat(sentence: str) -> None:
+    """Adds a sentence to the default graph's caveats, unless they have it already."""
     if sentence not in caveats():
         tf.add_to_collection(_CAVEATS, sentence)
 
 
-def caveats() -> list:
-    """The sentences that the layers of the default graph have noted."""
+def caveats() -> list[str]:
+    """Returns the caveats of the default graph in the order in which layers added them."""
     return tf.get_collection(_CAVEATS)

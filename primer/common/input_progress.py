@@ -1,46 +1,46 @@
-"""What the input pipeline tells whoever trains: the size of an epoch, columns of text.
+"""What an input pipeline reports to the training loop: the size of an epoch, the text's columns.
 
-Data may not import the runtime, nor the runtime data. While training builds its pipeline it
-listens; a task then reports what its documents are, an objective that lays text out in columns how
-many there are. Where nobody listens (on a TPU, whose host may run the pipeline in another process)
-nothing is added to the pipeline.
+The training loop builds its pipeline inside `reporting_to`. A task then reports the size of its
+documents, and an objective that lays text out in columns reports their number. Outside of
+`reporting_to` (on a TPU, whose host may run the pipeline in another process) nothing is added to
+the pipeline.
 
-Reading runs ahead of training, by epochs where the texts are few. Epochs are therefore counted in
-tokens: those that were trained on, over those of all documents.
+The pipeline prefetches, by whole epochs where the texts are few. Epochs are therefore counted in
+trained tokens: tokens trained on so far, over the tokens of all documents.
 """
 
 import contextlib
+import contextvars
+from collections.abc import Callable, Iterator
 
-_listeners = []
 
-
-class Reading:
+class InputProgress:
     """What a pipeline has reported so far. TensorFlow's threads write, the training loop reads.
 
     Args:
-        say: a function of a line that is to be shown at once.
+        say: prints a line at once.
 
     Attributes:
-        columns: rows of a batch that continue those of the batch before, or None.
-        shares: task -> the odds of its rows, where a mixture draws them.
+        columns: rows of a batch, each of which continues that of the batch before; or None.
+        shares: task -> the sampling rate of its rows, where a mixture draws them.
     """
 
-    def __init__(self, say=lambda line: None):
+    def __init__(self, say: Callable[[str], object] = lambda line: None) -> None:
         self.say = say
-        self.columns = None
-        self.shares = {}
-        self._sizes = {}
-        self._begun = {}
+        self.columns: int | None = None
+        self.shares: dict[str, float] = {}
+        self._sizes: dict[str, tuple[int, int]] = {}
+        self._last_epochs: dict[str, int] = {}
 
-    def note(self, task: str, documents: int, tokens: int) -> None:
-        """Takes the size of an epoch of a task; zeros while its documents are read a first time."""
+    def set_epoch_size(self, task: str, documents: int, tokens: int) -> None:
+        """Stores the size of a task's epoch; both are 0 until the first epoch has been read."""
         self._sizes[task] = (documents, tokens)
 
-    def epochs(self, trained: int) -> str:
-        """A few words for a progress line; empty while nothing is known.
+    def describe_epochs(self, trained: int) -> str:
+        """Returns the epoch of each task for the progress line; "" before any size is reported.
 
         Args:
-            trained: tokens so far, of all tasks.
+            trained: tokens trained on so far, of all tasks.
         """
         numbers = {task: self._epoch(task, trained) for task in sorted(self._sizes)}
         if len(numbers) == 1 and not self.shares:
@@ -48,38 +48,49 @@ class Reading:
         parts = [f"{task} {number}" for task, number in numbers.items() if task in self.shares]
         return f"epoch {', '.join(parts)}" if parts else ""
 
-    def news(self, trained: int) -> list:
-        """The lines of what has happened since they were last asked for."""
+    def epoch_messages(self, trained: int) -> list[str]:
+        """Returns a line for each task that has completed its first epoch since the last call.
+
+        Args:
+            trained: tokens trained on so far, of all tasks.
+        """
         lines = []
         for task, (documents, tokens) in sorted(self._sizes.items()):
             if self.shares and task not in self.shares:
                 continue
             epoch = self._epoch(task, trained)
-            if self._begun.get(task) == 1 and epoch > 1:
+            if self._last_epochs.get(task) == 1 and epoch > 1:
                 lines.append(
-                    f"{task}: as many tokens as all {documents:,} documents have ({tokens:,}) have "
-                    "been trained on; another epoch begins."
+                    f"{task}: training has used as many tokens as all {documents:,} documents have "
+                    f"({tokens:,}); another epoch begins."
                 )
-            self._begun[task] = epoch
+            self._last_epochs[task] = epoch
         return lines
 
-    def _epoch(self, task, trained):
-        """The number of the epoch, from 1, that a task is in."""
+    def _epoch(self, task: str, trained: int) -> int:
+        """Returns the number of a task's current epoch, from 1."""
         tokens = self._sizes[task][1]
         share = self.shares.get(task, 1) / (sum(self.shares.values()) or 1)
         return int(trained * share) // tokens + 1 if tokens else 1
 
 
+# A context variable because t5, seqio and Mesh-TF lie between the training loop and the tasks, and
+# pass no argument of ours on.
+_current: contextvars.ContextVar[InputProgress | None] = contextvars.ContextVar(
+    "input_progress", default=None
+)
+
+
 @contextlib.contextmanager
-def listening(reading: Reading):
-    """Lets the pipelines that are built inside the block report to `reading`."""
-    _listeners.append(reading)
+def reporting_to(progress: InputProgress) -> Iterator[InputProgress]:
+    """Makes the pipelines that the block builds report to `progress`; yields it."""
+    token = _current.set(progress)
     try:
-        yield reading
+        yield progress
     finally:
-        _listeners.pop()
+        _current.reset(token)
 
 
-def listener() -> Reading | None:
-    """Who listens while a pipeline is being built; None for nobody."""
-    return _listeners[-1] if _listeners else None
+def current() -> InputProgress | None:
+    """Returns what the pipeline under construction reports to; None outside `reporting_to`."""
+    return _current.get()

@@ -1,48 +1,60 @@
-"""One line about long work: written again and again on a terminal, now and then elsewhere."""
+"""One progress line of a long operation: rewritten in place on a terminal, else printed rarely."""
 
 import time
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeVar
 
-from primer.common import console as logs
+from primer.common import console
+
+if TYPE_CHECKING:
+    from rich.live import Live
 
 LIVE_SECONDS = 0.25
 PLAIN_SECONDS = 30
 
+_Line = TypeVar("_Line", bound="LiveLine")
+
 
 class LiveLine:
-    """A line on the terminal for people; what shows it decides when it is due and what it says.
+    """A line on the terminal, as a context; the caller decides what it shows.
 
     Args:
         plain: whether lines are printed where there is no terminal, at most one in PLAIN_SECONDS.
         transient: whether the line vanishes at the end.
     """
 
-    def __init__(self, plain=True, transient=True):
+    def __init__(self, plain: bool = True, transient: bool = True) -> None:
         self._plain = plain
         self._transient = transient
-        self._live = None
+        self._live: Live | None = None
 
-    def __enter__(self):
+    def __enter__(self: _Line) -> _Line:
         self._began = self._shown = time.monotonic()
-        if logs.terminal().isatty():
+        if console.terminal().isatty():
             from rich.console import Console
             from rich.live import Live
 
-            console = Console(file=logs.terminal())
-            self._live = Live(console=console, auto_refresh=False, transient=self._transient)
+            terminal = Console(file=console.terminal())
+            self._live = Live(console=terminal, auto_refresh=False, transient=self._transient)
             self._live.start()
         return self
 
-    def __exit__(self, *error):
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         if self._live:
             self._live.stop()
 
     @property
     def seconds(self) -> float:
-        """Since the beginning."""
+        """Seconds since the context was entered."""
         return time.monotonic() - self._began
 
-    def is_due(self, last=False) -> bool:
-        """Whether it is time for the next line; a last one always is, where any is shown."""
+    def is_due(self, last: bool = False) -> bool:
+        """Returns whether to show the next line now; a last one is due wherever lines are shown."""
         if self._live is None and not self._plain:
             return False
         now = time.monotonic()
@@ -51,16 +63,16 @@ class LiveLine:
         self._shown = now
         return True
 
-    def show(self, line):
-        """Writes the line."""
+    def show(self, line: str) -> None:
+        """Writes the line, on a terminal in place of the one before."""
         if self._live:
             self._live.update(line, refresh=True)
         else:
-            logs.say(line)
+            console.say(line)
 
-    def say(self, message):
-        """Prints something else without breaking the line."""
+    def say(self, message: str) -> None:
+        """Prints another message above the line."""
         if self._live:
             self._live.console.print(message, highlight=False, soft_wrap=True)
         else:
-            logs.say(message)
+            console.say(message)

@@ -1,16 +1,18 @@
-"""tf.data pipelines: without the tuning thread, and read from Python in any mode of TensorFlow."""
+"""tf.data pipelines: without the autotuning thread, and read from Python in any TensorFlow mode."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
 
 def without_autotuning(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """The same data set without tf.data's thread that tunes its parallelism.
+    """Returns the data set without tf.data's thread that tunes its parallelism.
 
     That thread sleeps for up to a minute between two measurements, closing a session waits for it,
     and TensorFlow 2.21 does not always wake it: closing an evaluation took up to as long as the
-    evaluation itself. A step that left its parallelism to tf.data now has a thread per processor;
+    evaluation itself. Steps with `num_parallel_calls=AUTOTUNE` now have a thread per processor;
     training waits for its batches no longer than before (benchmarks/data.py).
     """
     options = tf.data.Options()
@@ -18,11 +20,11 @@ def without_autotuning(dataset: tf.data.Dataset) -> tf.data.Dataset:
     return dataset.with_options(options)
 
 
-def elements(make_dataset: Callable[[], tf.data.Dataset]) -> Iterator:
-    """The elements of a data set as numpy values, read in a graph and a session of their own.
+def elements(make_dataset: Callable[[], tf.data.Dataset]) -> Iterator[Any]:
+    """Yields the elements of a data set as numpy values, read in a separate graph and session.
 
-    That works under t5's command, which turns eager execution off, and no graph or session is the
-    default one while the caller works between two elements.
+    This works under t5's command, which turns eager execution off. Neither the graph nor the
+    session is the default one while the caller runs between two elements.
 
     Args:
         make_dataset: builds the data set; is called inside the graph, at the first element.
@@ -44,27 +46,27 @@ def elements(make_dataset: Callable[[], tf.data.Dataset]) -> Iterator:
 
 
 def count(make_dataset: Callable[[], tf.data.Dataset]) -> int:
-    """The number of elements of a data set; reads them all.
+    """Returns the number of elements of a data set; reads them all.
 
     Args:
         make_dataset: as for `elements`.
     """
 
-    def one_number():
+    def total_alone():
         total = make_dataset().reduce(tf.constant(0, tf.int64), lambda number, _: number + 1)
         return tf.data.Dataset.from_tensors(total)
 
-    return int(next(elements(one_number)))
+    return int(next(elements(total_alone)))
 
 
 class TextFunction:
-    """A TensorFlow function of texts, called from Python on one processor, whatever mode TF is in.
+    """A TensorFlow function of texts, callable from Python on one processor in any TensorFlow mode.
 
     Args:
-        function: vector of strings -> tensors, a list or tuple of them; called once, in a graph.
+        function: vector of strings -> list or tuple of tensors; called once, in a graph.
     """
 
-    def __init__(self, function: Callable):
+    def __init__(self, function: Callable[[tf.Tensor], Sequence[tf.Tensor]]) -> None:
         with tf.Graph().as_default() as graph:
             self._texts = tf.placeholder(tf.string, [None])
             self._results = function(self._texts)
@@ -78,9 +80,10 @@ class TextFunction:
         self._session = tf.Session(graph=graph, config=settings)
         self._session.run(initial)
 
-    def __call__(self, texts: list[bytes]):
-        """The results for these texts, as numpy has them."""
+    def __call__(self, texts: list[bytes]) -> Sequence[np.ndarray]:
+        """Returns the function's results for these texts as numpy arrays."""
         return self._session.run(self._results, {self._texts: texts})
 
     def close(self) -> None:
+        """Closes the session."""
         self._session.close()

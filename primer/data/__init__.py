@@ -1,1 +1,1 @@
-"""Texts as tasks: sources, vocabularies, whole-document streams, and checks before a long run."""
+"""Texts as seqio tasks: sources, vocabularies, objectives, prepared data, and their checks."""

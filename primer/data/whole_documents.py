@@ -1,22 +1,21 @@
-"""A split as whole documents, each once, in a fixed order.
+"""Reads a split as whole documents, each once, in a fixed order.
 
-A set of records of token ids (GPT-Neo's) keeps no text: its documents are tokens only.
+Training reads chunks: documents that are joined, cut and, if long, sampled. An evaluation that
+scores every token of a split exactly once cuts its windows from these documents instead. Data sets
+of token ids (GPT-Neo's records) keep no text: their documents have tokens only.
 
-What a task gives to training is chunks: documents joined, cut and, the long ones, sampled. An
-evaluation that scores every token of a split exactly once cuts its own windows, from this.
+A task's source defines its documents: `texts(split)` of Primer's sources yields lines where papers
+count lines. Texts are exact: bytes that are not UTF-8, which the split borders of enwik8 may leave
+of a character, are lone surrogates in the str ("surrogateescape"); `as_bytes` restores them.
 
-What a document is, its source says: `texts(split)` of a source of the project gives lines where
-papers count lines. Texts are exact: bytes that are not UTF-8, which a border of enwik8's splits may
-leave of a character, are lone surrogates in the str ("surrogateescape"); `as_bytes` undoes that.
-
-Texts are tokenized by the operation that training uses. SentencePiece's own Python package is not
-it: between pieces of nearly equal score its releases choose differently, about once in a document
-of 20,000 tokens, and then the same checkpoint would have another perplexity on another machine.
+Texts are tokenized by the TensorFlow operation that training uses. SentencePiece's Python package
+chooses differently between pieces of nearly equal score, depending on its release, about once in a
+document of 20,000 tokens: a checkpoint's perplexity would differ between machines.
 """
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import seqio
@@ -28,19 +27,19 @@ from primer.data.sources import corrupt_records
 from primer.data.vocabularies import batch_tokenize
 from primer.errors import UsageError
 
-# Lines are short: their number is what costs. A book is as long as all of these lines.
+# The time to read lines depends on their number. A book is as long as this many lines.
 _DOCUMENTS_AT_ONCE = 32
 _LINES_AT_ONCE = 1024
 
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """Some documents, one after the other.
+    """Several consecutive documents.
 
     Attributes:
         ids: their tokens, joined, [tokens] int32; without end tokens where there are texts.
         lengths: tokens of each document, [documents] int64.
-        texts: what the tokenizer read, bytes each; None of records that keep no text.
+        texts: the tokenizer's input, bytes each; None for records that keep no text.
         are_lines: whether the texts are lines, whose ends papers count as words.
     """
 
@@ -51,90 +50,92 @@ class Batch:
 
 
 def documents(task_name: str, split: str) -> Iterator[tuple[str, np.ndarray]]:
-    """The documents of a split, before any objective.
+    """Yields the documents of a split, before any objective.
 
     Args:
-        task_name: a task, or a mixture: its tasks one after the other.
+        task_name: a task, or a mixture, whose tasks are read one after the other.
         split: the name of a split.
 
     Yields:
-        (text, ids): what the tokenizer read, and its tokens [length] int32 without end token.
+        (text, ids): the tokenizer's input, and its tokens [length] int32 without end token.
 
     Raises:
-        UsageError: at the first document, when the split cannot be read or keeps no text.
+        UsageError: at the first document, if the split cannot be read or keeps no text.
         RunError: a record is damaged.
     """
-    for task in _tasks(task_name, split):
+    for task in _checked_tasks(task_name, split):
         text_steps(task)
         for batch in _task_batches(task, split):
             yield from _singly(batch)
 
 
 def batches(task_name: str, split: str) -> Iterator[Batch]:
-    """The same, many documents at a time, and of records that keep no text their tokens.
+    """Yields the documents of a split in batches, also those of records that keep no text.
 
     Args:
         task_name, split: as for `documents`.
 
     Yields:
-        `Batch`es. Records that keep no text have the end tokens that belong there in their ids.
+        `Batch`es. The ids of records that keep no text include the records' own end tokens.
 
     Raises:
-        UsageError: at the first batch, when the split cannot be read.
+        UsageError: at the first batch, if the split cannot be read.
         RunError: a record is damaged.
     """
-    for task in _tasks(task_name, split):
+    for task in _checked_tasks(task_name, split):
         yield from _task_batches(task, split)
 
 
-def _tasks(task_name, split):
-    preflight.check(task_name, split)
-    return seqio.get_subtasks(preflight.find(task_name))
+def _checked_tasks(task_name, split):
+    preflight.check_split(task_name, split)
+    return seqio.get_subtasks(preflight.find_task(task_name))
 
 
 def _singly(batch):
-    """Yields (text, ids) of each document; the ids are arrays of their own."""
-    places = np.cumsum(batch.lengths)[:-1]
-    for text, ids in zip(batch.texts, np.split(batch.ids, places), strict=True):
+    """Yields (text, ids) of each document; the ids are copies."""
+    starts = np.cumsum(batch.lengths)[:-1]
+    for text, ids in zip(batch.texts, np.split(batch.ids, starts), strict=True):
         yield text.decode("utf-8", "surrogateescape"), ids.copy()
 
 
 def encode(vocabulary: seqio.Vocabulary, texts: Iterable[str]) -> list[np.ndarray]:
-    """The tokens of texts as a task's pipeline would give them: each [length] int32, no end token.
+    """Tokenizes texts as a task's pipeline does: [length] int32 each, without end token.
 
     Args:
-        vocabulary: of a feature of a task.
+        vocabulary: the vocabulary of a task's feature.
         texts: any texts.
     """
-    texts = [text.encode() for text in texts]
-    if not texts:
+    encoded = [text.encode() for text in texts]
+    if not encoded:
         return []
-    make_texts = functools.partial(tf.data.Dataset.from_tensor_slices, texts)
-    found = _tokenized(make_texts, vocabulary)
-    return [ids for batch in found for _, ids in _singly(batch)]
+    make_texts = functools.partial(tf.data.Dataset.from_tensor_slices, encoded)
+    batches_of_texts = _tokenized(make_texts, vocabulary)
+    return [ids for batch in batches_of_texts for _, ids in _singly(batch)]
 
 
 def are_lines(task_name: str) -> bool:
-    """Whether the texts of a task are lines, whose ends papers count as words; of all of a mixture.
+    """Returns whether the texts of a task, or of all tasks of a mixture, are lines.
+
+    Papers count the end of a line as a word.
 
     Raises:
         UsageError: there is no such task.
     """
-    return all(map(_has_lines, seqio.get_subtasks(preflight.find(task_name))))
+    return all(map(_has_lines, seqio.get_subtasks(preflight.find_task(task_name))))
 
 
 def keeps_text(task_name: str) -> bool:
-    """Whether a task, or each task of a mixture, has the texts that its tokens were made of.
+    """Returns whether a task, or each task of a mixture, keeps the texts of its tokens.
 
     Raises:
         UsageError: there is no such task.
     """
-    return not any(map(_has_tokens_only, seqio.get_subtasks(preflight.find(task_name))))
+    return not any(map(_has_tokens_only, seqio.get_subtasks(preflight.find_task(task_name))))
 
 
-def check(task_name: str) -> None:
-    """Raises UsageError for a task whose splits `batches` cannot give."""
-    for task in seqio.get_subtasks(preflight.find(task_name)):
+def check_task(task_name: str) -> None:
+    """Raises UsageError for a task or mixture that `batches` cannot read."""
+    for task in seqio.get_subtasks(preflight.find_task(task_name)):
         if not _has_tokens_only(task):
             text_steps(task)
 
@@ -148,30 +149,30 @@ def _has_tokens_only(task):
 
 
 def as_bytes(text: str) -> bytes:
-    """The bytes of a text that `documents` gave: its UTF-8, or what stood there instead of it."""
+    """Returns the original bytes of a text of `documents`, also where they are not UTF-8."""
     return text.encode("utf-8", "surrogateescape")
 
 
-def text_steps(task) -> list:
-    """The preprocessors of a task that work on texts: those before `seqio.preprocessors.tokenize`.
+def text_steps(task: seqio.Task) -> list[Callable]:
+    """Returns the preprocessors of a task before `seqio.preprocessors.tokenize`, which edit texts.
 
     Raises:
-        UsageError: it has no such step.
+        UsageError: the task has no such preprocessor.
     """
     steps = list(task.preprocessors)
     if seqio.preprocessors.tokenize not in steps:
         raise UsageError(
-            f"task {task.name!r}: whole splits are evaluated from the texts that "
-            "seqio.preprocessors.tokenize gets, and it is not among the task's preprocessors"
+            f"task {task.name!r} has no preprocessor seqio.preprocessors.tokenize, whose input is "
+            "the text that evaluation of whole splits scores; add it to the task"
         )
     return steps[: steps.index(seqio.preprocessors.tokenize)]
 
 
 def _texts(task, split):
-    """The texts as the tokenizer would get them, in the order of the source."""
+    """Returns a data set of the tokenizer's inputs, in the order of the source."""
     if hasattr(task.source, "texts"):
         dataset = task.source.texts(split)
-    else:  # Of another package.
+    else:  # A source of another package.
         dataset = task.source.get_dataset(split=split, shuffle=False)
     for step in text_steps(task):
         dataset = step(dataset)
@@ -208,13 +209,12 @@ def _tokenized(make_texts, vocabulary, are_lines=False):
 
 
 def _records(task, split):
-    """Yields the `Batch`es of a source of tokens."""
+    """Yields the `Batch`es of a source that keeps no text."""
 
     def make_batches():
         dataset = task.source.get_dataset(split=split, shuffle=False)
         ids = dataset.map(lambda record: tf.cast(record["targets"], tf.int32))
-        some = ids.ragged_batch(_LINES_AT_ONCE)
-        return some.map(lambda ids: (ids.values, ids.row_lengths()))
+        return ids.ragged_batch(_LINES_AT_ONCE).map(lambda ids: (ids.values, ids.row_lengths()))
 
     for ids, lengths in tf_data.elements(make_batches):
         yield Batch(ids, lengths, None, False)

@@ -29,13 +29,13 @@ def read(task_name, split, length) -> tokenized_split.Text:
         UsageError: there is no such task or split, it cannot be read, it is empty, or it is one
             that the released command evaluates in parts or packs.
     """
-    preflight.check(task_name, split)
+    preflight.check_split(task_name, split)
     _check_pack()
     targets = list(tf_data.elements(lambda: _rows(task_name, split, length)))
     rows = np.concatenate(targets) if targets else np.zeros([0, length], np.int32)
     if not rows.any():
         raise UsageError(f"task {task_name}: the split {split!r} has no row; nothing to score")
-    end = preflight.find(task_name).output_features["targets"].vocabulary.eos_id
+    end = preflight.find_task(task_name).output_features["targets"].vocabulary.eos_id
     lengths = np.count_nonzero(rows, axis=1)
     return tokenized_split.of_tokens(rows[rows > 0].astype(np.int32), lengths, end)
 

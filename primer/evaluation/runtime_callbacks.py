@@ -44,11 +44,11 @@ def check_data(mode):
     if not task:
         return
     for split in _splits(mode):
-        remark = preflight.check(task, split, use_cached=_uses_cache(mode, split))
+        remark = preflight.check_split(task, split, use_cached=_uses_cache(mode, split))
         if remark:
             console.say_once(f"primer: {remark}")
     if is_evaluation() or (mode == "train" and validation.validation()):
-        whole_documents.check(task)
+        whole_documents.check_task(task)
         protocols.chosen().check_units(task)
         if _length():
             protocols.chosen().check(_length())
@@ -64,8 +64,8 @@ def _length():
 def name_the_damaged_file(error):
     """A RunError that names the file of a damaged record; None where no file of the run has one."""
     task = configured("mesh_train_dataset_fn.mixture_or_task_name")
-    parts = seqio.get_subtasks(preflight.find(task)) if task else []
-    with console.redirected(
+    parts = seqio.get_subtasks(preflight.find_task(task)) if task else []
+    with console.redirected_to_log(
         None, "search"
     ):  # TensorFlow writes a line of its own on what is found.
         return next(filter(None, (corrupt_records.diagnose(part, error) for part in parts)), None)

@@ -57,7 +57,7 @@ class Scorer:
         mesh_shape = mtf.convert_to_shape(mesh_shape)
         layout = mtf.convert_to_layout_rules(layout_rules)
         self.rows = _rows(rows, length, mesh_shape, layout)
-        with gc_pause.paused(), tf.Graph().as_default() as graph, build_mode.graph("eval"):
+        with gc_pause.paused(), tf.Graph().as_default() as graph, build_mode.building("eval"):
             resource_variables.use_resources()
             devices = mesh_devices or [""] * mesh_shape.size
             mesh_impl = mtf.placement_mesh_impl.PlacementMeshImpl(mesh_shape, layout, devices)
@@ -67,7 +67,7 @@ class Scorer:
             }
             self._as_released = as_released
             if not as_released:
-                graph_marks.drop_no_tokens()
+                graph_marks.forbid_token_dropping()
             with initial_values.weights_restored():
                 losses, are_best = self._losses(model)
             self.caveats = graph_marks.caveats()

@@ -139,7 +139,7 @@ def _key(task, split):
     from primer.checkpoints import model_description
     from primer.data import preflight
 
-    vocabulary = preflight.find(task).output_features["targets"].vocabulary
+    vocabulary = preflight.find_task(task).output_features["targets"].vocabulary
     return (
         task,
         split,

@@ -69,8 +69,8 @@ def read(task_name, split) -> Text:
     Raises:
         UsageError: there is no such task or split, it cannot be read, or it is empty.
     """
-    preflight.check(task_name, split)
-    end = preflight.find(task_name).output_features["targets"].vocabulary.eos_id
+    preflight.check_split(task_name, split)
+    end = preflight.find_task(task_name).output_features["targets"].vocabulary.eos_id
     if whole_documents.keeps_text(task_name):
         text = _of_texts(whole_documents.batches(task_name, split), end)
     else:

@@ -44,7 +44,7 @@ class StepGraph:
         mesh_shape = mtf.convert_to_shape(mesh_shape)
         layout = mtf.convert_to_layout_rules(layout_rules)
         devices = mesh_devices or [""] * mesh_shape.size
-        with gc_pause.paused(), tf.Graph().as_default() as graph, build_mode.graph("infer"):
+        with gc_pause.paused(), tf.Graph().as_default() as graph, build_mode.building("infer"):
             resource_variables.use_resources()
             mesh_impl = mtf.placement_mesh_impl.PlacementMeshImpl(mesh_shape, layout, devices)
             with initial_values.weights_restored():

@@ -101,7 +101,7 @@ def run_main(arguments: Sequence[str]) -> int:
                 main([SCRIPT])
         except flags.Error as error:
             console.say(f"primer: {error}")
-            console.drop_early()
+            console.discard_startup()
             return 2
         except SystemExit as end:
             return _exit_code(end.code)

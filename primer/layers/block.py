@@ -11,7 +11,7 @@ from typing import Any
 
 import gin
 
-from primer.common.class_names import name_of
+from primer.common.class_names import source_name
 
 
 @gin.configurable
@@ -50,4 +50,4 @@ def stack_depth(num_dense_blocks: int, num_blocks: int | None = None) -> int:
 
 def _name(layer: Any) -> str:
     """Returns the name of a layer class, or of the class in a tuple (class, settings)."""
-    return name_of(layer[0] if isinstance(layer, tuple) else layer)
+    return source_name(layer[0] if isinstance(layer, tuple) else layer)

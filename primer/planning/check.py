@@ -143,4 +143,6 @@ def _tasks() -> "list[seqio.Task]":
 
     functions = ("mesh_train_dataset_fn", "mesh_eval_dataset_fn")
     names = {configured(f"{function}.mixture_or_task_name") for function in functions}
-    return [task for name in names if name for task in seqio.get_subtasks(preflight.find(name))]
+    return [
+        task for name in names if name for task in seqio.get_subtasks(preflight.find_task(name))
+    ]

@@ -71,7 +71,7 @@ def make_estimator(
     def model_fn_of_mode(features, labels, mode, params, config=None):
         if not use_tpu:
             resource_variables.use_resources()
-        with build_mode.graph(mode, use_tpu):
+        with build_mode.building(mode, use_tpu):
             spec = model_fn(features, labels, mode, params, config)
         if mode == "train" and not use_tpu:
             step_order.increment_step_last(spec.train_op)

@@ -63,7 +63,7 @@ def prepare_tensorflow() -> None:
         for name, patches in TENSORFLOW.items():
             apply(importlib.import_module(name), patches)
     if os.path.basename(sys.argv[0]) in COMMANDS:
-        gc_pause.keep_all_there_is()
+        gc_pause.freeze_existing()
 
 
 def apply(module: ModuleType, patches: tuple[str, ...]) -> None:

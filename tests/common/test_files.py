@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and JSON that says what is wrong with it."""
+"""Files are written whole or not at all; errors of reading name the path and a hint."""
 
 import os
 
@@ -20,7 +20,7 @@ def test_a_file_gets_its_name_when_it_is_whole(tmp_path):
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
-def test_nothing_is_left_of_a_failure(tmp_path, error):
+def test_a_failure_leaves_the_earlier_file_alone(tmp_path, error):
     path = tmp_path / "numbers.txt"
     path.write_text("before")
     with pytest.raises(error), files.written_whole(str(path)) as unfinished:
@@ -56,3 +56,29 @@ def test_damaged_json_is_named_with_the_hint(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(UsageError, match="record.json cannot be read .*; write it again"):
         files.read_json(str(path), "write it again")
+
+
+def test_a_hidden_name_is_in_the_same_folder():
+    assert files.unfinished_path("/data/a/train.json") == "/data/a/.train.json.unfinished"
+    assert files.unfinished_path("gs://bucket/x") == "gs://bucket/.x.unfinished"
+
+
+def test_a_missing_file_is_named_with_setting_and_hint(tmp_path):
+    assert files.read_obstacle(str(tmp_path)) is None
+    files.require_readable(str(tmp_path), "--input", "name another")
+    path = str(tmp_path / "none")
+    assert files.read_obstacle(path) == "it does not exist"
+    with pytest.raises(UsageError, match=f"--input {path} cannot be read .*exist.; name another"):
+        files.require_readable(path, "--input", "name another")
+
+
+@pytest.mark.parametrize(
+    "error, expected",
+    [
+        (ValueError(" first\nsecond"), "first"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (OSError(28, "x" * 500), ("[Errno 28] " + "x" * 500)[:200]),
+    ],
+)
+def test_an_error_is_shortened_to_its_first_line(error, expected):
+    assert files.first_line(error) == expected

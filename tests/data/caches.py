@@ -1,4 +1,4 @@
-"""seqio's folders of prepared data, named for a test and forgotten after it."""
+"""Sets seqio's folders of prepared data for a test."""
 
 import contextlib
 
@@ -7,7 +7,7 @@ import seqio
 
 @contextlib.contextmanager
 def named(task, *folders):
-    """Inside the block, the task of that name is looked for in these folders and no others."""
+    """Makes these folders the only ones in which the block finds the task's prepared data."""
     before = list(seqio.utils.get_global_cache_dirs())
     _set(task, folders)
     try:
@@ -19,5 +19,5 @@ def named(task, *folders):
 def _set(task, folders):
     seqio.utils.set_global_cache_dirs(list(map(str, folders)))
     registered = seqio.TaskRegistry.get(task)
-    # seqio keeps on a task what it once found; both belong to the folder.
+    # seqio caches both on the task; they depend on the folders.
     registered._cache_dir, registered._stats = None, {}

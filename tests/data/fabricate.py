@@ -1,7 +1,7 @@
-"""Prepared TensorFlow data sets of the exact format of lm1b, c4 and pg19, with texts of our own.
+"""Prepared TensorFlow data sets in the exact format of lm1b, c4 and pg19, with other texts.
 
 Features, versions, splits, file names and metadata are those of the published data sets, so that
-the tasks read them as they would read the real ones.
+the tasks read them like the published ones.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from primer.data.sources import sotu
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """One data set: where its files lie, what an example holds, how many of them to make."""
+    """A data set: the folder of its files, the key of its text, the examples of each split."""
 
     folder: str
     text_key: str
@@ -28,7 +28,7 @@ PG19 = Prepared("pg19/0.1.1", "book_text", {"train": 8, "validation": 2, "test":
 
 
 def features(prepared: Prepared):
-    """The features of the data set, as its published `features.json` has them."""
+    """Returns the features of the published `features.json`."""
     import numpy as np
     import tensorflow_datasets as tfds
 
@@ -50,7 +50,7 @@ def features(prepared: Prepared):
 
 
 def texts(prepared: Prepared, split: str) -> list[str]:
-    """The texts of one split: sentences, paragraphs or long documents, no two splits alike."""
+    """Returns the texts of a split: sentences, paragraphs or long documents."""
     kind = {LM1B.folder: _sentences, C4.folder: _paragraphs, PG19.folder: _long_documents}
     source = kind[prepared.folder](sotu.paths("train"))
     skipped = 0
@@ -72,7 +72,7 @@ def _paragraphs(paths) -> Iterator[str]:
 
 
 def _sentences(paths) -> Iterator[str]:
-    """Sentences as lm1b has them: tokens set apart by blanks."""
+    """Yields sentences like those of lm1b: tokens separated by spaces."""
     for paragraph in _paragraphs(paths):
         for sentence in re.split(r"(?<=[.?!]) ", paragraph):
             yield re.sub(r"\s*([.,;:?!])", r" \1", sentence)

@@ -1,4 +1,4 @@
-"""Records read by TensorFlow itself, and the data commands called in this process."""
+"""Reads records with TensorFlow's own parser; runs the data commands in this process."""
 
 import argparse
 import importlib
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 
 def ids(folder, pattern, feature):
-    """The ids of each record of the files that match, in order."""
+    """Yields the ids of each record of the matching files, in order."""
     for path in sorted(pathlib.Path(folder).glob(pattern)):
         for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
             example = tf.train.Example.FromString(record)
@@ -17,7 +17,7 @@ def ids(folder, pattern, feature):
 
 
 def run(name, words):
-    """The exit code of `primer data NAME words...`."""
+    """Returns the exit code of `primer data NAME words...`."""
     module = importlib.import_module(f"primer.commands.data.{name}")
     parser = argparse.ArgumentParser()
     module.add_arguments(parser)

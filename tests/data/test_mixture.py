@@ -1,4 +1,4 @@
-"""Mixtures by gin alone: rates against seqio's own, proportions that are drawn, what is refused."""
+"""Mixtures in gin: rates against seqio's, the drawn proportions, invalid settings."""
 
 import gin
 import numpy as np
@@ -21,7 +21,7 @@ def _documents(word, number, split, shuffle_files=False, seed=None):
 
 @pytest.fixture(scope="module", autouse=True)
 def three_tasks():
-    """Tasks of which each says one letter, and whose number of examples seqio knows."""
+    """Tasks of documents of one letter each, whose number of examples seqio knows."""
     for name, size in SIZES.items():
         seqio.TaskRegistry.add(
             name,
@@ -70,7 +70,7 @@ def test_proportional_rates_are_seqios(cap, temperature):
         assert rate(found, name) == pytest.approx(expected)
 
 
-def test_given_rates_take_caps_and_temperature_too():
+def test_caps_and_temperature_apply_to_set_rates():
     found = configure(
         'mixture.tasks = [("few", 9.0), ("some", "proportional"), ("many", 4)]',
         'mixture.cap = {"some": 100}',
@@ -113,46 +113,49 @@ def test_the_settings_are_read_at_each_use():
         (["mixture.tasks = ['fw']"], "mixture.tasks names 'fw'; expected one of"),
         (["mixture.tasks = ['few', 'few']"], "each task once"),
         (["mixture.tasks = [('few', 1.0, 2.0)]"], "each task once"),
-        (["mixture.tasks = [('few', 0.0)]"], "'few' the rate 0.0; expected a positive number"),
-        (["mixture.tasks = [('few', -1)]"], "the rate -1"),
-        (["mixture.tasks = [('few', 'large')]"], "the rate 'large'"),
-        (["mixture.tasks = ['few']", "mixture.temperature = 0"], "mixture.temperature is 0"),
-        (["mixture.tasks = ['few']", "mixture.cap = -5"], "mixture.cap is -5"),
+        (
+            ["mixture.tasks = [('few', 0.0)]"],
+            "the rate of 'few' = 0.0: expected a number above 0, or 'proportional'",
+        ),
+        (["mixture.tasks = [('few', -1)]"], "the rate of 'few' = -1"),
+        (["mixture.tasks = [('few', 'large')]"], "the rate of 'few' = 'large'"),
+        (["mixture.tasks = ['few']", "mixture.temperature = 0"], "mixture.temperature = 0"),
+        (["mixture.tasks = ['few']", "mixture.cap = -5"], "mixture.cap = -5"),
         (["mixture.tasks = ['few']", "mixture.cap = {'some': 5}"], "mixture.cap names 'some'"),
     ],
 )
-def test_a_mixture_without_meaning_is_refused_in_one_line(bindings, message):
+def test_an_invalid_mixture_is_refused_in_one_line(bindings, message):
     configure(*bindings)
     with pytest.raises(UsageError, match=message) as error:
-        preflight.check("mixture", "train")
+        preflight.check_split("mixture", "train")
     assert "\n" not in str(error.value)
 
 
 def test_each_task_is_checked():
     configure("mixture.tasks = [('sotu', 1.0), ('text', 1.0)]")
     with pytest.raises(UsageError, match="text_files.glob is not set"):
-        preflight.check("mixture", "train")
+        preflight.check_split("mixture", "train")
     configure("mixture.tasks = [('sotu', 1.0), ('few', 1.0)]")
     with pytest.raises(UsageError, match="task few has no split 'validation'"):
-        preflight.check("mixture", "validation")
+        preflight.check_split("mixture", "validation")
 
 
-def test_two_vocabularies_are_refused_and_one_is_not():
+def test_different_vocabularies_are_refused():
     configure("mixture.tasks = [('sotu', 1.0), ('few', 1.0)]")
     with pytest.raises(UsageError, match="tasks few and sotu have different vocabularies"):
-        preflight.check("mixture", "train")
+        preflight.check_split("mixture", "train")
     gin.bind_parameter("task_vocabulary.name", "bytes")
-    preflight.check("mixture", "train")
+    preflight.check_split("mixture", "train")
 
 
 def test_a_stream_is_not_mixed():
-    from primer.data.objectives import objectives  # noqa: F401
+    from primer.data.objectives import row_objectives  # noqa: F401
 
     configure("mixture.tasks = ['few', 'some']", "unsupervised.preprocessors = [@lm_stream]")
-    with pytest.raises(UsageError, match="at random, and lm_stream's go on"):
-        preflight.check("mixture", "train")
+    with pytest.raises(UsageError, match="at random, and lm_stream's rows continue"):
+        preflight.check_split("mixture", "train")
     configure("mixture.tasks = ['few']")
-    preflight.check("mixture", "train")
+    preflight.check_split("mixture", "train")
 
 
 def test_documents_of_our_sources_are_counted(tmp_path, tfds_dir):
@@ -160,14 +163,16 @@ def test_documents_of_our_sources_are_counted(tmp_path, tfds_dir):
     gin.parse_config(
         f"text_files.glob = '{tmp_path}/*.txt'\ntext_files.unit = 'line'\ntext_files.held_out = 0.0"
     )
-    counted = {name: mixture.examples(seqio.TaskRegistry.get(name)) for name in ("sotu", "text")}
+    counted = {
+        name: mixture.count_examples(seqio.TaskRegistry.get(name)) for name in ("sotu", "text")
+    }
     assert counted == {"sotu": 224, "text": 3}
     lm1b = seqio.TaskRegistry.get("lm1b_autoregressive_language_modeling")
     in_tfds = sum(1 for _ in lm1b.source.get_dataset("train", shuffle=False))
-    assert mixture.examples(lm1b) == in_tfds > 0
+    assert mixture.count_examples(lm1b) == in_tfds > 0
     gin.bind_parameter("text_files.held_out", 0.999999)
     with pytest.raises(UsageError, match="number of examples of 'text' is 0"):
-        mixture.examples(seqio.TaskRegistry.get("text"))
+        mixture.count_examples(seqio.TaskRegistry.get("text"))
 
 
 def test_evaluation_reads_the_tasks_one_after_the_other(tmp_path):

@@ -1,4 +1,4 @@
-"""What is said before the long work starts, for any task."""
+"""Checks of tasks and splits before training or evaluation starts."""
 
 import gin
 import pytest
@@ -10,13 +10,13 @@ from primer.errors import UsageError
 
 def refused(*arguments, **options):
     with pytest.raises(UsageError) as error:
-        preflight.check(*arguments, **options)
+        preflight.check_split(*arguments, **options)
     assert "\n" not in str(error.value)
     return str(error.value)
 
 
-def test_what_is_in_order_passes_in_silence():
-    assert preflight.check("sotu", "validation", model_vocab_size=8192) is None
+def test_a_valid_split_has_no_remark():
+    assert preflight.check_split("sotu", "validation", model_vocab_size=8192) is None
 
 
 def test_an_unknown_task_is_refused_with_a_suggestion():
@@ -34,10 +34,10 @@ def test_a_vocabulary_larger_than_the_models_is_refused():
     message = refused("sotu", "train", model_vocab_size=259)
     assert "8192" in message and "259" in message and "task_vocabulary.name" in message
     gin.bind_parameter("task_vocabulary.name", "bytes")
-    preflight.check("sotu", "train", model_vocab_size=259)
+    preflight.check_split("sotu", "train", model_vocab_size=259)
 
 
-def test_a_vocabulary_that_is_missing_is_refused_before_the_data_are_looked_for():
+def test_a_vocabulary_that_is_missing_is_refused_before_the_data_are_checked():
     gin.bind_parameter("task_vocabulary.model_file", "/nowhere/v.model")
     assert "/nowhere/v.model" in refused("pg19_autoregressive_language_modeling", "train")
 
@@ -58,24 +58,12 @@ def test_each_task_of_a_mixture_is_checked_and_read(mixture, tmp_path):
     assert len(texts) == 13 and "one document" in texts
 
 
-def test_encoding_gives_what_the_pipeline_gives():
-    vocabulary = seqio.TaskRegistry.get("sotu").output_features["targets"].vocabulary
-    documents = list(whole_documents.documents("sotu", "test"))
-    again = whole_documents.encode(vocabulary, [text for text, _ in documents])
-    assert [ids.tolist() for ids in again] == [ids.tolist() for _, ids in documents]
-    assert [ids.tolist() for ids in whole_documents.encode(vocabulary, ["", "a"])][0] == []
-    assert whole_documents.encode(vocabulary, []) == []
+def test_without_a_similar_name_all_tasks_are_listed():
+    message = refused("zzz", "train")
+    assert "expected one of sotu, text," in message and "mixture" in message
 
 
-def test_documents_can_be_read_where_eager_execution_is_off():
-    """Under t5's command everything happens in graphs; ours must not get among the caller's."""
-    import tensorflow.compat.v1 as tf
-
-    with tf.Graph().as_default() as graph, tf.Session() as session:
-        constant = tf.constant(3)
-        for number, (text, ids) in enumerate(whole_documents.documents("sotu", "test")):  # noqa: B007
-            assert text and len(ids)
-            assert tf.get_default_graph() is graph
-            assert session.run(constant) == 3
-        assert number == 12
-        assert len(graph.get_operations()) == 1
+def test_the_source_gets_the_folder_of_prepared_data_sets(tmp_path):
+    name = "lm1b_autoregressive_language_modeling"
+    gin.bind_parameter("task_vocabulary.name", "bytes")
+    assert str(tmp_path) in refused(name, "train", tfds_data_dir=str(tmp_path))

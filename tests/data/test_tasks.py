@@ -90,7 +90,7 @@ def test_with_t5s_vocabulary_as_users_have_it(tfds_dir, chunks, shared_data):
 
 
 def test_the_input_function_of_the_training_command(tfds_dir, lm_objective):
-    """What `dataset.gin` wires: packed batches with nothing but the targets and their segments."""
+    """With `dataset.gin`: packed batches with only the targets and their segments."""
     from t5.models import mesh_transformer
 
     use_bytes()
@@ -105,7 +105,7 @@ def test_the_input_function_of_the_training_command(tfds_dir, lm_objective):
 
 
 def test_a_prompt_is_not_ended(tfds_dir, lm_objective):
-    """What a language model continues is the start of a text, without an end token behind it."""
+    """A language model continues the start of a text, which has no end token."""
     from t5.models import mesh_transformer
 
     use_bytes()
@@ -128,11 +128,11 @@ def test_a_prompt_is_not_ended(tfds_dir, lm_objective):
         (PG19, ["pg19:0.1.1", "pg19/0.1.1", "download_and_prepare"]),
     ],
 )
-def test_without_prepared_data_one_clear_line_at_once(tmp_path, task, words):
+def test_missing_prepared_data_are_refused_in_one_line_at_once(tmp_path, task, words):
     use_bytes()
     started = time.monotonic()
     with pytest.raises(UsageError) as checked:
-        preflight.check(task, "train", tfds_data_dir=str(tmp_path))
+        preflight.check_split(task, "train", tfds_data_dir=str(tmp_path))
     import t5.data
 
     t5.data.set_tfds_data_dir_override(str(tmp_path))
@@ -158,8 +158,8 @@ def test_the_folder_of_the_environment_is_the_default(tmp_path, monkeypatch):
 def test_missing_files_are_counted(tmp_path):
     fabricate.fabricate(tmp_path, fabricate.C4)
     use_bytes()
-    preflight.check(C4, "train", tfds_data_dir=str(tmp_path))
+    preflight.check_split(C4, "train", tfds_data_dir=str(tmp_path))
     (tmp_path / "c4/en/3.0.1/c4-train.tfrecord-00001-of-00002").unlink()
     with pytest.raises(UsageError, match="lacks 1 of the 2 files of split 'train'.*00001-of-00002"):
-        preflight.check(C4, "train", tfds_data_dir=str(tmp_path))
-    preflight.check(C4, "validation", tfds_data_dir=str(tmp_path))
+        preflight.check_split(C4, "train", tfds_data_dir=str(tmp_path))
+    preflight.check_split(C4, "validation", tfds_data_dir=str(tmp_path))

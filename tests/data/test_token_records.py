@@ -36,38 +36,40 @@ def read(split="train", **options):
     return [example["targets"].tolist() for example in dataset.as_numpy_iterator()]
 
 
-def test_what_prepare_writes_is_read_as_it_was(tmp_path):
+def test_records_of_primer_data_prepare_are_read_unchanged(tmp_path):
     (tmp_path / "a.txt").write_text("".join(f"document {n}, \u2603\n" for n in range(40)))
     gin.bind_parameter("text_files.glob", str(tmp_path / "a.txt"))
     gin.bind_parameter("text_files.unit", "line")
     gin.bind_parameter("text_files.held_out", 0.3)
-    made = plan.make("text", str(tmp_path / "out"), "gpt_neo", 2)
+    made = plan.make_plan("text", str(tmp_path / "out"), "gpt_neo", 2)
     nothing = lambda number: None  # noqa: E731
-    prepare.prepare(made, lambda b: pool.run(b.plan, b.remaining, 1, None, nothing, nothing))
+    prepare.prepare(
+        made, lambda b: pool.write_shards(b.plan, b.remaining, 1, None, nothing, nothing)
+    )
     found = 0
     for split, name in (("train", "glob"), ("validation", "validation_glob")):
         bind(**{name: str(tmp_path / "out" / "text" / f"{split}_*.tfrecords")})
         # The objective adds an end token; the records' own is before it.
         expected = [[*ids.tolist(), 1, 1] for _, ids in whole_documents.documents("text", split)]
-        preflight.check(TASK, split, model_vocab_size=8192)
+        preflight.check_split(TASK, split, model_vocab_size=8192)
         assert sorted(read(split)) == sorted(expected)
         found += len(expected)
     assert found == 40
 
 
 def test_ids_of_another_vocabulary_make_room_for_padding(tmp_path):
-    """GPT-2's id 0 is a token, and 0 is what Mesh-TensorFlow leaves out of the loss."""
+    """GPT-2's id 0 is a token; Mesh-TensorFlow leaves id 0 out of the loss."""
     write(tmp_path / "gpt2_0_2.tfrecords", [0, 15496, 50256], [995, 0])
     bind(glob=str(tmp_path / "*"), vocabulary_size=50257, end_token=50256)
-    preflight.check(TASK, "train", model_vocab_size=50258)
+    preflight.check_split(TASK, "train", model_vocab_size=50258)
     assert read() == [[1, 15497, 50257, 50257], [996, 1, 50257]]
     vocabulary = seqio.TaskRegistry.get(TASK).output_features["targets"].vocabulary
     assert (vocabulary.vocab_size, vocabulary.eos_id) == (50258, 50257)
     with pytest.raises(UsageError, match="50258 ids and the model 50257"):
-        preflight.check(TASK, "train", model_vocab_size=50257)
+        preflight.check_split(TASK, "train", model_vocab_size=50257)
     bind(end_token=None)
     with pytest.raises(UsageError, match="gpt_neo_records.end_token is None"):
-        preflight.check(TASK, "train", model_vocab_size=50258)
+        preflight.check_split(TASK, "train", model_vocab_size=50258)
 
 
 def test_shuffling_follows_the_seed(tmp_path):
@@ -80,7 +82,7 @@ def test_shuffling_follows_the_seed(tmp_path):
 
 def refused(split="train"):
     with pytest.raises(UsageError) as error:
-        preflight.check(TASK, split)
+        preflight.check_split(TASK, split)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -91,20 +93,20 @@ def test_damage_is_named(tmp_path):
     bind(glob=str(tmp_path / "*"))
     assert "matches no file" in refused()
     path = write(tmp_path / "a_0_3.tfrecords", [2, 3], [4, 5], [6])
-    preflight.check(TASK, "train")
+    preflight.check_split(TASK, "train")
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
     assert "a_0_3.tfrecords ends inside its record 3" in refused()
     path.write_bytes(whole[: len(whole) // 2])
     assert "ends inside its record 2" in refused()
     write(path, [2, 3], [4, 5])
-    assert "has 2 records; expected the 3 that its name says" in refused()
+    assert "has 2 records; expected the 3 of its name" in refused()
     write(path, [2], [3], [8192])
-    preflight.check(TASK, "train")
+    preflight.check_split(TASK, "train")
     write(path, [8192], [3], [4])
-    assert "ids from 8192 to 8192, and the vocabulary 8,192" in refused()
+    assert "ids from 8192 to 8192; expected ids below 8,192" in refused()
     write(path, [2], [3], [4], feature="targets")
     assert "no int64 feature 'text'" in refused()
     path.write_bytes(b"This is no TFRecord file at all, but a text of some length.")
-    assert "is no TFRecord" in refused()
+    assert "no TFRecord file" in refused()
     assert list(parsing.ids(tmp_path, "none", "text")) == []

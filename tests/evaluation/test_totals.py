@@ -46,7 +46,9 @@ def test_a_model_with_zero_logits_has_the_log_of_its_vocabulary(
         file = request.getfixturevalue("shared_data") / "cc_all.32000.model"
     tiny.configure("transformer", "relu")
     use_lines(tmp_path, vocabulary, file)
-    size = whole_documents.preflight.find("text").output_features["targets"].vocabulary.vocab_size
+    size = (
+        whole_documents.preflight.find_task("text").output_features["targets"].vocabulary.vocab_size
+    )
     scorer = tiny.scorer(3, vocabulary=size)
     tiny.zero(scorer)
     split = tokenized_split.read("text", "train")

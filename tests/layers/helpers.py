@@ -225,7 +225,7 @@ def call(
         sequence_id = (targets != 0).astype(np.int32)
     with bench(mesh_shape, layout, variables) as b:
         if exact:
-            graph_marks.drop_no_tokens()
+            graph_marks.forbid_token_dropping()
         ids = b.put(targets, "batch", "length")
         segments = position = None
         if sequence_id is not None:

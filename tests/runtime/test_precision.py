@@ -17,7 +17,7 @@ def bind(name, value):
 
 def test_weights_and_evaluation_are_in_float32(monkeypatch):
     monkeypatch.setattr(precision, "hardware_has_bfloat16", lambda: True)
-    with build_mode.graph("eval"):
+    with build_mode.building("eval"):
         types = precision.variable_dtype()
     assert (types.master_dtype, types.slice_dtype) == (tf.float32, tf.float32)
     assert types.activation_dtype == tf.float32
@@ -26,14 +26,14 @@ def test_weights_and_evaluation_are_in_float32(monkeypatch):
 @pytest.mark.parametrize("native, dtype", [(True, tf.bfloat16), (False, tf.float32)])
 def test_auto_depends_on_the_hardware_in_training(monkeypatch, native, dtype):
     monkeypatch.setattr(precision, "hardware_has_bfloat16", lambda: native)
-    with build_mode.graph("train"):
+    with build_mode.building("train"):
         assert precision.variable_dtype().activation_dtype == dtype
 
 
 def test_the_setting_overrides_the_type_that_t5_binds():
     bind("precision.activation_dtype", "bfloat16")
     bind("utils.get_variable_dtype.activation_dtype", "float32")  # As t5's main does.
-    with build_mode.graph("train"):
+    with build_mode.building("train"):
         assert precision.variable_dtype().activation_dtype == tf.bfloat16
 
 
@@ -64,7 +64,7 @@ def test_the_compute_capability_of_the_oldest_gpu_decides(monkeypatch, capabilit
 
 def test_a_tpu_trains_in_bfloat16_on_any_host(monkeypatch):
     monkeypatch.setattr(precision, "hardware_has_bfloat16", lambda: False)
-    with build_mode.graph("train", for_tpu=True):
+    with build_mode.building("train", for_tpu=True):
         assert precision.precision()[0] == tf.bfloat16
-    with build_mode.graph("eval", for_tpu=True):
+    with build_mode.building("eval", for_tpu=True):
         assert precision.precision()[0] == tf.float32

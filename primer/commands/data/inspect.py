@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from primer.commands.data import text_options
 
 if TYPE_CHECKING:
-    from primer.data.inspection import Inspected
+    from primer.data.inspection import SplitStatistics
 
 ROW = 256
 EXAMPLES = 3
@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
         from primer.data import inspection
 
         with ReadProgress(f"reading {task}, split {options.split}") as progress:
-            found = inspection.inspect(task, options.split, progress.add)
+            found = inspection.inspect_split(task, options.split, progress.add)
         rows = _rows(task, options)
     _show(task, options.split, found, rows)
     if options.output:
@@ -60,11 +60,13 @@ def _rows(task, options):
     lengths = configured("utils.run.sequence_length") or {}
     length = options.length or lengths.get("targets", ROW)
     return (
-        inspection.rows(task, options.split, length, options.examples) if options.examples else []
+        inspection.first_rows(task, options.split, length, options.examples)
+        if options.examples
+        else []
     )
 
 
-def statistics_as_json(task: str, split: str, found: "Inspected") -> dict[str, Any]:
+def statistics_as_json(task: str, split: str, found: "SplitStatistics") -> dict[str, Any]:
     """Returns the statistics of a split as plain data."""
     counts = found.counts.as_dict()
     return {

@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         rows = _rows(options)
     finally:
-        console.drop_early()
+        console.discard_startup()
     if options.json:
         print(json.dumps({row.pop("task"): row for row in rows}, indent=2))
     else:

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from primer.data.inspection import Inspected
+    from primer.data.inspection import SplitStatistics
 
 
-def draw_lengths(path: str, found: "Inspected", title: str) -> None:
+def draw_lengths(path: str, found: "SplitStatistics", title: str) -> None:
     """Draws the histogram of the documents' numbers of tokens.
 
     Args:

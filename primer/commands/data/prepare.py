@@ -13,7 +13,7 @@ from primer.common import checks
 
 if TYPE_CHECKING:
     from primer.data.prepared.plan import Plan
-    from primer.data.prepared.prepare import Begun
+    from primer.data.prepared.prepare import Preparation
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
         from primer.commands.data import tables
         from primer.data.prepared import plan, prepare
 
-        task_plan = plan.make(
+        task_plan = plan.make_plan(
             task,
             options.output,
             options.format,
@@ -72,11 +72,11 @@ def _exclusive(plan: "Plan") -> Iterator[None]:
     from primer.checkpoints import directory_lock
     from primer.data.prepared import manifest
 
-    with directory_lock.held(manifest.folder(plan.output, plan.task)):
+    with directory_lock.held(manifest.task_directory(plan.output, plan.task)):
         yield
 
 
-def _shard_writer(options: argparse.Namespace) -> "Callable[[Begun], None]":
+def _shard_writer(options: argparse.Namespace) -> "Callable[[Preparation], None]":
     """Returns the function that writes the remaining shards of a data set."""
     from primer.commands.data import shard_progress
     from primer.data.prepared import beam, pool
@@ -84,10 +84,10 @@ def _shard_writer(options: argparse.Namespace) -> "Callable[[Begun], None]":
     def write(begun):
         if options.pipeline_options is not None:
             words = shlex.split(options.pipeline_options)
-            beam.run(begun.plan, begun.remaining, words, start_worker)
+            beam.write_shards(begun.plan, begun.remaining, words, start_worker)
             return
         with shard_progress.ShardProgress(begun) as progress:
-            pool.run(
+            pool.write_shards(
                 begun.plan,
                 begun.remaining,
                 options.workers,

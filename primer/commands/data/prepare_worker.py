@@ -24,7 +24,7 @@ def start_worker(plan: dict[str, Any], reports: Any = None) -> None:
 
     text_options.prepare_imports()
     # Discards the messages of TensorFlow's libraries.
-    _process_contexts.enter_context(console.redirected(None, "prepare"))
+    _process_contexts.enter_context(console.redirected_to_log(None, "prepare"))
     text_options.import_modules(["primer.data.preflight", *plan["modules"]])
     import gin
     import t5.data
@@ -37,4 +37,4 @@ def start_worker(plan: dict[str, Any], reports: Any = None) -> None:
     if reports is not None:
         from primer.data.prepared import pool
 
-        pool.join(reports)
+        pool.initialize_worker(reports)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from primer.common import console
 
 if TYPE_CHECKING:
-    from primer.data.prepared.prepare import Begun
+    from primer.data.prepared.prepare import Preparation
 
 
 class ShardProgress:
@@ -16,7 +16,7 @@ class ShardProgress:
         begun: the data set, with the shards that were finished earlier.
     """
 
-    def __init__(self, begun: "Begun") -> None:
+    def __init__(self, begun: "Preparation") -> None:
         from rich import progress
         from rich.console import Console
 

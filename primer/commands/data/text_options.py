@@ -81,7 +81,7 @@ def configured_task_and_vocabulary(options: argparse.Namespace) -> Iterator[str]
     """As `configured_task`, with --vocabulary bound and TensorFlow's messages suppressed."""
     from primer.common import console
 
-    with configured_task(options) as task, console.redirected(None, "prepare"):
+    with configured_task(options) as task, console.redirected_to_log(None, "prepare"):
         _bind_vocabulary(options.vocabulary)
         yield task
 
@@ -121,7 +121,7 @@ def prepare_imports() -> None:
     from primer.common import console
     from primer.runtime import import_hook
 
-    console.capture_early()
+    console.capture_startup()
     import_hook.install()
 
 

@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
         with text_options.configured_task(options) as task:
             _build(options, task)
     finally:
-        console.drop_early()
+        console.discard_startup()
     return 0
 
 

@@ -1,6 +1,7 @@
-"""The documents of a task on their way into columns: what `lm_stream` gets in place of a data set.
+"""The documents of a task for `lm_stream`, which lays them out in columns.
 
-Columns need the number of all tokens before the first row, so the documents cannot flow by.
+The layout depends on the number of all tokens, so `lm_stream` gets these documents in place of a
+data set, and all of them are read before the first row.
 """
 
 import dataclasses
@@ -16,20 +17,20 @@ from primer.data.objectives import token_columns
 
 @dataclasses.dataclass(frozen=True)
 class ColumnDocuments:
-    """Documents that are read once when the first row is asked for.
+    """Documents that `rows` reads once.
 
     Attributes:
         task: the name of the task.
         make_documents: builds a finite data set of {"targets": ids [length]}.
-        vocabulary: of the ids.
-        shuffle, seed: whether the documents get a new order each epoch, and of which seed; a seed
-            of None is another one each time.
-        num_epochs: None for ever.
-        shard: whose columns to give, where hosts divide them.
+        vocabulary: the vocabulary of the ids.
+        shuffle: whether each epoch has its own order of documents.
+        seed: the seed of these orders; None draws one each time.
+        num_epochs: the number of epochs; None for an endless data set.
+        shard: the host whose columns are read, where hosts divide them.
     """
 
     task: str
-    make_documents: Callable
+    make_documents: Callable[[], tf.data.Dataset]
     vocabulary: seqio.Vocabulary
     shuffle: bool
     seed: int | None
@@ -37,23 +38,28 @@ class ColumnDocuments:
     shard: seqio.ShardInfo | None
 
     def rows(self, number: int, length: int) -> tf.data.Dataset:
-        """The rows of the text in so many columns, in the order in which batches take them."""
-        reading = input_progress.listener()
-        if reading:
-            reading.say(f"{self.task}: reading the whole text once, to lay it out in columns.")
-        tokens = token_columns.collect(self.make_documents, self.vocabulary)
+        """Reads the documents and returns the rows of `number` columns, in the order of batches.
+
+        Args:
+            number: columns, which are the rows of a batch.
+            length: tokens in a row.
+        """
+        progress = input_progress.current()
+        if progress:
+            progress.say(f"{self.task}: reading the whole text once to lay it out in columns.")
+        tokens = token_columns.collect_tokens(self.make_documents, self.vocabulary)
         text = token_columns.Columns(tokens, number, length, self._order_seed())
-        if reading:
+        if progress:
             documents = len(tokens.starts) - 1
-            reading.columns = number
-            reading.note(self.task, documents, text.total)
-            reading.say(
+            progress.columns = number
+            progress.set_epoch_size(self.task, documents, text.total)
+            progress.say(
                 f"{self.task}: {text.total:,} tokens of {documents:,} documents in {number} "
                 "columns."
             )
-        return token_columns.rows(text, self.num_epochs, self.shard)
+        return token_columns.row_dataset(text, self.num_epochs, self.shard)
 
-    def _order_seed(self):
+    def _order_seed(self) -> int | None:
         if not self.shuffle:
             return None
         return np.random.SeedSequence().entropy & 0x7FFFFFFF if self.seed is None else self.seed

@@ -1,8 +1,8 @@
-"""Documents again and again, and the size of an epoch counted on the way.
+"""Repeats documents over epochs and counts the documents and tokens of an epoch.
 
-The count is part of the pipeline's state, so that a resumed run knows what the first one counted.
-Documents are counted some at a time: a function costs TensorFlow 25 microseconds however little it
-does, which is more than reading a prepared sentence does.
+The counts are part of the pipeline's state, so that a resumed run has those of the run before.
+Several documents are counted at a time: a call of a function takes TensorFlow at least 25
+microseconds, more than reading a prepared sentence.
 """
 
 from collections.abc import Callable
@@ -11,41 +11,46 @@ import numpy as np
 import tensorflow as tf
 
 _AT_ONCE = 16
-# Besides where an epoch begins, a report each so many times: a resumed run soon has one.
+# Steps between two reports; besides, each epoch begins with one. A resumed run soon has a report.
 _REPORT_EVERY = 8
 
 
-def repeated(
-    dataset: tf.data.Dataset, num_epochs: int | None, report: Callable, end_tokens: int = 0
+def repeat_and_count(
+    dataset: tf.data.Dataset,
+    num_epochs: int | None,
+    report: Callable[[int, int], object],
+    end_tokens: int = 0,
 ) -> tf.data.Dataset:
-    """`dataset.repeat(num_epochs)`; what an epoch has is reported.
+    """Returns `dataset.repeat(num_epochs)`, which reports the size of an epoch while it is read.
 
     Args:
         dataset: documents with the key "targets", [length] each.
-        num_epochs: how often; None for ever.
-        report: a function of (documents, tokens) of a whole epoch; zeros in the first.
-        end_tokens: how many tokens each document is going to get at its end.
+        num_epochs: the number of epochs; None repeats endlessly.
+        report: takes the documents and tokens of a whole epoch; both are 0 in the first.
+        end_tokens: tokens that a later step adds at the end of each document.
     """
 
-    def call(whole):
-        report(*map(int, whole))
-        return np.asarray(whole)
+    def call_report(size):
+        report(*map(int, size))
+        return np.asarray(size)
 
-    def noted(whole):
-        # Not stateful: the iterator's position could not be saved.
-        return tf.ensure_shape(tf.numpy_function(call, [whole], tf.int64, stateful=False), [2])
+    def reported(size):
+        # Not stateful, or the iterator's position could not be saved.
+        return tf.ensure_shape(
+            tf.numpy_function(call_report, [size], tf.int64, stateful=False), [2]
+        )
 
     def count(state, indexed):
         (so_far, whole), (index, examples) = state, indexed
         begins = tf.equal(index, 0)
         whole = tf.where(begins, so_far, whole)
         due = begins | tf.equal(index % _REPORT_EVERY, 0)
-        whole = tf.cond(due, lambda: noted(whole), lambda: whole)
+        whole = tf.cond(due, lambda: reported(whole), lambda: whole)
         documents = examples["targets"].nrows(tf.int64)
         tokens = tf.size(examples["targets"].values, tf.int64) + end_tokens * documents
         so_far = tf.where(begins, tf.zeros_like(so_far), so_far) + tf.stack([documents, tokens])
         return (so_far, whole), examples
 
     zeros = (np.zeros(2, np.int64), np.zeros(2, np.int64))
-    some = dataset.ragged_batch(_AT_ONCE).enumerate().repeat(num_epochs)
-    return some.scan(zeros, count).unbatch()
+    batches = dataset.ragged_batch(_AT_ONCE).enumerate().repeat(num_epochs)
+    return batches.scan(zeros, count).unbatch()

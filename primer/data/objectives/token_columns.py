@@ -1,15 +1,15 @@
 """A text in B parallel columns: row b of batch t + 1 continues row b of batch t.
 
-An epoch is all documents, in an order of its own, each with its end token, as one stream of N
-tokens. Column b has its b-th part: N // B tokens, one more in the first N mod B columns, so that no
-token is left out and none is doubled. What follows the part is the column's part of the next epoch,
-so that rows stay full and columns in step where an epoch ends. A row is computed from its number
-alone: the position of a run is that number, whoever resumes it, and hosts can divide the columns.
+An epoch is a stream of N tokens: all documents in that epoch's order, each with its end token.
+Column b has the stream's b-th part: N // B tokens, one more in the first N mod B columns, so that
+every token occurs exactly once. The column continues with its part of the next epoch, so that rows
+stay full and columns in step where an epoch ends. A row is computed from its number alone: that
+number is the position from which a run resumes, and hosts can divide the columns.
 """
 
 import functools
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import seqio
@@ -19,18 +19,25 @@ from primer.common import tf_data
 from primer.errors import RunError, UsageError
 
 _DOCUMENTS_AT_ONCE = 256
-_FOR_EVER = np.iinfo(np.int64).max
+_ENDLESS = np.iinfo(np.int64).max
 
 
 class Tokens:
-    """The tokens of documents in a file without a name, which is gone when the process is.
+    """The tokens of documents in an unnamed temporary file, which vanishes with the process.
+
+    Args:
+        blocks: (ids of several documents, one after the other, and the lengths of these documents).
+        vocab_size: the size of the vocabulary, which decides the bytes of a token.
+
+    Raises:
+        RunError: the temporary file cannot be written.
 
     Attributes:
         ids: all tokens, one document after the other [N].
         starts: where each document begins, and N at the end [documents + 1].
     """
 
-    def __init__(self, blocks, vocab_size: int):
+    def __init__(self, blocks: Iterable[tuple[np.ndarray, np.ndarray]], vocab_size: int) -> None:
         dtype = np.dtype(np.uint16 if vocab_size <= 1 << 16 else np.int32)
         lengths = [np.zeros(1, np.int64)]
         self._file = tempfile.TemporaryFile()
@@ -41,20 +48,22 @@ class Tokens:
             self._file.flush()
         except OSError as error:
             raise RunError(
-                f"the tokens of the text cannot be kept in {tempfile.gettempdir()} ({error}); name "
-                f"a folder with room in the variable TMPDIR: {dtype.itemsize} bytes a token"
+                f"the tokens of the text cannot be written to {tempfile.gettempdir()} ({error}); "
+                f"set TMPDIR to a folder with enough space: {dtype.itemsize} bytes a token"
             ) from error
         self.starts = np.cumsum(np.concatenate(lengths))
-        # An empty file cannot be mapped.
+        # An empty file cannot be memory-mapped.
         self.ids = np.memmap(self._file, dtype, "r") if self.starts[-1] else np.zeros(0, dtype)
 
 
-def collect(make_documents: Callable, vocabulary: seqio.Vocabulary) -> Tokens:
-    """Reads tokenized documents once, from their first to their last.
+def collect_tokens(
+    make_documents: Callable[[], tf.data.Dataset], vocabulary: seqio.Vocabulary
+) -> Tokens:
+    """Reads all tokenized documents in order and returns their tokens.
 
     Args:
         make_documents: builds a finite data set of {"targets": ids [length]}.
-        vocabulary: of the ids; its end token is put behind each document.
+        vocabulary: the vocabulary of the ids; its end token is added to each document.
     """
 
     def batches():
@@ -76,15 +85,19 @@ class Columns:
 
     Args:
         tokens: the documents.
-        columns: B.
+        columns: their number, B.
         length: tokens in a row.
-        seed: of the order of the documents, new each epoch; None for the order they have.
+        seed: the seed of each epoch's order of documents; None keeps the order they have.
 
     Raises:
         UsageError: a column would be shorter than a row.
+
+    Attributes:
+        total: tokens of an epoch, N.
+        columns, length: as in Args.
     """
 
-    def __init__(self, tokens: Tokens, columns: int, length: int, seed: int | None):
+    def __init__(self, tokens: Tokens, columns: int, length: int, seed: int | None) -> None:
         self.total = int(tokens.starts[-1])
         if self.total < columns * length:
             raise UsageError(
@@ -99,16 +112,16 @@ class Columns:
         self._order = functools.lru_cache(maxsize=4)(self._make_order)
 
     def first(self, column: int) -> int:
-        """Where a column's part of an epoch's stream begins."""
+        """Returns where a column's part of an epoch's stream begins."""
         share, longer = divmod(self.total, self.columns)
         return column * share + min(column, longer)
 
     def size(self, column: int) -> int:
-        """Tokens in a column's part of an epoch."""
+        """Returns the tokens of a column's part of an epoch."""
         return self.first(column + 1) - self.first(column)
 
     def row(self, step: int, column: int, num_epochs: int | None = None) -> np.ndarray:
-        """The row of a batch in a column: [length] int32, shorter where `num_epochs` end."""
+        """Returns a column's row of batch `step`: [length] int32, shorter where epochs end."""
         size, begin = self.size(column), step * self.length
         end = begin + self.length
         if num_epochs is not None:
@@ -122,7 +135,7 @@ class Columns:
         return np.concatenate(parts or [[]]).astype(np.int32)
 
     def _read(self, epoch, begin, end):
-        """The pieces of documents between two places of an epoch's stream."""
+        """Returns the parts of documents between two positions of an epoch's stream."""
         order, ends = self._order(epoch)
         parts, number = [], int(np.searchsorted(ends, begin, side="right"))
         while begin < end:
@@ -134,35 +147,36 @@ class Columns:
         return parts
 
     def _make_order(self, epoch):
-        """The documents' order in an epoch, and where each then ends in the stream."""
+        """Returns the documents' order in an epoch, and where each ends in the epoch's stream."""
         sizes = np.diff(self._tokens.starts)
         order = np.arange(len(sizes))
         if self._seed is not None:
-            # The old generator: its numbers are the same in every release of numpy.
+            # RandomState's numbers are the same in every release of numpy, default_rng's are not.
             order = np.random.RandomState([self._seed & 0xFFFFFFFF, epoch]).permutation(len(sizes))
         return order, np.cumsum(sizes[order])
 
 
-def rows(
+def row_dataset(
     columns: Columns,
     num_epochs: int | None = None,
     shard: seqio.ShardInfo | None = None,
 ) -> tf.data.Dataset:
-    """The rows, batch after batch and in a batch column after column: {"targets": [length]}.
+    """Returns the rows {"targets": [length]} batch by batch, in a batch column by column.
 
     Args:
         columns: the text.
-        num_epochs: None for ever; else the last row of a column may be short, or empty.
-        shard: of several hosts, whose columns to give: each has an equal part of every batch.
+        num_epochs: the number of epochs, with a last row of each column that may be short or empty;
+            None for an endless data set.
+        shard: the host whose columns are read; each host has an equal part of every batch.
 
     Raises:
-        UsageError: the hosts cannot have an equal number of columns.
+        UsageError: the number of columns is no multiple of the number of hosts.
     """
     hosts, host = (shard.num_shards, shard.index) if shard else (1, 0)
     if columns.columns % hosts:
         raise UsageError(
-            f"lm_stream.columns is {columns.columns}, which {hosts} hosts cannot divide; use a "
-            f"multiple of {hosts} (utils.run.batch_size)"
+            f"lm_stream.columns is {columns.columns}; expected a multiple of the {hosts} hosts "
+            "(utils.run.batch_size)"
         )
     own = columns.columns // hosts
 
@@ -170,12 +184,12 @@ def rows(
         step, place = divmod(int(number), own)
         return columns.row(step, host * own + place, num_epochs)
 
-    def read(number):
+    def read_row(number):
         ids = tf.numpy_function(row, [number], tf.int32, stateful=False)
         return {"targets": tf.ensure_shape(ids, [None])}
 
-    count = _FOR_EVER
+    count = _ENDLESS
     if num_epochs is not None:
         count = -(-columns.size(0) * num_epochs // columns.length) * own
     numbers = tf.data.Dataset.range(count)
-    return numbers.map(read, tf.data.AUTOTUNE, deterministic=True)
+    return numbers.map(read_row, tf.data.AUTOTUNE, deterministic=True)

@@ -1,44 +1,55 @@
-"""The rows of training as Mesh-TensorFlow takes them, for objectives that make whole rows.
+"""The training rows as Mesh-TensorFlow reads them, for objectives that make whole rows.
 
-T5 packs: it puts several examples into a row, each a segment that does not see the others. Ours
-come as rows, and a row is one segment, so that a document sees what stands before it. With
-`train_rows.separate_documents` each document of a row is a segment, as if it were alone.
+T5 packs several examples into a row, each a segment that does not attend to the others. Primer's
+objectives make whole rows, each of one segment, so that a document attends to those before it in
+its row. With `train_rows.separate_documents` each document of a row is a segment.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 import gin
 import seqio
 import tensorflow as tf
 
-from primer.data.objectives import objectives
+from primer.data.objectives import row_objectives
 from primer.errors import UsageError
 
 
 @gin.configurable(module="primer")
-def train_rows(sequence_length, vocabulary=None, dataset_split="train", separate_documents=False):
-    """The training data, through t5's `mesh_train_dataset_fn` and with its settings.
+def train_rows(
+    sequence_length: Mapping[str, int],
+    vocabulary: Any = None,
+    dataset_split: str = "train",
+    separate_documents: bool = False,
+) -> tf.data.Dataset:
+    """Returns the training data, through t5's `mesh_train_dataset_fn` and with its settings.
 
     Args:
         sequence_length: {"targets": length of a row}.
-        vocabulary: not used; Mesh-TensorFlow passes it.
+        vocabulary: the vocabularies that Mesh-TensorFlow passes; t5 does not use them.
         dataset_split: the split.
-        separate_documents: whether documents that share a row do not see each other.
+        separate_documents: whether documents in one row do not attend to each other.
 
     Returns:
         A data set of {"targets", "targets_segmentation", "targets_position"}, [length] int32 each.
         Padding has segment 0; positions count from the start of the segment.
+
+    Raises:
+        UsageError: `separate_documents` is set and the objective does not make whole rows.
     """
     from t5.models import mesh_transformer
 
     settings = {"vocabulary": vocabulary, "dataset_split": dataset_split}
-    if objectives.ends_documents():
+    if row_objectives.ends_documents():
         rows = mesh_transformer.mesh_train_dataset_fn(
             sequence_length=sequence_length, pack=False, **settings
         )
         return rows.map(_with_segments(separate_documents), tf.data.AUTOTUNE)
     if separate_documents:
         raise UsageError(
-            "train_rows.separate_documents is True, which is for objectives/lm_documents.gin and "
-            "its like; T5's objectives separate the examples of a row anyway"
+            "train_rows.separate_documents is True; expected False, as T5's objectives always "
+            "separate the examples of a row, or an objective like objectives/lm_documents.gin"
         )
     return mesh_transformer.mesh_train_dataset_fn(sequence_length=sequence_length, **settings)
 
@@ -66,23 +77,22 @@ def _end_token():
 
 
 def segments_of(targets: tf.Tensor, eos_id: int | None) -> tuple[tf.Tensor, tf.Tensor]:
-    """Segments and positions of a row, as T5's packing numbers them.
+    """Returns the segments and positions of a row, numbered as in T5's packing.
 
     Args:
         targets: a row [length], 0 for padding at its end.
-        eos_id: the token behind which a segment begins; None for one segment.
+        eos_id: the token after which a segment begins; None for one segment.
 
     Returns:
         (segments from 1, positions from 0), [length] int32 each; both 0 in padding.
     """
-    places = tf.range(tf.size(targets))
-    begins = tf.equal(places, 0)
+    indexes = tf.range(tf.size(targets))
+    begins = tf.equal(indexes, 0)
     if eos_id is not None:
-        behind_end = tf.concat([[False], tf.equal(targets[:-1], eos_id)], 0)
-        begins |= behind_end
+        begins |= tf.concat([[False], tf.equal(targets[:-1], eos_id)], 0)
     segments = tf.cumsum(tf.cast(begins, tf.int32))
     starts = tf.cast(tf.where(begins)[:, 0], tf.int32)
     is_token = tf.cast(tf.not_equal(targets, 0), tf.int32)
-    positions = places - tf.gather(starts, segments - 1)
+    positions = indexes - tf.gather(starts, segments - 1)
     shape = targets.shape
     return tuple(tf.ensure_shape(x * is_token, shape) for x in (segments, positions))

@@ -1,1 +1,1 @@
-"""Tokenized, sharded records of a task: written once, read by training at full speed."""
+"""Tokenized records of a task in shards, written once for fast reading by training."""

@@ -1,17 +1,19 @@
-"""The files of a prepared data set that say what it is, and which of its shards are finished.
+"""The files of a prepared data set, those of its settings and of its finished shards among them.
 
     DIR/TASK/train.tfrecord-00000-of-00016      records; the names, info.*.json and stats.*.json
     DIR/TASK/info.train.json  stats.train.json  are those of seqio's caches
     DIR/TASK/primer.json                        the settings, and each shard's size and counts
-    DIR/TASK/vocabulary.model (or .txt)         the vocabulary, where it was a file of the user's
-    DIR/TASK/COMPLETED                          written last; a cache without it is none
+    DIR/TASK/vocabulary.model (or .txt)         the vocabulary, if the user named a file
+    DIR/TASK/COMPLETED                          written last; without it seqio reads no cache
 
-While it is being written there are also `.preparing.json` with the settings and one
-`.shard-00000.json` for each finished shard. All files are written under names that begin with a
-dot and renamed when they are whole.
+During the preparation there are also `.preparing.json` with the settings and one
+`.shard-00000.json` for each finished shard. Each file is written under a hidden name and renamed
+when it is complete (`primer.common.files.written_whole`).
 """
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import seqio
 import tensorflow as tf
@@ -22,32 +24,32 @@ PREPARING = ".preparing.json"
 HINT = "prepare the data again"
 
 
-def folder(output: str, task_name: str) -> str:
-    """Where the task's data set is, as seqio has it."""
+def task_directory(output: str, task_name: str) -> str:
+    """Returns the folder of a task's data set, as seqio names it."""
     return os.path.join(output, seqio.utils.get_task_dir_from_name(task_name))
 
 
 def vocabulary_identity(vocabulary: seqio.Vocabulary) -> str:
-    """A text that is equal for vocabularies that give every text the same ids."""
+    """Returns a text that is equal for vocabularies that give every text the same ids."""
     if hasattr(vocabulary, "identity"):
         return vocabulary.identity()
     return f"{type(vocabulary).__name__}, {vocabulary.vocab_size} ids"
 
 
-def shard_record(directory: str, index: int) -> str:
-    """The file that says that a shard is finished."""
+def shard_record_path(directory: str, index: int) -> str:
+    """Returns the path of the record of a finished shard."""
     return os.path.join(directory, f".shard-{index:05d}.json")
 
 
-def size_of(path: str) -> int | None:
-    """The bytes of a file, None if there is none."""
+def file_size(path: str) -> int | None:
+    """Returns the bytes of a file, or None if there is none."""
     try:
         return tf.io.gfile.stat(path).length
     except tf.errors.NotFoundError:
         return None
 
 
-def is_whole(directory: str, shard: dict) -> bool:
-    """Whether the files of a finished shard are there in full."""
+def is_complete_shard(directory: str, shard: Mapping[str, Any]) -> bool:
+    """Returns whether the files of a finished shard exist with the sizes of its record."""
     written = shard["splits"].values()
-    return all(size_of(os.path.join(directory, part["file"])) == part["size"] for part in written)
+    return all(file_size(os.path.join(directory, part["file"])) == part["size"] for part in written)

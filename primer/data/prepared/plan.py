@@ -1,7 +1,8 @@
-"""What is to be prepared: all that decides the bytes that come out."""
+"""The plan of a prepared data set: everything that its bytes depend on."""
 
 import dataclasses
 import os
+from typing import Any
 
 import gin
 import seqio
@@ -13,23 +14,23 @@ from primer.data.prepared.writers import WRITERS
 from primer.errors import UsageError
 
 FORMATS = tuple(WRITERS)
-_FEWEST_SHARDS = 16  # seqio reads sixteen at a time, which is what mixes documents of other files.
-_SHARD_BYTES = 1 << 26  # Of input.
+_FEWEST_SHARDS = 16  # seqio interleaves sixteen files, which mixes their documents.
+_SHARD_BYTES = 1 << 26  # Bytes of input.
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """A task's data set, as it can be sent to other processes.
+    """The plan of a task's data set; it can be sent to other processes.
 
     Attributes:
         task: a registered task.
-        output: the folder that gets a folder for the task.
+        output: the folder in which the task's folder is made.
         format: "seqio" or "gpt_neo".
-        shards: how many files each split gets.
-        chunk_size: tokens of a record of GPT-Neo's; None for a document each.
+        shards: the number of files of each split.
+        chunk_size: tokens of a record with "gpt_neo"; None for a document per record.
         gin: gin's configuration as a text.
-        modules: Python modules that register what is named.
-        tfds_data_dir: the folder of prepared TensorFlow data sets, where one was named.
+        modules: Python modules that register the task and what the configuration names.
+        tfds_data_dir: the folder of prepared TensorFlow data sets; None for the default.
     """
 
     task: str
@@ -41,9 +42,9 @@ class Plan:
     modules: tuple[str, ...] = ()
     tfds_data_dir: str | None = None
 
-    def settings(self) -> dict:
-        """What the manifest keeps; two runs with equal settings write equal shards."""
-        task = preflight.find(self.task)
+    def settings(self) -> dict[str, Any]:
+        """Returns the manifest's settings; two runs with equal settings write equal shards."""
+        task = preflight.find_task(self.task)
         parts = getattr(task.source, "shard_reader", None)
         return {
             "task": self.task,
@@ -56,30 +57,36 @@ class Plan:
         }
 
 
-def make(task, output, format="seqio", shards=None, **others) -> Plan:
-    """A plan for a task as gin has it now.
+def make_plan(
+    task: str,
+    output: str | os.PathLike,
+    format: str = "seqio",
+    shards: int | None = None,
+    **others: Any,
+) -> Plan:
+    """Returns the plan of a task under gin's current configuration.
 
     Args:
         task, output, format: as in `Plan`.
-        shards: None for one per 64 MiB of input, at least 16.
+        shards: as in `Plan`; None for one per 64 MiB of input, at least 16.
         others: chunk_size, modules, tfds_data_dir, as in `Plan`.
 
     Raises:
-        UsageError: the task's data cannot be read, or it cannot be prepared.
+        UsageError: the task's data cannot be read, or the task cannot be prepared.
     """
     _check_numbers(format, shards, others.get("chunk_size"))
-    found = preflight.find(task)
+    found = preflight.find_task(task)
     if not isinstance(found, seqio.Task):
         raise UsageError(
-            f"{task} is a mixture; prepare each of its tasks, and train on the mixture with "
-            "mesh_train_dataset_fn.use_cached = True: "
+            f"{task} is a mixture; prepare each of its tasks and train on the mixture with "
+            "mesh_train_dataset_fn.use_cached = True. Its tasks: "
             + ", ".join(part.name for part in seqio.get_subtasks(found))
         )
     _check_steps(found)
     for split in found.splits:
         if split == "train" or not getattr(found.source, "shard_reader", None):
-            preflight.check(task, split)
-    shards = shards or _shards(found)
+            preflight.check_split(task, split)
+    shards = shards or _default_shards(found)
     return Plan(task, os.fspath(output), format, shards, gin=gin.config_str(), **others)
 
 
@@ -91,27 +98,25 @@ def _check_numbers(format, shards, chunk_size):
             checks.whole_number(name, value)
     if chunk_size and format != "gpt_neo":
         raise UsageError(
-            f"--chunk_size {chunk_size} is a setting of --format gpt_neo; in seqio's caches a "
-            "record is a document, and the objective cuts it"
+            f"--chunk_size {chunk_size} requires --format gpt_neo; in seqio's caches a record is a "
+            "document, and the objective cuts it"
         )
 
 
 def _check_steps(task):
-    """Raises UsageError unless what comes before the cache ends in tokenizing texts."""
+    """Raises UsageError unless tokenization is the task's last step before the cache."""
     steps = list(task.preprocessors)
     if not task.supports_caching:
         raise UsageError(f"task {task.name} has no seqio.CacheDatasetPlaceholder to write a cache")
-    before = [step for step in steps if isinstance(step, seqio.CacheDatasetPlaceholder)]
-    place = steps.index(before[0])
-    if len(whole_documents.text_steps(task)) + 1 != place:
+    is_cache = [isinstance(step, seqio.CacheDatasetPlaceholder) for step in steps]
+    if len(whole_documents.text_steps(task)) + 1 != is_cache.index(True):
         raise UsageError(
-            f"task {task.name} does more than to tokenize texts before its "
+            f"task {task.name} has steps between seqio.preprocessors.tokenize and "
             "seqio.CacheDatasetPlaceholder; use seqio_cache_tasks for it"
         )
 
 
-def _shards(task):
-    source = task.source
-    size = getattr(source, "shard_reader", None) or source
-    total = size.total_bytes() if hasattr(size, "total_bytes") else 0
+def _default_shards(task) -> int:
+    sized = getattr(task.source, "shard_reader", None) or task.source
+    total = sized.total_bytes() if hasattr(sized, "total_bytes") else 0
     return max(_FEWEST_SHARDS, -(-total // _SHARD_BYTES))

@@ -1,9 +1,10 @@
-"""A task's data set from its first shard to the file that says it is complete."""
+"""Prepares a task's data set, from its first shard to the marker that it is complete."""
 
 import dataclasses
 import json
 import os
 from collections.abc import Callable
+from typing import Any
 
 import seqio
 import tensorflow as tf
@@ -17,13 +18,13 @@ from primer.errors import RunError, UsageError
 
 
 @dataclasses.dataclass(frozen=True)
-class Begun:
-    """A data set that is being prepared.
+class Preparation:
+    """A data set in preparation.
 
     Attributes:
-        plan: what is to come out.
-        settings: the plan's settings, as the manifest keeps them.
-        finished: the numbers of the shards that an earlier run has finished.
+        plan: the data set's plan.
+        settings: the plan's settings, as in the manifest.
+        finished: the indexes of the shards that an earlier run has finished.
     """
 
     plan: Plan
@@ -32,107 +33,106 @@ class Begun:
 
     @property
     def remaining(self) -> list[int]:
+        """The indexes of the shards that are not finished."""
         return [index for index in range(self.plan.shards) if index not in self.finished]
 
 
-def begin(plan: Plan) -> Begun | None:
-    """Makes the folder ready, or finds what an earlier run left there.
+def begin(plan: Plan) -> Preparation | None:
+    """Makes the folder, or reads the state that an earlier run has left in it.
 
     Returns:
-        None if the data set is complete.
+        The preparation, or None if the data set is complete.
 
     Raises:
-        UsageError: the folder has a data set with other settings.
+        UsageError: the folder has a data set with other settings, or of another tool.
     """
-    directory = manifest.folder(plan.output, plan.task)
+    directory = manifest.task_directory(plan.output, plan.task)
     settings = plan.settings()
     complete = files.read_json(os.path.join(directory, manifest.MANIFEST), manifest.HINT)
     started = files.read_json(os.path.join(directory, manifest.PREPARING), manifest.HINT)
-    for before in (complete, started):
-        if before:
-            _require_equal(directory, before["settings"], settings)
+    for earlier in (complete, started):
+        if earlier:
+            _require_equal(directory, earlier["settings"], settings)
     marked = tf.io.gfile.exists(os.path.join(directory, manifest.COMPLETED))
     if complete and (marked or plan.format != "seqio"):
-        whole = all(manifest.is_whole(directory, shard) for shard in complete["shards"])
-        if whole and run_settings.is_kept(directory, complete):
+        whole = all(manifest.is_complete_shard(directory, shard) for shard in complete["shards"])
+        if whole and run_settings.has_vocabulary_copy(directory, complete):
             return None
     if not complete and marked:
         raise UsageError(
-            f"{directory} has a cache that `primer data prepare` did not write; choose another "
-            "--output"
+            f"{directory} has a cache that another tool than `primer data prepare` has written; "
+            "choose another --output"
         )
     tf.io.gfile.makedirs(directory)
     if complete:
         _reopen(directory, complete)
     files.write_json(os.path.join(directory, manifest.PREPARING), {"settings": settings})
-    shards = {index: _finished(directory, index) for index in range(plan.shards)}
-    return Begun(plan, settings, frozenset(index for index, shard in shards.items() if shard))
+    finished = (index for index in range(plan.shards) if _finished_shard(directory, index))
+    return Preparation(plan, settings, frozenset(finished))
 
 
 def _reopen(directory, complete):
-    """A complete data set has lost a file: it is none until that is written again."""
+    """Marks a complete data set that has lost a file as incomplete; keeps its finished shards."""
     for name in (manifest.COMPLETED, manifest.MANIFEST):
         path = os.path.join(directory, name)
         if tf.io.gfile.exists(path):
             tf.io.gfile.remove(path)
     for index, shard in enumerate(complete["shards"]):
-        files.write_json(manifest.shard_record(directory, index), shard)
+        files.write_json(manifest.shard_record_path(directory, index), shard)
 
 
-def _require_equal(directory, before, now):
-    now = _as_read(now)
-    keys = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
+def _require_equal(directory, earlier, settings):
+    current = json.loads(json.dumps(settings))  # As the earlier ones: JSON has no tuples.
+    keys = sorted(key for key in {*earlier, *current} if earlier.get(key) != current.get(key))
     if keys:
         raise UsageError(
             f"{directory} has data prepared with other settings ("
-            + "; ".join(f"{key}: {before.get(key)!r}, now {now.get(key)!r}" for key in keys)
+            + "; ".join(f"{key}: {earlier.get(key)!r}, now {current.get(key)!r}" for key in keys)
             + "); choose another --output, or remove that folder"
         )
 
 
-def _as_read(settings):
-    """The settings as they are once they have been written to JSON."""
-    return json.loads(json.dumps(settings))
+def _finished_shard(directory, index) -> dict | None:
+    """Returns the record of a shard, or None unless its files are complete."""
+    shard = files.read_json(manifest.shard_record_path(directory, index), manifest.HINT)
+    return shard if shard and manifest.is_complete_shard(directory, shard) else None
 
 
-def _finished(directory, index):
-    shard = files.read_json(manifest.shard_record(directory, index), manifest.HINT)
-    return shard if shard and manifest.is_whole(directory, shard) else None
-
-
-def finish(begun: Begun) -> dict:
-    """Writes all that says what the shards are, and at last that they are complete.
+def finish(preparation: Preparation) -> dict[str, Any]:
+    """Writes the data set's manifest and seqio's metadata; the marker COMPLETED comes last.
 
     Returns:
-        The manifest: {"settings", "shards", "splits": {split: sums}}, what was left out, and what
-        `primer.data.prepared.run_settings` says.
+        The manifest: {"settings", "shards", "splits": {split: sums}}, the documents left out, and
+        the entries of `primer.data.prepared.run_settings`.
 
     Raises:
-        RunError: a shard is not there, or no split has a document.
+        RunError: a shard is missing, or no split has a document.
     """
-    plan = begun.plan
-    directory = manifest.folder(plan.output, plan.task)
-    shards = [_finished(directory, index) for index in range(plan.shards)]
-    missing = [index for index, shard in enumerate(shards) if not shard]
-    if missing:
-        raise RunError(f"{directory} lacks shard {missing[0]}; run the same command again")
-    splits = {split: _sum(shards, split) for split in begun.settings["splits"]}
+    plan = preparation.plan
+    directory = manifest.task_directory(plan.output, plan.task)
+    shards = []
+    for index in range(plan.shards):
+        shard = _finished_shard(directory, index)
+        if not shard:
+            raise RunError(f"{directory} has no shard {index}; run the same command again")
+        shards.append(shard)
+    splits = {split: _sum(shards, split) for split in preparation.settings["splits"]}
     if not any(counts.examples for counts in splits.values()):
-        raise RunError(f"no document was found for task {plan.task}: nothing is prepared")
+        raise RunError(f"task {plan.task} has no document: nothing is prepared")
     result = {
-        "settings": begun.settings,
+        "settings": preparation.settings,
         "shards": shards,
         "splits": {split: counts.as_dict() for split, counts in splits.items()},
         "empty": sum(shard["empty"] for shard in shards),
-        "not_utf8": _joined(shards),
-        **run_settings.keep(directory, preflight.find(plan.task)),
+        "not_utf8": _sum_not_utf8(shards),
+        **run_settings.record_run_settings(directory, preflight.find_task(plan.task)),
     }
     if plan.format == "seqio":
         _write_seqio(directory, plan, splits)
     files.write_json(os.path.join(directory, manifest.MANIFEST), result)
     if plan.format == "seqio":
         files.write_whole(os.path.join(directory, manifest.COMPLETED), "")
-    _clear(directory, plan)
+    _remove_state(directory, plan)
     return result
 
 
@@ -140,9 +140,9 @@ def _sum(shards, split):
     return sum((Counts.from_dict(shard["splits"][split]) for shard in shards), Counts())
 
 
-def _joined(shards):
-    """File -> its documents that are not UTF-8; several shards may have read one file."""
-    result = {}
+def _sum_not_utf8(shards):
+    """Returns {file: its documents that are not UTF-8}; several shards may have read one file."""
+    result: dict[str, int] = {}
     for shard in shards:
         for path, number in shard["not_utf8"].items():
             result[path] = result.get(path, 0) + number
@@ -150,7 +150,7 @@ def _joined(shards):
 
 
 def _write_seqio(directory, plan, splits):
-    """seqio's own info.*.json and stats.*.json."""
+    """Writes seqio's metadata, info.*.json and stats.*.json."""
     for split, counts in splits.items():
         info = {
             "num_shards": plan.shards,
@@ -167,31 +167,32 @@ def _write_seqio(directory, plan, splits):
         files.write_json(seqio.utils.get_cached_stats_path(directory, split), stats)
 
 
-def _clear(directory, plan):
-    names = [manifest.shard_record(directory, index) for index in range(plan.shards)]
+def _remove_state(directory, plan):
+    """Removes the files of the preparation's state."""
+    names = [manifest.shard_record_path(directory, index) for index in range(plan.shards)]
     for path in (*names, os.path.join(directory, manifest.PREPARING)):
         tf.io.gfile.remove(path)
 
 
-def prepare(plan: Plan, write: Callable[[Begun], None]) -> tuple[dict, bool]:
-    """Prepares a data set, or what is left of it to prepare.
+def prepare(plan: Plan, write: Callable[[Preparation], None]) -> tuple[dict[str, Any], bool]:
+    """Prepares a data set, or completes one.
 
     Args:
-        plan: what is to come out.
-        write: writes the shards of `Begun.remaining`.
+        plan: the data set's plan.
+        write: writes the shards of `Preparation.remaining`.
 
     Returns:
-        The manifest, and whether anything had to be done.
+        The manifest, and whether anything was written.
 
     Raises:
-        UsageError, RunError: it cannot be done; nothing that is incomplete looks complete.
+        UsageError, RunError: the preparation failed; the data set is not marked as complete.
     """
     try:
-        begun = begin(plan)
-        if begun is None:
-            directory = manifest.folder(plan.output, plan.task)
+        preparation = begin(plan)
+        if preparation is None:
+            directory = manifest.task_directory(plan.output, plan.task)
             return files.read_json(os.path.join(directory, manifest.MANIFEST), manifest.HINT), False
-        write(begun)
-        return finish(begun), True
+        write(preparation)
+        return finish(preparation), True
     except failures.WRITE_ERRORS as error:
-        raise failures.cannot_write(plan, "what the shards need beside them", error) from error
+        raise failures.write_failure(plan, "the metadata of the shards", error) from error

@@ -1,13 +1,16 @@
-"""What a run sets to read prepared data as they were prepared: gin's bindings, and the vocabulary.
+"""The settings of a run on prepared data: gin's bindings, and a copy of the vocabulary's file.
 
-A copy of the vocabulary's file lies beside the shards, so that the folder can be trained on when
-the file is gone, or on another machine. `primer train --data` reads both.
+The copy is in the folder of the shards, so that training does not need the original file and can
+run on another machine. `primer train --data` reads both.
 """
 
 import dataclasses
 import os
+from collections.abc import Mapping
+from typing import Any
 
 import gin
+import seqio
 
 from primer.common import files
 from primer.data.prepared import manifest
@@ -19,22 +22,21 @@ VOCABULARY = "vocabulary_file"
 BINDINGS = "bindings"
 
 
-def keep(directory: str, task) -> dict:
-    """Copies the vocabulary's file to the data set's folder, if it is a file of the user's.
+def record_run_settings(directory: str, task: seqio.Task) -> dict[str, Any]:
+    """Copies the vocabulary's file to the data set's folder, if the user named a file.
 
     Args:
         directory: the folder of the data set.
-        task: a seqio task.
+        task: the task that is prepared.
 
     Returns:
-        What the manifest says of it: {"bindings": {parameter: value}, "vocabulary_file": name or
-        None}.
+        The manifest's entries: {"bindings": {parameter: value}, "vocabulary_file": name or None}.
     """
     vocabulary = task.output_features["targets"].vocabulary
-    if not hasattr(vocabulary, "setting"):  # Of a task of another package.
-        return {BINDINGS: _of_texts(task), VOCABULARY: None}
+    if not hasattr(vocabulary, "setting"):  # A task of another package.
+        return {BINDINGS: _text_bindings(task), VOCABULARY: None}
     setting = vocabulary.setting()
-    bindings = {"task_vocabulary.name": setting["name"], **_of_texts(task)}
+    bindings = {"task_vocabulary.name": setting["name"], **_text_bindings(task)}
     extra_ids = _bound("task_vocabulary", "extra_ids")
     if extra_ids is not None:
         bindings["task_vocabulary.extra_ids"] = extra_ids
@@ -45,14 +47,14 @@ def keep(directory: str, task) -> dict:
     return {BINDINGS: bindings, VOCABULARY: name}
 
 
-def is_kept(directory: str, found: dict) -> bool:
-    """Whether the copy that a manifest names is there."""
-    name = found.get(VOCABULARY)
-    return name is None or manifest.size_of(os.path.join(directory, name)) is not None
+def has_vocabulary_copy(directory: str, contents: Mapping[str, Any]) -> bool:
+    """Returns whether the vocabulary copy that a manifest names exists, or it names none."""
+    name = contents.get(VOCABULARY)
+    return name is None or manifest.file_size(os.path.join(directory, name)) is not None
 
 
-def _of_texts(task) -> dict:
-    """What gin has of the settings that decide which texts the task has."""
+def _text_bindings(task) -> dict[str, Any]:
+    """Returns gin's bindings of the settings that choose the task's texts."""
     if getattr(task.source, "shard_reader", None) is text_parts:
         settings = text_parts.text_files_settings()
         bound = {name for name in settings if _bound("text_files", name) is not None}
@@ -60,13 +62,14 @@ def _of_texts(task) -> dict:
     if task.name not in LOCAL_DATASETS:
         return {}
     names = [field.name for field in dataclasses.fields(LocalData)]
-    found = {name: _bound("local_data", name) for name in names}
-    if found["folder"] and "://" not in found["folder"]:
-        found["folder"] = os.path.abspath(os.path.expanduser(found["folder"]))
-    return {f"local_data.{name}": value for name, value in found.items() if value is not None}
+    values = {name: _bound("local_data", name) for name in names}
+    if values["folder"] and "://" not in values["folder"]:
+        values["folder"] = os.path.abspath(os.path.expanduser(values["folder"]))
+    return {f"local_data.{name}": value for name, value in values.items() if value is not None}
 
 
 def _bound(configurable, parameter):
+    """Returns gin's binding of a parameter, or None."""
     try:
         return gin.query_parameter(f"{configurable}.{parameter}")
     except ValueError:

@@ -1,14 +1,16 @@
-"""One shard of a prepared data set: read, tokenized and written by one process.
+"""Reads, tokenizes and writes one shard of a prepared data set.
 
-Every shard has its part of every split. It depends on the settings and its number alone, so that
-the same bytes come out whoever writes it, and a shard that was finished before a restart is kept.
+A shard has a part of every split. Its bytes depend on the settings and its index alone, not on the
+process or machine that writes it, so that a shard that was finished before a restart is kept.
 """
 
 import collections
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import seqio
+import tensorflow as tf
 
 from primer.common import files, tf_data
 from primer.data import preflight, whole_documents
@@ -17,24 +19,27 @@ from primer.data.prepared.writers import WRITERS
 from primer.data.sources import formats, readers
 from primer.data.vocabularies import batch_tokenize
 
+if TYPE_CHECKING:
+    from primer.data.prepared.plan import Plan
+
 _TEXTS_AT_ONCE = 512
 
 
-def write(plan, index: int, progress: Callable[[int], None]) -> dict:
-    """Writes shard `index` and the record that it is finished; returns that record.
+def write_shard(plan: "Plan", index: int, progress: Callable[[int], object]) -> dict[str, Any]:
+    """Writes a shard and the record that it is finished; returns that record.
 
     Args:
-        plan: a `primer.data.prepared.plan.Plan`.
-        index: the shard's number.
-        progress: is called with the bytes of text since the last call.
+        plan: the data set.
+        index: the shard's index, from 0.
+        progress: takes the bytes of text processed since the last call.
 
     Raises:
         UsageError: the data cannot be read.
-        OSError, tf.errors.OpError: the shard cannot be written; what there is of it is removed.
+        OSError, tf.errors.OpError: the shard cannot be written; its unfinished files are removed.
     """
-    task = preflight.find(plan.task)
+    task = preflight.find_task(plan.task)
     vocabulary = task.output_features["targets"].vocabulary
-    directory = manifest.folder(plan.output, plan.task)
+    directory = manifest.task_directory(plan.output, plan.task)
     notes = readers.SkipCounts()
     tokenizer = _tokenizer(plan, manifest.vocabulary_identity(vocabulary))
     writers = {
@@ -42,7 +47,7 @@ def write(plan, index: int, progress: Callable[[int], None]) -> dict:
         for split in task.splits
     }
     try:
-        for split, texts in batches(read(task, index, plan.shards, notes)):
+        for split, texts in batch_texts(read_texts(task, index, plan.shards, notes)):
             writers[split].add(texts, *tokenizer(texts))
             progress(sum(map(len, texts)))
         written = {split: writer.finish() for split, writer in writers.items()}
@@ -54,41 +59,49 @@ def write(plan, index: int, progress: Callable[[int], None]) -> dict:
         "empty": notes.empty,
         "not_utf8": dict(sorted(notes.not_utf8.items())),
     }
-    files.write_json(manifest.shard_record(directory, index), record)
+    files.write_json(manifest.shard_record_path(directory, index), record)
     return record
 
 
 @functools.lru_cache(maxsize=1)
 def _tokenizer(plan, vocabulary_identity):
-    """Kept from shard to shard: to make one costs as much as 100,000 tokens do."""
-    del vocabulary_identity
-    vocabulary = preflight.find(plan.task).output_features["targets"].vocabulary
-    return tf_data.TextFunction(functools.partial(ids_of, vocabulary))
+    """Returns the tokenizer of a plan, cached for the process's next shard.
+
+    Building one takes as long as tokenizing 100,000 tokens.
+    """
+    del vocabulary_identity  # A key of the cache.
+    vocabulary = preflight.find_task(plan.task).output_features["targets"].vocabulary
+    return tf_data.TextFunction(functools.partial(tokenize, vocabulary))
 
 
-def ids_of(vocabulary, texts):
-    """The ids of texts: all of them in a row, and where each text's begin and the last ends."""
+def tokenize(vocabulary: seqio.Vocabulary, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the ids of texts [ids], and where each text's begin and the last ends [texts + 1]."""
     ids = batch_tokenize.tokenize_texts(vocabulary, texts)
     return ids.flat_values, ids.row_splits
 
 
-def read(
-    task, index: int, shards: int, notes: readers.SkipCounts, splits: Sequence[str] | None = None
+def read_texts(
+    task: seqio.Task,
+    index: int,
+    shards: int,
+    notes: readers.SkipCounts,
+    splits: Sequence[str] | None = None,
 ) -> Iterator[tuple[str, bytes]]:
-    """The texts of one shard as the tokenizer gets them, as (split, text).
+    """Yields the tokenizer's inputs of one shard, as (split, text).
 
     Args:
         task: the task.
-        index, shards: which shard, of how many.
-        notes: counts what is left out.
-        splits: where only these are wanted; those of others may come as well.
+        index, shards: the shard's index, and the number of shards.
+        notes: counts the documents left out.
+        splits: the splits to read; None for all. Sources that read all splits at once yield others
+            too.
     """
     if getattr(task.source, "shard_reader", None):
         yield from task.source.shard_reader.read_shard(index, shards, notes)
         return
     for split in splits or task.splits:
-        make = functools.partial(_texts, task, split, index, shards)
-        for text in tf_data.elements(make):
+        make_texts = functools.partial(_texts, task, split, index, shards)
+        for text in tf_data.elements(make_texts):
             yield split, text
 
 
@@ -108,10 +121,10 @@ def _part(source, split, index, shards):
     return source.get_dataset(split=split, shuffle=False).shard(shards, index)
 
 
-def batches(texts):
-    """Yields (split, texts) of a limited number and size; the order within a split is kept."""
-    waiting = collections.defaultdict(list)
-    sizes = collections.Counter()
+def batch_texts(texts: Iterable[tuple[str, bytes]]) -> Iterator[tuple[str, list[bytes]]]:
+    """Yields (split, texts) in batches of limited number and size; a split's order is kept."""
+    waiting: dict[str, list[bytes]] = collections.defaultdict(list)
+    sizes: collections.Counter[str] = collections.Counter()
     for split, text in texts:
         waiting[split].append(text)
         sizes[split] += len(text)

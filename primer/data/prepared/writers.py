@@ -1,29 +1,40 @@
-"""What writes a shard's part of one split: seqio's caches, and GPT-Neo's TFRecords."""
+"""Writers of a shard's part of one split: seqio's caches, and GPT-Neo's TFRecords."""
 
+import contextlib
 import os
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import seqio
 import tensorflow as tf
 
+from primer.common import files
 from primer.data.prepared import manifest, records
 from primer.data.prepared.counts import Counts
 
+if TYPE_CHECKING:
+    from primer.data.prepared.plan import Plan
+
 
 class SeqioWriter:
-    """A shard of seqio's own cache: a record for each document, the ids under `targets`.
+    """Writes a shard of seqio's cache: a record for each document, with the ids under `targets`.
 
     Args:
         directory: the task's folder.
         split: the split.
-        index: the shard's number.
-        plan: a `primer.data.prepared.plan.Plan`.
-        vocabulary: the one that the ids are of.
+        index: the shard's index.
+        plan: the data set.
+        vocabulary: the vocabulary of the ids.
+
+    Attributes:
+        feature: the name under which a record has its ids.
     """
 
     feature = "targets"
 
-    def __init__(self, directory, split, index, plan, vocabulary):
+    def __init__(
+        self, directory: str, split: str, index: int, plan: "Plan", vocabulary: seqio.Vocabulary
+    ) -> None:
         self._directory = directory
         self._split = split
         self._index = index
@@ -31,7 +42,8 @@ class SeqioWriter:
         self._end = vocabulary.eos_id
         self._special = tuple({vocabulary.pad_id, vocabulary.eos_id} - {None})
         self._counts = Counts()
-        self._path = os.path.join(directory, f".{split}-{index:05d}.unfinished")
+        # The name of the finished file may depend on its content.
+        self._path = files.unfinished_path(os.path.join(directory, f"{split}-{index:05d}"))
         self._file = tf.io.TFRecordWriter(self._path)
 
     def add(self, texts: list[bytes], ids: np.ndarray, ends: np.ndarray) -> None:
@@ -39,7 +51,7 @@ class SeqioWriter:
 
         Args:
             texts: the documents.
-            ids: the ids of all of them, [tokens].
+            ids: the ids of all documents, without end tokens, [tokens].
             ends: where each document's ids begin, and the last one's end, [documents + 1].
         """
         self._counts.add(texts, ids, ends, self._special)
@@ -49,11 +61,11 @@ class SeqioWriter:
         for record in records.examples(self.feature, ids, ends):
             self._file.write(record)
 
-    def finish(self) -> dict:
-        """Closes the file and gives it its name; returns what the manifest says of it."""
+    def finish(self) -> dict[str, Any]:
+        """Closes and renames the file; returns the manifest's entry about it."""
         self._file.close()
         name = self._name()
-        size = manifest.size_of(self._path)
+        size = manifest.file_size(self._path)
         tf.io.gfile.rename(self._path, os.path.join(self._directory, name), overwrite=True)
         return {"file": name, "size": size, **self._counts.as_dict()}
 
@@ -62,26 +74,26 @@ class SeqioWriter:
         return f"{prefix}-{self._index:05d}-of-{self._plan.shards:05d}"
 
     def discard(self) -> None:
-        """Removes what is not finished."""
-        try:
+        """Closes the file and removes it unless it is finished."""
+        with contextlib.suppress(tf.errors.OpError):  # The disk is full: the file is removed.
             self._file.close()
-        except tf.errors.OpError:
-            pass  # The disk is full; what could not be written is not wanted any more.
         if tf.io.gfile.exists(self._path):
             tf.io.gfile.remove(self._path)
 
 
 class GptNeoWriter(SeqioWriter):
-    """A shard as GPT-Neo's create_tfrecords.py writes it: ids and end token under `text`.
+    """Writes a shard as GPT-Neo's create_tfrecords.py: ids with end tokens under `text`.
 
-    A record is a document; with `chunk_size` the documents of a shard are joined and cut into
-    records of so many tokens, and what is left at the shard's end makes no record. The name of the
-    file ends in the number of its records, which GPT-Neo reads from there.
+    A record is a document. With `chunk_size` the documents of a shard are joined and cut into
+    records of this many tokens; the rest at the shard's end is left out. The file's name ends in
+    the number of its records, which GPT-Neo reads from there.
     """
 
     feature = "text"
 
-    def __init__(self, directory, split, index, plan, vocabulary):
+    def __init__(
+        self, directory: str, split: str, index: int, plan: "Plan", vocabulary: seqio.Vocabulary
+    ) -> None:
         super().__init__(directory, split, index, plan, vocabulary)
         self._records = 0
         self._rest = np.zeros([0], np.int32)
@@ -98,7 +110,8 @@ class GptNeoWriter(SeqioWriter):
         self._records += len(ends) - 1
         super()._write(ids, ends)
 
-    def finish(self):
+    def finish(self) -> dict[str, Any]:
+        """Closes and renames the file; the entry also has its records and the tokens left out."""
         left_out = len(self._rest)
         return {**super().finish(), "records": self._records, "left_out_tokens": left_out}
 

@@ -68,7 +68,7 @@ def find_file(local_set: LocalDataset, file: LocalFile) -> str | None:
     for folder in candidate_folders(local_set):
         for name in file.names:
             path = os.path.join(folder, name)
-            if files.obstacle(path) is None and not tf.io.gfile.isdir(path):
+            if files.read_obstacle(path) is None and not tf.io.gfile.isdir(path):
                 return path
     return None
 

@@ -57,7 +57,7 @@ class PreparedTfdsSource(seqio.TfdsDataSource):
     def check(self, split: str, data_dir: str | None = None) -> None:
         """Raises UsageError unless every file of `split` exists, in the expected version."""
         folder = self.directory(data_dir)
-        reason = files.obstacle(os.path.join(folder, "dataset_info.json"))
+        reason = files.read_obstacle(os.path.join(folder, "dataset_info.json"))
         if reason:
             raise UsageError(
                 f"no prepared data of {self._name} in {folder} ({reason}"
@@ -152,7 +152,7 @@ _SEQIO_CACHE_LIMIT = 10_000
 def _other_versions(folder: str) -> str:
     """Names the versions of a data set that are prepared beside the missing one."""
     parent = os.path.dirname(folder)
-    if files.obstacle(parent):
+    if files.read_obstacle(parent):
         return ""
     names = [name.rstrip("/") for name in tf.io.gfile.listdir(parent)]
     versions = [

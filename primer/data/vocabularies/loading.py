@@ -53,7 +53,7 @@ def _open(name, model_file, extra_ids, stamp):
         return LoadedVocabulary(seqio.ByteVocabulary(extra_ids=extra_ids), None)
     if name == "characters" and model_file is None:
         return LoadedVocabulary(CharacterVocabulary(extra_ids=extra_ids), None)
-    files.require(
+    files.require_readable(
         model_file,
         "the vocabulary (task_vocabulary.model_file)",
         _HINTS.get(name, _HINTS["sentencepiece"]),

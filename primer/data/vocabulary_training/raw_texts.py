@@ -23,7 +23,7 @@ def subtasks(name: str) -> list[seqio.Task]:
     Raises:
         UsageError: no task has this name, or its texts cannot be determined.
     """
-    tasks = list(seqio.get_subtasks(preflight.find(name)))
+    tasks = list(seqio.get_subtasks(preflight.find_task(name)))
     for task in tasks:
         whole_documents.text_steps(task)
     return tasks

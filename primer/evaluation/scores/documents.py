@@ -89,7 +89,7 @@ def of_split(task_name, split) -> Iterator[Chunk]:
         number = len(whole.lengths)
         yield Chunk([source] * number, list(range(1, number + 1)), whole)
         return
-    vocabulary = preflight.find(task_name).output_features["targets"].vocabulary
+    vocabulary = preflight.find_task(task_name).output_features["targets"].vocabulary
     are_lines = whole_documents.are_lines(task_name)
     found = enumerate(whole_documents.documents(task_name, split), 1)
     items = ((source, number, text, ids) for number, (text, ids) in found)

@@ -121,8 +121,8 @@ def _chunks(files, task, split, unit, field):
 
 
 def _check_task(task, split, vocabulary):
-    preflight.check(task, split)
-    whole_documents.check(task)
+    preflight.check_split(task, split)
+    whole_documents.check_task(task)
     if _vocabulary(task) != vocabulary:
         raise UsageError(
             f"task {task} (--task) has another vocabulary than the model was trained with: "
@@ -132,7 +132,7 @@ def _check_task(task, split, vocabulary):
 
 
 def _vocabulary(task):
-    return preflight.find(task).output_features["targets"].vocabulary
+    return preflight.find_task(task).output_features["targets"].vocabulary
 
 
 class _Sums:

@@ -261,5 +261,5 @@ def drops_no_token(context: transformer.Context, gating: settings.Gating) -> boo
             "tokens after it."
         )
         return False
-    exact = context.mode in ("first_part", "incremental") or marks.drops_no_tokens()
+    exact = context.mode in ("first_part", "incremental") or marks.forbids_token_dropping()
     return exact or gating.evaluation.capacity_factor is None

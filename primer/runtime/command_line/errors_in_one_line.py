@@ -33,7 +33,7 @@ class OneLineErrors:
             if isinstance(cause, (UsageError, RunError)) or _was_raised_by_layer(cause):
                 # gin appends lines about the configurable that raised the error.
                 console.say(f"primer: {str(cause).splitlines()[0]}")
-                console.drop_early()
+                console.discard_startup()
                 sys.exit(getattr(cause, "exit_code", UsageError.exit_code))
 
 

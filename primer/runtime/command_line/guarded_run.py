@@ -38,7 +38,7 @@ def _guarded_run(stock: Callable, scope: estimator_evaluation.EvaluationScope) -
             eval_steps.check_checkpoints_exist(mode, model_dir)
             with vocabulary_copy.use_copy(model_dir, configured("utils.run.vocabulary")):
                 callbacks.run_checks(mode)
-                with console.redirected(model_dir, mode), scope.open():
+                with console.redirected_to_log(model_dir, mode), scope.open():
                     result = stock(*args, **kwargs)
                 if mode == "perplexity_eval":
                     _say_how_to_score_whole_split(model_dir)
@@ -66,7 +66,7 @@ def guarded_main(stock: Callable) -> Callable:
             hosts = cluster.from_environment() if mode in ("train", "finetune") else None
             if _served_as_worker(hosts, mode):
                 return None
-            with console.redirected(flags.FLAGS.model_dir, mode):
+            with console.redirected_to_log(flags.FLAGS.model_dir, mode):
                 return stock(arguments)
 
     return main
@@ -76,7 +76,7 @@ def _served_as_worker(hosts: cluster.Cluster | None, mode: str) -> bool:
     """Serves the cluster until the chief ends if this host is not the chief; returns whether."""
     if hosts is None or hosts.is_chief:
         return False
-    with console.redirected(None, mode):
+    with console.redirected_to_log(None, mode):
         cluster.serve_until_chief_ends(hosts)
     return True
 

@@ -19,7 +19,7 @@ def patch(os_module: ModuleType) -> None:
     if os.path.basename(sys.argv[0]) == SCRIPT and not _is_verbose(sys.argv):
         from primer.common import console
 
-        console.capture_early()
+        console.capture_startup()
     else:
         os_module.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 

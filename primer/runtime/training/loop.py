@@ -104,8 +104,8 @@ class TrainingRun:
         # Before the input pipeline, whose shuffles derive part of their seed from the graph's.
         tf.set_random_seed(random_seed.run_seed())
         random_seed.set_step_key(tf.train.get_or_create_global_step())
-        self._reading = input_progress.Reading(console.say)
-        with input_progress.listening(self._reading):
+        self._reading = input_progress.InputProgress(console.say)
+        with input_progress.reporting_to(self._reading):
             features, iterator = inputs.with_iterator(self.input_fn)
         self._batch_shape = [int(size) for size in features["targets"].shape]
         self._check_columns()

@@ -14,7 +14,7 @@ class Progress(LiveLine):
         start: int,
         goal: int,
         tokens: int,
-        reading: input_progress.Reading | None = None,
+        reading: input_progress.InputProgress | None = None,
     ) -> None:
         """Stores the extent of the run; entering the context shows the line.
 
@@ -27,13 +27,13 @@ class Progress(LiveLine):
         self._start = start
         self._goal = goal
         self._tokens = tokens
-        self._reading = reading or input_progress.Reading()
+        self._reading = reading or input_progress.InputProgress()
         self._first_end: tuple[int, float] | None = None  # (step, seconds)
 
     def update(self, step: int, loss: float) -> None:
         """Updates the line after a step; `loss` is in nats per position."""
         now = time.monotonic()
-        for line in self._reading.news(step * self._tokens):
+        for line in self._reading.epoch_messages(step * self._tokens):
             self.say(line)
         if self._first_end is None:
             # The speed is measured from the end of the first step, which includes TensorFlow's
@@ -51,7 +51,7 @@ class Progress(LiveLine):
             f"step {step:,}/{self._goal:,}",
             f"loss {loss:.4f}",
             f"{_short(rate * self._tokens)} tokens/s",
-            self._reading.epochs(step * self._tokens),
+            self._reading.describe_epochs(step * self._tokens),
             f"{_duration(left)} left",
         ]
         return "  ".join(filter(None, parts))

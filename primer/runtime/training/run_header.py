@@ -22,7 +22,7 @@ def print_header(estimator: Any, batch_shape: Sequence[int], first_step: int, go
     """
     settings = estimator.settings
     parameters = sum(v.shape.num_elements() for v in tf.trainable_variables())
-    with build_mode.graph("train"):
+    with build_mode.building("train"):
         dtype, reason = precision.precision()
     rows, length = batch_shape[-2:]
     initial_weights = bound("utils.run.init_checkpoint")

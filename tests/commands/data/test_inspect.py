@@ -2,12 +2,10 @@
 
 import json
 
-import gin
 import numpy as np
 import pytest
-import seqio
 
-from primer.data import inspection, whole_documents
+from primer.data import whole_documents
 from primer.errors import UsageError
 from tests.data import parsing
 
@@ -62,28 +60,3 @@ def test_duplicates_and_skipped_documents_are_counted(tmp_path, capsys):
     assert found["empty"] == 1 and found["not_utf8"] == {str(tmp_path / "a.txt"): 1}
     assert found["tokens_per_byte"] == 1 and found["tokens"] == 19
     assert "a.txt (1)" in capsys.readouterr().err
-
-
-def test_rows_are_the_pipelines(lm_objective):
-    gin.bind_parameter("reduce_concat_tokens.batch_size", 16)
-    (row,) = inspection.rows("sotu", "validation", 32, 1)
-    assert row[-1] == "<end>" and len(row) == 2
-    first = next(whole_documents.documents("sotu", "validation"))[1][:31]
-    assert row[0] == seqio.SentencePieceVocabulary(_model(), 0).decode(first.tolist())
-
-
-def _model():
-    from primer.data.vocabularies import task_vocabulary
-
-    return task_vocabulary.SOTU_MODEL
-
-
-def test_special_tokens_are_shown_by_name():
-    vocabulary = seqio.ByteVocabulary(extra_ids=2)
-    assert inspection.pieces(vocabulary, [100, 101, 1, 259, 102, 0]) == [
-        "ab",
-        "<end>",
-        "<extra 259>",
-        "c",
-        "<pad>",
-    ]

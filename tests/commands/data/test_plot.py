@@ -4,7 +4,7 @@ import matplotlib.figure
 import pytest
 
 from primer.commands.data import plot
-from primer.data.inspection import Inspected
+from primer.data.inspection import SplitStatistics
 from primer.data.prepared.counts import Counts
 
 
@@ -20,7 +20,7 @@ def drawn(monkeypatch):
 
 @pytest.mark.parametrize("lengths", [{0: 2, 1: 1, 100: 7}, {5: 3}])
 def test_bars_are_the_documents(drawn, lengths):
-    found = Inspected(Counts())
+    found = SplitStatistics(Counts())
     found.lengths.update(lengths)
     found.counts.examples = sum(lengths.values())
     found.counts.tokens = sum(size * number for size, number in lengths.items())

@@ -1,4 +1,4 @@
-"""What is read after a saved position is what would have been read; passes are counted."""
+"""Reading continues from a saved position with the same rows; epochs are counted."""
 
 import gin
 import numpy as np
@@ -35,16 +35,16 @@ def text(t5_gin, tmp_path):
 
     def choose(objective):
         gin.parse_config_file(f"objectives/{objective}.gin")
-        gin.parse_config("import primer.data.objectives.objectives\nlm_stream.columns = 4")
+        gin.parse_config("import primer.data.objectives.row_objectives\nlm_stream.columns = 4")
 
     return choose
 
 
-def read(tmp_path, restore=None, save_after=None, number=60, reading=None):
-    """Rows of training, from a saved position or with one saved on the way."""
+def read(tmp_path, restore=None, save_after=None, number=60, progress=None):
+    """Rows of training, from a saved position or with one saved after `save_after` rows."""
     with tf.Graph().as_default():
         tf.set_random_seed(0)
-        with input_progress.listening(reading or input_progress.Reading()):
+        with input_progress.reporting_to(progress or input_progress.InputProgress()):
             dataset = seqio.get_mixture_or_task("text").get_dataset(
                 LENGTH, "train", num_epochs=None, seed=3, shuffle_buffer_size=20
             )
@@ -64,17 +64,17 @@ def read(tmp_path, restore=None, save_after=None, number=60, reading=None):
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_reading_goes_on_from_a_saved_position(text, tmp_path, objective):
+def test_reading_continues_from_a_saved_position(text, tmp_path, objective):
     text(objective)
     whole, path = read(tmp_path, save_after=37)
     assert read(tmp_path, restore=path, number=60 - 37) == whole[37:]
     assert any(whole[37:])
 
 
-def test_whoever_listens_changes_nothing(text, tmp_path, monkeypatch):
+def test_counting_epochs_changes_no_row(text, tmp_path, monkeypatch):
     text("lm")
     counted = read(tmp_path)
-    monkeypatch.setattr(input_progress, "listener", lambda: None)
+    monkeypatch.setattr(input_progress, "current", lambda: None)
     assert read(tmp_path) == counted
 
 
@@ -83,13 +83,13 @@ def count(times, take):
     sizes = []
     ids = tf.data.Dataset.range(1, 41).map(lambda n: {"targets": tf.ones([n], tf.int32)})
     report = lambda *size: sizes.append(size)  # noqa: E731
-    dataset = epochs.repeated(ids, times, report, end_tokens=1).take(take)
+    dataset = epochs.repeat_and_count(ids, times, report, end_tokens=1).take(take)
     found = [len(example["targets"]) for example in dataset.as_numpy_iterator()]
     assert found == list(np.tile(range(1, 41), 4)[: len(found)])
     return len(found), sizes
 
 
-def test_the_size_of_an_epoch_is_known_when_it_has_been_read(eager):
+def test_the_size_of_an_epoch_is_reported_after_the_first(eager):
     number, sizes = count(None, 40)
     assert number == 40 and set(sizes) <= {(0, 0), (40, 820 + 40)} and sizes[0] == (0, 0)
     number, sizes = count(None, 150)
@@ -97,47 +97,25 @@ def test_the_size_of_an_epoch_is_known_when_it_has_been_read(eager):
     assert count(2, 1000)[0] == 80
 
 
-def test_epochs_are_counted_in_tokens():
-    reading = input_progress.Reading()
-    assert reading.epochs(10) == "" and reading.news(10) == []
-    reading.note("five", 0, 0)
-    assert reading.epochs(10) == "epoch 1" and reading.news(10) == []
-    reading.note("five", 5, 15)
-    assert [reading.epochs(n) for n in (0, 14, 15, 44, 45)] == [
-        f"epoch {n}" for n in (1, 1, 2, 3, 4)
-    ]
-    assert reading.news(14) == []
-    (line,) = reading.news(15)
-    assert line.startswith("five: as many tokens as all 5 documents have (15)")
-    assert reading.news(30) == []
-
-
-def test_a_mixture_shares_its_tokens():
-    reading = input_progress.Reading()
-    reading.shares = {"a": 3.0, "b": 1.0, "c": 4.0}
-    reading.note("a", 5, 50)
-    reading.note("b", 5, 100)
-    # Of 800 tokens 300 are from a, 100 from b; of c nothing is known.
-    assert reading.epochs(0) == "epoch a 1, b 1" and reading.news(0) == []
-    assert reading.epochs(800) == "epoch a 7, b 2" and len(reading.news(800)) == 2
-
-
 @pytest.mark.parametrize("objective", ["lm_documents", "lm_stream"])
 def test_an_epoch_has_the_tokens_that_are_trained_on(text, tmp_path, objective):
     text(objective)
-    reading = input_progress.Reading()
-    rows = read(tmp_path, reading=reading, number=120)
-    assert reading.columns == (4 if objective == "lm_stream" else None)
+    progress = input_progress.InputProgress()
+    rows = read(tmp_path, progress=progress, number=120)
+    assert progress.columns == (4 if objective == "lm_stream" else None)
     # Of the sixty numbers twenty have one line and twenty two.
     tokens = sum(len(f"{n} and {n * n}") + 1 for n in range(60) for _ in range(n % 3))
-    assert reading.epochs(tokens - 1) == "epoch 1" and reading.epochs(tokens) == "epoch 2"
+    assert (
+        progress.describe_epochs(tokens - 1) == "epoch 1"
+        and progress.describe_epochs(tokens) == "epoch 2"
+    )
     assert sum(row.count(1) for row in rows) >= 60 * (120 * 16 // tokens) - 4
 
 
 def test_a_resumed_run_soon_knows_the_size_of_an_epoch(text, tmp_path):
     text("lm_documents")
     _, path = read(tmp_path, save_after=150, number=150)
-    reading, first = input_progress.Reading(), input_progress.Reading()
-    read(tmp_path, restore=path, number=300, reading=reading)  # More than what was read ahead.
-    read(tmp_path, reading=first, number=210)
-    assert reading.epochs(3360) == first.epochs(3360) != "epoch 1"
+    progress, first = input_progress.InputProgress(), input_progress.InputProgress()
+    read(tmp_path, restore=path, number=300, progress=progress)  # More than the prefetched rows.
+    read(tmp_path, progress=first, number=210)
+    assert progress.describe_epochs(3360) == first.describe_epochs(3360) != "epoch 1"

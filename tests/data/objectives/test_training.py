@@ -1,4 +1,4 @@
-"""Each objective trains through `utils.run`; a killed run reads on as if it had not been."""
+"""Each objective trains through `utils.run`; a killed run continues with the same rows."""
 
 import re
 import signal
@@ -50,8 +50,8 @@ def test_an_objective_trains(texts, tmp_path, objective):
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_as_one_that_was_not(texts, tmp_path, capfd):
-    """The tokens of each step decide the weights of the last."""
+def test_a_killed_run_ends_like_an_uninterrupted_one(texts, tmp_path, capfd):
+    """The weights of the last step depend on the tokens of each step."""
     more = bindings(texts, "lm_stream", "utils.run.train_steps = 24", "utils.run.batch_size = 8")
     more.append("utils.run.save_checkpoints_steps = 12")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -102,7 +102,7 @@ def test_columns_that_are_not_the_rows_of_a_batch_are_refused(
     ],
 )
 def test_the_columns_are_the_rows_of_a_batch(texts, tmp_path, size, rows, monkeypatch):
-    """As Mesh-TensorFlow makes them, of every way to say a batch's size."""
+    """For each form of utils.run.batch_size, as Mesh-TensorFlow reads it."""
     from primer.runtime import batch_size
     from primer.runtime.training import loop
 
@@ -112,7 +112,7 @@ def test_the_columns_are_the_rows_of_a_batch(texts, tmp_path, size, rows, monkey
 
 
 class _Built:
-    """Stands in for a run: draws the batch's shape and is done."""
+    """In place of a run: records the batch's rows."""
 
     def __init__(self, estimator, input_fn, *unused):
         _Built.rows = input_fn({}).element_spec["targets"].shape[0]

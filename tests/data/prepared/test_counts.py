@@ -1,4 +1,4 @@
-"""Documents, tokens, words and checksums: the same however a data set is read or was prepared."""
+"""Documents, tokens, words and checksums do not depend on how a data set is read or prepared."""
 
 import json
 import pathlib
@@ -18,19 +18,19 @@ from tests.data import caches, parsing
 
 LM1B = "lm1b_autoregressive_language_modeling"
 SHARDS = 4
-# `primer data prepare` that is killed in the midst of its shards, by the operating system.
+# `primer data prepare` that is killed while it writes its shards.
 KILLED = """
 import os, signal, sys
 import primer.runtime.import_hook as hook; hook.install()
 from primer.data.prepared import shard
-stock = shard.batches
+stock = shard.batch_texts
 begun = []
 def batches(texts):
     begun.append(1)
     for batch in stock(texts):
         yield batch
         if len(begun) == 3: os.kill(os.getpid(), signal.SIGKILL)
-shard.batches = batches
+shard.batch_texts = batches
 from tests.data.parsing import run
 run("prepare", sys.argv[1:])
 """
@@ -38,7 +38,7 @@ run("prepare", sys.argv[1:])
 
 @pytest.fixture
 def folder_of_text(tmp_path):
-    """The words that name a folder of files, of which some are no ASCII."""
+    """The task and the options of a folder of files, some of them not ASCII."""
     folder = tmp_path / "texts"
     folder.mkdir()
     for number, path in enumerate(sotu.paths("train")[:30]):
@@ -51,14 +51,14 @@ def folder_of_text(tmp_path):
 
 @pytest.fixture
 def tensorflow_data_set(tfds_dir):
-    """The words that name a prepared lm1b."""
+    """The task and the options of a prepared lm1b."""
     gin.bind_parameter("task_vocabulary.name", "bytes")
     words = ["--task", LM1B, "--t5_tfds_data_dir", tfds_dir, "--vocabulary", "bytes"]
     return LM1B, words
 
 
 def prepare(words, output, workers=1):
-    """Prepares and gives the sums of each split."""
+    """Prepares a data set; returns the sums of each split."""
     command = [*words, "--output", output, "--shards", SHARDS, "--workers", workers]
     assert parsing.run("prepare", command) == 0
     (path,) = output.glob("*/primer.json")
@@ -66,7 +66,7 @@ def prepare(words, output, workers=1):
 
 
 def prepare_killed_once(words, output):
-    """The same by a run that is killed, and another that goes on."""
+    """Does the same with a run that is killed, and another that continues."""
     command = [*words, "--output", output, "--shards", SHARDS, "--workers", 1]
     done = subprocess.run([sys.executable, "-c", KILLED, *map(str, command)])
     assert done.returncode == -9
@@ -79,7 +79,7 @@ def prepare_killed_once(words, output):
 
 
 def read_raw(task):
-    """The sums of what an evaluation reads, counted here."""
+    """Returns the sums over the documents that an evaluation reads."""
     sums = {}
     for split in seqio.TaskRegistry.get(task).splits:
         sums[split] = counts.Counts()
@@ -89,7 +89,7 @@ def read_raw(task):
 
 
 def read_cached(task, split, output):
-    """The sums of what training reads from prepared data, before any objective."""
+    """Returns the sums over the prepared data that training reads, before any objective."""
     found = counts.Counts()
     with caches.named(task, output):
         source = seqio.TaskRegistry.get(task)._get_cached_source(split)
@@ -100,7 +100,7 @@ def read_cached(task, split, output):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("source", ["folder_of_text", "tensorflow_data_set"])
-def test_all_ways_give_the_same_sums(source, request, tmp_path):
+def test_all_ways_of_preparation_give_the_same_sums(source, request, tmp_path):
     task, words = request.getfixturevalue(source)
     raw = read_raw(task)
     assert all(raw[split]["examples"] and raw[split]["words"] for split in raw)
@@ -119,8 +119,8 @@ def test_all_ways_give_the_same_sums(source, request, tmp_path):
         assert len(contents) == 1, name
 
 
-def test_the_sums_tell_texts_apart():
-    """One token moved from a document to the next changes nothing but the checksum."""
+def test_the_checksum_depends_on_each_documents_tokens():
+    """A token that moves from a document to the next changes only the checksum."""
 
     def sums(*documents):
         found = counts.Counts()
@@ -134,10 +134,34 @@ def test_the_sums_tell_texts_apart():
     assert first == other
 
 
-def test_a_cache_that_is_cut_is_not_read(folder_of_text, tmp_path):
+def test_a_truncated_cache_is_not_read(folder_of_text, tmp_path):
     task, words = folder_of_text
     prepare(words, tmp_path / "one")
     path = tmp_path / "one" / "text" / f"train.tfrecord-00002-of-{SHARDS:05}"
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(UsageError, match=f"{path} has .* bytes; expected"):
         read_cached(task, "train", tmp_path / "one")
+
+
+def test_sums_of_parts_are_those_of_the_whole():
+    texts = ["a b", "caf\xe9 \u2603", "", "one two three"]
+    ids = [[5, 6], [1, 7], [], [8, 9, 0, 1]]
+    whole, parts = counts.Counts(), counts.Counts()
+    joined = np.concatenate([np.array(part, np.int32) for part in ids])
+    ends = np.cumsum([0, *map(len, ids)])
+    whole.add([text.encode() for text in texts], joined, ends, special=(0, 1))
+    for text, part in zip(texts, ids, strict=True):
+        found = counts.Counts()
+        found.add([text.encode()], np.array(part, np.int32), [0, len(part)], special=(0, 1))
+        parts = found + parts
+    assert parts == whole == counts.Counts.from_dict({**whole.as_dict(), "file": "other"})
+    assert (whole.examples, whole.tokens, whole.text_tokens, whole.max_tokens) == (4, 8, 5, 2)
+    assert whole.characters == sum(map(len, texts))
+    assert whole.bytes == sum(len(text.encode()) for text in texts)
+    assert whole.words == sum(len(text.split()) for text in texts)
+
+
+@pytest.mark.parametrize("text", ["", "plain", "caf\xe9 \u2603"])
+def test_characters_are_code_points(text):
+    assert counts.count_characters(text.encode()) == len(text)
+    assert counts.count_characters(text.encode() + b"\xff\xe2") == len(text) + 2

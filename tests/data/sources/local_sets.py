@@ -33,7 +33,7 @@ def write_lines(path, lines):
 def error_of(task, split):
     """The one-line error of checking a split, after reading has given the same error."""
     with pytest.raises(UsageError) as error:
-        preflight.check(task, split)
+        preflight.check_split(task, split)
     message = str(error.value)
     assert "\n" not in message
     with pytest.raises(UsageError, match="^" + re.escape(message)):

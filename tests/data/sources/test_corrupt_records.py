@@ -15,7 +15,7 @@ from primer.data.sources import corrupt_records
 from primer.data.vocabulary_training import raw_texts
 from primer.errors import RunError
 from tests.data import caches
-from tests.data.prepared.test_prepare import write
+from tests.data.prepared.helpers import write
 
 LM1B = "lm1b_autoregressive_language_modeling"
 SHARD = "lm1b/1.1.0/lm1b-train.tfrecord-00001-of-00002"
@@ -46,7 +46,7 @@ def damaged(copied, request):
 
 
 def prepared(output):
-    return prepare.prepare(plan.make(LM1B, str(output), shards=2), write)
+    return prepare.prepare(plan.make_plan(LM1B, str(output), shards=2), write)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def prepared(output):
     [
         lambda: list(whole_documents.documents(LM1B, "train")),
         lambda: list(raw_texts.split_texts(LM1B, "train")),
-        lambda: inspection.inspect(LM1B, "train"),
+        lambda: inspection.inspect_split(LM1B, "train"),
     ],
     ids=["evaluate", "vocabulary", "inspect"],
 )

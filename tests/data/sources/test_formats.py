@@ -73,4 +73,4 @@ def test_error_names_a_truncated_compressed_file(tmp_path, end):
     path.write_bytes(path.read_bytes()[:-100])
     bind(glob=str(path), held_out=0.0)
     with pytest.raises(UsageError, match=f"cut.txt{end} cannot be read"):
-        preflight.check("text", "train")
+        preflight.check_split("text", "train")

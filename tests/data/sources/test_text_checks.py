@@ -42,7 +42,7 @@ def test_a_split_without_a_document_is_refused(tmp_path):
     write(tmp_path / "only.txt", "one document")
     bind(glob=str(tmp_path / "only.txt"), held_out=0.0)
     assert "text_files.held_out" in error_of("validation")
-    preflight.check("text", "train")
+    preflight.check_split("text", "train")
 
 
 def test_files_without_text_are_named(tmp_path):
@@ -52,7 +52,7 @@ def test_files_without_text_are_named(tmp_path):
     message = error_of()
     assert f"2 of the files have no text: {tmp_path}/a.txt, {tmp_path}/b.txt" in message
     write(tmp_path / "c.txt", "text")
-    assert preflight.check("text", "train").startswith("2 of the files have no text: ")
+    assert preflight.check_split("text", "train").startswith("2 of the files have no text: ")
 
 
 def test_files_beyond_the_budget_are_checked_at_their_start(tmp_path, monkeypatch):

@@ -45,7 +45,7 @@ def read(split="train"):
 def error_of(split="train"):
     """The one-line error of checking a split, after reading has given the same error."""
     with pytest.raises(UsageError) as error:
-        preflight.check("text", split)
+        preflight.check_split("text", split)
     message = str(error.value)
     assert "\n" not in message
     with pytest.raises(UsageError, match="^" + message[:20].replace("(", r"\(")):

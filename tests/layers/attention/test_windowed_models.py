@@ -13,6 +13,7 @@ from tests.layers.attention.windowed_helpers import (
     layer_settings,
     run,
 )
+from tests.paths import PARITY
 
 
 @pytest.mark.parametrize("block_length", [3, 10])
@@ -93,7 +94,7 @@ def gpt_neo_attention(x, state, name, window, block_length):
 @pytest.mark.parametrize("block_length", [None, 5])
 def test_gpt_neo(block_length):
     """Every second layer has a window of 8; logits of Hugging Face's implementation."""
-    with np.load(helpers.GOLDEN / "gpt_neo.npz") as arrays:
+    with np.load(PARITY / "gpt_neo.npz") as arrays:
         arrays = dict(arrays)
     state, ids = helpers.by_prefix(arrays, "state/transformer."), arrays["ids"]
     x = state["wte.weight"][ids] + state["wpe.weight"][: ids.shape[1]]

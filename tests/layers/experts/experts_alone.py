@@ -87,7 +87,7 @@ def run(
     }[x.ndim]
     with helpers.bench(mesh_shape, layout) as b:
         if exact:
-            graph_marks.drop_no_tokens()
+            graph_marks.forbid_token_dropping()
         x_in = b.put(x, *names)
         context = _context(b, mtf.cast(x_in, dtype), mode, num_microbatches)
         context.model.layout, context.model.mesh_shape = layout, mesh_shape

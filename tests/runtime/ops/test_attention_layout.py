@@ -21,7 +21,7 @@ NO_DROPOUT = types.SimpleNamespace(train=False, model=types.SimpleNamespace(layo
 
 def attend(mode, mesh_shape="", layout="", tpu=False, one_key_head=False, **more):
     """Returns the outputs, their shape, and the names of the logits' dimensions."""
-    with helpers.bench(mesh_shape, layout) as b, build_mode.graph(mode, for_tpu=tpu):
+    with helpers.bench(mesh_shape, layout) as b, build_mode.building(mode, for_tpu=tpu):
         q = b.put(Q, "batch", "length", "heads", "key")
         k, v = (
             b.put(array[:, :, 0], "batch", "memory", name)

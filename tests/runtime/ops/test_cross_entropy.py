@@ -49,7 +49,7 @@ def test_the_loss_of_an_evaluation_equals_mesh_tensorflows(mesh_shape, at_a_time
         def graph(mesh):
             logits = tensor(mesh, LOGITS, BATCH, LENGTH, VOCAB)
             targets = tensor(mesh, IDS.astype(np.int32), BATCH, LENGTH)
-            with build_mode.graph(mode):
+            with build_mode.building(mode):
                 found = mtf.layers.softmax_cross_entropy_with_logits(logits, targets, VOCAB)
             kinds = {type(operation) for operation in mesh.graph.operations}
             assert (cross_entropy.CrossEntropy in kinds) == (mode == "eval")
@@ -77,7 +77,7 @@ def test_a_probability_too_small_for_float32_has_a_finite_loss():
 def whole_model(targets, settings, for_tpu, mesh_shape=""):
     """The loss of a tiny Transformer in training, and its gradients' norms."""
     model, variables = helpers.golden_model("transformer_vanilla", model=settings)
-    with build_mode.graph("train", for_tpu):
+    with build_mode.building("train", for_tpu):
         return helpers.call(
             model,
             variables,

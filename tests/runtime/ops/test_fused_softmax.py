@@ -16,7 +16,7 @@ LOGITS[2, 1] = -1e9
 
 def softmax(mode, over="memory", mesh_shape="", layout="", **more):
     """Returns the value, and the names of the classes of the operations."""
-    with helpers.bench(mesh_shape, layout) as b, build_mode.graph(mode):
+    with helpers.bench(mesh_shape, layout) as b, build_mode.building(mode):
         x = b.put(LOGITS, "batch", "heads", "memory")
         found = mtf.softmax(x, {d.name: d for d in x.shape.dims}[over], **more)
         assert found.shape == x.shape
@@ -48,7 +48,7 @@ def test_training_tpus_and_other_arguments_keep_the_stock_form():
     assert "Softmax" not in softmax("train")[1]
     assert "Softmax" not in softmax("eval", over="heads")[1]
     assert "Softmax" not in softmax("eval", extra_logit=0.0)[1]
-    with helpers.bench() as b, build_mode.graph("eval", for_tpu=True):
+    with helpers.bench() as b, build_mode.building("eval", for_tpu=True):
         x = b.put(LOGITS, "batch", "heads", "memory")
         mtf.softmax(x, x.shape.dims[-1])
         mtf.softmax(mtf.cast(x, tf.bfloat16), x.shape.dims[-1])

@@ -11,9 +11,9 @@ from primer.runtime.patches import startup_notices
 
 @pytest.fixture
 def captured(monkeypatch):
-    """The calls of `console.capture_early`."""
+    """The calls of `console.capture_startup`."""
     calls = []
-    monkeypatch.setattr(console, "capture_early", lambda: calls.append(True))
+    monkeypatch.setattr(console, "capture_startup", lambda: calls.append(True))
     return calls
 
 

@@ -39,8 +39,8 @@ def test_a_plain_line_appears_at_most_every_few_seconds_and_at_the_end(clock, ca
 
 
 def test_a_new_epoch_is_reported(clock, capsys):
-    reading = input_progress.Reading()
-    reading.note("sotu", documents=7, tokens=250)
+    reading = input_progress.InputProgress()
+    reading.set_epoch_size("sotu", documents=7, tokens=250)
     with progress.Progress(start=0, goal=4, tokens=100, reading=reading) as line:
         for step in range(1, 5):
             clock[0] += 1

@@ -1,0 +1,26 @@
+"""Marks belong to one graph."""
+
+import tensorflow.compat.v1 as tf
+
+from primer.common import graph_marks
+
+
+def test_the_mark_is_in_the_default_graph_alone():
+    with tf.Graph().as_default() as graph:
+        assert not graph_marks.forbids_token_dropping()
+        graph_marks.forbid_token_dropping()
+        graph_marks.forbid_token_dropping()
+        assert graph_marks.forbids_token_dropping()
+        with tf.Graph().as_default():
+            assert not graph_marks.forbids_token_dropping()
+    assert graph.get_collection("primer/route_without_dropping") == [True]
+
+
+def test_a_caveat_is_added_once_and_in_order():
+    with tf.Graph().as_default():
+        assert graph_marks.caveats() == []
+        for sentence in ("b", "a", "b"):
+            graph_marks.add_caveat(sentence)
+        assert graph_marks.caveats() == ["b", "a"]
+        with tf.Graph().as_default():
+            assert graph_marks.caveats() == []
