@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from tensorflow.python.framework import ops
 
 from primer.runtime import import_hook
-from primer.runtime.patches import tensor_conversion, torch_model
+from primer.runtime.patches.missing_names import tensor_conversion, torch_model
 
 sys.meta_path[:] = [
     finder for finder in sys.meta_path if not isinstance(finder, import_hook.Finder)

@@ -16,8 +16,11 @@ from primer.runtime.patches import startup_notices
 
 # Applied before t5, Mesh-TensorFlow and gin.tf import TensorFlow's names.
 TENSORFLOW = {
-    "tensorflow.python.framework.ops": ("patches.tensor_conversion",),
-    "tensorflow": ("patches.estimator_stub", "patches.input_pipeline_hook"),
+    "tensorflow.python.framework.ops": ("patches.missing_names.tensor_conversion",),
+    "tensorflow": (
+        "patches.missing_names.estimator_stub",
+        "patches.missing_names.input_pipeline_hook",
+    ),
 }
 
 # Applied when the module on the left has been imported, in this order.
@@ -48,7 +51,7 @@ PATCHES = {
 }
 
 # Module -> the package that it needs, and the patch that fills an empty module where it is missing.
-WITHOUT_PACKAGE = {"t5.models.hf_model": ("torch", ("patches.torch_model",))}
+WITHOUT_PACKAGE = {"t5.models.hf_model": ("torch", ("patches.missing_names.torch_model",))}
 
 # The commands that run a model: nothing that exists when they start becomes garbage.
 COMMANDS = (startup_notices.SCRIPT, "primer")

@@ -89,7 +89,9 @@ class Validation:
             + ("  (best so far)" if better else f"  (best: step {best['step']:,})")
         )
         if better:
-            best_checkpoint.store(self._estimator.model_dir, self._checkpoints.last_path, result)
+            path = self._checkpoints.last_path
+            assert path is not None  # A checkpoint has just been validated.
+            best_checkpoint.store(self._estimator.model_dir, path, result)
 
     def _best_comparable_to(self, result):
         """Returns the best result so far, evaluated under the same protocol as `result`."""

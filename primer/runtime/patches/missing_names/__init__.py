@@ -1,0 +1,1 @@
+"""Names that t5 and Mesh-TensorFlow import and that newer TensorFlow, or a missing torch, lacks."""
