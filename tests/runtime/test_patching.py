@@ -28,14 +28,19 @@ def test_each_has_the_same_entry_point(name):
 
 
 def test_each_module_of_patches_and_ops_is_listed_once():
-    files = {f"{folder}.{path.stem}" for folder in ("patches", "ops") for path in _files(folder)}
+    folders = ("patches", "patches.missing_names", "ops")
+    files = {f"{folder}.{path.stem}" for folder in folders for path in _files(folder)}
     # Patched before there is a module of TensorFlow.
     assert files - {"patches.startup_notices"} == set(LISTED) - {"engine"}
     assert len(set(LISTED)) == len(LISTED)
 
 
 def _files(folder):
-    return (path for path in (RUNTIME / folder).glob("*.py") if path.stem != "__init__")
+    return (
+        path
+        for path in RUNTIME.joinpath(*folder.split(".")).glob("*.py")
+        if path.stem != "__init__"
+    )
 
 
 @pytest.mark.parametrize("name", [*patching.PATCHES, *patching.WITHOUT_PACKAGE])

@@ -5,7 +5,7 @@ import importlib
 import pytest
 import tensorflow as tf
 
-from primer.runtime.patches import estimator_stub
+from primer.runtime.patches.missing_names import estimator_stub
 
 
 def test_the_estimator_of_an_old_tensorflow_is_left_alone():

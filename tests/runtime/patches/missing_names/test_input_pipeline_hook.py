@@ -4,7 +4,7 @@ import types
 
 import tensorflow as tf
 
-from primer.runtime.patches import input_pipeline_hook
+from primer.runtime.patches.missing_names import input_pipeline_hook
 
 
 def namespace(**names):

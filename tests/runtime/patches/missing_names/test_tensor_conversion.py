@@ -5,7 +5,7 @@ import types
 import tensorflow as tf
 from tensorflow.python.framework import ops
 
-from primer.runtime.patches import tensor_conversion
+from primer.runtime.patches.missing_names import tensor_conversion
 
 
 def test_a_missing_name_is_added():

@@ -4,7 +4,7 @@ import types
 
 import pytest
 
-from primer.runtime.patches import torch_model
+from primer.runtime.patches.missing_names import torch_model
 
 
 def test_only_the_use_of_the_class_is_an_error():
