@@ -1,39 +1,51 @@
 # The commands of this repository; `make` alone lists them.
 #
 # .venv/ is the current track (TensorFlow 2.21), .venv-tpu/ the one with the real TPUEstimator
-# (TensorFlow 2.15.1). Both get the exact versions of constraints/ with --no-deps: t5 asks for
-# nightly builds that overwrite the releases file by file, and for packages that nothing imports.
-# A stamp is the last thing that is written, so that a half-made environment is made anew.
+# (TensorFlow 2.15.1). Both get the exact versions of constraints/ with --no-deps: t5 requires
+# nightly builds that overwrite the releases file by file, and packages that nothing imports.
+# The stamp is written last, so that an incomplete environment is made again.
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
-# How many processes "auto" is, tests/conftest.py says. A file stays whole, for the models that its
-# tests share.
+# tests/conftest.py sets the number of processes for "auto". All tests of a file run in one process,
+# because they share models.
 PYTEST_JOBS ?= -n auto --dist=loadfile
 
 TAG := $(shell $(PYTHON) -c 'import sys; print("py%d%d" % sys.version_info[:2])' 2>/dev/null)
-# A virtual environment has the path of its folder in it: after a move it is made anew.
+# A virtual environment contains the path of its folder: after a move it has to be made again.
 STAMP := $(TAG)-$(firstword $(shell pwd | cksum))
 LOCK := $(wildcard constraints/current-$(TAG).txt)
 TPU_LOCK := $(wildcard constraints/tpu-$(TAG).txt)
 TPU_TESTS := $(wildcard tests/tpu_track/test_*.py)
 METADATA := setup.py pyproject.toml
+# What `make locks KEEP=1` passes on: versions that are already listed stay.
+LOCK_ARGS := $(if $(KEEP),--keep)
 
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --progress-bar off --no-deps
 UV_INSTALL := pip install --quiet --no-cache --no-deps --compile-bytecode
 
-.PHONY: help demo test test-tpu test-install golden env env-tpu locks clean
+.PHONY: help demo lint format test test-tpu test-install golden env env-tpu locks clean
 
 help:
 	@echo "make demo    train Primer, Primer-EZ and the vanilla Transformer, and compare them"
 	@echo "make test    run the tests (PYTEST_ARGS=... for pytest's own arguments)"
-	@echo "make golden  record anew what models compute, where a change is meant to alter it"
+	@echo "make lint    check style, formatting and types; make format: rewrite files to pass the first two"
+	@echo "make golden  record again what the models compute, after a change that alters it on purpose"
 	@echo "make env     only make .venv/; make env-tpu: only .venv-tpu/ (Python 3.10 or 3.11)"
-	@echo "make locks   resolve setup.py's ranges anew and write constraints/"
-	@echo "make clean   remove the environments and what the commands have left"
+	@echo "make locks   resolve setup.py's ranges and write constraints/ (KEEP=1: keep listed versions)"
+	@echo "make clean   remove the environments and the files that the other commands wrote"
 
 demo: env
 	.venv/bin/primer demo
+
+lint: env
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+format: env
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
 
 test: env
 	.venv/bin/python -m pytest $(PYTEST_JOBS) $(PYTEST_ARGS)
@@ -49,11 +61,11 @@ test-tpu: env-tpu
 	.venv-tpu/bin/python -m pytest -m "tpu_track and not slow" tests/tpu_track $(PYTEST_ARGS)
 endif
 
-# Slow: `pip install` into an empty environment of each Python that is found.
+# Slow: `pip install` into an empty environment for each Python on the PATH.
 test-install: env
 	.venv/bin/python -m pytest -m slow tests/packaging/test_install.py $(PYTEST_ARGS)
 
-# Losses, graphs and wiring of every composition: read the difference before it is committed.
+# Losses, graphs and wiring of every composition: review the difference before committing it.
 golden: env
 	PRIMER_WRITE_GOLDEN=1 .venv/bin/python -m pytest $(PYTEST_JOBS) -m "slow or not slow" \
 		tests/test_recorded_runs.py tests/gin/test_wiring.py
@@ -63,9 +75,9 @@ env: .venv/.installed-$(STAMP)
 
 env-tpu: .venv-tpu/.installed-$(STAMP)
 
-# $(1): the folder, $(2): its list. uv takes one minute for what takes pip three or four; it does
-# not read pip's settings, so that pip must do where only those lead to an index. Bytecode is written
-# now, on all cores: where PYTHONDONTWRITEBYTECODE is set, every start would compile TensorFlow.
+# $(1): the folder, $(2): its list. uv takes one minute, pip three or four. uv does not read pip's
+# settings: where only those name a package index, pip installs instead. Bytecode is compiled here,
+# on all cores: with PYTHONDONTWRITEBYTECODE set, every start would compile TensorFlow again.
 define locked_environment
 @$(PYTHON) constraints/check_python.py $(2)
 @echo "Installing the $$(grep -vc '^#' $(2)) packages of $(2) into $(1)/ (a few minutes)"
@@ -73,7 +85,7 @@ define locked_environment
 @$(PYTHON) -m venv $(1)
 @$(1)/bin/python $(PIP_INSTALL) uv && \
 	$(1)/bin/uv $(UV_INSTALL) --python $(1)/bin/python -r $(2) || \
-	{ echo "uv could not; now with pip" && $(1)/bin/python $(PIP_INSTALL) -r $(2); }
+	{ echo "uv failed; installing with pip" && $(1)/bin/python $(PIP_INSTALL) -r $(2); }
 @touch $@
 endef
 
@@ -83,7 +95,7 @@ endef
 .venv-tpu/.locked-$(STAMP): $(TPU_LOCK)
 	$(call locked_environment,.venv-tpu,$(or $(TPU_LOCK),constraints/tpu-$(TAG).txt))
 
-# The list has the setuptools that pyproject.toml asks for: nothing is fetched for this.
+# The list includes the setuptools that pyproject.toml requires: this step downloads nothing.
 .venv/.installed-$(STAMP): .venv/.locked-$(STAMP) $(METADATA)
 	@.venv/bin/python $(PIP_INSTALL) --no-build-isolation --editable .
 	@touch $@
@@ -96,9 +108,9 @@ locks:
 	rm -rf build/locks
 	$(PYTHON) -m venv build/locks
 	build/locks/bin/python $(PIP_INSTALL) "uv>=0.8"
-	build/locks/bin/python constraints/lock.py build/locks/bin/uv
+	build/locks/bin/python constraints/lock.py $(LOCK_ARGS) build/locks/bin/uv
 	rm -rf build/locks
 
 clean:
-	rm -rf .venv .venv-tpu build dist demo primer.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv .venv-tpu build dist demo primer.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find primer tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -82,6 +82,8 @@ EXTRAS = {
     # For primer.evaluation.lm_eval_adapter. The harness needs neither torch nor transformers.
     "lm-eval": ["lm-eval>=0.4.13,<0.5"],
     "test": ["pytest>=8", "pytest-xdist>=3.6"],
+    # For `make lint` and `make format`.
+    "lint": ["ruff>=0.12", "mypy>=1.17"],
 }
 
 

@@ -1,4 +1,4 @@
-"""Says before a long installation what this Python lacks for it; runs on Python 3.6 and later.
+"""Checks before a long installation that this Python supports it; runs on Python 3.6 and later.
 
 python3 check_python.py constraints/current-py311.txt
 """
@@ -10,13 +10,13 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def missing(lock):
-    """Returns the one-line complaint about this interpreter, or None."""
+    """Returns a one-line message on what this interpreter lacks, or None."""
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     if not os.path.exists(os.path.join(HERE, os.path.basename(lock))):
         track = os.path.basename(lock).split("-")[0]
-        wanted = "3.10 to 3.13" if track == "current" else "3.10 or 3.11"
+        supported = "3.10 to 3.13" if track == "current" else "3.10 or 3.11"
         return (
-            f"{sys.executable} is Python {version}; the {track} track needs {wanted}: "
+            f"{sys.executable} is Python {version}; the {track} track needs {supported}: "
             "make PYTHON=python3.11 ..."
         )
     try:
@@ -31,6 +31,6 @@ def missing(lock):
 
 
 if __name__ == "__main__":
-    complaint = missing(sys.argv[1])
-    if complaint:
-        sys.exit("error: " + complaint)
+    message = missing(sys.argv[1])
+    if message:
+        sys.exit("error: " + message)

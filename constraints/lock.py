@@ -1,19 +1,20 @@
-"""Writes the locked lists of this folder: `make locks` runs it with uv in a throw-away environment.
+"""Writes the locked lists of this folder; `make locks` runs it with uv in a temporary environment.
 
 Each list is what setup.py resolves to for one Python and one track on Linux x86-64, without the
-packages of dropped.txt. It is installed with `--no-deps`, so that what t5 asks for and nobody
-imports stays out, and each folder of site-packages has one owner.
+packages of dropped.txt. It is installed with `--no-deps`: packages that t5 requires but nothing
+imports stay out, and each folder of site-packages belongs to one distribution.
 """
 
+import argparse
 import subprocess
-import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 
-# track -> (extras of setup.py, Pythons). With Beam and lm-eval, so that they are tested with.
+# track -> (extras of setup.py, Pythons). Beam and lm-eval are included so that they are tested.
+# The linters run on the current track only.
 TRACKS = {
-    "current": (("test", "beam", "lm-eval"), ("3.10", "3.11", "3.12", "3.13")),
+    "current": (("test", "lint", "beam", "lm-eval"), ("3.10", "3.11", "3.12", "3.13")),
     "tpu": (("test", "tpu"), ("3.10", "3.11")),
 }
 
@@ -23,10 +24,23 @@ HEADER = """\
 """
 
 
-def lock(uv, track, extras, python):
-    """Resolves one list and writes it; raises CalledProcessError when nothing fits."""
+def lock(uv: str, track: str, extras: tuple[str, ...], python: str, keep: bool) -> None:
+    """Resolves one list and writes it.
+
+    Args:
+        uv: the command that resolves.
+        track: a key of TRACKS.
+        extras: the extras of setup.py that the list includes.
+        python: the version of Python, as "3.11".
+        keep: whether the versions of the existing list stay, so that only packages that it
+            lacks are resolved.
+
+    Raises:
+        subprocess.CalledProcessError: no set of versions fits.
+    """
     target = HERE / f"{track}-py{python.replace('.', '')}.txt"
-    command = [uv, "pip", "compile", "--quiet", "--upgrade", "--no-header", "--no-annotate"]
+    command = [uv, "pip", "compile", "--quiet", "--no-header", "--no-annotate"]
+    command += ["--constraint", str(target)] if keep and target.exists() else ["--upgrade"]
     command += ["--python-version", python, "--python-platform", "x86_64-manylinux_2_28"]
     command += ["--override", str(HERE / "dropped.txt")]
     for extra in extras:
@@ -39,11 +53,15 @@ def lock(uv, track, extras, python):
     print(f"{target.name}: {len(resolved.splitlines())} packages")
 
 
-def main():
-    uv = sys.argv[1] if len(sys.argv) > 1 else "uv"
+def main() -> None:
+    """Writes all lists."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("uv", nargs="?", default="uv", help="the uv command")
+    parser.add_argument("--keep", action="store_true", help="keep the versions already listed")
+    options = parser.parse_args()
     for track, (extras, pythons) in TRACKS.items():
         for python in pythons:
-            lock(uv, track, extras, python)
+            lock(options.uv, track, extras, python, options.keep)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Checkpoints and model directories: reading, selecting, averaging, locking."""

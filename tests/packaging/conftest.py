@@ -1,4 +1,4 @@
-"""Builds the sources once for all tests of this folder."""
+"""Fixtures that build the sources once for all tests of this folder."""
 
 import pytest
 
@@ -17,5 +17,5 @@ def wheel(sources):
 
 @pytest.fixture(scope="session")
 def editable_wheel(sources, wheel):
-    """Comes after the wheel: two builds must not write the same folder at once."""
+    """Builds after `wheel`: two builds must not write the same folder at the same time."""
     return source_tree.build(sources, "build_editable", sources.parent / "editable")

@@ -1,4 +1,4 @@
-"""What the packaging tests share: a copy of the sources, and what setuptools makes of it."""
+"""Helpers of the packaging tests: a copy of the sources, and builds of it with setuptools."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ JUNK = shutil.ignore_patterns("__pycache__", "*.pyc")
 
 
 def copy_sources(target):
-    """Copies what an installation reads, so that a build leaves nothing in the checkout."""
+    """Copies what an installation reads, so that a build writes nothing into the checkout."""
     target.mkdir()
     for part in PARTS:
         source = ROOT / part
@@ -24,7 +24,7 @@ def copy_sources(target):
 
 
 def build(sources, step, output):
-    """Runs one step of the build backend with this environment's setuptools; returns its file."""
+    """Runs one hook of the build backend with this environment's setuptools; returns its file."""
     output.mkdir(exist_ok=True)
     code = f"import setuptools.build_meta as b; print(b.{step}({str(output)!r}))"
     run = subprocess.run(
@@ -35,6 +35,6 @@ def build(sources, step, output):
 
 
 def clean_environment(**more):
-    """The environment without what would make an interpreter find this checkout."""
+    """Returns the environment without the variables through which Python finds this checkout."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     return {**kept, **more}

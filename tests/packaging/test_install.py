@@ -1,7 +1,7 @@
-"""Empty virtual environments: `pip install .` and `-e .`, and what works in them afterwards.
+"""`pip install .` and `pip install -e .` into empty virtual environments, and what works there.
 
-They resolve and fetch everything from the package index, as a user's plain installation does: some
-minutes each. Every Python from 3.10 to 3.13 that is on the PATH has its turn.
+Each resolves and downloads everything from the package index, as a user's installation does, and
+takes some minutes. The tests run for every Python from 3.10 to 3.13 on the PATH.
 """
 
 import shutil
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 
 def pythons():
-    """Finds {"3.11": path, ...}; launchers that find no interpreter do not count."""
+    """Returns {"3.11": path, ...}, without launchers that find no interpreter."""
     found = {}
     for minor in (10, 11, 12, 13):
         path = shutil.which(f"python3.{minor}")
@@ -36,7 +36,7 @@ PYTHONS = pythons()
 
 
 class Environment:
-    """A virtual environment with the project installed as `pip install <arguments>` does it."""
+    """A virtual environment into which `pip install <arguments>` installed the project."""
 
     def __init__(self, folder, interpreter, sources, *arguments):
         self.folder = folder
@@ -44,7 +44,7 @@ class Environment:
         self.pip("install", "--quiet", *arguments, cwd=sources)
 
     def run(self, program, *arguments, **options):
-        """Runs a program of the environment; away from the sources unless `cwd` says so."""
+        """Runs a program of the environment, outside the sources unless `cwd` is given."""
         return subprocess.run(
             [str(self.folder / "bin" / program), *arguments],
             capture_output=True,
@@ -59,13 +59,13 @@ class Environment:
         assert result.returncode == 0, result.stderr[-4000:]
 
     def ours(self):
-        """The files and folders of the project in site-packages."""
+        """Returns the names of the project's files and folders in site-packages."""
         (site,) = self.folder.glob("lib/python3*/site-packages")
         return sorted(p.name for p in site.iterdir() if "primer" in p.name or "t5_im" in p.name)
 
 
-def check(environment):
-    """t5's command answers, even after t5 was installed again; nothing is mixed or left behind."""
+def check_installation(environment):
+    """t5's command runs, also after t5 is installed again; an uninstallation leaves no file."""
     for again in (False, True):
         if again:
             environment.pip("install", "-q", "--force-reinstall", "--no-deps", "t5==0.9.4")
@@ -88,10 +88,10 @@ def check(environment):
 
 @pytest.mark.parametrize("version", sorted(PYTHONS))
 @pytest.mark.parametrize("arguments", [(".",), ("-e", ".")], ids=["plain", "editable"])
-def test_an_installation_into_an_empty_environment(version, arguments, tmp_path):
+def test_installation_into_an_empty_environment(version, arguments, tmp_path):
     sources = copy_sources(tmp_path / "sources")
     environment = Environment(tmp_path / "env", PYTHONS[version], sources, *arguments)
     try:
-        check(environment)
+        check_installation(environment)
     finally:
         shutil.rmtree(tmp_path / "env")  # Three gigabytes each.

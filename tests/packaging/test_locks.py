@@ -1,4 +1,4 @@
-"""The exact versions of constraints/ are what the ranges of setup.py allow, and complete."""
+"""The lists of constraints/ are complete, and within the ranges of setup.py."""
 
 import email
 import importlib.metadata
@@ -14,17 +14,17 @@ from tests.packaging.source_tree import ROOT
 
 FOLDER = ROOT / "constraints"
 LOCKS = {
-    "current-py310": ("3.10", {"test"}),
-    "current-py311": ("3.11", {"test"}),
-    "current-py312": ("3.12", {"test"}),
-    "current-py313": ("3.13", {"test"}),
+    "current-py310": ("3.10", {"test", "lint"}),
+    "current-py311": ("3.11", {"test", "lint"}),
+    "current-py312": ("3.12", {"test", "lint"}),
+    "current-py313": ("3.13", {"test", "lint"}),
     "tpu-py310": ("3.10", {"test", "tpu"}),
     "tpu-py311": ("3.11", {"test", "tpu"}),
 }
 
 
 def read_lock(name):
-    """Returns {package: version}; every line has to be exact."""
+    """Returns {package: version}; every line must name one exact version."""
     lines = (FOLDER / f"{name}.txt").read_text().splitlines()
     pins = [re.fullmatch(r"([a-z0-9-]+)==(\S+)", line) for line in lines if line[0] != "#"]
     assert all(pins), name
@@ -37,7 +37,7 @@ def dropped():
 
 
 def applies(requirement, python, extras):
-    """Whether a requirement is one on this Python with any of these extras (or without)."""
+    """Whether a requirement holds on this Python, without extras or with any of these."""
     full = f"{python}.0"
     versions = {"python_version": python, "python_full_version": full, "sys_platform": "linux"}
     return requirement.marker is None or any(
@@ -53,24 +53,24 @@ def requirements(wheel):
     return [Requirement(text) for text in metadata.get_all("Requires-Dist")]
 
 
-def test_there_is_a_list_for_every_python_of_both_tracks():
+def test_every_python_of_both_tracks_has_a_list():
     files = {path.stem for path in FOLDER.glob("*-py*.txt")}
     assert files == set(LOCKS)
 
 
 @pytest.mark.parametrize("name", LOCKS)
-def test_a_list_has_what_setup_asks_for_in_its_ranges(name, requirements):
+def test_a_list_has_every_requirement_of_setup_within_its_range(name, requirements):
     python, extras = LOCKS[name]
     pins = read_lock(name)
-    asked = [item for item in requirements if applies(item, python, extras)]
-    assert len(asked) > len(extras) + 10
-    for requirement in asked:
+    needed = [item for item in requirements if applies(item, python, extras)]
+    assert len(needed) > len(extras) + 10
+    for requirement in needed:
         version = pins[canonicalize_name(requirement.name)]
         assert requirement.specifier.contains(version, prereleases=True), requirement
 
 
 @pytest.mark.parametrize("name", LOCKS)
-def test_a_list_has_one_owner_of_each_folder_and_its_own_tensorflow(name):
+def test_a_list_has_one_distribution_for_each_folder_and_the_tensorflow_of_its_track(name):
     pins = read_lock(name)
     assert {"seqio", "seqio-nightly"} & set(pins) == {"seqio-nightly"}
     assert {"tensorflow-datasets", "tfds-nightly"} & set(pins) == {"tensorflow-datasets"}
@@ -82,7 +82,7 @@ def test_a_list_has_one_owner_of_each_folder_and_its_own_tensorflow(name):
 
 
 def installed_list():
-    """The name of the list that this environment was made from, or None."""
+    """Returns the name of the list that this environment was made from, or None."""
     tag = f"py{sys.version_info.major}{sys.version_info.minor}"
     for name in (f"current-{tag}", f"tpu-{tag}"):
         versions = {package: _installed(package) for package in read_lock(name)}
@@ -98,8 +98,8 @@ def _installed(package):
         return None
 
 
-def test_this_environments_list_leaves_out_only_what_it_says():
-    """What `pip check` would say of a locked environment: only the dropped ones are missing."""
+def test_the_list_of_this_environment_lacks_only_the_dropped_packages():
+    """In a locked environment `pip check` misses the packages of dropped.txt and no others."""
     name = installed_list()
     if name is None:
         pytest.skip("this environment was not made from a list of constraints/")

@@ -1,4 +1,4 @@
-"""When the make targets make an environment, with an interpreter that only writes down calls."""
+"""What the make targets run, with an interpreter that only records its calls."""
 
 import os
 import shutil
@@ -11,19 +11,22 @@ from tests.packaging.source_tree import ROOT, clean_environment
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
-# Stands in for python3, for the python of an environment, and for uv.
+# Replaces python3, the python of an environment, and the commands installed in it.
 INTERPRETER = """\
 #!/bin/sh
 [ "$1" = -c ] && {{ echo {tag}; exit; }}
 echo "$(basename "$0") $*" >> {log}
-[ "$1 $2" = "-m venv" ] && {{ mkdir -p $3/bin; cp "$0" $3/bin/python; cp "$0" $3/bin/uv; }}
+[ "$1 $2" = "-m venv" ] && {{
+    mkdir -p $3/bin
+    for name in python uv ruff mypy; do cp "$0" $3/bin/$name; done
+}}
 case "$*" in *"$FAIL"*) [ -n "$FAIL" ] && exit 1;; esac
 exit 0
 """
 
 
 class Checkout:
-    """A copy of the build files, whose `make` records what it would have run."""
+    """A copy of the build files in which `make` records the commands that it would run."""
 
     def __init__(self, folder, tag="py311"):
         self.folder = folder
@@ -36,7 +39,7 @@ class Checkout:
         self.python.chmod(0o755)
 
     def make(self, *arguments, fail=""):
-        """Returns (whether it succeeded, the calls, all that it printed)."""
+        """Returns (whether it succeeded, the recorded calls, all output)."""
         self.log.write_text("")
         run = subprocess.run(
             ["make", *arguments, f"PYTHON={self.python}"],
@@ -68,7 +71,7 @@ def test_an_environment_is_made_once_from_the_list_of_this_python(checkout):
     assert checkout.make("env")[:2] == (True, [])
 
 
-def test_a_changed_list_makes_it_anew(checkout):
+def test_a_changed_list_makes_a_new_environment(checkout):
     checkout.make("env")
     (checkout.folder / ".venv" / "left-over").write_text("")
     later = checkout.log.stat().st_mtime + 10
@@ -78,7 +81,7 @@ def test_a_changed_list_makes_it_anew(checkout):
     assert not (checkout.folder / ".venv" / "left-over").exists()
 
 
-def test_changed_metadata_installs_only_the_project_again(checkout):
+def test_changed_metadata_reinstalls_only_the_project(checkout):
     checkout.make("env")
     later = checkout.log.stat().st_mtime + 10
     os.utime(checkout.folder / "setup.py", (later, later))
@@ -87,13 +90,13 @@ def test_changed_metadata_installs_only_the_project_again(checkout):
 
 
 @pytest.mark.parametrize("step", ["-r constraints", "-m venv"])
-def test_a_half_made_environment_is_made_anew(checkout, step):
+def test_an_incomplete_environment_is_made_again(checkout, step):
     assert not checkout.make("env", fail=step)[0]
     done, calls, _ = checkout.make("env")
     assert done and makes_environment(calls)
 
 
-def test_a_moved_checkout_makes_its_own_environment(checkout, tmp_path_factory):
+def test_a_moved_checkout_makes_a_new_environment(checkout, tmp_path_factory):
     checkout.make("env")
     moved = tmp_path_factory.mktemp("moved") / "checkout"
     shutil.copytree(checkout.folder, moved, symlinks=True)
@@ -101,14 +104,14 @@ def test_a_moved_checkout_makes_its_own_environment(checkout, tmp_path_factory):
     assert makes_environment(checkout.make("env")[1])
 
 
-def test_pip_does_it_where_uv_cannot(checkout):
+def test_pip_installs_if_uv_fails(checkout):
     done, calls, text = checkout.make("env", fail="--compile-bytecode")
     assert done, text
-    assert "uv could not" in text
+    assert "uv failed" in text
     assert calls[4].startswith("python -m pip") and calls[4].endswith("current-py311.txt")
 
 
-def test_the_other_track_is_skipped_with_a_line_where_it_cannot_be(tmp_path):
+def test_the_other_track_is_skipped_with_a_message_where_it_is_not_available(tmp_path):
     checkout = Checkout(tmp_path, tag="py313")
     (tmp_path / "tests" / "tpu_track").mkdir(parents=True)
     (tmp_path / "tests" / "tpu_track" / "test_smoke.py").write_text("")
@@ -119,7 +122,7 @@ def test_the_other_track_is_skipped_with_a_line_where_it_cannot_be(tmp_path):
     assert not (tmp_path / ".venv-tpu").exists()
 
 
-def test_the_other_track_is_tested_where_it_can_be(checkout):
+def test_the_other_track_is_tested_where_it_is_available(checkout):
     (checkout.folder / "tests" / "tpu_track").mkdir(parents=True)
     (checkout.folder / "tests" / "tpu_track" / "test_smoke.py").write_text("")
     done, calls, text = checkout.make("test", "PYTEST_ARGS=-x")
@@ -127,6 +130,32 @@ def test_the_other_track_is_tested_where_it_can_be(checkout):
     assert "python -m pytest -n auto --dist=loadfile -x" in calls
     assert calls[-1] == "python -m pytest -m tpu_track and not slow tests/tpu_track -x"
     assert (checkout.folder / ".venv-tpu" / "bin" / "python").exists()
+
+
+def test_lint_runs_all_three_checks_and_writes_no_file(checkout):
+    checkout.make("env")
+    done, calls, text = checkout.make("lint")
+    assert done, text
+    assert calls == ["ruff check .", "ruff format --check .", "mypy "]
+
+
+@pytest.mark.parametrize("failing", ["check .", "format --check ."])
+def test_lint_fails_if_a_check_fails(checkout, failing):
+    checkout.make("env")
+    assert not checkout.make("lint", fail=failing)[0]
+
+
+def test_format_rewrites_files(checkout):
+    checkout.make("env")
+    assert checkout.make("format")[1] == ["ruff check --fix .", "ruff format ."]
+
+
+@pytest.mark.parametrize("keep, option", [("", []), ("KEEP=1", ["--keep"])])
+def test_locks_resolves_all_versions_or_only_new_ones(checkout, keep, option):
+    done, calls, text = checkout.make("locks", *filter(None, [keep]))
+    assert done, text
+    script = "python constraints/lock.py"
+    assert calls[-1] == " ".join([script, *option, "build/locks/bin/uv"])
 
 
 def test_a_failed_test_fails_the_target(checkout):
@@ -141,15 +170,15 @@ def test_a_failed_test_fails_the_target(checkout):
         ("constraints/tpu-py313.txt", "the tpu track needs 3.10 or 3.11"),
     ],
 )
-def test_a_python_without_a_list_is_told_which_ones_have_one(lock, expected):
+def test_a_python_without_a_list_prints_the_supported_versions(lock, expected):
     script = str(ROOT / "constraints" / "check_python.py")
     run = subprocess.run([sys.executable, script, lock], capture_output=True, text=True)
     assert run.returncode == 1
     assert run.stderr.startswith("error: ") and expected in run.stderr
 
 
-def test_a_python_without_venv_is_told_the_package(tmp_path):
-    """Debian's python3 has venv in a package of its own."""
+def test_a_python_without_venv_prints_the_missing_package(tmp_path):
+    """Debian's python3 has venv in a separate package."""
     (tmp_path / "ensurepip.py").write_text("raise ImportError")
     script = str(ROOT / "constraints" / "check_python.py")
     run = subprocess.run(

@@ -1,4 +1,4 @@
-"""What an installation brings: packages, gin files, data, the command, and the start-up hook."""
+"""What the wheel contains: packages, gin files, data, the command, and the start-up hook."""
 
 import base64
 import csv
@@ -47,12 +47,12 @@ def test_nothing_else_is_in_the_wheel(wheel):
 
 
 def test_gin_never_becomes_a_package(wheel):
-    """A package called gin, or one in its folder, would shadow gin-config."""
+    """A package named gin would shadow gin-config."""
     assert not list((ROOT / "gin").rglob("*.py"))
     assert not [n for n in names(wheel) if n.startswith(("gin/", "primer/configs/__init__"))]
 
 
-def test_both_kinds_of_wheel_bring_the_hook_and_list_it(wheel, editable_wheel):
+def test_both_kinds_of_wheel_contain_the_hook_and_record_it(wheel, editable_wheel):
     content = read(wheel, HOOK_FILE)
     assert content == read(editable_wheel, HOOK_FILE)
     digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
@@ -62,8 +62,10 @@ def test_both_kinds_of_wheel_bring_the_hook_and_list_it(wheel, editable_wheel):
         assert set(rows) == set(names(built))
 
 
-def test_the_editable_wheel_is_one_path_and_no_import_hook_of_setuptools(editable_wheel, sources):
-    """The hook would cost every start of an interpreter more than ours may."""
+def test_the_editable_wheel_is_one_path_without_an_import_hook_of_setuptools(
+    editable_wheel, sources
+):
+    """Setuptools' hook would slow down every start of an interpreter by 20 ms."""
     top = [name for name in names(editable_wheel) if "/" not in name]
     assert sorted(top) == [f"__editable__.primer-{primer.__version__}.pth", HOOK_FILE]
     assert read(editable_wheel, top[0] if top[0] != HOOK_FILE else top[1]).decode().split() == [
@@ -77,6 +79,6 @@ def test_metadata(wheel):
     assert metadata["Version"] == primer.__version__
     assert metadata["Requires-Python"] == ">=3.10,<3.14"
     assert metadata["License-Expression"] == "Apache-2.0"
-    assert metadata.get_all("Provides-Extra") == ["tpu", "gpu", "beam", "lm-eval", "test"]
+    assert metadata.get_all("Provides-Extra") == ["tpu", "gpu", "beam", "lm-eval", "test", "lint"]
     assert b"Apache License" in read(wheel, "LICENSE")
     assert b"primer = primer.cli:main" in read(wheel, "entry_points.txt")

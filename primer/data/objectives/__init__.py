@@ -1,0 +1,1 @@
+"""Objectives: how documents become training examples."""

@@ -1,0 +1,1 @@
+"""Causal convolutions along the length."""

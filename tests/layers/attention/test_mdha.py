@@ -61,6 +61,21 @@ def test_fewer_memory_heads_equal_repeated_heads():
     np.testing.assert_allclose(values[1], values[0], rtol=0, atol=1e-4)
 
 
+def test_shared_keys_and_values_are_convolved():
+    """One convolved projection for both equals two with the same weights and taps."""
+    shared = helpers.build_model("primer_ez", attention={"shared_kv": True}, num_layers=1)
+    variables = helpers.random_variables(shared)
+    apart = helpers.build_model("primer_ez", num_layers=1)
+    copies = {
+        name: value for name, value in variables.items() if not name.split("MDHA/")[-1][:2] == "kv"
+    }
+    for name in set(variables) - set(copies):
+        for one in "kv":
+            copies[name.replace("MDHA/kv", f"MDHA/{one}")] = variables[name]
+    values = [logits(*args) for args in ((shared, variables), (apart, copies))]
+    np.testing.assert_allclose(values[1], values[0], rtol=0, atol=1e-5)
+
+
 def test_kernel_size_one_scales_the_projections():
     plain, variables = helpers.golden_model("transformer_vanilla")
     relu = dataclasses.replace(helpers.ARCHITECTURES["primer_ez"], activation="relu")

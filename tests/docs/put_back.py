@@ -1,0 +1,277 @@
+"""Context managers that make Primer behave as the systems of docs/defects.md do.
+
+Each replaces the code that a string names: after a rename, only the string changes.
+"""
+
+import contextlib
+import copy
+import inspect
+import pkgutil
+import random
+import shutil
+import tempfile
+from pathlib import Path
+from unittest import mock
+
+import mesh_tensorflow as mtf
+
+from primer.gin_config import config_files
+
+CONVOLUTION = "primer.layers.convolution.causal_depthwise_conv"
+
+
+def replaced(target, make):
+    """Replaces the object that a dotted path names by `make(object)` within the context."""
+    return mock.patch(target, make(pkgutil.resolve_name(target)))
+
+
+@contextlib.contextmanager
+def changed_gin_file(path, old, new):
+    """Replaces text of a gin file: within the context, gin reads a copy of the folder gin/."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(shutil.copytree(config_files.gin_directory(), Path(folder, "gin")))
+        text = (copy / path).read_text()
+        assert old in text, f"gin/{path} does not contain {old!r}"
+        (copy / path).write_text(text.replace(old, new))
+        with (
+            mock.patch("primer.gin_config.config_files.gin_directory", lambda: str(copy)),
+            mock.patch("tests.gin_models._parsed", {}),
+        ):
+            yield
+
+
+# ---------------------------------------------------------------- Primer's layers
+
+
+def norm_before_every_layer():
+    """The stack of Primer is an ordinary LayerStack."""
+    stock = pkgutil.resolve_name("mesh_tensorflow.transformer.transformer.LayerStack._layer_fn")
+    return mock.patch("primer.layers.PrePostNormLayerStack._layer_fn", stock)
+
+
+def order_by_index():
+    """The norm follows every second layer of the stack, whatever its class."""
+    from mesh_tensorflow.transformer import transformer_layers
+
+    kinds = (transformer_layers.SelfAttention(), transformer_layers.DenseReluDense())
+
+    def make(original):
+        def layer_fn(self, x, layer, context):
+            return original(self, x, kinds[self._layers.index(layer) % 2], context)
+
+        return layer_fn
+
+    return replaced("primer.layers.PrePostNormLayerStack._layer_fn", make)
+
+
+def decoding_convolves_over_the_batch():
+    """A step of decoding convolves over the first dimension and ignores earlier positions."""
+
+    def make(original):
+        def step(x, taps, past):
+            return convolved_over(x, taps, x.shape.dims[0])
+
+        return step
+
+    return replaced(f"{CONVOLUTION}.causal_depthwise_conv_step", make)
+
+
+def convolved_over(x, taps, dim):
+    """Convolves x over any dimension, also one of the taps' own."""
+    terms = [mtf.shift(x, i, dim, wrap=False) * tap for i, tap in enumerate(taps)]
+    return mtf.add_n(terms)
+
+
+def convolution_crosses_texts():
+    """The convolution ignores the boundaries between the texts of a packed example."""
+
+    def make(original):
+        def conv(x, taps, length_dim, segment_id=None):
+            return original(x, taps, length_dim)
+
+        return conv
+
+    return replaced(f"{CONVOLUTION}.causal_depthwise_conv", make)
+
+
+def convolution_over_the_heads():
+    """Without combine_dims the convolution goes over the heads."""
+
+    def make(original):
+        def call(self, context, x, losses=None):
+            if self.combine_dims:
+                return original(self, context, x, losses)
+            with mock.patch(
+                f"{CONVOLUTION}.convolve",
+                lambda context, x, taps: convolved_over(x, taps, taps[0].shape.dims[0]),
+            ):
+                return original(self, context, x, losses)
+
+        return call
+
+    return replaced("primer.layers.MDHA.call", make)
+
+
+def shared_keys_and_values_unconvolved():
+    """With shared_kv only the queries are convolved."""
+
+    def make(original):
+        def call(self, context, x, losses=None):
+            if not self.shared_kv:
+                return original(self, context, x, losses)
+            convolve = pkgutil.resolve_name(f"{CONVOLUTION}.convolve")
+            calls = []
+
+            def only_first(context, x, taps):
+                calls.append(x)
+                return convolve(context, x, taps) if len(calls) == 1 else x
+
+            with mock.patch(f"{CONVOLUTION}.convolve", only_first):
+                return original(self, context, x, losses)
+
+        return call
+
+    return replaced("primer.layers.MDHA.call", make)
+
+
+def keys_stay_small():
+    """`rescale_shared_keys` has no effect."""
+    module = "primer.layers.attention.shared_query_key"
+    published = pkgutil.resolve_name(f"{module}.SharedQueryKeyParams")
+    return mock.patch(f"{module}.RescaledSharedQueryKeyParams", published)
+
+
+def pseudo_variance(test_module):
+    """The norm divides by the root of mean(x * (x - mu)), in the type of the activations."""
+
+    def norm(x, layer_stack, context, epsilon=1e-6):
+        reduced = x.shape - context.model.model_dim
+        centered = x - mtf.reduce_mean(x, output_shape=reduced)
+        variance = mtf.reduce_mean(x * centered, output_shape=reduced)
+        return centered * mtf.rsqrt(variance + epsilon)
+
+    return mock.patch.object(test_module, "sublayer_primer_norm", norm)
+
+
+def z_loss_dropped():
+    """Attention does not receive `z_loss_coeff`."""
+
+    def make(original):
+        def call(self, context, x, losses=None):
+            with mock.patch.object(self, "z_loss_coeff", None):
+                return original(self, context, x, losses)
+
+        return call
+
+    return replaced("primer.layers.MDHA.call", make)
+
+
+def hyperprompts_ignored():
+    """MDHA accepts the settings of hyper-prompts and does nothing with them."""
+
+    def make(original):
+        def init(self, *args, **kwargs):
+            original(self, *args, **{k: v for k, v in kwargs.items() if "hyperprompt" not in k})
+
+        return init
+
+    return replaced("primer.layers.MDHA.__init__", make)
+
+
+def kernel_size_ignored():
+    """MDHA has 3 taps, whatever value is bound."""
+
+    def make(original):
+        def init(self, *args, **kwargs):
+            original(self, *args, **kwargs)
+            self.kernel_size = 3
+
+        return init
+
+    return replaced("primer.layers.MDHA.__init__", make)
+
+
+# ---------------------------------------------------------------- Mesh-TensorFlow's layers
+
+
+def no_bias_in_blocks():
+    """Windowed attention has no relative bias where the length is cut into blocks."""
+
+    def make(original):
+        def compute_bias(self, context, memory_position, *args, **kwargs):
+            if any("block" in dim.name for dim in memory_position.shape.dims):
+                return None
+            return original(self, context, memory_position, *args, **kwargs)
+
+        return compute_bias
+
+    return replaced(
+        "mesh_tensorflow.transformer.transformer_layers.SelfAttention.compute_bias", make
+    )
+
+
+def padding_is_text():
+    """Experts treat the padding of unpacked examples as text."""
+
+    def make(original):
+        def importance(context, x):
+            packed = isinstance(context.sequence_id, mtf.Tensor)
+            return original(context, x) if packed else None
+
+        return importance
+
+    return replaced("primer.layers.experts.padding.importance", make)
+
+
+def experts(**forced):
+    """Experts have these settings, whatever the caller passes."""
+
+    def make(original):
+        def init(self, *args, **kwargs):
+            original(self, *args, **{**kwargs, **forced})
+
+        return init
+
+    return replaced("primer.layers.MixtureOfExperts.__init__", make)
+
+
+def start_of_text_is_read_in_decoding():
+    """In decoding, the convolutions read the first position, which holds no token."""
+
+    def make(original):
+        def call(self, context, x, losses=None):
+            if context.mode in ("first_part", "incremental"):
+                context = copy.copy(context)
+                context.position = context.position + 1  # No position is the first one.
+            return original(self, context, x, losses)
+
+        return call
+
+    return replaced("primer.layers.EvolvedConvolution.call", make)
+
+
+# ---------------------------------------------------------------- Mesh-TensorFlow's runs
+
+
+def unpatched(method):
+    """A method of `Unitransformer` is Mesh-TensorFlow's own, below all patches."""
+    target = f"mesh_tensorflow.transformer.transformer.Unitransformer.{method}"
+    return replaced(target, inspect.unwrap)
+
+
+def last_pattern_applies():
+    """The learning rate of the last pattern holds for every variable."""
+
+    def make(original):
+        def last(optimizer, name):
+            patterns = optimizer.variable_search
+            return original(optimizer, name) if patterns is None else len(patterns) - 1
+
+        return last
+
+    return replaced("primer.runtime.patches.learning_rates._first_match", make)
+
+
+def unseeded_draws():
+    """The checksum that makes seeds from names is another one at each call."""
+    return mock.patch("zlib.crc32", lambda data, value=0: random.getrandbits(32))

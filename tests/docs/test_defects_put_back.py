@@ -1,0 +1,143 @@
+"""With a defect of docs/defects.md put back, the test of its row fails."""
+
+import dataclasses
+import inspect
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import numpy as np
+import pytest
+
+from tests.docs import defects, put_back
+from tests.layers import helpers
+
+ROWS = {row.original: row for row in defects.rows() if row.changes_results}
+
+
+@dataclasses.dataclass(frozen=True)
+class Defect:
+    """How a defect is put back, and how the test of its row is called.
+
+    Attributes:
+        put_back: returns the context manager. If it has a parameter `test_module`, it receives
+            the module of the test.
+        arguments: arguments of the test, or a function of its module that returns them. The other
+            parameters of the test are fixtures.
+    """
+
+    put_back: Callable[..., AbstractContextManager]
+    arguments: dict | Callable = dataclasses.field(default_factory=dict)
+
+
+def gin(path, old, new):
+    """Returns a function that puts a defect of a gin file back."""
+    return lambda: put_back.changed_gin_file(path, old, new)
+
+
+# The first cell of a row -> its defect.
+DEFECTS = {
+    "Its Primer never uses the pre- and post-norm stack of its paper": Defect(
+        put_back.norm_before_every_layer, {"architecture": "primer"}
+    ),
+    "Decoding convolves over the batch and keeps no state of the convolution": Defect(
+        put_back.decoding_convolves_over_the_batch,
+        {"name": "primer_ez", "prompt_lengths": [0, 0, 0, 0]},
+    ),
+    "Keys of the shared projection start smaller by 1 / sqrt(d_kv)": Defect(
+        put_back.keys_stay_small, {"fold": True, "rescale": True}
+    ),
+    "In packed examples the convolution reads the end of the previous text": Defect(
+        put_back.convolution_crosses_texts, {"name": "primer_ez"}
+    ),
+    "primer_norm is NaN where its pseudo-variance is negative": Defect(put_back.pseudo_variance),
+    "combine_dims = False convolves over the heads": Defect(
+        put_back.convolution_over_the_heads, {"share": False}
+    ),
+    "shared_kv = True does not convolve the keys and values": Defect(
+        put_back.shared_keys_and_values_unconvolved
+    ),
+    "z_loss_coeff has no effect": Defect(put_back.z_loss_dropped, {"packed": True}),
+    "Hyper-prompts are accepted and ignored": Defect(
+        put_back.hyperprompts_ignored,
+        {"settings": {"use_hyperprompt": True}, "message": "hyper-prompts"},
+    ),
+    "A binding of the convolution's kernel_size has no effect": Defect(
+        put_back.kernel_size_ignored
+    ),
+    "The pre- and post-norm stack goes by the index of each layer": Defect(put_back.order_by_index),
+    "Capacity 1.2 is bound under deccoder/: runs had 1.25 and 2.0": Defect(
+        gin("defaults.gin", "MixtureOfExperts.capacity", "deccoder/MixtureOfExperts.capacity"),
+        {"model": "switch_transformer"},
+    ),
+    "Synthesizer has 8 heads of 128 at every size": Defect(
+        gin(
+            "architectures/transformer.gin",
+            "synthesizer_num_heads = %num_heads\nsynthesizer_d_kv = %d_kv\n",
+            "",
+        )
+    ),
+    "LM1B has length 512 by default": Defect(
+        gin("datasets/lm1b.gin", '"targets": 64', '"targets": 512'), {"task": "lm1b"}
+    ),
+    "Sizes take effect only if their file comes last": Defect(
+        gin("architectures/primer.gin", "layer_stack =", "d_model = 512\nlayer_stack ="),
+        {"composition": ("primer", None)},
+    ),
+    "Experts have no biases, although the dense layers have": Defect(
+        lambda: put_back.experts(use_bias=False), {"gating": "top_2"}
+    ),
+    "Without an additional file the learning rate falls to zero": Defect(
+        gin(
+            "datasets/c4.gin",
+            'include "learning_rate_schedules/rsqrt_no_ramp_down.gin"',
+            "learning_rate_schedule_noam.linear_decay_fraction = 0.1",
+        ),
+        {"task": "c4"},
+    ),
+    "local_attention_1d ignores the relative bias in its blocks": Defect(
+        put_back.no_bias_in_blocks, lambda module: {"parts": np.ones_like(module.PARTS)}
+    ),
+    "MoE1D fails on unpacked examples, and padding takes the places of tokens": Defect(
+        put_back.padding_is_text, {"gating": "top_2"}
+    ),
+    'second_policy_eval is "random" by default: two evaluations differ': Defect(
+        lambda: put_back.experts(second_policy_eval="random"),
+        lambda module: {"layer": module.MixtureOfExperts},
+    ),
+    "The Evolved Transformer's convolutions compute another function in decoding": Defect(
+        put_back.start_of_text_is_read_in_decoding, {"prompt_lengths": [4, 7, 12]}
+    ),
+    "Sampling continues rows after their end token": Defect(
+        lambda: put_back.unpatched("sample_autoregressive"),
+        lambda module: {"model": helpers.golden_model("primer_ez")},
+    ),
+    "With several learning-rate patterns, the last one applies to all variables": Defect(
+        put_back.last_pattern_applies, {"name": "AdamWithMultiLRSchedule"}
+    ),
+    "The loss has the type of the activations: bfloat16 losses move in steps of 0.03": Defect(
+        lambda: put_back.unpatched("_compute_loss")
+    ),
+    "Initial values and noise have no seed: no run can be repeated": Defect(
+        put_back.unseeded_draws
+    ),
+}
+
+
+def test_every_row_that_changes_results_has_its_defect():
+    assert set(DEFECTS) == set(ROWS)
+
+
+@pytest.mark.parametrize("original", DEFECTS)
+def test_the_test_of_a_row_fails_with_the_defect(original, request):
+    row, defect = ROWS[original], DEFECTS[original]
+    module = row.module()
+    function = getattr(module, row.function)
+    chosen = defect.arguments(module) if callable(defect.arguments) else defect.arguments
+    fixtures = set(inspect.signature(function).parameters) - set(chosen)
+    arguments = {**chosen, **{name: request.getfixturevalue(name) for name in sorted(fixtures)}}
+    takes_module = "test_module" in inspect.signature(defect.put_back).parameters
+    with (
+        defect.put_back(*[module] * takes_module),
+        pytest.raises((AssertionError, pytest.fail.Exception)),
+    ):
+        function(**arguments)
