@@ -37,7 +37,7 @@ def estimator(tmp_path):
         model=tiny.model(),
         settings={
             "sequence_length": {"targets": tiny.LENGTH},
-            "vocabulary": preflight.find("text").output_features["targets"].vocabulary,
+            "vocabulary": preflight.find_task("text").output_features["targets"].vocabulary,
             "mesh_shape": "",
             "layout_rules": "",
         },

@@ -24,7 +24,7 @@ def checked(monkeypatch):
     def check(task, split, use_cached):
         found.append((split, use_cached))
 
-    monkeypatch.setattr(runtime_callbacks.preflight, "check", check)
+    monkeypatch.setattr(runtime_callbacks.preflight, "check_split", check)
     return found
 
 

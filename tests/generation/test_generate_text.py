@@ -27,7 +27,7 @@ def estimator(model_dir):
             model=saved.model,
             settings={
                 "sequence_length": {"targets": saved.length},
-                "vocabulary": preflight.find("text").output_features["targets"].vocabulary,
+                "vocabulary": preflight.find_task("text").output_features["targets"].vocabulary,
                 "mesh_shape": "",
                 "layout_rules": "",
             },
