@@ -105,4 +105,4 @@ def _trainer() -> str:
     return getattr(bound("utils.run.train_model_fn"), "selector", "")
 
 
-validation.set_validator(make_validator)
+callbacks.set_validator(make_validator)

@@ -11,7 +11,7 @@ from primer.evaluation import evaluate, runtime_callbacks
 from primer.evaluation.scores import score_texts  # noqa: F401  Registers it.
 from primer.evaluation.totals import Totals
 from primer.runtime import callbacks
-from primer.runtime.training import validation
+from primer.runtime.training import validation  # noqa: F401  Registers validation.every.
 
 TASK = "mesh_train_dataset_fn.mixture_or_task_name = 'sotu'"
 
@@ -76,7 +76,7 @@ def test_without_a_task_nothing_is_checked(checked):
 def test_an_evaluation_that_cannot_work_is_refused_before_the_model(binding, message):
     gin.parse_config([TASK, "utils.run.train_model_fn = @evaluate_checkpoints", binding])
     with pytest.raises(UsageError, match=message):
-        callbacks.run_before("train")
+        runtime_callbacks.check_data("train")
 
 
 @pytest.mark.parametrize("length", ["16", "{'inputs': 1, 'targets': 16}"])
@@ -85,7 +85,7 @@ def test_a_stride_longer_than_the_window_is_refused_before_the_model(length):
     gin.parse_config([f"utils.run.sequence_length = {length}", "protocol.name = 'sliding'"])
     gin.parse_config("protocol.stride = 17")
     with pytest.raises(UsageError, match="protocol.stride = 17 .* window of 16 tokens"):
-        callbacks.run_before("train")
+        runtime_callbacks.check_data("train")
 
 
 def test_the_validator_reads_the_split_once(monkeypatch):
@@ -121,4 +121,4 @@ def test_the_validator_reads_the_split_once(monkeypatch):
 
 
 def test_the_runtime_has_this_validator():
-    assert validation._validator == [runtime_callbacks.make_validator]
+    assert callbacks.validator_factory() is runtime_callbacks.make_validator
