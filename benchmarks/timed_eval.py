@@ -47,7 +47,7 @@ def main() -> None:
     from primer.evaluation.scorer import Scorer
 
     notes: list[dict[str, Any]] = []
-    Protocol.read = timed(Protocol.read, "read", notes, lambda text: len(text.ids))
+    Protocol.read_split = timed(Protocol.read_split, "read", notes, lambda text: len(text.ids))
     Protocol.evaluate = timed(Protocol.evaluate, "evaluate", notes, lambda totals: totals.tokens)
     Scorer.__init__ = timed(Scorer.__init__, "build", notes)
     Scorer.nats = timed(Scorer.nats, "score", notes)

@@ -52,12 +52,12 @@ def run(options: argparse.Namespace) -> int:
         for model_dir in options.model_dir
     ]
     codes = []
-    with sharing.directories() as shared_work:
+    with sharing.shared_evaluation() as shared_work:
         for arguments in command_lines:
             codes.append(engine.print_and_run(arguments))
             sys.stdout.flush()
         if len({row["model_dir"] for row in shared_work.rows}) > 1:
-            report.compare(shared_work.rows)
+            report.print_comparison(shared_work.rows)
     return max(codes)
 
 

@@ -1,7 +1,7 @@
-"""Perplexity done right: what was scored, how the text was cut, and in which units."""
+"""Perplexity of whole splits: protocols, units, checkpoints of a run, scores of documents."""
 
 from primer.runtime import import_hook
 
-# Most modules here import Mesh-TensorFlow. An installed package has the hook that patches it from
-# the start of the interpreter; a checkout on PYTHONPATH has not.
+# Most modules here import Mesh-TensorFlow. An installed package has the hook from the start of the
+# interpreter; a checkout on PYTHONPATH has not.
 import_hook.install()

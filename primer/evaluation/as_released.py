@@ -1,16 +1,17 @@
-"""What `mode = "perplexity_eval"` counts, for the protocol `as_released`.
+"""The rows that `mode = "perplexity_eval"` evaluates, for the protocol `as_released`.
 
-The released systems evaluate the first `utils.run.perplexity_eval_steps` batches (100 unless gin
-says otherwise) of `utils.run.batch_size` that t5's `mesh_eval_dataset_fn` gives: rows that T5's
-pipeline makes of the documents by the run's own objective, padded, the last token of a full row
-replaced by an end token. Their number is the mean of -log p over the tokens of these rows, and
-experts drop what they drop in such a batch.
+The released systems evaluate the first `utils.run.perplexity_eval_steps` batches (default 100) of
+`utils.run.batch_size` rows that t5's `mesh_eval_dataset_fn` gives. T5's pipeline makes these rows
+from the documents with the run's own objective, pads them, and replaces the last token of a full
+row by an end token. The loss is the mean of -log p over the tokens of these rows, and experts drop
+tokens as they do in such a batch.
 
-Of these rows nobody has the text: objectives join documents, cut and shuffle them. So there are no
-bytes, characters and words, and what stands for a document is a row.
+Objectives join, cut and shuffle documents, so the text of a row is not known: there are no bytes,
+characters and words, and each row counts as a document.
 """
 
 import numpy as np
+import tensorflow.compat.v1 as tf
 
 from primer.common import checks, tf_data
 from primer.data import preflight
@@ -19,50 +20,50 @@ from primer.evaluation import tokenized_split
 from primer.gin_config.values import configured
 from primer.runtime import batch_size
 
-_STEPS = 100  # Of utils.run.
+_STEPS = 100  # The default of utils.run.perplexity_eval_steps.
 
 
-def read(task_name, split, length) -> tokenized_split.Text:
-    """The tokens of the rows; what stands for a document is a row.
+def read_rows(task_name: str, split: str, length: int) -> tokenized_split.TokenizedSplit:
+    """Reads the tokens of the rows; each row counts as a document.
 
     Raises:
-        UsageError: there is no such task or split, it cannot be read, it is empty, or it is one
-            that the released command evaluates in parts or packs.
+        UsageError: the task or split does not exist, cannot be read or is empty; or the released
+            command evaluates it in parts or packs its rows.
     """
     preflight.check_split(task_name, split)
-    _check_pack()
+    _check_not_packed()
     targets = list(tf_data.elements(lambda: _rows(task_name, split, length)))
     rows = np.concatenate(targets) if targets else np.zeros([0, length], np.int32)
     if not rows.any():
         raise UsageError(f"task {task_name}: the split {split!r} has no row; nothing to score")
     end = preflight.find_task(task_name).output_features["targets"].vocabulary.eos_id
     lengths = np.count_nonzero(rows, axis=1)
-    return tokenized_split.of_tokens(rows[rows > 0].astype(np.int32), lengths, end)
+    return tokenized_split.from_tokens(rows[rows > 0].astype(np.int32), lengths, end)
 
 
-def checked_rows(rows=None) -> int:
-    """How many rows a batch has; by them experts drop tokens.
+def rows_per_batch(rows: int | None = None) -> int:
+    """Returns the rows of a batch, which determine the tokens that experts drop.
 
     Args:
-        rows: what the user asks for, or None.
+        rows: the batch size that the user sets, or None.
 
     Raises:
-        UsageError: that is another number.
+        UsageError: `rows` differs from the run's own batch size.
     """
     if rows not in (None, batch_size.rows_per_batch()):
         raise UsageError(
             f"--batch_size {rows}: the protocol as_released has the run's own batches of "
-            f"{batch_size.rows_per_batch()} rows (utils.run.batch_size), which its numbers may "
-            "depend on; leave --batch_size out"
+            f"{batch_size.rows_per_batch()} rows (utils.run.batch_size), and its numbers may "
+            "depend on them; leave --batch_size out"
         )
     return batch_size.rows_per_batch()
 
 
-def describe(split, length) -> str:
-    """How the rows came about, in a sentence."""
+def describe(split: str, length: int) -> str:
+    """Returns a sentence on how the rows are made."""
     return (
         f"As released: at most the first {_steps()} batches (utils.run.perplexity_eval_steps) of "
-        f"{checked_rows()} rows of {length} tokens of the {split} split as T5's pipeline pads "
+        f"{rows_per_batch()} rows of {length} tokens of the {split} split as T5's pipeline pads "
         "them, full rows closed by an end token; other tokens than those of the whole split, and "
         "not comparable across vocabularies."
     )
@@ -73,7 +74,7 @@ def _steps():
     return checks.whole_number("utils.run.perplexity_eval_steps", steps)
 
 
-def _check_pack():
+def _check_not_packed():
     if configured("mesh_eval_dataset_fn.pack", False):
         raise UsageError(
             "mesh_eval_dataset_fn.pack = True: the protocol as_released reads padded rows, as the "
@@ -81,8 +82,8 @@ def _check_pack():
         )
 
 
-def _rows(task_name, split, length):
-    """A data set of [rows, length], the targets of one batch after the other."""
+def _rows(task_name: str, split: str, length: int) -> tf.data.Dataset:
+    """A data set of targets [rows, length], one element per batch."""
     from t5.models import mesh_transformer
 
     parts = mesh_transformer.mesh_eval_dataset_fn(
@@ -96,4 +97,4 @@ def _rows(task_name, split, length):
             "number for each: evaluate one task (MIXTURE_NAME) as_released"
         )
     rows = parts[0].dataset_fn().map(lambda example: example["targets"])
-    return rows.take(_steps() * checked_rows()).batch(checked_rows())
+    return rows.take(_steps() * rows_per_batch()).batch(rows_per_batch())

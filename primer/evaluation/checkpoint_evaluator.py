@@ -1,86 +1,107 @@
-"""Checkpoint after checkpoint under one scorer; what was found before is not scored again."""
+"""Evaluates checkpoints one after the other with one scorer; known results are not scored again."""
 
 import contextlib
 import math
 import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
 
 from primer import __version__
 from primer.checkpoints import checkpoint_files
 from primer.common import console
 from primer.errors import RunError, UsageError
 from primer.evaluation.progress import Progress
+from primer.evaluation.protocols import Protocol
+from primer.evaluation.results import Results
+from primer.evaluation.scorer import Scorer
+from primer.evaluation.tokenized_split import TokenizedSplit
+
+Row = dict[str, Any]
 
 
-class CheckpointRows:
-    """Finds the row of each checkpoint.
+class CheckpointEvaluator:
+    """Finds or computes the row of each checkpoint.
 
     Args:
         protocol, text: what is scored.
-        named: a dict with "model_dir", "task", "split" and "window", for every row.
-        results: a `Results`, for the rows of before and the new ones.
-        open_scorer: gives a block with the `Scorer`; called when the first checkpoint needs it.
-        again: whether checkpoints are scored whose row is there.
+        identity: "model_dir", "task", "split" and "window", which every row gets.
+        results: holds known rows, and gets the new ones.
+        open_scorer: returns a context manager of a `Scorer`; entered for the first checkpoint that
+            has to be scored.
+        again: whether to score checkpoints whose row is known.
 
     Attributes:
         results: as given.
-        settings: what all rows of this text and protocol share.
-        rows: those found, in the order of the calls.
+        settings: the keys that all rows of this text and protocol share.
+        rows: the rows found, in the order of the calls.
         problems: a sentence for each checkpoint that could not be read.
-        known: how many rows were there before.
+        num_reused: the number of rows that were known.
     """
 
-    def __init__(self, protocol, text, named, results, open_scorer, again=False):
+    def __init__(
+        self,
+        protocol: Protocol,
+        text: TokenizedSplit,
+        identity: Mapping[str, Any],
+        results: Results,
+        open_scorer: Callable[[], AbstractContextManager[Scorer]],
+        again: bool = False,
+    ) -> None:
         self._protocol = protocol
         self._text = text
         self.results = results
         self._open_scorer = open_scorer
         self._again = again
-        self._scorer, self._to_close = None, contextlib.ExitStack()
+        self._scorer: Scorer | None = None
+        self._exit_stack = contextlib.ExitStack()
         self.settings = {
-            **named,
+            **identity,
             "protocol": protocol.label,
             "text_checksum": text.checksum,
             "primer": __version__,
         }
-        self.rows, self.problems, self.known = [], [], 0
+        self.rows: list[Row] = []
+        self.problems: list[str] = []
+        self.num_reused = 0
 
-    def find(self, path):
-        """The row of a checkpoint; None, and a message, where it cannot be read."""
+    def evaluate(self, path: str) -> Row | None:
+        """Returns the row of a checkpoint; prints why and returns None if it cannot be read."""
         step = checkpoint_files.step_of(path)
         try:
             weights = (
                 checkpoint_files.fingerprint(path) if checkpoint_files.has_index(path) else None
             )
-            row = self._row_of_before(step, weights)
+            row = self._known_row(step, weights)
             if row is None:
                 checkpoint_files.check_whole(path)
         except RunError as error:
             return self._skip(step, error)
         if row is not None:
-            self.known += 1
+            self.num_reused += 1
         else:
-            if self._scorer is None:  # Not one of the checkpoint's problems if it fails.
-                self._scorer = self._to_close.enter_context(self._open_scorer())
+            if self._scorer is None:  # Outside the try: its errors are not the checkpoint's.
+                self._scorer = self._exit_stack.enter_context(self._open_scorer())
             try:
                 self._scorer.restore(path)
             except (RunError, UsageError) as error:
                 return self._skip(step, error)
-            row = self._score(step, weights)
+            row = self._score(self._scorer, step, weights)
         self.rows.append(row)
         return row
 
-    def _row_of_before(self, step, weights):
+    def _known_row(self, step, weights):
         if self._again or weights is None:
             return None
-        return self.results.find(self.settings, step, weights)
+        return self.results.find_row(self.settings, step, weights)
 
     def _skip(self, step, error):
         console.say(f"primer: {error}; skipped")
         self.problems.append(f"step {step}: {error}")
 
-    def _score(self, step, weights):
-        """The row of the checkpoint that was restored; it is kept."""
-        scorer, began = self._scorer, time.monotonic()
+    def _score(self, scorer, step, weights):
+        """Scores the restored checkpoint, and writes and returns its row."""
+        began = time.monotonic()
         with Progress(f"step {step:,}", len(self._text.ids)) as progress:
             totals = self._protocol.evaluate(scorer, self._text, progress)
         split, caveats = self.settings["split"], scorer.caveats
@@ -92,21 +113,21 @@ class CheckpointRows:
             "how": self._protocol.describe(split, scorer.length, caveats),
             "evaluation_seconds": round(time.monotonic() - began, 3),
         }
-        self.results.add(row)
-        console.say(_in_one_line(row))
+        self.results.add_row(row)
+        console.say(_summary_line(row))
         return row
 
-    def in_order(self) -> list:
-        """The rows in the order of their steps."""
+    def sorted_rows(self) -> list[Row]:
+        """Returns the rows sorted by step."""
         return sorted(self.rows, key=lambda row: row["step"])
 
-    def close(self):
-        """Leaves the scorer's block and ends the file of events."""
-        self._to_close.close()
+    def close(self) -> None:
+        """Leaves the scorer's context and closes the event file."""
+        self._exit_stack.close()
         self.results.close()
 
 
-def _in_one_line(row) -> str:
+def _summary_line(row) -> str:
     parts = [f"step {row['step']:,}  {row['nats_per_token']:.4f} nats per token"]
     if math.isfinite(row["bits_per_byte"]):
         parts.append(f"{row['bits_per_byte']:.4f} bits per byte")

@@ -1,11 +1,14 @@
-"""Checkpoints of a run on a whole split: what `primer eval` asks of the engine.
+"""Evaluates checkpoints of a run on a whole split: the engine's part of `primer eval`.
 
-t5's main calls `utils.run`, and that calls `train_model_fn` with the estimator it has made. With
-`gin/run/evaluate.gin` this function takes the trainer's place, so that the model, the mesh and the
-task come from the very settings that training had.
+t5's main calls `utils.run`, which calls `train_model_fn` with the estimator that it made.
+`gin/run/evaluate.gin` binds that to `evaluate_checkpoints`, so the model, the mesh and the task
+come from the same settings as in training.
 """
 
 import functools
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import Any
 
 import gin
 
@@ -14,7 +17,7 @@ from primer.common import console
 from primer.errors import RunError, UsageError
 from primer.evaluation import as_released as released
 from primer.evaluation import keep_best, protocols, report, sharing
-from primer.evaluation.checkpoint_evaluator import CheckpointRows
+from primer.evaluation.checkpoint_evaluator import CheckpointEvaluator
 from primer.evaluation.results import Results
 from primer.evaluation.scorer import Scorer
 from primer.gin_config.values import configured
@@ -24,17 +27,17 @@ from primer.runtime.estimator_model import length_of, model_of, task_name
 
 @gin.configurable(module="primer")
 def evaluate_checkpoints(
-    estimator,
-    *training_arguments,
-    split="validation",
-    checkpoints="all",
-    batch_size=None,
-    follow=False,
-    timeout=None,
-    again=False,
-    keep_the_best=False,
-    **training_settings,
-):
+    estimator: Any,
+    *training_arguments: Any,
+    split: str = "validation",
+    checkpoints: str | int | list[int] = "all",
+    batch_size: int | None = None,
+    follow: bool = False,
+    timeout: float | None = None,
+    again: bool = False,
+    keep_the_best: bool = False,
+    **training_settings: Any,
+) -> None:
     """Evaluates checkpoints on a whole split; prints a table, writes JSON lines, TSV and events.
 
     Args:
@@ -44,97 +47,117 @@ def evaluate_checkpoints(
         batch_size: windows per batch; it changes the speed and not the numbers.
         follow: whether to wait for new checkpoints until the run's last step.
         timeout: with follow, seconds without a new checkpoint after which the waiting ends.
-        again: whether to score checkpoints whose row is there.
+        again: whether to score checkpoints whose result is known.
         keep_the_best: whether to copy the best of them to model_dir/best.
-        training_arguments, training_settings: what the trainer would get; unused.
+        training_arguments, training_settings: the trainer's arguments; unused.
 
     Raises:
-        UsageError: nothing to evaluate, or another model than the directory's.
+        UsageError: there is nothing to evaluate, or the model is not that of the directory.
         RunError: a checkpoint was damaged; the others have been evaluated.
     """
     del training_arguments, training_settings
     model_dir = str(estimator.model_dir)
     paths = selection.select_checkpoints(model_dir, checkpoints, may_be_none=follow)
     if keep_the_best:
-        paths = keep_best.with_kept(model_dir, paths)
+        paths = keep_best.kept_first(model_dir, paths)
     model = model_of(estimator)
     model_directory.check_model(model_dir, model, estimator.settings["vocabulary"])
     vocabulary_size.check_embedding_size(model, paths)
-    rows = _rows(estimator, split, functools.partial(_scorer, estimator, batch_size), again)
+    evaluator = _evaluator(
+        estimator, split, functools.partial(_open_scorer, estimator, batch_size), again
+    )
+    found: Iterable[str] = paths
     if follow:
-        paths = watcher.watch_checkpoints(model_dir, paths, _last_step(), timeout)
-    best = keep_best.Best(model_dir) if keep_the_best else None
+        found = watcher.watch_checkpoints(model_dir, paths, _last_step(), timeout)
+    best = keep_best.BestCheckpointKeeper(model_dir) if keep_the_best else None
     try:
-        for path in paths:
-            row = rows.find(path)
+        for path in found:
+            row = evaluator.evaluate(path)
             if best and row:
-                best.see(path, row)
+                best.consider(path, row)
     finally:
-        rows.close()
-    _show(rows, everything=follow)
+        evaluator.close()
+    _report(evaluator, with_earlier=follow)
 
 
-def _rows(estimator, split, open_scorer, again):
-    """The `CheckpointRows` of gin's task and protocol."""
+def _evaluator(
+    estimator: Any,
+    split: str,
+    open_scorer: Callable[[], AbstractContextManager[Scorer]],
+    again: bool,
+) -> CheckpointEvaluator:
+    """The evaluator of the configured task and protocol."""
     model_dir = str(estimator.model_dir)
-    task, protocol, length = task_name(), protocols.chosen(), length_of(estimator)
-    protocol.check(length)
-    text = sharing.text(protocol, task, split, length)
-    named = {"model_dir": model_dir, "task": task, "split": split, "window": length}
+    task, length = task_name(), length_of(estimator)
+    protocol = protocols.configured_protocol()
+    protocol.check_stride(length)
+    text = sharing.shared_split(protocol, task, split, length)
+    identity = {"model_dir": model_dir, "task": task, "split": split, "window": length}
     results = Results(model_dir, f"{task}_{split}_{protocol.label}")
-    return CheckpointRows(protocol, text, named, results, open_scorer, again)
+    return CheckpointEvaluator(protocol, text, identity, results, open_scorer, again)
 
 
-def _show(rows, everything):
-    """Prints what was found; of a run that was followed, also what was found of it before."""
-    shown = rows.results.of(rows.settings) if everything else rows.in_order()
-    sharing.add_rows(shown)
-    named = rows.settings
-    if shown:
-        title = f"{named['model_dir']}: {named['task']}, {named['split']} split"
-        report.show(title, shown)
-    if rows.known:
+def _report(evaluator, with_earlier):
+    """Prints the rows, with those of earlier evaluations where a run was followed.
+
+    Raises:
+        RunError: a checkpoint could not be evaluated.
+    """
+    results, settings = evaluator.results, evaluator.settings
+    rows = results.rows_with(settings) if with_earlier else evaluator.sorted_rows()
+    sharing.collect_rows(rows)
+    if rows:
+        title = f"{settings['model_dir']}: {settings['task']}, {settings['split']} split"
+        report.print_checkpoints(title, rows)
+    if evaluator.num_reused:
         console.say(
-            f"{rows.known} of {len(rows.rows)} were found before (--again scores them again)"
+            f"{evaluator.num_reused} of {len(evaluator.rows)} results were known (--again scores "
+            "these checkpoints again)"
         )
-    if rows.results.rows:
-        console.say(f"Results are in {rows.results.path} and {rows.results.table_path}")
-    if rows.problems:
+    if results.rows:
+        console.say(f"Results are in {results.path} and {results.table_path}")
+    problems = evaluator.problems
+    if problems:
         raise RunError(
-            f"{len(rows.problems)} of {len(rows.problems) + len(rows.rows)} checkpoints could not "
-            f"be evaluated: {'; '.join(rows.problems)}"
+            f"{len(problems)} of {len(problems) + len(evaluator.rows)} checkpoints could not "
+            f"be evaluated: {'; '.join(problems)}"
         )
 
 
 def _last_step():
-    """The step at which the run ends, from its settings, or None."""
+    """The step at which the run ends (utils.run.train_steps), or None."""
     steps = configured("utils.run.train_steps")
     return steps if isinstance(steps, int) else None
 
 
-def _scorer(estimator, rows):
-    """A block with the scorer of an estimator, or with an equal one of the directory before."""
-    model, settings = model_of(estimator), _scorer_settings(estimator, rows)
-    return sharing.scorer(functools.partial(Scorer, model, *settings), model, *settings)
+def _open_scorer(estimator, rows):
+    """A context with the scorer of an estimator, shared with the last directory if it is equal."""
+    model, arguments = model_of(estimator), _scorer_arguments(estimator, rows)
+    return sharing.shared_scorer(functools.partial(Scorer, model, *arguments), model, *arguments)
 
 
-def scorer_of(estimator, rows=None) -> Scorer:
-    """A scorer of the model and mesh that an estimator was made with, for the chosen protocol."""
-    return Scorer(model_of(estimator), *_scorer_settings(estimator, rows))
+def make_scorer(estimator: Any, rows: int | None = None) -> Scorer:
+    """Returns a scorer with the model and mesh of an estimator, for the configured protocol.
+
+    Args:
+        estimator: a LocalEstimator.
+        rows: windows per batch, or None for the scorer's own number.
+    """
+    return Scorer(model_of(estimator), *_scorer_arguments(estimator, rows))
 
 
-def _scorer_settings(estimator, rows):
-    """What a `Scorer` takes besides its model, in its order."""
+def _scorer_arguments(estimator, rows):
+    """The arguments of `Scorer` after the model."""
     settings = estimator.settings
     if settings.get("use_tpu"):
         raise UsageError(
             "whole splits are evaluated on this machine's own devices: leave out --tpu, and "
             "--eval_every with it"
         )
-    as_released = protocols.chosen().name == protocols.AS_RELEASED
+    as_released = protocols.configured_protocol().name == protocols.AS_RELEASED
     if as_released:
-        rows = released.checked_rows(rows)
-    where = (settings["mesh_shape"], settings["layout_rules"], settings.get("mesh_devices"))
-    if cluster.of_this_run():  # Validation while several hosts train is the chief's own work.
-        where = ("", "", None)
-    return length_of(estimator), rows, *where, as_released
+        rows = released.rows_per_batch(rows)
+    mesh = (settings["mesh_shape"], settings["layout_rules"], settings.get("mesh_devices"))
+    if cluster.of_this_run():  # While several hosts train, the chief validates on its own.
+        mesh = ("", "", None)
+    return length_of(estimator), rows, *mesh, as_released

@@ -1,12 +1,13 @@
-"""`primer eval --keep_best`: the best of the evaluated checkpoints, in `model_dir/best`.
+"""`primer eval --keep_best`: copies the best evaluated checkpoint to `model_dir/best`.
 
-The checkpoint that is kept there already is evaluated with the others, first, so that all were
-measured in the same way; it is replaced when a better one has been found, at once, since a run that
-goes on may delete that soon.
+A checkpoint that is kept there already is evaluated first, with the same text and protocol as the
+others. It is replaced as soon as a better one has been scored, because a run that is still training
+may delete the better one soon.
 """
 
 import contextlib
 import math
+from typing import Any
 
 import tensorflow.compat.v1 as tf
 
@@ -16,8 +17,8 @@ from primer.errors import RunError
 from primer.runtime.training import validation
 
 
-def with_kept(model_dir, paths) -> list:
-    """The paths, the kept checkpoint first."""
+def kept_first(model_dir: str, paths: list[str]) -> list[str]:
+    """Returns the paths of checkpoints with the kept one added or moved to the front."""
     kept = checkpoint_files.latest_checkpoint(best_checkpoint.directory(model_dir))
     if kept is None:
         return paths
@@ -26,42 +27,44 @@ def with_kept(model_dir, paths) -> list:
     return [*(same or [kept]), *(path for path in paths if path not in same)]
 
 
-class Best:
-    """Keeps the best of the rows that it sees.
+class BestCheckpointKeeper:
+    """Copies the checkpoint of the lowest loss seen so far.
 
     Args:
-        model_dir: of the run.
+        model_dir: the directory of the run.
 
     Raises:
-        UsageError: the run is going on, and keeps its best itself.
+        UsageError: a training of the run is in progress and keeps its own best (--eval_every).
     """
 
-    def __init__(self, model_dir):
+    def __init__(self, model_dir: str) -> None:
         self._model_dir = model_dir
-        self._row = None
-        with self._alone():
+        self._row: dict[str, Any] | None = None
+        with self._exclusive():
             pass
 
-    def see(self, path, row):
-        """Takes the row of a checkpoint; copies the checkpoint if none was better."""
+    def consider(self, path: str, row: dict[str, Any]) -> None:
+        """Copies a checkpoint if its row has a lower loss than all rows before.
+
+        Raises:
+            RunError: the checkpoint cannot be copied.
+        """
         nats = row["nats_per_token"]
         if not math.isfinite(nats) or (self._row and self._row["nats_per_token"] <= nats):
             return
         self._row = row
         finite = {key: value for key, value in row.items() if value == value}
         try:
-            with self._alone():
+            with self._exclusive():
                 best_checkpoint.store(self._model_dir, path, finite)
         except tf.errors.OpError as error:
             reason = str(error).splitlines()[0]
             raise RunError(f"{path} cannot be copied to {self._model_dir}: {reason}") from error
-        console.say(f"step {row['step']:,} is the best so far: kept in {self._kept_in()}")
+        kept = selection.select_checkpoints(self._model_dir, "best")[0]
+        console.say(f"step {row['step']:,} is the best so far: kept in {kept}")
 
-    def _kept_in(self):
-        return selection.select_checkpoints(self._model_dir, "best")[0]
-
-    def _alone(self):
-        """With --eval_every, training writes there too: not at the same time."""
+    def _exclusive(self):
+        """Locks the directory if training writes there too (--eval_every)."""
         if validation.validation():
             return directory_lock.held(self._model_dir)
         return contextlib.nullcontext()

@@ -1,37 +1,43 @@
-"""The protocols: how a split is cut into windows, and its total under a scorer.
+"""Protocols: how a split is cut into windows, and its total loss under a scorer.
 
-Of windows of L tokens, L being the model's length:
+For windows of L tokens, L being the model's length:
 
-- `stream`: the split as one stream, an end token behind every document. No context across windows;
+- `stream`: the split as one stream, an end token after every document. No context across windows;
   the documents of a window see each other, as in training.
-- `sliding`: the stream in windows that overlap, each `stride` tokens behind the one before, so that
-  all tokens but the first window's have at least L - stride tokens of context.
+- `sliding`: the stream in overlapping windows, each starting `stride` tokens after the one before,
+  so that all tokens but those of the first window have at least L - stride tokens of context.
 - `document`: each document alone, no context across windows.
 - `packed`: the windows of `document`, several to a row, not seeing each other: the same number.
-- `as_released`: what `mode = "perplexity_eval"` of the released systems counts, for reproduction:
-  the first batches, see `primer.evaluation.as_released`.
+- `as_released`: the rows that `mode = "perplexity_eval"` of the released systems evaluates, for
+  reproduction; see `primer.evaluation.as_released`.
 
-In all but the last, every token of the split is scored exactly once. docs/protocols.md has the
+All but `as_released` score every token of the split exactly once. docs/protocols.md has the
 formulas.
 """
 
 import dataclasses
 import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import gin
 import numpy as np
 
 from primer.common import checks
-from primer.data import whole_documents
 from primer.errors import UsageError
-from primer.evaluation import as_released, windows
-from primer.evaluation import tokenized_split as texts
-from primer.evaluation.totals import UNITS, UNITS_OF_TEXT, Totals, total
+from primer.evaluation import as_released, tokenized_split
+from primer.evaluation.tokenized_split import TokenizedSplit
+from primer.evaluation.totals import Totals, total
+from primer.evaluation.units import check_units_available, check_units_known
+from primer.evaluation.windows import cutting, losses
+
+if TYPE_CHECKING:
+    from primer.evaluation.scorer import Scorer
 
 AS_RELEASED = "as_released"
 NAMES = ("stream", "document", "packed", "sliding", AS_RELEASED)
 
-_HOW = {
+_DESCRIPTIONS = {
     "stream": "documents with their end tokens in one stream, cut into windows of {length} tokens; "
     "no context across windows",
     "document": "each document with its end token alone, cut into windows of {length} tokens; no "
@@ -46,29 +52,24 @@ _HOW = {
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """One way to cut a split.
+    """One way to cut a split into windows.
 
     Attributes:
         name: one of NAMES.
-        stride: tokens between two windows of `sliding`; None for the others.
-        units: which of `primer.evaluation.totals.UNITS` a result has to have. A data set that
-            cannot give one of them is refused before any work.
+        stride: tokens between the starts of two windows of `sliding`; None for the others.
+        units: units of `primer.evaluation.units.UNITS` that a result must have.
 
     Raises:
-        UsageError: another name or unit, a stride where none belongs, or none where one does.
+        UsageError: an unknown name or unit, a stride of another protocol than `sliding`, or none
+            for `sliding`.
     """
 
     name: str
     stride: int | None = None
-    units: tuple = ()
+    units: tuple[str, ...] = ()
 
     def __post_init__(self):
-        unknown = sorted(set(self.units) - set(UNITS))
-        if unknown:
-            raise UsageError(
-                f"protocol.units has {', '.join(map(repr, unknown))}: expected some of "
-                f"{', '.join(UNITS)}"
-            )
+        check_units_known(self.units)
         if self.name not in NAMES:
             raise UsageError(
                 f"protocol.name = {self.name!r} (--protocol): expected one of {', '.join(NAMES)}"
@@ -88,103 +89,83 @@ class Protocol:
 
     @property
     def label(self) -> str:
-        """For names of files and tags: sliding_128."""
+        """The name for files and tags, with the stride: "sliding_128"."""
         return f"{self.name}_{self.stride}" if self.stride else self.name
 
-    def check(self, length):
-        """Raises UsageError for a stride that a model of this length cannot have."""
+    def check_stride(self, length: int) -> None:
+        """Raises UsageError if the stride is longer than the model's length."""
         if self.stride and self.stride > length:
             raise UsageError(
                 f"protocol.stride = {self.stride} (--stride) is longer than the model's window of "
                 f"{length} tokens, which would leave tokens out; expected at most {length}"
             )
 
-    def check_units(self, task_name):
-        """Raises UsageError where a unit is asked for that the task's data set cannot give.
+    def check_units(self, task_name: str) -> None:
+        """Raises UsageError if the data set of a task or mixture lacks the text for a unit."""
+        check_units_available(self.units, task_name, self.name == AS_RELEASED)
 
-        Args:
-            task_name: a task or mixture.
-        """
-        wanted = [unit for unit in self.units if unit in UNITS_OF_TEXT]
-        if not wanted:
-            return
-        if self.name == AS_RELEASED:
-            reason = "the protocol as_released counts rows, of which nobody has the text"
-            way_out = "choose another protocol (protocol.name, --protocol)"
-        elif not whole_documents.keeps_text(task_name):
-            reason = f"the data set of {task_name} keeps token ids and no text"
-            way_out = f"ask for {' or '.join(sorted(set(UNITS) - set(UNITS_OF_TEXT)))}"
-        else:
-            return
-        raise UsageError(
-            f"protocol.units asks for {', '.join(wanted)}, and {reason}: there are no bytes, "
-            f"characters or words to divide by; {way_out}"
-        )
-
-    def describe(self, split, length, caveats=()) -> str:
-        """What a number of this protocol is printed with: sentences, and the model's caveats."""
+    def describe(self, split: str, length: int, caveats: Sequence[str] = ()) -> str:
+        """Returns sentences that say what a number of this protocol counts, with caveats."""
         if self.name == AS_RELEASED:
             how = as_released.describe(split, length)
         else:
-            how = f"Whole {split} split, every token scored once: {self.how(length)}."
+            how = f"Whole {split} split, every token scored once: {self.describe_windows(length)}."
         return " ".join([how, *caveats])
 
-    def how(self, length) -> str:
-        """How text is cut, in a few words; of all protocols but as_released."""
-        return _HOW[self.name].format(
+    def describe_windows(self, length: int) -> str:
+        """Returns a phrase on how text is cut; for all protocols but as_released."""
+        return _DESCRIPTIONS[self.name].format(
             length=length, stride=self.stride, context=length - (self.stride or 0)
         )
 
-    def read(self, task_name, split, length) -> texts.Text:
-        """What this protocol scores of a split.
+    def read_split(self, task_name: str, split: str, length: int) -> TokenizedSplit:
+        """Reads what this protocol scores of a split.
 
         Args:
             task_name: a task or mixture.
             split: the name of a split.
-            length: the model's, which as_released needs to read.
+            length: tokens of the model's window; the rows of as_released have it.
 
         Raises:
-            UsageError: it cannot be read, or there is nothing in it.
+            UsageError: the split cannot be read, is empty, or lacks a unit of `units`.
         """
         self.check_units(task_name)
         if self.name == AS_RELEASED:
-            return as_released.read(task_name, split, length)
-        return texts.read(task_name, split)
+            return as_released.read_rows(task_name, split, length)
+        return tokenized_split.read_split(task_name, split)
 
-    def cut(self, text, length) -> windows.Windows:
-        """How a text is cut."""
-        self.check(length)
-        if self.name == "sliding":
-            return windows.sliding(text, length, self.stride)
-        ways = {"stream": windows.stream, "packed": windows.packed}
-        return ways.get(self.name, windows.documents)(text, length)
+    def cut(self, text: TokenizedSplit, length: int) -> cutting.Windows:
+        """Cuts a text into windows of `length` tokens."""
+        self.check_stride(length)
+        if self.stride is not None:
+            return cutting.sliding(text, length, self.stride)
+        cuts = {"stream": cutting.stream, "packed": cutting.packed}
+        return cuts.get(self.name, cutting.documents)(text, length)
 
-    def token_nats(self, scorer, text, progress=None) -> np.ndarray:
-        """-log p of each token under the checkpoint that the scorer has restored.
+    def token_nats(
+        self,
+        scorer: "Scorer",
+        text: TokenizedSplit,
+        progress: Callable[[float], None] | None = None,
+    ) -> np.ndarray:
+        """Returns -log p of each token, [tokens] float32, in the text's order.
 
         Args:
-            scorer: a `Scorer`; its length is that of the windows.
-            text: what to score, as `read` gave it.
-            progress: called with the share that is done after each batch, or None.
-
-        Returns:
-            nats [tokens] float32, in the text's order.
+            scorer: has the weights of a checkpoint; its length is that of the windows.
+            text: what to score, from `read_split`.
+            progress: called after each batch with the share that is done.
         """
-        cut = self.cut(text, scorer.length)
-        result = np.zeros(len(text.ids), np.float32)
-        for first in range(0, cut.number, scorer.rows):
-            end = min(first + scorer.rows, cut.number)
-            nats = scorer.nats(*cut.filled(text.ids, first, end))
-            tokens, places = cut.counted(first, end)
-            result[tokens] = nats.reshape(-1)[places]
-            if progress:
-                progress(end / cut.number)
-        return result
+        return losses.token_nats(scorer, self.cut(text, scorer.length), text.ids, progress)
 
-    def evaluate(self, scorer, text, progress=None) -> Totals:
-        """The total of a text, see `token_nats`; summed in float64.
+    def evaluate(
+        self,
+        scorer: "Scorer",
+        text: TokenizedSplit,
+        progress: Callable[[float], None] | None = None,
+    ) -> Totals:
+        """Returns the total of a text, summed in float64; arguments as for `token_nats`.
 
-        Of as_released without a standard error: its rows are no independent documents.
+        The total of as_released has no standard error: its rows are not independent documents.
         """
         found = total(self.token_nats(scorer, text, progress), text)
         if self.name == AS_RELEASED:
@@ -192,26 +173,23 @@ class Protocol:
         return found
 
 
-def chosen() -> Protocol:
-    """The protocol that gin chooses.
-
-    Raises:
-        UsageError: as of `Protocol`.
-    """
-    name, stride, units = settings()
-    return Protocol(name, stride, (units,) if isinstance(units, str) else tuple(units))
+def configured_protocol() -> Protocol:
+    """Returns the protocol that gin configures; raises UsageError as `Protocol` does."""
+    name, stride, required = protocol_settings()
+    return Protocol(name, stride, (required,) if isinstance(required, str) else tuple(required))
 
 
 @gin.configurable("protocol", module="primer")
-def settings(name="stream", stride=None, units=()):
-    """What gin says: `protocol.name`, `protocol.stride`, `protocol.units`.
+def protocol_settings(
+    name: str = "stream", stride: int | None = None, units: str | Sequence[str] = ()
+) -> tuple:
+    """Returns (protocol.name, protocol.stride, protocol.units) as gin binds them.
+
+    The values are checked by the caller: gin would append lines to an error that is raised here.
 
     Args:
-        name: one of NAMES; each file of gin/datasets says which fits its documents.
-        stride: tokens between two windows, for `sliding`.
-        units: a list of units that a result has to have, as ["perplexity_per_word"].
-
-    Returns:
-        (name, stride, units), not looked at: gin would add lines of its own to an error from here.
+        name: one of NAMES; each file of gin/datasets sets the one that fits its documents.
+        stride: tokens between the starts of two windows, for `sliding`.
+        units: units that a result must have, as ["perplexity_per_word"].
     """
     return name, stride, units

@@ -2,6 +2,8 @@
 
 import math
 import os
+from collections.abc import Sequence
+from typing import Any, TextIO
 
 # Key of a row -> (head of its column, format).
 COLUMNS = {
@@ -14,71 +16,68 @@ COLUMNS = {
     "perplexity_per_word": ("perplexity\nper word", "{:,.1f}"),
 }
 COUNTS = ("tokens", "bytes", "characters", "words", "documents")
-AS_RELEASED = "as_released"  # Its documents are rows.
+AS_RELEASED = "as_released"  # The protocol whose documents are rows.
 BEST = "* the lowest loss of these."
-SHARED_COUNTS = ("bytes", "characters", "words")
+# Equal for all rows of the same text, whatever the vocabulary.
+TEXT_COUNTS = ("bytes", "characters", "words")
 WIDTH = 100
 
+Row = dict[str, Any]
 
-def show(title, rows, file=None):
-    """Prints the rows of one run, the best marked, and what they are numbers of.
+
+def print_checkpoints(title: str, rows: Sequence[Row], file: TextIO | None = None) -> None:
+    """Prints the rows of one run as a table, marks the best, and says what was counted.
 
     Args:
-        title: above the table.
+        title: the line above the table.
         rows: dicts with keys of COLUMNS and COUNTS, all of the same text, and "how", a sentence on
             how it was cut.
-        file: where; standard output unless given.
+        file: the output; None for standard output.
     """
     best = best_row(rows) if len(rows) > 1 else None
-    _print(
-        title, [(None, row) for row in rows], best, [f"{rows[-1]['how']} {counted(rows[-1])}"], file
-    )
+    notes = [f"{rows[-1]['how']} {describe_counts(rows[-1])}"]
+    _print(title, [(None, row) for row in rows], best, notes, file)
 
 
-def compare(rows, file=None):
+def print_comparison(rows: Sequence[Row], file: TextIO | None = None) -> None:
     """Prints the best checkpoint of each of several model directories.
 
     Args:
-        rows: of all of them, as for `show`, with "model_dir".
-        file: where; standard output unless given.
+        rows: those of all directories, as for `print_checkpoints`, with "model_dir".
+        file: the output; None for standard output.
     """
     directories = list(dict.fromkeys(row["model_dir"] for row in rows))
-    chosen = [
+    best_rows = [
         best_row(own) or own[-1]
         for own in ([r for r in rows if r["model_dir"] == name] for name in directories)
     ]
-    notes = {}
-    for name, row in zip(short_names(directories), chosen, strict=True):
-        notes.setdefault(f"{row['how']} {counted(row)}", []).append(name)
+    named = list(zip(short_names(directories), best_rows, strict=True))
+    notes: dict[str, list[str]] = {}
+    for name, row in named:
+        notes.setdefault(f"{row['how']} {describe_counts(row)}", []).append(name)
     lines = [f"{', '.join(names)}: {note}" for note, names in notes.items()]
-    different = difference(chosen)
-    if different:
-        lines.append(f"Not to be compared: {different}.")
-    best = None if different else best_row(chosen, "nats")
-    _print(
-        "The best checkpoint of each",
-        list(zip(short_names(directories), chosen, strict=True)),
-        best,
-        lines,
-        file,
-    )
+    difference = find_difference(best_rows)
+    if difference:
+        lines.append(f"Not to be compared: {difference}.")
+    best = None if difference else best_row(best_rows, "nats")
+    _print("The best checkpoint of each", named, best, lines, file)
 
 
-def difference(rows):
-    """What keeps the numbers of rows from being compared, in words, or None."""
+def find_difference(rows: Sequence[Row]) -> str | None:
+    """Returns the reason why the numbers of rows are not comparable, or None if they are."""
     for key in ("split", "protocol"):
         values = list(dict.fromkeys(str(row.get(key)) for row in rows))
         if len(values) > 1:
             return f"the {key} is {' and '.join(values)}"
-    for key in SHARED_COUNTS:
-        values = dict.fromkeys(row[key] for row in rows if _is_count(row.get(key)))
-        if len(values) > 1:
-            return f"the texts have {' and '.join(f'{value:,}' for value in values)} {key}"
+    for key in TEXT_COUNTS:
+        counts = dict.fromkeys(row[key] for row in rows if _is_count(row.get(key)))
+        if len(counts) > 1:
+            return f"the texts have {' and '.join(f'{count:,}' for count in counts)} {key}"
     return None
 
 
-def counted(row) -> str:
-    """What the units of a row rest on: "4,810 tokens, 4,810 bytes, ..."."""
+def describe_counts(row: Row) -> str:
+    """Returns a row's counts and checksum: "Over 4,810 tokens, 4,810 bytes, ..."."""
     names = {key: key for key in COUNTS}
     if row.get("protocol") == AS_RELEASED:
         names["documents"] = "rows"
@@ -90,8 +89,8 @@ def counted(row) -> str:
     return f"Over {', '.join(counts)}; checksum {row['text_checksum']}."
 
 
-def short_names(directories) -> list:
-    """The ends of paths that tell them apart."""
+def short_names(directories: Sequence[str]) -> list[str]:
+    """Returns the shortest ends of paths that differ from each other."""
     parts = [os.path.normpath(path).split(os.sep) for path in directories]
     for length in range(1, max(map(len, parts), default=1) + 1):
         names = [os.sep.join(own[-length:]) for own in parts]
@@ -100,14 +99,14 @@ def short_names(directories) -> list:
     return names
 
 
-def best_row(rows, key="nats_per_token"):
-    """The row of the lowest loss; None without a finite one."""
+def best_row(rows: Sequence[Row], key: str = "nats_per_token") -> Row | None:
+    """Returns the row of the lowest loss, or None if no loss is finite."""
     finite = [row for row in rows if math.isfinite(row[key])]
     return min(finite, key=lambda row: row[key]) if finite else None
 
 
 def _print(title, named, best, lines, file):
-    """The table of (name or None, row) under the title, and the lines below it."""
+    """Prints the title, the table of (name or None, row) and the lines below it."""
     from rich.console import Console
 
     console = Console(file=file, highlight=False)
@@ -139,7 +138,7 @@ def _is_count(value):
 
 
 def _cell(value, template):
-    """A number as a person reads it: beyond a million only its size matters; - where none is."""
+    """Formats a number: "-" for nan, two significant digits from a million on."""
     if isinstance(value, float) and math.isnan(value):
         return "-"
     if isinstance(value, float) and abs(value) >= 1e6:

@@ -1,18 +1,20 @@
-"""What was found of checkpoints: one line each in `model_dir/eval/<name>.jsonl`, kept for good.
+"""Results of evaluated checkpoints: one JSON line each in `model_dir/eval/<name>.jsonl`.
 
-A line is written when its checkpoint is done, so that an evaluation which is ended at any instant
-has lost one checkpoint at most. The next one reads the lines and does not score again what it would
-find the same: equal weights, text, protocol, window and version of this library.
+A line is written as soon as its checkpoint is scored, so an evaluation that is killed loses one
+checkpoint at most. The next evaluation reads the lines and does not score a checkpoint again if
+its weights, text, protocol, window and version of this library are equal.
 
-A line that a kill has cut in half has no end; it is ignored, and removed by the next line. Lines
-are never changed: of two for the same, the later counts. The TSV and the events for TensorBoard
-are made from the lines, for other programs.
+A line that a kill has truncated has no line break; it is ignored, and the next line replaces it.
+Lines are never changed; of two lines for the same checkpoint and settings the later one counts. The
+TSV and the TensorBoard events are derived from the lines, for other programs.
 """
 
 import contextlib
 import json
 import math
 import os
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import tensorflow.compat.v1 as tf
 
@@ -21,61 +23,64 @@ from primer.runtime import session
 
 FOLDER = "eval"
 TAG = "primer_eval"
-# What a line has to share with an evaluation to belong to it, and which checkpoint it is of.
+# Keys that are equal for all lines of one evaluation, and the keys of a checkpoint.
 SETTINGS = ("task", "split", "protocol", "window", "text_checksum", "primer")
 CHECKPOINT = ("step", "weights")
 ALL = SETTINGS + CHECKPOINT
+
+Row = dict[str, Any]
 
 
 class Results:
     """The lines of one task, split and protocol in a model directory.
 
     Args:
-        model_dir: local or remote.
-        name: of the files, without extension.
+        model_dir: a local or remote directory.
+        name: the name of the files, without extension.
 
     Attributes:
-        path, table_path: of the JSON lines and of the TSV.
+        path, table_path: the paths of the JSON lines and of the TSV.
+        rows: all rows, in the order of the lines.
     """
 
-    def __init__(self, model_dir, name):
+    def __init__(self, model_dir: str, name: str) -> None:
         self._directory = os.path.join(model_dir, FOLDER)
         self._name = name
         self.path = os.path.join(self._directory, f"{name}.jsonl")
         self.table_path = os.path.join(self._directory, f"{name}.tsv")
         self._writer = None
-        self.rows = _rows(self.path)
+        self.rows = _read_rows(self.path)
 
-    def find(self, settings, step, weights):
-        """The row of a checkpoint under the same settings, or None.
+    def find_row(self, settings: Mapping[str, Any], step: int, weights: str) -> Row | None:
+        """Returns the latest row of a checkpoint under the same settings, or None.
 
         Args:
-            settings: a dict with the keys of SETTINGS.
-            step: of the checkpoint.
-            weights: its fingerprint.
+            settings: has the keys of SETTINGS.
+            step: the step of the checkpoint.
+            weights: the fingerprint of the checkpoint.
         """
-        wanted = {**settings, "step": step, "weights": weights}
-        return next((r for r in reversed(self.rows) if _same(r, wanted, ALL)), None)
+        keys = {**settings, "step": step, "weights": weights}
+        return next((r for r in reversed(self.rows) if _equal(r, keys, ALL)), None)
 
-    def of(self, settings) -> list:
-        """The rows with the same settings, the latest of each step, in the order of steps."""
-        latest = {row["step"]: row for row in self.rows if _same(row, settings, SETTINGS)}
+    def rows_with(self, settings: Mapping[str, Any]) -> list[Row]:
+        """Returns the rows with the same settings, the latest of each step, sorted by step."""
+        latest = {row["step"]: row for row in self.rows if _equal(row, settings, SETTINGS)}
         return [latest[step] for step in sorted(latest)]
 
-    def add(self, row):
-        """Writes a row: the events, the line, and the TSV of all.
+    def add_row(self, row: Row) -> None:
+        """Writes a row to the events and the lines, and rewrites the TSV.
 
         Args:
-            row: a dict of numbers and texts with the keys of SETTINGS and CHECKPOINT.
+            row: numbers and strings, with the keys of SETTINGS and CHECKPOINT.
         """
         tf.io.gfile.makedirs(self._directory)
         self._add_events(row)
-        _append(self.path, json.dumps(_without_infinity(row)) + "\n")
+        _append(self.path, json.dumps(_nulls_for_non_finite(row)) + "\n")
         self.rows.append(row)
         self._write_table(row)
 
     def _add_events(self, row):
-        """Tags of their own, `primer_eval/<name>/<unit>`, beside those of stock evaluation."""
+        """Writes tags `primer_eval/<name>/<unit>`, apart from those of stock evaluation."""
         if self._writer is None:
             self._writer = session.event_writer(os.path.join(self._directory, self._name))
         summary = tf.Summary()
@@ -86,30 +91,30 @@ class Results:
         self._writer.flush()
 
     def _write_table(self, row):
-        """The rows as TSV, one for each checkpoint and settings."""
+        """Writes the rows as TSV, the latest for each checkpoint and settings."""
         latest = {tuple(r.get(key) for key in ALL): r for r in self.rows}
         rows = sorted(latest.values(), key=lambda r: r["step"])
         lines = [list(row), *([str(r.get(key, "")) for key in row] for r in rows)]
         files.write_whole(self.table_path, "".join("\t".join(line) + "\n" for line in lines))
 
-    def close(self):
-        """Ends the file of events."""
+    def close(self) -> None:
+        """Closes the event file."""
         if self._writer is not None:
             self._writer.close()
 
 
-def _same(row, wanted, keys):
-    return all(row.get(key) == wanted[key] for key in keys)
+def _equal(row: Row, other: Mapping[str, Any], keys: Sequence[str]) -> bool:
+    return all(row.get(key) == other[key] for key in keys)
 
 
-def _rows(path):
-    """The rows of a file; [] without one."""
+def _read_rows(path):
+    """The rows of a file; [] if it does not exist."""
     if not tf.io.gfile.exists(path):
         return []
     with tf.io.gfile.GFile(path, "rb") as file:
         lines = file.read().split(b"\n")
     rows = []
-    for number, line in enumerate(lines[:-1], 1):  # What follows the last line break is half.
+    for number, line in enumerate(lines[:-1], 1):  # After the last line break: a truncated line.
         try:
             row = json.loads(line)
             rows.append({key: _number(row, key) for key in row} | {"step": int(row["step"])})
@@ -119,14 +124,15 @@ def _rows(path):
 
 
 def _number(row, key):
-    """JSON has no infinity and no nan, and null stands for both: a row tells which."""
+    """The value of a key; null becomes infinity for an overflown perplexity, else nan."""
     if row[key] is not None:
         return row[key]
     overflown = "perplexity" in key and row.get("nats") is not None
     return math.inf if overflown and row.get("words" if "word" in key else "tokens") else math.nan
 
 
-def _without_infinity(row):
+def _nulls_for_non_finite(row):
+    """JSON has no infinity and no nan."""
     return {
         key: None if isinstance(value, float) and not math.isfinite(value) else value
         for key, value in row.items()
@@ -134,7 +140,7 @@ def _without_infinity(row):
 
 
 def _append(path, line):
-    """Adds a line in one piece, after removing what is left of one that was cut in half."""
+    """Appends a whole line, in place of a truncated last line."""
     if "://" in path:  # Object stores write whole objects.
         before = b""
         if tf.io.gfile.exists(path):
@@ -153,7 +159,7 @@ def _append(path, line):
 
 @contextlib.contextmanager
 def _locked(file):
-    """Two evaluations may add to one file."""
+    """Locks the file against a second evaluation that appends to it."""
     import fcntl  # Not on every system; every system that TensorFlow 2.21 is built for has it.
 
     with contextlib.suppress(OSError):  # Some network file systems have no locks.

@@ -1,8 +1,11 @@
-"""Brings the runtime, the data and the evaluation together; `t5_imports` imports it.
+"""Registers the evaluation's callbacks with the runtime; `t5_imports` imports this module.
 
-The runtime offers two places to fill, because it may not import data or evaluation: checks before
-the long work, and what `--eval_every` evaluates.
+The runtime may not import data or evaluation. It has registries for checks before a run, for
+explanations of errors, and for the validator of `--eval_every`.
 """
+
+from collections.abc import Callable
+from typing import Any
 
 import seqio
 
@@ -17,16 +20,17 @@ from primer.runtime.training import validation
 VALIDATION = "validation"
 
 
-def make_validator(estimator):
-    """A function of a checkpoint's path: its totals on the whole validation split, as a dict.
+def make_validator(estimator: Any) -> Callable[[str], dict[str, Any]]:
+    """Returns a function of a checkpoint's path that evaluates the whole validation split.
 
-    The split is read and the graph is built once.
+    The function returns the totals as a dict with "split" and "how". The split is read and the
+    graph is built once, here.
     """
-    task, protocol = estimator_model.task_name(), protocols.chosen()
-    split_text = protocol.read(task, VALIDATION, estimator_model.length_of(estimator))
-    scorer = evaluate.scorer_of(estimator)
+    task, protocol = estimator_model.task_name(), protocols.configured_protocol()
+    split_text = protocol.read_split(task, VALIDATION, estimator_model.length_of(estimator))
+    scorer = evaluate.make_scorer(estimator)
 
-    def totals(path):
+    def validate(path):
         scorer.restore(path)
         return {
             **protocol.evaluate(scorer, split_text).as_dict(),
@@ -34,12 +38,12 @@ def make_validator(estimator):
             "how": protocol.describe(VALIDATION, scorer.length, scorer.caveats),
         }
 
-    return totals
+    return validate
 
 
 @callbacks.before_run
-def check_data(mode):
-    """Raises UsageError where a split that the run will read cannot be read."""
+def check_data(mode: str) -> None:
+    """Raises UsageError if a split that a run of this mode reads cannot be read."""
     task = configured("mesh_train_dataset_fn.mixture_or_task_name")
     if not task:
         return
@@ -49,25 +53,24 @@ def check_data(mode):
             console.say_once(f"primer: {remark}")
     if is_evaluation() or (mode == "train" and validation.validation()):
         whole_documents.check_task(task)
-        protocols.chosen().check_units(task)
+        protocol = protocols.configured_protocol()
+        protocol.check_units(task)
         if _length():
-            protocols.chosen().check(_length())
+            protocol.check_stride(_length())
 
 
 def _length():
-    """Tokens of the model's window; utils.run also takes one number for inputs and targets."""
+    """Tokens of the model's window; utils.run also accepts one number for inputs and targets."""
     length = configured("utils.run.sequence_length", 0)
     return length if isinstance(length, int) else length.get("targets", 0)
 
 
 @callbacks.explain_with
-def name_the_damaged_file(error):
-    """A RunError that names the file of a damaged record; None where no file of the run has one."""
+def name_the_damaged_file(error: Exception) -> Exception | None:
+    """Returns a RunError that names the run's file with a damaged record, or None."""
     task = configured("mesh_train_dataset_fn.mixture_or_task_name")
     parts = seqio.get_subtasks(preflight.find_task(task)) if task else []
-    with console.redirected_to_log(
-        None, "search"
-    ):  # TensorFlow writes a line of its own on what is found.
+    with console.redirected_to_log(None, "search"):  # TensorFlow logs each damaged record.
         return next(filter(None, (corrupt_records.diagnose(part, error) for part in parts)), None)
 
 
@@ -80,7 +83,7 @@ def _uses_cache(mode, split):
 
 
 def _splits(mode):
-    """The splits that the run will read."""
+    """The splits that the run reads."""
     if is_evaluation():
         return [configured("evaluate_checkpoints.split", VALIDATION)]
     if _trainer().endswith(("generate_text", "score_texts")):
@@ -93,12 +96,12 @@ def _splits(mode):
 
 
 def is_evaluation() -> bool:
-    """Whether `evaluate_checkpoints` takes the trainer's place."""
+    """Returns whether gin binds `evaluate_checkpoints` in place of the trainer."""
     return _trainer().endswith("evaluate_checkpoints")
 
 
 def _trainer() -> str:
-    """The name of the function that gin puts in the trainer's place; "" for Mesh-TF's own."""
+    """The name of the function that gin binds in place of the trainer; "" for Mesh-TF's own."""
     return getattr(bound("utils.run.train_model_fn"), "selector", "")
 
 

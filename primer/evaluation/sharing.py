@@ -1,41 +1,38 @@
-"""What the model directories of one command share: text, graph and session, and a table of all.
+"""Text, scorer and results that the evaluations of one `primer eval` command share.
 
-Each directory has its own gin settings. Two read the same text when task, split and vocabulary are
-the same and all that gin says of data is: of anything but layers, optimizers and the run. Two have
-the same graph when the layers are built alike and all that gin says of anything but data and
-training is the same.
+Each model directory has its own gin configuration. Two directories share the text of a split if
+task, split and vocabulary are equal and so are all bindings of configurables that may affect data.
+They share a scorer if the layers are built alike and all bindings that may affect the graph are
+equal.
 """
 
 import contextlib
+import contextvars
 import copy
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
-# Configurables of these modules have no say in what the documents of a split are.
-NOT_DATA = (
-    "mesh_tensorflow",
-    "primer.common.random_seed",
-    "primer.evaluation",
-    "primer.generation",
-    "primer.layers",
-    "primer.planning",
-    "primer.runtime",
-    "t5.models",
-)
-# These have none in the graph that scores, once its length, rows and mesh are given.
-NOT_MODEL = (
+if TYPE_CHECKING:  # These import TensorFlow, and `primer eval --help` does not.
+    from mesh_tensorflow.transformer import transformer
+
+    from primer.evaluation.protocols import Protocol
+    from primer.evaluation.scorer import Scorer
+    from primer.evaluation.tokenized_split import TokenizedSplit
+
+# Modules by what bindings of their configurables affect. A module that is in no list, such as one
+# of the user's own (--module_import), counts as affecting both text and graph.
+_NEITHER = ("primer.evaluation", "primer.generation", "primer.planning", "t5.models")
+_TEXT_ONLY = ("primer.data", "seqio", "t5.data")
+_TRAINING_ONLY = (
     "mesh_tensorflow.optimize",
     "mesh_tensorflow.transformer.learning_rate_schedules",
     "primer.common.random_seed",
-    "primer.data",
-    "primer.evaluation",
-    "primer.generation",
-    "primer.planning",
     "primer.runtime.training.validation",
-    "seqio",
-    "t5.data",
-    "t5.models",
 )
-# `utils.run` has the trainer's settings beside the model's.
-OF_TRAINING = {
+_NOT_TEXT = (*_NEITHER, *_TRAINING_ONLY, "mesh_tensorflow", "primer.layers", "primer.runtime")
+_NOT_GRAPH = (*_NEITHER, *_TEXT_ONLY, *_TRAINING_ONLY)
+# Parameters of `utils.run` that affect training only; it has parameters of the model too.
+_RUN_TRAINING_PARAMETERS = {
     "batch_size",
     "eval_checkpoint_step",
     "iterations_per_loop",
@@ -48,94 +45,107 @@ OF_TRAINING = {
     "train_steps",
 }
 
-_open = []
 
-
-class Shared:
-    """What is shared inside a block.
+class SharedEvaluation:
+    """The last text and the last scorer, with their keys, and the rows of all directories.
 
     Attributes:
-        rows: of all directories, in the order in which they were found.
+        rows: the rows of all directories, in the order in which they were found.
     """
 
-    def __init__(self):
-        self.rows = []
-        # The last ones and what they are of: one at a time in memory.
-        self._text = (None, None)
-        self._scorer = (None, None)
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self._text_key: Any = None  # One of each at a time, to bound the memory.
+        self._text: TokenizedSplit | None = None
+        self._scorer_key: Any = None
+        self._scorer: Scorer | None = None
 
-    def text(self, key, read):
-        """The text of `read()`, or the last one where that has an equal key."""
-        if self._text[0] != key:
-            self._text = (None, None)  # Free before the next is read.
-            self._text = (key, read())
-        return self._text[1]
+    def text(self, key: Any, read: Callable[[], "TokenizedSplit"]) -> "TokenizedSplit":
+        """Returns the last text if its key is equal, else the result of `read()`."""
+        if self._text is None or self._text_key != key:
+            self._text = None  # Frees its memory before the next one is read.
+            self._text, self._text_key = read(), key
+        return self._text
 
-    def scorer(self, key, make):
-        """The scorer of `make()`, or the last one where that has an equal key."""
-        if self._scorer[0] != key:
+    def scorer(self, key: Any, make: Callable[[], "Scorer"]) -> "Scorer":
+        """Returns the last scorer if its key is equal, else closes it and returns `make()`."""
+        if self._scorer is None or self._scorer_key != key:
             self.close()
-            self._scorer = (key, make())
-        return self._scorer[1]
+            self._scorer, self._scorer_key = make(), key
+        return self._scorer
 
-    def close(self):
-        """Ends the session of the last scorer."""
-        if self._scorer[1] is not None:
-            self._scorer[1].close()
-        self._scorer = (None, None)
+    def close(self) -> None:
+        """Closes the session of the last scorer."""
+        if self._scorer is not None:
+            self._scorer.close()
+        self._scorer = None
+
+
+# The only hidden state of this room. The command calls t5's main, which calls `utils.run`, which
+# calls `evaluate_checkpoints` with the arguments that gin binds: no argument can carry an object
+# from the command to the evaluation.
+_current: contextvars.ContextVar[SharedEvaluation | None] = contextvars.ContextVar(
+    "shared_evaluation", default=None
+)
 
 
 @contextlib.contextmanager
-def directories():
-    """Inside the block, evaluations share their text and leave their rows; yields a `Shared`."""
-    _open.append(Shared())
+def shared_evaluation() -> Iterator[SharedEvaluation]:
+    """A context in which evaluations share text and scorer and collect their rows."""
+    shared = SharedEvaluation()
+    token = _current.set(shared)
     try:
-        yield _open[-1]
+        yield shared
     finally:
-        _open.pop().close()
+        _current.reset(token)
+        shared.close()
 
 
-def add_rows(rows):
-    """Leaves the rows of a directory for the table of all."""
-    if _open:
-        _open[-1].rows.extend(rows)
+def collect_rows(rows: Iterable[dict[str, Any]]) -> None:
+    """Adds the rows of a directory to those of the current `shared_evaluation`, if there is one."""
+    shared = _current.get()
+    if shared is not None:
+        shared.rows.extend(rows)
 
 
-def text(protocol, task, split, length):
-    """The text that a protocol scores of a split: read now, or shared with the last directory.
+def shared_split(protocol: "Protocol", task: str, split: str, length: int) -> "TokenizedSplit":
+    """Returns the text that a protocol scores of a split: that of the last directory, or read now.
 
-    Args:
-        protocol, length: the protocol and the model's length.
-        task, split: names.
+    The arguments are the protocol and those of its `read_split`.
     """
 
     def read():
-        return protocol.read(task, split, length)
+        return protocol.read_split(task, split, length)
 
-    # What was released reads rows of training, which more settings have a say in.
-    if not _open or protocol.name == "as_released":
+    shared = _current.get()
+    # The rows of as_released come from the training pipeline, which more settings affect.
+    if shared is None or protocol.name == "as_released":
         return read()
-    return _open[-1].text(_key(task, split), read)
+    return shared.text(_text_key(task, split), read)
 
 
 @contextlib.contextmanager
-def scorer(make, model, *particulars):
-    """The `Scorer` of `make()` inside the block, or that of the last directory if it is the same.
+def shared_scorer(
+    make: Callable[[], "Scorer"], model: "transformer.Unitransformer", *arguments: Any
+) -> Iterator["Scorer"]:
+    """A context with the scorer of the last directory if it is equal, else with `make()`.
+
+    Outside of `shared_evaluation` the scorer is closed at the end of the block.
 
     Args:
-        make: makes one.
-        model: the Mesh-TF model that it scores with.
-        particulars: what else `make` was made of; equal ones print alike.
+        make: makes a scorer.
+        model, arguments: the scorer's Mesh-TF model and its other arguments, compared by `repr`.
     """
-    if _open:
-        yield _open[-1].scorer(_key_of_model(model, particulars), make)
+    shared = _current.get()
+    if shared is not None:
+        yield shared.scorer(_graph_key(model, arguments), make)
         return
-    with contextlib.closing(make()) as made:
-        yield made
+    with contextlib.closing(make()) as scorer:
+        yield scorer
 
 
-def _key(task, split):
-    """Equal for two gin configurations under which a split is the same text and tokens."""
+def _text_key(task, split):
+    """Equal for two gin configurations under which a split has the same text and tokens."""
     from primer.checkpoints import model_description
     from primer.data import preflight
 
@@ -144,38 +154,45 @@ def _key(task, split):
         task,
         split,
         str(model_description.describe_vocabulary(vocabulary)),
-        _bindings_outside(NOT_DATA),
+        _bindings_outside(_NOT_TEXT),
     )
 
 
-def _key_of_model(model, particulars):
-    """Equal for two gin configurations under which a model has the same graph."""
+def _graph_key(model, arguments):
+    """Equal for two gin configurations under which a model has the same scoring graph."""
     from primer.checkpoints import model_description
 
     sizes = model.input_vocab_size_unpadded, model.output_vocab_size_unpadded
     bindings = [
         (scope, selector, name, value)
-        for scope, selector, name, value in _bindings_outside(NOT_MODEL)
-        if not (selector.endswith("utils.run") and name in OF_TRAINING)
+        for scope, selector, name, value in _bindings_outside(_NOT_GRAPH)
+        if not (selector.endswith("utils.run") and name in _RUN_TRAINING_PARAMETERS)
     ]
-    return str(model_description.describe_model(model)), sizes, repr(particulars), bindings
+    return str(model_description.describe_model(model)), sizes, repr(arguments), bindings
 
 
 def _bindings_outside(modules):
-    """Sorted (scope, selector, name, value as a text) of what gin sets elsewhere."""
+    """Sorted (scope, selector, name, repr of value) of gin's bindings outside of the modules."""
     from primer.gin_config import gin_state
 
     return sorted(
-        # A copy resolves macros and references, as a call of the configurable would.
-        (scope, selector, name, repr(copy.deepcopy(value)))
+        (scope, selector, name, _resolved(value))
         for (scope, selector), values in gin_state.bindings().items()
         if _is_outside(gin_state.configurable_named(selector), modules)
         for name, value in values.items()
     )
 
 
+def _resolved(value):
+    """The repr of a bound value, with macros and references resolved as by a call."""
+    try:
+        return repr(copy.deepcopy(value))
+    except ValueError:  # A size that is not set, of a part that the model does not have.
+        return repr(value)
+
+
 def _is_outside(configurable, modules):
-    """Whether a binding sets something that is in none of the modules."""
+    """Whether a configurable is defined in none of the modules."""
     if configurable is None or configurable.selector in ("gin.macro", "gin.constant"):
         return False  # Macros count where they are used.
     module = configurable.wrapped.__module__

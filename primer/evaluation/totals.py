@@ -1,30 +1,31 @@
-"""What was scored, and the same total in the units that people compare."""
+"""The total loss of a text, in nats per token, perplexities and bits per byte or character."""
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 
-# Those that need the text that the tokens were made of.
-UNITS_OF_TEXT = ("bits_per_byte", "bits_per_character", "perplexity_per_word")
-UNITS = ("nats_per_token", "perplexity_per_token", *UNITS_OF_TEXT)
+from primer.evaluation.tokenized_split import TokenizedSplit
+from primer.evaluation.units import UNITS
 
 
 @dataclasses.dataclass(frozen=True)
 class Totals:
-    """The loss of a text and the counts that it may be divided by.
+    """The loss of a text and the counts that it is divided by.
 
     Attributes:
         nats: the sum of -log p over all tokens, end tokens included, over the model's own (padded)
             softmax.
-        tokens: tokens of the documents, and one end token for each document.
-        bytes: UTF-8 bytes of the documents before tokenization, and one for each document's end;
+        tokens: tokens of the documents, plus one end token per document.
+        bytes: UTF-8 bytes of the documents before tokenization, plus one per document for its end;
             None where the data set keeps no text.
-        words: words of the documents, separated by white space, and of lines their ends; likewise.
-        documents: how many there are.
-        characters: code points of the documents, and one for each document's end; likewise.
+        words: words of the documents, separated by white space, plus the ends of lines; None
+            likewise.
+        documents: the number of documents.
+        characters: code points of the documents, plus one per document for its end; None likewise.
         end_nats: the part of `nats` that the end tokens have.
-        standard_error: of nats_per_token, over documents; nan for a single one.
+        standard_error: of nats_per_token, over documents; nan for a single document.
     """
 
     nats: float
@@ -38,53 +39,49 @@ class Totals:
 
     @property
     def nats_per_token(self) -> float:
-        """The mean loss per token of this vocabulary: not comparable between vocabularies."""
+        """nats / tokens; not comparable between vocabularies."""
         return self.nats / self.tokens
 
     @property
     def perplexity_per_token(self) -> float:
-        """exp(nats / tokens)."""
+        """exp(nats / tokens); not comparable between vocabularies."""
         return _exp(self.nats_per_token)
 
     @property
     def bits_per_byte(self) -> float:
-        """nats / ln 2 / bytes, which two vocabularies may be compared by; nan without text."""
+        """nats / ln 2 / bytes, comparable between vocabularies; nan without text."""
         return self.nats / math.log(2) / self.bytes if self.bytes else math.nan
 
     @property
     def bits_per_character(self) -> float:
-        """nats / ln 2 / characters, which two vocabularies may be compared by; nan without text."""
+        """nats / ln 2 / characters, comparable between vocabularies; nan without text."""
         return self.nats / math.log(2) / self.characters if self.characters else math.nan
 
     @property
     def perplexity_per_word(self) -> float:
-        """exp(nats / words), which two vocabularies may be compared by; nan for no words."""
+        """exp(nats / words), comparable between vocabularies; nan without words."""
         return _exp(self.nats / self.words) if self.words else math.nan
 
-    def as_dict(self) -> dict:
-        """Units first, then what they rest on; nan for what a data set without text has not."""
+    def as_dict(self) -> dict[str, float]:
+        """Returns the units, then the counts; nan for what a data set without text lacks."""
         row = {unit: getattr(self, unit) for unit in UNITS} | dataclasses.asdict(self)
         return {key: math.nan if value is None else value for key, value in row.items()}
 
 
-def document_nats(nats, text) -> np.ndarray:
-    """The loss of each document, [documents] float64.
+def document_nats(nats: np.ndarray, text: TokenizedSplit) -> np.ndarray:
+    """Returns the loss of each document, [documents] float64.
 
     Args:
         nats: -log p of each token of the text, [tokens].
-        text: a `Text`.
+        text: the documents.
     """
     if not len(text.lengths):
         return np.zeros([0])
     return np.add.reduceat(nats, text.starts, dtype=np.float64)
 
 
-def total(nats, text) -> Totals:
-    """The `Totals` of a text, summed in float64.
-
-    Args:
-        nats, text: as for `document_nats`.
-    """
+def total(nats: np.ndarray, text: TokenizedSplit) -> Totals:
+    """Returns the `Totals` of a text, summed in float64; arguments as for `document_nats`."""
     sums = document_nats(nats, text)
     return Totals(
         nats=float(sums.sum()),
@@ -98,15 +95,16 @@ def total(nats, text) -> Totals:
     )
 
 
-def per_document(nats, text) -> list:
-    """The `Totals` of each document.
+def per_document(nats: np.ndarray, text: TokenizedSplit) -> list[Totals]:
+    """Returns the `Totals` of each document.
 
     Args:
-        nats, text: as for `document_nats`; the text is one that keeps its bytes.
+        nats: -log p of each token of the text, [tokens].
+        text: the documents, with byte, character and word counts.
     """
     ends = np.zeros(len(text.ids))
     ends[text.ends] = nats[text.ends]
-    columns = (
+    columns: tuple[Any, ...] = (
         document_nats(nats, text),
         text.lengths,
         text.document_bytes,
@@ -122,9 +120,9 @@ def per_document(nats, text) -> list:
 
 
 def _standard_error(sums, lengths):
-    """Of the ratio sum(sums) / sum(lengths), documents being drawn independently.
+    """The standard error of sum(sums) / sum(lengths) for documents drawn independently.
 
-    Cochran, Sampling Techniques, 3rd ed., 1977, section 6.4, without the finite population's
+    Cochran, Sampling Techniques, 3rd ed., 1977, section 6.4, without the finite-population
     correction: the split stands for all text of its kind.
     """
     number, tokens = len(sums), lengths.sum()
@@ -135,7 +133,7 @@ def _standard_error(sums, lengths):
 
 
 def _exp(value):
-    """exp, infinite where a float is too small for it (an untrained model's words)."""
+    """exp, or infinity where a float overflows (words of an untrained model)."""
     try:
         return math.exp(value)
     except OverflowError:

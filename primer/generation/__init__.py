@@ -1,1 +1,1 @@
-"""Text from a trained model, a token at a time: the graph of a step, sampling, output."""
+"""Text generation, token by token: the graph of a decoding step, sampling, output."""

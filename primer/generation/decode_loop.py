@@ -1,127 +1,138 @@
-"""Texts that go on from their prompts: the loop around the step graph.
+"""The decoding loop: continues a batch of sequences step by step.
 
-Every row ends on its own: at the end token, at a stop string, or when it has as many new tokens as
-were asked for. A text that fills the model's length goes on with its last half as the context,
-like a reader who remembers the last pages.
+Each sequence ends on its own: at the end token, at a stop string, or at the maximum of new tokens.
+A sequence that fills the model's length continues with its last half as the context.
 """
 
 import dataclasses
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+import seqio
+
+from primer.generation.detokenizer import Detokenizer
+from primer.generation.sampling import Sampling
+from primer.generation.step_graph import StepGraph
 
 END, LENGTH, STOP = "end", "length", "stop"
 
 
 @dataclasses.dataclass
-class Text:
-    """One text on its way.
+class DecodedSequence:
+    """A sequence that is being decoded.
 
     Attributes:
-        ids: the prompt's token ids, and the new ones behind them.
-        prompt_length: how many of them are the prompt's.
-        chance: a numpy Generator.
-        stream: a TextStream.
+        ids: the token ids of the prompt, and the new ones after them.
+        prompt_length: the number of the prompt's tokens.
+        rng: the sequence's own random generator.
+        detokenizer: turns the new tokens into text.
         reason: why it ended: "end" (the end token), "stop" (a stop string), "length"; None while
-            it goes on.
-        start: the index of the first token that the model sees.
+            it is not finished.
+        start: the index of the first token in the model's window.
     """
 
-    ids: list
+    ids: list[int]
     prompt_length: int
-    chance: np.random.Generator
-    stream: object
+    rng: np.random.Generator
+    detokenizer: Detokenizer
     reason: str | None = None
     start: int = 0
 
     @property
     def new_tokens(self) -> int:
-        """How many tokens were added; the end token counts."""
+        """The number of new tokens, the end token included."""
         return len(self.ids) - self.prompt_length
 
     @property
-    def window(self) -> list:
-        """The tokens that the model sees."""
+    def window(self) -> list[int]:
+        """The tokens in the model's window."""
         return self.ids[self.start :]
 
 
-def continue_texts(graph, texts, sampling, max_tokens, vocabulary):
-    """Continues texts until each has ended.
+def decode_sequences(
+    graph: StepGraph,
+    sequences: Sequence[DecodedSequence],
+    sampling: Sampling,
+    max_tokens: int,
+    vocabulary: seqio.Vocabulary,
+) -> Iterator[tuple[int, str]]:
+    """Continues sequences until each has ended.
 
     Args:
-        graph: a StepGraph with at least as many rows as there are texts.
-        texts: a list of Text, changed in place.
-        sampling: a Sampling.
-        max_tokens: the most new tokens of a text, its end token included.
-        vocabulary: a seqio vocabulary, for its size and its end token.
+        graph: has at least as many rows as there are sequences.
+        sequences: changed in place.
+        sampling: how tokens are sampled.
+        max_tokens: the maximum of new tokens per sequence, its end token included.
+        vocabulary: for its size and its end token.
 
     Yields:
-        (index of the text, piece of text): as they come; a piece may be empty. After the last
-        piece of a text its `reason` is set.
+        (index of the sequence, piece of text) for each new token; a piece may be empty. With the
+        last piece of a sequence its `reason` is set.
     """
-    for text in texts:
-        text.start = first_of_window(len(text.ids), graph.length, max_tokens)
-    _read(graph, texts)
-    while any(text.reason is None for text in texts):
-        if _slide(graph, texts):
-            _read(graph, texts)
-        logits = _next_logits(graph, texts)
-        for index, text in enumerate(texts):
-            if text.reason is None:
-                token = sampling.draw(_allowed(logits[index], vocabulary), text.chance)
-                yield index, _add(text, token, max_tokens, vocabulary.eos_id)
+    for sequence in sequences:
+        sequence.start = dropped_prompt_tokens(len(sequence.ids), graph.length, max_tokens)
+    _read_windows(graph, sequences)
+    while any(sequence.reason is None for sequence in sequences):
+        if _slide_full_windows(graph, sequences):
+            _read_windows(graph, sequences)
+        logits = _next_logits(graph, sequences)
+        for index, sequence in enumerate(sequences):
+            if sequence.reason is None:
+                token = sampling.draw(_masked(logits[index], vocabulary), sequence.rng)
+                yield index, _add_token(sequence, token, max_tokens, vocabulary.eos_id)
 
 
-def first_of_window(prompt_length, length, max_tokens) -> int:
-    """How many tokens of a prompt are left out at its beginning.
+def dropped_prompt_tokens(prompt_length: int, length: int, max_tokens: int) -> int:
+    """Returns how many tokens at the beginning of a prompt do not fit.
 
-    A prompt that leaves no room in the model's length keeps its end, so that the new tokens, or
-    half a length of them, fit behind it.
+    A prompt that leaves no space in the model's length keeps its end, so that the new tokens, or
+    half a length of them, fit after it.
     """
-    room = min(max_tokens, length // 2)
-    return 0 if prompt_length + 1 <= length else prompt_length + room - length
+    space = min(max_tokens, length // 2)
+    return 0 if prompt_length + 1 <= length else prompt_length + space - length
 
 
-def _slide(graph, texts):
-    """Moves the windows that are full; returns whether there was one."""
-    full = [t for t in texts if t.reason is None and len(t.window) >= graph.length]
-    for text in full:
-        text.start = len(text.ids) - graph.length // 2
+def _slide_full_windows(graph, sequences):
+    """Moves full windows to the last half of their tokens; returns whether there was one."""
+    full = [s for s in sequences if s.reason is None and len(s.window) >= graph.length]
+    for sequence in full:
+        sequence.start = len(sequence.ids) - graph.length // 2
     return bool(full)
 
 
-def _read(graph, texts):
-    # An ended text may fill its window: what its row holds is not looked at any more.
-    windows = [text.window if text.reason is None else [] for text in texts]
-    graph.read_prompts(windows + [[]] * (graph.rows - len(texts)))
+def _read_windows(graph, sequences):
+    # The logits of an ended sequence are not used, and its window may be full.
+    windows = [sequence.window if sequence.reason is None else [] for sequence in sequences]
+    graph.read_prompts(windows + [[]] * (graph.rows - len(sequences)))
 
 
-def _next_logits(graph, texts):
+def _next_logits(graph, sequences):
     tokens, positions = np.zeros([2, graph.rows], np.int32)
-    for row, text in enumerate(texts):
-        if text.reason is None:
-            window = text.window
+    for row, sequence in enumerate(sequences):
+        if sequence.reason is None:
+            window = sequence.window
             positions[row] = len(window)
             tokens[row] = window[-1] if window else 0
     return graph.next_logits(tokens, positions)
 
 
-def _allowed(logits, vocabulary):
-    """The logits of the vocabulary's own tokens; padding (0) is none of a text."""
+def _masked(logits, vocabulary):
+    """The logits of the vocabulary's tokens; padding (0) is excluded."""
     logits = logits[: vocabulary.vocab_size].astype(np.float64)
     logits[0] = -np.inf
     return logits
 
 
-def _add(text, token, max_tokens, end):
-    """Adds a token to a text; returns the piece that it makes visible."""
-    text.ids.append(token)
+def _add_token(sequence, token, max_tokens, end):
+    """Adds a token to a sequence; returns the text that it completes."""
+    sequence.ids.append(token)
     if token == end:
-        text.reason = END
-        return text.stream.finish()
-    piece = text.stream.push(token)
-    if text.stream.stopped:
-        text.reason = STOP
-    elif text.new_tokens >= max_tokens:
-        text.reason = LENGTH
-        piece += text.stream.finish()
+        sequence.reason = END
+        return sequence.detokenizer.finish()
+    piece = sequence.detokenizer.push(token)
+    if sequence.detokenizer.stopped:
+        sequence.reason = STOP
+    elif sequence.new_tokens >= max_tokens:
+        sequence.reason = LENGTH
+        piece += sequence.detokenizer.finish()
     return piece

@@ -1,69 +1,77 @@
-"""Text as its tokens come: whole characters only, and nothing of a stop string."""
+"""Streaming detokenization: whole characters only, and nothing of a stop string."""
 
-_CONTEXT = 8  # Tokens before the new ones that are decoded with them, for the spaces between.
-_BROKEN = "\ufffd"
+from collections.abc import Iterable
+
+import seqio
+
+_CONTEXT = 8  # Earlier tokens that are decoded with the new ones, for the spaces between them.
+_INVALID = "\ufffd"  # Decoded for bytes that are not a whole character.
 
 
-class TextStream:
-    """Turns the tokens of one text into pieces of text that will not change any more.
+class Detokenizer:
+    """Turns the tokens of one sequence into pieces of text that later tokens do not change.
 
     Args:
-        vocabulary: a seqio vocabulary.
+        vocabulary: decodes the tokens.
         prompt: the token ids before the first new one.
-        stops: strings that end the text; neither they nor what follows is given out.
+        stops: strings that end the text; neither they nor what follows is returned.
 
     Attributes:
-        text: all that was given out so far.
-        stopped: whether a stop string has come.
+        text: all text returned so far.
+        stopped: whether a stop string was found.
     """
 
-    def __init__(self, vocabulary, prompt=(), stops=()):
+    def __init__(
+        self, vocabulary: seqio.Vocabulary, prompt: Iterable[int] = (), stops: Iterable[str] = ()
+    ) -> None:
         self._decode = vocabulary.decode
         self._stops = [stop for stop in stops if stop]
         self._ids = [int(i) for i in prompt]
-        self._shown = len(self._ids)  # Tokens whose text is out, or waits in _held.
-        self._held = ""
+        self._num_decoded = len(self._ids)  # Tokens whose text was returned or is in _pending.
+        self._pending = ""
         self.text = ""
         self.stopped = False
 
-    def push(self, token) -> str:
-        """Takes the next token; returns the text that can be shown now, often none."""
+    def push(self, token: int) -> str:
+        """Adds the next token; returns the text that is final now, which may be empty."""
         if self.stopped:
             return ""
         self._ids.append(int(token))
         new = self._new_text()
-        if new.endswith(_BROKEN):
+        if new.endswith(_INVALID):
             return ""  # Part of a character; the next token may complete it.
-        self._shown = len(self._ids)
-        return self._give(self._held + new, hold=True)
+        self._num_decoded = len(self._ids)
+        return self._emit(self._pending + new, is_last=False)
 
     def finish(self) -> str:
-        """Returns what was held back, when no more tokens come."""
+        """Returns the text that is still pending after the last token."""
         if self.stopped:
             return ""
-        rest = self._held + self._new_text()
-        self._shown = len(self._ids)
-        return self._give(rest, hold=False)
+        rest = self._pending + self._new_text()
+        self._num_decoded = len(self._ids)
+        return self._emit(rest, is_last=True)
 
     def _new_text(self):
-        """The text of the tokens that are not out yet."""
-        start = max(0, self._shown - _CONTEXT)
-        before = self._decode(self._ids[start : self._shown]) if self._shown > start else ""
+        """The text of the tokens that were not decoded yet."""
+        start = max(0, self._num_decoded - _CONTEXT)
+        decoded = self._num_decoded > start
+        before = self._decode(self._ids[start : self._num_decoded]) if decoded else ""
         return self._decode(self._ids[start:])[len(before) :]
 
-    def _give(self, text, hold):
+    def _emit(self, text, is_last):
+        """Returns text up to a stop string, or up to a possible beginning of one."""
         places = [text.find(stop) for stop in self._stops]
         if any(place >= 0 for place in places):
             text, self.stopped = text[: min(place for place in places if place >= 0)], True
-            hold = False
-        kept = _beginning_of_a_stop(text, self._stops) if hold else 0
-        given, self._held = text[: len(text) - kept], text[len(text) - kept :]
-        self.text += given
-        return given
+            is_last = True
+        kept = 0 if is_last else _partial_stop_length(text, self._stops)
+        emitted, self._pending = text[: len(text) - kept], text[len(text) - kept :]
+        self.text += emitted
+        return emitted
 
 
-def _beginning_of_a_stop(text, stops):
-    """How many characters at the end of a text may be the beginning of a stop string."""
+def _partial_stop_length(text, stops):
+    """The number of characters at the end of a text that may begin a stop string."""
     lengths = (
         length
         for stop in stops

@@ -1,9 +1,12 @@
-"""Text from the command line of the engine: what `primer generate` asks for.
+"""Generates text: the engine's part of `primer generate`.
 
-t5's main calls `utils.run`, and that calls `train_model_fn` with the estimator it has made. With
-`gin/run/generate.gin` this function takes the trainer's place, so that the model, the mesh and the
-vocabulary come from the very settings that training had.
+t5's main calls `utils.run`, which calls `train_model_fn` with the estimator that it made.
+`gin/run/generate.gin` binds that to `generate_text`, so the model, the mesh and the vocabulary come
+from the same settings as in training.
 """
+
+from collections.abc import Sequence
+from typing import Any
 
 import gin
 from mesh_tensorflow.transformer import utils
@@ -11,51 +14,51 @@ from mesh_tensorflow.transformer import utils
 from primer.checkpoints import checkpoint_files, model_directory, selection
 from primer.errors import UsageError
 from primer.generation import output
-from primer.generation.generator import Writer
-from primer.generation.request import Request, prompts_of
+from primer.generation.generator import Generator
+from primer.generation.request import Request, read_prompts
 from primer.generation.sampling import Sampling
 from primer.runtime import cluster, estimator_model
 
 
 @gin.configurable(module="primer")
 def generate_text(
-    estimator,
-    *training_arguments,
-    prompts=(),
-    prompt_file=None,
-    num_samples=1,
-    max_tokens=128,
-    temperature=1.0,
-    top_k=None,
-    top_p=None,
-    seed=None,
-    stops=(),
-    checkpoint="latest",
-    as_json=False,
-    **training_settings,
-):
-    """Continues prompts and prints each token as it comes.
+    estimator: Any,
+    *training_arguments: Any,
+    prompts: Sequence[str] = (),
+    prompt_file: str | None = None,
+    num_samples: int = 1,
+    max_tokens: int = 128,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    seed: int | None = None,
+    stops: Sequence[str] = (),
+    checkpoint: str | int = "latest",
+    as_json: bool = False,
+    **training_settings: Any,
+) -> None:
+    """Continues prompts and prints each token as soon as it is generated.
 
     Args:
         estimator: a LocalEstimator, for its model, mesh, vocabulary and directory.
         prompts: a list of strings; "" begins a document.
-        prompt_file: a file of further prompts, one a line.
+        prompt_file: a file of further prompts, one per line.
         num_samples: texts per prompt.
-        max_tokens: the most new tokens per text.
-        temperature, top_k, top_p: how tokens are drawn; see `sampling.Sampling`.
-        seed: the same gives the same texts; None takes one by chance and says which.
+        max_tokens: the maximum of new tokens per text.
+        temperature, top_k, top_p: how tokens are sampled; see `sampling.Sampling`.
+        seed: equal seeds give equal texts; None draws one and prints it.
         stops: a list of strings that end a text.
         checkpoint: "latest", "best" or a step.
-        as_json: one JSON object a text instead of running text.
-        training_arguments, training_settings: what the trainer would get; unused.
+        as_json: whether to print one JSON object per text instead of running text.
+        training_arguments, training_settings: the trainer's arguments; unused.
 
     Raises:
-        UsageError: a setting out of its range, or no such checkpoint.
+        UsageError: a setting is out of its range, or the checkpoint does not exist.
         RunError: the checkpoint cannot be read.
     """
     del training_arguments, training_settings
-    asked = Request(
-        prompts=prompts_of(prompts, prompt_file),
+    request = Request(
+        prompts=read_prompts(prompts, prompt_file),
         num_samples=num_samples,
         max_tokens=max_tokens,
         sampling=Sampling(temperature, top_k, top_p),
@@ -63,28 +66,29 @@ def generate_text(
         **({} if seed is None else {"seed": seed}),
     )
     path = selection.select_checkpoint(estimator.model_dir, checkpoint)
-    writer = _writer_of(estimator, path)
-    show = output.Json if as_json else output.Running
-    with show(asked, checkpoint_files.step_of(path)) as shown:
-        for prompt, sample, text, piece in writer.write(asked):
-            shown.piece(prompt, sample, text, piece)
-    writer.close()
+    generator = _generator(estimator, path)
+    make_printer = output.JsonPrinter if as_json else output.TextPrinter
+    with make_printer(request, checkpoint_files.step_of(path)) as printer:
+        for prompt, sample, sequence, piece in generator.generate(request):
+            printer.add_piece(prompt, sample, sequence, piece)
+    generator.close()
 
 
-def _writer_of(estimator, path) -> Writer:
-    """A writer with the model, vocabulary and mesh that an estimator was made with."""
+def _generator(estimator, path) -> Generator:
+    """A generator with the model, vocabulary and mesh of an estimator."""
     settings = estimator.settings
     if settings.get("use_tpu"):
-        raise UsageError("text is written on this machine's own devices: leave out --tpu")
+        raise UsageError("text is generated on this machine's own devices: leave out --tpu")
     model = estimator_model.model_of(estimator)
-    own = settings["vocabulary"]
-    model_directory.check_model(estimator.model_dir, model, own)
-    alone = cluster.of_this_run()
-    where = ("mesh_shape", "layout_rules", "mesh_devices")
-    return Writer(
+    vocabulary = settings["vocabulary"]
+    model_directory.check_model(estimator.model_dir, model, vocabulary)
+    mesh = [settings.get(name) for name in ("mesh_shape", "layout_rules", "mesh_devices")]
+    if cluster.of_this_run():  # This host alone generates.
+        mesh = ["", "", None]
+    return Generator(
         model,
-        utils.targets_vocabulary(own),
+        utils.targets_vocabulary(vocabulary),
         settings["sequence_length"]["targets"],
         path,
-        *(("", "", None) if alone else (settings.get(name) for name in where)),
+        *mesh,
     )

@@ -1,75 +1,95 @@
-"""A model that writes: step graphs sized to the texts, and the texts that they give."""
+"""Generates texts for a request, with step graphs sized to the texts."""
+
+from collections.abc import Iterator
+from typing import Any
 
 import mesh_tensorflow as mtf
+import seqio
+from mesh_tensorflow.transformer import transformer
 
 from primer.common import console
-from primer.generation import decode_loop, request
+from primer.generation import decode_loop
+from primer.generation.request import Request, encode_prompts, new_sequences
 from primer.generation.step_graph import StepGraph
 from primer.runtime import mesh
 
-ROWS = 16  # Texts at a time.
-_STEP = 32  # Lengths are rounded up, so that requests of about one length share a graph.
+MAX_ROWS = 16  # Sequences at a time.
+_LENGTH_STEP = 32  # Lengths are rounded up, so that requests of similar length share a graph.
 
 
-class Writer:
+class Generator:
     """Continues prompts with one model and one checkpoint.
 
     Args:
-        model: a Mesh-TF Unitransformer.
-        vocabulary: its seqio vocabulary.
-        length: the longest text that the model is made for, in tokens.
+        model: a Mesh-TF Unitransformer that reads left to right.
+        vocabulary: the vocabulary of the model.
+        length: tokens of the model's window.
         checkpoint: the path of a checkpoint.
         mesh_shape, layout_rules, mesh_devices: as in `utils.run`.
+
+    Attributes:
+        vocabulary, length: as given.
     """
 
-    def __init__(self, model, vocabulary, length, checkpoint, mesh_shape, layout_rules, devices):
+    def __init__(
+        self,
+        model: transformer.Unitransformer,
+        vocabulary: seqio.Vocabulary,
+        length: int,
+        checkpoint: str,
+        mesh_shape: str | mtf.Shape,
+        layout_rules: str | mtf.LayoutRules,
+        mesh_devices: list[str] | None,
+    ) -> None:
         self._model, self.vocabulary, self.length = model, vocabulary, length
         self._checkpoint = checkpoint
-        self._mesh = (mesh_shape, layout_rules, devices)
+        self._mesh: tuple[Any, Any, Any] = (mesh_shape, layout_rules, mesh_devices)
         self._divisor = mesh.rows_divisor(
             mtf.convert_to_shape(mesh_shape), mtf.convert_to_layout_rules(layout_rules)
         )
-        self._graph = None
+        self._graph: StepGraph | None = None
 
-    def write(self, asked):
-        """Continues the prompts of a Request.
+    def generate(
+        self, request: Request
+    ) -> Iterator[tuple[int, int, decode_loop.DecodedSequence, str]]:
+        """Continues the prompts of a request.
 
         Yields:
-            (prompt index, sample index, Text, piece of text): pieces as they come, texts of a batch
-            by turns. After the last piece of a text its `reason` is set.
+            (prompt index, sample index, sequence, piece of text) for each new token; the sequences
+            of a batch take turns. With the last piece of a sequence its `reason` is set.
 
         Raises:
-            UsageError: a prompt is no text.
+            UsageError: a prompt is not UTF-8 text.
             RunError: the checkpoint cannot be read.
         """
-        encoded = request.encode(self.vocabulary, asked.prompts)
-        _say_what_does_not_fit(encoded, asked.max_tokens, self.length)
-        waiting = request.texts(asked, self.vocabulary, encoded)
-        length = self._length_for(max(map(len, encoded)) + asked.max_tokens)
-        graph = self._graph_for(min(len(waiting), ROWS), length)
+        encoded = encode_prompts(self.vocabulary, request.prompts)
+        _say_what_does_not_fit(encoded, request.max_tokens, self.length)
+        waiting = new_sequences(request, self.vocabulary, encoded)
+        length = self._graph_length(max(map(len, encoded)) + request.max_tokens)
+        graph = self._graph_for(min(len(waiting), MAX_ROWS), length)
         for start in range(0, len(waiting), graph.rows):
             batch = waiting[start : start + graph.rows]
-            pieces = decode_loop.continue_texts(
-                graph, [t for _, _, t in batch], asked.sampling, asked.max_tokens, self.vocabulary
+            sequences = [sequence for _, _, sequence in batch]
+            pieces = decode_loop.decode_sequences(
+                graph, sequences, request.sampling, request.max_tokens, self.vocabulary
             )
             for index, piece in pieces:
                 yield (*batch[index], piece)
 
-    def _length_for(self, tokens):
-        return min(-(-tokens // _STEP) * _STEP, self.length)
+    def _graph_length(self, tokens):
+        return min(-(-tokens // _LENGTH_STEP) * _LENGTH_STEP, self.length)
 
     def _graph_for(self, rows, length):
-        """The graph at hand where it has room enough, else a new one."""
+        """The last graph if its rows and length are equal, else a new one."""
         rows = -(-rows // self._divisor) * self._divisor
-        kept = self._graph
-        if kept is None or kept.rows != rows or kept.length != length:
+        if self._graph is None or self._graph.rows != rows or self._graph.length != length:
             self.close()
             self._graph = StepGraph(self._model, rows, length, *self._mesh)
             self._graph.restore(self._checkpoint)
         return self._graph
 
-    def close(self):
-        """Frees the session."""
+    def close(self) -> None:
+        """Closes the session of the last graph."""
         if self._graph is not None:
             self._graph.close()
             self._graph = None
@@ -77,15 +97,15 @@ class Writer:
 
 def _say_what_does_not_fit(encoded, max_tokens, length):
     for ids in encoded:
-        left_out = decode_loop.first_of_window(len(ids), length, max_tokens)
-        if left_out:
+        dropped = decode_loop.dropped_prompt_tokens(len(ids), length, max_tokens)
+        if dropped:
             console.say(
                 f"primer: a prompt of {len(ids):,} tokens, and the model reads {length:,} at a "
-                f"time: the first {left_out:,} are left out"
+                f"time: the first {dropped:,} are left out"
             )
     longest = max(map(len, encoded)) + max_tokens
     if longest > length:
         console.say(
             f"primer: texts of up to {longest:,} tokens, and the model reads {length:,} at a "
-            f"time: behind that, it goes on from the last {length // 2:,}"
+            f"time: after these, it goes on from the last {length // 2:,}"
         )

@@ -1,15 +1,18 @@
-"""What is asked for: prompts, how many texts of each, and how they are drawn."""
+"""A generation request: prompts, the number of samples, and how tokens are sampled."""
 
 import dataclasses
 import os
 import secrets
+from collections.abc import Iterable, Sequence
+
+import seqio
 
 from primer.common import checks, console
 from primer.data import whole_documents
 from primer.errors import UsageError
-from primer.generation.decode_loop import Text
-from primer.generation.detokenizer import TextStream
-from primer.generation.sampling import Sampling, chance_of
+from primer.generation.decode_loop import DecodedSequence
+from primer.generation.detokenizer import Detokenizer
+from primer.generation.sampling import Sampling, sequence_rng
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,22 +21,22 @@ class Request:
 
     Attributes:
         prompts: strings; "" begins a document.
-        num_samples: texts per prompt.
-        max_tokens: the most new tokens per text.
-        sampling: a Sampling.
-        seed: a whole number from 0 on: the same gives the same texts.
+        num_samples: sequences per prompt.
+        max_tokens: the maximum of new tokens per sequence.
+        sampling: how tokens are sampled.
+        seed: a whole number from 0 on; equal seeds give equal texts.
         stops: strings that end a text.
 
     Raises:
-        UsageError: a value out of its range.
+        UsageError: a value is out of its range.
     """
 
-    prompts: tuple = ("",)
+    prompts: tuple[str, ...] = ("",)
     num_samples: int = 1
     max_tokens: int = 128
     sampling: Sampling = Sampling()
     seed: int = dataclasses.field(default_factory=lambda: secrets.randbelow(2**31))
-    stops: tuple = ()
+    stops: tuple[str, ...] = ()
 
     def __post_init__(self):
         for name in ("num_samples", "max_tokens"):
@@ -45,8 +48,12 @@ class Request:
             raise UsageError("stop = '': expected a string that ends the text")
 
 
-def prompts_of(prompts, prompt_file=None) -> tuple:
-    """The prompts given directly and those of a file, one a line; one empty prompt if none.
+def read_prompts(prompts: Iterable[str] | None, prompt_file: str | None = None) -> tuple[str, ...]:
+    """Returns the given prompts and those of a file; one empty prompt if there are none.
+
+    Args:
+        prompts: strings, or None.
+        prompt_file: the path of a UTF-8 file with one prompt per line, or None.
 
     Raises:
         UsageError: the file cannot be read, is empty, or is not UTF-8.
@@ -59,44 +66,43 @@ def prompts_of(prompts, prompt_file=None) -> tuple:
 
 def _lines(path):
     if not os.path.isfile(path):
-        raise UsageError(f"prompt_file = {path!r}: there is no such file")
+        raise UsageError(f"prompt_file = {path!r}: no such file; expected UTF-8, a prompt per line")
     try:
         with open(path, encoding="utf-8-sig") as file:
             lines = file.read().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
-            f"prompt_file = {path!r} cannot be read ({error}); expected UTF-8 text, a prompt a line"
+            f"prompt_file = {path!r} cannot be read ({error}); expected UTF-8, a prompt per line"
         ) from error
     if not lines:
-        raise UsageError(f"prompt_file = {path!r} is empty; expected a prompt a line")
+        raise UsageError(f"prompt_file = {path!r} is empty; expected a prompt per line")
     return lines
 
 
-def encode(vocabulary, prompts) -> list:
-    """The token ids of each prompt; says what the vocabulary cannot write.
+def encode_prompts(vocabulary: seqio.Vocabulary, prompts: Sequence[str]) -> list[list[int]]:
+    """Returns the token ids of each prompt; prints a prompt that the vocabulary cannot represent.
 
-    Args:
-        vocabulary: a seqio vocabulary.
-        prompts: strings.
+    Raises:
+        UsageError: a prompt is not UTF-8 text.
     """
     for prompt in prompts:
-        _check_text(prompt)
+        _check_utf8(prompt)
     encoded = [ids.tolist() for ids in whole_documents.encode(vocabulary, prompts)]
     for prompt, ids in zip(prompts, encoded, strict=True):
         if ids and vocabulary.decode(ids) != prompt:
             unknown = sum(i == vocabulary.unk_id for i in ids)
-            what = "other characters or spaces"
+            difference = "other characters or spaces"
             if unknown:
-                what = f"{unknown} unknown token{'s' * (unknown != 1)} in it"
+                difference = f"{unknown} unknown token{'s' * (unknown != 1)} in it"
             console.say(
-                f"primer: the vocabulary cannot write the prompt {_short(prompt)} as it is: the "
-                f"model reads {_short(vocabulary.decode(ids))} ({what})"
+                f"primer: the vocabulary cannot represent the prompt {_short(prompt)}: the "
+                f"model reads {_short(vocabulary.decode(ids))} ({difference})"
             )
     return encoded
 
 
-def _check_text(prompt):
-    """A lone surrogate is what Python makes of a byte on the command line that is not UTF-8."""
+def _check_utf8(prompt):
+    """Python makes lone surrogates of bytes on the command line that are not UTF-8."""
     try:
         prompt.encode()
     except UnicodeEncodeError as error:
@@ -110,19 +116,27 @@ def _short(text):
     return text if len(text) <= 60 else f"{text[:40]}...{text[-16:]}"
 
 
-def texts(request, vocabulary, encoded) -> list:
-    """A request's texts as (prompt index, sample index, Text), samples of a prompt together."""
+def new_sequences(
+    request: Request, vocabulary: seqio.Vocabulary, encoded: Sequence[Sequence[int]]
+) -> list[tuple[int, int, DecodedSequence]]:
+    """Returns a request's (prompt index, sample index, sequence), samples of a prompt together.
+
+    Args:
+        request: the request.
+        vocabulary: decodes the tokens.
+        encoded: the token ids of each prompt.
+    """
     return [
         (
-            p,
-            s,
-            Text(
+            prompt,
+            sample,
+            DecodedSequence(
                 ids=list(ids),
                 prompt_length=len(ids),
-                chance=chance_of(request.seed, p, s),
-                stream=TextStream(vocabulary, ids, request.stops),
+                rng=sequence_rng(request.seed, prompt, sample),
+                detokenizer=Detokenizer(vocabulary, ids, request.stops),
             ),
         )
-        for p, ids in enumerate(encoded)
-        for s in range(request.num_samples)
+        for prompt, ids in enumerate(encoded)
+        for sample in range(request.num_samples)
     ]

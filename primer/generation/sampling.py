@@ -1,8 +1,8 @@
-"""Which token comes next: temperature, the k best, the nucleus, and a stream of chance per text.
+"""Sampling of the next token: temperature, top-k, top-p, and one random stream per sequence.
 
-Top-k keeps the k tokens with the highest logits (https://arxiv.org/abs/1805.04833), top-p the
-fewest that together have the probability p at the given temperature
-(https://arxiv.org/abs/1904.09751). Both may be set: top-k comes first.
+Top-k keeps the k tokens with the highest logits (https://arxiv.org/abs/1805.04833). Top-p keeps the
+fewest tokens whose probabilities at the given temperature sum to p
+(https://arxiv.org/abs/1904.09751). If both are set, top-k comes first.
 """
 
 import dataclasses
@@ -15,17 +15,17 @@ from primer.errors import UsageError
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-    """How a token is drawn.
+    """How a token is sampled.
 
     Attributes:
-        temperature: divides the logits; 1 draws from the model's own distribution, 0 takes the
+        temperature: divides the logits; 1 samples from the model's own distribution, 0 takes the
             best token.
-        top_k: how many of the best tokens may be drawn; None for all.
-        top_p: the probability, above 0 and up to 1, that the tokens which may be drawn have
-            together; None for all.
+        top_k: the number of best tokens to sample from; None for all.
+        top_p: the probability mass of the best tokens to sample from, above 0 and up to 1; None
+            for all.
 
     Raises:
-        UsageError: a value out of its range.
+        UsageError: a value is out of its range.
     """
 
     temperature: float = 1.0
@@ -48,15 +48,15 @@ class Sampling:
                 "for all tokens"
             )
 
-    def draw(self, logits, chance) -> int:
-        """Draws a token.
+    def draw(self, logits: np.ndarray, rng: np.random.Generator) -> int:
+        """Samples a token.
 
         Args:
-            logits: `[tokens]`; minus infinity forbids a token.
-            chance: a numpy Generator; exactly one number is taken from it, so that what a text
-                becomes depends on its own tokens only.
+            logits: `[tokens]`; minus infinity excludes a token.
+            rng: exactly one number is drawn from it, so that a sequence depends on its own tokens
+                only.
         """
-        number = chance.random()
+        number = rng.random()
         logits = np.asarray(logits, np.float64)
         if self.temperature == 0:
             return int(np.argmax(logits))
@@ -71,6 +71,11 @@ class Sampling:
         return int(order[min(place, len(order) - 1)])
 
 
-def chance_of(seed, prompt, sample):
-    """The random numbers of one text: the same for a seed, whatever else is in the batch."""
+def sequence_rng(seed: int, prompt: int, sample: int) -> np.random.Generator:
+    """Returns the random generator of one sequence, which does not depend on its batch.
+
+    Args:
+        seed: the seed of the request.
+        prompt, sample: the indices of the prompt and of the sample.
+    """
     return np.random.default_rng([seed, prompt, sample])

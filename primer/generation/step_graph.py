@@ -1,10 +1,12 @@
-"""One step of decoding as a graph of its own, with the layers' states in variables.
+"""One decoding step as a graph, with the layers' decoding states in variables.
 
-Mesh-TensorFlow decodes in one long loop inside one graph: nothing can be shown before the end, and
-every row waits for the slowest. Here the prompts go through the model once (mode "first_part"), the
-states that the layers leave (keys, values, the last inputs of convolutions) stay in variables on
-the model's own devices, and each run of the step (mode "incremental") reads and rewrites them.
+Mesh-TensorFlow decodes in one loop inside one graph: nothing can be printed before its end, and
+every row waits for the slowest. Here the prompts pass through the model once (mode "first_part").
+The states of the layers (keys, values, the last inputs of convolutions) stay in variables on the
+model's own devices, and each run of the step (mode "incremental") reads and updates them.
 """
+
+from collections.abc import Sequence
 
 import mesh_tensorflow as mtf
 import numpy as np
@@ -17,27 +19,38 @@ from primer.errors import UsageError
 from primer.runtime import session
 from primer.runtime.patches import initial_values, resource_variables
 
-# The scope of the states: the checkpoint has none of them.
+# The variable scope of the states, which are not in the checkpoint.
 _SCOPE = "decoding_states"
 
 
 class StepGraph:
-    """A model that is asked for the next token, row by row and step by step.
+    """Computes the logits of the next token of each row, step by step.
 
     Args:
         model: a Mesh-TF Unitransformer that reads left to right.
-        rows: texts at a time.
-        length: the positions that the states have room for: the longest text, prompt included.
+        rows: sequences at a time.
+        length: positions of the states: the longest sequence, prompt included.
         mesh_shape, layout_rules, mesh_devices: as in `utils.run`.
 
     Raises:
-        UsageError: the model is no language model, or its layers cannot decode step by step.
+        UsageError: the model is not a language model, or its layers cannot decode step by step.
+
+    Attributes:
+        rows, length: as given.
     """
 
-    def __init__(self, model, rows, length, mesh_shape="", layout_rules="", mesh_devices=None):
+    def __init__(
+        self,
+        model: transformer.Unitransformer,
+        rows: int,
+        length: int,
+        mesh_shape: str | mtf.Shape = "",
+        layout_rules: str | mtf.LayoutRules = "",
+        mesh_devices: list[str] | None = None,
+    ) -> None:
         if not getattr(model, "fully_autoregressive", False):
             raise UsageError(
-                "only a language model writes text token by token; this model is a "
+                "only a language model generates text token by token; this model is a "
                 f"{type(model).__name__} (utils.run.model_type; expected 'lm')"
             )
         self.rows, self.length = rows, length
@@ -65,7 +78,7 @@ class StepGraph:
         states = [_state_variable(mesh, i, state) for i, state in enumerate(initial)]
         logits, new = _step(model, tokens, positions, length, states)
         fills = [mtf.assign(state, value) for state, value in zip(states, initial)]
-        # A new state may be another's old one: all are read before any is written.
+        # A new state may be the old one of another: read all of them before writing any.
         new = [mtf.depend(value, states) for value in new]
         updates = [mtf.assign(state, value) for state, value in zip(states, new)]
         logits = mtf.anonymize(mtf.cast(logits, tf.float32))
@@ -79,24 +92,24 @@ class StepGraph:
         self._empty_states = tf.group(*(v.initializer for v in own))
         self._restore = checkpoint_files.Restore([v for v in tf.global_variables() if v not in own])
 
-    def restore(self, checkpoint_path):
-        """Takes the weights of a checkpoint.
+    def restore(self, checkpoint_path: str) -> None:
+        """Loads the weights of a checkpoint and resets the states.
 
         Raises:
-            RunError: it cannot be read.
-            UsageError: it is of another model.
+            RunError: the checkpoint cannot be read.
+            UsageError: the checkpoint is of another model.
         """
         with self._session.graph.as_default():
             self._session.run(self._empty_states)
             self._restore(self._session, checkpoint_path)
         self._session.run(self._to_slices)
 
-    def read_prompts(self, texts):
-        """Fills the states with the beginnings of the texts; what they held before is gone.
+    def read_prompts(self, texts: Sequence[Sequence[int]]) -> None:
+        """Replaces the states by those after the given tokens.
 
         Args:
-            texts: `rows` sequences of token ids, each of at most `length`; an empty one starts a
-                text from nothing.
+            texts: `rows` sequences of token ids, each of at most `length`; an empty one begins a
+                document.
         """
         prompts = np.zeros([self.rows, self.length], np.int32)
         for row, ids in enumerate(texts):
@@ -104,12 +117,12 @@ class StepGraph:
         lengths = [len(ids) for ids in texts]
         self._session.run(self._fill, {self._prompts: prompts, self._lengths: lengths})
 
-    def next_logits(self, tokens, positions):
-        """Runs one step.
+    def next_logits(self, tokens: np.ndarray, positions: np.ndarray) -> np.ndarray:
+        """Runs one step and updates the states.
 
         Args:
-            tokens: the last token of each row so far, `[rows]`; 0 where a text begins.
-            positions: the position of the token that is asked for, `[rows]`, below `length`.
+            tokens: the last token of each row so far, `[rows]`; 0 at the beginning of a document.
+            positions: the position of the token to predict, `[rows]`, below `length`.
 
         Returns:
             float32 logits of the tokens at these positions, `[rows, padded vocabulary]`.
@@ -117,13 +130,13 @@ class StepGraph:
         feeds = {self._tokens: tokens, self._positions: positions}
         return self._session.run([self._logits, self._update], feeds)[0]
 
-    def close(self):
-        """Ends the session; the graph cannot be used any more."""
+    def close(self) -> None:
+        """Closes the session; the graph cannot be used afterwards."""
         self._session.close()
 
 
 def _fed(mesh, name, dims):
-    """A placeholder of ids and the mtf.Tensor that has its values on every device."""
+    """A placeholder of ids, and the mtf.Tensor of its values on every device."""
     shape = mtf.Shape(dims)
     placeholder = tf.placeholder(tf.int32, shape.to_integer_list, name)
     return placeholder, mtf.import_fully_replicated(mesh, placeholder, shape, name=name)
@@ -144,7 +157,7 @@ def _context(model, mesh, batch_dims, length, **settings):
 
 
 def _first_part(model, prompts, lengths, length):
-    """The states that the layers leave behind the prompts."""
+    """The states of the layers after the prompts."""
     positions = mtf.range(prompts.mesh, length, tf.int32)
     context = _context(
         model,
@@ -163,13 +176,13 @@ def _first_part(model, prompts, lengths, length):
     if context.constant_states:
         raise UsageError(
             "a layer of this model keeps constant states while decoding (as attention to an "
-            "encoder does): it cannot write text step by step"
+            "encoder does): it cannot generate text step by step"
         )
     return context.new_states
 
 
 def _step(model, tokens, positions, length, states):
-    """The logits of one position, and the states behind it."""
+    """The logits of one position, and the states after it."""
     context = _context(
         model,
         tokens.mesh,
@@ -192,7 +205,7 @@ def _step(model, tokens, positions, length, states):
 
 
 def _state_variable(mesh, index, state):
-    """The variable of a state, split over the mesh as the state is."""
+    """The variable of a state, with the state's layout on the mesh."""
     with tf.variable_scope(_SCOPE):
         return mtf.get_variable(
             mesh,

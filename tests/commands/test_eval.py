@@ -1,4 +1,4 @@
-"""`primer eval` over several directories and a run that goes on, on models of a few seconds."""
+"""`primer eval` on several directories and on a run that is still training."""
 
 import contextlib
 import io
@@ -13,10 +13,9 @@ import time
 import pytest
 
 import primer
-from primer.checkpoints import best_checkpoint, directory_lock
-from primer.errors import UsageError
+from primer.checkpoints import best_checkpoint
 from primer.evaluation import evaluate as whole_split
-from primer.evaluation import keep_best, tokenized_split
+from primer.evaluation import tokenized_split
 from tests import tiny_text
 from tests.command_lines import run
 from tests.tiny_text import train_words
@@ -81,7 +80,7 @@ def test_two_directories_share_text_and_graph(model_dir, tmp_path, monkeypatch):
     other = shutil.copytree(model_dir, tmp_path / "other")
     change(other, "run_seed.seed = 5", "run_seed.seed = 6")
     change(other, "\nrun.train_steps = 6", "\nrun.train_steps = 7")
-    readings = Calls(monkeypatch, tokenized_split, "read")
+    readings = Calls(monkeypatch, tokenized_split, "read_split")
     scorers = Calls(monkeypatch, whole_split, "Scorer")
     out = evaluate("--model_dir", model_dir, "--model_dir", other)
     assert (readings.number, scorers.number) == (1, 1)
@@ -119,7 +118,7 @@ def test_other_batches_as_released_have_a_graph_of_their_own(model_dir, tmp_path
     assert scorers.number == 2
 
 
-def test_a_text_is_not_shared_where_gin_says_another(model_dir, tmp_path, monkeypatch):
+def test_a_text_is_not_shared_under_other_data_settings(model_dir, tmp_path, monkeypatch):
     other = shutil.copytree(model_dir, tmp_path / "other")
     change(other, "text_files.held_out = 0.2", "text_files.held_out = 0.4")
     out = evaluate("--model_dir", model_dir, "--model_dir", other, "--checkpoints", "latest")
@@ -138,29 +137,19 @@ def test_a_checkpoint_of_another_architecture_is_skipped(model_dir, wide, capfd)
     assert "another architecture or vocabulary" in error
 
 
-def test_the_best_is_kept_with_what_it_needs(model_dir, tmp_path):
+def test_the_best_checkpoint_is_copied_with_its_settings(model_dir, tmp_path):
     evaluate("--model_dir", model_dir, "--keep_best")
     rows = {row["step"]: row["nats_per_token"] for row in lines(model_dir)}
     best = min(rows, key=rows.get)
     assert best_checkpoint.read_result(str(model_dir))["nats_per_token"] == rows[best]
     assert primer.load(model_dir, checkpoint="best").step == best
-    # A worse one does not take its place, though it is the only one that is asked for.
+    # A worse one does not replace it, even if only the worse one is evaluated.
     worse = max(rows, key=rows.get)
     evaluate("--model_dir", model_dir, "--keep_best", "--checkpoints", worse)
     assert best_checkpoint.read_result(str(model_dir))["step"] == best
     names = {path.name for path in (model_dir / "best").iterdir()}
     assert {"config.gin", "primer.json", "best.json", f"model.ckpt-{best}.index"} <= names
     assert len([name for name in names if name.endswith(".index")]) == 1
-
-
-def test_the_best_is_not_kept_beside_a_training_that_keeps_its_own(tmp_path):
-    import gin
-
-    gin.parse_config("validation.every = 3")
-    with directory_lock.held(str(tmp_path)):
-        with pytest.raises(UsageError, match="in use"):
-            keep_best.Best(str(tmp_path))
-    keep_best.Best(str(tmp_path))
 
 
 def test_an_average_is_evaluated_loaded_and_not_trained(model_dir, texts, tmp_path, capfd):
@@ -176,8 +165,8 @@ def test_an_average_is_evaluated_loaded_and_not_trained(model_dir, texts, tmp_pa
     assert run(*train_words(texts, average, "--steps", 9)) == 2
     assert "without the optimizer's state" in capfd.readouterr().err
     start = f"utils.run.init_checkpoint = '{average}/model.ckpt-6'"
-    words = train_words(texts, tmp_path / "anew", "--steps", 1, "--gin_param", start)
-    assert run(*words) == 0  # The way out that the refusal names.
+    words = train_words(texts, tmp_path / "new", "--steps", 1, "--gin_param", start)
+    assert run(*words) == 0  # The hint of the error message.
     assert f"from the weights of {average}/model.ckpt-6" in capfd.readouterr().err
 
 
@@ -194,7 +183,9 @@ def test_an_average_is_evaluated_loaded_and_not_trained(model_dir, texts, tmp_pa
         (["--gin_param", "protocol.units = ['bits']"], "protocol.units has 'bits'"),
     ],
 )
-def test_misuse_is_one_line_before_a_model_is_built(trained, words, message, monkeypatch, capfd):
+def test_invalid_options_are_one_error_line_before_a_model_is_built(
+    trained, words, message, monkeypatch, capfd
+):
     monkeypatch.setattr(whole_split, "Scorer", None)
     assert run("eval", "--model_dir", trained, *words) == 2
     assert message in capfd.readouterr().err.splitlines()[-1]
@@ -215,7 +206,7 @@ def wait_for(condition, seconds=300):
 
 
 @pytest.mark.slow
-def test_a_killed_evaluation_goes_on_where_it_stopped(model_dir):
+def test_a_killed_evaluation_continues_where_it_stopped(model_dir):
     evaluation = start("eval", "--model_dir", model_dir, "--batch_size", 1)
     wait_for(lambda: list(model_dir.glob("eval/*.jsonl")))
     wait_for(lambda: lines(model_dir))

@@ -1,4 +1,4 @@
-"""`primer generate` and `Model.generate`, on a model of a few seconds."""
+"""`primer generate`, on a model that is trained in a few seconds."""
 
 import json
 import os
@@ -8,8 +8,6 @@ import sys
 import pytest
 
 import primer
-from primer.errors import UsageError
-from primer.generation import request
 from tests import tiny_text
 from tests.command_lines import run
 
@@ -58,7 +56,7 @@ def test_the_same_seed_gives_the_same_text(generate):
     assert first == again != other
 
 
-def test_without_a_seed_one_is_chosen_and_said(generate):
+def test_without_a_seed_one_is_drawn_and_printed(generate):
     words = ("--prompt", "7 times", "--max_tokens", 12, "--json")
     (first,) = rows_of(generate(*words))
     (again,) = rows_of(generate(*words, "--seed", first["seed"]))
@@ -75,7 +73,7 @@ def test_json_has_all_samples_of_all_prompts(generate, tmp_path):
     assert all(1 <= row["tokens"] <= 5 for row in rows)
 
 
-def test_several_texts_are_told_apart(generate):
+def test_several_texts_have_headings(generate):
     printed = generate("--prompt", "1", "--prompt", "2", "--max_tokens", 3, "--seed", 0)
     assert "--- prompt 1, sample 1\n1" in printed.out and "--- prompt 2, sample 1\n2" in printed.out
 
@@ -100,12 +98,12 @@ def test_an_empty_prompt_begins_a_document(generate):
     assert row == none and row["tokens"]
 
 
-def test_a_prompt_longer_than_the_model_is_said(generate):
+def test_a_prompt_longer_than_the_model_is_reported(generate):
     printed = generate("--prompt", "7 times 8 is 56.\n" * 4, "--max_tokens", 8, "--seed", 1)
     assert "a prompt of 68 tokens, and the model reads 32 at a time" in printed.err
 
 
-def test_a_text_longer_than_the_model_goes_on(generate):
+def test_a_text_longer_than_the_model_continues(generate):
     printed = generate("--prompt", "7", "--max_tokens", 70, "--seed", 1, "--json")
     assert "goes on from the last 16" in printed.err
     (row,) = rows_of(printed)
@@ -127,7 +125,7 @@ def test_a_text_longer_than_the_model_goes_on(generate):
         (["--prompt", "caf\udce9"], ["is not UTF-8 text"]),
     ],
 )
-def test_misuse_is_one_line(words, messages, generate):
+def test_invalid_options_are_one_error_line(words, messages, generate):
     error = generate(*words, code=2).err
     (line,) = [line for line in error.splitlines() if line.startswith("primer: ")]
     assert all(message in line for message in messages) and "Traceback" not in error
@@ -139,46 +137,7 @@ def test_a_directory_without_a_model_is_one_line(tmp_path, capsys):
     assert "config.gin" in error and len(error.splitlines()) == 1
 
 
-@pytest.mark.parametrize("content", [b"", b"caf\xe9"], ids=["empty", "latin-1"])
-def test_a_bad_file_of_prompts_is_refused(content, tmp_path):
-    path = tmp_path / "prompts"
-    path.write_bytes(content)
-    with pytest.raises(UsageError, match="prompts"):
-        request.prompts_of([], str(path))
-
-
-def test_what_the_vocabulary_lacks_is_said(tmp_path, capfd):
-    import sentencepiece
-    import seqio
-
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(["the cat sat on the mat", "a dog ran"] * 20),
-        model_prefix=str(tmp_path / "latin"),
-        vocab_size=18,
-        minloglevel=2,
-    )
-    vocabulary = seqio.SentencePieceVocabulary(str(tmp_path / "latin.model"), 0)
-    (known, unknown) = request.encode(vocabulary, ["the cat", "the \u6f22 cat"])
-    assert known and vocabulary.unk_id in unknown
-    (line,) = capfd.readouterr().err.strip().splitlines()[-1:]
-    assert "cannot write the prompt 'the \u6f22 cat' as it is" in line
-    assert "1 unknown token in it" in line
-
-
-def test_the_library_writes_what_the_command_writes(generate, trained):
-    words = ("--prompt", "7 times", "--max_tokens", 12, "--num_samples", 2, "--seed", 4, "--json")
-    rows = sorted(rows_of(generate(*words)), key=lambda row: row["sample"])
-    model = primer.load(trained)
-    written = model.generate(["7 times"], num_samples=2, max_tokens=12, seed=4)
-    assert written == [[row["text"] for row in rows]]
-    # Another request of about the same length uses the same graph.
-    assert model.generate(["7 times"], num_samples=2, max_tokens=9, temperature=0)[0][0]
-    with pytest.raises(UsageError, match="list of strings"):
-        model.generate("7 times")
-    model.close()
-
-
-def test_the_terminal_has_the_text_and_our_lines_alone(trained):
+def test_no_other_library_prints_on_the_terminal(trained):
     words = ["generate", "--model_dir", trained, "--prompt", "7 times", "--max_tokens", "5"]
     root = os.path.dirname(os.path.dirname(primer.__file__))
     done = subprocess.run(

@@ -54,7 +54,7 @@ def stock_mean(directory, rows):
     for start in range(0, len(rows), ROWS):
         batch = np.zeros([ROWS, tiny.LENGTH], np.int32)
         batch[: len(rows) - start] = rows[start : start + ROWS]
-        path, logits = tiny.save_and_logits(directory, batch, 1 if path else 4, weights=path)
+        path, logits = tiny.save_and_logits(directory, batch, 1 if path else 2, weights=path)
         logits = logits.reshape(ROWS, tiny.LENGTH, -1).astype(np.float64)
         log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
         nats.append(-np.take_along_axis(log_p, batch[..., None], -1)[..., 0][batch > 0])
@@ -70,9 +70,9 @@ def test_equals_the_released_computation(own_text, tmp_path, overlay):
     rows = rows[: STEPS * ROWS]
     path, expected = stock_mean(tmp_path, rows)
     protocol = protocols.Protocol("as_released")
-    text = protocol.read("text", "train", tiny.LENGTH)
+    text = protocol.read_split("text", "train", tiny.LENGTH)
     np.testing.assert_array_equal(text.ids, rows[rows > 0])
-    scorer = tiny.scorer(as_released.checked_rows(), as_released=True)
+    scorer = tiny.scorer(as_released.rows_per_batch(), as_released=True)
     scorer.restore(path)
     found = protocol.evaluate(scorer, text)
     assert found.nats_per_token == pytest.approx(expected, rel=1e-5)
@@ -88,18 +88,18 @@ def test_equals_the_released_computation(own_text, tmp_path, overlay):
 def test_a_split_shorter_than_the_batches_is_read_to_its_end(own_text):
     own_text(steps=1000)
     rows = stock_rows()
-    text = as_released.read("text", "train", tiny.LENGTH)
+    text = as_released.read_rows("text", "train", tiny.LENGTH)
     np.testing.assert_array_equal(text.ids, rows[rows > 0])
     assert "at most the first 1000 batches" in as_released.describe("train", tiny.LENGTH)
 
 
-def test_what_it_cannot_read_is_refused(own_text):
+def test_settings_that_it_cannot_reproduce_are_refused(own_text):
     own_text()
     with pytest.raises(UsageError, match="--batch_size 8: .* batches of 4 rows"):
-        as_released.checked_rows(8)
+        as_released.rows_per_batch(8)
     gin.bind_parameter("utils.run.perplexity_eval_steps", 0)
     with pytest.raises(UsageError, match="perplexity_eval_steps = 0"):
-        as_released.read("text", "train", tiny.LENGTH)
+        as_released.read_rows("text", "train", tiny.LENGTH)
     gin.bind_parameter("mesh_eval_dataset_fn.pack", True)
     with pytest.raises(UsageError, match="mesh_eval_dataset_fn.pack = True"):
-        as_released.read("text", "train", tiny.LENGTH)
+        as_released.read_rows("text", "train", tiny.LENGTH)

@@ -1,4 +1,4 @@
-"""Checkpoint after checkpoint: what is scored, what is known, and what is skipped."""
+"""Which checkpoints are scored, which results are reused, and which are skipped."""
 
 import contextlib
 import os
@@ -9,13 +9,13 @@ import pytest
 
 from primer.checkpoints import checkpoint_files
 from primer.errors import RunError, UsageError
-from primer.evaluation.checkpoint_evaluator import CheckpointRows
+from primer.evaluation.checkpoint_evaluator import CheckpointEvaluator
 from primer.evaluation.results import Results
-from primer.evaluation.tokenized_split import of_documents
+from primer.evaluation.tokenized_split import from_documents
 from primer.evaluation.totals import Totals
 from tests.evaluation import small_checkpoints
 
-TEXT = of_documents([("ab", [5, 6])], 1)
+TEXT = from_documents([("ab", [5, 6])], 1)
 
 
 class Scorer:
@@ -67,14 +67,14 @@ def open_scorer():
 
 
 def evaluate(directory, steps=(1, 2, 3), text=TEXT, again=False):
-    """(the CheckpointRows, the losses that were scored)"""
+    """(the CheckpointEvaluator, the losses that were scored)"""
     Scorer.made = 0
     protocol = Protocol()
     named = {"model_dir": str(directory), "task": "t", "split": "test", "window": 4}
     results = Results(str(directory), "t_test_stream")
-    rows = CheckpointRows(protocol, text, named, results, open_scorer, again)
+    rows = CheckpointEvaluator(protocol, text, named, results, open_scorer, again)
     for step in steps:
-        rows.find(f"{directory}/model.ckpt-{step}")
+        rows.evaluate(f"{directory}/model.ckpt-{step}")
     rows.close()
     return rows, protocol.scored
 
@@ -84,11 +84,11 @@ def test_each_checkpoint_is_scored_once(directory):
     assert scored == [1.0, 2.0, 3.0] and Scorer.made == 1
     assert [row["step"] for row in rows.rows] == [1, 2, 3]
     again, scored = evaluate(directory)
-    assert scored == [] and Scorer.made == 0 and again.known == 3
+    assert scored == [] and Scorer.made == 0 and again.num_reused == 3
     assert again.rows == rows.rows
 
 
-def test_an_evaluation_goes_on_where_it_stopped(directory):
+def test_an_evaluation_continues_where_it_stopped(directory):
     evaluate(directory, [1, 2])
     rows, scored = evaluate(directory)
     assert scored == [3.0]
@@ -102,7 +102,7 @@ def test_again_scores_all(directory):
 
 def test_another_text_is_scored(directory):
     evaluate(directory)
-    assert evaluate(directory, text=of_documents([("ba", [6, 5])], 1))[1] == [1.0, 2.0, 3.0]
+    assert evaluate(directory, text=from_documents([("ba", [6, 5])], 1))[1] == [1.0, 2.0, 3.0]
 
 
 def test_other_weights_at_the_same_step_are_scored(directory):

@@ -17,7 +17,6 @@ from tests.command_lines import run  # noqa: E402
 
 lm_eval = pytest.importorskip("lm_eval", reason="needs the extra lm-eval")
 
-from lm_eval import utils  # noqa: E402
 from lm_eval.api.instance import Instance  # noqa: E402
 from lm_eval.tasks import TaskManager  # noqa: E402
 
@@ -80,20 +79,6 @@ def test_a_continuation_is_greedy_when_it_is_what_the_model_writes(adapter):
     pairs.append((prompts[0], written[0][:-1] + "~"))
     found = adapter.loglikelihood([request("loglikelihood", *pair) for pair in pairs])
     assert [greedy for _, greedy in found] == [True, True, True, False, False]
-
-
-@pytest.mark.parametrize("number", [1, 2, 5, 6, 7, 11, 12, 30])
-def test_rolling_windows_are_those_of_the_harness(number):
-    """With the first token in place of the harness's prefix: windows have a start of their own."""
-    ids, length = list(range(100, 100 + number)), 6
-    windows = list(lm_eval_adapter.rolling(0, number, length))
-    ours = [(ids[start:counted], ids[counted:end]) for start, counted, end in windows]
-    theirs = map(
-        utils.make_disjoint_window,
-        utils.get_rolling_token_windows(ids[1:], ids[0], length - 1, context_len=1),
-    )
-    _, *expected = [(context, list(counted)) for context, counted in theirs] or [None]
-    assert ours == [([], ids[:length]), *expected]
 
 
 def task(name, path, **settings):
@@ -207,7 +192,7 @@ def test_generate_until(adapter, tmp_path):
     assert results["exact_match,none"] == 0
 
 
-def test_a_setting_that_there_is_not_is_named(adapter):
+def test_unknown_generation_settings_are_named(adapter):
     with pytest.raises(UsageError, match="num_beams"):
         adapter.generate_until([request("generate_until", "7", {"num_beams": 4})])
 

@@ -1,4 +1,4 @@
-"""The protocols under real models: `packed` is `document`, `sliding` a loop over every token."""
+"""Protocols with real models: `packed` equals `document`, `sliding` a loop over all tokens."""
 
 import gin
 import numpy as np
@@ -29,7 +29,7 @@ def test_packed_is_document_to_the_token(composition):
     text = tiny.text()
     alone = Protocol("document").token_nats(scorer, text)
     packed = Protocol("packed").token_nats(scorer, text)
-    assert Protocol("packed").cut(text, 16).number < Protocol("document").cut(text, 16).number
+    assert Protocol("packed").cut(text, 16).num_rows < Protocol("document").cut(text, 16).num_rows
     assert np.std(alone) > 0.1
     np.testing.assert_allclose(packed, alone, rtol=0, atol=1e-4)
     # The documents of a stream see each other.
@@ -93,7 +93,7 @@ def test_the_order_of_documents_does_not_change_the_numbers(scorer, name):
     documents = [("x", ids) for ids in np.split(np.arange(3, 93), [5, 6, 40, 44, 70])]
     shuffled = [documents[place] for place in (3, 0, 5, 1, 4, 2)]
     totals = [
-        Protocol(name).evaluate(scorer, tiny.of_documents(d, 1)) for d in (documents, shuffled)
+        Protocol(name).evaluate(scorer, tiny.from_documents(d, 1)) for d in (documents, shuffled)
     ]
     assert totals[0].nats == pytest.approx(totals[1].nats, rel=1e-6)
     assert totals[0].standard_error == pytest.approx(totals[1].standard_error, rel=1e-4)

@@ -26,13 +26,13 @@ def cells(text):
 
 def shown(rows):
     out = io.StringIO()
-    report.show("title", rows, file=out)
+    report.print_checkpoints("title", rows, file=out)
     return out.getvalue()
 
 
 def compared(rows):
     out = io.StringIO()
-    report.compare(rows, file=out)
+    report.print_comparison(rows, file=out)
     return out.getvalue()
 
 
@@ -51,14 +51,14 @@ def test_a_single_checkpoint_is_not_called_the_best():
     assert set(cells(text)) == {"1,000"} and report.BEST not in text
 
 
-def test_what_is_counted_is_named():
+def test_counts_are_named_in_singular_and_plural():
     one = row(1, 9.0, documents=1)
-    assert "80 words, 1 document;" in report.counted(one)
-    assert "80 words, 1 row;" in report.counted({**one, "protocol": "as_released"})
-    assert "2 rows;" in report.counted({**row(1, 9.0), "protocol": "as_released"})
+    assert "80 words, 1 document;" in report.describe_counts(one)
+    assert "80 words, 1 row;" in report.describe_counts({**one, "protocol": "as_released"})
+    assert "2 rows;" in report.describe_counts({**row(1, 9.0), "protocol": "as_released"})
 
 
-def test_what_a_data_set_has_not_is_no_number():
+def test_missing_units_are_shown_as_a_dash():
     text = shown([{**ROWS[0], "bits_per_byte": math.nan, "bytes": math.nan}])
     assert "bytes" not in text and " - " in cells(text)["1,000"]
 

@@ -1,4 +1,4 @@
-"""The lines of results: what a kill leaves, what counts as the same, and the other programs'."""
+"""Lines of results: truncated ones, equal settings, and the TSV and events made from them."""
 
 import json
 import math
@@ -28,7 +28,7 @@ def row(step, nats=500.0, weights="w", **changes):
 def directory(tmp_path):
     results = Results(str(tmp_path), "name")
     for step in (3, 1):
-        results.add(row(step))
+        results.add_row(row(step))
     results.close()
     return tmp_path
 
@@ -39,37 +39,37 @@ def read(directory):
 
 def test_a_line_for_each_checkpoint_is_found_again(directory):
     results = read(directory)
-    assert results.find(SETTINGS, 3, "w3") == row(3)
-    assert [found["step"] for found in results.of(SETTINGS)] == [1, 3]
+    assert results.find_row(SETTINGS, 3, "w3") == row(3)
+    assert [found["step"] for found in results.rows_with(SETTINGS)] == [1, 3]
     assert read(directory / "elsewhere").rows == []
 
 
 @pytest.mark.parametrize("key", SETTINGS)
 def test_another_setting_is_another_number(directory, key):
     other = {**SETTINGS, key: "another"}
-    assert read(directory).find(other, 3, "w3") is None
-    assert read(directory).of(other) == []
+    assert read(directory).find_row(other, 3, "w3") is None
+    assert read(directory).rows_with(other) == []
 
 
 def test_other_weights_of_the_same_step_are_another_number(directory):
-    assert read(directory).find(SETTINGS, 3, "trained anew") is None
-    assert read(directory).find(SETTINGS, 2, "w3") is None
+    assert read(directory).find_row(SETTINGS, 3, "trained again") is None
+    assert read(directory).find_row(SETTINGS, 2, "w3") is None
 
 
 @pytest.mark.parametrize("cut", [1, 20])
-def test_a_line_cut_in_half_is_ignored_and_repaired(directory, cut):
+def test_a_truncated_line_is_ignored_and_replaced(directory, cut):
     path = directory / "eval" / "name.jsonl"
     path.write_bytes(path.read_bytes()[:-cut])
     results = read(directory)
     assert [found["step"] for found in results.rows] == [3]
-    results.add(row(1, 400.0))
+    results.add_row(row(1, 400.0))
     results.close()
     lines = path.read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [3, 1]
-    assert read(directory).find(SETTINGS, 1, "w1")["nats"] == 400.0
+    assert read(directory).find_row(SETTINGS, 1, "w1")["nats"] == 400.0
 
 
-def test_a_spoilt_line_is_named_and_ignored(directory, capsys):
+def test_an_invalid_line_is_named_and_ignored(directory, capsys):
     path = directory / "eval" / "name.jsonl"
     first, second = path.read_text().splitlines()
     path.write_text(f"{first}\nspoilt\n[1]\n{second}\n")
@@ -78,10 +78,10 @@ def test_a_spoilt_line_is_named_and_ignored(directory, capsys):
     assert "line 2 cannot be read" in error and "line 3 cannot be read" in error
 
 
-def test_numbers_that_json_has_not_come_back(directory):
+def test_non_finite_numbers_are_read_back(directory):
     results = read(directory)
-    results.add(row(4, nats=math.nan))
-    results.add(row(5, nats=1e6))
+    results.add_row(row(4, nats=math.nan))
+    results.add_row(row(5, nats=1e6))
     text = (directory / "eval" / "name.jsonl").read_text()
     for line in text.splitlines():
         json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
@@ -90,11 +90,11 @@ def test_numbers_that_json_has_not_come_back(directory):
     assert untrained["perplexity_per_token"] == math.inf
 
 
-def test_the_later_of_two_lines_counts(directory):
+def test_the_later_of_two_lines_replaces_the_earlier(directory):
     results = read(directory)
-    results.add(row(3, 444.0))
-    assert read(directory).find(SETTINGS, 3, "w3")["nats"] == 444.0
-    assert [found["nats"] for found in read(directory).of(SETTINGS)] == [500.0, 444.0]
+    results.add_row(row(3, 444.0))
+    assert read(directory).find_row(SETTINGS, 3, "w3")["nats"] == 444.0
+    assert [found["nats"] for found in read(directory).rows_with(SETTINGS)] == [500.0, 444.0]
 
 
 def test_the_table_has_what_the_lines_have(directory):

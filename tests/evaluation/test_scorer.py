@@ -61,7 +61,7 @@ class Made(NamedTuple):
     zero: str
 
 
-def test_a_model_that_knows_nothing_gives_log_of_the_padded_vocabulary(made):
+def test_zero_weights_give_the_log_of_the_padded_vocabulary(made):
     made.scorer.restore(made.zero)
     np.testing.assert_allclose(made.scorer.nats(made.ids), np.log(tiny.PADDED), rtol=1e-6)
 
@@ -170,11 +170,13 @@ def test_only_language_models_are_scored():
         Scorer(object(), 8)
 
 
-def test_numbers_of_a_model_that_looks_at_its_neighbours_say_so():
+def test_caveats_name_a_model_whose_losses_depend_on_the_batch():
     tiny.configure()
     gin.parse_config(
         ["feed_forward = @MixtureOfExperts", "num_experts = 2", "expert_gating = 'expert_choice'"]
     )
     scorer = Scorer(tiny.model(), tiny.LENGTH)
-    assert "the other texts of the batch" in protocols.chosen().describe("test", 16, scorer.caveats)
+    assert "the other texts of the batch" in protocols.configured_protocol().describe(
+        "test", 16, scorer.caveats
+    )
     scorer.close()

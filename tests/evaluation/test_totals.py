@@ -1,17 +1,16 @@
-"""Units of texts in three vocabularies, of genuine WikiText, and of records without a text."""
+"""Totals in all units: by definition, in three vocabularies, of WikiText, of records."""
 
 import math
 
 import gin
 import numpy as np
 import pytest
-import seqio
 import tensorflow as tf
 
 import primer.data.tasks  # noqa: F401
 from primer.data import whole_documents
-from primer.errors import UsageError
-from primer.evaluation import protocols, tokenized_split
+from primer.evaluation import protocols, tokenized_split, totals
+from primer.evaluation.totals import Totals
 from tests.evaluation import tiny
 
 LINES = ["One caf\u00e9, two.", "", "  Three\u2003four\tfive ", "\u2603 six" * 30]
@@ -51,7 +50,7 @@ def test_a_model_with_zero_logits_has_the_log_of_its_vocabulary(
     )
     scorer = tiny.scorer(3, vocabulary=size)
     tiny.zero(scorer)
-    split = tokenized_split.read("text", "train")
+    split = tokenized_split.read_split("text", "train")
     documents = [line for line in LINES if line]  # The task `text` has no empty documents.
     tokens = sum(len(ids) + 1 for _, ids in whole_documents.documents("text", "train"))
     nats = math.log(padded) * tokens
@@ -78,7 +77,7 @@ def test_wikitext2_has_the_words_of_its_papers(shared_data, vocabulary, split, w
     name = {"validation": "valid"}.get(split, split)
     content = (shared_data / "wikitext-2" / f"wiki.{name}.tokens").read_bytes()
     found = protocols.Protocol("stream").evaluate(
-        Uniform(), tokenized_split.read("wikitext2", split)
+        Uniform(), tokenized_split.read_split("wikitext2", split)
     )
     assert (found.words, found.bytes) == (words, len(content))
     assert found.characters == len(content.decode())
@@ -95,7 +94,7 @@ def test_wikitext2_under_a_real_model(shared_data):
     gin.bind_parameter("task_vocabulary.name", "sotu")
     scorer = tiny.scorer(256, vocabulary=8192)
     tiny.zero(scorer)
-    split = tokenized_split.read("wikitext2", "validation")
+    split = tokenized_split.read_split("wikitext2", "validation")
     found = protocols.Protocol("stream").evaluate(scorer, split)
     assert found.words == 217_646
     assert found.nats == pytest.approx(len(split.ids) * math.log(8192), rel=1e-6)
@@ -114,7 +113,7 @@ def test_records_without_text_have_units_of_tokens(tmp_path):
     write_records(tmp_path / "validation_0_2.tfrecords", [5, 6, 1, 7], [8, 1, 1, 9])
     write_records(tmp_path / "validation_1_1.tfrecords", [4, 1, 3])
     gin.bind_parameter("gpt_neo_records.validation_glob", str(tmp_path / "*"))
-    split = tokenized_split.read("gpt_neo_records", "validation")
+    split = tokenized_split.read_split("gpt_neo_records", "validation")
     assert split.ids.tolist() == [5, 6, 1, 7, 8, 1, 1, 9, 4, 1, 3]
     assert split.lengths.tolist() == [3, 3, 1, 3, 1]
     assert split.ends.tolist() == [2, 5, 6, 9]
@@ -124,35 +123,63 @@ def test_records_without_text_have_units_of_tokens(tmp_path):
     assert found.bytes is found.characters is found.words is None
 
 
-@pytest.mark.parametrize("units", ["perplexity_per_word", ["nats_per_token", "bits_per_byte"]])
-def test_units_of_text_are_refused_where_there_is_none(units):
-    gin.bind_parameter("protocol.units", units)
-    protocol = protocols.chosen()
-    with pytest.raises(UsageError, match="gpt_neo_records keeps token ids and no text"):
-        protocol.read("gpt_neo_records", "validation", 16)
-    gin.bind_parameter("protocol.name", "as_released")
-    with pytest.raises(UsageError, match="as_released counts rows"):
-        protocols.chosen().check_units("text")
-    protocols.Protocol("stream", units=("nats_per_token",)).check_units("gpt_neo_records")
-    protocol.check_units("text")
+def tokens(ids, *lengths):
+    """A text of tokens alone, in documents of these lengths or in one."""
+    ids = np.asarray(ids, np.int32)
+    return tokenized_split.from_tokens(ids, lengths or [len(ids)], 1)
 
 
-def test_lines_count_their_ends_as_words_task_by_task(shared_data):
-    """In a mixture of lines and documents too."""
-    gin.bind_parameter("local_data.folder", str(shared_data))
-    gin.bind_parameter("task_vocabulary.name", "bytes")
-    gin.bind_parameter("mixture.tasks", [("wikitext2", 1.0), ("sotu", 1.0)])
-    both = tokenized_split.read("mixture", "validation")
-    names = [task.name for task in seqio.get_subtasks(seqio.get_mixture_or_task("mixture"))]
-    assert sorted(names) == ["sotu", "wikitext2"]
-    parts = [tokenized_split.read(name, "validation") for name in names]
-    assert both.words == sum(part.words for part in parts)
-    np.testing.assert_array_equal(both.ids, np.concatenate([part.ids for part in parts]))
-    np.testing.assert_array_equal(both.ends, np.cumsum(both.lengths) - 1)
+def test_a_total_has_what_each_document_has():
+    made = tokenized_split.from_documents(
+        [("ab c", [5, 6, 7]), ("\u00e9", [9]), ("", [])], 1, are_lines=True
+    )
+    nats = np.array([1, 2, 3, 0.5, 4, 0.25, 0.125], np.float32)
+    whole = totals.total(nats, made)
+    assert (whole.nats, whole.end_nats, whole.documents) == (10.875, 0.875, 3)
+    assert (whole.tokens, whole.bytes, whole.characters, whole.words) == (7, 9, 8, 6)
+    parts = totals.per_document(nats, made)
+    assert [part.nats for part in parts] == [6.5, 4.25, 0.125]
+    assert [part.end_nats for part in parts] == [0.5, 0.25, 0.125]
+    for key in ("nats", "end_nats", "tokens", "bytes", "characters", "words", "documents"):
+        assert sum(getattr(part, key) for part in parts) == getattr(whole, key)
 
 
-def test_an_empty_split_is_refused(tmp_path):
-    use_lines(tmp_path, "bytes")
-    (tmp_path / "own.txt").write_text("")
-    with pytest.raises(UsageError):
-        tokenized_split.read("text", "train")
+def test_sums_are_in_float64():
+    """In float32 a sum of millions of tokens stops growing."""
+    number = 30_000_000
+    made = tokens(np.ones(number, np.int32))
+    nats = np.full(number, 0.7, np.float32)
+    expected = number * float(np.float32(0.7))
+    assert totals.total(nats, made).nats == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_standard_error_is_that_of_drawing_documents():
+    """Against the spread of the mean over many draws of as many documents."""
+    generator = np.random.default_rng(0)
+    lengths = generator.integers(1, 40, 400)
+    sums = lengths * generator.gamma(9, 1 / 3, 400)
+    draws = generator.integers(0, 400, [4000, 400])
+    spread = np.std(sums[draws].sum(1) / lengths[draws].sum(1))
+    made = tokens(np.ones(lengths.sum()), *lengths)
+    found = totals.total(np.repeat(sums / lengths, lengths), made).standard_error
+    assert found == pytest.approx(spread, rel=0.05)
+    assert math.isnan(totals.total(np.ones(3), tokens([1, 2, 3])).standard_error)
+
+
+def test_units_are_one_total_over_different_denominators():
+    found = Totals(50 * math.log(2), tokens=25, bytes=100, words=10, documents=2, characters=80)
+    assert found.nats_per_token == pytest.approx(2 * math.log(2))
+    assert found.perplexity_per_token == pytest.approx(4)
+    assert found.bits_per_byte == pytest.approx(0.5)
+    assert found.bits_per_character == pytest.approx(0.625)
+    assert found.perplexity_per_word == pytest.approx(2**5)
+    assert found.as_dict()["documents"] == 2
+
+
+def test_units_without_a_number():
+    assert math.isnan(Totals(1.0, 1, 1, 0, 1).perplexity_per_word)
+    assert Totals(1e6, 1, 1, 1, 1).perplexity_per_token == math.inf
+    row = totals.total(np.ones(3), tokens([1, 2, 3])).as_dict()
+    assert row["nats_per_token"] == 1 and row["tokens"] == 3
+    for key in ("bits_per_byte", "bits_per_character", "perplexity_per_word", "bytes", "words"):
+        assert math.isnan(row[key])

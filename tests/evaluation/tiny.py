@@ -7,7 +7,7 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer, utils
 
 from primer.evaluation.scorer import Scorer
-from primer.evaluation.tokenized_split import of_documents
+from primer.evaluation.tokenized_split import from_documents
 from primer.gin_config import config_files
 
 VOCABULARY = 259  # Bytes; padded to 384.
@@ -78,7 +78,7 @@ def text(seed=0, documents=9):
     generator = np.random.default_rng(seed)
     lengths = [0, 2 * LENGTH + 3, LENGTH - 1, 3, *generator.integers(0, 20, documents - 4)]
     ids = [generator.integers(3, VOCABULARY, length) for length in lengths]
-    return of_documents([("x" * len(own), own) for own in ids], 1)
+    return from_documents([("x" * len(own), own) for own in ids], 1)
 
 
 def _mtf_logits(mesh, ids):

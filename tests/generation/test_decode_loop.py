@@ -1,11 +1,11 @@
-"""The loop around the steps: ends, windows and chance, with a graph that is a table."""
+"""The decoding loop: ends, windows and random generators, with a table as the step graph."""
 
 import numpy as np
 import pytest
 import seqio
 
 from primer.generation import decode_loop
-from primer.generation.request import Request, texts
+from primer.generation.request import Request, new_sequences
 from primer.generation.sampling import Sampling
 
 VOCABULARY = seqio.ByteVocabulary(0)
@@ -15,7 +15,7 @@ A, B = VOCABULARY.encode("ab")
 class Table:
     """A StepGraph whose next token follows from the last one and the position.
 
-    Notes what it was asked, and refuses positions that its states have no room for.
+    Records the prompts it reads, and refuses positions beyond its length.
     """
 
     def __init__(self, rows, length, follow):
@@ -35,7 +35,7 @@ class Table:
 
 
 def run(graph, prompts, max_tokens=8, stops=(), num_samples=1, seed=0, **sampling):
-    asked = Request(
+    request = Request(
         prompts=tuple(prompts),
         num_samples=num_samples,
         max_tokens=max_tokens,
@@ -43,9 +43,11 @@ def run(graph, prompts, max_tokens=8, stops=(), num_samples=1, seed=0, **samplin
         sampling=Sampling(**sampling),
         stops=stops,
     )
-    waiting = [t for _, _, t in texts(asked, VOCABULARY, [VOCABULARY.encode(p) for p in prompts])]
+    waiting = [
+        t for _, _, t in new_sequences(request, VOCABULARY, [VOCABULARY.encode(p) for p in prompts])
+    ]
     pieces = list(
-        decode_loop.continue_texts(graph, waiting, asked.sampling, max_tokens, VOCABULARY)
+        decode_loop.decode_sequences(graph, waiting, request.sampling, max_tokens, VOCABULARY)
     )
     return waiting, pieces
 
@@ -60,21 +62,21 @@ def test_each_row_ends_at_its_own_end_token():
 
     found, _ = run(Table(2, 32, end_after_six), ["a", "abab"])
     assert [t.reason for t in found] == ["end", "end"]
-    assert [t.stream.text for t in found] == ["babab", "ab"]
+    assert [t.detokenizer.text for t in found] == ["babab", "ab"]
     assert [t.new_tokens for t in found] == [6, 3]
 
 
 def test_max_tokens_ends_a_text():
     found, _ = run(Table(1, 32, alternate), ["a"], max_tokens=3)
-    assert found[0].reason == "length" and found[0].stream.text == "bab"
+    assert found[0].reason == "length" and found[0].detokenizer.text == "bab"
 
 
 def test_a_stop_string_ends_its_own_row_only():
     found, _ = run(Table(2, 32, alternate), ["a", "b"], max_tokens=4, stops=("bab",))
-    assert [(t.reason, t.stream.text) for t in found] == [("stop", ""), ("stop", "a")]
+    assert [(t.reason, t.detokenizer.text) for t in found] == [("stop", ""), ("stop", "a")]
 
 
-def test_pieces_come_token_by_token():
+def test_pieces_are_yielded_token_by_token():
     _, pieces = run(Table(1, 32, alternate), ["a"], max_tokens=3)
     assert pieces == [(0, "b"), (0, "a"), (0, "b")]
 
@@ -82,33 +84,33 @@ def test_pieces_come_token_by_token():
 def test_an_empty_prompt_begins_a_document():
     graph = Table(1, 32, lambda token, position: A if position == 0 and token == 0 else B)
     found, _ = run(graph, [""], max_tokens=2)
-    assert found[0].stream.text == "ab" and graph.read == [[[]]]
+    assert found[0].detokenizer.text == "ab" and graph.read == [[[]]]
 
 
 def test_rows_without_a_text_are_filled():
     found, _ = run(Table(4, 32, alternate), ["a"], max_tokens=2)
-    assert found[0].stream.text == "ba"
+    assert found[0].detokenizer.text == "ba"
 
 
-def test_a_text_that_fills_the_model_goes_on_from_its_last_half():
+def test_a_text_that_fills_the_window_continues_from_its_last_half():
     graph = Table(1, 8, alternate)
     found, _ = run(graph, ["abab"], max_tokens=12)
-    assert found[0].stream.text == "ab" * 6
+    assert found[0].detokenizer.text == "ab" * 6
     assert [len(windows[0]) for windows in graph.read] == [4, 4, 4]
 
 
-def test_a_prompt_longer_than_the_model_keeps_its_end():
+def test_a_prompt_longer_than_the_window_keeps_its_end():
     graph = Table(1, 8, alternate)
     found, _ = run(graph, ["xxxxxxxxxxab"], max_tokens=2)
-    assert graph.read[0] == [VOCABULARY.encode("xxxxab")] and found[0].stream.text == "ab"
+    assert graph.read[0] == [VOCABULARY.encode("xxxxab")] and found[0].detokenizer.text == "ab"
 
 
 @pytest.mark.parametrize(
     "prompt, length, max_tokens, left_out",
     [(8, 8, 2, 2), (7, 8, 2, 0), (20, 8, 100, 16), (0, 8, 9, 0)],
 )
-def test_what_is_left_out_of_a_prompt(prompt, length, max_tokens, left_out):
-    assert decode_loop.first_of_window(prompt, length, max_tokens) == left_out
+def test_the_number_of_prompt_tokens_that_are_left_out(prompt, length, max_tokens, left_out):
+    assert decode_loop.dropped_prompt_tokens(prompt, length, max_tokens) == left_out
 
 
 def test_the_same_seed_gives_the_same_texts_in_any_batch():

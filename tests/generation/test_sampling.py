@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from primer.errors import UsageError
-from primer.generation.sampling import Sampling, chance_of
+from primer.generation.sampling import Sampling, sequence_rng
 
 LOGITS = np.log([0.1, 0.4, 0.3, 0.15, 0.05])
 
@@ -64,10 +64,10 @@ def test_large_logits_do_not_overflow():
     assert Sampling().draw(np.array([1e5, 0.0, -1e5]), np.random.default_rng(0)) == 0
 
 
-def test_chance_depends_on_seed_prompt_and_sample_alone():
-    first = chance_of(1, 2, 3).random()
-    assert first == chance_of(1, 2, 3).random()
-    others = {chance_of(*key).random() for key in ((2, 2, 3), (1, 3, 3), (1, 2, 4))}
+def test_the_random_generator_depends_on_seed_prompt_and_sample_only():
+    first = sequence_rng(1, 2, 3).random()
+    assert first == sequence_rng(1, 2, 3).random()
+    others = {sequence_rng(*key).random() for key in ((2, 2, 3), (1, 3, 3), (1, 2, 4))}
     assert len(others) == 3 and first not in others
 
 

@@ -52,7 +52,7 @@ def test_every_line_of_a_data_set_takes_effect(name, load, tmp_path):
     for row in draw_a_row():
         assert row["targets"].shape == (8,) and row["targets"].max() <= 259
     run_graph.build_step(97, "train")
-    protocols.chosen()  # As an evaluation asks.
+    protocols.configured_protocol()  # As an evaluation asks.
     assert dead_bindings.find_dead_bindings(own, declared=statements.declared_slots(GIN)) == []
 
 

@@ -107,7 +107,7 @@ def exercise():
     """Builds both graphs, of training and of evaluation: each reads settings of its own."""
     for mode in run_graph.MODES:
         run_graph.build_step(97, mode)
-    protocols.chosen()  # As an evaluation does.
+    protocols.configured_protocol()  # As an evaluation does.
 
 
 def own_dead(load, files, bindings=()):

@@ -1,1 +1,1 @@
-"""The log-probability of every document and every token: what `primer score` writes."""
+"""Log-probabilities of documents and tokens: `primer score`."""

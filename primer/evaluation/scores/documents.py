@@ -1,50 +1,52 @@
-"""The documents that are scored: of files or of a split, in their order, a piece of text at a time.
+"""Reads and tokenizes the documents of files or of a split, in their order, chunk by chunk.
 
-Files are read as those of the task `text` (`primer.data.sources.readers`): UTF-8 in .txt, .jsonl,
-.gz, .zst, .xz and .parquet; documents of nothing but white space are none.
+Files are read as by the task `text` (`primer.data.sources.readers`): UTF-8 in .txt, .jsonl, .gz,
+.zst, .xz and .parquet. Documents of white space alone are skipped.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+import seqio
 
 from primer.data import preflight, whole_documents
 from primer.data.sources import formats, readers
 from primer.data.sources import text_files as text_task
 from primer.errors import UsageError
-from primer.evaluation import tokenized_split as texts
+from primer.evaluation import tokenized_split
+from primer.evaluation.tokenized_split import TokenizedSplit
 
 UNITS = ("file", "line")
-_MOST = 8192  # Documents at a time; of longer ones, about formats.BATCH_BYTES bytes.
+_MAX_DOCUMENTS = 8192  # In a chunk; of long documents, about formats.BATCH_BYTES characters.
 
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
-    """Some documents, one after the other.
+    """Some consecutive documents.
 
     Attributes:
-        sources: where each is from: its file, or "<task>/<split>".
-        numbers: which document of that it is, from 1: of a file the number of its line or row.
-        text: a `primer.evaluation.tokenized_split.Text` of them.
+        sources: the origin of each document: its file, or "<task>/<split>".
+        numbers: the number of each document there, from 1; in a file, that of its line or row.
+        text: the tokens of the documents.
     """
 
-    sources: list
-    numbers: list
-    text: texts.Text
+    sources: list[str]
+    numbers: list[int]
+    text: TokenizedSplit
 
 
-def check_files(patterns, unit, field):
-    """The files that patterns name, in the order of the patterns, and how to read them.
+def find_files(
+    patterns: Sequence[str], unit: str, field: str
+) -> tuple[list[str], text_task.TextFiles]:
+    """Returns the files that match patterns, in the order of the patterns, and how to read them.
 
     Args:
         patterns: paths or globs, each of at least one file.
         unit: "file" or "line": what a document of a .txt file is.
         field: the key of the text in .jsonl, the column in .parquet.
 
-    Returns:
-        (paths, a `primer.data.sources.text_files.TextFiles`).
-
     Raises:
-        UsageError: no such file, one of another suffix, or another unit.
+        UsageError: no file matches, a file has another suffix, or the unit is unknown.
     """
     if unit not in UNITS:
         raise UsageError(f"score_texts.unit = {unit!r} (--unit): expected {' or '.join(UNITS)}")
@@ -60,41 +62,46 @@ def check_files(patterns, unit, field):
     return paths, text_task.TextFiles(glob=paths, unit=unit, field=field).checked()
 
 
-def of_files(paths, settings, vocabulary, are_lines) -> Iterator[Chunk]:
-    """The documents of files.
+def read_files(
+    paths: Sequence[str],
+    settings: text_task.TextFiles,
+    vocabulary: seqio.Vocabulary,
+    are_lines: bool,
+) -> Iterator[Chunk]:
+    """Yields the documents of files.
 
     Args:
-        paths, settings: as `check_files` gave them.
-        vocabulary: a seqio vocabulary.
-        are_lines: whether papers count the end of such a document as a word.
+        paths, settings: from `find_files`.
+        vocabulary: tokenizes the documents.
+        are_lines: whether the end of a document counts as a word.
 
     Raises:
-        UsageError: on the way, for a file that cannot be read.
+        UsageError: while reading, a file cannot be read.
     """
     for sources, numbers, contents in _grouped(_read(paths, settings)):
         ids = whole_documents.encode(vocabulary, contents)
         yield _chunk(sources, numbers, contents, ids, vocabulary, are_lines)
 
 
-def of_split(task_name, split) -> Iterator[Chunk]:
-    """The documents of a split of a task.
+def read_split(task_name: str, split: str) -> Iterator[Chunk]:
+    """Yields the documents of a split of a task.
 
     Raises:
-        UsageError: on the way, when it cannot be read.
+        UsageError: while reading, the split cannot be read.
     """
     source = f"{task_name}/{split}"
     if not whole_documents.keeps_text(task_name):
-        # A record ends anywhere: documents are what lies between two end tokens of all records.
-        whole = texts.read(task_name, split)
+        # Documents of token records end at end tokens, wherever the records end.
+        whole = tokenized_split.read_split(task_name, split)
         number = len(whole.lengths)
         yield Chunk([source] * number, list(range(1, number + 1)), whole)
         return
     vocabulary = preflight.find_task(task_name).output_features["targets"].vocabulary
     are_lines = whole_documents.are_lines(task_name)
-    found = enumerate(whole_documents.documents(task_name, split), 1)
-    items = ((source, number, text, ids) for number, (text, ids) in found)
-    for group in _grouped(items):
-        yield _chunk(*group, vocabulary, are_lines)
+    numbered = enumerate(whole_documents.documents(task_name, split), 1)
+    items = ((source, number, text, ids) for number, (text, ids) in numbered)
+    for sources, numbers, contents, ids in _grouped(items):
+        yield _chunk(sources, numbers, contents, ids, vocabulary, are_lines)
 
 
 def _read(paths, settings):
@@ -104,12 +111,12 @@ def _read(paths, settings):
 
 
 def _grouped(items):
-    """Columns of items, the third of which is a text: _MOST, or formats.BATCH_BYTES characters."""
+    """Yields columns of items, whose third value is a text, in groups of bounded size."""
     group, size = [], 0
     for item in items:
         group.append(item)
         size += len(item[2])
-        if size >= formats.BATCH_BYTES or len(group) >= _MOST:
+        if size >= formats.BATCH_BYTES or len(group) >= _MAX_DOCUMENTS:
             yield map(list, zip(*group, strict=True))
             group, size = [], 0
     if group:
@@ -118,4 +125,5 @@ def _grouped(items):
 
 def _chunk(sources, numbers, contents, ids, vocabulary, are_lines):
     pairs = zip(contents, ids, strict=True)
-    return Chunk(sources, numbers, texts.of_documents(pairs, vocabulary.eos_id, are_lines))
+    text = tokenized_split.from_documents(pairs, vocabulary.eos_id, are_lines)
+    return Chunk(sources, numbers, text)

@@ -1,7 +1,7 @@
-"""Where scores go: JSON lines on standard output or in a file, or a Parquet file.
+"""Writes scores: JSON lines on standard output or in a file, or a Parquet file.
 
-A file appears when it is whole: until then it has the name `<path>.part`, which is removed when
-something goes wrong.
+A file gets its name when it is whole. Until then it has a temporary name, and it is removed if the
+command fails.
 """
 
 import contextlib
@@ -10,6 +10,8 @@ import math
 import os
 import sys
 import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import tensorflow.compat.v1 as tf
 
@@ -20,50 +22,52 @@ JSONL, PARQUET = "jsonl", "parquet"
 FORMATS = (JSONL, PARQUET)
 
 
-def check(output, form):
-    """Raises UsageError for a format that is none, or one that standard output cannot have."""
+def check_output(output: str | None, form: str) -> None:
+    """Raises UsageError for an unknown format, a folder, or Parquet on standard output."""
     if form not in FORMATS:
         raise UsageError(
             f"score_texts.format = {form!r} (--format): expected {' or '.join(FORMATS)}"
         )
     if form == PARQUET and not output:
-        raise UsageError("--format parquet is no text for a terminal: name its file with --output")
+        raise UsageError("--format parquet cannot go to standard output: name a file with --output")
     if output and "://" not in output and os.path.isdir(output):
         raise UsageError(f"score_texts.output = {output!r} (--output) is a folder; name a file")
 
 
 @contextlib.contextmanager
-def writer(output, form, about):
-    """A function that writes columns, as `rows.columns` gives them.
+def open_writer(
+    output: str | None, form: str, metadata: Mapping[str, Any]
+) -> Iterator[Callable[[dict[str, list]], None]]:
+    """A context with a function that writes columns, as `rows.make_columns` returns them.
 
     Args:
         output: the path of a file, local or remote; None for standard output.
         form: "jsonl" or "parquet".
-        about: name -> value: what a Parquet file says of itself.
+        metadata: name -> value, for the metadata of a Parquet file.
 
     Raises:
-        UsageError: nothing can be written there.
-        RunError: writing failed on the way, or nobody reads standard output any more.
+        UsageError: the file cannot be opened.
+        RunError: writing failed, or the reader of standard output closed it.
     """
-    with _standard_output() if output is None else _whole(output) as stream:
-        written = _Parquet(stream, about) if form == PARQUET else _JsonLines(stream)
+    with _standard_output() if output is None else _whole_file(output) as stream:
+        writer = _ParquetWriter(stream, metadata) if form == PARQUET else _JsonLines(stream)
 
         def write(columns):
-            with _failure_named(output):
-                written.write(columns)
+            with _named_errors(output):
+                writer.write(columns)
 
         yield write
-        with _failure_named(output):
-            written.close()
+        with _named_errors(output):
+            writer.close()
 
 
 @contextlib.contextmanager
-def _failure_named(output):
-    """Says which file could not be written; what reading and scoring raise is not looked at."""
+def _named_errors(output):
+    """Turns errors of writing into a RunError that names the file."""
     try:
         yield
     except BrokenPipeError as error:
-        # What is still in the buffer would raise again when the interpreter ends.
+        # Flushing what is still in the buffer would raise again when the interpreter ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise RunError("standard output was closed before the last row") from error
     except (OSError, tf.errors.OpError) as error:
@@ -77,36 +81,47 @@ def _standard_output():
 
 
 @contextlib.contextmanager
-def _whole(output):
-    """A binary stream whose content is at `output` when the block has ended well."""
+def _whole_file(output):
+    """A binary stream whose content is at `output` when the block has ended without an error."""
+    is_written = False
+    try:
+        with files.written_whole(output) as unfinished:
+            with _opened(output, unfinished) as stream:
+                yield stream
+            is_written = True
+    except files.ERRORS as error:
+        if not is_written:  # An error of reading or scoring, in the block.
+            raise
+        raise RunError(f"{output} cannot be written: {files.first_line(error)}") from error
+
+
+@contextlib.contextmanager
+def _opened(output, unfinished):
+    """A binary stream into `unfinished`; a remote file is written here and copied at the end."""
     is_remote = "://" in output
-    try:
-        folder = tempfile.mkdtemp() if is_remote else os.path.dirname(output) or "."
-        os.makedirs(folder, exist_ok=True)
-        part = os.path.join(folder, f"{os.path.basename(output)}.part")
-        stream = open(part, "wb")
-    except OSError as error:
-        raise UsageError(
-            f"score_texts.output = {output!r} (--output) cannot be written: "
-            f"{files.first_line(error)}"
-        ) from error
-    try:
-        with stream:
-            yield stream
-        with _failure_named(output):
+    with contextlib.ExitStack() as stack:
+        try:
             if is_remote:
-                tf.io.gfile.copy(part, output, overwrite=True)
+                folder = stack.enter_context(tempfile.TemporaryDirectory())
+                path = os.path.join(folder, os.path.basename(output))
             else:
-                os.replace(part, output)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(part)
-        if is_remote:
-            os.rmdir(folder)
+                os.makedirs(os.path.dirname(output) or ".", exist_ok=True)
+                path = unfinished
+            stream = stack.enter_context(open(path, "wb"))
+        except OSError as error:
+            raise UsageError(
+                f"score_texts.output = {output!r} (--output) cannot be written: "
+                f"{files.first_line(error)}"
+            ) from error
+        yield stream
+        with _named_errors(output):
+            stream.close()
+            if is_remote:
+                tf.io.gfile.copy(path, unfinished, overwrite=True)
 
 
 class _JsonLines:
-    """One JSON object a row, a line each."""
+    """Writes one JSON object per row, one per line."""
 
     def __init__(self, stream):
         self._stream = stream
@@ -125,22 +140,22 @@ class _JsonLines:
 def _json(row):
     try:
         return json.dumps(row, ensure_ascii=False, allow_nan=False)
-    except ValueError:  # A model that has diverged. JSON has no infinity and no nan.
-        return json.dumps(_finite(row), ensure_ascii=False)
+    except ValueError:  # The model has diverged; JSON has no infinity and no nan.
+        return json.dumps(_nulls_for_non_finite(row), ensure_ascii=False)
 
 
-def _finite(value):
+def _nulls_for_non_finite(value):
     if isinstance(value, dict):
-        return {key: _finite(inner) for key, inner in value.items()}
+        return {key: _nulls_for_non_finite(inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_finite(inner) for inner in value]
+        return [_nulls_for_non_finite(inner) for inner in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-class _Parquet:
-    """A Parquet file, a row group for each chunk of documents."""
+class _ParquetWriter:
+    """Writes a Parquet file, one row group per chunk of documents."""
 
-    def __init__(self, stream, about):
+    def __init__(self, stream, metadata):
         import pyarrow as pa
 
         self._stream, self._writer = stream, None
@@ -153,13 +168,13 @@ class _Parquet:
             "log_probs": pa.list_(pa.float32()),
         }
         self._type = lambda name: types.get(name, number)
-        self._about = {f"primer.{name}": str(value) for name, value in about.items()}
+        self._metadata = {f"primer.{name}": str(value) for name, value in metadata.items()}
 
     def write(self, columns):
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        schema = pa.schema([(name, self._type(name)) for name in columns], self._about)
+        schema = pa.schema([(name, self._type(name)) for name in columns], self._metadata)
         table = pa.table(columns, schema=schema)
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._stream, schema, compression="zstd")

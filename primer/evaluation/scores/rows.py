@@ -1,37 +1,44 @@
-"""One row a document: what is counted, its loss, and on request each token's log-probability."""
+"""The rows of `primer score`: counts and loss of each document, log-probabilities of its tokens."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from primer.evaluation import totals
+from primer.evaluation.scores.documents import Chunk
 
 COUNTS = ("tokens", "bytes", "characters", "words")
 TOKEN_COLUMNS = ("ids", "pieces", "log_probs", "end")
 
 
-def columns(chunk, nats, constants, pieces=None) -> dict:
-    """The rows of a chunk as columns: name -> a list with a value for each document.
+def make_columns(
+    chunk: Chunk,
+    nats: np.ndarray,
+    constants: Mapping[str, Any],
+    pieces: Callable[[Sequence[int]], list] | None = None,
+) -> dict[str, list]:
+    """Returns the rows of a chunk as columns, each a list with one value per document.
 
     Args:
-        chunk: a `documents.Chunk`.
-        nats: -log p of each of its tokens, [tokens] float32.
-        constants: name -> what is the same in every row.
-        pieces: a `Pieces` for the columns of tokens, or None for none.
+        chunk: the documents.
+        nats: -log p of each of their tokens, [tokens] float32.
+        constants: name -> value of columns that are the same in every row.
+        pieces: `TokenPieces`, for the columns of tokens; None leaves these out.
 
     Returns:
-        `source`, `document`; `nats`, the sum of -log p over the document's tokens, its end token
-        among them, in float64, and `end_nats`, the end token's part; `tokens`, `bytes`,
-            `characters`
-        and `words`, ends counted as `primer eval` counts them, None where there is no text. With
-        pieces also lists of `ids`, `pieces` and `log_probs` (log p, natural, as the float32 that
-            they
-        are), and `end`, the place of the end token in them, None without one.
+        `source` and `document`; `nats`, the sum of -log p over the document's tokens with its end
+        token, in float64; `end_nats`, the end token's part; `tokens`, `bytes`, `characters` and
+        `words`, counted as by `primer eval`, None where there is no text. With pieces also the
+        lists `ids`, `pieces` and `log_probs` (natural, the float32 values), and `end`, the index of
+        the end token in these lists, or None.
     """
     text = chunk.text
     number = len(text.lengths)
     ends = np.zeros_like(nats)
     ends[text.ends] = nats[text.ends]
     counts = (text.lengths, text.document_bytes, text.document_characters, text.document_words)
-    found = {
+    columns = {
         "source": chunk.sources,
         "document": chunk.numbers,
         "nats": totals.document_nats(nats, text).tolist(),
@@ -42,7 +49,7 @@ def columns(chunk, nats, constants, pieces=None) -> dict:
         },
         **{name: [value] * number for name, value in constants.items()},
     }
-    return found | _token_columns(text, nats, pieces) if pieces else found
+    return columns | _token_columns(text, nats, pieces) if pieces else columns
 
 
 def _token_columns(text, nats, pieces):

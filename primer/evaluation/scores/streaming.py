@@ -1,101 +1,110 @@
-"""A protocol on text that comes chunk by chunk: the numbers of the whole, in a small memory.
+"""Applies a protocol to text that comes in chunks: the numbers of the whole, in bounded memory.
 
-Documents that see nothing of each other (`document`, `packed`) are scored as they come. The windows
-of a stream (`stream`, `sliding`) reach across chunks: those that are complete are scored, and the
-tokens of the next one wait for more.
+Protocols whose documents do not see each other (`document`, `packed`) score each chunk alone. The
+windows of a stream (`stream`, `sliding`) span chunks: complete windows are scored, and the tokens
+of the next window are kept until more come.
 """
 
 import collections
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from primer.evaluation import tokenized_split as texts
+from primer.evaluation import tokenized_split
+from primer.evaluation.protocols import Protocol
+from primer.evaluation.scorer import Scorer
+from primer.evaluation.scores.documents import Chunk
 
-_ALONE = ("document", "packed")
+_CHUNKS_ALONE = ("document", "packed")
 
 
-def scored(protocol, scorer, chunks, progress=None) -> Iterator:
-    """-log p of each token of each chunk.
+def score_chunks(
+    protocol: Protocol,
+    scorer: Scorer,
+    chunks: Iterable[Chunk],
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[tuple[Chunk, np.ndarray]]:
+    """Yields each chunk with -log p of its tokens, in order.
 
     Args:
-        protocol: a `Protocol` other than as_released.
-        scorer: a `Scorer` with the weights of a checkpoint.
-        chunks: `documents.Chunk`s.
-        progress: called with a number of tokens that were scored, or None.
+        protocol: any protocol other than as_released.
+        scorer: has the weights of a checkpoint.
+        chunks: the documents.
+        progress: called with the number of tokens that each batch scored.
 
     Yields:
-        (chunk, nats [tokens] float32), in the order of the chunks.
+        (chunk, nats [tokens] float32).
     """
-    if protocol.name in _ALONE:
+    if protocol.name in _CHUNKS_ALONE:
         for chunk in chunks:
-            yield chunk, protocol.token_nats(scorer, chunk.text, _counting(chunk.text, progress))
+            share_to_tokens = _share_to_tokens(len(chunk.text.ids), progress)
+            yield chunk, protocol.token_nats(scorer, chunk.text, share_to_tokens)
         return
-    yield from _in_order(_Stream(protocol, scorer, progress), chunks)
+    yield from _in_order(_StreamScorer(protocol, scorer, progress), chunks)
 
 
 def _in_order(stream, chunks):
-    """Gives each chunk out when its last token has been scored."""
+    """Yields each chunk as soon as its last token has been scored."""
     waiting, nats = collections.deque(), np.zeros([0], np.float32)
     for chunk in chunks:
         waiting.append(chunk)
-        nats = np.concatenate([nats, stream.more(chunk.text.ids)])
+        nats = np.concatenate([nats, stream.add(chunk.text.ids)])
         while waiting and len(nats) >= len(waiting[0].text.ids):
             chunk = waiting.popleft()
             size = len(chunk.text.ids)
             yield chunk, nats[:size]
             nats = nats[size:]
-    nats = np.concatenate([nats, stream.rest()])
+    nats = np.concatenate([nats, stream.finish()])
     for chunk in waiting:
         size = len(chunk.text.ids)
         yield chunk, nats[:size]
         nats = nats[size:]
 
 
-class _Stream:
-    """The windows of a stream, those that are complete first."""
+class _StreamScorer:
+    """Scores the windows of a token stream as soon as they are complete."""
 
     def __init__(self, protocol, scorer, progress):
         self._protocol, self._scorer, self._progress = protocol, scorer, progress
         self._length = scorer.length
         self._stride = protocol.stride or scorer.length
         self._ids = np.zeros([0], np.int32)  # From the first token of the next window on.
-        self._known = 0  # How many of these were scored in the windows before.
+        self._num_scored = 0  # How many of these were scored in earlier windows.
 
-    def more(self, ids):
-        """Takes tokens; the losses of those that complete windows have, [tokens] float32."""
+    def add(self, ids):
+        """Adds tokens; returns the losses of the windows that are now complete, [tokens]."""
         self._ids = np.concatenate([self._ids, ids])
         complete = (len(self._ids) - self._length) // self._stride + 1
         if complete < 1:
             return np.zeros([0], np.float32)
         nats = self._score((complete - 1) * self._stride + self._length)
         self._ids = self._ids[complete * self._stride :]
-        self._known = self._length - self._stride
+        self._num_scored = self._length - self._stride
         return nats
 
-    def rest(self):
-        """The losses of the tokens that are left, in windows that nothing completes any more."""
-        if len(self._ids) <= self._known:
+    def finish(self):
+        """Returns the losses of the remaining tokens, in incomplete windows."""
+        if len(self._ids) <= self._num_scored:
             return np.zeros([0], np.float32)
         return self._score(len(self._ids))
 
     def _score(self, end):
-        piece = texts.of_tokens(self._ids[:end], [end], 0)
-        new = texts.of_tokens(self._ids[self._known : end], [end - self._known], 0)
-        nats = self._protocol.token_nats(self._scorer, piece, _counting(new, self._progress))
-        return nats[self._known :]
+        piece = tokenized_split.from_tokens(self._ids[:end], [end], 0)
+        share_to_tokens = _share_to_tokens(end - self._num_scored, self._progress)
+        nats = self._protocol.token_nats(self._scorer, piece, share_to_tokens)
+        return nats[self._num_scored :]
 
 
-def _counting(text, progress):
-    """Shares of a text, told as numbers of its tokens."""
+def _share_to_tokens(number, progress):
+    """A callback of shares of `number` tokens that calls `progress` with numbers of new tokens."""
     if progress is None:
         return None
-    told = 0
+    reported = 0
 
-    def tell(share):
-        nonlocal told
-        now = round(share * len(text.ids))
-        progress(now - told)
-        told = now
+    def report(share):
+        nonlocal reported
+        done = round(share * number)
+        progress(done - reported)
+        reported = done
 
-    return tell
+    return report

@@ -1,31 +1,33 @@
-"""What a token looks like: the piece of text that its id stands for.
+"""The string that a token id stands for, as `primer score --tokens` prints it.
 
-SentencePiece's pieces are shown as its model has them, with "▁" for a space; of bytes, those that
-are no character of their own as "<0xE9>"; the end token as "</s>", whatever the vocabulary.
+SentencePiece's pieces are shown as its model has them, with "▁" for a space. Bytes that are not a
+printable ASCII character are shown as "<0xE9>", and the end token as "</s>" for every vocabulary.
 """
+
+from collections.abc import Sequence
 
 import seqio
 
 END = "</s>"
 
 
-class Pieces:
-    """Ids to strings, each looked up once.
+class TokenPieces:
+    """Maps token ids to strings, and remembers the strings.
 
     Args:
-        vocabulary: a seqio vocabulary.
+        vocabulary: the vocabulary of the ids.
     """
 
-    def __init__(self, vocabulary):
+    def __init__(self, vocabulary: seqio.Vocabulary) -> None:
         self._vocabulary = vocabulary.resolve() if hasattr(vocabulary, "resolve") else vocabulary
-        self._known = {vocabulary.eos_id: END}
+        self._pieces = {vocabulary.eos_id: END}
 
-    def __call__(self, ids) -> list:
-        """The pieces of a list of ids."""
-        known = self._known
-        for token in set(ids) - known.keys():
-            known[token] = self._piece(token)
-        return [known[token] for token in ids]
+    def __call__(self, ids: Sequence[int]) -> list[str]:
+        """Returns the piece of each id."""
+        pieces = self._pieces
+        for token in set(ids) - pieces.keys():
+            pieces[token] = self._piece(token)
+        return [pieces[token] for token in ids]
 
     def _piece(self, token):
         vocabulary = self._vocabulary

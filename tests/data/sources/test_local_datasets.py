@@ -26,7 +26,7 @@ def test_wikitext_2_has_the_number_of_words_of_the_papers(local_data, shared_dat
     preflight.check_split("wikitext2", split)
     lines = texts("wikitext2", split)
     assert sum(len(line.split()) + 1 for line in lines) == words
-    assert tokenized_split.read("wikitext2", split).words == words
+    assert tokenized_split.read_split("wikitext2", split).words == words
     assert "".join(f"{line}\n" for line in lines).encode() == wikitext2(shared_data, split)
 
 
@@ -133,7 +133,7 @@ def test_evaluation_counts_the_bytes_of_a_cut_character(shortened_files):
     size = len(content)
     for split, part in (("train", (0, 90)), ("validation", (90, 95)), ("test", (95, 100))):
         first, end = (size * percent // 100 for percent in part)
-        read = tokenized_split.read("enwik8", split)
+        read = tokenized_split.read_split("enwik8", split)
         assert read.bytes == len(read.ids) == end - first + 1
         assert read.lengths.tolist() == [end - first + 1]
 

@@ -1,4 +1,4 @@
-"""`primer score`: against numpy, against `primer eval`'s totals, and what goes wrong."""
+"""`primer score` against numpy and the totals of `primer eval`, and its errors."""
 
 import contextlib
 import gzip
@@ -19,10 +19,9 @@ import primer
 from primer import cli
 from primer.data.vocabularies.task_vocabulary import SOTU_MODEL
 from primer.errors import UsageError
-from primer.evaluation import protocols, tokenized_split
-from primer.evaluation.scores import documents, output, rows, streaming
-from primer.evaluation.scores.token_pieces import Pieces
-from tests import tiny_text
+from primer.evaluation import protocols
+from primer.evaluation.scores import documents
+from tests import golden_model
 from tests.command_lines import ENGINE, run
 
 LINES = ["7 times 8 is 56.", "caf\u00e9 \u2014 \u6f22\u5b57", "  ", "2 times 2\tis 4."]
@@ -30,11 +29,8 @@ LINES = ["7 times 8 is 56.", "caf\u00e9 \u2014 \u6f22\u5b57", "  ", "2 times 2\t
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A directory with checkpoints 0 and 6 of a model of 32 bytes, in the folder of its texts."""
-    texts = tiny_text.write(tmp_path_factory.mktemp("texts"))
-    words = ("--steps", 6, "--seed", 5, "--gin_param", "run.save_checkpoints_steps = 6")
-    assert run(*tiny_text.train_words(texts, texts / "model", *words)) == 0
-    return texts / "model"
+    """A directory with checkpoints 3 and 6 of a model of 32 bytes, beside its texts."""
+    return golden_model.unpack(tmp_path_factory.mktemp("golden"))
 
 
 @pytest.fixture(scope="module")
@@ -60,17 +56,14 @@ def score(trained, *words, code=0) -> Printed:
 @pytest.fixture(scope="module")
 def whole_split(trained):
     """Protocol -> the rows of the validation split, with tokens."""
-    asked = {"packed": [], "stream": [], "sliding_9": ["--stride", 9], "document": []}
+    options = {"packed": [], "stream": [], "sliding_9": ["--stride", 9], "document": []}
     return {
         label: score(
             *(trained, "--split", "validation", "--tokens"),
             *("--protocol", label.split("_")[0], *more),
         ).rows
-        for label, more in asked.items()
+        for label, more in options.items()
     }
-
-
-# ------------------------------------------------------------------ Numbers
 
 
 @pytest.mark.parametrize("label", ["packed", "document", "stream", "sliding_9"])
@@ -80,12 +73,12 @@ def test_totals_are_those_of_numpy_from_the_tokens(label, whole_split, trained, 
     name, _, stride = label.partition("_")
     protocol = protocols.Protocol(name, int(stride) if stride else None)
     with model._settings():
-        split_text = protocol.read("text", "validation", model.length)
+        split_text = protocol.read_split("text", "validation", model.length)
     totals = protocol.evaluate(model.scorer, split_text)
     log_probs = np.concatenate([np.array(row["log_probs"], np.float64) for row in found])
     nats = -log_probs.sum()
     contents = ["".join(row["pieces"][:-1]).replace("<0x0A>", "\n") for row in found]
-    files = {path.read_text() for path in trained.parent.glob("*.txt")}
+    files = {path.read_text() for path in trained.parent.glob("texts/*.txt")}
     assert set(contents) <= files and len(found) == totals.documents > 1
     assert totals.nats == pytest.approx(nats, rel=1e-12)
     assert totals.nats_per_token == pytest.approx(nats / len(log_probs), rel=1e-12)
@@ -121,51 +114,11 @@ def test_protocols_differ_where_they_should(whole_split):
     np.testing.assert_allclose(sliding[:32], stream[:32], atol=1e-4)
 
 
-class Counting:
-    """Stands in for a scorer: a token's loss is how many stand before it in its row."""
-
-    length, rows = 5, 3
-
-    def nats(self, targets, segments):
-        place = np.broadcast_to(np.arange(targets.shape[1]), targets.shape)
-        first = np.diff(segments, axis=1, prepend=0) != 0
-        begins = np.maximum.accumulate(np.where(first, place, 0), axis=1)
-        return np.where(segments > 0, place - begins + 1, 0).astype(np.float32)
-
-
-@pytest.mark.parametrize(
-    "protocol",
-    [("stream",), ("document",), ("packed",), *(("sliding", stride) for stride in (1, 2, 4, 5))],
-)
-@pytest.mark.parametrize("seed", range(4))
-def test_chunks_give_the_numbers_of_the_whole(protocol, seed):
-    generator = np.random.default_rng(seed)
-    protocol = protocols.Protocol(*protocol)
-    chunks = []
-    for number in generator.integers(1, 5, generator.integers(1, 8)):
-        lengths = generator.integers(1, [2, 30][seed % 2], number)
-        ids = generator.integers(2, 9, lengths.sum()).astype(np.int32)
-        chunks.append(documents.Chunk([], [], tokenized_split.of_tokens(ids, lengths, 1)))
-    told = []
-    found = list(streaming.scored(protocol, Counting(), iter(chunks), told.append))
-    assert [chunk for chunk, _ in found] == chunks
-    ids, lengths = (
-        np.concatenate([getattr(chunk.text, name) for chunk in chunks])
-        for name in ("ids", "lengths")
-    )
-    expected = protocol.token_nats(Counting(), tokenized_split.of_tokens(ids, lengths, 1))
-    np.testing.assert_array_equal(np.concatenate([nats for _, nats in found]), expected)
-    assert sum(told) == len(ids) and all(len(c.text.ids) == len(nats) for c, nats in found)
-
-
 def test_small_chunks_and_large_ones_agree(trained, monkeypatch, whole_split):
-    monkeypatch.setattr(documents, "_MOST", 2)
+    monkeypatch.setattr(documents, "_MAX_DOCUMENTS", 2)
     words = ("--split", "validation", "--protocol", "sliding", "--stride", 9)
     found = [row["nats"] for row in score(trained, *words).rows]
     assert found == pytest.approx([row["nats"] for row in whole_split["sliding_9"]], rel=1e-6)
-
-
-# ------------------------------------------------------------------ Files
 
 
 @pytest.fixture
@@ -233,11 +186,8 @@ def test_parquet_has_what_json_has(lines, trained, tmp_path):
 
 
 def test_a_checkpoint_may_be_chosen(lines, trained):
-    (first, *_) = score(trained, lines, "--checkpoint", 0).rows
-    assert first["step"] == 0 and first["nats"] > score(trained, lines).rows[0]["nats"]
-
-
-# ------------------------------------------------------------------ What goes wrong
+    (first, *_) = score(trained, lines, "--checkpoint", 3).rows
+    assert first["step"] == 3 and first["nats"] > score(trained, lines).rows[0]["nats"]
 
 
 @pytest.mark.parametrize("form", ["jsonl", "parquet"])
@@ -254,7 +204,7 @@ def test_nothing_half_written_is_left(form, lines, trained, tmp_path, capfd):
 
 
 @pytest.mark.slow
-def test_a_reader_that_goes_away_is_one_line(trained):
+def test_a_closed_pipe_ends_in_one_error_line(trained):
     """There is more to write than a pipe holds."""
     root = os.path.dirname(os.path.dirname(primer.__file__))
     words = ["score", "--model_dir", trained, "--split", "train", "--tokens"]
@@ -284,7 +234,7 @@ def test_a_reader_that_goes_away_is_one_line(trained):
         (["FILE", "--format", "parquet"], ["--output"]),
         (["FILE", "--output", "."], ["--output", "is a folder"]),
         (["FILE", "--output", "/proc/no/x"], ["/proc/no/x", "cannot be written"]),
-        (["FILE", "--checkpoint", "7"], ["no checkpoint of step 7", "0, 6"]),
+        (["FILE", "--checkpoint", "7"], ["no checkpoint of step 7", "3, 6"]),
         (["FILE", "--protocol", "as_released"], ["as_released", "not documents"]),
         (["FILE", "--protocol", "sliding"], ["--stride"]),
         (["FILE", "--protocol", "sliding", "--stride", "33"], ["stride = 33", "32 tokens"]),
@@ -298,7 +248,9 @@ def test_a_reader_that_goes_away_is_one_line(trained):
         ),
     ],
 )
-def test_misuse_is_one_line_before_the_model_is_built(words, messages, lines, trained, capfd):
+def test_invalid_options_are_one_error_line_before_the_model_is_built(
+    words, messages, lines, trained, capfd
+):
     if "words_of_sotu" in words:
         _register_a_task_of_another_vocabulary()
     lines.with_name("lines.txt.md").write_text("A text.")
@@ -321,43 +273,6 @@ def test_files_of_no_document_are_refused(tmp_path, trained, capfd):
     (tmp_path / "blank.txt").write_text(" \n\n")
     score(trained, tmp_path / "blank.txt", "--output", tmp_path / "out.jsonl", code=2)
     assert "no document" in capfd.readouterr().err and not (tmp_path / "out.jsonl").exists()
-
-
-def test_a_model_that_has_diverged_writes_null():
-    stream = io.BytesIO()
-    chunk = documents.Chunk(["f"], [1], tokenized_split.of_documents([("ab", [5, 6])], 1))
-    columns = rows.columns(chunk, np.array([1, np.nan, np.inf], np.float32), {}, str)
-    output._JsonLines(stream).write(columns)
-    row = json.loads(stream.getvalue(), parse_constant=lambda name: 1 / 0)
-    assert row["nats"] is None and row["log_probs"] == [-1.0, None, None]
-
-
-def test_records_without_text_have_no_bytes():
-    chunk = documents.Chunk(
-        ["f"] * 2, [1, 2], tokenized_split.of_tokens(np.array([5, 1, 6]), [2, 1], 1)
-    )
-    columns = rows.columns(chunk, np.array([1, 2, 4], np.float32), {"step": 3}, list)
-    assert columns["bytes"] == columns["words"] == [None, None] and columns["step"] == [3, 3]
-    assert columns["nats"] == [3, 4] and columns["end_nats"] == [2, 0]
-    assert columns["end"] == [1, None]
-
-
-def test_pieces_are_those_of_the_vocabulary():
-    import sentencepiece
-
-    pieces = Pieces(seqio.SentencePieceVocabulary(SOTU_MODEL, 0))
-    own = sentencepiece.SentencePieceProcessor(model_file=SOTU_MODEL)
-    ids = own.encode("The state of our Union, caf\u00e9")
-    assert pieces([*ids, 1]) == [
-        *own.encode("The state of our Union, caf\u00e9", out_type=str),
-        "</s>",
-    ]
-    assert Pieces(seqio.ByteVocabulary(0))([100, 3 + 10, 3 + 0xC3, 1]) == [
-        "a",
-        "<0x0A>",
-        "<0xC3>",
-        "</s>",
-    ]
 
 
 @pytest.mark.slow

@@ -1,27 +1,29 @@
-"""How a text is cut into windows of the model's length: which token stands where.
+"""Cuts a text into windows of the model's length.
 
-A piece is a range of tokens that see each other, in a place of a row; a row is what the model reads
-at once, and its pieces do not see each other. Each token of the text is counted in one piece, in
-which it may stand behind tokens that are there as its context alone.
+A row is one window: what the model reads at once. It holds one or more pieces. A piece is a range
+of tokens that see each other; the pieces of a row do not see each other. Each token of the text is
+counted in exactly one piece. The tokens at the front of a piece may be context that another piece
+counts.
 """
 
 import dataclasses
 
 import numpy as np
 
-from primer.evaluation import packing
+from primer.evaluation.tokenized_split import TokenizedSplit
+from primer.evaluation.windows import packing
 
 
 @dataclasses.dataclass(frozen=True)
 class Windows:
-    """Pieces of a text in rows, all [pieces] int64, sorted by row and by column.
+    """Pieces of a text in rows; the arrays are [pieces] int64, sorted by row and by column.
 
     Attributes:
-        length: tokens that a row has room for.
+        length: tokens of a row.
         rows, columns: the place of each piece's first token.
-        starts: which token of the text that is.
+        starts: the index of that token in the text.
         lengths: tokens of each piece.
-        contexts: how many of these, at the front, are counted elsewhere.
+        contexts: how many tokens at the front of each piece are context that is not counted.
     """
 
     length: int
@@ -32,21 +34,20 @@ class Windows:
     contexts: np.ndarray
 
     @property
-    def number(self) -> int:
-        """How many rows there are."""
+    def num_rows(self) -> int:
+        """The number of rows."""
         return int(self.rows[-1]) + 1 if len(self.rows) else 0
 
-    def filled(self, ids, first, end):
-        """The rows from `first` to `end`.
+    def fill_rows(self, ids: np.ndarray, first: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the rows from `first` up to `end` as the model reads them.
 
         Args:
             ids: the tokens of the text, [tokens].
-            first, end: numbers of rows.
+            first, end: row numbers.
 
         Returns:
-            (targets, segments), both [rows, length] int32: the tokens, 0 where there is none, and
-                the
-            number of each token's piece in its row, from 1, 0 where there is none.
+            (targets, segments), both [rows, length] int32: the tokens, and the number of each
+            token's piece in its row, from 1. Both are 0 at padding.
         """
         pieces = slice(*np.searchsorted(self.rows, (first, end)))
         rows, lengths = self.rows[pieces] - first, self.lengths[pieces]
@@ -59,12 +60,12 @@ class Windows:
         shape = (end - first, self.length)
         return targets.reshape(shape), segments.reshape(shape)
 
-    def counted(self, first, end):
-        """Which tokens of the text are counted in the rows from `first` to `end`, and where.
+    def counted_tokens(self, first: int, end: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the tokens that the rows from `first` up to `end` count, and their places.
 
         Returns:
-            (tokens, places), both [tokens] int64: numbers of tokens in the text, and places in the
-            rows, joined.
+            (tokens, places), both [tokens] int64: indices in the text, and indices in the
+            flattened rows.
         """
         pieces = slice(*np.searchsorted(self.rows, (first, end)))
         contexts = self.contexts[pieces]
@@ -74,15 +75,15 @@ class Windows:
         return _ranges(starts + contexts, lengths), _ranges(columns + contexts, lengths)
 
 
-def stream(text, length) -> Windows:
-    """All tokens in rows one after the other."""
+def stream(text: TokenizedSplit, length: int) -> Windows:
+    """Cuts the token stream every `length` tokens."""
     return _one_to_a_row(length, *_cut(np.array([len(text.ids)]), length))
 
 
-def sliding(text, length, stride) -> Windows:
-    """All tokens in rows that overlap, each `stride` tokens behind the one before.
+def sliding(text: TokenizedSplit, length: int, stride: int) -> Windows:
+    """Cuts the token stream into overlapping windows that start every `stride` tokens.
 
-    A row counts its last `stride` tokens, the first row all.
+    The first row counts all of its tokens, every other row its last `stride`.
     """
     number = len(text.ids)
     further = max(-(-(number - length) // stride), 0)
@@ -92,19 +93,21 @@ def sliding(text, length, stride) -> Windows:
     return _one_to_a_row(length, starts, np.minimum(number - starts, length), contexts)
 
 
-def documents(text, length) -> Windows:
-    """Each document in rows of its own, one after the other."""
+def documents(text: TokenizedSplit, length: int) -> Windows:
+    """Cuts each document every `length` tokens; a row has one piece."""
     return _one_to_a_row(length, *_cut(text.lengths, length))
 
 
-def packed(text, length) -> Windows:
-    """The pieces of `documents`, as many to a row as fit."""
+def packed(text: TokenizedSplit, length: int) -> Windows:
+    """Cuts as `documents` does and packs as many pieces into a row as fit."""
     starts, lengths = _cut(text.lengths, length)
     return packed_pieces(length, starts, lengths, np.zeros_like(starts))
 
 
-def packed_pieces(length, starts, lengths, contexts) -> Windows:
-    """Any pieces, as many to a row as fit; see `Windows` for what they are."""
+def packed_pieces(
+    length: int, starts: np.ndarray, lengths: np.ndarray, contexts: np.ndarray
+) -> Windows:
+    """Packs given pieces, as many into a row as fit; the arrays are those of `Windows`."""
     rows, columns = packing.pack(lengths, length)
     order = np.lexsort((columns, rows))
     return Windows(length, *(x[order] for x in (rows, columns, starts, lengths, contexts)))
@@ -117,7 +120,7 @@ def _one_to_a_row(length, starts, lengths, contexts=None):
 
 
 def _cut(lengths, length):
-    """(starts, lengths) of the pieces of documents of these lengths, each of at most `length`."""
+    """Cuts documents of these lengths into (starts, lengths) of pieces of at most `length`."""
     pieces = -(-lengths // length)
     inner = _ranges(np.zeros_like(pieces), pieces) * length
     starts = np.repeat(np.cumsum(lengths) - lengths, pieces) + inner
@@ -125,6 +128,6 @@ def _cut(lengths, length):
 
 
 def _ranges(starts, lengths):
-    """The numbers of all ranges, joined: [4, 5, 6, 0, 1] of starts [4, 0] and lengths [3, 2]."""
+    """Concatenates ranges: starts [4, 0] and lengths [3, 2] give [4, 5, 6, 0, 1]."""
     before = np.cumsum(lengths) - lengths
     return np.repeat(starts - before, lengths) + np.arange(lengths.sum(), dtype=np.int64)

@@ -1,0 +1,67 @@
+"""The Mesh-TensorFlow part of the scoring graph: a loss and a first-choice mark per token."""
+
+import mesh_tensorflow as mtf
+import tensorflow.compat.v1 as tf
+from mesh_tensorflow.transformer import transformer, utils
+
+from primer.gin_config.values import configured
+from primer.runtime.ops import cross_entropy
+
+FEEDS = ("targets", "targets_segmentation", "targets_position")
+
+
+def outer_batch_size() -> int:
+    """Returns the size of Mesh-TF's `outer_batch` dimension, of which the rows are a multiple."""
+    return configured("tpu_estimator_model_fn.outer_batch_size", 1) or 1
+
+
+def losses_and_best(
+    model: transformer.Unitransformer, feeds: dict[str, tf.Tensor], as_released: bool
+) -> tuple[mtf.Tensor, mtf.Tensor]:
+    """Builds the model on the fed tokens.
+
+    Args:
+        model: a Mesh-TF Unitransformer that reads left to right.
+        feeds: name of FEEDS -> placeholder [rows, length] int32.
+        as_released: whether segments and positions are ignored: a row is one text.
+
+    Returns:
+        (losses float32, are_best int32), both [outer_batch, batch, length]: -log p of each token,
+        and 1 where it is the likeliest token.
+    """
+    scoring = mtf.Mesh(mtf.Graph(), "scoring")
+    rows, length = feeds["targets"].shape.as_list()
+    outer = outer_batch_size()
+    sizes = {"outer_batch": outer, "batch": rows // outer, "length": length}
+    shape = mtf.Shape([mtf.Dimension(name, size) for name, size in sizes.items()])
+
+    targets, segments, positions = (
+        mtf.import_fully_replicated(
+            scoring, tf.reshape(feeds[name], shape.to_integer_list), shape, name=name
+        )
+        for name in FEEDS
+    )
+    if as_released:
+        segments = positions = None
+    logits, _ = model.call_simple(
+        inputs=transformer.autoregressive_inputs(targets, sequence_id=segments),
+        targets=targets,
+        compute_loss=False,
+        mode=tf.estimator.ModeKeys.EVAL,
+        variable_dtype=utils.get_variable_dtype(),
+        sequence_id=segments,
+        position=positions,
+    )
+    losses = cross_entropy.cross_entropy(logits, targets, model.output_vocab_dim)
+    are_best = mtf.cast(mtf.equal(_likeliest(logits, model), targets), tf.int32)
+    return mtf.anonymize(losses), mtf.anonymize(are_best)
+
+
+def _likeliest(logits, model):
+    """The likeliest token of the vocabulary without padding (id 0 and ids beyond its size)."""
+    vocab = model.output_vocab_dim
+    ids = mtf.range(logits.mesh, vocab, tf.int32)
+    outside = mtf.logical_or(
+        mtf.equal(ids, 0), mtf.greater_equal(ids, model.output_vocab_size_unpadded)
+    )
+    return mtf.argmax(mtf.cast(logits, tf.float32) - 1e9 * mtf.cast(outside, tf.float32), vocab)

@@ -1,0 +1,62 @@
+"""Runs a scorer over the windows of a text and returns the values in the text's order."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from primer.evaluation.windows.cutting import Windows
+
+if TYPE_CHECKING:
+    from primer.evaluation.scorer import Scorer
+
+
+def token_nats(
+    scorer: "Scorer",
+    windows: Windows,
+    ids: np.ndarray,
+    progress: Callable[[float], None] | None = None,
+) -> np.ndarray:
+    """Returns -log p of each token, in nats, [tokens] float32; 0 for context alone.
+
+    Args:
+        scorer: has the weights of a checkpoint, and windows of the same length.
+        windows: where each token stands.
+        ids: the tokens of the text, [tokens].
+        progress: called after each batch with the share of the rows that is done.
+    """
+
+    def nats(targets, segments):
+        return (scorer.nats(targets, segments),)
+
+    (result,) = _gathered(nats, scorer.rows, windows, ids, (np.float32,), progress)
+    return result
+
+
+def token_nats_and_best(
+    scorer: "Scorer",
+    windows: Windows,
+    ids: np.ndarray,
+    progress: Callable[[float], None] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (nats, are_best) of each token: also whether it is the model's first choice.
+
+    The arguments are those of `token_nats`; are_best is [tokens] bool, False for context alone.
+    """
+    types = (np.float32, bool)
+    nats, are_best = _gathered(scorer.nats_and_best, scorer.rows, windows, ids, types, progress)
+    return nats, are_best
+
+
+def _gathered(compute, batch_rows, windows, ids, types, progress):
+    """One array [tokens] for each value that `compute(targets, segments)` returns."""
+    results = [np.zeros(len(ids), dtype) for dtype in types]
+    for first in range(0, windows.num_rows, batch_rows):
+        end = min(first + batch_rows, windows.num_rows)
+        found = compute(*windows.fill_rows(ids, first, end))
+        tokens, places = windows.counted_tokens(first, end)
+        for result, values in zip(results, found, strict=True):
+            result[tokens] = values.reshape(-1)[places]
+        if progress:
+            progress(end / windows.num_rows)
+    return results

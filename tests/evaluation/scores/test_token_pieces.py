@@ -1,0 +1,24 @@
+"""The strings that token ids stand for."""
+
+import seqio
+
+from primer.data.vocabularies.task_vocabulary import SOTU_MODEL
+from primer.evaluation.scores.token_pieces import TokenPieces
+
+
+def test_pieces_are_those_of_the_vocabulary():
+    import sentencepiece
+
+    pieces = TokenPieces(seqio.SentencePieceVocabulary(SOTU_MODEL, 0))
+    own = sentencepiece.SentencePieceProcessor(model_file=SOTU_MODEL)
+    ids = own.encode("The state of our Union, caf\u00e9")
+    assert pieces([*ids, 1]) == [
+        *own.encode("The state of our Union, caf\u00e9", out_type=str),
+        "</s>",
+    ]
+    assert TokenPieces(seqio.ByteVocabulary(0))([100, 3 + 10, 3 + 0xC3, 1]) == [
+        "a",
+        "<0x0A>",
+        "<0xC3>",
+        "</s>",
+    ]

@@ -1,0 +1,51 @@
+"""The step graph against the logits of a whole sequence at once."""
+
+import numpy as np
+import pytest
+
+from primer.errors import UsageError
+from primer.generation.step_graph import StepGraph
+from primer.gin_config import isolation
+from tests.evaluation import tiny
+
+ROWS = 3
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """(step graph, checkpoint, ids, logits of all positions) of Primer with random weights."""
+    with isolation.isolated():
+        tiny.configure()
+        ids = np.random.default_rng(0).integers(3, tiny.VOCABULARY, [ROWS, tiny.LENGTH])
+        path, logits = tiny.save_and_logits(tmp_path_factory.mktemp("random"), ids)
+        graph = StepGraph(tiny.model(), ROWS, tiny.LENGTH)
+        yield graph, path, ids, logits
+        graph.close()
+
+
+@pytest.mark.parametrize("starts", [[0, 0, 0], [2, 0, 7], [12, 5, 1]])
+def test_steps_after_prompts_of_any_length_give_the_logits_of_the_whole(saved, starts):
+    graph, path, ids, logits = saved
+    graph.restore(path)
+    graph.read_prompts([row[:start] for row, start in zip(ids, starts)])
+    for step in range(tiny.LENGTH - max(starts)):
+        positions = np.array(starts) + step
+        tokens = [row[place - 1] if place else 0 for row, place in zip(ids, positions)]
+        found = graph.next_logits(np.array(tokens), positions)
+        expected = logits[np.arange(ROWS), positions]
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_prompts_replace_the_states(saved):
+    graph, path, ids, logits = saved
+    graph.restore(path)
+    graph.read_prompts([row[::-1][:9] for row in ids])
+    graph.next_logits(np.array([4, 5, 6]), np.array([9, 9, 9]))
+    graph.read_prompts([row[:4] for row in ids])
+    found = graph.next_logits(ids[:, 3], np.array([4] * ROWS))
+    np.testing.assert_allclose(found, logits[:, 4], rtol=1e-4, atol=1e-4)
+
+
+def test_other_models_than_language_models_are_refused():
+    with pytest.raises(UsageError, match="this model is a object .utils.run.model_type"):
+        StepGraph(object(), 1, 8)
