@@ -32,7 +32,7 @@ LONGEST_LAYER = 250
 # What is found in code and text -> the word to use.
 AVOIDED = {
     r"\b_?mend(s|ed|ing)?\b|_mend\b|\bmend_": "patch, fix, repair",
-    r"way_out": "hint",
+    r"way_out(?!\")": "hint",
     r"\bwhoever\b": "name the subject",
     r"\banew\b": "again",
     r"\bin vain\b": "without effect",

@@ -68,7 +68,7 @@ class Protocol:
     stride: int | None = None
     units: tuple[str, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_units_known(self.units)
         if self.name not in NAMES:
             raise UsageError(

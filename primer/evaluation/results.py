@@ -48,7 +48,7 @@ class Results:
         self._name = name
         self.path = os.path.join(self._directory, f"{name}.jsonl")
         self.table_path = os.path.join(self._directory, f"{name}.tsv")
-        self._writer = None
+        self._writer: tf.summary.FileWriter | None = None
         self.rows = _read_rows(self.path)
 
     def find_row(self, settings: Mapping[str, Any], step: int, weights: str) -> Row | None:

@@ -38,7 +38,7 @@ class Request:
     seed: int = dataclasses.field(default_factory=lambda: secrets.randbelow(2**31))
     stops: tuple[str, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("num_samples", "max_tokens"):
             checks.whole_number(name, getattr(self, name))
         checks.whole_number("seed", self.seed, least=0)

@@ -92,7 +92,9 @@ class Finder:
         finally:
             self._searching.discard(name)
         if spec is not None and spec.loader is not None:
-            spec.loader = _PatchingLoader(spec.loader, patching.PATCHES[name])
+            # Not a subclass of importlib.abc.Loader, whose import costs every start of Python time.
+            loader = _PatchingLoader(spec.loader, patching.PATCHES[name])
+            spec.loader = loader  # type: ignore[assignment]
         return spec
 
     def _spec_without_package(self, name, package, patches):

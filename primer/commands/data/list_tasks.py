@@ -36,14 +36,14 @@ def run(options: argparse.Namespace) -> int:
     finally:
         console.discard_startup()
     if options.json:
-        print(json.dumps({row.pop("task"): row for row in rows}, indent=2))
+        print(json.dumps({row["task"]: _as_json(row) for row in rows}, indent=2))
     else:
         show_table(rows)
     return 0
 
 
 def _rows(options) -> list[dict[str, Any]]:
-    """A dictionary for each task: task, splits, state, bytes, place, way_out."""
+    """A dictionary for each task: task, splits, state, bytes, place, hint."""
     import gin
 
     from primer.gin_config import gin_errors, isolation
@@ -70,18 +70,23 @@ def _tasks() -> "list[seqio.Task]":
 def _row(task, data_dir) -> dict[str, Any]:
     describe = getattr(task.source, "describe_availability", None)
     availability = describe(data_dir) if describe else None
-    facts = {"state": "unknown", "place": "", "bytes": 0, "way_out": ""}
+    facts = {"state": "unknown", "place": "", "bytes": 0, "hint": ""}
     if availability:
         facts = dataclasses.asdict(availability)
-        facts["way_out"] = facts.pop("hint")  # The key is part of the format of --json.
     return {"task": task.name, "splits": list(task.splits), **facts}
+
+
+def _as_json(row) -> dict[str, Any]:
+    """The row in the format of --json, whose key for the hint is "way_out"."""
+    names = {"hint": "way_out"}
+    return {names.get(key, key): value for key, value in row.items() if key != "task"}
 
 
 def show_table(rows: Iterable[dict[str, Any]], file: TextIO | None = None) -> None:
     """Prints the rows as a table.
 
     Args:
-        rows: dictionaries with the keys task, state, bytes, place and way_out.
+        rows: dictionaries with the keys task, state, bytes, place and hint.
         file: receives the table; None for standard output.
     """
     from rich import box
@@ -101,7 +106,7 @@ def show_table(rows: Iterable[dict[str, Any]], file: TextIO | None = None) -> No
 
 
 def _where(row) -> str:
-    return f"{row['place']}\n{row['way_out']}".strip()
+    return f"{row['place']}\n{row['hint']}".strip()
 
 
 def format_size(number: int) -> str:

@@ -62,4 +62,6 @@ class ColumnDocuments:
     def _order_seed(self) -> int | None:
         if not self.shuffle:
             return None
-        return np.random.SeedSequence().entropy & 0x7FFFFFFF if self.seed is None else self.seed
+        if self.seed is not None:
+            return self.seed
+        return int(np.random.SeedSequence().generate_state(1)[0]) & 0x7FFFFFFF

@@ -140,7 +140,7 @@ def _sum(shards, split):
     return sum((Counts.from_dict(shard["splits"][split]) for shard in shards), Counts())
 
 
-def _sum_not_utf8(shards):
+def _sum_not_utf8(shards: list[dict]) -> dict[str, int]:
     """Returns {file: its documents that are not UTF-8}; several shards may have read one file."""
     result: dict[str, int] = {}
     for shard in shards:

@@ -24,12 +24,13 @@ class StopRequest:
 
     @property
     def name(self) -> str:
-        """ "Ctrl-C" or the name of the signal; "" if none was received."""
+        """The name of the signal, which is "Ctrl-C" for SIGINT; "" if none was received."""
         if self.signal is None:
             return ""
         return "Ctrl-C" if self.signal == signal.SIGINT else signal.Signals(self.signal).name
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Handles a signal: the first one ends training after the step, the second one at once."""
         del frame
         if self.requested:
             raise KeyboardInterrupt

@@ -107,7 +107,7 @@ def test_tasks_of_other_packages_are_listed(listed, another):
 def test_the_table_shows_whole_addresses():
     row = {"task": "x", "state": "missing", "bytes": 1_234_567, "place": "/a [b]"}
     out = io.StringIO()
-    list_tasks.show_table([row | {"way_out": "https://example.org/" + "long/" * 30}], out)
+    list_tasks.show_table([row | {"hint": "https://example.org/" + "long/" * 30}], out)
     text = "".join(out.getvalue().split())
     assert "https://example.org/" + "long/" * 30 in text and "1.2MB" in text and "[b]" in text
 

@@ -9,7 +9,6 @@ import tensorflow.compat.v1 as tf
 from primer.runtime.patches import float32_loss
 from tests.layers import helpers
 
-
 VOCABULARY = 97
 
 
