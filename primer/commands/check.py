@@ -1,9 +1,7 @@
 """`primer check`: prints what gin files build, and which settings take no effect; needs no data."""
 
 import argparse
-import importlib
 import json
-from collections.abc import Sequence
 
 from primer.commands import options as shared
 from primer.common import checks
@@ -52,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     console.capture_startup()
     import_hook.install()
     try:
-        _import_modules(options.module_import)
+        shared.import_modules(["t5_imports", *options.module_import])
         result = check.check_gin_files(files, options.gin_param, options.vocabulary_size)
     except UsageError:
         console.discard_startup()
@@ -82,11 +80,3 @@ def _gin_files(options) -> list[str]:
         if name in models:
             raise UsageError(f"{name} is a model and no gin file: give --model {name}")
     return files
-
-
-def _import_modules(modules: Sequence[str]) -> None:
-    for name in ["t5_imports", *modules]:
-        try:
-            importlib.import_module(name)
-        except ImportError as error:
-            raise UsageError(f"--module_import={name}: {error}") from error

@@ -1,7 +1,10 @@
 """Options that several commands share, each declared once."""
 
 import argparse
+import importlib
+from collections.abc import Iterable
 
+from primer.errors import UsageError
 from primer.gin_config import config_files
 from primer.launch import train
 
@@ -101,3 +104,16 @@ def add_module_import(parser: argparse.ArgumentParser, purpose: str = "") -> Non
 def add_tfds_data_dir(parser: argparse.ArgumentParser) -> None:
     """Adds --t5_tfds_data_dir."""
     parser.add_argument("--t5_tfds_data_dir", help="the folder of prepared TensorFlow data sets")
+
+
+def import_modules(names: Iterable[str]) -> None:
+    """Imports the modules of --module_import, which register what gin files and options name.
+
+    Raises:
+        UsageError: a module cannot be imported.
+    """
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise UsageError(f"--module_import={name}: {error}") from error

@@ -48,7 +48,7 @@ def _rows(options) -> list[dict[str, Any]]:
 
     from primer.gin_config import gin_errors, isolation
 
-    text_options.import_modules(["t5_imports", *options.module_import])
+    shared.import_modules(["t5_imports", *options.module_import])
     with isolation.isolated():
         try:
             gin.parse_config(options.gin_param)

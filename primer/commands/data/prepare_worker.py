@@ -4,7 +4,7 @@ import contextlib
 import os
 from typing import Any
 
-from primer.commands.data import text_options
+from primer.commands import options as shared
 
 # Contexts that stay open until the worker process ends. `start_worker` is a process initializer: it
 # returns before the work begins, and multiprocessing and Beam give it no later call to close them.
@@ -25,7 +25,7 @@ def start_worker(plan: dict[str, Any], reports: Any = None) -> None:
     text_options.prepare_imports()
     # Discards the messages of TensorFlow's libraries.
     _process_contexts.enter_context(console.redirected_to_log(None, "prepare"))
-    text_options.import_modules(["primer.data.preflight", *plan["modules"]])
+    shared.import_modules(["primer.data.preflight", *plan["modules"]])
     import gin
     import t5.data
 

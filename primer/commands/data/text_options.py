@@ -5,10 +5,9 @@ Both select a seqio task, so that the documents and their splits are those of tr
 
 import argparse
 import contextlib
-import importlib
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from primer.commands import options as shared
 from primer.errors import UsageError
@@ -62,7 +61,7 @@ def configured_task(options: argparse.Namespace) -> Iterator[str]:
     """
     _check(options)
     prepare_imports()
-    import_modules(["primer.data.preflight", *modules_to_import(options)])
+    shared.import_modules(["primer.data.preflight", *modules_to_import(options)])
     import t5.data
 
     from primer.gin_config import isolation
@@ -101,19 +100,6 @@ def _check(options):
 def modules_to_import(options: argparse.Namespace) -> list[str]:
     """Returns the modules that register what the options' gin files and bindings name."""
     return [*(["t5_imports"] if options.gin_file else []), *options.module_import]
-
-
-def import_modules(names: Iterable[str]) -> None:
-    """Imports modules that register tasks.
-
-    Raises:
-        UsageError: a module cannot be imported.
-    """
-    for name in names:
-        try:
-            importlib.import_module(name)
-        except ImportError as error:
-            raise UsageError(f"--module_import={name}: {error}") from error
 
 
 def prepare_imports() -> None:
