@@ -5,6 +5,7 @@ import os
 from typing import Any
 
 from primer.commands import options as shared
+from primer.commands.data import text_options
 
 # Contexts that stay open until the worker process ends. `start_worker` is a process initializer: it
 # returns before the work begins, and multiprocessing and Beam give it no later call to close them.
