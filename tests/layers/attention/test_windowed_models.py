@@ -1,5 +1,7 @@
 """Models with windowed self-attention: causality, variables, precision, GPT-Neo."""
 
+import ast
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -82,9 +84,10 @@ def layer_norm(x, state, name):
     return x * state[name + ".weight"] + state[name + ".bias"]
 
 
-def gpt_neo_attention(x, state, name, window, block_length):
+def gpt_neo_attention(x, state, name, heads, window, block_length):
     """Returns our layer's output with the weights of GPT-Neo's, which does not scale its logits."""
-    layer = WindowedSelfAttention(window, block_length, num_heads=4, key_value_size=8)
+    size = x.shape[-1] // heads
+    layer = WindowedSelfAttention(window, block_length, num_heads=heads, key_value_size=size)
     weights = {f"layer/{n}": state[f"{name}.{n}_proj.weight"].T for n in "qkv"}
     weights["layer/o"] = state[f"{name}.out_proj.weight"].T
     y = run({"": layer}, x, variables=weights, mode="eval")[""]["y"]
@@ -93,16 +96,18 @@ def gpt_neo_attention(x, state, name, window, block_length):
 
 @pytest.mark.parametrize("block_length", [None, 5])
 def test_gpt_neo(block_length):
-    """Every second layer has a window of 8; logits of Hugging Face's implementation."""
+    """Local layers have a window; logits of Hugging Face's implementation."""
     with np.load(PARITY / "gpt_neo.npz") as arrays:
         arrays = dict(arrays)
     state, ids = helpers.by_prefix(arrays, "state/transformer."), arrays["ids"]
+    config = ast.literal_eval(str(arrays["config"]))
     x = state["wte.weight"][ids] + state["wpe.weight"][: ids.shape[1]]
-    for i in range(4):
-        window = 8 if i % 2 else 24
+    for i, kind in enumerate(config["attention_layers"]):
+        window = config["window_size"] if kind == "local" else ids.shape[1]
         normed = layer_norm(x, state, f"h.{i}.ln_1")
         name = f"h.{i}.attn.attention"
-        x = x + gpt_neo_attention(normed, state, name, window, block_length)
+        heads = config["num_heads"]
+        x = x + gpt_neo_attention(normed, state, name, heads, window, block_length)
         c_fc, c_proj = (f"h.{i}.mlp.{n}" for n in ("c_fc", "c_proj"))
         h = layer_norm(x, state, f"h.{i}.ln_2") @ state[c_fc + ".weight"].T + state[c_fc + ".bias"]
         h = 0.5 * h * (1 + np.tanh((2 / np.pi) ** 0.5 * (h + 0.044715 * h**3)))
