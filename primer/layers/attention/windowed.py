@@ -191,7 +191,7 @@ class WindowedSelfAttention(transformer_layers.SelfAttention):
             context, self.z_loss_coeff, self.attention_kwargs_from_context(context)
         )
         if blocks is not None:
-            context, kwargs = _arguments_in_blocks(context, kwargs, blocks)
+            context, kwargs = windowed_blocks.attention_arguments(context, kwargs, blocks)
         return self.attention_fn(
             q,
             keys_values[0],
@@ -241,22 +241,3 @@ def _check_autoregressive(context: transformer.Context) -> None:
 def _visibility_bias(visible: mtf.Tensor, context: transformer.Context) -> mtf.Tensor:
     """Returns 0 where `visible` is true and a large negative number elsewhere."""
     return attention.visibility_mask_to_attention_bias(visible, context.activation_dtype)
-
-
-def _arguments_in_blocks(
-    context: transformer.Context, kwargs: dict[str, Any], blocks: windowed_blocks.Blocks
-) -> tuple[transformer.Context, dict[str, Any]]:
-    """Translates arguments of Mesh-TF's attention from the length to the dimensions of blocks."""
-    context, kwargs = copy.copy(context), dict(kwargs)
-    if isinstance(context.sequence_id, mtf.Tensor):
-        # [batch, blocks, query_block_length]
-        context.sequence_id = blocks.split_queries(context.sequence_id)
-    if "z_loss_coeff" in kwargs:
-        # The loss is a mean over positions; those that pad the last block must not lower it.
-        kwargs["z_loss_coeff"] *= blocks.padded_length / blocks.length_dim.size
-    # Blocks have independent noise: one index of memory_block_length is another key in each block.
-    kwargs["dropout_broadcast_dims"] = [
-        blocks.query_dim if dim == blocks.length_dim else dim
-        for dim in kwargs["dropout_broadcast_dims"]
-    ]
-    return context, kwargs

@@ -9,10 +9,13 @@ the length, so that a layout splits it over the mesh in the same way; the halo t
 neighbouring processors.
 """
 
+import copy
 import dataclasses
+from typing import Any
 
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
+from mesh_tensorflow.transformer import transformer
 
 # Matrix products of shorter blocks are too small to be fast.
 SHORTEST = 64
@@ -137,3 +140,28 @@ def automatic_block_length(length: int, radius: int, num_splits: int = 1) -> int
             count -= 1
     block_length = -(-share // count)
     return block_length if 2 * (block_length + radius) <= length else length
+
+
+def attention_arguments(
+    context: transformer.Context, kwargs: dict[str, Any], blocks: Blocks
+) -> tuple[transformer.Context, dict[str, Any]]:
+    """Translates arguments of Mesh-TF's attention from the length to the dimensions of blocks.
+
+    Args:
+        context: a transformer.Context.
+        kwargs: keyword arguments of `attention.attention`, besides the tensors and dimensions.
+        blocks: the Blocks of queries, keys and values.
+    """
+    context, kwargs = copy.copy(context), dict(kwargs)
+    if isinstance(context.sequence_id, mtf.Tensor):
+        # [batch, blocks, query_block_length]
+        context.sequence_id = blocks.split_queries(context.sequence_id)
+    if "z_loss_coeff" in kwargs:
+        # The loss is a mean over positions; those that pad the last block must not lower it.
+        kwargs["z_loss_coeff"] *= blocks.padded_length / blocks.length_dim.size
+    # Blocks have independent noise: one index of memory_block_length is another key in each block.
+    kwargs["dropout_broadcast_dims"] = [
+        blocks.query_dim if dim == blocks.length_dim else dim
+        for dim in kwargs["dropout_broadcast_dims"]
+    ]
+    return context, kwargs

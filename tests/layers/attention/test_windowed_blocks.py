@@ -1,5 +1,7 @@
 """Blocks of a length: how they are cut, joined and masked, and what they cost."""
 
+import types
+
 import mesh_tensorflow as mtf
 import numpy as np
 import pytest
@@ -50,6 +52,25 @@ def test_dimensions_of_blocks():
     assert blocks.blocks_dim == mtf.Dimension("length", 4)
     assert blocks.memory_dim == mtf.Dimension("memory_block_length", 9)
     assert blocks.padded_length == 16
+
+
+def test_arguments_of_attention_in_blocks():
+    """13 positions in 4 blocks of 4; the given arguments are not changed."""
+    length = mtf.Dimension("length", 13)
+    blocks = windowed_blocks.Blocks(length, block_length=4, radius=6)
+    heads = mtf.Dimension("heads", 2)
+    kwargs = {"z_loss_coeff": 0.13, "dropout_broadcast_dims": [heads, length]}
+    with helpers.bench() as b:
+        ids = b.put(PARTS.astype(np.int32), "batch", "length")
+        context = types.SimpleNamespace(sequence_id=ids)
+        changed, arguments = windowed_blocks.attention_arguments(context, kwargs, blocks)
+        values = b.run({"ids": changed.sequence_id})["ids"]
+    padded = np.pad(PARTS, [[0, 0], [0, 3]])
+    np.testing.assert_array_equal(values, padded.reshape(2, 4, 4))
+    assert arguments["z_loss_coeff"] == pytest.approx(0.16)  # 16 positions with padding.
+    assert arguments["dropout_broadcast_dims"] == [heads, blocks.query_dim]
+    assert context.sequence_id is ids and kwargs["dropout_broadcast_dims"] == [heads, length]
+    assert kwargs["z_loss_coeff"] == 0.13
 
 
 def test_automatic_blocks():
