@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from primer.layers.convolution import causal_depthwise_conv as conv
-from primer.layers.convolution import depthwise_operation
+from primer.layers.convolution import depthwise_layout
 from tests.layers import helpers
 from tests.layers.convolution.convolution_helpers import IDS, check, draw, oracle, run
 
@@ -15,7 +15,7 @@ def lowering(request, monkeypatch):
     """Both lowerings: that of CPUs and that of TPUs."""
     fits = request.param == "kernels"
     monkeypatch.setattr(
-        depthwise_operation._ConvOperation, "_fits_kernels", lambda self, mesh_impl: fits
+        depthwise_layout.ConvOperation, "_fits_kernels", lambda self, mesh_impl: fits
     )
 
 
