@@ -11,8 +11,10 @@ positions of a group, so that padding counts in the denominator, as in Mesh-Tens
 from collections.abc import Sequence
 
 import mesh_tensorflow as mtf
+import tensorflow.compat.v1 as tf
+from mesh_tensorflow.transformer import transformer
 
-from primer.layers.experts import choices
+from primer.layers.experts import choices, settings
 
 
 def switch_loss(
@@ -88,6 +90,31 @@ def tokens_loss(
     share *= choices.has_full_importance(importance)
     num_tokens = mtf.reduce_sum(importance, reduced_dim=group_dim)  # [...]
     return mtf.reduce_mean(mtf.square(share) * num_tokens) * size
+
+
+def add_loss(
+    context: transformer.Context, loss: mtf.Tensor, gating: settings.Gating, dtype: tf.DType
+) -> None:
+    """Adds the balance loss (and z-loss) to the model's losses, unless these are None.
+
+    Args:
+        context: a transformer.Context.
+        loss: a float32 scalar.
+        gating: settings.Gating.
+        dtype: the type of the model's losses.
+
+    Raises:
+        ValueError: the layer stack recomputes gradients.
+    """
+    if context.losses is None:
+        return
+    stack = getattr(context.model, "layer_stack", None)
+    if getattr(stack, "_recompute_grads", False):
+        raise ValueError(
+            "LayerStack.recompute_grads = True: a recomputed layer can return only its output, "
+            f"and {gating.owner} has a balance loss; set it to False"
+        )
+    context.losses.append(mtf.cast(loss * gating.loss_coef, dtype))
 
 
 def _balance_product(

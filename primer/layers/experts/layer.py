@@ -18,13 +18,12 @@ from typing import Any
 
 import gin
 import mesh_tensorflow as mtf
-import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer
 
 from primer.common import checks
-from primer.common import graph_marks as marks
 from primer.layers import variables
 from primer.layers.experts import (
+    balance,
     capacity,
     feed_forward,
     groups,
@@ -149,10 +148,10 @@ class MixtureOfExperts(transformer.TransformerLayer):
             ValueError: the model is an ensemble, or recomputes gradients.
         """
         check_no_ensemble(context, self.gating.owner)
-        if drops_no_token(context, self.gating):
+        if undropped.drops_no_token(context, self.gating):
             return self._undropped(context, x)
         y, loss = self._in_groups(context, x)
-        add_loss(context, loss, self.gating, x.dtype)
+        balance.add_loss(context, loss, self.gating, x.dtype)
         return y
 
     def _undropped(self, context: transformer.Context, x: mtf.Tensor) -> mtf.Tensor:
@@ -172,7 +171,7 @@ class MixtureOfExperts(transformer.TransformerLayer):
         # tokens.x is [outer_batch, batch, group, d_model]
         tokens, grouped = grouped_tokens(context, x, self.gating)
         gating, factor = self.gating, self.gating.phase(context.train).capacity_factor
-        assert factor is not None  # See drops_no_token.
+        assert factor is not None  # See undropped.drops_no_token.
         slots_dim = capacity.capacity_dim(grouped.group_dim, self._unsplit_dim, gating, factor)
         plan, loss = routing.route(
             tokens, self._unsplit_dim, slots_dim, gating, context, gating.variable_name
@@ -212,31 +211,6 @@ def grouped_tokens(
     return routing.Tokens(grouped.to_groups(x), grouped.group_dim, importance), grouped
 
 
-def add_loss(
-    context: transformer.Context, loss: mtf.Tensor, gating: settings.Gating, dtype: tf.DType
-) -> None:
-    """Adds the balance loss (and z-loss) to the model's losses, unless these are None.
-
-    Args:
-        context: a transformer.Context.
-        loss: a float32 scalar.
-        gating: settings.Gating.
-        dtype: the type of the model's losses.
-
-    Raises:
-        ValueError: the layer stack recomputes gradients.
-    """
-    if context.losses is None:
-        return
-    stack = getattr(context.model, "layer_stack", None)
-    if getattr(stack, "_recompute_grads", False):
-        raise ValueError(
-            "LayerStack.recompute_grads = True: a recomputed layer can return only its output, "
-            f"and {gating.owner} has a balance loss; set it to False"
-        )
-    context.losses.append(mtf.cast(loss * gating.loss_coef, dtype))
-
-
 def check_no_ensemble(context: transformer.Context, owner: str) -> None:
     """Raises a ValueError if the model is an ensemble; `owner` is the layer's name in gin."""
     if context.model.ensemble_dim:
@@ -245,21 +219,3 @@ def check_no_ensemble(context: transformer.Context, owner: str) -> None:
             "support ensembles (nor do Mesh-TensorFlow's experts); remove the setting, or give the "
             "models dense feed-forward layers"
         )
-
-
-def drops_no_token(context: transformer.Context, gating: settings.Gating) -> bool:
-    """Returns whether every token reaches its experts, whatever else is in the batch.
-
-    Expert choice always has a capacity: evaluation and decoding get a caveat to print.
-    """
-    if context.train:
-        return False
-    if gating.gating == "expert_choice":
-        marks.add_caveat(
-            f"{gating.owner}.gating = 'expert_choice': experts choose among all tokens of a group, "
-            "so that the score of a token depends on the other texts of the batch and on the "
-            "tokens after it."
-        )
-        return False
-    exact = context.mode in ("first_part", "incremental") or marks.forbids_token_dropping()
-    return exact or gating.evaluation.capacity_factor is None

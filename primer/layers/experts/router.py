@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
-from primer.layers.experts import settings
+from primer.layers.experts import selected_dense, settings
 
 
 def logits(
@@ -46,6 +46,41 @@ def logits(
         variable_dtype=with_float32_activations(variable_dtype),
         name=name,
     )  # [..., experts]
+
+
+def logits_of_choices(
+    x: mtf.Tensor,
+    index: mtf.Tensor,
+    outer_dim: mtf.Dimension,
+    experts_dim: mtf.Dimension,
+    variable_dtype: mtf.VariableDType,
+    name: str,
+) -> mtf.Tensor:
+    """Returns the logits of the routers of the chosen groups of experts, without noise.
+
+    Args:
+        x: a Tensor `[tokens..., d_model]`.
+        index: an int32 Tensor `[tokens..., choices]`, the group of each choice.
+        outer_dim: the Dimension of the groups, each of which has weights of its own.
+        experts_dim: the Dimension of the experts of a group.
+        variable_dtype: a mtf.VariableDType.
+        name: the scope of the variable.
+
+    Returns:
+        A float32 Tensor `[tokens..., choices, experts]`, which has no gradient.
+    """
+    x, model_dim = mtf.to_float(x), x.shape.dims[-1]
+    kernel = mtf.layers.get_dense_kernel_weights(
+        x,
+        new_dims=[experts_dim],
+        reduced_dims=[model_dim],
+        expert_dims=[outer_dim],
+        kernel_initializer=None,
+        name=name,
+        variable_dtype=with_float32_activations(variable_dtype),
+    )  # [outer, d_model, experts]
+    weights = selected_dense.Weights(kernel, None, model_dim, experts_dim, [outer_dim])
+    return selected_dense.selected_dense(x, [index], weights)
 
 
 def with_float32_activations(variable_dtype: mtf.VariableDType) -> mtf.VariableDType:

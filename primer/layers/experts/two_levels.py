@@ -21,6 +21,7 @@ from mesh_tensorflow.transformer import transformer
 from primer.common import checks
 from primer.layers import variables
 from primer.layers.experts import (
+    balance,
     capacity,
     choices,
     feed_forward,
@@ -28,7 +29,6 @@ from primer.layers.experts import (
     layer,
     router,
     routing,
-    selected_dense,
     settings,
     undropped,
 )
@@ -68,10 +68,9 @@ class MixtureOfExperts2D(transformer.TransformerLayer):
             capacity_factor_second_level: the slots of an expert, as a multiple of its even share
                 of its group's slots.
             hidden_size, activation, dropout_rate, use_bias, second_policy_train,
-                second_policy_eval,
-            second_threshold_train, second_threshold_eval, capacity_factor_train,
-            capacity_factor_eval, min_expert_capacity, group_size, loss_coef, use_second_place_loss,
-            z_loss: as for MixtureOfExperts, on both levels.
+                second_policy_eval, second_threshold_train, second_threshold_eval,
+                capacity_factor_train, capacity_factor_eval, min_expert_capacity, group_size,
+                loss_coef, use_second_place_loss, z_loss: as for MixtureOfExperts, on both levels.
 
         Raises:
             ValueError: the first setting that is invalid.
@@ -115,10 +114,10 @@ class MixtureOfExperts2D(transformer.TransformerLayer):
             ValueError: the model is an ensemble, or recomputes gradients.
         """
         layer.check_no_ensemble(context, self.gating.owner)
-        if layer.drops_no_token(context, self.gating):
+        if undropped.drops_no_token(context, self.gating):
             return self._undropped(context, x)
         y, loss = self._in_groups(context, x)
-        layer.add_loss(context, loss, self.gating, x.dtype)
+        balance.add_loss(context, loss, self.gating, x.dtype)
         return y
 
     def _in_groups(
@@ -129,7 +128,7 @@ class MixtureOfExperts2D(transformer.TransformerLayer):
         tokens, grouped = layer.grouped_tokens(context, x, self.gating, "group_size_x")
         unsplit_dim, experts_dim = _unsplit_and_split("expert_x", self.x)
         factor = self.gating.phase(context.train).capacity_factor
-        assert factor is not None  # See layer.drops_no_token.
+        assert factor is not None  # See undropped.drops_no_token.
         slots_dim = capacity.capacity_dim(
             grouped.group_dim, unsplit_dim, self.gating, factor, "expert_capacity_x"
         )
@@ -197,7 +196,9 @@ class MixtureOfExperts2D(transformer.TransformerLayer):
         # [..., expert_choice] each
         index_x, gate_x = undropped.choose(tokens, x_dims[0], self.gating, context, "outer_gating")
         # [..., expert_choice, expert_y_unsplit]
-        logits = self._inner_logits(context, tokens, index_x, x_dims[1], y_dims[0])
+        logits = router.logits_of_choices(
+            tokens, index_x, x_dims[1], y_dims[0], context.variable_dtype, "inner_gating"
+        )
         # [..., expert_choice, inner_choice] each
         index_y, gate_y = undropped.from_logits(
             logits, y_dims[0], self.gating, _importance_of_choices(gate_x), "inner_choice"
@@ -207,28 +208,6 @@ class MixtureOfExperts2D(transformer.TransformerLayer):
             self.experts, tokens, indices, gate_x * gate_y, experts_dims, context
         )
         return mtf.reshape(y, x.shape)  # [..., d_model]
-
-    def _inner_logits(
-        self,
-        context: transformer.Context,
-        x: mtf.Tensor,
-        index: mtf.Tensor,
-        outer_dim: mtf.Dimension,
-        experts_dim: mtf.Dimension,
-    ) -> mtf.Tensor:
-        """Returns the logits `[tokens..., choices, expert_y]` of the chosen groups' routers."""
-        x, model_dim = mtf.to_float(x), x.shape.dims[-1]
-        kernel = mtf.layers.get_dense_kernel_weights(
-            x,
-            new_dims=[experts_dim],
-            reduced_dims=[model_dim],
-            expert_dims=[outer_dim],
-            kernel_initializer=None,
-            name="inner_gating",
-            variable_dtype=router.with_float32_activations(context.variable_dtype),
-        )  # [expert_x, d_model, expert_y_unsplit]
-        weights = selected_dense.Weights(kernel, None, model_dim, experts_dim, [outer_dim])
-        return selected_dense.selected_dense(x, [index], weights)
 
 
 def _unsplit_and_split(name: str, size: int) -> tuple[mtf.Dimension, mtf.Dimension]:

@@ -13,7 +13,26 @@ from typing import Any
 import mesh_tensorflow as mtf
 from mesh_tensorflow.transformer import transformer
 
+from primer.common import graph_marks as marks
 from primer.layers.experts import choices, feed_forward, groups, router, settings
+
+
+def drops_no_token(context: transformer.Context, gating: settings.Gating) -> bool:
+    """Returns whether every token reaches its experts, whatever else is in the batch.
+
+    Expert choice always has a capacity: evaluation and decoding get a caveat to print.
+    """
+    if context.train:
+        return False
+    if gating.gating == "expert_choice":
+        marks.add_caveat(
+            f"{gating.owner}.gating = 'expert_choice': experts choose among all tokens of a group, "
+            "so that the score of a token depends on the other texts of the batch and on the "
+            "tokens after it."
+        )
+        return False
+    exact = context.mode in ("first_part", "incremental") or marks.forbids_token_dropping()
+    return exact or gating.evaluation.capacity_factor is None
 
 
 def choose(

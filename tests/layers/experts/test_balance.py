@@ -1,8 +1,12 @@
 """Balance losses against their equations in numpy, and through a whole layer."""
 
+import types
+
 import mesh_tensorflow as mtf
 import numpy as np
+import tensorflow.compat.v1 as tf
 
+from primer.layers import MixtureOfExperts
 from primer.layers.experts import balance, choices
 from tests.layers import helpers
 from tests.layers.experts.routing_oracle import EXPERTS, TOKENS, distribution, loss_of
@@ -69,6 +73,21 @@ def test_loss_of_tokens_is_least_where_they_share_the_experts_equally():
     np.testing.assert_allclose(values["p"], 25 * (p.mean(-1) ** 2).mean(), rtol=1e-5)
     np.testing.assert_allclose(values["uniform"], 1.0, rtol=1e-5)
     assert values["p"] > 1.01
+
+
+def test_the_loss_of_a_layer_is_multiplied_by_its_coefficient():
+    gating = MixtureOfExperts(loss_coef=0.25).gating
+    with helpers.bench() as b:
+        model = types.SimpleNamespace()
+        context = types.SimpleNamespace(losses=[], model=model)
+        balance.add_loss(context, b.put(np.float32(3.0)), gating, tf.bfloat16)
+        (loss,) = context.losses
+        assert loss.dtype == tf.bfloat16
+        assert b.run({"loss": mtf.to_float(loss)})["loss"] == 0.75
+        no_losses = types.SimpleNamespace(losses=None, model=model)
+        before = len(b.graph.operations)
+        balance.add_loss(no_losses, b.put(np.float32(3.0)), gating, tf.float32)
+        assert no_losses.losses is None and len(b.graph.operations) == before + 1  # The import.
 
 
 def test_balance_loss_of_second_choices():

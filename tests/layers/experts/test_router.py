@@ -11,7 +11,8 @@ from tests.layers import helpers
 from tests.layers.experts import experts_alone
 from tests.layers.experts.routing_oracle import EXPERTS, TOKENS, loss_of
 
-LOGITS = np.random.default_rng(0).standard_normal([2, 5, 4]).astype(np.float32)
+RNG = np.random.default_rng(0)
+LOGITS = RNG.standard_normal([2, 5, 4]).astype(np.float32)
 REAL = np.array([[1, 1, 0, 0, 0], [1, 1, 1, 1, 0]], np.float32)
 
 
@@ -68,6 +69,21 @@ def test_logits_of_bfloat16_activations_are_float32():
         logits = router.logits(x, experts, MixtureOfExperts().gating, False, dtype, "gating")
         assert logits.dtype == tf.float32
         assert {v.activation_dtype for v in b.graph.trainable_variables} == {tf.float32}
+
+
+def test_logits_of_choices_are_those_of_the_chosen_routers():
+    """Of 3 routers with 4 experts each; index -1 stands for no choice and gives zeros."""
+    x, weights = (RNG.standard_normal(s).astype(np.float32) for s in ([5, 8], [3, 8, 4]))
+    index = np.array([[0, 2], [1, -1], [2, 2], [-1, -1], [1, 0]], np.int32)
+    with helpers.bench(variables={"inner/kernel": weights}) as b:
+        sizes = mtf.Dimension("outer", 3), mtf.Dimension("experts", 4)
+        dtype = mtf.VariableDType(tf.float32, tf.float32, tf.bfloat16)
+        x_tokens, chosen = b.put(x, "tokens", "d_model"), b.put(index, "tokens", "choices")
+        logits = router.logits_of_choices(x_tokens, chosen, *sizes, dtype, "inner")
+        assert logits.shape.dimension_names == ["tokens", "choices", "experts"]
+        y = b.run({"y": logits})["y"]
+    expected = np.einsum("ti,tcio->tco", x, weights[index]) * (index >= 0)[..., None]
+    np.testing.assert_allclose(y, expected, rtol=0, atol=1e-5)
 
 
 def test_z_loss_of_a_layer():

@@ -1,5 +1,7 @@
 """Without dropping, a token's output depends only on that token; expert choice has a caveat."""
 
+import types
+
 import mesh_tensorflow as mtf
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from mesh_tensorflow.transformer import moe
 
 from primer.common import graph_marks
 from primer.layers import MixtureOfExperts, MixtureOfExperts2D
+from primer.layers.experts import undropped
 from tests.layers.experts import experts_alone
 from tests.layers.experts.experts_alone import TOKEN_CHOICE, X, roomy, tight
 
@@ -103,6 +106,29 @@ def test_bfloat16_is_close_to_float32(gating, exact):
     values = experts_alone.run(experts, x=x, exact=exact, dtype=tf.bfloat16)
     error = np.linalg.norm(values["y"] - expected, axis=-1)
     np.testing.assert_array_less(error, 0.02 * np.linalg.norm(expected, axis=-1))
+
+
+@pytest.mark.parametrize(
+    "mode, factor, marked, expected",
+    [
+        ("train", None, True, False),
+        ("eval", 2.0, False, False),
+        ("eval", 2.0, True, True),
+        ("eval", None, False, True),
+        ("first_part", 2.0, False, True),
+        ("incremental", 2.0, False, True),
+    ],
+)
+def test_when_tokens_are_dropped(mode, factor, marked, expected):
+    """Never in decoding, in a marked graph or without a factor; expert choice always has slots."""
+    context = types.SimpleNamespace(mode=mode, train=mode == "train")
+    with tf.Graph().as_default():
+        if marked:
+            graph_marks.forbid_token_dropping()
+        top_2 = MixtureOfExperts(capacity_factor_eval=factor).gating
+        assert undropped.drops_no_token(context, top_2) is expected
+        assert not graph_marks.caveats()
+        assert not undropped.drops_no_token(context, tight("expert_choice").gating)
 
 
 @pytest.mark.parametrize(
