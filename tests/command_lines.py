@@ -1,10 +1,10 @@
-"""The two commands as tests call them: `primer` in this process, t5's engine in one of its own."""
+"""Ways for tests to run `primer` in this process and t5's engine in a subprocess."""
 
 import pytest
 
 from primer import cli
 
-# What `python -c` runs as `t5_mesh_transformer`, where no .pth file installs the hook.
+# `t5_mesh_transformer` for `python -c`, without the .pth file that installs the import hook.
 ENGINE = (
     "import primer.runtime.import_hook as h; h.install(); "
     "from t5.models.mesh_transformer_main import console_entry_point as m; m()"
@@ -12,7 +12,7 @@ ENGINE = (
 
 
 def run(*words):
-    """The exit code of `primer words...`, in this process."""
+    """Runs `primer words...` in this process; returns its exit code."""
     with pytest.raises(SystemExit) as end:
         cli.main([str(word) for word in words])
     return end.value.code

@@ -1,4 +1,4 @@
-"""What every test needs: the import hook, a clean gin, and the shared data where there are any."""
+"""Shared fixtures: the import hook, a cleared gin configuration, and optional shared data."""
 
 import os
 import pathlib
@@ -15,18 +15,18 @@ from tests.paths import ROOT  # noqa: E402
 import_hook.install()
 
 
-@pytest.hookimpl(optionalhook=True)  # Where pytest-xdist is not installed.
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist may be missing.
 def pytest_xdist_auto_num_workers():
-    """A process more than there are processors, for some tests wait for processes of their own.
+    """Returns one worker more than processors, because some tests wait for subprocesses.
 
-    At most four: each takes up to 3 GB.
+    At most four, because each uses up to 3 GB.
     """
     return min(os.cpu_count() + 1, 4)
 
 
 @pytest.fixture(autouse=True)
 def clean_gin():
-    """No test sees another's bindings, or misses a line that another has had already."""
+    """Clears gin's bindings and the record of messages printed once, before each test."""
     import gin
 
     console.say_once.cache_clear()
@@ -38,7 +38,7 @@ def clean_gin():
 
 @pytest.fixture(scope="session")
 def t5_gin():
-    """t5's own folder of gin files."""
+    """Returns t5's folder of gin files."""
     from tests import gin_models
 
     return gin_models.t5_gin()
@@ -46,7 +46,7 @@ def t5_gin():
 
 @pytest.fixture
 def gin_search_path(monkeypatch):
-    """gin looks where a run does: here, among ours, among t5's."""
+    """Sets gin's search path as in a run: the working directory, our files, t5's files."""
     import gin
 
     from primer.gin_config import config_files
@@ -58,7 +58,7 @@ def gin_search_path(monkeypatch):
 
 @pytest.fixture
 def load(gin_search_path):
-    """A function (files, bindings) that parses them after Mesh-TensorFlow's own defaults."""
+    """Returns a function (files, bindings) that parses them after Mesh-TensorFlow's defaults."""
     from tests import gin_models
 
     return gin_models.parse
@@ -66,7 +66,7 @@ def load(gin_search_path):
 
 @pytest.fixture
 def write(tmp_path):
-    """A function (relative path, text) that writes a file below a folder; returns its path."""
+    """Returns a function (relative path, text) that writes a temporary file, returning its path."""
 
     def write_file(name, text):
         path = tmp_path / name
@@ -79,7 +79,7 @@ def write(tmp_path):
 
 @pytest.fixture(scope="module")
 def eager():
-    """TensorFlow as it starts, for reading data sets; t5's main, and tests of it, turn this off."""
+    """Enables eager execution for reading data sets; t5's main and its tests disable it."""
     from tensorflow.python.eager import context
 
     with context.eager_mode():
@@ -88,7 +88,7 @@ def eager():
 
 @pytest.fixture(scope="session")
 def shared_data():
-    """The folder of data that are not ours to give away (PRIMER_SHARED_DATA), or a skip."""
+    """Returns the folder of data that cannot be distributed (PRIMER_SHARED_DATA), or skips."""
     default = ROOT.parent / "shared" / "data"
     path = pathlib.Path(os.environ.get("PRIMER_SHARED_DATA", default))
     if not path.is_dir():
@@ -98,7 +98,7 @@ def shared_data():
 
 @pytest.fixture(scope="session")
 def small_texts(tmp_path_factory):
-    """A folder of small text files, with the gin file of a tiny model of them."""
+    """Returns a folder of small text files with the gin file of a tiny model for them."""
     from tests import tiny_text
 
     return tiny_text.write(tmp_path_factory.mktemp("texts"))
@@ -106,7 +106,7 @@ def small_texts(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def small_run(small_texts):
-    """A directory with checkpoints 0, 3 and 6, and the best of 3 and 6: copy it to write there."""
+    """Returns a model directory with checkpoints 0, 3, 6 and the best; copy it to modify it."""
     from tests import tiny_text
     from tests.command_lines import run
 
@@ -117,7 +117,7 @@ def small_run(small_texts):
 
 @pytest.fixture(scope="session")
 def small_held_out(small_texts):
-    """The documents of the validation split of `small_texts`, found without the task."""
+    """Returns the validation documents of `small_texts`, determined without the task."""
     import tensorflow as tf
 
     from primer.data.sources import text_files

@@ -1,4 +1,4 @@
-"""The models that gin describes, for tests: parsed as t5's main does, listed from the disk."""
+"""Models described by gin files, for tests: parses as t5's main does, lists compositions."""
 
 import functools
 import importlib.util
@@ -12,17 +12,17 @@ from tests.paths import GOLDEN
 
 
 def package_folder(package, *parts):
-    """A folder of an installed package, without importing it."""
+    """Returns a folder of an installed package without importing the package."""
     return os.path.join(importlib.util.find_spec(package).submodule_search_locations[0], *parts)
 
 
 def t5_gin():
-    """t5's own folder of gin files, which its main puts on gin's search path."""
+    """Returns t5's folder of gin files, which its main adds to gin's search path."""
     return package_folder("t5", "models", "gin")
 
 
 def parse(files, bindings=()):
-    """Parses gin files and bindings after Mesh-TensorFlow's own defaults."""
+    """Parses gin files and bindings after Mesh-TensorFlow's defaults."""
     before = gin.config._LOCATION_PREFIXES
     gin.config._LOCATION_PREFIXES = ["", config_files.gin_directory(), t5_gin()]
     try:
@@ -33,7 +33,8 @@ def parse(files, bindings=()):
         gin.config._LOCATION_PREFIXES = before
 
 
-# Files -> gin's bindings and imports after them: thousands of tests parse the same few files.
+# Files -> gin's bindings and imports after parsing them: a cache, because thousands of tests parse
+# the same few files.
 _parsed = {}
 
 
@@ -45,13 +46,13 @@ def _parse_files(files):
         return
     gin.parse_config_file(package_folder("mesh_tensorflow", "transformer", "gin", "defaults.gin"))
     gin.parse_config_files_and_bindings(list(files), [], finalize_config=False)
-    if not any(map(os.path.isabs, files)):  # A test's own file may be another one next time.
+    if not any(map(os.path.isabs, files)):  # Files of a test may change between tests.
         config = {key: dict(values) for key, values in gin.config._CONFIG.items()}
         _parsed[files] = config, gin.config._IMPORTS.copy()
 
 
 def build(files, bindings=(), vocabulary_size=97, layout="", mesh_shape=""):
-    """The Unitransformer that gin files describe."""
+    """Builds the Unitransformer that gin files describe."""
     import mesh_tensorflow as mtf
     from mesh_tensorflow.transformer import utils
 
@@ -67,7 +68,7 @@ def build(files, bindings=(), vocabulary_size=97, layout="", mesh_shape=""):
 
 @functools.cache
 def slots(path):
-    """The slots that a gin file of ours sets; those of the files that it includes come first."""
+    """Returns {slot: value} of one of our gin files, its includes first."""
     found = {}
     for statement in statements.parse_file(os.path.join(config_files.gin_directory(), path)):
         if statements.is_include(statement):
@@ -78,35 +79,35 @@ def slots(path):
 
 
 def architecture_slots(name):
-    """The slots that an architecture sets."""
+    """Returns {slot: value} of an architecture."""
     return slots(config_files.gin_file("architectures", name))
 
 
-# architectures/ that lay experts over another one, and those that stand alone.
+# Overlays add experts to another architecture; bases are complete architectures.
 _NAMES = config_files.names_of_kind("architectures")
 OVERLAYS = [name for name in _NAMES if "block" in architecture_slots(name)]
 BASES = [name for name in _NAMES if name not in OVERLAYS]
 
 
 def files(architecture, activation="squared_relu", overlay=None, size="tiny"):
-    """The gin files of a composition."""
+    """Returns the gin files of a composition."""
     chosen = config_files.composition_files(architecture, activation, size)
     return chosen + ([config_files.gin_file("architectures", overlay)] if overlay else [])
 
 
-def is_one_whole(architecture):
-    """Whether an architecture's block has no place for experts."""
+def rejects_experts(architecture):
+    """Returns whether an architecture's block does not allow experts."""
     return len(architecture_slots(architecture)["dense_block"]) > 2
 
 
 def compositions():
-    """(architecture, overlay or None) of all that compose."""
+    """Returns (architecture, overlay or None) of all compositions."""
     alone = [(name, None) for name in BASES]
-    return alone + [(n, o) for n in BASES if not is_one_whole(n) for o in OVERLAYS]
+    return alone + [(n, o) for n in BASES if not rejects_experts(n) for o in OVERLAYS]
 
 
 def as_params(compositions, quick):
-    """Parameters of a test with readable ids: those of which `quick` says no are slow."""
+    """Returns test parameters with readable ids, marked slow unless `quick` is true of them."""
     from tests import slow
 
     alone = [(composition,) for composition in compositions]
@@ -114,12 +115,12 @@ def as_params(compositions, quick):
 
 
 def name_of(composition):
-    """A readable id for a test."""
+    """Returns a readable id of a composition."""
     return "+".join(filter(None, composition))
 
 
 def goldens():
-    """The names of the golden files that the original's layers made, from the disk."""
+    """Returns the names of the golden files that the original layers computed."""
     return sorted(path.stem for path in GOLDEN.glob("*.npz") if _has_variables(path))
 
 
@@ -129,7 +130,7 @@ def _has_variables(path):
 
 
 def golden_files(golden):
-    """The gin files that the model of a golden file was made of: a published model, made tiny."""
+    """Returns the gin files of a golden file's model: a published model at the tiny size."""
     sizes = config_files.names_of_kind("sizes")
     named = {golden, *(f"{size}_{golden}" for size in sizes)}
     published = sorted(named.intersection(config_files.names_of_kind("models")))

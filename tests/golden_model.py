@@ -1,4 +1,4 @@
-"""golden/model_directory: Primer-EZ of 32 bytes with checkpoints 3 and 6."""
+"""golden/model_directory: Primer-EZ on windows of 32 bytes, with checkpoints 3 and 6."""
 
 import os
 import tarfile
@@ -10,7 +10,7 @@ ARCHIVE = GOLDEN / "model_directory" / "model.tar.xz"
 
 
 def unpack(folder):
-    """Unpacks the directory and writes its texts into a folder; returns the directory's path."""
+    """Unpacks the model directory and its texts into a folder; returns the model directory."""
     texts = folder / "texts"
     texts.mkdir()
     tiny_text.write(texts)

@@ -1,18 +1,18 @@
-"""A fingerprint of a TensorFlow graph that knows operations, shapes and control flow, not names.
+"""A fingerprint of a TensorFlow graph: operations, shapes and control flow, but not names.
 
 Every operation gets a digest of its type, its plain attributes, the types and shapes of its
 outputs, the digests of its inputs in their order, and those of its control inputs in any order.
 The fingerprint of the graph is the sorted list of these digests, hashed. Graphs with equal
-fingerprints do the same operations on the same constants; two inputs or two variables of one type
-and shape are not told apart.
+fingerprints apply the same operations to the same constants; the fingerprint does not distinguish
+two inputs or two variables of the same type and shape.
 """
 
 import collections
 import hashlib
 
-# Attributes that hold names, or what only places an operation.
+# Attributes with names or with the placement of an operation.
 _IGNORED_ATTRIBUTES = {"container", "shared_name", "_class", "_output_shapes", "debug_name"}
-# A loop's back edge: its source has no digest yet where its target needs one.
+# Back edges of loops: the digest of the target is needed before that of the source exists.
 _BACK_EDGES = {"NextIteration", "RefNextIteration"}
 
 
@@ -20,10 +20,10 @@ def fingerprint(graph) -> dict:
     """Describes a `tf.Graph`.
 
     Args:
-        graph: the graph, finished.
+        graph: the complete graph.
 
     Returns:
-        A dict with "operations", {operation type: how many}, and "digest", 16 hexadecimal digits.
+        A dict with "operations", {operation type: count}, and "digest", 16 hexadecimal digits.
     """
     operations = graph.get_operations()
     library = graph.as_graph_def().library.function
@@ -50,7 +50,7 @@ def _digests(operations, functions):
 
 
 def _sources(operation):
-    """The operations whose digests one needs: all that it waits for, back edges left out."""
+    """Returns the operations that an operation depends on, without back edges."""
     if operation.type in ("Merge", "RefMerge"):
         return [t.op for t in operation.inputs if t.op.type not in _BACK_EDGES]
     return [*(t.op for t in operation.inputs), *operation.control_inputs]
@@ -68,7 +68,7 @@ def _digest(operation, digests, functions):
 
 
 def _attributes(node, functions):
-    """The attributes of a NodeDef that say what it computes, as text."""
+    """Returns the attributes of a NodeDef that determine its computation, as text."""
     found = []
     for name, value in sorted(node.attr.items()):
         kind = value.WhichOneof("value")
@@ -80,13 +80,13 @@ def _attributes(node, functions):
 
 
 def _body(function, functions):
-    """What a function does, operation by operation in their order."""
+    """Returns a hash of the operations of a function, in their order."""
     nodes = function.node_def if function else ()
     return _hash(repr([(node.op, _attributes(node, functions)) for node in nodes]))
 
 
 def _is_text(value, kind):
-    """Whether an attribute is text: names of variables and files, for the most part."""
+    """Returns whether an attribute is text, which is mostly a name of a variable or file."""
     if kind == "tensor":
         return value.tensor.dtype == 7  # DT_STRING
     return kind == "s" or (kind == "list" and bool(value.list.s or value.list.func))

@@ -1,8 +1,8 @@
-"""What each composition computes at the tiny size, for comparison with what was recorded before.
+"""Losses and graph fingerprints of each composition at the tiny size, to compare with records.
 
 The model goes through `utils.run` and the local estimator, so that the gin files, the patches of
-Mesh-TensorFlow, the optimizer and the learning-rate schedule all have their part in the numbers.
-The tokens are drawn here: how data are read has tests of its own.
+Mesh-TensorFlow, the optimizer and the learning-rate schedule all affect the numbers. The tokens are
+random; other tests cover the input pipeline.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from tests.graph_fingerprint import fingerprint
 STEPS = 10
 ROWS, LENGTH, VOCABULARY = 4, 24, 97
 
-# A schedule without warmup, so that ten steps move the weights, and microbatches of two rows.
+# No warmup, so that ten steps change the weights; microbatches of two rows.
 SETTINGS = f"""
 run.model_type = "lm"
 utils.run.sequence_length = {{"inputs": 1, "targets": {LENGTH}}}
@@ -43,7 +43,7 @@ WindowedSelfAttention.radius = 8
 
 
 def estimator(composition, model_dir):
-    """The local estimator of (architecture, overlay or None), at the tiny size."""
+    """Returns the local estimator of (architecture, overlay or None) at the tiny size."""
     architecture, overlay = composition
     _parse_flags()
     gin_models.parse(gin_models.files(architecture, overlay=overlay), [SETTINGS])
@@ -65,7 +65,7 @@ def _parse_flags():
 
 
 def batches():
-    """Packed rows for each step: token ids, the number of each token's text, its place in it."""
+    """Yields packed rows for each step: token ids, segment of each token, position in it."""
     generator = np.random.default_rng(0)
     for _ in range(STEPS):
         cut = generator.integers(4, LENGTH - 8, [ROWS, 1])
@@ -79,7 +79,7 @@ def batches():
 
 
 def features():
-    """Placeholders of a batch."""
+    """Returns placeholders for a batch."""
     names = ("targets", "targets_segmentation", "targets_position")
     return {name: tf.placeholder(tf.int32, [ROWS, LENGTH], name) for name in names}
 
@@ -91,7 +91,7 @@ def train(estimator):
         (the fingerprint of the graph, the loss of each step as a float).
     """
     with tf.Graph().as_default() as graph:
-        # As in training: what is drawn follows from the step.
+        # As in training: random numbers depend on the step.
         random_seed.set_step_key(tf.train.get_or_create_global_step())
         feeds = features()
         spec = estimator.call_model(feeds, "train")
@@ -110,7 +110,7 @@ def train(estimator):
 
 
 def evaluation_graph(estimator):
-    """The fingerprint of the graph of `mode = "perplexity_eval"`."""
+    """Returns the fingerprint of the graph of `mode = "perplexity_eval"`."""
     with tf.Graph().as_default() as graph:
         tf.train.get_or_create_global_step()
         estimator.call_model(features(), "eval")
@@ -118,21 +118,21 @@ def evaluation_graph(estimator):
 
 
 def scoring_graph(estimator):
-    """The fingerprint of the graph of `primer eval`."""
+    """Returns the fingerprint of the graph of `primer eval`."""
     scorer = Scorer(estimator.model, LENGTH, ROWS)
     scorer.close()
     return fingerprint(scorer._session.graph)
 
 
 def decoding_graph(estimator):
-    """The fingerprint of the graph of `primer generate`."""
+    """Returns the fingerprint of the graph of `primer generate`."""
     graph = StepGraph(estimator.model, ROWS, LENGTH)
     graph.close()
     return fingerprint(graph._session.graph)
 
 
 def machine():
-    """What decides the last bit of a float32 sum: the processor's instructions and TensorFlow."""
+    """Describes what determines the last bit of a float32 sum: processor and TensorFlow."""
     described = platform.machine()
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as lines:
         kinds = {line for line in lines if line.startswith(("model name", "flags"))}
@@ -141,7 +141,7 @@ def machine():
 
 
 def record(composition, model_dir):
-    """All that is recorded of a composition, as plain data."""
+    """Returns the losses, machine and graph fingerprints of a composition as plain data."""
     made = estimator(composition, model_dir)
     training, losses = train(made)
     return {

@@ -1,15 +1,15 @@
-"""Parameters of a test of which a few run in every test run, and the others with -m slow."""
+"""Test parameters of which a few run always and the others only with -m slow."""
 
 import pytest
 
 
 def all_but(quick, values, name=str):
-    """Parameters whose tests are slow unless `quick` says otherwise.
+    """Returns test parameters, marked slow except the quick ones.
 
     Args:
-        quick: a function of a value, or the values themselves.
-        values: one for each test; a tuple has as many as the test has parameters.
-        name: gives a value's readable id.
+        quick: a predicate of a value, or a collection of the quick values.
+        values: one value, or one tuple of parameters, for each test.
+        name: a function that returns the readable id of a value.
     """
     is_quick = quick if callable(quick) else quick.__contains__
     return [

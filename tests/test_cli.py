@@ -1,4 +1,4 @@
-"""The command `primer`: quick help, and exit codes with one line for each error."""
+"""The command `primer`: fast help, exit codes, and errors of one line."""
 
 import os
 import subprocess
@@ -36,7 +36,7 @@ def test_help_is_quick_and_imports_no_tensorflow():
 
 
 @pytest.mark.parametrize("command", list(cli.COMMANDS))
-def test_every_command_explains_itself(command, capsys):
+def test_every_command_has_help(command, capsys):
     assert run(command, "--help") == 0
     assert "--" in capsys.readouterr().out
 
@@ -64,6 +64,6 @@ def test_a_command_ends_with_its_exit_code_and_one_line(outcome, code, line, mon
     assert captured.err == line and captured.out == ""
 
 
-def test_an_unknown_command_is_refused_with_the_known_ones(capsys):
+def test_the_error_of_an_unknown_command_lists_the_commands(capsys):
     assert run("trian") == 2
     assert "train" in capsys.readouterr().err

@@ -24,12 +24,12 @@ ENTRY = re.compile(r"    (\*{0,2}\w+(?:, \*{0,2}\w+)*):(?: |$)")
 # Names that continue on the next line.
 WRAPPED = re.compile(r"    (\*{0,2}\w+, )*\*{0,2}\w+,")
 
-# In lines, with decorators' lines left out and docstrings included.
+# In lines, without decorators and with docstrings.
 MEDIAN_FUNCTION = 16
 LONG_FUNCTION = 50  # At most one function in ten is longer.
 LONGEST_LAYER = 250
 
-# What is found in code and text -> the word to use.
+# Pattern to avoid in code and text -> the replacement.
 AVOIDED = {
     r"\b_?mend(s|ed|ing)?\b|_mend\b|\bmend_": "patch, fix, repair",
     r"way_out(?!\")": "hint",
@@ -41,7 +41,7 @@ AVOIDED = {
 
 
 def where(path, node):
-    """The place and the name of a node, for messages."""
+    """Returns the location and the name of a node, for messages."""
     place = f"{os.path.relpath(path, PACKAGE.parent)}:{getattr(node, 'lineno', 1)}"
     return f"{place} {getattr(node, 'name', '')}".rstrip()
 
@@ -55,7 +55,7 @@ def is_special(node):
 
 
 def public_classes(tree):
-    """Yields the public classes of a module, and those within them."""
+    """Yields the public classes of a module, including nested ones."""
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and is_public(node):
             yield node
@@ -63,7 +63,7 @@ def public_classes(tree):
 
 
 def public_functions(tree):
-    """Yields (function, its class or None): public ones, and special methods of public classes."""
+    """Yields (public function or special method, its public class or None)."""
     yield from ((n, None) for n in tree.body if isinstance(n, FUNCTIONS) and is_public(n))
     for owner in public_classes(tree):
         for node in owner.body:
@@ -72,7 +72,7 @@ def public_functions(tree):
 
 
 def documented(tree):
-    """Yields all nodes that have a docstring, private ones too, with its lines."""
+    """Yields (node, lines of its docstring) of all documented nodes, private ones included."""
     for node in ast.walk(tree):
         if isinstance(node, (ast.Module, ast.ClassDef, *FUNCTIONS)):
             text = ast.get_docstring(node, clean=False)
@@ -81,7 +81,7 @@ def documented(tree):
 
 
 def sections(lines):
-    """Yields (name, lines below it) of each section of a docstring."""
+    """Yields (name, lines) of each section of a docstring."""
     heads = [place for place, line in enumerate(lines) if HEADER.fullmatch(line)]
     for head in heads:
         end = head + 1
@@ -91,7 +91,7 @@ def sections(lines):
 
 
 def parameters(function):
-    """The ast.arg of every parameter, those of *args and **kwargs too."""
+    """Returns the ast.arg of every parameter, including *args and **kwargs."""
     a = function.args
     extra = [a.vararg, a.kwarg]
     return [*a.posonlyargs, *a.args, *a.kwonlyargs, *filter(None, extra)]
@@ -142,7 +142,7 @@ def misnamed(path, tree):
 
 
 def _misnamed_in(content, known):
-    """Yields what is wrong with the lines of a section `Args:`."""
+    """Yields the errors in the lines of a section `Args:`."""
     entries = []
     for line in content:
         if entries and WRAPPED.fullmatch(entries[-1]):
@@ -159,9 +159,9 @@ def _misnamed_in(content, known):
 
 
 def parameters_of(node):
-    """The names of the parameters of a function, or of the construction of a class.
+    """Returns the parameter names of a function or of the constructor of a class.
 
-    None if a class inherits its construction.
+    None if a class inherits its constructor.
     """
     if isinstance(node, FUNCTIONS):
         return {a.arg for a in parameters(node)}

@@ -1,4 +1,4 @@
-"""The fingerprint of a graph: blind to names, and to nothing that is computed."""
+"""The fingerprint of a graph depends on the whole computation, but not on names."""
 
 import pytest
 import tensorflow.compat.v1 as tf
@@ -8,7 +8,7 @@ from tests.graph_fingerprint import fingerprint
 
 @pytest.fixture(params=[False, True], ids=["v1", "functional"], autouse=True)
 def control_flow(request):
-    """Loops as operations of the graph, as Mesh-TensorFlow has them, or as functions."""
+    """Runs tests with loops as graph operations (as in Mesh-TensorFlow), and as functions."""
     before = tf.control_flow_v2_enabled()
     set_to = {False: tf.disable_control_flow_v2, True: tf.enable_control_flow_v2}
     set_to[request.param]()
@@ -23,7 +23,7 @@ def digest(build):
 
 
 def model(scope="", width=4, factor=2.0, swapped=False, ordered=True, trips=3):
-    """A difference, a loop that doubles it, and an assignment that waits for the loop."""
+    """Builds a difference, a loop that doubles it, and an assignment that depends on the loop."""
     with tf.name_scope(scope or "model"):
         x = tf.placeholder(tf.float32, [2, width], f"{scope}x")
         w = tf.ones([2, width])
@@ -36,7 +36,7 @@ def model(scope="", width=4, factor=2.0, swapped=False, ordered=True, trips=3):
             counter.assign_add(1.0)
 
 
-def test_names_do_not_count():
+def test_names_do_not_change_the_digest():
     assert digest(model) == digest(lambda: model("another"))
 
 
@@ -45,7 +45,7 @@ def test_names_do_not_count():
     [{"width": 5}, {"factor": 3.0}, {"swapped": True}, {"ordered": False}, {"trips": 4}],
     ids=str,
 )
-def test_shapes_constants_order_and_control_flow_count(change):
+def test_shapes_constants_order_and_control_flow_change_the_digest(change):
     assert digest(model) != digest(lambda: model(**change))
 
 

@@ -1,4 +1,4 @@
-"""The floors of primer/'s folders: no module imports from its own floor or from above."""
+"""The floors of the rooms of primer/: modules import only from lower floors."""
 
 import ast
 import sys
@@ -11,7 +11,7 @@ import primer
 PACKAGE = Path(primer.__file__).resolve().parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
-# Room -> its floor; a room may import from the floors below its own.
+# Room (folder or module of primer/) -> floor; a room imports only from lower floors.
 FLOORS = {
     "__main__": 11,
     "cli": 10,
@@ -33,28 +33,28 @@ FLOORS = {
     "schedules": 3,
     "common": 2,
     "errors": 1,
-    "__init__": 0,  # The version, and `primer.load`, whose import is made by the call.
+    "__init__": 0,  # The version, and `primer.load`, which imports when called.
 }
-# What a floor may not import although it lies below: gin names the parts of one to the other.
+# Rooms on lower floors that a room must not import: gin bindings connect them.
 APART = {"runtime": {"data", "layers"}}
-# A folder of more modules than this is two rooms.
+# Split a folder with more modules into two rooms.
 MOST_MODULES = 16
 
-# Room -> the packages that it may import, besides the standard library; others may import all.
+# Room -> packages that it may import besides the standard library; other rooms have no limit.
 PACKAGES = {
     "layers": {"gin", "mesh_tensorflow", "tensorflow"},
     "data": {"gin", "numpy", "seqio", "sentencepiece", "t5", "tensorflow", "tensorflow_datasets"}
-    # Formats and normalization of the user's files, each where one is read; prepare's other engine.
+    # Imported on use: file formats, text normalization, and Beam for `primer data prepare`.
     | {"pyarrow", "zstandard", "ftfy", "apache_beam"},
     "planning": {"gin", "mesh_tensorflow", "seqio", "t5", "tensorflow"},
 }
 
-# `primer --help` imports nothing slow: no package at the top of these files.
+# Modules that `primer --help` imports; they must not import packages at the top.
 QUICK = ["__init__", "__main__", "cli", "errors", "gin_config/config_files", "launch/train"]
 
 
 def imports(path, nested=True):
-    """Yields the full names that a file imports, inside its functions too."""
+    """Yields the full names that a file imports; `nested` includes those inside functions."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree) if nested else tree.body:
         if isinstance(node, ast.Import):
@@ -98,7 +98,7 @@ def test_no_module_imports_t5_imports_or_tests(path):
 
 
 @pytest.mark.parametrize("name", QUICK)
-def test_modules_of_the_start_import_nothing_slow(name):
+def test_modules_of_primer_help_import_only_the_standard_library(name):
     top = {name.split(".")[0] for name in imports(PACKAGE / f"{name}.py", nested=False)}
     assert top <= {"primer", *sys.stdlib_module_names}
 

@@ -1,4 +1,4 @@
-"""`primer.load`: scores and texts of a trained model in Python."""
+"""`primer.load` scores and generates text with a trained model."""
 
 import json
 import math
@@ -83,7 +83,7 @@ def test_gin_keeps_its_configuration(model, model_dir):
     assert gin.config_str() == before
 
 
-def test_a_step_may_be_chosen(model_dir, model):
+def test_a_checkpoint_step_can_be_selected(model_dir, model):
     earlier = primer.load(model_dir, checkpoint=3, batch_size=2)
     assert earlier.step == 3
     assert earlier.score(TEXTS[:1])[0].nats > model.score(TEXTS[:1])[0].nats

@@ -1,7 +1,7 @@
-"""Losses and graphs of every composition at the tiny size, against what was recorded of them.
+"""Losses and graphs of every composition at the tiny size equal the recorded ones.
 
-A change that is meant to alter a computation says so by recording it anew: `make golden`, and a
-commit that has the difference of tests/golden/runs/ in it.
+After an intended change of the computation, run `make golden` and commit the changes of
+tests/golden/runs/ with it.
 """
 
 import json
@@ -14,7 +14,7 @@ from tests.paths import GOLDEN
 
 RUNS = GOLDEN / "runs"
 COMPOSITIONS = gin_models.compositions()
-# Another machine adds the same numbers in another order.
+# Relative tolerance on other machines, which sum in another order.
 ELSEWHERE = 1e-6
 
 
@@ -23,7 +23,7 @@ def path_of(composition):
 
 
 def quick(composition):
-    """Each architecture alone, and one with experts."""
+    """Returns true for each architecture without experts, and for one with experts."""
     architecture, overlay = composition
     return overlay is None or architecture == "primer_ez"
 

@@ -1,4 +1,4 @@
-"""The Mesh-TensorFlow model that the settings of a model directory describe."""
+"""Rebuilds the Mesh-TensorFlow model from the settings of a model directory."""
 
 import gin
 import pytest
@@ -27,7 +27,7 @@ def test_the_model_has_the_sizes_task_and_vocabulary_of_the_settings(model_dir):
     assert mesh_shape == "" and "d_ff:model" in layout_rules and mesh_devices is None
 
 
-def test_the_settings_end_with_the_block(model_dir):
+def test_the_settings_apply_only_within_the_block(model_dir):
     gin.bind_parameter("task_vocabulary.name", "sotu")
     with settings_of(model_dir):
         assert gin.query_parameter("task_vocabulary.name") == "bytes"

@@ -1,4 +1,4 @@
-"""A few files of text, the gin file of a tiny model of them, and the command that trains it."""
+"""Small text files, the gin file of a tiny model for them, and the command that trains it."""
 
 TINY = """
 d_model = 16
@@ -25,6 +25,7 @@ def write(folder):
 
 
 def train_words(texts, model_dir, *more):
+    """Returns the words of a `primer train` command for the texts."""
     return [
         *("train", "--architecture", "primer_ez", "--activation", "squared_relu"),
         *("--size", "tiny", "--task", "text", "--gin_file", texts / "tiny.gin"),

@@ -27,7 +27,7 @@ class Row:
     function: str
 
     def test_exists(self) -> bool:
-        """Whether the file has a function of this name."""
+        """Returns whether the file has a function of this name."""
         tree = ast.parse((ROOT / self.path).read_text())
         return self.function in {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
 

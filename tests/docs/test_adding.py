@@ -1,6 +1,6 @@
-"""docs/adding.md, followed to the letter in a copy of the project, with the tests that it promises.
+"""Applies the blocks of docs/adding.md to a copy of the project and runs the tests that it names.
 
-The copy has nothing but what the page has one write, and what `make golden` records.
+The copy has no other changes, except for the records of `make golden`.
 """
 
 import os
@@ -19,12 +19,12 @@ BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 LINES = ["The old pond is still", "A frog jumps into the pond", "The sound of water"] * 40
-# The copy keeps the recorded runs of the compositions that it does not ask for.
+# The composition to record; the copy keeps the other recorded runs.
 NEW = "average_transformer"
 
 
 def steps():
-    """(how to write it, path, line that it stands below, text) of every block of the page."""
+    """Returns (mode, path, line to insert below, text) of every block of the page."""
     page = (ROOT / "docs" / "adding.md").read_text(encoding="utf-8")
     return [
         (how, path, line, textwrap.dedent(text) if how != "below" else text)
@@ -33,13 +33,13 @@ def steps():
 
 
 def follow(folder, how, path, line, text):
-    """Writes a block of the page into the copy."""
+    """Applies a block of the page to the copy."""
     target = folder / path
     target.parent.mkdir(parents=True, exist_ok=True)
     if how == "below":
         before = target.read_text(encoding="utf-8")
         assert before.count(f"\n{line}\n") == 1
-        # The page indents the block by as much as its list.
+        # Replaces the indentation of the page's list by that of the file.
         inserted = textwrap.indent(textwrap.dedent(text), "    ")
         text = before.replace(f"\n{line}\n", f"\n{line}\n{inserted}")
     with open(target, {"append": "a", "file": "x", "below": "w"}[how], encoding="utf-8") as out:
@@ -48,7 +48,7 @@ def follow(folder, how, path, line, text):
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
-    """A copy of the project in which the steps were followed."""
+    """Returns a copy of the project with the blocks of the page applied."""
     folder = tmp_path_factory.mktemp("adding") / "project"
     folder.mkdir()
     for name in ("primer", "gin", "tests"):
@@ -63,7 +63,7 @@ def copy(tmp_path_factory):
 
 
 def run(folder, *words, **environment):
-    """What a Python process printed in the copy, standard error last; it must end with 0."""
+    """Runs Python in the copy, which must succeed; returns its output, standard error last."""
     environment = {"PYTHONPATH": str(folder), "CUDA_VISIBLE_DEVICES": "", **environment}
     done = subprocess.run(
         [sys.executable, *words],
@@ -77,12 +77,12 @@ def run(folder, *words, **environment):
 
 
 def run_tests(folder, *words, **environment):
-    """How many tests passed in the copy, slow ones included."""
+    """Runs tests in the copy, including slow ones; returns how many passed."""
     said = run(folder, "-m", "pytest", "-q", "-m", "slow or not slow", *words, **environment)
     return int(re.search(r"(\d+) passed", said)[1])
 
 
-def test_the_page_has_each_kind():
+def test_the_page_adds_every_kind_of_part():
     paths = [path for how, path, *_ in steps() if how == "file"]
     kinds = ["layers", "optimizers", "schedules", "commands"]
     folders = ["architectures", "activations", "sizes", "optimizers", "schedules"]
@@ -114,8 +114,8 @@ def test_the_command_runs(copy):
 
 
 @pytest.mark.slow
-def test_recorded_once_it_passes_the_tests_of_every_composition(copy):
-    """In every mode, packed, on meshes, in training, with experts; its wiring and its losses."""
+def test_the_tests_of_every_composition_pass_after_recording(copy):
+    """In every mode, packed, on meshes, in training, with experts, with wiring and losses."""
     recorded = ["tests/test_recorded_runs.py", "tests/gin/test_wiring.py"]
     run_tests(copy, "-k", NEW, *recorded, PRIMER_WRITE_GOLDEN="1")
     assert (copy / "tests" / "gin" / "golden" / f"{NEW}.json").exists()
@@ -127,7 +127,7 @@ def test_recorded_once_it_passes_the_tests_of_every_composition(copy):
 
 @pytest.mark.slow
 def test_the_tests_of_gin_files_pass(copy):
-    """The new size, activation, optimizer and schedule, and all that they compose with."""
+    """The new size, activation, optimizer and schedule, combined with the other files."""
     assert run_tests(copy, "-k", f"{NEW} or micro or geglu", "tests/gin", "tests/gin_config")
     assert run_tests(copy, "tests/gin_config/test_dead_bindings.py", "tests/gin/test_models.py")
 
@@ -138,7 +138,7 @@ def test_the_new_parts_train_evaluate_and_generate(copy):
     primer = ("-m", "primer.cli")
     parts = ["--architecture=average_transformer", "--activation=geglu", "--size=micro"]
     files = ["architectures/switch.gin", "optimizers/signum.gin", "schedules/triangular.gin"]
-    for steps_of_training in (2, 4):  # The second run resumes with the optimizer's variables.
+    for steps_of_training in (2, 4):  # The second run restores the optimizer's variables.
         run(
             copy,
             *primer,

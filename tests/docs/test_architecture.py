@@ -1,4 +1,4 @@
-"""docs/architecture.md names every room, on the floor where the import test has it."""
+"""docs/architecture.md lists every room with the floor that the import test has."""
 
 import re
 
@@ -10,7 +10,7 @@ PACKAGE = ROOT / "primer"
 
 
 def rows():
-    """{room, as a path below primer/: its floor}, from the page."""
+    """Returns {path of a room below primer/: its floor} from the page."""
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     return {name.rstrip("/"): int(floor) for floor, name, _ in ROW.findall(page)}
 

@@ -1,4 +1,4 @@
-"""docs/data.md: its commands, in order, in a fresh folder, with less text and a tiny model."""
+"""Runs the commands of docs/data.md in order in a new folder, with less text and a tiny model."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from tests.paths import ROOT
 PAGE = ROOT / "docs" / "data.md"
 TEXTS = 40
 
-# What the page does with a whole corpus, the test does with less.
+# Text of the page -> replacement that makes the test faster.
 LESS = {
     "--size demo --gin_file run/demo.gin": (
         "--size tiny --gin_file run/smoke.gin --steps 4 --gin_file fewer_documents.gin"
@@ -26,7 +26,7 @@ LESS = {
 
 
 def commands() -> list[str]:
-    """The blocks of the page that a shell is to run."""
+    """Returns the shell commands of the page, block by block."""
     blocks = re.findall(r"^```sh\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     for text, instead in LESS.items():
         assert any(text in block for block in blocks), text
@@ -35,7 +35,7 @@ def commands() -> list[str]:
 
 
 class Shell:
-    """Runs blocks in one folder, where `primer` is this checkout's."""
+    """Runs blocks in one folder with the `primer` of this checkout."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -43,7 +43,7 @@ class Shell:
         self.environment.pop("PRIMER_DATA_DIR", None)
 
     def run(self, block):
-        """What the block prints on both streams."""
+        """Runs a block; returns its standard output and error."""
         done = subprocess.run(
             ["bash", "-euc", 'primer() { "$PYTHON" -m primer "$@"; }\n' + block],
             cwd=self.folder,
@@ -58,7 +58,7 @@ class Shell:
 
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory):
-    """In a folder with beginnings of addresses in texts/."""
+    """Returns a shell in a folder with beginnings of addresses in texts/."""
     folder = tmp_path_factory.mktemp("page")
     (folder / "texts").mkdir()
     for path in sotu.paths("train")[:TEXTS]:
@@ -69,13 +69,13 @@ def shell(tmp_path_factory):
 
 
 def record(shell, run):
-    """The row of a run's evaluation."""
+    """Returns the evaluation results of a run."""
     path = shell.folder / "runs" / run / "eval" / "text_validation_stream.jsonl"
     return json.loads(path.read_text())
 
 
 @pytest.mark.slow
-def test_the_page_from_its_first_command_to_its_last(shell):
+def test_the_commands_of_the_page_run_in_order(shell):
     said = [shell.run(block) for block in commands()]
     inspected, vocabulary, prepared, trained, evaluated, generated, listed, mixed, records = said
     folder = shell.folder
@@ -85,7 +85,7 @@ def test_the_page_from_its_first_command_to_its_last(shell):
     assert sum(split["examples"] for split in counts.values()) == TEXTS
     assert f"{counts['train']['tokens']:,}" in prepared
     assert "primer train --data prepared/text" in prepared
-    # The files that the page names in the line of the engine are those of this folder.
+    # The printed engine command names files of this folder.
     assert f"--additional_task_cache_dirs={folder}/prepared" in trained
     assert "step 4/4" in trained and (folder / "runs" / "mine" / "model.ckpt-4.index").exists()
     model = (folder / "my.model").read_bytes()
@@ -93,7 +93,7 @@ def test_the_page_from_its_first_command_to_its_last(shell):
     row = record(shell, "mine")
     held_out = counts["validation"]
     assert row["tokens"] == held_out["tokens"] + held_out["examples"] and row["step"] == 4
-    assert 100 < row["perplexity_per_token"] < 1000  # Of 400 pieces, after four steps.
+    assert 100 < row["perplexity_per_token"] < 1000  # With 400 pieces, after four steps.
     assert f"{row['tokens']:,}" in evaluated
     assert re.search(r"^The people of the United States", generated, re.MULTILINE)
     assert re.search(r"^[1-8] tokens?, the first after", generated, re.MULTILINE)
@@ -103,13 +103,13 @@ def test_the_page_from_its_first_command_to_its_last(shell):
 
 
 def test_the_printed_outputs_are_of_the_commands_before_them():
-    """A block of output follows each command of the way from text to text."""
+    """A block of output follows each of the first six commands."""
     kinds = re.findall(r"^```(\w*)\n", PAGE.read_text(), re.MULTILINE)[0::2]
     assert kinds[:12] == ["sh", ""] * 6
     assert len(PAGE.read_text().splitlines()) < 220
 
 
-def test_every_file_and_option_that_the_page_names_is_there():
+def test_every_file_and_option_of_the_page_exists():
     text = PAGE.read_text()
     for name in re.findall(r"(?:objectives|run|datasets)/\w+\.gin", text):
         assert (ROOT / "gin" / name).is_file(), name

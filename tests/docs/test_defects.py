@@ -1,4 +1,4 @@
-"""docs/defects.md names tests that exist."""
+"""The tests that docs/defects.md names exist."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""With a defect of docs/defects.md put back, the test of its row fails."""
+"""If a defect of docs/defects.md is put back, the test of its row fails."""
 
 import dataclasses
 import inspect
@@ -16,7 +16,7 @@ ROWS = {row.original: row for row in defects.rows() if row.changes_results}
 
 @dataclasses.dataclass(frozen=True)
 class Defect:
-    """How a defect is put back, and how the test of its row is called.
+    """Describes how to put a defect back and how to call the test of its row.
 
     Attributes:
         put_back: returns the context manager. If it has a parameter `test_module`, it receives

@@ -1,4 +1,4 @@
-"""The commands of docs/original_commands.md, run as they are written but for fewer steps."""
+"""Runs the commands of docs/original_commands.md unchanged except for fewer steps."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ FEWER = {
 
 
 def original_commands(model, folder):
-    """The block of the original's two commands, for another model and folder."""
+    """Returns the block of the two commands for another model and folder."""
     (block,) = (
         block
         for block in (ROOT / "docs" / "original_commands.md").read_text().split("```")[1::2]

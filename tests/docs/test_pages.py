@@ -1,4 +1,4 @@
-"""The pages name what there is: files, folders, modules, functions, pages that they link to."""
+"""Files, folders, modules, functions and links in the pages exist."""
 
 import ast
 import re
@@ -12,18 +12,18 @@ TOPS = ("primer/", "gin/", "tests/", "benchmarks/", "docs/", "constraints/")
 KINDS = tuple(f"{path.name}/" for path in (ROOT / "gin").iterdir() if path.is_dir())
 CODE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)#]+)\)")
-# What a page has one write is not there yet.
+# Blocks for files that a reader adds; these files do not exist.
 WRITTEN = re.compile(r"```\w+ (?:file|append|below)=.*?```", re.DOTALL)
 
 
 def spans(page):
-    """The pieces of a page that stand in back quotes, outside blocks of code."""
+    """Returns the texts in backticks of a page, outside blocks of code."""
     prose = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     return CODE.findall(prose)
 
 
 def exists(name):
-    """Whether a path of the project, or one below gin/, leads to a file or folder."""
+    """Returns whether a path below the root or gin/ is a file or folder."""
     return any(any(ROOT.glob(f"{folder}{name.rstrip('/')}")) for folder in ("", "gin/"))
 
 
@@ -31,7 +31,7 @@ pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
 @pages
-def test_paths_lead_to_files(page):
+def test_paths_exist(page):
     if page.name == "adding.md":
         pytest.skip("tests/docs/test_adding.py follows this page")
     named = [name.split("::")[0] for name in spans(page) if name.startswith((*TOPS, *KINDS))]
@@ -47,7 +47,7 @@ def test_links_lead_to_pages(page):
 
 
 def definitions(path):
-    """The names that a module defines, and "Class.method"."""
+    """Returns the names that a module defines, including "Class.method"."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     found = set()
     for node in tree.body:
@@ -62,7 +62,7 @@ def definitions(path):
 
 
 def leads_to_code(name):
-    """Whether `primer.room.module` or `primer.room.module.name` is there."""
+    """Returns whether `primer.room.module` or `primer.room.module.name` exists."""
     parts = name.split(".")
     for end in range(len(parts), 0, -1):
         path = ROOT.joinpath(*parts[:end])

@@ -1,4 +1,4 @@
-"""Any architecture, activation and size compose, in any order of the files."""
+"""All architectures, activations and sizes compose, in any order of the files."""
 
 import itertools
 import math
@@ -23,7 +23,7 @@ ONE_BLOCK = ["num_layers = 1", "num_evolved_blocks = 1", "num_switch_blocks = 1"
 @COMPOSITIONS
 def test_the_order_of_the_files_does_not_matter(composition, load):
     architecture, overlay = composition
-    for activation in ("squared_relu", "swiglu"):  # One of each kind.
+    for activation in ("squared_relu", "swiglu"):  # One ungated, one gated.
         defaults, *parts = gin_models.files(architecture, activation, overlay)
         configurations = []
         for order in itertools.permutations(parts):
@@ -51,7 +51,7 @@ def test_every_combination_builds(composition, activation, load):
 @pytest.mark.parametrize("size", [n for n in config_files.names_of_kind("sizes") if n != "tiny"])
 @COMPOSITIONS
 def test_every_size_builds(composition, size, load):
-    """Sizes are numbers only: one block of every composition shows that they fit."""
+    """Sizes set only numbers, so one block of each composition shows whether they fit."""
     architecture, overlay = composition
     load(gin_models.files(architecture, "swiglu", overlay, size), ONE_BLOCK)
     gin.finalize()
@@ -62,17 +62,17 @@ def test_every_size_builds(composition, size, load):
 
 
 @pytest.mark.parametrize("overlay", gin_models.OVERLAYS)
-def test_a_block_that_is_one_whole_takes_no_experts(overlay, load):
-    whole = [name for name in ARCHITECTURES if gin_models.is_one_whole(name)]
-    assert "evolved_transformer" in whole
-    for name in whole:
+def test_a_block_of_other_layers_rejects_experts(overlay, load):
+    rejecting = [name for name in ARCHITECTURES if gin_models.rejects_experts(name)]
+    assert "evolved_transformer" in rejecting
+    for name in rejecting:
         load(gin_models.files(name, "swish", overlay))
         with pytest.raises(ValueError, match="DoubleHeadsAttention.*this block has other layers"):
             run_graph.build_forward(97)
 
 
-def test_a_later_architecture_replaces_an_earlier_one_wholly(load):
-    """An include after another of its kind leaves nothing of the first."""
+def test_a_later_architecture_fully_replaces_an_earlier_one(load):
+    """No slot of the earlier architecture stays set."""
     for first, second in itertools.permutations(ARCHITECTURES, 2):
         load(config_files.composition_files(second, "relu", "tiny"))
         alone = dead_bindings.snapshot()
@@ -82,7 +82,7 @@ def test_a_later_architecture_replaces_an_earlier_one_wholly(load):
 
 
 @pytest.mark.parametrize("missing", ["d_model", "d_ff", "num_layers", "num_heads", "d_kv"])
-def test_a_missing_size_is_named(missing, load):
+def test_the_error_names_a_missing_size(missing, load):
     numbers = {"d_model": 32, "d_ff": 64, "num_layers": 2, "num_heads": 4, "d_kv": 8}
     del numbers[missing]
     load([DEFAULTS], [f"{name} = {number}" for name, number in numbers.items()])
@@ -117,7 +117,7 @@ def test_the_smoke_file_shrinks_a_large_model(load):
     assert parameters.count_parameters(97) < 100_000
 
 
-def test_experts_are_one_slot_away(load):
+def test_one_slot_replaces_dense_layers_by_experts(load):
     load(
         config_files.composition_files("primer_ez", "swiglu", "tiny"),
         ["feed_forward = @MixtureOfExperts"],

@@ -1,4 +1,4 @@
-"""The gin files of the data sets: each gives a run its task, objective, batch, length and steps."""
+"""The gin files of data sets set the task, objective, batch, length and steps of a run."""
 
 import gin
 import pytest
@@ -12,7 +12,7 @@ NAMES = config_files.names_of_kind("datasets")
 
 @pytest.fixture
 def parse(t5_gin):
-    """Parses as the command does: defaults first, then the data set."""
+    """Returns a function that parses the defaults, then the file of a data set."""
     gin.add_config_file_search_path(config_files.gin_directory())
     gin.add_config_file_search_path(t5_gin)
 
@@ -23,7 +23,7 @@ def parse(t5_gin):
     return read
 
 
-# Of rows that are not 512 tokens long, as their papers have them.
+# Row lengths other than 512 tokens, from the papers.
 LENGTHS = {
     "lm1b": 64,
     "sotu": 256,
@@ -34,13 +34,13 @@ LENGTHS = {
 }
 
 
-def test_there_is_a_file_for_each_task_of_ours():
+def test_every_task_has_a_file():
     named = {name.split("_autoregressive")[0].removesuffix("_v220") for name in tasks.NAMES}
     assert NAMES == sorted({*named, "mixture"})
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_says_all_that_a_run_needs_to_know_of_its_data(parse, name):
+def test_a_file_sets_task_batch_length_steps_schedule_and_vocabulary(parse, name):
     parse(name)
     task = seqio.get_mixture_or_task(gin.query_parameter("%MIXTURE_NAME"))
     assert task.name.startswith(name)
@@ -61,8 +61,8 @@ def test_it_says_all_that_a_run_needs_to_know_of_its_data(parse, name):
     assert own == task.output_features["targets"].vocabulary.choice()
 
 
-# name -> rows of a batch, tokens of a row, steps: of the original's published command for its own
-# three, of Transformer-XL's base models, of AWD-LSTM with its 750 epochs.
+# name -> rows per batch, tokens per row, steps. Sources: the published command of Primer (first
+# three), Transformer-XL's base models (next four), AWD-LSTM with 750 epochs (last two).
 PUBLISHED = {
     "c4": (128, 512, 1_000_000),
     "pg19": (128, 512, 1_000_000),

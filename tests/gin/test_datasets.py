@@ -1,4 +1,4 @@
-"""What the data sets' gin files bind is read by a run that draws rows and builds its graph."""
+"""A run that reads rows and builds its graph uses every binding of the data set files."""
 
 import functools
 
@@ -16,7 +16,7 @@ MODEL = config_files.composition_files("transformer", "relu", "tiny")
 
 
 def draw_a_row():
-    """One training row, through the functions that gin names, as `utils.run` calls them."""
+    """Yields a row of two splits from the functions that gin binds, called as in `utils.run`."""
     from t5.models import mesh_transformer
 
     vocabulary = mesh_transformer.get_vocabulary()
@@ -32,16 +32,16 @@ def draw_a_row():
 
 @pytest.mark.parametrize("name", config_files.names_of_kind("datasets"))
 def test_every_line_of_a_data_set_takes_effect(name, load, tmp_path):
-    """Drawn from a local file, whatever the data set: the settings are read in the same places."""
+    """Reads a local file for every data set; the settings are used in the same places."""
     path = tmp_path / "some.txt"
     path.write_text("".join(f"Line {number} of a local text.\n" for number in range(100)))
     own_files = [
         f'text_files.glob = "{path}"',
         'text_files.unit = "line"',
-        # A mixture of several tasks has `text` among them.
+        # The mixture includes the task `text`.
         f'MIXTURE_NAME = "{"mixture" if name == "mixture" else "text"}"',
         'task_vocabulary.name = "bytes"',
-        # Short rows fill the shuffle buffer soon; the batch of every data set has whole ones.
+        # Short rows fill the shuffle buffer fast; the batch of every data set is a multiple of 8.
         'utils.run.sequence_length = {"inputs": 1, "targets": 8}',
     ]
     load(["dataset.gin", *MODEL, "objectives/lm.gin"])
@@ -52,13 +52,13 @@ def test_every_line_of_a_data_set_takes_effect(name, load, tmp_path):
     for row in draw_a_row():
         assert row["targets"].shape == (8,) and row["targets"].max() <= 259
     run_graph.build_step(97, "train")
-    protocols.configured_protocol()  # As an evaluation asks.
+    protocols.configured_protocol()  # Called by evaluations.
     assert dead_bindings.find_dead_bindings(own, declared=statements.declared_slots(GIN)) == []
 
 
 @pytest.mark.parametrize("name", config_files.names_of_kind("datasets"))
 def test_a_data_set_composes_before_and_after_the_model(name, load):
-    """The order on a command line is the user's: only the bindings that both have may differ."""
+    """Either order of the files gives the same configuration."""
     file = config_files.gin_file("datasets", name)
     snapshots = []
     for files in ([*MODEL, file], [MODEL[0], file, *MODEL[1:]]):

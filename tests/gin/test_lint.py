@@ -1,4 +1,4 @@
-"""The rules that our gin files keep, read from their text; and that a broken rule is seen."""
+"""Our gin files follow the linter's rules, and the linter reports violations."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ def test_our_files_keep_the_rules(t5_gin):
     assert not findings, "\n".join(map(str, findings))
 
 
-def test_the_rules_see_every_file_on_disk(t5_gin):
+def test_the_linter_reads_every_file(t5_gin):
     files = statements.gin_files(GIN)
     assert "defaults.gin" in files and len(files) > 20
     assert {name.split("/")[0] for name in files if "/" in name} <= set(config_files.kinds())
@@ -49,10 +49,10 @@ def test_a_broken_rule_is_found_at_its_line(tmp_path, t5_gin, path, text, messag
     shutil.copytree(GIN, folder)
     target = folder / path
     target.parent.mkdir(exist_ok=True)
-    target.write_text(f"# A comment, so that the line is the second one.\n{text}\n")
+    target.write_text(f"# A comment, which moves the statement to line 2.\n{text}\n")
     linter = lint.Linter(str(folder), others=[t5_gin])
     if message is None:
-        # Arithmetic is not gin at all.
+        # gin has no arithmetic.
         with pytest.raises(SyntaxError):
             linter.findings()
         return
@@ -68,7 +68,7 @@ def test_sizes_set_the_same_numbers_and_fit_together():
         names = names or set(numbers)
         assert set(numbers) == names, size
         assert numbers["d_model"] == numbers["num_heads"] * numbers["d_kv"], size
-        # Three matrices of a gated unit have the parameters of two: two thirds of the width.
+        # A gated unit has three matrices and as many parameters as two at full width.
         assert abs(numbers["d_ff_gated"] - numbers["d_ff"] * 2 / 3) < 2, size
         assert numbers["d_model_narrow"] * 4 == numbers["d_model"] * 3, size
         assert numbers["d_ff_12x"] == 12 * numbers["d_model_narrow"], size
@@ -83,15 +83,15 @@ def test_sizes_set_the_same_numbers_and_fit_together():
     ],
 )
 def test_files_of_a_kind_set_the_same_slots(kind, names):
-    """Else what a second file of the kind leaves over would depend on the first."""
+    """Otherwise slots of an earlier file of the kind would stay set after a later one."""
     found = {name: set(gin_models.slots(config_files.gin_file(kind, name))) for name in names}
     first = found[names[0]]
     assert first
     assert all(slots == first for slots in found.values()), found
 
 
-def test_experts_are_laid_over_an_architecture():
-    """They share no slot, so that their order does not matter."""
+def test_overlays_share_no_slot_with_architectures():
+    """Therefore the order of the two files does not matter."""
     assert gin_models.OVERLAYS
     for overlay in gin_models.OVERLAYS:
         own = gin_models.architecture_slots(overlay)

@@ -1,11 +1,11 @@
-"""The published models have exactly the parameters of the original's."""
+"""The published models have exactly as many parameters as the originals."""
 
 import pytest
 
 from primer.gin_config import config_files
 from primer.planning import parameters
 
-# Counted on the graphs that the original's gin files build, with T5's vocabulary.
+# Counts from the graphs of the original gin files, with T5's vocabulary.
 T5_VOCABULARY = 32128
 ORIGINAL = {
     "small_primer": 35371264,
@@ -34,12 +34,12 @@ ORIGINAL = {
 }
 
 
-def test_the_published_names_are_there():
+def test_every_published_model_has_a_file():
     assert set(ORIGINAL) == set(config_files.names_of_kind("models"))
 
 
 @pytest.mark.parametrize("model", config_files.names_of_kind("models"))
-def test_parameters_of(model, load):
+def test_parameter_counts_equal_the_originals(model, load):
     load(config_files.published_model_files(model))
     assert parameters.count_parameters(T5_VOCABULARY) == ORIGINAL[model]
 

@@ -1,4 +1,4 @@
-"""The gin part of the two commands in the original's README means what it meant."""
+"""The gin files and bindings of the two commands of the original's README still work."""
 
 import gin
 import pytest
@@ -68,7 +68,7 @@ def test_the_training_command_builds_its_batch_and_schedule(load):
         assert live not in bound
 
 
-def test_without_the_tpu_flag_its_topology_changes_nothing(load):
+def test_tpu_topology_has_no_effect_without_the_tpu_flag(load):
     files, bindings = train_command("small_primer")
     tiny = ["sizes/tiny.gin", "run/smoke.gin"]
     load(files + tiny, bindings[:3])

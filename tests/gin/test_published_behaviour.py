@@ -1,4 +1,4 @@
-"""What the published files say and what they really built, where the two differ."""
+"""Cases in which the published gin files built something else than they state."""
 
 import gin
 import pytest
@@ -11,14 +11,14 @@ PAPER_TASKS = ("c4", "lm1b", "pg19")
 
 
 def layers_of(files, *bindings, kind):
-    """The layers of one class of the model that gin files describe."""
+    """Returns the stack of the model that gin files describe, and its layers of one class."""
     stack = gin_models.build(files, bindings).layer_stack
     return stack, [layer for layer in stack._layers if isinstance(layer, kind)]
 
 
 @pytest.mark.parametrize("model", ["switch_transformer", "switch_primer"])
-def test_capacity_is_what_ran_and_what_was_meant_is_two_settings_away(model):
-    """The original binds 1.2 under `deccoder/`, which no language model enters."""
+def test_capacity_is_that_of_the_published_runs_and_two_settings_change_it(model):
+    """The original binds 1.2 in the scope `deccoder/`, which no language model enters."""
     files = config_files.published_model_files(model)
     meant = [f"capacity_factor_{phase} = 1.2" for phase in ("train", "eval")]
     for bindings, expected in (((), (1.25, 2.0)), (meant, (1.2, 1.2))):
@@ -30,15 +30,15 @@ def test_capacity_is_what_ran_and_what_was_meant_is_two_settings_away(model):
             assert tuple(phase.capacity_factor for phase in phases) == expected
 
 
-def test_switch_primer_is_over_primer_ez():
-    """Neither the shared projection nor the norms of the full Primer, as its paper's table has."""
+def test_switch_primer_is_primer_ez_with_experts():
+    """It lacks the shared projection and the norms of Primer, as in the paper's table."""
     stack, attention = layers_of(config_files.published_model_files("switch_primer"), kind=MDHA)
     assert attention and not any(layer.share_qk_rep for layer in attention)
     assert not isinstance(stack, PrePostNormLayerStack)
 
 
-def test_synthesizer_has_the_heads_that_ran_and_those_of_its_size_are_one_file_away():
-    """The original binds heads for SelfAttention alone."""
+def test_released_synthesizer_has_8_heads_and_one_file_sets_those_of_its_size():
+    """The original binds heads only for SelfAttention."""
     released = config_files.published_model_files("synthesizer")
     own = [*released, "architectures/synthesizer.gin"]
     for files, heads in ((released, (8, 128)), (own, (12, 64))):
@@ -47,8 +47,8 @@ def test_synthesizer_has_the_heads_that_ran_and_those_of_its_size_are_one_file_a
 
 
 @pytest.mark.parametrize("task", PAPER_TASKS)
-def test_a_data_set_brings_its_schedule_and_length(task, load):
-    """The default schedule falls to zero at its end; the original's commands replace it."""
+def test_a_data_set_sets_its_schedule_and_length(task, load):
+    """The default schedule decays to zero at the end; the original's commands replace it."""
     load(
         [
             *config_files.published_model_files("small_primer"),

@@ -1,7 +1,7 @@
-"""What each architecture is wired of, against a file: shapes cannot tell pre-norm from post-norm.
+"""The wiring of each architecture equals its golden file; shapes do not show pre- or post-norm.
 
-A change of an architecture that is meant: run the tests with PRIMER_WRITE_GOLDEN=1 and read the
-difference that it makes in tests/gin/golden/.
+After an intended change of an architecture, run the tests with PRIMER_WRITE_GOLDEN=1 and review the
+changes in tests/gin/golden/.
 """
 
 import json
@@ -19,7 +19,7 @@ GOLDEN = pathlib.Path(__file__).parent / "golden"
 
 
 class SublayerCalls:
-    """Notes which `sublayer_*` functions run, in order, whatever class of stack calls them."""
+    """Records the order of `sublayer_*` calls, for any class of stack."""
 
     def __init__(self):
         self.calls = []
@@ -37,7 +37,7 @@ class SublayerCalls:
         if not code.co_name.startswith("sublayer_"):
             return
         if event == "call":
-            # A sublayer that another one calls is not the stack's own.
+            # Nested calls are not made by the stack.
             if not self._depth:
                 self.calls.append(code.co_name)
             self._depth += 1
@@ -46,12 +46,12 @@ class SublayerCalls:
 
 
 def wiring(load, architecture, mode):
-    """The classes of a tiny model and the sublayers that ran around each of its layers."""
+    """Returns the classes of a tiny model and the sublayers called around each layer."""
     load(config_files.composition_files(architecture, "squared_relu", "tiny"))
-    with SublayerCalls() as noted:
+    with SublayerCalls() as recorder:
         model, graph = run_graph.build_forward(97, mode)
     stack = model.layer_stack
-    layers, rest = split_by_layer(noted.calls, len(stack.layers))
+    layers, rest = split_by_layer(recorder.calls, len(stack.layers))
     return {
         "layer_stack": type(stack).__name__,
         "initial": rest[0],
@@ -65,16 +65,16 @@ def wiring(load, architecture, mode):
 
 
 def split_by_layer(names, number):
-    """Cuts the calls behind every residual connection: the layers', then (initial, final)."""
+    """Splits the calls after each residual; returns those of the layers, and (initial, final)."""
     ends = [place for place, name in enumerate(names) if name == "sublayer_residual"]
     assert len(ends) == number
     pieces = [names[a + 1 : b + 1] for a, b in zip([-1, *ends[:-1]], ends, strict=True)]
-    # The stack opens with its initial sublayers, which are one dropout.
+    # The only initial sublayer of the stack is a dropout.
     return [pieces[0][1:], *pieces[1:]], (pieces[0][:1], names[ends[-1] + 1 :])
 
 
 @pytest.mark.parametrize("architecture", config_files.names_of_kind("architectures"))
-def test_wiring_of(architecture, load):
+def test_wiring_is_as_recorded(architecture, load):
     found = wiring(load, architecture, "train")
     assert found == wiring(load, architecture, "eval")
     path = GOLDEN / f"{architecture}.json"
@@ -89,8 +89,8 @@ def test_every_golden_file_has_its_architecture():
     assert files == set(config_files.names_of_kind("architectures"))
 
 
-def test_primer_norms_attention_before_and_feed_forward_after():
-    """The paper's wiring, in words, so that a wrong golden file cannot pass unnoticed."""
+def test_primer_normalizes_before_attention_and_after_feed_forward():
+    """Checks the golden files against the paper's wiring."""
     layers = json.loads((GOLDEN / "primer.json").read_text())["layers"]
     for layer in layers:
         order = layer["sublayers"]
