@@ -3,14 +3,13 @@
 Importing this package imports no TensorFlow; calling `primer.load` does.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 __version__ = "0.1.0"
 
 __all__ = ["__version__", "load"]
 
+# Every start of an interpreter imports this module (`primer.runtime.import_hook`), and `typing`
+# would cost it milliseconds; type checkers know the name.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
 
@@ -18,8 +17,10 @@ if TYPE_CHECKING:
 
 
 def load(
-    model_dir: str | os.PathLike, checkpoint: str | int = "latest", batch_size: int | None = None
-) -> Model:
+    model_dir: "str | os.PathLike",
+    checkpoint: str | int = "latest",
+    batch_size: int | None = None,
+) -> "Model":
     """Opens a trained model to score and generate text in Python; see `primer.model.Model`."""
     from primer import model
 

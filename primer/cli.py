@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         code = _command_module(options.command).run(options) or 0
     except (UsageError, RunError) as error:
-        _say(error)
+        _say(str(error).splitlines()[0])  # gin adds lines about the configurable.
         code = error.exit_code
     except KeyboardInterrupt:
         _say("interrupted")
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     sys.exit(code)
 
 
-def _say(message: object) -> None:
+def _say(message: str) -> None:
     from primer.common import console
 
     console.say(f"primer: {message}")
