@@ -51,12 +51,14 @@ os.write(2, b'afterwards\\n')
     assert not (tmp_path / "runs" / "b").exists()
 
 
+@pytest.mark.slow
 def test_another_mode_has_a_log_of_its_name_to_which_blocks_append(tmp_path):
     block = f"with console.redirected_to_log('.', 'eval'):\n    {FLOOD}\n"
     assert run(QUIET + block + block, tmp_path) == ("", 0)
     assert (tmp_path / "eval.log").read_text().count("from C++") == 2
 
 
+@pytest.mark.slow
 def test_a_traceback_reaches_the_terminal(tmp_path):
     said, code = run(
         "\nwith console.redirected_to_log('.', 'train'):\n    raise ValueError('the reason')",

@@ -68,6 +68,8 @@ def test_every_composition_trains_and_evaluates(number):
     check(composition, activation, SMALL + (EXPERTS if composition[1] else ()))
 
 
+# tests/test_recorded_runs.py trains every architecture in the quick tests.
+@pytest.mark.slow
 @pytest.mark.parametrize("composition", COMPOSITIONS[1::9], ids=gin_models.name_of)
 def test_unchanged_compositions_train_and_evaluate(composition):
     """At the tiny size, with all layers and with random routing."""

@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from tests.paths import ROOT
 
 PROGRAM = """
@@ -25,6 +27,8 @@ seqio.TaskRegistry.add("mine", source, preprocessors=[], output_features={}, met
 """
 
 
+# The quick tests start workers in tests/data/prepared/test_pool.py.
+@pytest.mark.slow
 def test_a_new_process_is_configured(tmp_path):
     (tmp_path / "my_tasks.py").write_text(MODULE)
     plan = {

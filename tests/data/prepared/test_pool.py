@@ -33,6 +33,7 @@ def test_the_shards_in_this_process_are_counted(corpus, tmp_path):
     assert sum(sizes) == sum(path.stat().st_size for path in corpus.glob("*.txt"))
 
 
+@pytest.mark.slow
 def test_an_error_of_a_worker_process_is_that_of_its_shard(tmp_path):
     (tmp_path / "a.txt").write_text("one\n" * 10)
     gin.bind_parameter("text_files.glob", str(tmp_path / "a.txt"))
