@@ -63,7 +63,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
         subparser = subparsers.add_parser(
-            name, help=summary, description=summary.capitalize() + "."
+            name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
         )
         if name in words[:1]:
             _command_module(name).add_arguments(subparser)

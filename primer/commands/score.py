@@ -24,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", help="jsonl (default) or parquet")
     parser.add_argument("--output", help="a file; without it JSON lines on standard output")
     parser.add_argument(
-        "--unit", help="a document of a .txt file is a file or a line (as the model's data set)"
+        "--unit",
+        help="what a document of a .txt file is: file or line (default: the model's data set)",
     )
     parser.add_argument("--field", help="the key in .jsonl, the column in .parquet (text)")
     shared.add_scoring(

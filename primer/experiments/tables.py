@@ -27,7 +27,7 @@ def print_tables(
     console.print(_final(results))
     console.print(results[0]["how"])
     console.print(
-        "Each model has the best of several learning rates "
+        "Each model has the best of five learning rates "
         "(benchmarks/learning_rates.py, same split); seconds count from the end of the first step."
     )
     for sentence in sentences:

@@ -122,7 +122,7 @@ def test_the_tests_of_every_composition_pass_after_recording(copy):
     assert (copy / "tests" / "golden" / "runs" / f"{NEW}+switch.json").exists()
     every = "tests/layers/test_every_composition.py"
     trains = "tests/layers/test_every_composition_trains.py"
-    assert run_tests(copy, "-k", NEW, *recorded, every, trains) >= 18
+    assert run_tests(copy, "-k", NEW, *recorded, every, trains) >= 15
 
 
 @pytest.mark.slow

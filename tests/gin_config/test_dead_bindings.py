@@ -153,9 +153,12 @@ def test_a_binding_with_effect_is_not_reported(load):
     assert own_dead(load, TINY, bindings) == []
 
 
+# Kinds of files that bind parameters of a run on any data; some have no file yet.
+KINDS = {"meshes", "run", "optimizers", "schedules"}
+
+
 @pytest.mark.parametrize(
-    "path",
-    [path for path in statements.gin_files(GIN) if path.split("/")[0] in ("meshes", "run")],
+    "path", [path for path in statements.gin_files(GIN) if path.split("/")[0] in KINDS]
 )
 def test_every_line_of_every_file_takes_effect(path, load):
     assert own_dead(load, [*TINY, path]) == []
@@ -186,9 +189,9 @@ def test_every_default_takes_effect_in_some_model(load):
 
 def test_every_file_is_in_one_of_these_tests():
     kinds = {path.split("/")[0] for path in statements.gin_files(GIN)}
-    # The tests above have defaults.gin, meshes/ and run/. Files of architectures/, activations/ and
+    # The tests above have defaults.gin and the files of KINDS. Files of architectures/, activations/ and
     # sizes/ only set slots (tests/gin/test_lint.py), which the tests above show to take effect;
     # models/ have include lines. tests/gin/test_datasets.py has datasets/ and objectives/.
-    here, elsewhere = {"defaults.gin", "meshes", "run"}, {"datasets", "objectives"}
+    here, elsewhere = {"defaults.gin", *KINDS}, {"datasets", "objectives"}
     slots_only = {"architectures", "activations", "sizes", "models"}
     assert kinds <= here | elsewhere | slots_only

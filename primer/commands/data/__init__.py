@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     subparsers = parser.add_subparsers(dest="data_command", metavar="COMMAND", required=True)
     for name, (summary, module) in COMMANDS.items():
         subparser = subparsers.add_parser(
-            name, help=summary, description=summary.capitalize() + "."
+            name, help=summary, description=f"{summary[0].upper()}{summary[1:]}."
         )
         _module(module).add_arguments(subparser)
 
