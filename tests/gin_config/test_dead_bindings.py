@@ -189,8 +189,8 @@ def test_every_default_takes_effect_in_some_model(load):
 
 def test_every_file_is_in_one_of_these_tests():
     kinds = {path.split("/")[0] for path in statements.gin_files(GIN)}
-    # The tests above have defaults.gin and the files of KINDS. Files of architectures/, activations/ and
-    # sizes/ only set slots (tests/gin/test_lint.py), which the tests above show to take effect;
+    # The tests above have defaults.gin and the files of KINDS. architectures/, activations/
+    # and sizes/ set slots only (tests/gin/test_lint.py), which the tests above show to take effect;
     # models/ have include lines. tests/gin/test_datasets.py has datasets/ and objectives/.
     here, elsewhere = {"defaults.gin", *KINDS}, {"datasets", "objectives"}
     slots_only = {"architectures", "activations", "sizes", "models"}
