@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.paths import ROOT
 
 PROGRAM = """
@@ -34,6 +36,7 @@ print("quiet")
 """
 
 
+@pytest.mark.slow
 def test_import_is_offline(tmp_path):
     root = ROOT
     done = subprocess.run(

@@ -67,6 +67,7 @@ def test_evaluation_and_generation_need_the_directory_alone(model_dir, texts):
     model.close()
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_has_its_own_copy(model_dir, texts):
     model = primer.load(model_dir / "best")
     assert model.vocabulary.encode(first_word(texts / "moved.vocabulary")) == [3]

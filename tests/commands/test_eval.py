@@ -93,6 +93,7 @@ def test_two_directories_share_text_and_graph(model_dir, tmp_path, monkeypatch):
     assert scorers.number == 1 and lines(model_dir) == first
 
 
+@pytest.mark.slow
 def test_other_models_have_a_graph_of_their_own(model_dir, wide, tmp_path, monkeypatch):
     """Also where only a setting differs that no checkpoint knows."""
     other = shutil.copytree(wide, tmp_path / "other")
@@ -108,6 +109,7 @@ def test_other_models_have_a_graph_of_their_own(model_dir, wide, tmp_path, monke
     assert [row["nats"] for row in lines(alone)] == [row["nats"] for row in lines(other)]
 
 
+@pytest.mark.slow
 def test_other_batches_as_released_have_a_graph_of_their_own(model_dir, tmp_path, monkeypatch):
     """Experts drop tokens by batch: its rows are the run's own."""
     other = shutil.copytree(model_dir, tmp_path / "other")

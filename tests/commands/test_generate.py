@@ -137,6 +137,7 @@ def test_a_directory_without_a_model_is_one_line(tmp_path, capsys):
     assert "config.gin" in error and len(error.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_no_other_library_prints_on_the_terminal(trained):
     words = ["generate", "--model_dir", trained, "--prompt", "7 times", "--max_tokens", "5"]
     root = os.path.dirname(os.path.dirname(primer.__file__))

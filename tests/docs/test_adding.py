@@ -98,6 +98,7 @@ def test_the_page_adds_every_kind_of_part():
     }
 
 
+@pytest.mark.slow
 def test_the_rules_of_rooms_and_gin_files_hold(copy):
     assert run_tests(
         copy,
@@ -107,6 +108,7 @@ def test_the_rules_of_rooms_and_gin_files_hold(copy):
     )
 
 
+@pytest.mark.slow
 def test_the_command_runs(copy):
     said = run(copy, "-m", "primer.cli", "activations", "--gated")
     assert "geglu gelu linear" in said and "squared_relu" not in said

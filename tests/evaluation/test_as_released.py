@@ -61,6 +61,7 @@ def stock_mean(directory, rows):
     return path, np.concatenate(nats).mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overlay", slow.all_but(["switch"], [None, "switch"]))
 def test_equals_the_released_computation(own_text, tmp_path, overlay):
     own_text(overlay)

@@ -9,7 +9,7 @@ import pytest
 
 from primer.gin_config import config_files, dead_bindings
 from primer.planning import parameters, run_graph
-from tests import gin_models
+from tests import gin_models, slow
 
 DEFAULTS = config_files.MODEL_DEFAULTS
 ARCHITECTURES = gin_models.BASES
@@ -32,7 +32,7 @@ def test_the_order_of_the_files_does_not_matter(composition, load):
         assert all(configuration == configurations[0] for configuration in configurations)
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("activation", slow.all_but(["squared_relu", "swiglu"], ACTIVATIONS))
 @COMPOSITIONS
 def test_every_combination_builds(composition, activation, load):
     architecture, overlay = composition
@@ -48,7 +48,10 @@ def test_every_combination_builds(composition, activation, load):
     assert bool(experts) == bool(overlay)
 
 
-@pytest.mark.parametrize("size", [n for n in config_files.names_of_kind("sizes") if n != "tiny"])
+@pytest.mark.parametrize(
+    "size",
+    slow.all_but(["small"], [n for n in config_files.names_of_kind("sizes") if n != "tiny"]),
+)
 @COMPOSITIONS
 def test_every_size_builds(composition, size, load):
     """Sizes set only numbers, so one block of each composition shows whether they fit."""

@@ -8,6 +8,7 @@ import pytest
 from primer.evaluation import protocols
 from primer.gin_config import config_files, dead_bindings, statements
 from primer.planning import run_graph
+from tests import slow
 
 GIN = config_files.gin_directory()
 pytestmark = pytest.mark.usefixtures("eager")
@@ -30,7 +31,10 @@ def draw_a_row():
         yield next(iter(rows(dataset_split=split).as_numpy_iterator()))
 
 
-@pytest.mark.parametrize("name", config_files.names_of_kind("datasets"))
+# One of each kind: embedded, the user's own, a mixture.
+@pytest.mark.parametrize(
+    "name", slow.all_but(["sotu", "text", "mixture"], config_files.names_of_kind("datasets"))
+)
 def test_every_line_of_a_data_set_takes_effect(name, load, tmp_path):
     """Reads a local file for every data set; the settings are used in the same places."""
     path = tmp_path / "some.txt"

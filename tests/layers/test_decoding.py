@@ -17,6 +17,7 @@ def check(model, variables, targets, prompt_lengths):
     np.testing.assert_allclose(decoded[steps], expected[steps], rtol=0, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prompt_lengths", [[0, 0, 0, 0], [4, 4, 4, 4], [1, 2, 3, 5]], ids=str)
 @pytest.mark.parametrize("name", ["primer", "primer_ez"])
 def test_steps_equal_teacher_forcing(name, prompt_lengths):

@@ -53,6 +53,7 @@ def expected():
     return functools.lru_cache(maxsize=None)(run)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, mesh",
     slow.all_but(

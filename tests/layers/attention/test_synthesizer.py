@@ -162,6 +162,7 @@ MESHES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "mode, mesh, ids",
     [("random_plus", mesh, IDS) for mesh in MESHES]

@@ -85,6 +85,7 @@ MESHES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mesh", slow.all_but(["batch and d_ff", "length"], MESHES))
 def test_mesh_equals_one_device(mesh):
     single_layer.check_mesh(EvolvedConvolution(), convolution_variables(), X, IDS, *MESHES[mesh])

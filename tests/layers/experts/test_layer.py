@@ -37,6 +37,7 @@ def small_model(feed_forward, **settings):
     return transformer.Unitransformer(stack, autoregressive=True, **sizes, **settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cls", [MixtureOfExperts, MixtureOfExperts2D])
 def test_steps_equal_teacher_forcing(cls):
     """With prompts of different lengths, including none."""
