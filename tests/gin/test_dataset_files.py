@@ -85,7 +85,7 @@ def test_length_batch_and_steps_are_those_of_its_paper(parse, name):
     assert gin.query_parameter("utils.run.train_steps") == steps
 
 
-def test_the_objective_makes_chunks_of_the_length(parse):
+def test_the_objective_makes_chunks_of_the_length(parse, eager):
     parse("sotu")
     length = gin.query_parameter("utils.run.sequence_length")
     dataset = seqio.get_mixture_or_task("sotu").get_dataset(length, "validation", shuffle=False)
