@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import seqio
 import tensorflow as tf
 
-PAD_ID, EOS_ID, UNK_ID = 0, 1, 2
+from primer.data.vocabularies.special_ids import UNK_ID, SpecialIdsVocabulary
+
 TEXT8 = " abcdefghijklmnopqrstuvwxyz"
 
 # SentencePiece's text for an unknown token.
@@ -45,7 +45,7 @@ def unspell(spelling: str) -> str:
     return character
 
 
-class CharacterVocabulary(seqio.Vocabulary):
+class CharacterVocabulary(SpecialIdsVocabulary):
     """Maps characters to ids; ids 0, 1 and 2 are padding, end and unknown.
 
     Padding and end decode as nothing, unknown as a double question mark.
@@ -64,21 +64,6 @@ class CharacterVocabulary(seqio.Vocabulary):
     def characters(self) -> list[str]:
         """The characters in the order of their ids, which start at 3."""
         return list(self._ids)
-
-    @property
-    def bos_id(self) -> int | None:
-        """None: there is no token for the start of a text."""
-        return None
-
-    @property
-    def eos_id(self) -> int:
-        """The id of the end token."""
-        return EOS_ID
-
-    @property
-    def unk_id(self) -> int:
-        """The id of unknown characters."""
-        return UNK_ID
 
     @property
     def _base_vocab_size(self):

@@ -10,13 +10,11 @@ import functools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-import seqio
 import tensorflow as tf
 
 from primer.data.vocabularies import vocabulary_file
+from primer.data.vocabularies.special_ids import EOS_ID, PAD_ID, UNK_ID, SpecialIdsVocabulary
 from primer.data.vocabularies.string_lookup import StringLookup
-
-PAD_ID, EOS_ID, UNK_ID = 0, 1, 2
 
 
 def split_words(text: str) -> list[bytes]:
@@ -35,7 +33,7 @@ def count_words(texts: Iterable[str]) -> Counter[str]:
     return Counter({word.decode(): number for word, number in counts.items()})
 
 
-class WordVocabulary(seqio.Vocabulary):
+class WordVocabulary(SpecialIdsVocabulary):
     """Maps words to ids; ids 0, 1 and 2 are padding, `<eos>` and `<unk>`.
 
     Decoding continues after `<eos>`, which ends a line here.
@@ -55,21 +53,6 @@ class WordVocabulary(seqio.Vocabulary):
     def words(self) -> list[str]:
         """The words in the order of their ids, the three special ones first."""
         return self._words
-
-    @property
-    def bos_id(self) -> int | None:
-        """None: there is no token for the start of a text."""
-        return None
-
-    @property
-    def eos_id(self) -> int:
-        """The id of `<eos>`."""
-        return EOS_ID
-
-    @property
-    def unk_id(self) -> int:
-        """The id of unknown words."""
-        return UNK_ID
 
     @property
     def _base_vocab_size(self):
