@@ -12,6 +12,7 @@ __all__ = ["__version__", "load"]
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
 
     from primer.model import Model
 
@@ -20,8 +21,9 @@ def load(
     model_dir: "str | os.PathLike",
     checkpoint: str | int = "latest",
     batch_size: int | None = None,
+    trust: "Sequence[str]" = (),
 ) -> "Model":
     """Opens a trained model to score and generate text in Python; see `primer.model.Model`."""
     from primer import model
 
-    return model.Model(model_dir, checkpoint=checkpoint, batch_size=batch_size)
+    return model.Model(model_dir, checkpoint=checkpoint, batch_size=batch_size, trust=trust)

@@ -21,6 +21,7 @@ from primer.evaluation.totals import Totals
 from primer.generation.generator import Generator
 from primer.generation.request import Request
 from primer.generation.sampling import Sampling
+from primer.gin_config import trust as trusted_config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,9 +49,12 @@ class Model:
         model_dir: a directory that `primer train` or `t5_mesh_transformer` trained in.
         checkpoint: "latest", "best" (with --eval_every), or a step.
         batch_size: windows per batch, or None for about 2,048 tokens.
+        trust: Python modules that the directory's `config.gin` may import, besides Primer's
+            packages.
 
     Raises:
-        UsageError: the directory or checkpoint does not exist, or is of another model.
+        UsageError: the directory or checkpoint does not exist, or is of another model, or its
+            `config.gin` imports something that is not trusted.
         RunError: the checkpoint is damaged.
 
     Attributes:
@@ -66,9 +70,11 @@ class Model:
         model_dir: str | os.PathLike,
         checkpoint: str | int = "latest",
         batch_size: int | None = None,
+        trust: Sequence[str] = (),
     ) -> None:
         self.model_dir = str(model_dir)
         self._config = saved_config.config_file(self.model_dir)
+        trusted_config.check_config(self._config, trust)
         path = selection.select_checkpoint(self.model_dir, checkpoint)
         self.step = checkpoint_files.step_of(path)
         with self._settings():

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import gin
 import numpy as np
@@ -52,6 +53,17 @@ def test_token_scores_add_up_to_the_scores(model):
         assert tokens.pieces[-1] == "</s>" and len(tokens.pieces) == len(tokens.ids)
         assert -tokens.log_probs.sum(dtype=np.float64) == pytest.approx(total.nats, rel=1e-12)
         assert total.end_nats == pytest.approx(-tokens.log_probs[-1])
+
+
+def test_code_that_the_directory_names_needs_agreement(model_dir, tmp_path, monkeypatch):
+    copy = shutil.copytree(model_dir, tmp_path / "model")
+    (tmp_path / "own_layers.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    config = copy / "config.gin"
+    config.write_text("import own_layers\n" + config.read_text())
+    with pytest.raises(UsageError, match=r"trust=\['own_layers'\]"):
+        primer.load(copy)
+    primer.load(copy, trust=["own_layers"]).close()
 
 
 def test_no_texts_have_no_scores(model):

@@ -18,7 +18,7 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from primer.checkpoints import checkpoint_files, model_description, model_directory
-from primer.common import console, files
+from primer.common import console, files, member_names
 from primer.errors import UsageError
 
 KEY = "vocabulary_copy"
@@ -71,11 +71,17 @@ def use_copy(model_dir: str | None, vocabulary: Any) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         copy = record.get(KEY, {})
         if "file" in copy and _setting_of(vocabulary) == copy["setting"]:
-            path = os.path.join(model_dir, copy["file"])
+            record_path = os.path.join(model_dir, model_directory.RECORD)
+            path = os.path.join(model_dir, member_names.check(copy["file"], record_path))
             if tf.io.gfile.exists(path):
                 _check_checksum(path, copy["sha256"])
                 _say_if_changed(vocabulary, path, copy["sha256"])
                 stack.enter_context(vocabulary.reading_copy(path))
+            else:
+                original = vocabulary.choice()[1]
+                console.say_once(
+                    f"primer: {path} is missing; the vocabulary is read from {original}"
+                )
         _check_same(model_dir, vocabulary, record)
         yield
 

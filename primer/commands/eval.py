@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     shared.add_gin_param(parser)
     shared.add_module_import(parser)
+    shared.add_trust(parser)
     shared.add_tfds_data_dir(parser)
 
 
@@ -47,6 +48,7 @@ def run(options: argparse.Namespace) -> int:
             options.module_import,
             options.t5_tfds_data_dir,
             options.gin_param,
+            options.trust,
             **_settings(options),
         )
         for model_dir in options.model_dir

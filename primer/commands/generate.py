@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object per text")
     shared.add_checkpoint(parser)
     shared.add_module_import(parser)
+    shared.add_trust(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -63,5 +64,9 @@ def engine_arguments(options: argparse.Namespace) -> list[str]:
         f"generate_text.{name} = {value!r}" for name, value in settings.items() if value is not None
     ]
     return engine.arguments_for_model_dir(
-        options.model_dir, "run/generate.gin", bindings, options.module_import
+        options.model_dir,
+        "run/generate.gin",
+        bindings,
+        options.module_import,
+        trust=options.trust,
     )

@@ -101,6 +101,18 @@ def add_module_import(parser: argparse.ArgumentParser, purpose: str = "") -> Non
     )
 
 
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Adds --trust, a list."""
+    parser.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="a Python module that the model directory's own config.gin may import, besides "
+        "Primer's packages; may be repeated",
+    )
+
+
 def add_tfds_data_dir(parser: argparse.ArgumentParser) -> None:
     """Adds --t5_tfds_data_dir."""
     parser.add_argument("--t5_tfds_data_dir", help="the folder of prepared TensorFlow data sets")

@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     shared.add_gin_param(parser)
     shared.add_module_import(parser)
+    shared.add_trust(parser)
     shared.add_tfds_data_dir(parser)
 
 
@@ -67,4 +68,5 @@ def engine_arguments(options: argparse.Namespace) -> list[str]:
         [*engine.gin_bindings(settings), *options.gin_param],
         options.module_import,
         options.t5_tfds_data_dir,
+        options.trust,
     )

@@ -79,6 +79,11 @@ def is_include(statement: Statement) -> bool:
     return isinstance(statement, config_parser.IncludeStatement)
 
 
+def is_import(statement: Statement) -> bool:
+    """Returns whether a statement is `import module` or `from package import module`."""
+    return isinstance(statement, config_parser.ImportStatement)
+
+
 def is_binding(statement: Statement) -> bool:
     """Returns whether a statement sets a parameter or a macro."""
     return isinstance(statement, config_parser.BindingStatement)

@@ -13,6 +13,7 @@ from typing import Any
 
 from primer.checkpoints import saved_config
 from primer.common import console
+from primer.gin_config import trust as trusted_config
 from primer.runtime import import_hook
 
 SCRIPT = "t5_mesh_transformer"
@@ -47,6 +48,7 @@ def arguments_for_model_dir(
     bindings: Sequence[str],
     module_import: Sequence[str] = (),
     t5_tfds_data_dir: str | None = None,
+    trust: Sequence[str] = (),
 ) -> list[str]:
     """Returns the arguments of `t5_mesh_transformer` that run a mode on a trained model.
 
@@ -56,14 +58,19 @@ def arguments_for_model_dir(
         bindings: gin bindings, as in "protocol.name = 'packed'"; a later one overrides.
         module_import: further Python modules to import.
         t5_tfds_data_dir: the value of t5's flag of that name.
+        trust: what the directory's configuration may import or include besides Primer's packages
+            and the modules of `module_import`.
 
     Raises:
-        UsageError: the directory does not exist or has no configuration of a model.
+        UsageError: the directory does not exist or has no configuration of a model, or one that
+            imports or includes something that is not trusted.
     """
+    config_file = saved_config.config_file(model_dir)
+    trusted_config.check_config(config_file, [*module_import, *trust])
     arguments = [
         *(f"--module_import={name}" for name in ["t5_imports", *module_import]),
         f"--model_dir={model_dir}",
-        f"--gin_file={saved_config.config_file(model_dir)}",
+        f"--gin_file={config_file}",
         f"--gin_file={gin_file}",
         *(f"--gin_param={binding}" for binding in bindings),
     ]

@@ -11,6 +11,7 @@ def engine_arguments(
     module_import: Sequence[str] = (),
     t5_tfds_data_dir: str | None = None,
     gin_param: Sequence[str] = (),
+    trust: Sequence[str] = (),
     **settings: Any,
 ) -> list[str]:
     """Returns the arguments of `t5_mesh_transformer` that evaluate one directory.
@@ -20,6 +21,7 @@ def engine_arguments(
         module_import: further Python modules to import.
         t5_tfds_data_dir: the value of t5's flag of that name.
         gin_param: further bindings, as in "protocol.units = ['bits_per_byte']".
+        trust: as for `engine.arguments_for_model_dir`.
         settings: gin's name of a parameter -> its value; None leaves gin's value in force.
 
     Raises:
@@ -27,5 +29,5 @@ def engine_arguments(
     """
     bindings = [*engine.gin_bindings(settings), *gin_param]
     return engine.arguments_for_model_dir(
-        model_dir, "run/evaluate.gin", bindings, module_import, t5_tfds_data_dir
+        model_dir, "run/evaluate.gin", bindings, module_import, t5_tfds_data_dir, trust
     )

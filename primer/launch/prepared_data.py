@@ -7,9 +7,12 @@ same texts and the same vocabulary. A copy of the vocabulary lies beside it.
 import glob
 import json
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from primer.common import member_names
+from primer.data.prepared import recorded_bindings
 from primer.errors import UsageError
 from primer.launch import engine
 
@@ -38,9 +41,10 @@ def task_and_arguments(folder: str, task: str | None = None) -> tuple[str, list[
     bindings: dict[str, Any] = {"mesh_train_dataset_fn.use_cached": True}
     for path, manifest in chosen:
         _require_readable(path, manifest, chosen[0])
-        bindings |= manifest["bindings"]
+        bindings |= recorded_bindings.check(manifest["bindings"], f"{path}/{MANIFEST}")
         if manifest["vocabulary_file"]:
-            bindings["task_vocabulary.model_file"] = f"{path}/{manifest['vocabulary_file']}"
+            name = member_names.check(manifest["vocabulary_file"], f"{path}/{MANIFEST}")
+            bindings["task_vocabulary.model_file"] = f"{path}/{name}"
     return task or chosen[0][1]["settings"]["task"], [
         f"--additional_task_cache_dirs={folder}",
         *(f"--gin_param={name} = {engine.gin_literal(value)}" for name, value in bindings.items()),
@@ -101,10 +105,17 @@ def _read_manifest(path: str) -> dict:
         with _open(path) as file:
             manifest = json.load(file)
         if {"settings", "bindings", "vocabulary_file"} <= set(manifest):
+            _check_task_name(path, manifest["settings"]["task"])
             return manifest
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         problem = error
     raise UsageError(f"{path} cannot be read ({problem}); prepare the data again")
+
+
+def _check_task_name(path: str, name: Any) -> None:
+    """Raises UsageError for what --task would read as the path of a gin file."""
+    if not isinstance(name, str) or not re.fullmatch(r"[\w.:-]+", name) or name.endswith(".gin"):
+        raise UsageError(f"{path} names the task {name!r}, which is no name of a task")
 
 
 def _open(path: str):

@@ -47,6 +47,7 @@ PATCHES = {
         "patches.step_print",
         "engine",
     ),
+    "t5.models.mtf_model": ("patches.own_settings",),
     "t5.models.mesh_transformer_main": ("patches.t5_main",),
 }
 

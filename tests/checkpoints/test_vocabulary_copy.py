@@ -130,15 +130,25 @@ def test_the_same_vocabulary_at_another_path_is_accepted(words, model_dir, tmp_p
     assert encoded(model_dir) == [3, 4]
 
 
-def test_a_damaged_copy_is_refused(words, model_dir):
+def test_a_damaged_copy_is_refused(words, model_dir, capfd):
     record(model_dir)
     copy = model_dir / "vocabulary.txt"
     copy.write_text("the\t9\n")
     assert f"{copy} is damaged" in refused(model_dir)
     copy.unlink()  # The hint of the message.
     assert encoded(model_dir) == [3, 4]
+    assert f"{copy} is missing; the vocabulary is read from {words}" in capfd.readouterr().err
     words.write_text("of\t9\nthe\t5\n")
     assert "another vocabulary" in refused(model_dir)
+
+
+def test_a_copy_outside_of_the_directory_is_refused(words, model_dir):
+    record(model_dir)
+    path = model_dir / "primer.json"
+    written = json.loads(path.read_text())
+    written["vocabulary_copy"]["file"] = "../words.txt"
+    path.write_text(json.dumps(written))
+    assert f"{path} names the file '../words.txt'" in refused(model_dir)
 
 
 def test_the_next_training_restores_a_deleted_copy(words, model_dir):

@@ -51,6 +51,14 @@ def test_the_arguments_for_a_directory_begin_with_its_own_configuration(tmp_path
     ]
 
 
+def test_a_directory_whose_configuration_runs_code_is_refused(tmp_path):
+    (tmp_path / "config.gin").write_text("import mine.layers\n")
+    with pytest.raises(UsageError, match="--trust mine.layers"):
+        engine.arguments_for_model_dir(str(tmp_path), "run/score.gin", [])
+    for agreed in ({"trust": ["mine"]}, {"module_import": ["mine.layers"]}):
+        assert engine.arguments_for_model_dir(str(tmp_path), "run/score.gin", [], **agreed)
+
+
 @pytest.mark.parametrize(
     "end, code", [(None, 0), (SystemExit(None), 0), (SystemExit(3), 3), (SystemExit("no"), 1)]
 )

@@ -112,6 +112,23 @@ def test_of_several_tasks_one_is_chosen_or_all_are_mixed(tmp_path):
         prepared_data.task_and_arguments(str(tmp_path), "mixture")
 
 
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"bindings": {"import os\nd_model": 3}}, "binds 'import os"),
+        ({"vocabulary_file": "../../etc/vocabulary.model"}, "names the file '../../etc/"),
+        ({"settings": {"task": "/tmp/harm.gin", "format": "seqio"}}, "no name of a task"),
+        ({"settings": {}}, "cannot be read"),
+    ],
+)
+def test_a_manifest_sets_nothing_but_texts_and_vocabulary(tmp_path, changes, message):
+    manifest(tmp_path)
+    path = tmp_path / "text" / "primer.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(UsageError, match=message):
+        prepared_data.task_and_arguments(str(tmp_path))
+
+
 def test_data_that_training_cannot_read_are_one_line(tmp_path, capsys):
     manifest(tmp_path / "records", format="gpt_neo")
     manifest(tmp_path / "other")

@@ -97,7 +97,7 @@ def _check_text(task, directory, settings):
 
 
 def _check_file(directory, part):
-    path = os.path.join(directory, part["file"])
+    path = manifest.member_path(directory, part["file"])
     size = manifest.file_size(path)
     if size != part["size"]:
         problem = "is missing" if size is None else f"has {size:,} bytes"

@@ -18,6 +18,8 @@ from typing import Any
 import seqio
 import tensorflow as tf
 
+from primer.common import member_names
+
 MANIFEST = "primer.json"
 COMPLETED = "COMPLETED"
 PREPARING = ".preparing.json"
@@ -52,4 +54,13 @@ def file_size(path: str) -> int | None:
 def is_complete_shard(directory: str, shard: Mapping[str, Any]) -> bool:
     """Returns whether the files of a finished shard exist with the sizes of its record."""
     written = shard["splits"].values()
-    return all(file_size(os.path.join(directory, part["file"])) == part["size"] for part in written)
+    return all(file_size(member_path(directory, part["file"])) == part["size"] for part in written)
+
+
+def member_path(directory: str, name: str) -> str:
+    """Returns the path of a file that a data set's manifest names.
+
+    Raises:
+        UsageError: the name leads out of the directory.
+    """
+    return os.path.join(directory, member_names.check(name, os.path.join(directory, MANIFEST)))

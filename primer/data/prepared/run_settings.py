@@ -50,7 +50,7 @@ def record_run_settings(directory: str, task: seqio.Task) -> dict[str, Any]:
 def has_vocabulary_copy(directory: str, contents: Mapping[str, Any]) -> bool:
     """Returns whether the vocabulary copy that a manifest names exists, or it names none."""
     name = contents.get(VOCABULARY)
-    return name is None or manifest.file_size(os.path.join(directory, name)) is not None
+    return name is None or manifest.file_size(manifest.member_path(directory, name)) is not None
 
 
 def _text_bindings(task) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """Names and sizes of the files of a prepared data set."""
 
+import pytest
 import seqio
 
 from primer.data.prepared import manifest
+from primer.errors import UsageError
 
 
 def test_the_folder_of_a_task_is_where_seqio_looks_for_its_cache(tmp_path):
@@ -22,6 +24,12 @@ def test_a_shard_is_complete_with_the_recorded_sizes(tmp_path):
     (tmp_path / "test").unlink()
     assert not manifest.is_complete_shard(str(tmp_path), record)
     assert manifest.file_size(str(tmp_path / "test")) is None
+
+
+def test_a_shard_outside_of_the_folder_is_refused(tmp_path):
+    record = {"splits": {"train": {"file": "../other/train", "size": 3}}}
+    with pytest.raises(UsageError, match="names the file '../other/train'"):
+        manifest.is_complete_shard(str(tmp_path), record)
 
 
 def test_vocabularies_of_other_packages_differ_by_class_and_size():
