@@ -9,6 +9,7 @@ from mesh_tensorflow.transformer import transformer, utils
 from primer.evaluation.scorer import Scorer
 from primer.evaluation.tokenized_split import from_documents
 from primer.gin_config import config_files
+from tests.layers import routing_margin
 
 VOCABULARY = 259  # Bytes; padded to 384.
 PADDED = 384
@@ -106,12 +107,14 @@ def save_and_logits(directory, ids, scale=1.0, step=1, weights=None):
     Returns:
         (path, logits [batch, length, padded vocabulary]) of a graph that no scorer had a part in.
     """
-    with tf.Graph().as_default():
+    with tf.Graph().as_default(), routing_margin.recorded() as margins:
+        tf.set_random_seed(step)
         mesh = mtf.Mesh(mtf.Graph(), "reference")
         logits = _mtf_logits(mesh, np.asarray(ids))
         mesh_impl = mtf.placement_mesh_impl.PlacementMeshImpl("", "", [""])
         lowering = mtf.Lowering(mesh.graph, {mesh: mesh_impl})
         exported = lowering.export_to_tf_tensor(logits)
+        margins = [lowering.export_to_tf_tensor(margin) for margin in margins]
         scaled = [tf.assign(v, v * scale) for v in tf.global_variables()]
         saver = tf.train.Saver(tf.global_variables())
         with tf.Session() as sess:
@@ -121,4 +124,7 @@ def save_and_logits(directory, ids, scale=1.0, step=1, weights=None):
             sess.run(scaled)
             sess.run(lowering.copy_masters_to_slices())
             path = saver.save(sess, f"{directory}/model.ckpt", global_step=step)
-            return path, sess.run(exported)
+            values, margins = sess.run((exported, margins))
+            if scale:  # Without weights all experts are equal.
+                routing_margin.check(margins)
+            return path, values

@@ -23,6 +23,7 @@ from mesh_tensorflow.transformer import transformer, transformer_layers  # noqa:
 from primer import layers  # noqa: E402
 from primer.common import graph_marks  # noqa: E402
 from primer.runtime.patches import initial_values  # noqa: E402
+from tests.layers import routing_margin  # noqa: E402
 from tests.paths import PARITY  # noqa: E402
 
 TINY = dict(d_model=32, num_layers=2, d_ff=64, num_heads=4, d_kv=8, vocab_size=97)
@@ -141,6 +142,7 @@ class Bench:
         self.mesh_shape = mtf.convert_to_shape(mesh_shape)
         self.layout = layout
         self.variables = variables
+        self.margins = []
         self.graph = mtf.Graph()
         self.mesh = mtf.Mesh(self.graph, "mesh")
 
@@ -158,15 +160,18 @@ class Bench:
         return mtf.Lowering(self.graph, {self.mesh: impl})
 
     def run(self, tensors):
-        """Returns the values of a dict of Tensors."""
+        """Returns the values of a dict of Tensors; with experts, checks the routing's margins."""
         # No layout splits anonymous dimensions, so that the outputs are whole.
         kept = {name: mtf.anonymize(t) for name, t in tensors.items()}
         lowering = self.lower()
         exported = {name: lowering.export_to_tf_tensor(t) for name, t in kept.items()}
+        margins = [lowering.export_to_tf_tensor(margin) for margin in self.margins]
         with tf.Session() as session:
             initialize(session, self.variables)
             session.run(lowering.copy_masters_to_slices())
-            return session.run(exported)
+            values, margins = session.run((exported, margins))
+        routing_margin.check(margins)
+        return values
 
 
 def initialize(session, variables):
@@ -186,8 +191,10 @@ def initialize(session, variables):
 def bench(mesh_shape="", layout="", variables=None):
     """A Bench in a TensorFlow graph of its own."""
     drawn = contextlib.nullcontext() if variables is None else initial_values.weights_restored()
-    with tf.Graph().as_default(), drawn:
-        yield Bench(mesh_shape, layout, variables)
+    with tf.Graph().as_default(), drawn, routing_margin.recorded() as margins:
+        made = Bench(mesh_shape, layout, variables)
+        made.margins = margins
+        yield made
 
 
 def call(

@@ -13,6 +13,7 @@ from t5.models import mesh_transformer
 from primer.errors import UsageError
 from primer.runtime import estimator_evaluation, inputs
 from tests import slow
+from tests.layers import routing_margin
 from tests.runtime import tiny
 
 STEPS = 5
@@ -65,7 +66,9 @@ def stock_metrics(model_dir, step, model):
     with tf.Graph().as_default():
         iterator = tf.data.make_initializable_iterator(stock_input())
         tf.train.get_or_create_global_step()
-        spec = estimator._model_fn(iterator.get_next(), None, "eval", {}, estimator.config)
+        with routing_margin.exported() as margins:
+            spec = estimator._model_fn(iterator.get_next(), None, "eval", {}, estimator.config)
+        assert bool(margins) == ("switch" in model)
         metrics = dict(spec.eval_metrics[0](*spec.eval_metrics[1]), loss=tf.metrics.mean(spec.loss))
         (hook,) = spec.evaluation_hooks
         hook.begin()
@@ -75,7 +78,8 @@ def stock_metrics(model_dir, step, model):
             sess.run([tf.local_variables_initializer(), iterator.initializer])
             hook.after_create_session(sess, None)
             for _ in range(STEPS):
-                sess.run([update for _, update in metrics.values()])
+                values = sess.run([[update for _, update in metrics.values()], margins])
+                routing_margin.check(values[1])
             return sess.run({key: value for key, (value, _) in metrics.items()})
 
 

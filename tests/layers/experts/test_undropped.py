@@ -30,7 +30,7 @@ def test_a_token_depends_on_no_other(gating):
         shuffled.reshape(48, 8), expected.reshape(48, 8)[order], rtol=0, atol=1e-6
     )
     changed = X.copy()
-    changed[1:, 3:] = 7.0
+    changed[1:, 3:] *= -1
     y = y_of(gating, changed)
     np.testing.assert_allclose(y[:1], expected[:1], rtol=0, atol=1e-6)
     np.testing.assert_allclose(y[:, :3], expected[:, :3], rtol=0, atol=1e-6)
