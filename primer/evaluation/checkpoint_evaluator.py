@@ -22,7 +22,7 @@ Row = dict[str, Any]
 
 
 class CheckpointEvaluator:
-    """Finds or computes the row of each checkpoint.
+    """Finds or computes the row of each checkpoint; each row has the sums of its documents.
 
     Args:
         protocol, text: what is scored.
@@ -98,7 +98,7 @@ class CheckpointEvaluator:
         if row is None:
             return None
         row = {**row, "model_dir": self.settings["model_dir"]}  # The directory may be a copy.
-        return row if document_sums.exist(row) else None
+        return row if document_sums.read(row) is not None else None
 
     def _skip(self, step, error):
         console.say(f"primer: {error}; skipped")

@@ -18,6 +18,7 @@ COLUMNS = {
 COUNTS = ("tokens", "bytes", "characters", "words", "documents")
 AS_RELEASED = "as_released"  # The protocol whose documents are rows.
 BEST = "* the lowest loss of these."
+ERRORS = "Standard errors are of each loss over documents, not of the differences between the rows."
 # Equal for all rows of the same text, whatever the vocabulary.
 TEXT_COUNTS = ("bytes", "characters", "words")
 WIDTH = 100
@@ -36,6 +37,8 @@ def print_checkpoints(title: str, rows: Sequence[Row], file: TextIO | None = Non
     """
     best = best_row(rows) if len(rows) > 1 else None
     notes = [f"{rows[-1]['how']} {describe_counts(rows[-1])}"]
+    if len(rows) > 1 and any(math.isfinite(row.get("standard_error", math.nan)) for row in rows):
+        notes.insert(0, ERRORS)
     _print(title, [(None, row) for row in rows], best, notes, file)
 
 

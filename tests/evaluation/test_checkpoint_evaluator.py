@@ -129,12 +129,13 @@ def test_each_row_has_the_sums_of_its_documents(directory):
         assert sums.nats.tolist() == [row["nats"]] and sums.counts["tokens"].tolist() == [3]
 
 
-def test_a_row_without_sums_is_scored_again(directory):
+def test_a_row_without_its_sums_is_scored_again(directory):
     rows, _ = evaluate(directory)
-    os.remove(document_sums.path_of(rows.rows[1]))
+    os.remove(document_sums.path_of(rows.rows[0]))
+    os.truncate(document_sums.path_of(rows.rows[1]), 99)
     again, scored = evaluate(directory)
-    assert scored == [2.0] and again.num_reused == 2
-    assert document_sums.exist(again.rows[1])
+    assert scored == [1.0, 2.0] and again.num_reused == 1
+    assert evaluate(directory)[1] == []
 
 
 def test_no_row_is_written_without_its_sums(directory, monkeypatch):

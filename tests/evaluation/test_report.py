@@ -97,6 +97,8 @@ def test_other_tokens_without_a_text_are_not_compared():
 def test_errors_of_single_losses_do_not_stand_beside_a_comparison():
     rows = [{**one, "standard_error": 0.1234} for one in (ROWS[0], row(1, 450.0, "runs/b"))]
     assert "0.1234" in shown(rows[:1]) and "0.1234" not in compared(rows)
+    assert report.ERRORS in shown(rows) and report.ERRORS not in shown(rows[:1])
+    assert report.ERRORS not in shown(ROWS)  # They have none.
 
 
 def test_names_tell_directories_apart():

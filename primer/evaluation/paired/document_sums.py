@@ -4,7 +4,7 @@ Two models are compared document by document, and neither runs again for it. The
 in `model_dir/eval/<task>_<split>_<protocol>.documents/<step>-<key>.parquet`. The key is a hash of
 what identifies the row, so a row names no file, and a copied or moved directory keeps its sums. The
 file is written before the row: a row without a file is one of an earlier version, or the file was
-deleted, and its checkpoint is scored again.
+deleted or damaged, and its checkpoint is scored again.
 """
 
 import dataclasses
@@ -69,11 +69,6 @@ def path_of(row: Row) -> str:
     folder = f"{row['task']}_{row['split']}_{row['protocol']}.documents"
     name = f"{row['step']}-{key}.parquet"
     return os.path.join(row["model_dir"], results.FOLDER, folder, name)
-
-
-def exist(row: Row) -> bool:
-    """Returns whether the sums of a row are kept."""
-    return tf.io.gfile.exists(path_of(row))
 
 
 def write(row: Row, sums: DocumentSums) -> None:
