@@ -52,6 +52,7 @@ REQUIREMENTS = [
     "zstandard>=0.22,<1",
     "ftfy>=6.1,<7",
     "numpy>=1.26,<3",
+    "scipy>=1.10",
     "protobuf>=4.25.3,<8",
     # Later versions need Python 3.11. With an index that does not state it, pip searches for hours.
     'etils<1.14 ; python_version < "3.11"',

@@ -31,6 +31,7 @@ def run(options: argparse.Namespace) -> int:
         console.say(f"--- {contender.label}\n")
         results.append(demo.run_contender(contender, options.output, options.steps, options.seed))
         console.say("")
+    demo.add_differences(results)
     image = os.path.join(options.output, "learning_curves.png")
     numbers = os.path.join(options.output, "results.json")
     sentences = comparison.comparison_sentences(results)

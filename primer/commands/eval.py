@@ -33,6 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--keep_best", action="store_true", help="copy the best checkpoint to model_dir/best"
     )
+    parser.add_argument(
+        "--baseline",
+        help="with several --model_dir: the one that the others are compared with (the first)",
+    )
     shared.add_gin_param(parser)
     shared.add_module_import(parser)
     shared.add_trust(parser)
@@ -59,8 +63,15 @@ def run(options: argparse.Namespace) -> int:
             codes.append(engine.print_and_run(arguments))
             sys.stdout.flush()
         if len({row["model_dir"] for row in shared_work.rows}) > 1:
-            report.print_comparison(shared_work.rows)
+            _print_comparison(shared_work.rows, options.baseline)
     return max(codes)
+
+
+def _print_comparison(rows, baseline):
+    from primer.evaluation.paired import difference_table  # Not at the top: it imports TensorFlow.
+
+    report.print_comparison(rows)
+    difference_table.print_differences(rows, baseline)
 
 
 def _check_options(options) -> None:
@@ -71,6 +82,13 @@ def _check_options(options) -> None:
         checks.positive_number("--timeout", options.timeout, "a number of seconds above 0")
         if not options.follow:
             raise UsageError("--timeout ends --follow: give both, or leave it out")
+    names = options.model_dir
+    if options.baseline and not any(report.same_directory(options.baseline, n) for n in names):
+        raise UsageError(
+            f"--baseline {options.baseline}: expected one of --model_dir ({', '.join(names)})"
+        )
+    if options.baseline and len(names) < 2:
+        raise UsageError("--baseline is for a comparison: give --model_dir twice or more")
     if options.follow and len(options.model_dir) > 1:
         raise UsageError("--follow waits for one run: start one command for each --model_dir")
     if options.follow and options.checkpoints not in ("all", "latest"):

@@ -11,6 +11,7 @@ from primer import __version__
 from primer.checkpoints import checkpoint_files
 from primer.common import console
 from primer.errors import RunError, UsageError
+from primer.evaluation.paired import document_sums
 from primer.evaluation.progress import Progress
 from primer.evaluation.protocols import Protocol
 from primer.evaluation.results import Results
@@ -21,7 +22,7 @@ Row = dict[str, Any]
 
 
 class CheckpointEvaluator:
-    """Finds or computes the row of each checkpoint.
+    """Finds or computes the row of each checkpoint; each row has the sums of its documents.
 
     Args:
         protocol, text: what is scored.
@@ -93,7 +94,11 @@ class CheckpointEvaluator:
     def _known_row(self, step, weights):
         if self._again or weights is None:
             return None
-        return self.results.find_row(self.settings, step, weights)
+        row = self.results.find_row(self.settings, step, weights)
+        if row is None:
+            return None
+        row = {**row, "model_dir": self.settings["model_dir"]}  # The directory may be a copy.
+        return row if document_sums.read(row) is not None else None
 
     def _skip(self, step, error):
         console.say(f"primer: {error}; skipped")
@@ -103,16 +108,17 @@ class CheckpointEvaluator:
         """Scores the restored checkpoint, and writes and returns its row."""
         began = time.monotonic()
         with Progress(f"step {step:,}", len(self._text.ids)) as progress:
-            totals = self._protocol.evaluate(scorer, self._text, progress)
+            nats = self._protocol.token_nats(scorer, self._text, progress)
         split, caveats = self.settings["split"], scorer.caveats
         row = {
             "step": step,
-            **totals.as_dict(),
+            **self._protocol.total_of(nats, self._text).as_dict(),
             **self.settings,
             "weights": weights,
             "how": self._protocol.describe(split, scorer.length, caveats),
             "evaluation_seconds": round(time.monotonic() - began, 3),
         }
+        document_sums.write(row, document_sums.of_text(nats, self._text))
         self.results.add_row(row)
         console.say(_summary_line(row))
         return row

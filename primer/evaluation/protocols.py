@@ -163,11 +163,19 @@ class Protocol:
         text: TokenizedSplit,
         progress: Callable[[float], None] | None = None,
     ) -> Totals:
-        """Returns the total of a text, summed in float64; arguments as for `token_nats`.
+        """Returns the total of a text, summed in float64; arguments as for `token_nats`."""
+        return self.total_of(self.token_nats(scorer, text, progress), text)
+
+    def total_of(self, nats: np.ndarray, text: TokenizedSplit) -> Totals:
+        """Returns the total of a text from the loss of each token, summed in float64.
 
         The total of as_released has no standard error: its rows are not independent documents.
+
+        Args:
+            nats: -log p of each token, from `token_nats`.
+            text: what was scored.
         """
-        found = total(self.token_nats(scorer, text, progress), text)
+        found = total(nats, text)
         if self.name == AS_RELEASED:
             return dataclasses.replace(found, standard_error=math.nan)
         return found

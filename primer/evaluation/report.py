@@ -18,6 +18,7 @@ COLUMNS = {
 COUNTS = ("tokens", "bytes", "characters", "words", "documents")
 AS_RELEASED = "as_released"  # The protocol whose documents are rows.
 BEST = "* the lowest loss of these."
+ERRORS = "Standard errors are of each loss over documents, not of the differences between the rows."
 # Equal for all rows of the same text, whatever the vocabulary.
 TEXT_COUNTS = ("bytes", "characters", "words")
 WIDTH = 100
@@ -36,22 +37,23 @@ def print_checkpoints(title: str, rows: Sequence[Row], file: TextIO | None = Non
     """
     best = best_row(rows) if len(rows) > 1 else None
     notes = [f"{rows[-1]['how']} {describe_counts(rows[-1])}"]
+    if len(rows) > 1 and any(math.isfinite(row.get("standard_error", math.nan)) for row in rows):
+        notes.insert(0, ERRORS)
     _print(title, [(None, row) for row in rows], best, notes, file)
 
 
 def print_comparison(rows: Sequence[Row], file: TextIO | None = None) -> None:
     """Prints the best checkpoint of each of several model directories.
 
+    The table has no standard errors: those of the losses are not those of their differences, which
+    `primer.evaluation.paired.difference_table` prints.
+
     Args:
         rows: those of all directories, as for `print_checkpoints`, with "model_dir".
         file: the output; None for standard output.
     """
-    directories = list(dict.fromkeys(row["model_dir"] for row in rows))
-    best_rows = [
-        best_row(own) or own[-1]
-        for own in ([r for r in rows if r["model_dir"] == name] for name in directories)
-    ]
-    named = list(zip(short_names(directories), best_rows, strict=True))
+    named = best_of_each(rows)
+    best_rows = [row for _, row in named]
     notes: dict[str, list[str]] = {}
     for name, row in named:
         notes.setdefault(f"{row['how']} {describe_counts(row)}", []).append(name)
@@ -60,7 +62,16 @@ def print_comparison(rows: Sequence[Row], file: TextIO | None = None) -> None:
     if difference:
         lines.append(f"Not to be compared: {difference}.")
     best = None if difference else best_row(best_rows, "nats")
-    _print("The best checkpoint of each", named, best, lines, file)
+    units = [key for key in COLUMNS if key != "standard_error"]
+    _print("The best checkpoint of each", named, best, lines, file, units)
+
+
+def best_of_each(rows: Sequence[Row]) -> list[tuple[str, Row]]:
+    """Returns (short name, best row) of each model directory, in the order of the rows."""
+    directories = list(dict.fromkeys(row["model_dir"] for row in rows))
+    groups = ([row for row in rows if row["model_dir"] == name] for name in directories)
+    best_rows = [best_row(own) or own[-1] for own in groups]
+    return list(zip(short_names(directories), best_rows, strict=True))
 
 
 def find_difference(rows: Sequence[Row]) -> str | None:
@@ -73,6 +84,9 @@ def find_difference(rows: Sequence[Row]) -> str | None:
         counts = dict.fromkeys(row[key] for row in rows if _is_count(row.get(key)))
         if len(counts) > 1:
             return f"the texts have {' and '.join(f'{count:,}' for count in counts)} {key}"
+    checksums = dict.fromkeys(str(row.get("text_checksum")) for row in rows)
+    if len(checksums) > 1 and not all(_is_count(row.get("bytes")) for row in rows):
+        return f"the tokens differ (checksums {' and '.join(checksums)}), and no bytes are known"
     return None
 
 
@@ -99,34 +113,60 @@ def short_names(directories: Sequence[str]) -> list[str]:
     return names
 
 
+def same_directory(first: str, second: str) -> bool:
+    """Returns whether two paths are equal but for their spelling, as a/ and a/../a."""
+    first, second = (os.path.normpath(os.path.expanduser(path)) for path in (first, second))
+    return first == second
+
+
 def best_row(rows: Sequence[Row], key: str = "nats_per_token") -> Row | None:
     """Returns the row of the lowest loss, or None if no loss is finite."""
     finite = [row for row in rows if math.isfinite(row[key])]
     return min(finite, key=lambda row: row[key]) if finite else None
 
 
-def _print(title, named, best, lines, file):
-    """Prints the title, the table of (name or None, row) and the lines below it."""
+def print_table(title: str, table: Any, lines: Sequence[str], file: TextIO | None) -> None:
+    """Prints a title, a rich table and the lines below it.
+
+    Args:
+        title, lines: plain text.
+        table: a `rich.table.Table`.
+        file: the output; None for standard output.
+    """
     from rich.console import Console
 
     console = Console(file=file, highlight=False)
     if not console.is_terminal:
         console = Console(file=file, highlight=False, width=WIDTH)
+    console.print(title, table, *lines, sep="\n", markup=False)
+
+
+def cell(value: float, template: str) -> str:
+    """Formats a number: "-" for nan, two significant digits from a million on."""
+    if isinstance(value, float) and math.isnan(value):
+        return "-"
+    if isinstance(value, float) and abs(value) >= 1e6:
+        return f"{value:.1e}"
+    return template.format(value)
+
+
+def _print(title, named, best, lines, file, columns=tuple(COLUMNS)):
+    """Prints the title, the table of (name or None, row) and the lines below it."""
     lines = lines if best is None else [BEST, *lines]
-    console.print(title, _table(named, best), *lines, sep="\n", markup=False)
+    print_table(title, _table(named, best, columns), lines, file)
 
 
-def _table(named, best):
+def _table(named, best, columns):
     from rich.table import Table
 
-    columns = [key for key in COLUMNS if any(key in row for _, row in named)]
+    columns = [key for key in columns if any(key in row for _, row in named)]
     table = Table()
     if named[0][0] is not None:
         table.add_column("model", overflow="fold")
     for key in columns:
         table.add_column(COLUMNS[key][0], justify="right", no_wrap=True)
     for name, row in named:
-        cells = [_cell(row.get(key, math.nan), COLUMNS[key][1]) for key in columns]
+        cells = [cell(row.get(key, math.nan), COLUMNS[key][1]) for key in columns]
         if row is best:
             cells[0] += " *"
         table.add_row(*([] if name is None else [name]), *cells)
@@ -135,12 +175,3 @@ def _table(named, best):
 
 def _is_count(value):
     return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
-
-
-def _cell(value, template):
-    """Formats a number: "-" for nan, two significant digits from a million on."""
-    if isinstance(value, float) and math.isnan(value):
-        return "-"
-    if isinstance(value, float) and abs(value) >= 1e6:
-        return f"{value:.1e}"
-    return template.format(value)

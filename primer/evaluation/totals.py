@@ -91,7 +91,7 @@ def total(nats: np.ndarray, text: TokenizedSplit) -> Totals:
         documents=len(text.lengths),
         characters=text.characters,
         end_nats=float(np.sum(nats[text.ends], dtype=np.float64)),
-        standard_error=_standard_error(sums, text.lengths),
+        standard_error=standard_error(sums, text.lengths),
     )
 
 
@@ -119,17 +119,24 @@ def per_document(nats: np.ndarray, text: TokenizedSplit) -> list[Totals]:
     ]
 
 
-def _standard_error(sums, lengths):
-    """The standard error of sum(sums) / sum(lengths) for documents drawn independently.
+def standard_error(sums: np.ndarray, counts: np.ndarray) -> float:
+    """Returns the standard error of sum(sums) / sum(counts) for documents drawn independently.
 
     Cochran, Sampling Techniques, 3rd ed., 1977, section 6.4, without the finite-population
     correction: the split stands for all text of its kind.
+
+    Args:
+        sums: a sum of each document, [documents]: its loss, or the difference of two losses.
+        counts: what the sums are divided by, [documents]: its tokens or bytes.
+
+    Returns:
+        The standard error; nan for a single document.
     """
-    number, tokens = len(sums), lengths.sum()
+    number, total_count = len(sums), counts.sum()
     if number < 2:
         return math.nan
-    residuals = sums - sums.sum() / tokens * lengths
-    return float(np.sqrt(number / (number - 1) * np.sum(residuals**2)) / tokens)
+    residuals = sums - sums.sum() / total_count * counts
+    return float(np.sqrt(number / (number - 1) * np.sum(residuals**2)) / total_count)
 
 
 def _exp(value):

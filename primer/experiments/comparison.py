@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-# A model's result: "name", "label" and "checkpoints", as `demo.run_contender` returns it.
+# A model's result: "name", "label" and "checkpoints", as `demo.run_contender` returns it, and
+# "difference", as `demo.add_differences` adds it.
 Result = Mapping[str, Any]
 
 
@@ -23,13 +24,17 @@ def comparison_sentences(results: Sequence[Result], baseline: str = "transformer
 
 
 def by_tokens(base: Result, other: Result) -> str:
-    """Returns a sentence with both perplexities after the same tokens, and their ratio."""
+    """Returns a sentence with both perplexities after the same tokens, their ratio and its error.
+
+    The error is that of the difference of the losses, if `other` has a "difference".
+    """
     here, there = other["checkpoints"][-1], base["checkpoints"][-1]
     ratio = here["perplexity_per_token"] / there["perplexity_per_token"] - 1
+    words = [_signed(ratio), *_with_error(other.get("difference"))]
     return (
         f"After the same {here['tokens_trained']:,} tokens: {other['label']} "
         f"{here['perplexity_per_token']:.1f}, {base['label']} {there['perplexity_per_token']:.1f} "
-        f"perplexity per token ({_signed(ratio)})."
+        f"perplexity per token ({'; '.join(words)})."
     )
 
 
@@ -68,6 +73,16 @@ def seconds_to_reach(rows: Sequence[Mapping[str, Any]], nats: float) -> float | 
         losses = [after["nats_per_token"], before["nats_per_token"]]
         return float(np.interp(nats, losses, [after["seconds"], before["seconds"]]))
     return None
+
+
+def _with_error(difference):
+    """The difference of the losses with its standard error; [] without one."""
+    if not difference or difference["remark"]:
+        return []
+    return [
+        f"{difference['value']:+.4f} nats per token, standard error "
+        f"{difference['standard_error']:.4f}, paired over {difference['documents']:,} documents"
+    ]
 
 
 def _signed(ratio: float) -> str:

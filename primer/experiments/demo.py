@@ -4,6 +4,7 @@ All train on the same tokens in the same order, each with its own learning rate 
 `benchmarks/learning_rates.py`), and are evaluated at several steps on the whole validation split.
 """
 
+import dataclasses
 import json
 import math
 import os
@@ -63,6 +64,25 @@ def run_contender(
         "how": rows[-1]["how"],
         "checkpoints": _with_costs(rows, model_dir),
     }
+
+
+def add_differences(results: Sequence[dict[str, Any]], baseline: str = "transformer") -> None:
+    """Adds "difference" to each model but the baseline: that of the last losses, with its error.
+
+    Args:
+        results: of `run_contender`; a difference has the attributes of
+            `primer.evaluation.paired.difference.Difference`, without those that are nan.
+        baseline: the name of the model that the others are compared with.
+    """
+    from primer.evaluation.paired import difference  # Not at the top: it imports TensorFlow.
+
+    base = next(result for result in results if result["name"] == baseline)
+    others = [result for result in results if result is not base]
+    rows = [result["checkpoints"][-1] for result in others]
+    found = difference.differences(rows, base["checkpoints"][-1], difference.NATS_PER_TOKEN)
+    for result, one in zip(others, found, strict=True):
+        numbers = dataclasses.asdict(one)
+        result["difference"] = {key: value for key, value in numbers.items() if value == value}
 
 
 def _create_empty(model_dir: str) -> None:

@@ -4,18 +4,21 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 import primer
 from primer.checkpoints import best_checkpoint
 from primer.evaluation import evaluate as whole_split
 from primer.evaluation import tokenized_split
+from primer.evaluation.paired import document_sums
 from tests import tiny_text
 from tests.command_lines import run
 from tests.tiny_text import train_words
@@ -91,6 +94,34 @@ def test_two_directories_share_text_and_graph(model_dir, tmp_path, monkeypatch):
     # What is known is not scored again, and needs no graph.
     evaluate("--model_dir", model_dir)
     assert scorers.number == 1 and lines(model_dir) == first
+
+
+def test_the_difference_of_two_models_is_printed_with_its_own_error(
+    model_dir, wide, tmp_path, monkeypatch
+):
+    other = shutil.copytree(wide, tmp_path / "other")
+    words = ("--model_dir", model_dir, "--model_dir", other, "--checkpoints", "latest")
+    out = evaluate(*words)
+    (own,), (base,) = lines(other), lines(model_dir)
+    value = own["nats_per_token"] - base["nats_per_token"]
+    nats = [document_sums.read(row).nats for row in (own, base)]
+    counts = document_sums.read(base).counts["tokens"]
+    difference = nats[0] - nats[1]
+    draws = np.random.default_rng(0).integers(0, len(counts), [9999, len(counts)])
+    spread = np.std(difference[draws].sum(1) / counts[draws].sum(1))
+    line = next(
+        line for line in out[out.index("Differences from run") :].splitlines() if "│" in line
+    )
+    printed_value, error = map(float, re.findall(r"[-+]?\d+\.\d+", line)[:2])
+    assert printed_value == pytest.approx(value, abs=1e-4)
+    # The spread over draws of n documents is that of the error without n / (n - 1).
+    number = len(counts)
+    assert error == pytest.approx(spread * (number / (number - 1)) ** 0.5, rel=0.1, abs=1e-4)
+    assert f"paired over {number} documents" in out and "no standard error" not in out
+    # The other baseline has the other sign, and no model runs again.
+    monkeypatch.setattr(whole_split, "Scorer", None)
+    out = evaluate(*words, "--baseline", f"{other}/")
+    assert "Differences from other" in out and f"{-value:+.4f}" in out
 
 
 @pytest.mark.slow
@@ -179,6 +210,7 @@ def test_an_average_is_evaluated_loaded_and_not_trained(model_dir, texts, tmp_pa
         (["--follow", "--timeout", -1], "--timeout = -1"),
         (["--follow", "--checkpoints", "3"], "expected all or latest"),
         (["--follow", "--model_dir", "."], "one run"),
+        (["--baseline", "elsewhere"], "--baseline elsewhere: expected one of --model_dir"),
         (["--split", "test"], "no split 'test'"),
         (["--checkpoints", "4"], "there are 0, 3, 6"),
         (["--checkpoints", "best"], "primer eval --keep_best"),

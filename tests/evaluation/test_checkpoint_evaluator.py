@@ -10,9 +10,10 @@ import pytest
 from primer.checkpoints import checkpoint_files
 from primer.errors import RunError, UsageError
 from primer.evaluation.checkpoint_evaluator import CheckpointEvaluator
+from primer.evaluation.paired import document_sums
 from primer.evaluation.results import Results
 from primer.evaluation.tokenized_split import from_documents
-from primer.evaluation.totals import Totals
+from primer.evaluation.totals import total
 from tests.evaluation import small_checkpoints
 
 TEXT = from_documents([("ab", [5, 6])], 1)
@@ -47,9 +48,12 @@ class Protocol:
     def __init__(self):
         self.scored = []
 
-    def evaluate(self, scorer, text, progress):
+    def token_nats(self, scorer, text, progress):
         self.scored.append(scorer.loss)
-        return Totals(scorer.loss, len(text.ids), text.bytes, text.words, 1)
+        return np.eye(1, len(text.ids))[0] * scorer.loss  # The first token has all of it.
+
+    def total_of(self, nats, text):
+        return total(nats, text)
 
     def describe(self, split, length, caveats):
         return f"{split} in {length}"
@@ -114,7 +118,34 @@ def test_other_weights_at_the_same_step_are_scored(directory):
 def test_a_copied_directory_keeps_its_rows(directory, tmp_path_factory):
     evaluate(directory)
     copy = shutil.copytree(directory, tmp_path_factory.mktemp("copy") / "run")
-    assert evaluate(copy)[1] == []
+    rows, scored = evaluate(copy)
+    assert scored == [] and {row["model_dir"] for row in rows.rows} == {str(copy)}
+
+
+def test_each_row_has_the_sums_of_its_documents(directory):
+    rows, _ = evaluate(directory)
+    for row in rows.rows:
+        sums = document_sums.read(row)
+        assert sums.nats.tolist() == [row["nats"]] and sums.counts["tokens"].tolist() == [3]
+
+
+def test_a_row_without_its_sums_is_scored_again(directory):
+    rows, _ = evaluate(directory)
+    os.remove(document_sums.path_of(rows.rows[0]))
+    os.truncate(document_sums.path_of(rows.rows[1]), 99)
+    again, scored = evaluate(directory)
+    assert scored == [1.0, 2.0] and again.num_reused == 1
+    assert evaluate(directory)[1] == []
+
+
+def test_no_row_is_written_without_its_sums(directory, monkeypatch):
+    def fail(row, sums):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(document_sums, "write", fail)
+    with pytest.raises(OSError):
+        evaluate(directory)
+    assert Results(str(directory), "t_test_stream").rows == []
 
 
 @pytest.mark.parametrize("known", [False, True])

@@ -84,6 +84,23 @@ def test_numbers_of_different_protocols_are_said_not_to_be_comparable(key, value
     assert f"the {key} is {WHAT[key]} and {value}" in compared([ROWS[0], other])
 
 
+def test_other_tokens_without_a_text_are_not_compared():
+    """Then no count shows that the texts are the same, nor has a unit a common denominator."""
+    rows = [row(1, 450.0, name, size=math.nan) for name in ("runs/a", "runs/b")]
+    for one in rows:
+        one |= dict.fromkeys(report.TEXT_COUNTS, math.nan)
+    assert report.find_difference(rows) is None
+    rows[1]["text_checksum"] = "decade"
+    assert "the tokens differ (checksums c0ffee and decade)" in compared(rows)
+
+
+def test_errors_of_single_losses_do_not_stand_beside_a_comparison():
+    rows = [{**one, "standard_error": 0.1234} for one in (ROWS[0], row(1, 450.0, "runs/b"))]
+    assert "0.1234" in shown(rows[:1]) and "0.1234" not in compared(rows)
+    assert report.ERRORS in shown(rows) and report.ERRORS not in shown(rows[:1])
+    assert report.ERRORS not in shown(ROWS)  # They have none.
+
+
 def test_names_tell_directories_apart():
     assert report.short_names(["/x/a/run", "/x/b/run/"]) == ["a/run", "b/run"]
     assert report.short_names(["/x/a", "/y/b"]) == ["a", "b"]

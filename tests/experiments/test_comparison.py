@@ -23,6 +23,17 @@ def test_a_better_and_slower_model():
     assert "at about 1.33 of the Transformer's time" in time
 
 
+def test_a_difference_has_its_own_error():
+    better = result("primer", [5.5, 4.0, 3.9])
+    numbers = {"value": -0.1, "standard_error": 0.0123, "documents": 12, "remark": None}
+    tokens, _ = comparison.comparison_sentences([BASE, {**better, "difference": numbers}])
+    expected = "9.5% lower; -0.1000 nats per token, standard error 0.0123, paired over 12 documents"
+    assert f"({expected})." in tokens
+    unknown = {**numbers, "remark": "the text is one document"}
+    tokens, _ = comparison.comparison_sentences([BASE, {**better, "difference": unknown}])
+    assert "(9.5% lower)." in tokens
+
+
 def test_a_loss_below_from_the_first_evaluation_on():
     better = result("primer", [3.0, 2.0, 1.0])
     _, time = comparison.comparison_sentences([better, BASE])

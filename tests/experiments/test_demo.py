@@ -1,5 +1,6 @@
 """What the demo reads of a run, and which folders it replaces."""
 
+import json
 import os
 
 import numpy as np
@@ -9,6 +10,7 @@ import tensorflow as tf
 from primer.errors import RunError, UsageError
 from primer.experiments import contenders, demo
 from tests.evaluation import small_checkpoints
+from tests.evaluation.paired import two_models
 
 CONFIG = """
 batch_size = 7
@@ -51,6 +53,22 @@ def test_costs_are_tokens_and_seconds_since_the_end_of_the_first_step(model_dir,
         {"step": 10, "tokens_trained": 10 * 2048, "seconds": 5.0},
         {"step": 20, "tokens_trained": 20 * 2048, "seconds": 15.0},
     ]
+
+
+def test_differences_are_those_of_the_last_losses_to_the_baseline(tmp_path):
+    text = two_models.text_of(range(1, 30))
+    results = []
+    for seed, name in enumerate(("primer", "transformer", "primer_ez")):
+        losses = two_models.losses(text, seed, -0.5 * (name == "primer"))
+        rows = [two_models.evaluated(tmp_path / name, text, losses, step=step) for step in (1, 2)]
+        results.append({"name": name, "checkpoints": [{"step": 1}, rows[1]]})
+    demo.add_differences(results)
+    primer, transformer, _ = results
+    assert [("difference" in result) for result in results] == [True, False, True]
+    last = [result["checkpoints"][-1]["nats_per_token"] for result in (primer, transformer)]
+    assert primer["difference"]["value"] == last[0] - last[1]
+    assert 0 < primer["difference"]["standard_error"] < 0.1
+    json.dumps(results, allow_nan=False)
 
 
 def test_only_a_folder_of_an_earlier_demo_is_replaced(tmp_path):
