@@ -17,9 +17,11 @@ from primer.checkpoints import (
 )
 from primer.common import console, gc_pause, input_progress, random_seed
 from primer.errors import RunError, UsageError
+from primer.gin_config import gin_state
 from primer.runtime import callbacks, cluster, inputs, session
 from primer.runtime.training import (
     checkpoint_writer,
+    input_record,
     progress,
     run_header,
     signals,
@@ -105,8 +107,7 @@ class TrainingRun:
         tf.set_random_seed(random_seed.run_seed())
         random_seed.set_step_key(tf.train.get_or_create_global_step())
         self._reading = input_progress.InputProgress(console.say)
-        with input_progress.reporting_to(self._reading):
-            features, iterator = inputs.with_iterator(self.input_fn)
+        features, iterator, record = self._build_input()
         self._batch_shape = [int(size) for size in features["targets"].shape]
         self._check_columns()
         self._spec = self.estimator.call_model(features, "train")
@@ -116,6 +117,7 @@ class TrainingRun:
             spec_hooks,
             self.estimator.config.save_checkpoints_steps,
             iterator,
+            record,
         )
         self._checkpoints.listeners.extend(self.saving_listeners)
         self._hooks = [
@@ -123,6 +125,16 @@ class TrainingRun:
         ]
         self._summaries = summaries.Summaries(self.estimator.model_dir, self.goal)
         self._validation = validation.Validation(self.estimator, self._checkpoints)
+
+    def _build_input(self):
+        """Returns the features of a batch, their iterator, and the record of the input."""
+        with (
+            input_progress.reporting_to(self._reading),
+            inputs.python_functions_numbered_from_zero(),
+            gin_state.calls_recorded() as calls,
+        ):
+            features, iterator = inputs.with_iterator(self.input_fn)
+        return features, iterator, input_record.describe(self._reading, calls, features)
 
     def _check_columns(self):
         """Checks that a batch has one row per text column: only then do rows continue."""
