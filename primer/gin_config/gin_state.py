@@ -132,7 +132,8 @@ def calls_recorded() -> Iterator[dict[tuple[str, str], dict[str, Any]]]:
 
     The dict has the form of `recorded_calls`, which afterwards has the earlier calls as well.
     """
-    record, during = gin.config._OPERATIVE_CONFIG, {}
+    record = gin.config._OPERATIVE_CONFIG
+    during: dict[tuple[str, str], dict[str, Any]] = {}
     before = {key: dict(parameters) for key, parameters in record.items()}
     record.clear()
     try:

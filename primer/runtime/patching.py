@@ -44,9 +44,11 @@ PATCHES = {
     "mesh_tensorflow.transformer.utils": (
         "patches.score_ids",  # First: `engine` keeps the settings without its change.
         "patches.target_text",
+        "patches.initial_checkpoint",
         "patches.step_print",
         "engine",
     ),
+    "t5.models.mtf_model": ("patches.finetune_steps",),
     "t5.models.mesh_transformer_main": ("patches.t5_main",),
 }
 
