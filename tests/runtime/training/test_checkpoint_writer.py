@@ -158,7 +158,7 @@ def test_a_position_that_cannot_be_restored_leaves_an_input_at_its_start(
         assert sess.run(number) == 0
         writer.save(sess, 4)
         path = tmp_path / f"input.ckpt-4.{damaged}"
-        path.write_bytes(path.read_bytes()[:20])
+        path.write_bytes(b"{")
         sess.run(iterator.initializer)
         writer.restore_input_position(sess, 4)
         assert sess.run(number) == 0
