@@ -7,6 +7,7 @@ the run.
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping, Sequence
 from concurrent import futures
@@ -71,7 +72,11 @@ def _setting_name(scope, selector, parameter):
 
 
 def _describe_files(paths: Sequence[str]) -> dict[str, Any]:
-    """Returns number and size of files, with the size and time of each where they are few."""
+    """Returns number and size of files, with the size and time of each where they are few.
+
+    A relative path names another file in another working directory: the record has absolute ones.
+    """
+    paths = [path if "://" in path else os.path.abspath(path) for path in paths]
     with futures.ThreadPoolExecutor(_STAMPS_AT_ONCE) as threads:  # Buckets answer slowly.
         stamps = dict(zip(paths, map(list, threads.map(files.stamp, paths)), strict=True))
     description: dict[str, Any] = {

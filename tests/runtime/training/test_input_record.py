@@ -147,3 +147,15 @@ def test_many_files_are_recorded_as_one_digest(tmp_path, monkeypatch):
         file.write("other text")
     assert "sotu: the files' names" in input_record.difference(before, record(paths))
     assert input_record.difference(before, record(paths[:1])) == "sotu has 1 files and had 2"
+
+
+def test_a_relative_path_is_another_file_in_another_folder(tmp_path, monkeypatch):
+    records = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "text").write_text("a")
+        os.utime(tmp_path / name / "text", ns=(0, 0))
+        monkeypatch.chdir(tmp_path / name)
+        records.append(record(["text"]))
+    expected = f"sotu: {tmp_path}/other/text is another file"
+    assert input_record.difference(*records) == expected
