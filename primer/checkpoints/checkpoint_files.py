@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -118,11 +118,17 @@ def check_variables(path: str, variables: Iterable[tf.Variable], model_dir: str)
         )
 
 
-def _difference(reader, variables):
-    """Says which of a graph's variables a checkpoint lacks or has in another shape, or None."""
+def _difference(reader, variables, names=None):
+    """Says which of a graph's variables a checkpoint lacks or has in another shape, or None.
+
+    Args:
+        reader: TensorFlow's reader of the checkpoint.
+        variables: the variables.
+        names: name in the graph -> name in the checkpoint, where these are others.
+    """
     shapes = reader.get_variable_to_shape_map()
     for variable in variables:
-        name = variable.op.name
+        name = (names or {}).get(variable.op.name, variable.op.name)
         expected = variable.shape.as_list()
         if name not in shapes:
             return f"has no variable {name}"
@@ -138,14 +144,19 @@ class Restore:
 
     Args:
         variables: what to load.
-        optional: those that keep their initial value where the checkpoint lacks them; for all
-            others that is an error.
+        optional: those that keep their initial value where the checkpoint lacks them, or has them
+            in another shape; for all others that is an error.
+        names: name in the graph -> name in the checkpoint, where these are others.
     """
 
     def __init__(
-        self, variables: Iterable[tf.Variable], optional: Iterable[tf.Variable] = ()
+        self,
+        variables: Iterable[tf.Variable],
+        optional: Iterable[tf.Variable] = (),
+        names: Mapping[str, str] | None = None,
     ) -> None:
-        self._variables = list(variables)
+        self._names = dict(names or {})
+        self._variables = {self._names.get(v.op.name, v.op.name): v for v in variables}
         self._optional = {variable.op.name for variable in optional}
         self._saver = tf.train.Saver(self._variables, sharded=True) if self._variables else None
 
@@ -158,33 +169,47 @@ class Restore:
         """
         reader = open_reader(path)
         self._check(reader, path)
+        missing = self._missing(reader)
         types = reader.get_variable_to_dtype_map()
+        same = all(types.get(name) == v.dtype.base_dtype for name, v in self._variables.items())
         try:
-            if all(types.get(v.op.name) == v.dtype.base_dtype for v in self._variables):
+            if same and not missing:
                 if self._saver:
                     self._saver.restore(sess, path)
                 return
-            for variable in self._variables:
-                self._load(sess, reader, variable)
+            for name, variable in self._variables.items():
+                if variable.op.name in missing:
+                    sess.run(variable.initializer)
+                else:
+                    _load(sess, reader, name, variable)
         except (tf.errors.OpError, ValueError, IndexError) as error:
             raise RunError(_damaged(path, error)) from error
 
+    def missing(self, path: str) -> list[str]:
+        """Returns the optional variables that a checkpoint lacks or has in another shape.
+
+        Raises:
+            RunError: it cannot be read.
+        """
+        return self._missing(open_reader(path))
+
+    def _missing(self, reader):
+        variables = [v for v in self._variables.values() if v.op.name in self._optional]
+        return [v.op.name for v in variables if _difference(reader, [v], self._names)]
+
     def _check(self, reader, path):
-        required = [v for v in self._variables if v.op.name not in self._optional]
-        reason = _difference(reader, required)
+        required = [v for v in self._variables.values() if v.op.name not in self._optional]
+        reason = _difference(reader, required, self._names)
         if reason:
             raise UsageError(
                 f"the checkpoint {path} {reason}: it is of another architecture or vocabulary "
                 "than the gin files describe"
             )
 
-    def _load(self, sess, reader, variable):
-        name = variable.op.name
-        if reader.has_tensor(name):
-            value = np.asarray(reader.get_tensor(name)).astype(variable.dtype.as_numpy_dtype)
-            variable.load(value, sess)
-        else:  # It is optional.
-            sess.run(variable.initializer)
+
+def _load(sess, reader, name, variable):
+    value = np.asarray(reader.get_tensor(name)).astype(variable.dtype.as_numpy_dtype)
+    variable.load(value, sess)
 
 
 def open_reader(path: str) -> "tf.train.NewCheckpointReader":

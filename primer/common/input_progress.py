@@ -1,9 +1,9 @@
-"""What an input pipeline reports to the training loop: the size of an epoch, the text's columns.
+"""What an input pipeline reports to the training loop: its files, an epoch's size, text columns.
 
-The training loop builds its pipeline inside `reporting_to`. A task then reports the size of its
-documents, and an objective that lays text out in columns reports their number. Outside of
-`reporting_to` (on a TPU, whose host may run the pipeline in another process) nothing is added to
-the pipeline.
+The training loop builds its pipeline inside `reporting_to`. A task then reports the files that it
+reads and the size of its documents, and an objective that lays text out in columns reports their
+number. Outside of `reporting_to` (on a TPU, whose host may run the pipeline in another process)
+nothing is added to the pipeline.
 
 The pipeline prefetches, by whole epochs where the texts are few. Epochs are therefore counted in
 trained tokens: tokens trained on so far, over the tokens of all documents.
@@ -11,7 +11,8 @@ trained tokens: tokens trained on so far, over the tokens of all documents.
 
 import contextlib
 import contextvars
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 
 class InputProgress:
@@ -23,14 +24,29 @@ class InputProgress:
     Attributes:
         columns: rows of a batch, each of which continues that of the batch before; or None.
         shares: task -> the sampling rate of its rows, where a mixture draws them.
+        tasks: task -> what decides its rows, as plain data.
+        files: task -> the files that it reads.
     """
 
     def __init__(self, say: Callable[[str], object] = lambda line: None) -> None:
         self.say = say
         self.columns: int | None = None
         self.shares: dict[str, float] = {}
+        self.tasks: dict[str, dict[str, Any]] = {}
+        self.files: dict[str, list[str]] = {}
         self._sizes: dict[str, tuple[int, int]] = {}
         self._last_epochs: dict[str, int] = {}
+
+    def describe_task(self, task: str, files: Sequence[str], **facts: Any) -> None:
+        """Stores what decides the rows of a task.
+
+        Args:
+            task: its name.
+            files: the files that it reads; their content is part of the description.
+            facts: further facts, as plain data: the split, the vocabulary.
+        """
+        self.tasks[task] = facts
+        self.files[task] = list(files)
 
     def set_epoch_size(self, task: str, documents: int, tokens: int) -> None:
         """Stores the size of a task's epoch; both are 0 until the first epoch has been read."""

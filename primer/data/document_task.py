@@ -11,6 +11,7 @@ their files would keep the first epoch's order.
 import contextvars
 import dataclasses
 import functools
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +22,7 @@ from t5.data import preprocessors
 from primer.common import input_progress
 from primer.data.objectives import epochs, row_objectives
 from primer.data.objectives.column_documents import ColumnDocuments
-from primer.data.prepared import cache_checks
+from primer.data.prepared import cache_checks, manifest
 
 # The number of epochs that `preprocess_postcache` repeats and counts, and where their size is
 # reported; None leaves the repetition to seqio. A context variable because seqio's `get_dataset`
@@ -49,7 +50,7 @@ class DocumentTask(seqio.Task):
         num_epochs: int | None = 1,
         **options: Any,
     ) -> tf.data.Dataset:
-        """Returns seqio's data set; reports the size of its epochs to `input_progress.current()`.
+        """Returns seqio's data set; reports its files and epochs to `input_progress.current()`.
 
         Args:
             sequence_length, split, num_epochs, options: as for `seqio.Task.get_dataset`.
@@ -58,9 +59,11 @@ class DocumentTask(seqio.Task):
             UsageError: the objective cannot be applied to these documents.
         """
         options["try_in_mem_cache"] = False
+        progress = input_progress.current()
+        if progress is not None:
+            self._describe(progress, split, options.get("use_cached", False))
         if row_objectives.is_stream():
             return self._columns(sequence_length, split, num_epochs, **options)
-        progress = input_progress.current()
         if (
             num_epochs == 1
             or progress is None
@@ -72,6 +75,17 @@ class DocumentTask(seqio.Task):
             return super().get_dataset(sequence_length, split, num_epochs=1, **options)
         finally:
             _counting.reset(token)
+
+    def _describe(self, progress, split, use_cached):
+        """Reports what decides the task's rows."""
+        if use_cached:
+            files = manifest.split_files(os.fspath(self.cache_dir), split) if self.cache_dir else ()
+        else:
+            read = getattr(self.source, "input_files", None)
+            files = read(split) if read else ()
+        vocabulary = manifest.vocabulary_identity(self.output_features["targets"].vocabulary)
+        source = "prepared data" if use_cached else "documents"
+        progress.describe_task(self.name, files, split=split, source=source, vocabulary=vocabulary)
 
     def _get_cached_source(self, split, *args, **options):
         cache_checks.check_cached_split(self, split)

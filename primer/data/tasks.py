@@ -118,6 +118,7 @@ _add(
         sotu.SPLITS,
         sotu.check_release,
         availability_fn=sotu.describe_availability,
+        files_fn=sotu.paths,
         shard_reader=sotu,
     ),
     text_key="text",
@@ -130,6 +131,7 @@ _add(
         text_files.SPLITS,
         text_checks.check_text_files,
         availability_fn=text_checks.describe_availability,
+        files_fn=text_files.split_paths,
         shard_reader=text_parts,
     ),
     text_key="text",
@@ -154,6 +156,7 @@ def _add_local(local_set: LocalDataset) -> None:
         availability_fn=functools.partial(local_files.describe_availability, local_set),
         unit=local_set.unit,
         part_fn=functools.partial(blocks.split_part, local_set),
+        files_fn=functools.partial(local_files.split_paths, local_set),
     )
     kind = LineVocabulary if local_set.unit == "line" else TaskVocabulary
     _add(local_set.name, source, "text", local_set.vocabulary, kind)

@@ -120,6 +120,10 @@ class RecordSource(seqio.DataSource):
         """Returns the files of a split."""
         return GptNeoRecords().paths(split)
 
+    def input_files(self, split: str) -> list[str]:
+        """Returns the files of a split, as `DocumentSource.input_files`."""
+        return GptNeoRecords().paths(split)
+
     def check(self, split: str, data_dir: str | None = None) -> None:
         """Raises UsageError for a truncated file or one whose ids exceed the vocabulary."""
         del data_dir

@@ -127,6 +127,24 @@ def parameter_bound(selector: str, parameter: str, value: Any) -> Iterator[None]
 
 
 @contextlib.contextmanager
+def calls_recorded() -> Iterator[dict[tuple[str, str], dict[str, Any]]]:
+    """Yields a dict that holds, when the block has ended, the calls that gin recorded inside it.
+
+    The dict has the form of `recorded_calls`, which afterwards has the earlier calls as well.
+    """
+    record = gin.config._OPERATIVE_CONFIG
+    during: dict[tuple[str, str], dict[str, Any]] = {}
+    before = {key: dict(parameters) for key, parameters in record.items()}
+    record.clear()
+    try:
+        yield during
+    finally:
+        during.update({key: dict(parameters) for key, parameters in record.items()})
+        for key, parameters in before.items():
+            record[key] = {**parameters, **during.get(key, {})}
+
+
+@contextlib.contextmanager
 def recorded_calls_restored() -> Iterator[None]:
     """Restores the recorded calls (gin's operative configuration) after the block."""
     record = gin.config._OPERATIVE_CONFIG

@@ -10,7 +10,7 @@ import gin
 from primer.common import build_mode, random_seed
 from primer.errors import UsageError
 from primer.runtime import estimator_evaluation, mesh
-from primer.runtime.patches import resource_variables
+from primer.runtime.patches import learning_rates, resource_variables
 from primer.runtime.training import step_order
 
 ESTIMATORS = ("local", "tpu_estimator")
@@ -77,11 +77,16 @@ def make_estimator(
             step_order.increment_step_last(spec.train_op)
         return spec
 
-    if use_tpu or estimator() == "tpu_estimator":
+    if _is_tensorflows(use_tpu):
         return tpu_estimator_class(model_fn=model_fn_of_mode, use_tpu=bool(use_tpu), **kwargs)
     from primer.runtime import local_estimator
 
     return local_estimator.LocalEstimator(model_fn_of_mode, model=model_fn.model, **kwargs)
+
+
+def _is_tensorflows(use_tpu):
+    """Returns whether a run uses TensorFlow's TPUEstimator."""
+    return bool(use_tpu) or estimator() == "tpu_estimator"
 
 
 def _with_model_attribute(stock: Callable) -> Callable:
@@ -112,13 +117,23 @@ def _seeded_run_config(stock: Callable) -> Callable:
 def _checked_get_estimator(
     stock: Callable, scope: estimator_evaluation.EvaluationScope
 ) -> Callable:
-    """Checks the mesh before the call, and stores the call's arguments as `estimator.settings`."""
+    """Checks the mesh before the call, and stores the call's arguments as `estimator.settings`.
+
+    The learning rate is never negative, and the local estimator loads the initial weights itself.
+    """
 
     @functools.wraps(stock)
     def get_estimator(**settings):
         if not settings.get("use_tpu"):
             mesh.check_devices(settings["mesh_shape"], settings.get("mesh_devices"))
-        result = stock(**settings)
+        changed = {
+            "learning_rate_schedule": learning_rates.not_negative(
+                settings.get("learning_rate_schedule")
+            )
+        }
+        if not _is_tensorflows(settings.get("use_tpu")):
+            changed["init_checkpoint"] = None
+        result = stock(**{**settings, **changed})
         result.settings = settings
         scope.add(result)
         return result

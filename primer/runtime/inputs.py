@@ -2,12 +2,14 @@
 
 import contextlib
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import tensorflow.compat.v1 as tf
 from tensorflow.python.autograph.core import ag_ctx
 from tensorflow.python.data.ops import structured_function
+from tensorflow.python.ops import script_ops
 
 from primer.common import tf_data
 
@@ -43,6 +45,23 @@ def with_iterator(input_fn: Callable) -> Input:
     tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)
     batch = iterator.get_next()
     return Input(batch[0] if isinstance(batch, tuple) else batch, iterator)
+
+
+@contextlib.contextmanager
+def python_functions_numbered_from_zero() -> Iterator[None]:
+    """Names the Python functions of a graph by their order in it, for the training input.
+
+    The saved position of a pipeline calls each function by its name, which TensorFlow takes from
+    a counter of the process: after any other pipeline was built before, as by another option of
+    the command, the restored one would call other functions.
+    """
+    registry = script_ops._py_funcs
+    names = (f"training_input_{number}" for number in itertools.count())
+    registry._next_unique_token = lambda: next(names)
+    try:
+        yield
+    finally:
+        del registry._next_unique_token
 
 
 @contextlib.contextmanager

@@ -44,10 +44,11 @@ PATCHES = {
     "mesh_tensorflow.transformer.utils": (
         "patches.score_ids",  # First: `engine` keeps the settings without its change.
         "patches.target_text",
+        "patches.initial_checkpoint",
         "patches.step_print",
         "engine",
     ),
-    "t5.models.mtf_model": ("patches.own_settings",),
+    "t5.models.mtf_model": ("patches.own_settings", "patches.finetune_steps"),
     "t5.models.mesh_transformer_main": ("patches.t5_main",),
 }
 

@@ -112,3 +112,22 @@ def test_variables_are_checked_before_training(directory):
         checkpoint_files.check_variables(path(directory, 1), [x], str(directory))
         with pytest.raises(UsageError, match="another architecture or vocabulary.* no variable y"):
             checkpoint_files.check_variables(path(directory, 1), [x, y], str(directory))
+
+
+def test_a_variable_is_restored_under_another_name(directory):
+    with tf.Graph().as_default(), tf.Session() as sess:
+        variable = tf.get_variable("y", [2])
+        checkpoint_files.Restore([variable], names={"y": "x"})(sess, path(directory, 2))
+        assert list(sess.run(variable)) == [2, 2]
+
+
+def test_optional_variables_that_do_not_fit_keep_their_initial_values(directory):
+    with tf.Graph().as_default(), tf.Session() as sess:
+        required, other = tf.get_variable("y", [2]), tf.get_variable("x", initializer=[7.0])
+        restore = checkpoint_files.Restore([required, other], [other], {"y": "x", "x": "z"})
+        assert restore.missing(path(directory, 1)) == ["x"]
+        restore(sess, path(directory, 1))
+        assert [list(value) for value in sess.run([required, other])] == [[1, 1], [7]]
+    with tf.Graph().as_default():
+        wider = tf.get_variable("x", [3])
+        assert checkpoint_files.Restore([wider], [wider]).missing(path(directory, 1)) == ["x"]

@@ -82,3 +82,13 @@ def test_a_missing_file_is_named_with_setting_and_hint(tmp_path):
 )
 def test_an_error_is_shortened_to_its_first_line(error, expected):
     assert files.first_line(error) == expected
+
+
+def test_the_stamp_changes_with_size_and_time(tmp_path):
+    path = tmp_path / "text"
+    stamps = set()
+    for content, time in (("a", 1), ("ab", 1), ("ab", 2)):
+        path.write_text(content)
+        os.utime(path, ns=(time, time))
+        stamps.add(files.stamp(str(path)))
+    assert len(stamps) == 3

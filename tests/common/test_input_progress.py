@@ -51,3 +51,9 @@ def test_pipelines_report_to_the_innermost_block():
             raise ValueError
         assert input_progress.current() is outer
     assert input_progress.current() is None
+
+
+def test_tasks_report_what_decides_their_rows():
+    progress = input_progress.InputProgress()
+    progress.describe_task("text", ("a",), split="train")
+    assert (progress.tasks, progress.files) == ({"text": {"split": "train"}}, {"text": ["a"]})

@@ -1,6 +1,7 @@
 """Tasks of documents: rows of prepared data, features, reported sizes."""
 
 import json
+import os
 
 import pytest
 import seqio
@@ -86,3 +87,28 @@ def test_a_single_epoch_is_not_counted(objective, lines):
     with input_progress.reporting_to(input_progress.InputProgress()) as progress:
         counted = helpers.rows(num_epochs=1)
     assert counted == helpers.rows() and progress.describe_epochs(10**6) == ""
+
+
+def described(**options):
+    """What the task reports of itself, with the names of its files."""
+    with input_progress.reporting_to(input_progress.InputProgress()) as progress:
+        helpers.rows(1, **options)
+    return progress.tasks["text"], [os.path.basename(path) for path in progress.files["text"]]
+
+
+def test_the_task_reports_what_decides_its_rows(objective, lines):
+    objective("lm_documents")
+    facts, files = described()
+    assert (
+        facts["split"] == "train"
+        and facts["source"] == "documents"
+        and "ids" in (facts["vocabulary"])
+    )
+    assert files
+
+
+def test_the_files_of_prepared_data_are_its_shards(objective, cached):
+    objective("lm_documents")
+    facts, files = described(use_cached=True)
+    assert facts["source"] == "prepared data"
+    assert files == ["train.tfrecord-00000-of-00001"]

@@ -110,3 +110,9 @@ def test_damage_is_named(tmp_path):
     path.write_bytes(b"This is no TFRecord file at all, but a text of some length.")
     assert "no TFRecord file" in refused()
     assert list(parsing.ids(tmp_path, "none", "text")) == []
+
+
+def test_the_files_of_a_split_are_its_input(tmp_path):
+    path = write(tmp_path / "a_1.tfrecords", [5])
+    bind(glob=str(tmp_path / "*.tfrecords"))
+    assert seqio.TaskRegistry.get(TASK).source.input_files("train") == [str(path)]

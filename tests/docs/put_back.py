@@ -275,3 +275,24 @@ def last_pattern_applies():
 def unseeded_draws():
     """The checksum that makes seeds from names is another one at each call."""
     return mock.patch("zlib.crc32", lambda data, value=0: random.getrandbits(32))
+
+
+def unpatched_module(name):
+    """The patch of this name changes nothing."""
+    return mock.patch(f"primer.runtime.patches.{name}.patch", lambda module: None)
+
+
+def falling_rates():
+    """A learning rate is what its schedule returns."""
+    return mock.patch("primer.runtime.patches.learning_rates._positive_part", lambda rate: rate)
+
+
+def any_position_is_restored():
+    """Two inputs never differ."""
+    return mock.patch("primer.runtime.training.input_record.difference", lambda *records: None)
+
+
+def functions_counted_in_the_process():
+    """TensorFlow names the Python functions of the training input."""
+    target = "primer.runtime.inputs.python_functions_numbered_from_zero"
+    return mock.patch(target, contextlib.nullcontext)

@@ -120,6 +120,22 @@ DEFECTS = {
     "Initial values and noise have no seed: no run can be repeated": Defect(
         put_back.unseeded_draws
     ),
+    "Training from another checkpoint goes on at its step, with its optimizer's slots": Defect(
+        lambda: put_back.unpatched_module("initial_checkpoint")
+    ),
+    "Learning rates fall below zero behind the last step": Defect(
+        put_back.falling_rates,
+        lambda module: {
+            "schedule": lambda step: module.schedules.linear_decay(step, 10, 1.0),
+            "rate_at_20": 0.0,
+            "rate_at_5": 0.5,
+        },
+    ),
+    "A restored input position continues the saved pipeline, whatever the settings name": Defect(
+        put_back.any_position_is_restored, {"changes": {"seed": 1}, "expected": "seed 0 -> 1"}
+    ),
+    "A saved pipeline calls Python functions by a count of the process, in which they may be "
+    "others": Defect(put_back.functions_counted_in_the_process),
 }
 
 

@@ -109,6 +109,19 @@ def test_recorded_calls_are_restored():
     assert gin_state.recorded_calls() == {("", MEASURED): {"size": 1, "width": 2}}
 
 
+def test_calls_inside_a_block_are_recorded_apart():
+    with gin.config_scope("a"):
+        measured(size=3)
+    measured(size=3)
+    with gin_state.calls_recorded() as calls:
+        measured(width=4)
+        Measure()
+    assert calls == {("", MEASURED): {"size": 1}, ("", "gin_state_test.Measure"): {"unit": "m"}}
+    recorded = gin_state.recorded_calls()
+    assert recorded["", MEASURED] == {"size": 1, "width": 2}
+    assert recorded.keys() == {("a", MEASURED), *calls}
+
+
 def test_macros_referred_to_are_found_at_any_depth():
     gin.parse_config(["measured.size = [{'a': (%inner,)}]", "inner = %outer", "outer = 1"])
     gin.parse_config(["unread = 2", "scope/name = 3", "measured.width = %scope/name"])

@@ -87,3 +87,17 @@ def test_the_labels_of_a_pair_are_dropped():
     with tf.Graph().as_default():
         features = inputs.features(lambda params: tf.data.Dataset.from_tensors(pairs))
     assert list(features) == ["targets"]
+
+
+def test_python_functions_are_numbered_within_the_input():
+    def names():
+        with tf.Graph().as_default() as graph, inputs.python_functions_numbered_from_zero():
+            for _ in range(2):
+                tf.numpy_function(lambda x: x, [1], tf.int32)
+        return [op.get_attr("token") for op in graph.get_operations() if op.type == "PyFunc"]
+
+    assert names() == names() == [b"training_input_0", b"training_input_1"]
+    with tf.Graph().as_default() as graph:
+        tf.numpy_function(lambda x: x, [1], tf.int32)
+    (operation,) = (op for op in graph.get_operations() if op.type == "PyFunc")
+    assert operation.get_attr("token").startswith(b"pyfunc_")

@@ -43,6 +43,14 @@ def shard_record_path(directory: str, index: int) -> str:
     return os.path.join(directory, f".shard-{index:05d}.json")
 
 
+def split_files(directory: str, split: str) -> list[str]:
+    """Returns the shards of a split of a data set, and its manifest if there is one, sorted."""
+    prefix = os.path.basename(seqio.utils.get_cached_tfrecord_prefix(directory, split))
+    names = tf.io.gfile.listdir(directory)
+    kept = sorted(name for name in names if name.startswith(f"{prefix}-") or name == MANIFEST)
+    return [os.path.join(directory, name) for name in kept]
+
+
 def file_size(path: str) -> int | None:
     """Returns the bytes of a file, or None if there is none."""
     try:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
+from primer.common import files
 from primer.data.sources import local_files
 from primer.data.sources.local_datasets import LocalDataset
 
@@ -105,7 +106,7 @@ def article_starts(path: str) -> list[int]:
 
     It finds the 60 articles of the validation split and the 60 of the test split.
     """
-    return _article_starts(path, local_files.file_stamp(path))
+    return _article_starts(path, files.stamp(path))
 
 
 @functools.lru_cache(maxsize=16)

@@ -43,6 +43,7 @@ class DocumentSource(seqio.DataSource):
         availability_fn: () -> Availability of the files; must be quick and use no network.
         unit: what such a text is: a "document", a "line", or the whole "split".
         part_fn: (split, index, parts) -> data set of part `index` of `parts` of a split.
+        files_fn: (split) -> the files that hold a split; None if they are not known.
         shard_reader: reads one shard of a prepared data set, as the module `text_parts` does;
             None reads all documents and keeps every n-th one.
     """
@@ -56,6 +57,7 @@ class DocumentSource(seqio.DataSource):
         availability_fn: Callable[[], Availability] | None = None,
         unit: str = "document",
         part_fn: Callable[[str, int, int], tf.data.Dataset] | None = None,
+        files_fn: Callable[[str], Sequence[str]] | None = None,
         shard_reader: ShardReader | None = None,
     ) -> None:
         # seqio caches a source in memory if it reports a small number of examples. That would put
@@ -68,6 +70,7 @@ class DocumentSource(seqio.DataSource):
         self._availability_fn = availability_fn
         self.unit = unit
         self._part_fn = part_fn
+        self._files_fn = files_fn
         self.shard_reader = shard_reader
 
     def texts(self, split: str) -> tf.data.Dataset:
@@ -75,6 +78,10 @@ class DocumentSource(seqio.DataSource):
         if self._texts_fn:
             return self._texts_fn(split)
         return self._dataset_fn(split, False, None)
+
+    def input_files(self, split: str) -> Sequence[str]:
+        """Returns the files that hold a split; empty if they are not known."""
+        return self._files_fn(split) if self._files_fn else ()
 
     def describe_availability(self, data_dir: str | None = None) -> Availability | None:
         """Describes where the files are; None if the source has no `availability_fn`."""

@@ -173,22 +173,12 @@ def _hint(local_set):
 
 def file_digest(path: str, kind: str) -> str:
     """Returns the md5, sha1 or sha256 of a file; computed again only when the file changes."""
-    return _digest(path, kind, file_stamp(path))
+    return _digest(path, kind, files.stamp(path))
 
 
 def word_count(path: str) -> int:
     """Returns the number of words separated by white space, plus one for each line end."""
-    return _words(path, file_stamp(path))
-
-
-def file_stamp(path: str) -> tuple[int, int]:
-    """Returns a file's size and modification time, which identify its content in a cache."""
-    if availability.is_remote(path):
-        status = tf.io.gfile.stat(path)
-        return status.length, status.mtime_nsec
-    # TensorFlow rounds the time to seconds.
-    status = os.stat(path)
-    return status.st_size, status.st_mtime_ns
+    return _words(path, files.stamp(path))
 
 
 @functools.lru_cache(maxsize=1024)

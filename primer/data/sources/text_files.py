@@ -163,6 +163,12 @@ def is_held_out(text: tf.Tensor, share: float) -> tf.Tensor:
     return tf.strings.to_hash_bucket_fast(text, _SHARE_STEPS) < round(share * _SHARE_STEPS)
 
 
+def split_paths(split: str) -> list[str]:
+    """Returns the files that hold a split's documents: all files, whichever the split."""
+    del split
+    return TextFiles().checked().paths()
+
+
 def split_dataset(split: str, shuffle: bool, seed: int | None) -> tf.data.Dataset:
     """Returns the documents of a split of text_files.glob, as {"text": scalar string}."""
     settings = TextFiles().checked()

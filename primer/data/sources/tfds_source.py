@@ -93,6 +93,12 @@ class PreparedTfdsSource(seqio.TfdsDataSource):
         names = {name for split in self._slices for name in self._expected_files(split, folder)}
         return [os.path.join(folder, name) for name in sorted(names)]
 
+    def input_files(self, split: str) -> list[str]:
+        """Returns the files of a split, as `DocumentSource.input_files`."""
+        self.check(split)
+        folder = self.directory()
+        return [os.path.join(folder, name) for name in self._expected_files(split, folder)]
+
     def get_dataset(
         self,
         split: str = "train",

@@ -3,11 +3,15 @@
 AdafactorWithMultiLRSchedule and AdamWithMultiLRSchedule update a variable once for each of their
 patterns (`variable_search`). The last update holds, even where the variable's name does not match
 its pattern; and the schedules always end at step 524,288. With the patch the first pattern found in
-a variable's name decides, each variable is updated once, and schedules end with the run.
+a variable's name decides, each variable is updated once, and schedules end with the run. No rate
+is negative, whichever schedule it is from.
 """
 
 import re
 from types import ModuleType
+from typing import Any
+
+import tensorflow.compat.v1 as tf
 
 from primer.errors import UsageError
 from primer.gin_config.values import configured
@@ -53,7 +57,35 @@ def _rates(optimize, optimizer, default_rate):
     """Returns the rates of this step for all patterns, made once for all variables."""
     if not hasattr(optimizer, "_rates_by_pattern"):
         steps = configured("utils.run.train_steps", 524288)
-        optimizer._rates_by_pattern = optimize.compute_lr_for_step(
-            optimizer.alt_lr_schedules, default_rate, steps
-        )
+        rates = optimize.compute_lr_for_step(optimizer.alt_lr_schedules, default_rate, steps)
+        optimizer._rates_by_pattern = list(map(_positive_part, rates))
     return optimizer._rates_by_pattern
+
+
+def not_negative(schedule: Any) -> Any:
+    """Returns a learning-rate schedule whose rate is 0 where the original's is negative.
+
+    Mesh-TF's schedules end in a straight line, which goes below zero behind the last step (and
+    before an `offset`): training would climb.
+
+    Args:
+        schedule: a number, or a function of the step; None for none.
+
+    Raises:
+        UsageError: a negative number.
+    """
+    if not callable(schedule):
+        if isinstance(schedule, (int, float)) and schedule < 0:
+            raise UsageError(
+                f"utils.run.learning_rate_schedule = {schedule!r}: expected a rate of 0 or more"
+            )
+        return schedule
+
+    def learning_rate(step: Any) -> Any:
+        return _positive_part(schedule(step=step))
+
+    return learning_rate
+
+
+def _positive_part(rate):
+    return tf.maximum(rate, tf.zeros_like(rate)) if tf.is_tensor(rate) else max(rate, 0.0)

@@ -1,20 +1,22 @@
 """Writes the checkpoints of training, each with the position of the input pipeline.
 
-The order of writing makes a kill at any instant harmless: first the input position of the step,
-then the model's files (TensorFlow writes them under temporary names and renames them), last the
-file `checkpoint` that names the newest. Obsolete files are deleted after that.
+The order of writing makes a kill at any instant harmless: first the record of the input
+(`primer.runtime.training.input_record`), then its position, then the model's files (TensorFlow
+writes them under temporary names and renames them), last the file `checkpoint` that names the
+newest. Obsolete files are deleted after that.
 """
 
 import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from primer.common import console
-from primer.errors import RunError
+from primer.common import console, files
+from primer.errors import RunError, UsageError
+from primer.runtime.training import input_record
 
 MODEL = "model.ckpt"
 INPUT = "input.ckpt"
@@ -41,6 +43,7 @@ class CheckpointWriter:
         listeners: Sequence[tf.train.CheckpointSaverListener],
         every: int | None,
         iterator: Any = None,
+        input_record: Mapping[str, Any] | None = None,
     ) -> None:
         """Adds the operations that save the input position and check the weights to the graph.
 
@@ -51,6 +54,8 @@ class CheckpointWriter:
                 variables.
             every: steps between two checkpoints, or None for none in between.
             iterator: the iterator of the input pipeline, or None where its position is not saved.
+            input_record: what makes the input, as `input_record.describe`; saved positions belong
+                to it.
         """
         self.model_dir = model_dir
         self.listeners = list(listeners)
@@ -58,6 +63,8 @@ class CheckpointWriter:
         self.last_path: str | None = None
         self._saver = saver
         self._every = every
+        self._iterator = iterator
+        self._input_record = input_record or {}
         self._input_saver = _input_saver(iterator)
         self._graph_writer: threading.Thread | None = None
         weights = [v for v in tf.trainable_variables() if v.dtype.base_dtype.is_floating]
@@ -70,11 +77,12 @@ class CheckpointWriter:
         hooks: Sequence[tf.train.SessionRunHook],
         every: int | None,
         iterator: Any = None,
+        input_record: Mapping[str, Any] | None = None,
     ) -> "CheckpointWriter":
         """Makes a writer with saver and listeners of Mesh-TF's CheckpointSaverHook.
 
         Args:
-            model_dir, every, iterator: as for the constructor.
+            model_dir, every, iterator, input_record: as for the constructor.
             hooks: the training hooks of the spec of Mesh-TF's model function.
 
         Raises:
@@ -84,7 +92,7 @@ class CheckpointWriter:
             if isinstance(hook, tf.train.CheckpointSaverHook):
                 for listener in hook._listeners:
                     listener.begin()
-                return cls(model_dir, hook._saver, hook._listeners, every, iterator)
+                return cls(model_dir, hook._saver, hook._listeners, every, iterator, input_record)
         raise RunError("Mesh-TensorFlow's model function returned no CheckpointSaverHook")
 
     def open(self, sess: tf.Session) -> None:
@@ -153,6 +161,11 @@ class CheckpointWriter:
     def _save_input_position(self, sess, step):
         if self._input_saver is None:
             return
+        path = self._input_path(step)
+        # A run that was stopped while it wrote this step may have left the position of other data.
+        if tf.io.gfile.exists(f"{path}.index"):
+            tf.io.gfile.remove(f"{path}.index")
+        files.write_json(f"{path}.json", self._input_record)
         try:
             self._input_saver.save(
                 sess,
@@ -169,18 +182,40 @@ class CheckpointWriter:
             self._input_saver = None
 
     def restore_input_position(self, sess: tf.Session, step: int) -> None:
-        """Restores the input position of a step; prints a line where there is none that fits."""
-        path = os.path.join(self.model_dir, f"{INPUT}-{step}")
+        """Restores the input position of a step if it is one of this run's input.
+
+        Otherwise it prints a line with the reason, and the data are read from the start: TensorFlow
+        would continue the saved pipeline, whatever the settings name now.
+        """
+        obstacle = self._restore_obstacle(step)
+        if obstacle is None:
+            try:
+                self._input_saver.restore(sess, self._input_path(step))
+                return
+            except (tf.errors.OpError, ValueError) as error:
+                obstacle = (
+                    f"The input position of step {step} cannot be restored ({_first_line(error)})"
+                )
+                # It may be restored in part.
+                sess.run(self._iterator.initializer)
+        console.say(f"{obstacle}: reading from the start.")
+
+    def _restore_obstacle(self, step):
+        """Returns why the input position of a step must not be restored, or None."""
+        path = self._input_path(step)
         if self._input_saver is None or not tf.io.gfile.exists(path + ".index"):
-            console.say(f"No input position was saved at step {step}: reading from the start.")
-            return
+            return f"No input position was saved at step {step}"
         try:
-            self._input_saver.restore(sess, path)
-        except (tf.errors.OpError, ValueError) as error:
-            console.say(
-                f"The input position of step {step} does not fit this input pipeline "
-                f"({_first_line(error)}): reading from the start."
-            )
+            before = files.read_json(f"{path}.json", "its input is not known")
+        except UsageError as error:
+            return str(error)
+        if before is None:
+            return f"The input position of step {step} has no record of its input ({path}.json)"
+        difference = input_record.difference(before, self._input_record)
+        return f"The input is not that of step {step} ({difference})" if difference else None
+
+    def _input_path(self, step):
+        return os.path.join(self.model_dir, f"{INPUT}-{step}")
 
     def _delete_obsolete_positions(self):
         """Deletes the input positions of steps whose model files were deleted."""

@@ -15,11 +15,14 @@ from primer.checkpoints import (
     variable_roles,
     vocabulary_copy,
 )
-from primer.common import console, gc_pause, input_progress, random_seed
+from primer.common import class_names, console, gc_pause, input_progress, random_seed
 from primer.errors import RunError, UsageError
+from primer.gin_config import gin_state
 from primer.runtime import callbacks, cluster, inputs, session
 from primer.runtime.training import (
     checkpoint_writer,
+    initial_weights,
+    input_record,
     progress,
     run_header,
     signals,
@@ -57,7 +60,8 @@ def train_estimator(
     model_directory.check_trainable(estimator.model_dir)
     with directory_lock.held(estimator.model_dir):
         # Only under the lock: until then another run may write checkpoints.
-        start = checkpoint_files.step_of(estimator.latest_checkpoint())
+        latest = estimator.latest_checkpoint()
+        start = checkpoint_files.step_of(latest)
         goal = max_steps if max_steps is not None else start + (steps or 1)
         if start >= goal:
             console.say(
@@ -65,13 +69,29 @@ def train_estimator(
                 f"{goal}: nothing to do"
             )
             return
+        initial_checkpoint = None if latest else _initial_checkpoint(estimator)
         hosts = cluster.from_environment()
         with tf.Graph().as_default(), signals.stop_on_signals() as stop_request:
             with session.chief_device(hosts), cluster.end_when_host_is_lost(hosts):
-                run = TrainingRun(estimator, input_fn, start, goal, hooks, saving_listeners, hosts)
+                run = TrainingRun(
+                    estimator,
+                    input_fn,
+                    start,
+                    goal,
+                    hooks,
+                    saving_listeners,
+                    hosts,
+                    initial_checkpoint,
+                )
                 run.train(stop_request)
     if stop_request.signal:
         raise SystemExit(128 + stop_request.signal)
+
+
+def _initial_checkpoint(estimator):
+    """Returns the checkpoint whose weights a new run starts from, or None."""
+    setting = estimator.settings.get("init_checkpoint")
+    return initial_weights.find_checkpoint(setting) if setting else None
 
 
 @dataclasses.dataclass
@@ -86,6 +106,7 @@ class TrainingRun:
         hooks: further hooks of the session.
         saving_listeners: further listeners, called before and after each checkpoint.
         hosts: the hosts that train, or None for this process alone.
+        initial_checkpoint: the checkpoint whose weights a new run starts from, or None.
     """
 
     estimator: Any
@@ -95,6 +116,7 @@ class TrainingRun:
     hooks: Sequence[tf.train.SessionRunHook]
     saving_listeners: Sequence[tf.train.CheckpointSaverListener]
     hosts: cluster.Cluster | None
+    initial_checkpoint: str | None = None
 
     def __post_init__(self) -> None:
         with gc_pause.paused():
@@ -105,8 +127,7 @@ class TrainingRun:
         tf.set_random_seed(random_seed.run_seed())
         random_seed.set_step_key(tf.train.get_or_create_global_step())
         self._reading = input_progress.InputProgress(console.say)
-        with input_progress.reporting_to(self._reading):
-            features, iterator = inputs.with_iterator(self.input_fn)
+        features, iterator, record = self._build_input()
         self._batch_shape = [int(size) for size in features["targets"].shape]
         self._check_columns()
         self._spec = self.estimator.call_model(features, "train")
@@ -116,6 +137,7 @@ class TrainingRun:
             spec_hooks,
             self.estimator.config.save_checkpoints_steps,
             iterator,
+            record,
         )
         self._checkpoints.listeners.extend(self.saving_listeners)
         self._hooks = [
@@ -123,6 +145,16 @@ class TrainingRun:
         ]
         self._summaries = summaries.Summaries(self.estimator.model_dir, self.goal)
         self._validation = validation.Validation(self.estimator, self._checkpoints)
+
+    def _build_input(self):
+        """Returns the features of a batch, their iterator, and the record of the input."""
+        with (
+            input_progress.reporting_to(self._reading),
+            inputs.python_functions_numbered_from_zero(),
+            gin_state.calls_recorded() as calls,
+        ):
+            features, iterator = inputs.with_iterator(self.input_fn)
+        return features, iterator, input_record.describe(self._reading, calls, features)
 
     def _check_columns(self):
         """Checks that a batch has one row per text column: only then do rows continue."""
@@ -163,22 +195,48 @@ class TrainingRun:
         description = model_description.describe_estimator(self.estimator)
         if latest:
             model_directory.check_description(self.estimator.model_dir, description)
+            checkpoint_files.check_variables(
+                latest, tf.trainable_variables(), self.estimator.model_dir
+            )
+            scaffold = self._resuming_scaffold(latest)
+        elif self.initial_checkpoint:
+            scaffold = self._starting_scaffold(description)
+        else:
+            scaffold = tf.train.Scaffold()
         vocabulary = self.estimator.settings.get("vocabulary")
         description |= vocabulary_copy.save_copy(self.estimator.model_dir, vocabulary)
         description |= variable_roles.describe_graph()
         model_directory.write_record(self.estimator.model_dir, description)
-        if not latest:
-            return tf.train.Scaffold()
-        checkpoint_files.check_variables(latest, tf.trainable_variables(), self.estimator.model_dir)
+        return scaffold
+
+    def _resuming_scaffold(self, latest):
         # A checkpoint of the original may lack variables that only training adds, such as the
         # slots of another optimizer.
         restore = checkpoint_files.Restore(tf.global_variables(), optional=tf.global_variables())
+        missing = restore.missing(latest)
+        if missing:
+            console.say(
+                f"{len(missing)} variables of the optimizer "
+                f"{class_names.source_name(self.estimator.settings.get('optimizer'))} are not in "
+                f"{latest} and start at their initial values: {initial_weights.listed(missing)}"
+            )
 
         def init_fn(scaffold, sess):
             del scaffold
             restore(sess, latest)
 
         return tf.train.Scaffold(init_op=tf.no_op(), init_fn=init_fn)
+
+    def _starting_scaffold(self, description):
+        """Returns a Scaffold that loads the weights of another model."""
+        weights = initial_weights.InitialWeights.of_graph(self.initial_checkpoint)
+        initial_weights.say_differences(self.initial_checkpoint, description)
+
+        def init_fn(scaffold, sess):
+            del scaffold
+            weights.load(sess)
+
+        return tf.train.Scaffold(init_fn=init_fn)
 
     def _train_steps(self, monitored, sess, stop_request):
         """Runs the steps; returns the step that was reached."""

@@ -25,7 +25,7 @@ def print_header(estimator: Any, batch_shape: Sequence[int], first_step: int, go
     with build_mode.building("train"):
         dtype, reason = precision.precision()
     rows, length = batch_shape[-2:]
-    initial_weights = bound("utils.run.init_checkpoint")
+    initial_weights = settings.get("init_checkpoint")
     if first_step:
         origin = f"resuming at step {first_step:,}"
     elif initial_weights:

@@ -54,6 +54,12 @@ def test_availability_follows_the_files(source, tfds_dir, tmp_path):
     assert source.describe_availability("gs://bucket").state == "not looked at"
 
 
+def test_the_files_of_a_split_are_its_input(source):
+    train, test = (source.input_files(split) for split in ("train", "test"))
+    assert train == source.input_files("validation") and set(train).isdisjoint(test)
+    assert sorted([*train, *test]) == source.record_files()
+
+
 def test_another_version_is_refused(tmp_path):
     fabricate.fabricate(tmp_path, fabricate.LM1B)
     source = PreparedTfdsSource("lm1b:1.1.0", SPLITS, "prepare it")

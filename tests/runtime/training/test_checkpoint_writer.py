@@ -57,6 +57,8 @@ def test_input_positions_are_kept_as_long_as_their_checkpoints(tmp_path):
     for kind in (checkpoint_writer.MODEL, checkpoint_writer.INPUT):
         kept = sorted(n for n in names if n.startswith(kind) and n.endswith(".index"))
         assert kept == [f"{kind}-3.index", f"{kind}-4.index"]
+    records = sorted(n for n in names if n.endswith(".json") and n.startswith("input"))
+    assert records == [f"{checkpoint_writer.INPUT}-{step}.json" for step in (3, 4)]
 
 
 def test_an_update_that_spoils_the_weights_is_not_saved(tmp_path, capfd):
@@ -142,6 +144,40 @@ def test_the_input_continues_at_the_saved_position(make_writer, tmp_path):
         sess.run(iterator.initializer)
         writer.restore_input_position(sess, 4)
         assert sess.run(number) == 4
+
+
+@pytest.mark.parametrize("damaged", ["data-00000-of-00001", "json"])
+def test_a_position_that_cannot_be_restored_leaves_an_input_at_its_start(
+    make_writer, tmp_path, capsys, damaged
+):
+    iterator = tf.compat.v1.data.make_initializable_iterator(tf.data.Dataset.range(10))
+    number = iterator.get_next()
+    writer = make_writer(iterator=iterator)
+    with tf.compat.v1.Session() as sess:
+        sess.run([tf.compat.v1.global_variables_initializer(), iterator.initializer])
+        assert sess.run(number) == 0
+        writer.save(sess, 4)
+        path = tmp_path / f"input.ckpt-4.{damaged}"
+        path.write_bytes(b"{")
+        sess.run(iterator.initializer)
+        writer.restore_input_position(sess, 4)
+        assert sess.run(number) == 0
+    assert "reading from the start" in capsys.readouterr().err
+
+
+def test_a_position_without_a_record_of_its_input_is_not_restored(make_writer, tmp_path, capsys):
+    iterator = tf.compat.v1.data.make_initializable_iterator(tf.data.Dataset.range(10))
+    number = iterator.get_next()
+    writer = make_writer(iterator=iterator)
+    with tf.compat.v1.Session() as sess:
+        sess.run([tf.compat.v1.global_variables_initializer(), iterator.initializer])
+        assert sess.run(number) == 0
+        writer.save(sess, 4)
+        (tmp_path / "input.ckpt-4.json").unlink()
+        sess.run(iterator.initializer)
+        writer.restore_input_position(sess, 4)
+        assert sess.run(number) == 0
+    assert "has no record of its input" in capsys.readouterr().err
 
 
 def test_a_step_without_a_position_reads_from_the_start(make_writer, capsys):

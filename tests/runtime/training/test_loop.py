@@ -132,3 +132,15 @@ def test_training_resumes_from_bfloat16_weights_in_float32(trained, tmp_path):
     tiny.run(tmp_path, "utils.run.train_steps = 7")
     after = tiny.variables(tmp_path, 7)
     assert {v.dtype for n, v in after.items() if n != "global_step"} == {np.dtype("float32")}
+
+
+def test_the_new_variables_of_another_optimizer_are_named(trained, tmp_path, capfd):
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    tiny.run(tmp_path, "utils.run.train_steps = 7")
+    assert "start at their initial values" not in capfd.readouterr().err
+    tiny.run(
+        tmp_path, "utils.run.train_steps = 8", "utils.run.optimizer = @AdamWeightDecayOptimizer"
+    )
+    message = capfd.readouterr().err
+    assert "variables of the optimizer AdamWeightDecayOptimizer are not in" in message
+    assert "model.ckpt-7 and start at their initial values: " in message

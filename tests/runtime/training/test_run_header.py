@@ -44,8 +44,9 @@ def test_the_header_names_the_step_that_training_resumes_from(estimator, capsys)
 
 
 def test_the_header_names_initial_weights_of_another_run(tmp_path, capsys):
-    tiny.configure("utils.run.init_checkpoint = 'gs://a/model.ckpt-5'")
-    estimator = utils.get_estimator(**tiny.estimator_settings(tmp_path))
+    tiny.configure()
+    settings = tiny.estimator_settings(tmp_path) | {"init_checkpoint": "gs://a/model.ckpt-5"}
+    estimator = utils.get_estimator(**settings)
     assert "60 steps, from the weights of gs://a/model.ckpt-5, seed 0" in header(estimator, capsys)
 
 
