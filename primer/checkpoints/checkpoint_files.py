@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from primer.checkpoints import finite_values
 from primer.errors import RunError, UsageError
 
 GLOBAL_STEP = "global_step"
@@ -134,7 +135,8 @@ def _difference(reader, variables):
 class Restore:
     """Loads a checkpoint into a session; made before the graph is finalized.
 
-    Variables are float32; values that a checkpoint has in bfloat16 are cast.
+    Variables are float32; values that a checkpoint has in bfloat16 are cast. A checkpoint with a
+    value that is NaN or infinite is refused.
 
     Args:
         variables: what to load.
@@ -154,7 +156,7 @@ class Restore:
 
         Raises:
             UsageError: the checkpoint is of another model.
-            RunError: it cannot be read.
+            RunError: it cannot be read, or has values that are not finite.
         """
         reader = open_reader(path)
         self._check(reader, path)
@@ -163,11 +165,14 @@ class Restore:
             if all(types.get(v.op.name) == v.dtype.base_dtype for v in self._variables):
                 if self._saver:
                     self._saver.restore(sess, path)
-                return
-            for variable in self._variables:
-                self._load(sess, reader, variable)
+            else:
+                for variable in self._variables:
+                    self._load(sess, reader, variable)
         except (tf.errors.OpError, ValueError, IndexError) as error:
             raise RunError(_damaged(path, error)) from error
+        spoiled = finite_values.first_in_session(sess, self._variables)
+        if spoiled:
+            raise RunError(_not_finite(path, spoiled, [v.op.name for v in self._variables]))
 
     def _check(self, reader, path):
         required = [v for v in self._variables if v.op.name not in self._optional]
@@ -185,6 +190,40 @@ class Restore:
             variable.load(value, sess)
         else:  # It is optional.
             sess.run(variable.initializer)
+
+
+def newest_finite(directory: str, names: Iterable[str]) -> str | None:
+    """Returns the path of the newest checkpoint whose variables of these names are finite, or None.
+
+    This reads the values.
+    """
+    names = list(names)
+    found = list_checkpoints(directory)
+    for step in sorted(found, reverse=True):
+        try:
+            if finite_values.first_in_file(open_reader(found[step]), names) is None:
+                return found[step]
+        except (RunError, tf.errors.OpError, ValueError, IndexError):
+            continue  # Damaged.
+    return None
+
+
+def _not_finite(path, name, names):
+    """The message on a checkpoint with a value that is not finite, with the way out."""
+    directory, newest = os.path.dirname(path), newest_finite(os.path.dirname(path), names)
+    message = f"{name} is NaN or infinite in the checkpoint {path}, which is therefore not used; "
+    if newest is None:
+        return message + f"{directory} has no other that is finite: train in a new model_dir"
+    step = step_of(newest)
+    message += (
+        f"the newest finite one beside it is {newest}: name step {step} (--checkpoint, "
+        "--checkpoints, utils.run.eval_checkpoint_step)"
+    )
+    later = [other for other in sorted(list_checkpoints(directory)) if other > step]
+    if not later:
+        return message
+    files = ", ".join(f"model.ckpt-{other}.*" for other in later)
+    return f"{message}, or delete {files}, and training continues from it"
 
 
 def open_reader(path: str) -> "tf.train.NewCheckpointReader":

@@ -1,5 +1,6 @@
 """The training loop: runs Mesh-TF's train operation, writes checkpoints and events, validates."""
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
@@ -55,21 +56,27 @@ def train_estimator(
         SystemExit: a signal stopped training after a step; the code is 128 + its number.
     """
     model_directory.check_trainable(estimator.model_dir)
-    with directory_lock.held(estimator.model_dir):
+    with directory_lock.held(estimator.model_dir), signals.stop_on_signals() as stop_request:
         # Only under the lock: until then another run may write checkpoints.
-        start = checkpoint_files.step_of(estimator.latest_checkpoint())
+        latest = estimator.latest_checkpoint()
+        start = checkpoint_files.step_of(latest)
         goal = max_steps if max_steps is not None else start + (steps or 1)
-        if start >= goal:
-            console.say(
-                f"{estimator.model_dir} is at step {start} already, and utils.run.train_steps = "
-                f"{goal}: nothing to do"
-            )
-            return
         hosts = cluster.from_environment()
-        with tf.Graph().as_default(), signals.stop_on_signals() as stop_request:
-            with session.chief_device(hosts), cluster.end_when_host_is_lost(hosts):
-                run = TrainingRun(estimator, input_fn, start, goal, hooks, saving_listeners, hosts)
-                run.train(stop_request)
+        validator = validation.Validation(estimator, goal, stop_request)
+        with contextlib.closing(validator), cluster.end_when_host_is_lost(hosts):
+            session.master(hosts)  # Other hosts wait for the chief's server, for a limited time.
+            validator.catch_up(latest)
+            if start >= goal:
+                console.say(
+                    f"{estimator.model_dir} is at step {start} already, and utils.run.train_steps "
+                    f"= {goal}: nothing to do"
+                )
+            elif not stop_request.requested:
+                with tf.Graph().as_default(), session.chief_device(hosts):
+                    run = TrainingRun(
+                        estimator, input_fn, start, goal, hooks, saving_listeners, hosts, validator
+                    )
+                    run.train(stop_request)
     if stop_request.signal:
         raise SystemExit(128 + stop_request.signal)
 
@@ -86,6 +93,7 @@ class TrainingRun:
         hooks: further hooks of the session.
         saving_listeners: further listeners, called before and after each checkpoint.
         hosts: the hosts that train, or None for this process alone.
+        validation: evaluates checkpoints.
     """
 
     estimator: Any
@@ -95,6 +103,7 @@ class TrainingRun:
     hooks: Sequence[tf.train.SessionRunHook]
     saving_listeners: Sequence[tf.train.CheckpointSaverListener]
     hosts: cluster.Cluster | None
+    validation: validation.Validation
 
     def __post_init__(self) -> None:
         with gc_pause.paused():
@@ -122,7 +131,6 @@ class TrainingRun:
             hook for hook in [*spec_hooks, *self.hooks] if type(hook).__name__ not in REPLACED_HOOKS
         ]
         self._summaries = summaries.Summaries(self.estimator.model_dir, self.goal)
-        self._validation = validation.Validation(self.estimator, self._checkpoints)
 
     def _check_columns(self):
         """Checks that a batch has one row per text column: only then do rows continue."""
@@ -199,7 +207,10 @@ class TrainingRun:
                 self._summaries.write(sess, step, loss, values["summaries"], self._batch_shape[0])
                 if self._checkpoints.is_due(step):
                     self._checkpoints.save(sess, step)
-                self._validation.after_step(sess, step, progress_line, last=step == self.goal)
+                if self.validation.is_due(step):
+                    self._checkpoints.save(sess, step)
+                    with progress_line.hidden():
+                        self.validation.evaluate(self._checkpoints.last_path)
         return step
 
     def _run_step(self, monitored, fetches, step):
