@@ -5,10 +5,13 @@ the called one is imported, so that `primer --help` imports no TensorFlow.
 """
 
 import argparse
+import contextlib
 import importlib
+import signal
 import sys
-from collections.abc import Sequence
-from types import ModuleType
+import threading
+from collections.abc import Iterator, Sequence
+from types import FrameType, ModuleType
 from typing import NoReturn
 
 from primer import __version__
@@ -30,20 +33,51 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs a command line and exits with its code: 0, 1 for failed work, 2 for misuse.
 
+    Ctrl-C and SIGTERM end the work at once, and remove files that are not complete.
+
     Args:
         arguments: the words after `primer`; None: those of the process.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     options = _parser(words).parse_args(words)
     try:
-        code = _command_module(options.command).run(options) or 0
+        with _sigterm_raised():
+            code = _command_module(options.command).run(options) or 0
     except (UsageError, RunError) as error:
         _say(str(error).splitlines()[0])  # gin adds lines about the configurable.
         code = error.exit_code
     except KeyboardInterrupt:
         _say("interrupted")
         code = 130
+    except _Terminated:
+        _say("ended by SIGTERM")
+        code = 128 + signal.SIGTERM
     sys.exit(code)
+
+
+class _Terminated(BaseException):
+    """SIGTERM; not an Exception, for the reasons of KeyboardInterrupt."""
+
+
+@contextlib.contextmanager
+def _sigterm_raised() -> Iterator[None]:
+    """Raises _Terminated at SIGTERM, which without a handler leaves unfinished files behind.
+
+    Training has its own handler. Python allows handlers only in the main thread.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _say(message: str) -> None:

@@ -106,12 +106,18 @@ def small_texts(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def small_run(small_texts):
-    """Returns a model directory with checkpoints 0, 3, 6 and the best; copy it to modify it."""
+    """Returns a model directory with checkpoints 0, 3, 6 and the best; copy it to modify it.
+
+    The rows of its validation are removed, so that tests evaluate the checkpoints.
+    """
+    import shutil
+
     from tests import tiny_text
     from tests.command_lines import run
 
     options = ("--steps", 6, "--eval_every", 3, "--seed", 5)
     assert run(*tiny_text.train_words(small_texts, small_texts / "model", *options)) == 0
+    shutil.rmtree(small_texts / "model" / "eval")
     return small_texts / "model"
 
 

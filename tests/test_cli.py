@@ -1,6 +1,7 @@
 """The command `primer`: fast help, exit codes, and errors of one line."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -67,3 +68,20 @@ def test_a_command_ends_with_its_exit_code_and_one_line(outcome, code, line, mon
 def test_the_error_of_an_unknown_command_lists_the_commands(capsys):
     assert run("trian") == 2
     assert "train" in capsys.readouterr().err
+
+
+def test_sigterm_ends_a_command_behind_its_clean_up(monkeypatch, capsys):
+    before, cleaned = signal.getsignal(signal.SIGTERM), []
+
+    def run_command(options):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.sigtimedwait([], 1)  # Gives Python the time to call the handler.
+        finally:
+            cleaned.append(True)
+
+    module = types.SimpleNamespace(add_arguments=lambda parser: None, run=run_command)
+    monkeypatch.setattr(cli, "_command_module", lambda name: module)
+    assert run("check") == 128 + signal.SIGTERM
+    assert cleaned and capsys.readouterr().err == "primer: ended by SIGTERM\n"
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from primer.checkpoints import checkpoint_files, model_directory, variable_roles
+from primer.checkpoints import checkpoint_files, finite_values, model_directory, variable_roles
 from primer.common import files
 from primer.errors import RunError, UsageError
 
@@ -105,11 +105,15 @@ def _mean_of_variable(readers, name, window):
         return last
     total = np.zeros(last.shape, np.float64)
     for reader, path in zip(readers, window, strict=True):
-        total += _value(reader, name, path).astype(np.float64)
-    mean = total / len(readers)
-    if not np.isfinite(mean).all():
-        raise RunError(f"{name} is NaN or infinite in one of {', '.join(window)}: leave that out")
-    return mean.astype(last.dtype)
+        total += _finite_value(reader, name, path).astype(np.float64)
+    return (total / len(readers)).astype(last.dtype)
+
+
+def _finite_value(reader, name, path):
+    value = _value(reader, name, path)
+    if not finite_values.is_finite(value):
+        raise RunError(f"{name} is NaN or infinite in {path}: average others")
+    return value
 
 
 def _value(reader, name, path):

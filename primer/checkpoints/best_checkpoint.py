@@ -32,7 +32,8 @@ def store(model_dir: str, source: str, result: dict[str, Any]) -> None:
     Args:
         model_dir: the directory of the run.
         source: the path of the checkpoint; for the stored one itself only its result changes.
-        result: what was measured: plain values, with "step" and "nats_per_token".
+        result: what was measured: plain values, with "step" and "nats_per_token"; JSON has no NaN,
+            and what is NaN is left out.
     """
     best = directory(model_dir)
     tf.io.gfile.makedirs(best)
@@ -44,6 +45,7 @@ def store(model_dir: str, source: str, result: dict[str, Any]) -> None:
         if path != copy:
             tf.io.gfile.copy(path, copy, overwrite=True)
     tf.train.update_checkpoint_state(best, target)
-    files.write_json(os.path.join(best, RECORD), result)
+    known = {key: value for key, value in result.items() if value == value}
+    files.write_json(os.path.join(best, RECORD), known)
     for path in old - set(new.values()):
         tf.io.gfile.remove(path)

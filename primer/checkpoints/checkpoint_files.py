@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from primer.checkpoints import finite_values
 from primer.errors import RunError, UsageError
 
 GLOBAL_STEP = "global_step"
@@ -140,7 +141,8 @@ def _difference(reader, variables, names=None):
 class Restore:
     """Loads a checkpoint into a session; made before the graph is finalized.
 
-    Variables are float32; values that a checkpoint has in bfloat16 are cast.
+    Variables are float32; values that a checkpoint has in bfloat16 are cast. A checkpoint with a
+    value that is NaN or infinite is refused.
 
     Args:
         variables: what to load.
@@ -165,7 +167,7 @@ class Restore:
 
         Raises:
             UsageError: the checkpoint is of another model.
-            RunError: it cannot be read.
+            RunError: it cannot be read, or has values that are not finite.
         """
         reader = open_reader(path)
         self._check(reader, path)
@@ -176,14 +178,17 @@ class Restore:
             if same and not missing:
                 if self._saver:
                     self._saver.restore(sess, path)
-                return
-            for name, variable in self._variables.items():
-                if variable.op.name in missing:
-                    sess.run(variable.initializer)
-                else:
-                    _load(sess, reader, name, variable)
+            else:
+                for name, variable in self._variables.items():
+                    if variable.op.name in missing:
+                        sess.run(variable.initializer)
+                    else:
+                        _load(sess, reader, name, variable)
         except (tf.errors.OpError, ValueError, IndexError) as error:
             raise RunError(_damaged(path, error)) from error
+        spoiled = finite_values.first_in_session(sess, self._variables.values())
+        if spoiled:
+            raise RunError(_not_finite(path, spoiled, list(self._variables)))
 
     def missing(self, path: str) -> list[str]:
         """Returns the optional variables that a checkpoint lacks or has in another shape.
@@ -210,6 +215,40 @@ class Restore:
 def _load(sess, reader, name, variable):
     value = np.asarray(reader.get_tensor(name)).astype(variable.dtype.as_numpy_dtype)
     variable.load(value, sess)
+
+
+def newest_finite(directory: str, names: Iterable[str]) -> str | None:
+    """Returns the path of the newest checkpoint whose variables of these names are finite, or None.
+
+    This reads the values.
+    """
+    names = list(names)
+    found = list_checkpoints(directory)
+    for step in sorted(found, reverse=True):
+        try:
+            if finite_values.first_in_file(open_reader(found[step]), names) is None:
+                return found[step]
+        except (RunError, tf.errors.OpError, ValueError, IndexError):
+            continue  # Damaged.
+    return None
+
+
+def _not_finite(path, name, names):
+    """The message on a checkpoint with a value that is not finite, with the way out."""
+    directory, newest = os.path.dirname(path), newest_finite(os.path.dirname(path), names)
+    message = f"{name} is NaN or infinite in the checkpoint {path}, which is therefore not used; "
+    if newest is None:
+        return message + f"{directory} has no other that is finite: train in a new model_dir"
+    step = step_of(newest)
+    message += (
+        f"the newest finite one beside it is {newest}: name step {step} (--checkpoint, "
+        "--checkpoints, utils.run.eval_checkpoint_step)"
+    )
+    later = [other for other in sorted(list_checkpoints(directory)) if other > step]
+    if not later:
+        return message
+    files = ", ".join(f"model.ckpt-{other}.*" for other in later)
+    return f"{message}, or delete {files}, and training continues from it"
 
 
 def open_reader(path: str) -> "tf.train.NewCheckpointReader":

@@ -1,6 +1,8 @@
 """One progress line of a long operation: rewritten in place on a terminal, else printed rarely."""
 
+import contextlib
 import time
+from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
@@ -31,13 +33,16 @@ class LiveLine:
     def __enter__(self: _Line) -> _Line:
         self._began = self._shown = time.monotonic()
         if console.terminal().isatty():
-            from rich.console import Console
-            from rich.live import Live
-
-            terminal = Console(file=console.terminal())
-            self._live = Live(console=terminal, auto_refresh=False, transient=self._transient)
-            self._live.start()
+            self._start_live()
         return self
+
+    def _start_live(self):
+        from rich.console import Console
+        from rich.live import Live
+
+        terminal = Console(file=console.terminal())
+        self._live = Live(console=terminal, auto_refresh=False, transient=self._transient)
+        self._live.start()
 
     def __exit__(
         self,
@@ -47,6 +52,20 @@ class LiveLine:
     ) -> None:
         if self._live:
             self._live.stop()
+
+    @contextlib.contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Removes the line from the terminal during a block that shows lines of its own."""
+        live, self._live = self._live, None
+        if live is None:
+            yield
+            return
+        live.transient = True
+        live.stop()
+        try:
+            yield
+        finally:
+            self._start_live()
 
     @property
     def seconds(self) -> float:

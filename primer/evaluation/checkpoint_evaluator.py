@@ -31,6 +31,7 @@ class CheckpointEvaluator:
         open_scorer: returns a context manager of a `Scorer`; entered for the first checkpoint that
             has to be scored.
         again: whether to score checkpoints whose row is known.
+        announce: whether to print a line for each checkpoint that is scored or skipped.
 
     Attributes:
         results: as given.
@@ -48,12 +49,14 @@ class CheckpointEvaluator:
         results: Results,
         open_scorer: Callable[[], AbstractContextManager[Scorer]],
         again: bool = False,
+        announce: bool = True,
     ) -> None:
         self._protocol = protocol
         self._text = text
         self.results = results
         self._open_scorer = open_scorer
         self._again = again
+        self._say = console.say if announce else _say_nothing
         self._scorer: Scorer | None = None
         self._exit_stack = contextlib.ExitStack()
         self.settings = {
@@ -101,7 +104,7 @@ class CheckpointEvaluator:
         return row if document_sums.read(row) is not None else None
 
     def _skip(self, step, error):
-        console.say(f"primer: {error}; skipped")
+        self._say(f"primer: {error}; skipped")
         self.problems.append(f"step {step}: {error}")
 
     def _score(self, scorer, step, weights):
@@ -120,7 +123,7 @@ class CheckpointEvaluator:
         }
         document_sums.write(row, document_sums.of_text(nats, self._text))
         self.results.add_row(row)
-        console.say(_summary_line(row))
+        self._say(_summary_line(row))
         return row
 
     def sorted_rows(self) -> list[Row]:
@@ -131,6 +134,10 @@ class CheckpointEvaluator:
         """Leaves the scorer's context and closes the event file."""
         self._exit_stack.close()
         self.results.close()
+
+
+def _say_nothing(message: str) -> None:
+    del message
 
 
 def _summary_line(row) -> str:

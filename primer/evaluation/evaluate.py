@@ -63,7 +63,7 @@ def evaluate_checkpoints(
     model = model_of(estimator)
     model_directory.check_model(model_dir, model, estimator.settings["vocabulary"])
     vocabulary_size.check_embedding_size(model, paths)
-    evaluator = _evaluator(
+    evaluator = make_evaluator(
         estimator, split, functools.partial(_open_scorer, estimator, batch_size), again
     )
     found: Iterable[str] = paths
@@ -80,21 +80,34 @@ def evaluate_checkpoints(
     _report(evaluator, with_earlier=follow)
 
 
-def _evaluator(
+def make_evaluator(
     estimator: Any,
     split: str,
     open_scorer: Callable[[], AbstractContextManager[Scorer]],
-    again: bool,
+    again: bool = False,
+    announce: bool = True,
 ) -> CheckpointEvaluator:
-    """The evaluator of the configured task and protocol."""
+    """Reads a split and returns an evaluator of the configured task and protocol.
+
+    Args:
+        estimator: a LocalEstimator.
+        split: the split of the task.
+        open_scorer, again, announce: as for `CheckpointEvaluator`.
+    """
     model_dir = str(estimator.model_dir)
     task, length = task_name(), length_of(estimator)
     protocol = protocols.configured_protocol()
     protocol.check_stride(length)
     text = sharing.shared_split(protocol, task, split, length)
     identity = {"model_dir": model_dir, "task": task, "split": split, "window": length}
-    results = Results(model_dir, f"{task}_{split}_{protocol.label}")
-    return CheckpointEvaluator(protocol, text, identity, results, open_scorer, again)
+    results = read_results(model_dir, split)
+    return CheckpointEvaluator(protocol, text, identity, results, open_scorer, again, announce)
+
+
+def read_results(model_dir: str, split: str) -> Results:
+    """Returns the results of the configured task and protocol in a model directory."""
+    label = protocols.configured_protocol().label
+    return Results(model_dir, f"{task_name()}_{split}_{label}")
 
 
 def _report(evaluator, with_earlier):

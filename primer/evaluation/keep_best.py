@@ -53,10 +53,9 @@ class BestCheckpointKeeper:
         if not math.isfinite(nats) or (self._row and self._row["nats_per_token"] <= nats):
             return
         self._row = row
-        finite = {key: value for key, value in row.items() if value == value}
         try:
             with self._exclusive():
-                best_checkpoint.store(self._model_dir, path, finite)
+                best_checkpoint.store(self._model_dir, path, row)
         except tf.errors.OpError as error:
             reason = str(error).splitlines()[0]
             raise RunError(f"{path} cannot be copied to {self._model_dir}: {reason}") from error

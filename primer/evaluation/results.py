@@ -81,14 +81,22 @@ class Results:
 
     def _add_events(self, row):
         """Writes tags `primer_eval/<name>/<unit>`, apart from those of stock evaluation."""
-        if self._writer is None:
-            self._writer = session.event_writer(os.path.join(self._directory, self._name))
         summary = tf.Summary()
         for key, value in row.items():
             if isinstance(value, float) and math.isfinite(value):
                 summary.value.add(tag=f"{TAG}/{self._name}/{key}", simple_value=value)
-        self._writer.add_summary(summary, row["step"])
-        self._writer.flush()
+        writer = self._event_writer()
+        writer.add_summary(summary, row["step"])
+        writer.flush()
+
+    def _event_writer(self):
+        if self._writer is None:
+            self._writer = session.event_writer(os.path.join(self._directory, self._name))
+        return self._writer
+
+    def drop_events_from(self, step: int) -> None:
+        """Makes TensorBoard drop the events from a step on: a resumed run evaluates them again."""
+        session.drop_events_from(self._event_writer(), step)
 
     def _write_table(self, row):
         """Writes the rows as TSV, the latest for each checkpoint and settings."""

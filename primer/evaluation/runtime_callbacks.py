@@ -4,14 +4,18 @@ The runtime may not import data or evaluation. It has registries for checks befo
 explanations of errors, and for the validator of `--eval_every`.
 """
 
+import contextlib
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import seqio
 
+from primer.checkpoints import checkpoint_files
 from primer.common import console
 from primer.data import preflight, whole_documents
 from primer.data.sources import corrupt_records
+from primer.errors import RunError
 from primer.evaluation import evaluate, protocols
 from primer.gin_config.values import bound, configured
 from primer.runtime import callbacks, estimator_model
@@ -20,25 +24,82 @@ from primer.runtime.training import validation
 VALIDATION = "validation"
 
 
-def make_validator(estimator: Any) -> Callable[[str], dict[str, Any]]:
-    """Returns a function of a checkpoint's path that evaluates the whole validation split.
+class Validator:
+    """Evaluates checkpoints on the whole validation split while a run trains.
 
-    The function returns the totals as a dict with "split" and "how". The split is read and the
-    graph is built once, here.
+    Its rows are those of `primer eval`, and each finds the rows of the other.
+
+    Args:
+        estimator: a LocalEstimator.
+        before_batch: called before each batch; what it raises ends an evaluation.
     """
-    task, protocol = estimator_model.task_name(), protocols.configured_protocol()
-    split_text = protocol.read_split(task, VALIDATION, estimator_model.length_of(estimator))
-    scorer = evaluate.make_scorer(estimator)
 
-    def validate(path):
-        scorer.restore(path)
-        return {
-            **protocol.evaluate(scorer, split_text).as_dict(),
-            "split": VALIDATION,
-            "how": protocol.describe(VALIDATION, scorer.length, scorer.caveats),
+    def __init__(self, estimator: Any, before_batch: Callable[[], None]) -> None:
+        self._estimator = estimator
+        self._before_batch = before_batch
+        self._newest = -1  # The highest step that this object evaluated.
+
+    def recorded(self, path: str) -> dict[str, Any] | None:
+        """Returns the row of a checkpoint, or None; the split is not read."""
+        rows = evaluate.read_results(str(self._estimator.model_dir), VALIDATION).rows
+        try:
+            weights = checkpoint_files.fingerprint(path)
+        except RunError:  # The evaluation says what is wrong.
+            return None
+        key = {
+            "step": checkpoint_files.step_of(path),
+            "weights": weights,
+            "window": estimator_model.length_of(self._estimator),
         }
+        return next((row for row in reversed(rows) if key.items() <= row.items()), None)
 
-    return validate
+    def prepare(self) -> None:
+        """Reads the split at the first call."""
+        _ = self._evaluator
+
+    @functools.cached_property
+    def _evaluator(self):
+        return evaluate.make_evaluator(
+            self._estimator, VALIDATION, self._open_scorer, announce=False
+        )
+
+    @contextlib.contextmanager
+    def _open_scorer(self):
+        with contextlib.closing(evaluate.make_scorer(self._estimator)) as scorer:
+            scorer.before_batch = self._before_batch
+            yield scorer
+
+    def evaluate(self, path: str) -> dict[str, Any]:
+        """Returns the row of a checkpoint, computed and recorded unless it is known.
+
+        Raises:
+            RunError: the checkpoint cannot be read.
+        """
+        self._drop_later_events(path)
+        row = self._evaluator.evaluate(path)
+        if row is None:
+            raise RunError(self._evaluator.problems[-1])
+        return row
+
+    def _drop_later_events(self, path):
+        """Drops the events of an earlier training to this step and further, which went elsewhere.
+
+        Only where this training reaches a new step: the best checkpoint, which may be evaluated
+        again, is behind it.
+        """
+        step, results = checkpoint_files.step_of(path), self._evaluator.results
+        if step <= self._newest:
+            return
+        self._newest = step
+        settings = self._evaluator.settings
+        is_known = results.find_row(settings, step, checkpoint_files.fingerprint(path))
+        if not is_known and any(row["step"] >= step for row in results.rows_with(settings)):
+            results.drop_events_from(step)
+
+    def close(self) -> None:
+        """Closes the session of the scorer and the event file."""
+        if "_evaluator" in vars(self):
+            self._evaluator.close()
 
 
 @callbacks.before_run
@@ -105,4 +166,4 @@ def _trainer() -> str:
     return getattr(bound("utils.run.train_model_fn"), "selector", "")
 
 
-callbacks.set_validator(make_validator)
+callbacks.set_validator(Validator)

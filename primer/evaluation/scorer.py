@@ -1,5 +1,7 @@
 """Scores windows of tokens under the configured model: one graph and session, many checkpoints."""
 
+from collections.abc import Callable
+
 import mesh_tensorflow as mtf
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -39,6 +41,7 @@ class Scorer:
     Attributes:
         length, rows: as above; rows is always a number.
         caveats: sentences on layers whose losses depend on the other texts of a batch.
+        before_batch: called before each batch; what it raises ends the scoring. None for nothing.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Scorer:
                 f"{type(model).__name__} (utils.run.model_type; expected 'lm')"
             )
         self.length = length
+        self.before_batch: Callable[[], None] | None = None
         mesh_shape = mtf.convert_to_shape(mesh_shape)
         layout = mtf.convert_to_layout_rules(layout_rules)
         self.rows = _checked_rows(rows, length, mesh_shape, layout)
@@ -136,6 +140,8 @@ class Scorer:
 
     def _batch(self, targets, segments, fetches):
         """Runs the graph once; missing rows are padding."""
+        if self.before_batch is not None:
+            self.before_batch()
         missing = ((0, self.rows - len(targets)), (0, 0))
         values = (targets, segments, _positions(segments))
         feeds = {

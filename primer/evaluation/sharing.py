@@ -27,7 +27,7 @@ _TRAINING_ONLY = (
     "mesh_tensorflow.optimize",
     "mesh_tensorflow.transformer.learning_rate_schedules",
     "primer.common.random_seed",
-    "primer.runtime.training.validation",
+    "primer.runtime.training",
 )
 _NOT_TEXT = (*_NEITHER, *_TRAINING_ONLY, "mesh_tensorflow", "primer.layers", "primer.runtime")
 _NOT_GRAPH = (*_NEITHER, *_TEXT_ONLY, *_TRAINING_ONLY)

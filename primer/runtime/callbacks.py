@@ -6,15 +6,40 @@ register what they check, print and evaluate; `t5_imports` imports these modules
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from absl import flags
 
 Check = Callable[[str], None]  # Takes the mode of `utils.run`.
 StartFunction = Callable[[str], None]  # Takes the model directory.
 Explainer = Callable[[Exception], Exception | None]
-# Takes an estimator; returns a function from a checkpoint's path to its results.
-ValidatorFactory = Callable[[Any], Callable[[str], dict]]
+
+
+class Validator(Protocol):
+    """Evaluates checkpoints during training."""
+
+    def recorded(self, path: str) -> dict[str, Any] | None:
+        """Returns the recorded result of a checkpoint, or None; this reads no text."""
+
+    def prepare(self) -> None:
+        """Reads the text to evaluate on, if that has not been done; this writes nothing."""
+
+    def evaluate(self, path: str) -> dict[str, Any]:
+        """Returns the result of a checkpoint, recorded or computed and recorded now.
+
+        Returns:
+            A dict with "step", "nats_per_token", "how" (the protocol) and further results.
+
+        Raises:
+            RunError: the checkpoint cannot be read.
+        """
+
+    def close(self) -> None:
+        """Closes its session and files."""
+
+
+# Takes an estimator, and a function that is called before each batch and may raise.
+ValidatorFactory = Callable[[Any, Callable[[], None]], Validator]
 
 _Function = TypeVar("_Function", bound=Callable)
 
@@ -69,8 +94,8 @@ def set_validator(make_validator: ValidatorFactory) -> None:
     """Sets what `--eval_every` evaluates during training.
 
     Args:
-        make_validator: a function of an estimator. It returns a function from a checkpoint's path
-            to a dict with "nats_per_token", "how" (the protocol) and further results.
+        make_validator: makes a Validator of an estimator, and of a function that is called before
+            each batch and raises an exception to end the evaluation.
     """
     _registry.validator_factory = make_validator
 

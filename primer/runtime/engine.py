@@ -16,7 +16,7 @@ from primer.runtime import (
     precision,
 )
 from primer.runtime.command_line import flags, guarded_run
-from primer.runtime.training import validation
+from primer.runtime.training import summaries, validation
 
 
 def entry_points() -> tuple[Callable, ...]:
@@ -30,6 +30,7 @@ def entry_points() -> tuple[Callable, ...]:
         mesh.mesh_shape,
         precision.precision,
         random_seed.run_seed,
+        summaries.events_every,
         validation.validation,
     )
 

@@ -62,6 +62,16 @@ def event_writer(directory: str) -> tf.summary.FileWriter:
         return tf.summary.FileWriter(directory, filename_suffix=suffix)
 
 
+def drop_events_from(writer: tf.summary.FileWriter, step: int) -> None:
+    """Makes TensorBoard drop the events of a directory from a step on, which are written again.
+
+    Args:
+        writer: writes the new events; those before this call are dropped.
+        step: the first step of the new events.
+    """
+    writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), step)
+
+
 @contextlib.contextmanager
 def restored(
     estimator: Any,

@@ -131,3 +131,43 @@ def test_optional_variables_that_do_not_fit_keep_their_initial_values(directory)
     with tf.Graph().as_default():
         wider = tf.get_variable("x", [3])
         assert checkpoint_files.Restore([wider], [wider]).missing(path(directory, 1)) == ["x"]
+
+
+def spoil(directory, step, **values):
+    for name in directory.glob(f"model.ckpt-{step}.*"):
+        name.unlink()
+    values = {"x": np.full([2], step, np.float32), **values}
+    return small_checkpoints.save(directory, step, values)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, tf.bfloat16.as_numpy_dtype])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused_with_the_way_out(directory, value, dtype):
+    spoil(directory, 2, x=np.array([1.0, value]).astype(dtype))
+    spoiled = spoil(directory, 10, x=np.array([value, 1.0]).astype(dtype))
+    with pytest.raises(RunError) as refused:
+        restored(spoiled, x=[2])
+    message = str(refused.value)
+    assert message.startswith(f"x is NaN or infinite in the checkpoint {spoiled}")
+    assert f"the newest finite one beside it is {path(directory, 1)}: name step 1" in message
+    assert "delete model.ckpt-2.*, model.ckpt-10.*, and training continues" in message
+
+
+def test_a_variable_that_is_not_read_may_be_nan(directory):
+    checkpoint = spoil(directory, 10, x_slot_v=np.float32(np.nan))
+    assert restored(checkpoint, x=[2]) == {"x": [10.0, 10.0]}
+    with pytest.raises(RunError, match="x_slot_v is NaN .* newest finite one .*model.ckpt-2:"):
+        restored(checkpoint, optional=True, x=[2], x_slot_v=[])
+
+
+def test_the_only_checkpoint_is_nan(directory):
+    for step in (1, 2, 10):
+        spoiled = spoil(directory, step, x=np.array([np.nan, 1], np.float32))
+    with pytest.raises(RunError, match="no other that is finite: train in a new model_dir"):
+        restored(spoiled, x=[2])
+
+
+def test_the_newest_finite_checkpoint_is_whole(directory):
+    assert checkpoint_files.newest_finite(str(directory), ["x"]) == path(directory, 10)
+    remove_data(directory, 10)
+    assert checkpoint_files.newest_finite(str(directory), ["x"]) == path(directory, 2)

@@ -2,14 +2,17 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import primer
 from tests import tiny_text
 from tests.command_lines import run
+from tests.evaluation import small_checkpoints
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +93,20 @@ def test_a_stop_string_ends_the_text_and_is_not_shown(generate):
 def test_an_earlier_checkpoint(generate):
     (row,) = rows_of(generate("--checkpoint", 20, "--max_tokens", 2, "--json"))
     assert row["step"] == 20
+
+
+def test_weights_that_are_nan_give_no_text(trained, tmp_path, capfd):
+    model_dir = shutil.copytree(trained, tmp_path / "model")
+    values = small_checkpoints.load(model_dir / "model.ckpt-40")
+    name = next(name for name in sorted(values) if name.endswith("kernel"))
+    values[name] = np.full_like(values[name], np.nan)
+    for path in model_dir.glob("model.ckpt-40.*"):
+        path.unlink()
+    small_checkpoints.save(model_dir, 40, values)
+    assert run("generate", "--model_dir", model_dir, "--prompt", "7") == 1
+    printed = capfd.readouterr()
+    assert f"{name} is NaN or infinite" in printed.err and "name step 20" in printed.err
+    assert "tokens, the first after" not in printed.err
 
 
 def test_an_empty_prompt_begins_a_document(generate):

@@ -95,6 +95,37 @@ def test_the_same_training_command_goes_on_from_its_checkpoint(trained, small_te
     assert "nothing to do" in capfd.readouterr().err
 
 
+def eval_rows(model_dir):
+    (path,) = (model_dir / "eval").glob("*.jsonl")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_a_validation_that_a_kill_prevented_is_done_on_resuming(trained, small_texts, capfd):
+    """Step 6 is saved and has no row: first its validation, then nothing to train."""
+    shutil.rmtree(trained / "best")
+    words = train_words(small_texts, trained, "--steps", 6, "--seed", 5, "--eval_every", 3)
+    assert run(*words) == 0
+    error = capfd.readouterr().err
+    assert error.index("step 6  validation ") < error.index("nothing to do")
+    assert [row["step"] for row in eval_rows(trained)] == [6]
+    assert json.loads((trained / "best" / "best.json").read_text())["step"] == 6
+    assert run(*words) == 0
+    assert "step 6  validation " not in capfd.readouterr().err
+
+
+def test_eval_finds_what_training_measured(trained, small_texts, capfd):
+    words = ("--steps", 8, "--seed", 5, "--eval_every", 3)
+    assert run(*train_words(small_texts, trained, *words)) == 0
+    measured = eval_rows(trained)
+    assert [row["step"] for row in measured] == [6, 8]
+    assert run("eval", "--model_dir", trained, "--checkpoints", "6,8") == 0
+    assert "2 of 2 results were known" in capfd.readouterr().err
+    assert eval_rows(trained) == measured
+    assert run("eval", "--model_dir", trained, "--checkpoints", "8", "--again") == 0
+    again = eval_rows(trained)[-1]
+    assert measured[-1] | {"evaluation_seconds": again["evaluation_seconds"]} == again
+
+
 def test_another_architecture_is_refused(trained, small_texts, capsys):
     words = train_words(small_texts, trained, "--steps", 9)
     words[words.index("primer_ez")] = "primer"

@@ -74,3 +74,22 @@ def test_a_terminal_has_four_lines_a_second(monkeypatch, transient):
     assert "one line" in written and "a message [0]\n" in written.replace("\r", "")
     # rich erases a transient line at the end.
     assert written.rstrip().endswith("\x1b[2K") is transient
+
+
+def test_a_hidden_line_leaves_the_terminal_to_others(monkeypatch, clock):
+    stream = show(monkeypatch, Terminal())
+    with live_line.LiveLine() as line:
+        line.show("step 1")
+        with line.hidden():
+            before = len(stream.getvalue())
+            line.say("validation")
+            assert stream.getvalue()[before:] == "validation\n"
+        line.show("step 2")
+    assert "step" in stream.getvalue()[before:]
+
+
+def test_without_a_terminal_nothing_is_hidden(monkeypatch, clock):
+    stream = show(monkeypatch, io.StringIO())
+    with live_line.LiveLine() as line, line.hidden():
+        line.say("validation")
+    assert stream.getvalue() == "validation\n"

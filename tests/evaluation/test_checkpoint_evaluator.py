@@ -173,3 +173,15 @@ def test_a_fingerprint_is_of_the_values(tmp_path):
     other = small_checkpoints.save(tmp_path, 3, {"x": np.array([1, 1, 1.0001], np.float32)})
     found = [checkpoint_files.fingerprint(path) for path in (first, same, other)]
     assert found[0] == found[1] != found[2]
+
+
+def test_what_is_not_announced_prints_nothing(directory, capsys):
+    for name in directory.glob("model.ckpt-1.*"):
+        name.unlink()
+    named = {"model_dir": str(directory), "task": "t", "split": "test", "window": 4}
+    results = Results(str(directory), "t_test_stream")
+    rows = CheckpointEvaluator(Protocol(), TEXT, named, results, open_scorer, announce=False)
+    found = [rows.evaluate(f"{directory}/model.ckpt-{step}") for step in (1, 2)]
+    rows.close()
+    assert found[0] is None and found[1]["nats"] == 2.0 and len(rows.problems) == 1
+    assert capsys.readouterr().err == ""

@@ -108,3 +108,11 @@ def test_events_have_tags_of_their_own(directory):
     scalars = tiny.scalars(directory / "eval" / "name")
     assert all(tag.startswith("primer_eval/name/") for tag in scalars)
     assert scalars["primer_eval/name/nats_per_token"] == {1: 5.0, 3: 5.0}
+
+
+def test_events_that_are_written_again_are_dropped(directory):
+    results = read(directory)
+    results.drop_events_from(3)
+    results.add_row(row(3, 444.0))
+    results.close()
+    assert tiny.dropped_from(directory / "eval" / "name") == [3]

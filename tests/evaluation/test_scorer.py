@@ -180,3 +180,20 @@ def test_caveats_name_a_model_whose_losses_depend_on_the_batch():
         "test", 16, scorer.caveats
     )
     scorer.close()
+
+
+def test_scoring_ends_before_a_batch(made):
+    batches = []
+
+    def before_batch():
+        batches.append(len(batches))
+        if len(batches) == 2:
+            raise InterruptedError
+
+    made.scorer.before_batch = before_batch
+    try:
+        with pytest.raises(InterruptedError):
+            made.scorer.nats(made.ids)
+    finally:
+        made.scorer.before_batch = None
+    assert batches == [0, 1]

@@ -13,6 +13,7 @@ NAMES = {
     "primer.precision",
     "primer.rows_per_batch",
     "primer.run_seed",
+    "primer.summaries",
     "primer.validation",
 }
 

@@ -51,3 +51,10 @@ def test_two_writers_of_the_same_second_keep_their_events(tmp_path):
         writer.add_summary(tf.Summary(value=[tf.Summary.Value(tag="x", simple_value=step)]), step)
         writer.close()
     assert tiny.scalars(tmp_path)["x"] == {1: 1.0, 2: 2.0}
+
+
+def test_events_from_a_step_on_can_be_dropped(tmp_path):
+    writer = session.event_writer(str(tmp_path))
+    session.drop_events_from(writer, 7)
+    writer.close()
+    assert tiny.dropped_from(tmp_path) == [7]

@@ -126,6 +126,17 @@ def scalars(directory):
     return found
 
 
+def dropped_from(directory):
+    """Returns the steps from which TensorBoard drops events that a directory had before."""
+    start = tf.compat.v1.SessionLog.START
+    return [
+        event.step
+        for path in sorted(tf.io.gfile.glob(f"{directory}/events*"))
+        for event in tf.compat.v1.train.summary_iterator(path)
+        if event.session_log.status == start
+    ]
+
+
 def vocabulary():
     """Returns the vocabulary of the tiny task."""
     return mesh_transformer.get_vocabulary(TASK)

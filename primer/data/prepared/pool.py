@@ -76,8 +76,19 @@ def _run_in_processes(plan, indexes, workers, initialize, on_bytes, on_shard):
             "a worker process ended before its shard was written (out of memory?); finished shards "
             "are kept: run the same command again with fewer --workers"
         ) from error
+    except Exception:
+        raise
+    except BaseException:
+        _kill(executor)
+        raise
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _kill(executor):
+    """Ends the workers at a signal; a shard that is not complete is written again."""
+    for process in list((executor._processes or {}).values()):
+        process.kill()
 
 
 def _drain(reports, on_bytes):

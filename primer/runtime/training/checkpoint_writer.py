@@ -12,10 +12,13 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow.compat.v1 as tf
 
+from primer.checkpoints import checkpoint_files, finite_values
 from primer.common import console, files
 from primer.errors import RunError, UsageError
+from primer.gin_config.values import bound
 from primer.runtime.training import input_record
 
 MODEL = "model.ckpt"
@@ -45,7 +48,7 @@ class CheckpointWriter:
         iterator: Any = None,
         input_record: Mapping[str, Any] | None = None,
     ) -> None:
-        """Adds the operations that save the input position and check the weights to the graph.
+        """Adds the operations that save the input position and check the variables to the graph.
 
         Args:
             model_dir: the directory of the checkpoints.
@@ -67,8 +70,9 @@ class CheckpointWriter:
         self._input_record = input_record or {}
         self._input_saver = _input_saver(iterator)
         self._graph_writer: threading.Thread | None = None
-        weights = [v for v in tf.trainable_variables() if v.dtype.base_dtype.is_floating]
-        self._finite = tf.reduce_all([tf.reduce_all(tf.is_finite(v)) for v in weights])
+        # In the graph: copying all values to this process at every checkpoint would be slow.
+        self._checked = finite_values.floating(tf.global_variables())
+        self._are_finite = tf.stack([tf.reduce_all(tf.is_finite(v)) for v in self._checked])
 
     @classmethod
     def from_hooks(
@@ -105,7 +109,8 @@ class CheckpointWriter:
         self._graph_writer.start()
         state = tf.train.get_checkpoint_state(self.model_dir)
         if state:
-            self.last_path = state.model_checkpoint_path
+            # Not the one that the file names: its files may have been deleted.
+            self.last_path = checkpoint_files.latest_checkpoint(self.model_dir)
             self._saver.recover_last_checkpoints(state.all_model_checkpoint_paths)
 
     def close(self) -> None:
@@ -128,13 +133,14 @@ class CheckpointWriter:
         """Writes the checkpoint of a step, unless it is the last one written.
 
         Raises:
-            RunError: the weights are not finite, or the files cannot be written.
+            RunError: a weight or a variable of the optimizer is not finite, or the files cannot
+                be written.
         """
         if self.last_step == step:
             return
         for listener in self.listeners:
             listener.before_save(sess, step)
-        self._check_weights_are_finite(sess, step)
+        self._check_finite(sess, step)
         try:
             self._save_input_position(sess, step)
             self.last_path = self._saver.save(
@@ -150,13 +156,18 @@ class CheckpointWriter:
             listener.after_save(sess, step)
         self._delete_obsolete_positions()
 
-    def _check_weights_are_finite(self, sess, step):
-        """Raises RunError: an update can make weights infinite whose loss was still finite."""
-        if not sess.run(self._finite):
-            raise RunError(
-                f"weights are NaN or infinite after step {step}, which is not saved; the last good "
-                f"checkpoint is {self.last_path or 'none'}. {DIVERGENCE_HINT}"
-            )
+    def _check_finite(self, sess, step):
+        """Raises RunError: an update can spoil variables although its loss was still finite."""
+        are_finite = sess.run(self._are_finite)
+        if are_finite.all():
+            return
+        name = self._checked[int(np.argmin(are_finite))].op.name
+        if self.last_path is None:
+            raise RunError(f"{name} is NaN or infinite before the first step: {_initial_values()}")
+        raise RunError(
+            f"{name} is NaN or infinite after step {step}, which is not saved; the last good "
+            f"checkpoint is {self.last_path}. {DIVERGENCE_HINT}"
+        )
 
     def _save_input_position(self, sess, step):
         if self._input_saver is None:
@@ -224,6 +235,14 @@ class CheckpointWriter:
             model = os.path.join(self.model_dir, f"{MODEL}-{step.group(1)}.index") if step else ""
             if model and not tf.io.gfile.exists(model):
                 tf.io.gfile.remove(name)
+
+
+def _initial_values():
+    """Returns what to do about initial values that are not finite."""
+    path = bound("utils.run.init_checkpoint")
+    if path:
+        return f"utils.run.init_checkpoint = {path!r} is not to be trained on; name another one"
+    return "check the initializers of the model's layers"
 
 
 def _input_saver(iterator):

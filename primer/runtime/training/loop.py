@@ -1,5 +1,6 @@
 """The training loop: runs Mesh-TF's train operation, writes checkpoints and events, validates."""
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
@@ -58,32 +59,36 @@ def train_estimator(
         SystemExit: a signal stopped training after a step; the code is 128 + its number.
     """
     model_directory.check_trainable(estimator.model_dir)
-    with directory_lock.held(estimator.model_dir):
+    with directory_lock.held(estimator.model_dir), signals.stop_on_signals() as stop_request:
         # Only under the lock: until then another run may write checkpoints.
         latest = estimator.latest_checkpoint()
         start = checkpoint_files.step_of(latest)
         goal = max_steps if max_steps is not None else start + (steps or 1)
-        if start >= goal:
-            console.say(
-                f"{estimator.model_dir} is at step {start} already, and utils.run.train_steps = "
-                f"{goal}: nothing to do"
-            )
-            return
         initial_checkpoint = None if latest else _initial_checkpoint(estimator)
         hosts = cluster.from_environment()
-        with tf.Graph().as_default(), signals.stop_on_signals() as stop_request:
-            with session.chief_device(hosts), cluster.end_when_host_is_lost(hosts):
-                run = TrainingRun(
-                    estimator,
-                    input_fn,
-                    start,
-                    goal,
-                    hooks,
-                    saving_listeners,
-                    hosts,
-                    initial_checkpoint,
+        validator = validation.Validation(estimator, goal, stop_request)
+        with contextlib.closing(validator), cluster.end_when_host_is_lost(hosts):
+            session.master(hosts)  # Other hosts wait for the chief's server, for a limited time.
+            validator.catch_up(latest)
+            if start >= goal:
+                console.say(
+                    f"{estimator.model_dir} is at step {start} already, and utils.run.train_steps "
+                    f"= {goal}: nothing to do"
                 )
-                run.train(stop_request)
+            elif not stop_request.requested:
+                with tf.Graph().as_default(), session.chief_device(hosts):
+                    run = TrainingRun(
+                        estimator,
+                        input_fn,
+                        start,
+                        goal,
+                        hooks,
+                        saving_listeners,
+                        hosts,
+                        validator,
+                        initial_checkpoint,
+                    )
+                    run.train(stop_request)
     if stop_request.signal:
         raise SystemExit(128 + stop_request.signal)
 
@@ -106,6 +111,7 @@ class TrainingRun:
         hooks: further hooks of the session.
         saving_listeners: further listeners, called before and after each checkpoint.
         hosts: the hosts that train, or None for this process alone.
+        validation: evaluates checkpoints.
         initial_checkpoint: the checkpoint whose weights a new run starts from, or None.
     """
 
@@ -116,6 +122,7 @@ class TrainingRun:
     hooks: Sequence[tf.train.SessionRunHook]
     saving_listeners: Sequence[tf.train.CheckpointSaverListener]
     hosts: cluster.Cluster | None
+    validation: validation.Validation
     initial_checkpoint: str | None = None
 
     def __post_init__(self) -> None:
@@ -144,7 +151,6 @@ class TrainingRun:
             hook for hook in [*spec_hooks, *self.hooks] if type(hook).__name__ not in REPLACED_HOOKS
         ]
         self._summaries = summaries.Summaries(self.estimator.model_dir, self.goal)
-        self._validation = validation.Validation(self.estimator, self._checkpoints)
 
     def _build_input(self):
         """Returns the features of a batch, their iterator, and the record of the input."""
@@ -257,7 +263,10 @@ class TrainingRun:
                 self._summaries.write(sess, step, loss, values["summaries"], self._batch_shape[0])
                 if self._checkpoints.is_due(step):
                     self._checkpoints.save(sess, step)
-                self._validation.after_step(sess, step, progress_line, last=step == self.goal)
+                if self.validation.is_due(step):
+                    self._checkpoints.save(sess, step)
+                    with progress_line.hidden():
+                        self.validation.evaluate(self._checkpoints.last_path)
         return step
 
     def _run_step(self, monitored, fetches, step):

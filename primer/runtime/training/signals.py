@@ -1,10 +1,14 @@
-"""Lets Ctrl-C and SIGTERM end training after the current step."""
+"""Lets Ctrl-C and SIGTERM end training after the current step, and validation after a batch."""
 
 import contextlib
 import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
+
+
+class StopRequested(Exception):
+    """Ends work that writes nothing until its end, because a signal was received."""
 
 
 class StopRequest:
@@ -16,6 +20,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self._raises = False
 
     @property
     def requested(self) -> bool:
@@ -35,6 +40,23 @@ class StopRequest:
         if self.requested:
             raise KeyboardInterrupt
         self.signal = number
+        if self._raises:
+            raise StopRequested
+
+    def check(self) -> None:
+        """Raises StopRequested if a signal was received: between two parts of long work."""
+        if self.requested:
+            raise StopRequested
+
+    @contextlib.contextmanager
+    def interrupting(self) -> Iterator[None]:
+        """Inside the block, which must only read, a signal raises StopRequested at any point."""
+        self.check()
+        self._raises = True
+        try:
+            yield
+        finally:
+            self._raises = False
 
 
 @contextlib.contextmanager

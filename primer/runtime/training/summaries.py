@@ -2,21 +2,45 @@
 
 They include the values of Mesh-TF's `scalar_summary`, such as router statistics; stock Mesh-TF
 drops these without a TPU.
+
+A run that resumes behind its last events writes their steps again. Each session therefore begins
+with an event that makes TensorBoard drop what was written for its steps before.
 """
 
 import time
 from typing import Any
 
+import gin
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow import utils as mtf_utils
 
+from primer.common import checks
+from primer.runtime import session
 from primer.runtime.patches import loop_summaries
 
+# The beginning of a run, where the loss changes most, has more events than the rest.
+FIRST_STEPS = 1000
+EVERY_FIRST = 10
 EVERY = 100
 
 
+@gin.configurable("summaries", module="primer")
+def events_every(every: int | None = None) -> int | None:
+    """Returns the number of steps between two events of training.
+
+    Args:
+        every: a number of steps; None: EVERY_FIRST up to step FIRST_STEPS, then EVERY.
+
+    Raises:
+        UsageError: not a positive integer.
+    """
+    if every is not None:
+        checks.whole_number("summaries.every", every)
+    return every
+
+
 class Summaries:
-    """Writes events at the first step of a run, at every multiple of EVERY and at the last step."""
+    """Writes events at the first step of a session, at the multiples of `every`, at the last."""
 
     def __init__(self, model_dir: str, goal: int) -> None:
         """Collects the summaries of the default graph.
@@ -26,6 +50,7 @@ class Summaries:
             goal: the last step.
         """
         self._goal = goal
+        self._every = events_every()
         self._writer = tf.summary.FileWriterCache.get(model_dir)
         self._merged = tf.summary.merge_all()
         self._scalars = _mesh_scalars()
@@ -53,7 +78,9 @@ class Summaries:
             values: the values of `fetches`.
             batch_size: the number of rows in a batch, for the speed since the last events.
         """
-        if self._last_written and step % EVERY and step != self._goal:
+        if not self._last_written:
+            session.drop_events_from(self._writer, step)
+        elif not self._is_due(step):
             return
         if "merged" in values:
             self._writer.add_summary(values["merged"], step)
@@ -66,6 +93,10 @@ class Summaries:
             summary.value.add(tag=tag, simple_value=float(value))
         self._writer.add_summary(summary, step)
         self._writer.flush()
+
+    def _is_due(self, step):
+        every = self._every or (EVERY_FIRST if step <= FIRST_STEPS else EVERY)
+        return step % every == 0 or step == self._goal
 
     def _speed(self, step, batch_size):
         now = time.monotonic()

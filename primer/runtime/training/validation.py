@@ -2,22 +2,30 @@
 
 The runtime does not import `primer.evaluation`, which registers the evaluation with
 `primer.runtime.callbacks.set_validator`.
+
+A validation is due at a checkpoint. If a kill or a signal ends the run before it is complete, the
+run that resumes from this checkpoint validates it first.
 """
 
 import functools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import gin
-import tensorflow.compat.v1 as tf
 
-from primer.checkpoints import best_checkpoint, checkpoint_files
-from primer.common import checks
+from primer.checkpoints import (
+    best_checkpoint,
+    checkpoint_files,
+    model_description,
+    model_directory,
+)
+from primer.common import checks, console
 from primer.errors import UsageError
 from primer.runtime import callbacks
-from primer.runtime.training.checkpoint_writer import CheckpointWriter
-from primer.runtime.training.progress import Progress
+from primer.runtime.training import signals
+
+# Losses are comparable where these keys of their results are equal: the protocol and the text.
+_MEASURE = ("how", "text_checksum")
 
 
 @gin.configurable(module="primer")
@@ -41,19 +49,21 @@ def validation(every: int | None = None) -> int | None:
 class Validation:
     """Evaluates the checkpoints of a run and copies the best one to `model_dir/best`."""
 
-    def __init__(self, estimator: Any, checkpoints: CheckpointWriter) -> None:
+    def __init__(self, estimator: Any, goal: int, stop_request: signals.StopRequest) -> None:
         """Reads `validation.every`.
 
         Args:
             estimator: the LocalEstimator that trains.
-            checkpoints: the writer of its checkpoints.
+            goal: the last step, which is always evaluated.
+            stop_request: ends an evaluation between two batches.
 
         Raises:
             UsageError: validation is on, and nothing registered an evaluation.
         """
         self._every = validation()
         self._estimator = estimator
-        self._checkpoints = checkpoints
+        self._goal = goal
+        self._stop_request = stop_request
         self._make_validator = callbacks.validator_factory()
         if self._every and self._make_validator is None:
             raise UsageError(
@@ -62,48 +72,92 @@ class Validation:
             )
 
     @functools.cached_property
-    def _evaluate(self) -> Callable:
-        """The function of a checkpoint's path, made at the first evaluation."""
+    def _validator(self) -> callbacks.Validator:
         assert self._make_validator is not None
-        return self._make_validator(self._estimator)
+        return self._make_validator(self._estimator, self._stop_request.check)
 
-    def after_step(
-        self, sess: tf.Session, step: int, progress_line: Progress, last: bool = False
-    ) -> None:
-        """Saves and evaluates a step if an evaluation is due.
+    def is_due(self, step: int) -> bool:
+        """Whether the checkpoint of this step is to be evaluated."""
+        return bool(step and self._every) and (step % self._every == 0 or step == self._goal)
+
+    def catch_up(self, path: str | None) -> None:
+        """Evaluates the checkpoint that a run resumes from, if its evaluation was not completed.
 
         Args:
-            sess: the session of training.
-            step: the step that has ended.
-            progress_line: prints the result.
-            last: whether it is the last step, which is always evaluated.
+            path: the checkpoint, or None for a run that begins.
+
+        Raises:
+            UsageError: the checkpoint is of another model.
+            RunError: it cannot be read.
         """
-        if not self._every or (step % self._every and not last):
+        if path is None or not self.is_due(checkpoint_files.step_of(path)):
             return
-        self._checkpoints.save(sess, step)
-        result = {"step": step, **self._evaluate(self._checkpoints.last_path)}
+        result = self._validator.recorded(path)
+        if result is not None and not self._is_new_best(result):
+            return
+        description = model_description.describe_estimator(self._estimator)
+        model_directory.check_description(self._estimator.model_dir, description)
+        self.evaluate(path)
+
+    def evaluate(self, path: str) -> None:
+        """Evaluates a checkpoint, prints the result, and keeps the checkpoint if it is the best.
+
+        A signal ends this between two batches, with nothing written.
+
+        Raises:
+            RunError: the checkpoint cannot be read.
+        """
+        step = checkpoint_files.step_of(path)
+        try:
+            with self._stop_request.interrupting():
+                self._validator.prepare()
+            self._keep_if_best(path, self._validator.evaluate(path))
+        except signals.StopRequested:
+            console.say(
+                f"The validation of step {step:,} was stopped by {self._stop_request.name}; the "
+                "same command does it first."
+            )
+
+    def _keep_if_best(self, path, result):
         best = self._best_comparable_to(result)
-        better = best is None or _is_better(result["nats_per_token"], best["nats_per_token"])
-        progress_line.say(
-            f"step {step:,}  validation {result['nats_per_token']:.4f} nats per token"
-            + ("  (best so far)" if better else f"  (best: step {best['step']:,})")
+        better = _is_better(result, best)
+        if better:
+            remark = "  (best so far)"
+        else:
+            remark = f"  (best: step {best['step']:,})" if best else ""
+        console.say(
+            f"step {result['step']:,}  validation {result['nats_per_token']:.4f} nats per token"
+            + remark
         )
         if better:
-            path = self._checkpoints.last_path
-            assert path is not None  # A checkpoint has just been validated.
             best_checkpoint.store(self._estimator.model_dir, path, result)
 
     def _best_comparable_to(self, result):
-        """Returns the best result so far, evaluated under the same protocol as `result`."""
+        """Returns the best result so far, evaluated as `result` was."""
         model_dir = self._estimator.model_dir
         best = best_checkpoint.read_result(model_dir)
-        if best is None or best.get("how") == result.get("how"):
+        if best is None or _is_same_measure(best, result):
             return best
         # `primer eval --keep_best` may have used another protocol.
         path = checkpoint_files.latest_checkpoint(best_checkpoint.directory(model_dir))
-        return {"step": best["step"], **self._evaluate(path)} if path else None
+        return self._validator.evaluate(path) if path else None
+
+    def _is_new_best(self, result):
+        """Whether a known result belongs to `model_dir/best`, or may, and is not there."""
+        best = best_checkpoint.read_result(self._estimator.model_dir)
+        return (best and not _is_same_measure(best, result)) or _is_better(result, best)
+
+    def close(self) -> None:
+        """Closes the evaluation's session and files."""
+        if "_validator" in vars(self):
+            self._validator.close()
 
 
-def _is_better(nats, best):
-    """Whether a loss is finite and below the best, or the best is not a number."""
-    return math.isfinite(nats) and not best <= nats
+def _is_same_measure(first, second):
+    return all(first.get(key) == second.get(key) for key in _MEASURE)
+
+
+def _is_better(result, best):
+    """Whether a loss is finite and below the best, or there is no finite best."""
+    nats = result["nats_per_token"]
+    return math.isfinite(nats) and not (best and best["nats_per_token"] <= nats)

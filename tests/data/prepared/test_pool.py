@@ -5,7 +5,7 @@ import pytest
 
 from primer.data.prepared import plan, pool, prepare
 from primer.errors import UsageError
-from tests.data.prepared import helpers
+from tests.data.prepared import helpers, slow_worker
 
 pytestmark = pytest.mark.usefixtures("corpus_settings")
 
@@ -43,3 +43,14 @@ def test_an_error_of_a_worker_process_is_that_of_its_shard(tmp_path):
     with pytest.raises(UsageError, match="a.txt is not UTF-8"):
         prepare.prepare(made, lambda preparation: helpers.write(preparation, workers=2))
     assert not (tmp_path / "out" / "text" / "COMPLETED").exists()
+
+
+def test_a_signal_does_not_wait_for_the_worker_processes(tmp_path, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pool.futures, "wait", interrupted)
+    made = slow_worker.Plan(str(tmp_path / "begun"))
+    with pytest.raises(KeyboardInterrupt):
+        pool.write_shards(made, [0, 1], 2, slow_worker.initialize, len, len)
+    assert not (tmp_path / "begun").exists()

@@ -13,6 +13,7 @@ import tensorflow as tf
 from primer.errors import RunError
 from primer.runtime.training import checkpoint_writer
 from tests import slow
+from tests.evaluation import small_checkpoints
 from tests.paths import ROOT
 from tests.runtime import tiny
 
@@ -74,12 +75,50 @@ def test_an_update_that_spoils_the_weights_is_not_saved(tmp_path, capfd):
     assert not list(tmp_path.glob("model.ckpt-3*"))
 
 
+def test_a_variable_of_the_optimizer_that_is_nan_is_not_saved(make_writer, tmp_path):
+    """Its weights are finite, and the next step would spoil them."""
+    slot = tf.compat.v1.get_variable("w_slot_v", initializer=[1.0], trainable=False)
+    writer = make_writer()
+    with tf.compat.v1.Session() as sess:
+        sess.run(tf.compat.v1.global_variables_initializer())
+        writer.save(sess, 3)
+        sess.run(slot.assign([np.nan]))
+        with pytest.raises(RunError, match="w_slot_v is NaN .* step 6.* is .*model.ckpt-3. Try"):
+            writer.save(sess, 6)
+    assert not list(tmp_path.glob("*-6*"))
+
+
+def test_initial_values_that_are_nan_are_refused(make_writer):
+    writer = make_writer(initial=[np.nan, 1.0])
+    with tf.compat.v1.Session() as sess:
+        sess.run(tf.compat.v1.global_variables_initializer())
+        with pytest.raises(RunError, match="w is NaN .* before the first step: check the init"):
+            writer.save(sess, 0)
+        gin.bind_parameter("utils.run.init_checkpoint", "m/model.ckpt-5")
+        with pytest.raises(RunError, match="utils.run.init_checkpoint = 'm/model.ckpt-5' is not"):
+            writer.save(sess, 0)
+
+
+def test_the_last_good_checkpoint_is_the_one_that_a_run_resumed_from(make_writer, tmp_path):
+    """The file `checkpoint` names one whose files a user has deleted."""
+    for step in (3, 6):
+        small_checkpoints.save(tmp_path, step, {"w": np.array([1, 2], np.float32)})
+    tf.compat.v1.train.update_checkpoint_state(str(tmp_path), f"{tmp_path}/model.ckpt-6")
+    for path in tmp_path.glob("model.ckpt-6*"):
+        path.unlink()
+    writer = make_writer()
+    with tf.compat.v1.Session() as sess:
+        writer.open(sess)
+        writer.close()
+    assert writer.last_path == f"{tmp_path}/model.ckpt-3"
+
+
 @pytest.fixture
 def make_writer(tmp_path):
     """A function of the constructor's settings that makes the writer of one weight."""
 
-    def make(every=3, iterator=None):
-        tf.compat.v1.get_variable("w", initializer=[1.0, 2.0])
+    def make(every=3, iterator=None, initial=(1.0, 2.0)):
+        tf.compat.v1.get_variable("w", initializer=list(initial))
         saver = tf.compat.v1.train.Saver()
         return checkpoint_writer.CheckpointWriter(str(tmp_path), saver, [], every, iterator)
 

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from primer.runtime.training import checkpoint_writer, loop
+from tests.evaluation import small_checkpoints
 from tests.runtime import tiny
 
 
@@ -107,6 +108,36 @@ def test_a_damaged_latest_checkpoint_is_reported(trained, tmp_path, capfd):
     tiny.run(tmp_path)  # The message suggests it.
     assert "resuming at step 3" in capfd.readouterr().err
     tiny.assert_equal_variables(tiny.variables(trained, 6), tiny.variables(tmp_path, 6))
+
+
+@pytest.mark.parametrize("kind", ["weight", "slot"])
+def test_a_checkpoint_with_nan_is_not_trained_on(trained, tmp_path, capfd, kind):
+    """Also one whose optimizer alone is spoiled."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    values = tiny.variables(tmp_path, 6)
+    name = min(n for n in values if ("_slot_" in n) == (kind == "slot") and n != "global_step")
+    values[name] = np.full_like(values[name], np.nan)
+    for path in tmp_path.glob("model.ckpt-6.*"):
+        path.unlink()
+    small_checkpoints.save(tmp_path, 6, values)
+    with pytest.raises(SystemExit) as ended:
+        tiny.run(tmp_path, "utils.run.train_steps = 9")
+    assert ended.value.code == 1
+    message = capfd.readouterr().err
+    for part in (f"{name} is NaN or infinite", "model.ckpt-3: name step 3", "delete model.ckpt-6"):
+        assert part in message
+    for path in tmp_path.glob("model.ckpt-6*"):
+        path.unlink()
+    tiny.run(tmp_path)  # The message suggests it.
+    tiny.assert_equal_variables(tiny.variables(trained, 6), tiny.variables(tmp_path, 6))
+
+
+def test_a_resumed_run_drops_the_events_that_it_writes_again(trained, tmp_path):
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    for path in tmp_path.glob("model.ckpt-6*"):
+        path.unlink()
+    tiny.run(tmp_path)
+    assert tiny.dropped_from(tmp_path) == [1, 4]
 
 
 def test_microbatches_train(tmp_path):

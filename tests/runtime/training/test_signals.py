@@ -1,4 +1,4 @@
-"""Signals that end training after the current step."""
+"""Signals that end training after the current step, and validation after a batch."""
 
 import os
 import signal
@@ -46,3 +46,33 @@ def test_another_thread_installs_no_handler():
     thread.start()
     thread.join()
     assert found == [False, before]
+
+
+def send(number):
+    os.kill(os.getpid(), number)
+    signal.sigtimedwait([], 1)
+
+
+def test_between_parts_of_work_a_request_is_raised():
+    with signals.stop_on_signals() as stop_request:
+        stop_request.check()
+        send(signal.SIGTERM)
+        with pytest.raises(signals.StopRequested):
+            stop_request.check()
+        with pytest.raises(signals.StopRequested), stop_request.interrupting():
+            pytest.fail("work that begins after the request")
+
+
+def test_work_that_only_reads_is_interrupted():
+    with signals.stop_on_signals() as stop_request:
+        with pytest.raises(signals.StopRequested), stop_request.interrupting():
+            send(signal.SIGTERM)
+        assert stop_request.requested
+
+
+def test_the_handler_does_not_raise_behind_the_block():
+    with signals.stop_on_signals() as stop_request:
+        with stop_request.interrupting():
+            pass
+        send(signal.SIGINT)
+        assert stop_request.name == "Ctrl-C"

@@ -1,10 +1,12 @@
 """TensorBoard events: scalars that layers report inside and outside loops."""
 
+import gin
 import mesh_tensorflow as mtf
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from primer.errors import UsageError
 from primer.runtime.training import summaries
 from tests.runtime import tiny
 
@@ -58,14 +60,33 @@ def test_the_mean_of_a_scalar_inside_a_loop_is_written(tmp_path):
     assert written["load"][1] == pytest.approx(np.mean([0, 1, 2, 3]))
 
 
-def test_events_are_written_at_the_first_step_at_multiples_and_at_the_last(tmp_path):
+def written_steps(model_dir, start, goal):
+    """Writes the events of a session; returns the scalars of the directory."""
     with tf.Graph().as_default(), tf.Session() as sess:
-        writer = summaries.Summaries(str(tmp_path), goal=207)
-        for step in range(5, 208):
+        writer = summaries.Summaries(str(model_dir), goal)
+        for step in range(start + 1, goal + 1):
             writer.write(sess, step, 1.0, {"scalars": {}}, batch_size=4)
         writer.close()
-    scalars = tiny.scalars(tmp_path)
-    assert sorted(scalars["loss"]) == [5, 100, 200, 207]
-    assert sorted(scalars["global_step/sec"]) == [100, 200, 207]
+    return tiny.scalars(model_dir)
+
+
+def test_events_are_written_at_the_first_step_at_multiples_and_at_the_last(tmp_path):
+    scalars = written_steps(tmp_path, 974, 1207)
+    assert sorted(scalars["loss"]) == [975, 980, 990, 1000, 1100, 1200, 1207]
+    assert sorted(scalars["global_step/sec"]) == [980, 990, 1000, 1100, 1200, 1207]
     for step, rate in scalars["global_step/sec"].items():
         assert scalars["examples/sec"][step] == pytest.approx(4 * rate)
+
+
+def test_the_interval_is_a_setting(tmp_path):
+    gin.parse_config("summaries.every = 3")
+    assert sorted(written_steps(tmp_path, 0, 8)["loss"]) == [1, 3, 6, 8]
+    gin.parse_config("summaries.every = 0")
+    with pytest.raises(UsageError, match="summaries.every = 0"):
+        written_steps(tmp_path, 0, 8)
+
+
+def test_a_session_drops_the_events_of_the_steps_that_it_trains_again(tmp_path):
+    written_steps(tmp_path, 0, 30)
+    written_steps(tmp_path, 10, 20)
+    assert tiny.dropped_from(tmp_path) == [1, 11]

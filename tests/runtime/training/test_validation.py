@@ -1,98 +1,201 @@
-"""Validation during training: when it runs, and which checkpoint is kept."""
+"""Validation during training: when it runs, what a resumed run makes up, which best is kept."""
 
+import os
+import signal
 import types
 
 import gin
 import pytest
 
-from primer.checkpoints import best_checkpoint
+from primer.checkpoints import best_checkpoint, model_description, model_directory
 from primer.errors import UsageError
 from primer.runtime import callbacks
-from primer.runtime.training import validation
+from primer.runtime.training import signals, validation
 from tests.runtime import tiny
 
 PROTOCOL = "documents"
 
 
-class Checkpoints:
-    """A checkpoint writer that records the steps and writes small files."""
+class Validator:
+    """Stands in for the validator of `primer.evaluation`: losses by step, of which some are known.
 
-    def __init__(self, model_dir):
-        self.steps = []
+    Args:
+        nats: {step: nats per token}.
+        known: the recorded results, by step.
+        signal_in: "prepare" or a step, in which this process gets SIGTERM, or None.
+    """
+
+    def __init__(self, nats, known, signal_in=None):
+        self._nats, self.known, self._signal_in = nats, known, signal_in
+        self.is_prepared = self.is_closed = False
+
+    def make(self, estimator, before_batch):
+        self._before_batch = before_batch
+        return self
+
+    def recorded(self, path):
+        return self.known.get(step_of(path))
+
+    def prepare(self):
+        self._signal("prepare")
+        self.is_prepared = True
+
+    def evaluate(self, path):
+        assert self.is_prepared
+        step = step_of(path)
+        self._signal(step)
+        self._before_batch()
+        result = {"step": step, "nats_per_token": self._nats[step], "how": PROTOCOL}
+        return self.known.setdefault(step, result)
+
+    def _signal(self, place):
+        if place == self._signal_in:
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.sigtimedwait([], 1)  # Gives Python the time to call the handler.
+
+    def close(self):
+        self.is_closed = True
+
+
+def step_of(path):
+    return int(path.rsplit("-", 1)[1])
+
+
+class Run:
+    """A directory with a checkpoint of every step, and what a session validates in it."""
+
+    def __init__(self, model_dir, monkeypatch):
+        self.model_dir, self.known = str(model_dir), {}
         self._model_dir = model_dir
+        monkeypatch.setattr(callbacks, "_registry", callbacks._Registry())
+        monkeypatch.setattr(model_description, "describe_estimator", lambda estimator: {})
+        monkeypatch.setattr(model_directory, "check_description", lambda *arguments: None)
 
-    def save(self, sess, step):
-        self.steps.append(step)
-        self.last_path = f"{self._model_dir}/model.ckpt-{step}"
+    def path(self, step):
         for suffix in ("index", "data-00000-of-00001"):
             (self._model_dir / f"model.ckpt-{step}.{suffix}").write_text(str(step))
+        return f"{self.model_dir}/model.ckpt-{step}"
+
+    def session(self, nats, every=2, start=0, signal_in=None):
+        """Resumes at `start` and validates all later steps of `nats`, the last of which is goal.
+
+        Returns:
+            (the validator, the stop request).
+        """
+        validator = Validator(nats, self.known, signal_in)
+        self.known = validator.known
+        callbacks.set_validator(validator.make)
+        with gin.unlock_config():
+            gin.bind_parameter("validation.every", every)
+        estimator = types.SimpleNamespace(model_dir=self.model_dir)
+        with signals.stop_on_signals() as stop_request:
+            own = validation.Validation(estimator, max(nats), stop_request)
+            own.catch_up(self.path(start) if start else None)
+            for step in range(start + 1, max(nats) + 1):
+                if own.is_due(step) and not stop_request.requested:
+                    own.evaluate(self.path(step))
+            own.close()
+        return validator, stop_request
+
+    @property
+    def best(self):
+        return best_checkpoint.read_result(self.model_dir)
 
 
 @pytest.fixture
-def validate(tmp_path, monkeypatch):
-    """A function of {step: nats per token} that validates after each of the steps."""
-    monkeypatch.setattr(callbacks, "_registry", callbacks._Registry())
-
-    def run(nats, every=2, last=None):
-        def make_validator(estimator):
-            assert estimator.model_dir == str(tmp_path)
-            return lambda path: {
-                "nats_per_token": nats[int(path.rsplit("-", 1)[1])],
-                "how": PROTOCOL,
-            }
-
-        callbacks.set_validator(make_validator)
-        with gin.unlock_config():
-            gin.bind_parameter("validation.every", every)
-        checkpoints = Checkpoints(tmp_path)
-        lines = []
-        line = types.SimpleNamespace(say=lines.append)
-        estimator = types.SimpleNamespace(model_dir=str(tmp_path))
-        validator = validation.Validation(estimator, checkpoints)
-        for step in range(1, max(nats) + 1):
-            validator.after_step(None, step, line, last=step == last)
-        return checkpoints.steps, lines, best_checkpoint.read_result(str(tmp_path))
-
-    return run
+def training(tmp_path, monkeypatch):
+    return Run(tmp_path, monkeypatch)
 
 
-def test_the_best_checkpoint_is_kept(validate):
-    steps, lines, best = validate({2: 3.0, 4: 2.5, 6: 2.75})
-    assert steps == [2, 4, 6]
-    assert best == {"step": 4, "nats_per_token": 2.5, "how": PROTOCOL}
-    assert lines == [
+def test_the_best_checkpoint_is_kept(training, capsys):
+    validator, _ = training.session({2: 3.0, 4: 2.5, 6: 2.75})
+    assert list(training.known) == [2, 4, 6] and validator.is_closed
+    assert training.best == {"step": 4, "nats_per_token": 2.5, "how": PROTOCOL}
+    assert capsys.readouterr().err.splitlines() == [
         "step 2  validation 3.0000 nats per token  (best so far)",
         "step 4  validation 2.5000 nats per token  (best so far)",
         "step 6  validation 2.7500 nats per token  (best: step 4)",
     ]
 
 
-def test_the_last_step_is_always_evaluated(validate):
-    steps, _, best = validate({2: 3.0, 3: 2.0}, last=3)
-    assert steps == [2, 3] and best["step"] == 3
+def test_the_last_step_is_always_evaluated(training):
+    training.session({2: 3.0, 3: 2.0})
+    assert list(training.known) == [2, 3] and training.best["step"] == 3
 
 
-def test_without_the_setting_nothing_is_evaluated(validate):
-    assert validate({3: 1.0}, every=None, last=3) == ([], [], None)
+def test_without_the_setting_nothing_is_evaluated(training):
+    training.session({3: 1.0}, every=None)
+    assert (training.known, training.best) == ({}, None)
 
 
-def test_a_best_of_another_protocol_is_evaluated_again(validate, tmp_path):
-    """Step 2 was better under another protocol; under this one it is worse than step 4."""
-    checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(None, 2)
-    record = {"step": 2, "nats_per_token": 1.0, "how": "another"}
-    best_checkpoint.store(str(tmp_path), checkpoints.last_path, record)
-    _, lines, best = validate({2: 3.0, 4: 2.5}, every=4)
+def test_a_loss_that_is_not_finite_is_not_the_best(training, capsys):
+    training.session({2: float("nan")})
+    assert training.best is None
+    assert capsys.readouterr().err == "step 2  validation nan nats per token\n"
+
+
+@pytest.mark.parametrize("start, every, due", [(4, 2, True), (5, 2, False), (5, 4, False)])
+def test_a_checkpoint_that_was_not_validated_is_validated_on_resuming(training, start, every, due):
+    nats = {step: 9.0 - step for step in range(1, 7)}
+    validator, _ = training.session(nats, every, start=start)
+    assert (start in validator.known) == due
+
+
+def test_the_last_checkpoint_is_validated_although_there_is_nothing_to_train(training):
+    training.session({2: 3.0, 4: 2.0, 5: 1.0}, start=5)
+    assert list(training.known) == [5] and training.best["step"] == 5
+
+
+def test_what_is_recorded_is_not_validated_again_nor_is_the_text_read(training, capsys):
+    training.session({2: 3.0, 4: 3.5})
+    capsys.readouterr()
+    validator, _ = training.session({4: 3.5}, start=4)
+    assert not validator.is_prepared and capsys.readouterr().err == ""
+
+
+def test_a_recorded_best_that_a_kill_kept_from_being_copied_is_copied(training):
+    training.session({2: 3.0})
+    training.known[4] = {"step": 4, "nats_per_token": 2.0, "how": PROTOCOL}
+    training.session({4: 2.0}, start=4)
+    assert training.best["step"] == 4
+
+
+@pytest.mark.parametrize("place", ["prepare", 4])
+def test_a_signal_ends_a_validation_with_nothing_written(training, place, capsys):
+    training.session({2: 3.0})
+    _, stop_request = training.session({4: 2.0, 6: 1.0}, start=3, signal_in=place)
+    assert stop_request.name == "SIGTERM" and list(training.known) == [2]
+    assert training.best["step"] == 2
+    assert "The validation of step 4 was stopped by SIGTERM" in capsys.readouterr().err
+    training.session({4: 2.0, 6: 3.0}, start=4)
+    assert list(training.known) == [2, 4, 6] and training.best["step"] == 4
+
+
+@pytest.mark.parametrize("key", ["how", "text_checksum"])
+def test_a_best_of_another_protocol_or_text_is_evaluated_again(training, key, capsys):
+    """Step 2 was better by another measure; by this one it is worse than step 4."""
+    record = {"step": 2, "nats_per_token": 1.0, "how": PROTOCOL, key: "another"}
+    best_checkpoint.store(training.model_dir, training.path(2), record)
+    training.session({2: 3.0, 4: 2.5}, every=4)
+    lines = capsys.readouterr().err.splitlines()
     assert lines == ["step 4  validation 2.5000 nats per token  (best so far)"]
-    assert best["step"] == 4
+    assert training.best["step"] == 4
 
 
 @pytest.mark.parametrize(
     "nats, best, better",
-    [(1.0, 2.0, True), (2.0, 2.0, False), (float("nan"), 2.0, False), (1.0, float("nan"), True)],
+    [
+        (1.0, 2.0, True),
+        (2.0, 2.0, False),
+        (float("nan"), 2.0, False),
+        (1.0, float("nan"), True),
+        (1.0, None, True),
+        (float("inf"), None, False),
+    ],
 )
 def test_a_finite_loss_below_the_best_is_better(nats, best, better):
-    assert validation._is_better(nats, best) is better
+    best = best and {"nats_per_token": best}
+    assert validation._is_better({"nats_per_token": nats}, best) is better
 
 
 @pytest.mark.parametrize("every", [0, -1, 2.5, True])
