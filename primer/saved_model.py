@@ -10,11 +10,11 @@ import mesh_tensorflow as mtf
 import seqio
 from mesh_tensorflow.transformer import transformer, utils
 
-from primer.checkpoints import model_directory, vocabulary_copy
+from primer.checkpoints import vocabulary_copy
 from primer.data import preflight
 from primer.gin_config import isolation
 from primer.gin_config.values import bound, configured
-from primer.runtime import estimator_model, mesh
+from primer.runtime import estimator_model, mesh, model_function
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +70,8 @@ def build(model_dir: str) -> SavedModel:
         layout_rules=layout_rules,
         mesh_shape=mesh_shape,
     )
-    model_directory.check_model(model_dir, model, vocabulary)
     length = configured("utils.run.sequence_length", {"targets": 512})["targets"]
+    model_function.check(model_dir, model_function.of_model(model, vocabulary, length))
     return SavedModel(model, resolved, task_name, length, (mesh_shape, layout_rules, devices))
 
 

@@ -10,14 +10,13 @@ import tensorflow.compat.v1 as tf
 from primer.checkpoints import (
     checkpoint_files,
     directory_lock,
-    model_description,
     model_directory,
     variable_roles,
     vocabulary_copy,
 )
 from primer.common import console, gc_pause, input_progress, random_seed
 from primer.errors import RunError, UsageError
-from primer.runtime import callbacks, cluster, inputs, session
+from primer.runtime import callbacks, cluster, inputs, model_function, session
 from primer.runtime.training import (
     checkpoint_writer,
     progress,
@@ -160,13 +159,13 @@ class TrainingRun:
     def _scaffold(self):
         """Returns a Scaffold that restores the latest checkpoint, or initializes all variables."""
         latest = self.estimator.latest_checkpoint()
-        description = model_description.describe_estimator(self.estimator)
+        description = model_function.of_estimator(self.estimator).description
         if latest:
-            model_directory.check_description(self.estimator.model_dir, description)
+            model_directory.check_description(self.estimator.model_dir, description, training=True)
         vocabulary = self.estimator.settings.get("vocabulary")
-        description |= vocabulary_copy.save_copy(self.estimator.model_dir, vocabulary)
-        description |= variable_roles.describe_graph()
-        model_directory.write_record(self.estimator.model_dir, description)
+        record = description | vocabulary_copy.save_copy(self.estimator.model_dir, vocabulary)
+        record |= variable_roles.describe_graph()
+        model_directory.write_record(self.estimator.model_dir, record)
         if not latest:
             return tf.train.Scaffold()
         checkpoint_files.check_variables(latest, tf.trainable_variables(), self.estimator.model_dir)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from primer import layers  # noqa: F401  (registers them with gin)
 from primer.runtime.training import checkpoint_writer, loop
 from tests.runtime import tiny
 
@@ -82,6 +83,7 @@ def test_another_architecture_in_the_directory_is_an_error(trained):
 def test_primer_json_records_wiring_and_vocabulary(trained):
     record = json.loads((trained / "primer.json").read_text())
     assert record["wiring"]["layer_stack"] == "LayerStack"
+    assert record["configuration"]["sublayer_rms_norm.epsilon"] == 1e-6
     assert record["vocabulary"]["size"] == 259
 
 
@@ -132,3 +134,40 @@ def test_training_resumes_from_bfloat16_weights_in_float32(trained, tmp_path):
     tiny.run(tmp_path, "utils.run.train_steps = 7")
     after = tiny.variables(tmp_path, 7)
     assert {v.dtype for n, v in after.items() if n != "global_step"} == {np.dtype("float32")}
+
+
+EXPERTS = [
+    "make_layer_stack.layers = [@SelfAttention, @MixtureOfExperts]",
+    "MixtureOfExperts.num_experts = 4",
+    "MixtureOfExperts.hidden_size = 16",
+    "LayerStack.sublayers_final = [@sublayer_rms_norm]",
+    "utils.run.train_steps = 1",
+]
+
+
+def test_a_resumed_run_trains_the_same_function(tmp_path, capfd):
+    """Rates of dropout, noise and learning may change, and settings of evaluation."""
+    tiny.run(tmp_path, *EXPERTS)
+    changes = {
+        "MixtureOfExperts.activation = 'gelu'": "experts activation 'relu' -> 'gelu'",
+        "MixtureOfExperts.min_expert_capacity = 1": "gating min_expert_capacity 4 -> 1",
+        "sublayer_rms_norm.epsilon = 1.0": "configuration: sublayer_rms_norm.epsilon 1e-06 -> 1.0",
+        "Unitransformer.input_full_attention = True": "settings input_full_attention False -> True",
+        "make_layer_stack.layer_stack_cls = @ReversibleLayerStack": "layer_stack 'LayerStack' -> ",
+    }
+    for change, message in changes.items():
+        with pytest.raises(SystemExit) as ended:
+            tiny.run(tmp_path, *EXPERTS, change, "utils.run.train_steps = 2")
+        assert ended.value.code == 2
+        assert message in capfd.readouterr().err
+    tiny.run(
+        tmp_path,
+        *EXPERTS,
+        "dropout_rate = 0.3",
+        "MixtureOfExperts.switch_jitter = 0.5",
+        "MixtureOfExperts.capacity_factor_train = 2.0",
+        "MixtureOfExperts.capacity_factor_eval = 1.0",
+        "utils.run.learning_rate_schedule = 0.001",
+        "utils.run.train_steps = 2",
+    )
+    assert "resuming at step 1" in capfd.readouterr().err
