@@ -27,6 +27,7 @@ class SavedModel:
         task_name: the task or mixture that the model was trained on.
         length: tokens of the model's window.
         mesh: (mesh_shape, layout_rules, mesh_devices) of the run.
+        function: what decides the function of the model.
     """
 
     model: transformer.Unitransformer
@@ -34,6 +35,7 @@ class SavedModel:
     task_name: str
     length: int
     mesh: tuple[str | mtf.Shape, str | mtf.LayoutRules, Any]
+    function: model_function.ModelFunction
 
 
 @contextlib.contextmanager
@@ -71,8 +73,10 @@ def build(model_dir: str) -> SavedModel:
         mesh_shape=mesh_shape,
     )
     length = configured("utils.run.sequence_length", {"targets": 512})["targets"]
-    model_function.check(model_dir, model_function.of_model(model, vocabulary, length))
-    return SavedModel(model, resolved, task_name, length, (mesh_shape, layout_rules, devices))
+    function = model_function.of_model(model, vocabulary, length)
+    model_function.check(model_dir, function)
+    mesh_of_run = (mesh_shape, layout_rules, devices)
+    return SavedModel(model, resolved, task_name, length, mesh_of_run, function)
 
 
 def _task_vocabulary(task_name):

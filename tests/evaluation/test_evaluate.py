@@ -95,6 +95,8 @@ def test_a_function_that_is_not_the_one_trained_is_named_beside_its_number(estim
     assert "as trained" not in plain["how"]
     assert other["how"].endswith(f"Not the model as trained: {difference}.")
     printed = capsys.readouterr()
+    said = f"{estimator.model_dir} was trained with other settings of its model: {difference}"
+    assert said in printed.err
     assert f"({difference})" in printed.err and difference in printed.out.replace("\n", " ")
     # TensorBoard draws it as another curve.
     folders = [path.name for path in (estimator.model_dir / "eval").iterdir() if path.is_dir()]
