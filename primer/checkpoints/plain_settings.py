@@ -68,6 +68,15 @@ def plain(value: Any) -> Any:
     return None if found is _OPAQUE else found
 
 
+def as_pairs(values: Mapping[str, Any]) -> list[list[Any]]:
+    """Returns a dict's [key, value] pairs, sorted.
+
+    A dict that the user sets is stored so: a key that only one of two has is a difference, which it
+    is not of the attributes of objects, where another version may have more.
+    """
+    return [[key, values[key]] for key in sorted(values)]
+
+
 def fingerprint(data: Any) -> str:
     """Returns 16 hexadecimal digits of the SHA-256 of plain data; 1 and 1.0 are equal."""
     text = json.dumps(_whole_numbers(data), sort_keys=True)
@@ -115,14 +124,14 @@ def _plain(value: Any, within: tuple[int, ...]) -> Any:
 
 def _compound(value: Any, within: tuple[int, ...]) -> Any:
     if isinstance(value, Mapping):
-        return _mapping(value, within)
+        return as_pairs(_mapping(value, within))
     if isinstance(value, (list, tuple, set, frozenset)):
         items = [item for item in (_plain(i, within) for i in value) if item is not _OPAQUE]
         return items if isinstance(value, (list, tuple)) else sorted(items, key=repr)
     if isinstance(value, type):
         return value.__name__
     if isinstance(value, functools.partial):
-        arguments = {"of": value.func, "arguments": value.args, **value.keywords}
+        arguments = {"of": value.func, "arguments": value.args, "keywords": value.keywords}
         return {"function": name_of(value), **_mapping(arguments, within)}
     if hasattr(value, "__name__"):
         held = _mapping(_held_by_function(value), within)

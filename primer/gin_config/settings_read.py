@@ -47,7 +47,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, gin.config.ConfigurableReference):
         return _of_reference(value)
     if isinstance(value, dict):
-        return {str(_plain(key)): _plain(item) for key, item in value.items()}
+        items = {str(_plain(key)): _plain(item) for key, item in value.items()}
+        return plain_settings.as_pairs(items)
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
     return plain_settings.plain(value)

@@ -80,7 +80,7 @@ def of_model(model: Any, vocabulary: Any, length: int) -> ModelFunction:
         caveats = graph_marks.caveats()
     configuration = {name: value for name, value in read.items() if _decides_function(name)}
     return ModelFunction(
-        model_description.describe(model, vocabulary, configuration),
+        model_description.describe(model, vocabulary, configuration | _scopes(configuration)),
         {v.name: v.shape.to_integer_list for v in graph.trainable_variables},
         caveats,
         splits,
@@ -147,3 +147,16 @@ def _decides_function(name: str) -> bool:
     """Whether "scope/configurable.parameter" decides the function."""
     configurable, _, parameter = name.rpartition(".")
     return not configurable.endswith(_NOT_FUNCTION) and plain_settings.decides_function(parameter)
+
+
+def _scopes(configuration: dict[str, Any]) -> dict[str, list[str]]:
+    """Returns {"configurable, scopes": the scopes in which it is called}.
+
+    A function in another scope has other names in the configuration, and names that only one of two
+    has are no difference.
+    """
+    scopes: dict[str, set[str]] = {}
+    for name in configuration:
+        scope, _, configurable = name.rpartition(".")[0].rpartition("/")
+        scopes.setdefault(f"{configurable}, scopes", set()).add(scope)
+    return {name: sorted(found) for name, found in scopes.items()}

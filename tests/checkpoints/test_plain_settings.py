@@ -38,6 +38,7 @@ def scaled(factor):
     return function
 
 
+PARTIAL = {"function": "partial", "of": "pow"}
 INNER = {"class": "Slotted", "size": 2}
 
 
@@ -55,7 +56,9 @@ INNER = {"class": "Slotted", "size": 2}
         (Holder, "Holder"),
         (scaled, "scaled"),
         (scaled(2), {"function": "function", "factor": 2}),
-        (functools.partial(math.pow, 2), {"function": "partial", "of": "pow", "arguments": [2]}),
+        (functools.partial(math.pow, 2), {**PARTIAL, "arguments": [2], "keywords": []}),
+        (functools.partial(math.pow, x=2), {**PARTIAL, "arguments": [], "keywords": [["x", 2]]}),
+        ({"b": 1, "a": (2,), 3: None, "name": 4}, [["3", None], ["a", [2]], ["b", 1]]),
         (Holder(_size=1).method, {"function": "method", "self": {"class": "Holder", "size": 1}}),
         (Slotted(3), {"class": "Slotted", "size": 3}),
         (

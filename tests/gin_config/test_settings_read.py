@@ -42,6 +42,11 @@ def test_macros_are_replaced_by_their_values_and_functions_by_their_names():
     assert read() == {"norm.epsilon": 1e-6, "norm.scale": expected, "wide/width.size": 8}
 
 
+def test_a_dict_is_its_pairs():
+    gin.parse_config(f"inner = 7\n{A}.scale = {{'b': %inner, 'a': [1]}}")
+    assert read()["norm.scale"] == [["a", [1]], ["b", 7]]
+
+
 def test_a_scope_is_part_of_the_name():
     gin.parse_config(f"deep/{A}.epsilon = 0.1")
 

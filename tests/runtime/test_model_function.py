@@ -86,6 +86,24 @@ def test_the_difference_is_named():
     assert found == "layers [7] experts activation ['squared_relu'] -> 'gelu'"
 
 
+def test_an_argument_that_is_new_in_a_dict_is_a_difference():
+    before = function(("transformer", None)).description["wiring"]
+    bindings = ["SelfAttention.attention_kwargs = {'extra_logit': 0.0}"]
+    now = function(("transformer", None), *bindings).description["wiring"]
+    found = model_description.first_difference(before, now)
+    assert found == "layers [0] attention_kwargs 0 -> 1 entries"
+
+
+def test_a_function_in_another_scope_is_a_difference():
+    norm = "deep/sublayer_true_layer_norm"
+    bindings = [f"norm = @{norm}", f"{norm}.epsilon = 1.0"]
+    before, now = (
+        function(("transformer", None), *own).description["configuration"] for own in ([], bindings)
+    )
+    found = model_description.first_difference(before, now)
+    assert found == "sublayer_true_layer_norm, scopes [0] '' -> 'deep'"
+
+
 def test_the_forward_pass_leaves_gins_record_and_the_description_as_they_were():
     model = gin_models.build(gin_models.files("primer"))
     calls = {key: dict(values) for key, values in gin_state.recorded_calls().items()}
