@@ -63,6 +63,7 @@ class Model:
         length: tokens per window.
         vocabulary: a seqio vocabulary.
         scorer: a `primer.evaluation.scorer.Scorer` with the checkpoint's weights.
+        identity: a short text, equal for two models of the same function, vocabulary and weights.
     """
 
     def __init__(
@@ -87,6 +88,10 @@ class Model:
             )
         self._pieces = TokenPieces(self.vocabulary)
         self.scorer.restore(path)
+        self.identity = saved.function.fingerprint(
+            vocabulary=saved.function.description["vocabulary"],
+            weights=checkpoint_files.fingerprint(path),
+        )
 
     def _settings(self) -> AbstractContextManager[None]:
         """A context in which gin's configuration is that of the directory."""

@@ -10,11 +10,11 @@ import mesh_tensorflow as mtf
 import seqio
 from mesh_tensorflow.transformer import transformer, utils
 
-from primer.checkpoints import model_directory, vocabulary_copy
+from primer.checkpoints import vocabulary_copy
 from primer.data import preflight
 from primer.gin_config import isolation
 from primer.gin_config.values import bound, configured
-from primer.runtime import estimator_model, mesh
+from primer.runtime import estimator_model, mesh, model_function
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +27,7 @@ class SavedModel:
         task_name: the task or mixture that the model was trained on.
         length: tokens of the model's window.
         mesh: (mesh_shape, layout_rules, mesh_devices) of the run.
+        function: what decides the function of the model.
     """
 
     model: transformer.Unitransformer
@@ -34,6 +35,7 @@ class SavedModel:
     task_name: str
     length: int
     mesh: tuple[str | mtf.Shape, str | mtf.LayoutRules, Any]
+    function: model_function.ModelFunction
 
 
 @contextlib.contextmanager
@@ -70,9 +72,11 @@ def build(model_dir: str) -> SavedModel:
         layout_rules=layout_rules,
         mesh_shape=mesh_shape,
     )
-    model_directory.check_model(model_dir, model, vocabulary)
     length = configured("utils.run.sequence_length", {"targets": 512})["targets"]
-    return SavedModel(model, resolved, task_name, length, (mesh_shape, layout_rules, devices))
+    function = model_function.of_model(model, vocabulary, length)
+    model_function.check(model_dir, function)
+    mesh_of_run = (mesh_shape, layout_rules, devices)
+    return SavedModel(model, resolved, task_name, length, mesh_of_run, function)
 
 
 def _task_vocabulary(task_name):

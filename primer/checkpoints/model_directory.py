@@ -1,9 +1,10 @@
 """The files of a model directory besides its checkpoints, and the record of what it holds.
 
-`primer.json` records the wiring that the checkpoints were trained with, because two models may have
-the same variables and be different functions (Primer with and without its post-norm); their
-vocabulary, a copy of which `primer.checkpoints.vocabulary_copy` makes; and which variables are
-weights (`primer.checkpoints.variable_roles`).
+`primer.json` records the wiring and configuration that the checkpoints were trained with, because
+two models may have the same variables and be different functions (Primer with and without its
+post-norm, a norm with another epsilon); their vocabulary, a copy of which
+`primer.checkpoints.vocabulary_copy` makes; and which variables are weights
+(`primer.checkpoints.variable_roles`).
 """
 
 import os
@@ -12,7 +13,7 @@ from typing import Any
 import gin
 import tensorflow.compat.v1 as tf
 
-from primer.checkpoints import model_description
+from primer.checkpoints import model_description, plain_settings
 from primer.checkpoints.saved_config import CONFIGS
 from primer.common import files
 from primer.errors import UsageError
@@ -25,6 +26,8 @@ AVERAGED = "averaged.json"  # The mark of a directory of averages.
 BEST = "best"  # The folder in it with the best checkpoint.
 # A stack that the released gin files bind without effect.
 NEVER_RELEASED = "PrePostNormLayerStack"
+# The parts of a description, in the order in which they are compared.
+PARTS = ("wiring", "vocabulary", "configuration")
 
 
 def files_of_model(model_dir: str) -> list[str]:
@@ -33,16 +36,26 @@ def files_of_model(model_dir: str) -> list[str]:
     return [path for name in patterns for path in tf.io.gfile.glob(os.path.join(model_dir, name))]
 
 
-def check_description(model_dir: str, description: dict[str, Any]) -> None:
+def check_description(
+    model_dir: str, description: dict[str, Any], training: bool = False
+) -> list[str]:
     """Refuses to read a directory's checkpoints as those of another model.
+
+    Settings that an evaluation may choose for itself (`capacity_factor_eval`) may differ. So may
+    parameters of the model's functions (`sublayer_true_layer_norm.epsilon`) where nothing is
+    trained: the caller has to print what is returned beside its numbers.
 
     Args:
         model_dir: a directory with checkpoints.
         description: the model that is to read them (`model_description.describe`).
+        training: whether the model goes on training them.
+
+    Returns:
+        The differences that a reader may have, as "name before -> now"; one for all layers.
 
     Raises:
-        UsageError: the record names another wiring or vocabulary, or there is no record and the
-            model has a part that the original's code never built.
+        UsageError: the record names another wiring, vocabulary or, for training, configuration; or
+            there is no record and the model has a part that the original's code never built.
     """
     record = read_record(model_dir)
     if record is None:
@@ -52,28 +65,20 @@ def check_description(model_dir: str, description: dict[str, Any]) -> None:
                 f"which were trained without {NEVER_RELEASED}: read them with "
                 "architectures/primer_as_released.gin in place of architectures/primer.gin"
             )
-        return
-    for part in ("wiring", "vocabulary"):
-        difference = model_description.first_difference(record.get(part), description[part])
-        if difference:
-            raise UsageError(
-                f"model_dir = {model_dir!r} was trained with another {part}: {difference}; use a "
-                f"new model_dir, or the gin files that it was trained with ({CONFIG} in it)"
-            )
-
-
-def check_model(model_dir: str, model: Any, vocabulary: Any) -> None:
-    """Refuses to read a directory's checkpoints with another model or vocabulary.
-
-    Args:
-        model_dir: a directory with checkpoints.
-        model: a Mesh-TF Unitransformer.
-        vocabulary: a seqio vocabulary, or a pair.
-
-    Raises:
-        UsageError: as `check_description`.
-    """
-    check_description(model_dir, model_description.describe(model, vocabulary))
+        return []
+    accepted: dict[tuple, str] = {}
+    for part in PARTS:
+        # Older versions recorded fewer parts.
+        before = record.get(part, {} if part == "configuration" else None)
+        for difference in model_description.differences(before, description[part]):
+            of_evaluation = any(map(plain_settings.is_of_evaluation, difference.keys()))
+            if not of_evaluation and (training or part != "configuration"):
+                raise UsageError(
+                    f"model_dir = {model_dir!r} was trained with another {part}: {difference}; use "
+                    f"a new model_dir, or the gin files that it was trained with ({CONFIG} in it)"
+                )
+            accepted.setdefault(difference.keys(), str(difference))
+    return list(accepted.values())
 
 
 def check_trainable(model_dir: str) -> None:

@@ -26,12 +26,15 @@ class CheckpointEvaluator:
 
     Args:
         protocol, text: what is scored.
-        identity: "model_dir", "task", "split" and "window", which every row gets.
+        identity: "model_dir", "task", "split", "window" and "configuration", the fingerprint of
+            the function that the model computes; every row gets them.
         results: holds known rows, and gets the new ones.
         open_scorer: returns a context manager of a `Scorer`; entered for the first checkpoint that
             has to be scored.
         again: whether to score checkpoints whose row is known.
         announce: whether to print a line for each checkpoint that is scored or skipped.
+        not_as_trained: the settings in which this function is not the one that was trained, as in
+            "sublayer_true_layer_norm.epsilon 1e-06 -> 1.0"; every row gets them.
 
     Attributes:
         results: as given.
@@ -50,6 +53,7 @@ class CheckpointEvaluator:
         open_scorer: Callable[[], AbstractContextManager[Scorer]],
         again: bool = False,
         announce: bool = True,
+        not_as_trained: str = "",
     ) -> None:
         self._protocol = protocol
         self._text = text
@@ -57,12 +61,14 @@ class CheckpointEvaluator:
         self._open_scorer = open_scorer
         self._again = again
         self._say = console.say if announce else _say_nothing
+        self._not_as_trained = not_as_trained
         self._scorer: Scorer | None = None
         self._exit_stack = contextlib.ExitStack()
         self.settings = {
             **identity,
             "protocol": protocol.label,
             "text_checksum": text.checksum,
+            "counts_checksum": text.counts_checksum,
             "primer": __version__,
         }
         self.rows: list[Row] = []
@@ -112,12 +118,15 @@ class CheckpointEvaluator:
         began = time.monotonic()
         with Progress(f"step {step:,}", len(self._text.ids)) as progress:
             nats = self._protocol.token_nats(scorer, self._text, progress)
-        split, caveats = self.settings["split"], scorer.caveats
+        split, caveats = self.settings["split"], [*scorer.caveats]
+        if self._not_as_trained:
+            caveats.append(f"Not the model as trained: {self._not_as_trained}.")
         row = {
             "step": step,
             **self._protocol.total_of(nats, self._text).as_dict(),
             **self.settings,
             "weights": weights,
+            "not_as_trained": self._not_as_trained,
             "how": self._protocol.describe(split, scorer.length, caveats),
             "evaluation_seconds": round(time.monotonic() - began, 3),
         }
@@ -145,4 +154,6 @@ def _summary_line(row) -> str:
     if math.isfinite(row["bits_per_byte"]):
         parts.append(f"{row['bits_per_byte']:.4f} bits per byte")
     parts.append(f"{row['tokens'] / max(row['evaluation_seconds'], 1e-3):,.0f} tokens/s")
+    if row["not_as_trained"]:
+        parts.append(f"({row['not_as_trained']})")
     return "  ".join(parts)

@@ -12,16 +12,17 @@ from typing import Any
 
 import gin
 
-from primer.checkpoints import model_directory, selection, vocabulary_size, watcher
+from primer.checkpoints import selection, vocabulary_size, watcher
 from primer.common import console
 from primer.errors import RunError, UsageError
 from primer.evaluation import as_released as released
-from primer.evaluation import keep_best, protocols, report, sharing
+from primer.evaluation import keep_best, protocols, report, scorer, sharing
 from primer.evaluation.checkpoint_evaluator import CheckpointEvaluator
 from primer.evaluation.results import Results
 from primer.evaluation.scorer import Scorer
+from primer.evaluation.scoring_graph import outer_batch_size
 from primer.gin_config.values import configured
-from primer.runtime import cluster
+from primer.runtime import cluster, model_function
 from primer.runtime.estimator_model import length_of, model_of, task_name
 
 
@@ -61,10 +62,10 @@ def evaluate_checkpoints(
     if keep_the_best:
         paths = keep_best.kept_first(model_dir, paths)
     model = model_of(estimator)
-    model_directory.check_model(model_dir, model, estimator.settings["vocabulary"])
+    not_as_trained = model_function.check(model_dir, model_function.of_estimator(estimator))
     vocabulary_size.check_embedding_size(model, paths)
     evaluator = make_evaluator(
-        estimator, split, functools.partial(_open_scorer, estimator, batch_size), again
+        estimator, split, rows=batch_size, again=again, not_as_trained="; ".join(not_as_trained)
     )
     found: Iterable[str] = paths
     if follow:
@@ -83,31 +84,67 @@ def evaluate_checkpoints(
 def make_evaluator(
     estimator: Any,
     split: str,
-    open_scorer: Callable[[], AbstractContextManager[Scorer]],
+    open_scorer: Callable[[], AbstractContextManager[Scorer]] | None = None,
+    rows: int | None = None,
     again: bool = False,
     announce: bool = True,
+    not_as_trained: str = "",
 ) -> CheckpointEvaluator:
     """Reads a split and returns an evaluator of the configured task and protocol.
 
     Args:
         estimator: a LocalEstimator.
         split: the split of the task.
-        open_scorer, again, announce: as for `CheckpointEvaluator`.
+        open_scorer: as for `CheckpointEvaluator`; None for a scorer that directories share.
+        rows: windows per batch, or None for the scorer's own number.
+        again, announce, not_as_trained: as for `CheckpointEvaluator`.
     """
     model_dir = str(estimator.model_dir)
     task, length = task_name(), length_of(estimator)
     protocol = protocols.configured_protocol()
     protocol.check_stride(length)
+    configuration = configuration_of(estimator, rows)
     text = sharing.shared_split(protocol, task, split, length)
-    identity = {"model_dir": model_dir, "task": task, "split": split, "window": length}
-    results = read_results(model_dir, split)
-    return CheckpointEvaluator(protocol, text, identity, results, open_scorer, again, announce)
+    identity = {
+        **{"model_dir": model_dir, "task": task, "split": split, "window": length},
+        "configuration": configuration,
+    }
+    return CheckpointEvaluator(
+        protocol,
+        text,
+        identity,
+        read_results(model_dir, split),
+        open_scorer or functools.partial(_open_scorer, estimator, rows, configuration),
+        again,
+        announce,
+        not_as_trained,
+    )
 
 
 def read_results(model_dir: str, split: str) -> Results:
     """Returns the results of the configured task and protocol in a model directory."""
     label = protocols.configured_protocol().label
     return Results(model_dir, f"{task_name()}_{split}_{label}")
+
+
+def configuration_of(estimator: Any, rows: int | None = None) -> str:
+    """Returns the fingerprint of the function that an evaluation measures, for its rows.
+
+    It has the batch where numbers depend on it: as released, and with experts that choose tokens.
+
+    Args:
+        estimator: a LocalEstimator.
+        rows: windows per batch, or None for the scorer's own number.
+
+    Raises:
+        UsageError: the model cannot be evaluated here, or the mesh does not divide the rows.
+    """
+    function = model_function.of_estimator(estimator)
+    length, rows, mesh_shape, layout, _, as_released = _scorer_arguments(estimator, rows)
+    if not as_released and not function.caveats:
+        return function.fingerprint()
+    batch = [scorer.rows_of_batch(rows, length, mesh_shape, layout), outer_batch_size()]
+    return function.fingerprint(batch=batch, splits=function.splits)
 
 
 def _report(evaluator, with_earlier):
@@ -143,10 +180,13 @@ def _last_step():
     return steps if isinstance(steps, int) else None
 
 
-def _open_scorer(estimator, rows):
+def _open_scorer(estimator, rows, configuration):
     """A context with the scorer of an estimator, shared with the last directory if it is equal."""
     model, arguments = model_of(estimator), _scorer_arguments(estimator, rows)
-    return sharing.shared_scorer(functools.partial(Scorer, model, *arguments), model, *arguments)
+    shapes = model_function.of_estimator(estimator).shapes
+    size = getattr(model, "output_vocab_size_unpadded", None)
+    key = (configuration, shapes, size, outer_batch_size(), arguments)
+    return sharing.shared_scorer(functools.partial(Scorer, model, *arguments), repr(key))
 
 
 def make_scorer(estimator: Any, rows: int | None = None) -> Scorer:

@@ -24,7 +24,7 @@ import numpy as np
 
 try:
     from lm_eval.api.instance import Instance
-    from lm_eval.api.model import TemplateLM
+    from lm_eval.api.model import CacheHook, TemplateLM
     from lm_eval.models.utils import normalize_gen_kwargs
 except ImportError as error:
     raise ImportError(
@@ -39,6 +39,7 @@ from primer.evaluation.windows import losses, rolling
 
 # Requests at a time. The harness's `use_cache` keeps the results of a part once it is done.
 _REQUESTS = 4096
+_CACHED_MODEL = "primer model"  # The key in that file of the model whose results it has.
 _MAX_TOKENS = 256  # New tokens where a task sets none; the default of the harness's own models.
 _GENERATION = {"until", "max_gen_toks", "do_sample", "temperature", "top_k", "top_p", "seed"}
 
@@ -78,7 +79,26 @@ class PrimerLM(TemplateLM):
 
     def get_model_info(self) -> dict[str, Any]:
         """Returns what the harness writes beside its results."""
-        return {"model_dir": self.model.model_dir, "step": self.model.step}
+        model = self.model
+        return {"model_dir": model.model_dir, "step": model.step, "identity": model.identity}
+
+    def set_cache_hook(self, cache_hook: CacheHook) -> None:
+        """Takes the harness's `use_cache` file, which has results by request and not by model.
+
+        Raises:
+            UsageError: the file has results of another model or checkpoint, or of an unknown one.
+        """
+        super().set_cache_hook(cache_hook)
+        cache = cache_hook.dbdict
+        if cache is None:
+            return
+        if not len(cache):
+            cache[_CACHED_MODEL] = self.model.identity
+        if cache.get(_CACHED_MODEL) != self.model.identity:
+            raise UsageError(
+                f"use_cache = {cache.filename!r} has results of another model or checkpoint than "
+                f"step {self.model.step} of {self.model.model_dir}: name a new file"
+            )
 
     def tok_encode(
         self, string: str, add_special_tokens: bool | None = None, **unused: Any

@@ -2,7 +2,9 @@
 
 A line is written as soon as its checkpoint is scored, so an evaluation that is killed loses one
 checkpoint at most. The next evaluation reads the lines and does not score a checkpoint again if
-its weights, text, protocol, window and version of this library are equal.
+its weights, text, protocol, window, the function that the model computes and the version of this
+library are equal. Lines of older versions do not say which function they measured, so that their
+checkpoints are scored again.
 
 A line that a kill has truncated has no line break; it is ignored, and the next line replaces it.
 Lines are never changed; of two lines for the same checkpoint and settings the later one counts. The
@@ -24,7 +26,10 @@ from primer.runtime import session
 FOLDER = "eval"
 TAG = "primer_eval"
 # Keys that are equal for all lines of one evaluation, and the keys of a checkpoint.
-SETTINGS = ("task", "split", "protocol", "window", "text_checksum", "primer")
+SETTINGS = (
+    *("task", "split", "protocol", "window", "text_checksum", "counts_checksum"),
+    *("configuration", "primer"),
+)
 CHECKPOINT = ("step", "weights")
 ALL = SETTINGS + CHECKPOINT
 
@@ -80,18 +85,24 @@ class Results:
         self._write_table(row)
 
     def _add_events(self, row):
-        """Writes tags `primer_eval/<name>/<unit>`, apart from those of stock evaluation."""
+        """Writes tags `primer_eval/<name>/<unit>`, apart from those of stock evaluation.
+
+        Numbers of another function than was trained are a curve of their own.
+        """
         summary = tf.Summary()
         for key, value in row.items():
             if isinstance(value, float) and math.isfinite(value):
                 summary.value.add(tag=f"{TAG}/{self._name}/{key}", simple_value=value)
-        writer = self._event_writer()
+        writer = self._event_writer(row)
         writer.add_summary(summary, row["step"])
         writer.flush()
 
-    def _event_writer(self):
+    def _event_writer(self, row=None):
         if self._writer is None:
-            self._writer = session.event_writer(os.path.join(self._directory, self._name))
+            name = self._name
+            if row and row.get("not_as_trained"):
+                name = f"{name}_{row['configuration']}"
+            self._writer = session.event_writer(os.path.join(self._directory, name))
         return self._writer
 
     def drop_events_from(self, step: int) -> None:

@@ -50,6 +50,7 @@ class Validator:
             "step": checkpoint_files.step_of(path),
             "weights": weights,
             "window": estimator_model.length_of(self._estimator),
+            "configuration": evaluate.configuration_of(self._estimator),
         }
         return next((row for row in reversed(rows) if key.items() <= row.items()), None)
 

@@ -63,7 +63,7 @@ class Scorer:
         self.before_batch: Callable[[], None] | None = None
         mesh_shape = mtf.convert_to_shape(mesh_shape)
         layout = mtf.convert_to_layout_rules(layout_rules)
-        self.rows = _checked_rows(rows, length, mesh_shape, layout)
+        self.rows = rows_of_batch(rows, length, mesh_shape, layout)
         with gc_pause.paused(), tf.Graph().as_default() as graph, build_mode.building("eval"):
             resource_variables.use_resources()
             devices = mesh_devices or [""] * mesh_shape.size
@@ -155,9 +155,23 @@ class Scorer:
         self._session.close()
 
 
-def _checked_rows(rows, length, mesh_shape, layout):
-    """The rows of a batch: as given, or about BATCH_TOKENS tokens; a multiple for the mesh."""
-    divisor = mesh.rows_divisor(mesh_shape, layout) * scoring_graph.outer_batch_size()
+def rows_of_batch(
+    rows: int | None,
+    length: int,
+    mesh_shape: str | mtf.Shape = "",
+    layout_rules: str | mtf.LayoutRules = "",
+) -> int:
+    """Returns the rows of a batch: as given, or about BATCH_TOKENS tokens; a multiple for the mesh.
+
+    Args:
+        rows, length, mesh_shape, layout_rules: as for `Scorer`.
+
+    Raises:
+        UsageError: the mesh does not divide the rows.
+    """
+    layout = mtf.convert_to_layout_rules(layout_rules)
+    divisor = mesh.rows_divisor(mtf.convert_to_shape(mesh_shape), layout)
+    divisor *= scoring_graph.outer_batch_size()
     if rows is None:
         rows = max(BATCH_TOKENS // length // divisor, 1) * divisor
     if rows < 1 or rows % divisor:

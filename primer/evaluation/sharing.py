@@ -2,8 +2,8 @@
 
 Each model directory has its own gin configuration. Two directories share the text of a split if
 task, split and vocabulary are equal and so are all bindings of configurables that may affect data.
-They share a scorer if the layers are built alike and all bindings that may affect the graph are
-equal.
+They share a scorer if its key is equal: what decides the model's function, and the shapes of its
+variables.
 """
 
 import contextlib
@@ -13,37 +13,16 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # These import TensorFlow, and `primer eval --help` does not.
-    from mesh_tensorflow.transformer import transformer
-
     from primer.evaluation.protocols import Protocol
     from primer.evaluation.scorer import Scorer
     from primer.evaluation.tokenized_split import TokenizedSplit
 
-# Modules by what bindings of their configurables affect. A module that is in no list, such as one
-# of the user's own (--module_import), counts as affecting both text and graph.
-_NEITHER = ("primer.evaluation", "primer.generation", "primer.planning", "t5.models")
-_TEXT_ONLY = ("primer.data", "seqio", "t5.data")
-_TRAINING_ONLY = (
-    "mesh_tensorflow.optimize",
-    "mesh_tensorflow.transformer.learning_rate_schedules",
-    "primer.common.random_seed",
-    "primer.runtime.training",
+# Modules whose configurables do not affect the text of a split. A module that is not in the list,
+# such as one of the user's own (--module_import), counts as affecting it.
+_NOT_TEXT = (
+    *("mesh_tensorflow", "primer.common.random_seed", "primer.evaluation", "primer.generation"),
+    *("primer.layers", "primer.planning", "primer.runtime", "t5.models"),
 )
-_NOT_TEXT = (*_NEITHER, *_TRAINING_ONLY, "mesh_tensorflow", "primer.layers", "primer.runtime")
-_NOT_GRAPH = (*_NEITHER, *_TEXT_ONLY, *_TRAINING_ONLY)
-# Parameters of `utils.run` that affect training only; it has parameters of the model too.
-_RUN_TRAINING_PARAMETERS = {
-    "batch_size",
-    "eval_checkpoint_step",
-    "iterations_per_loop",
-    "keep_checkpoint_max",
-    "learning_rate_schedule",
-    "optimizer",
-    "perplexity_eval_steps",
-    "save_checkpoints_steps",
-    "train_model_fn",
-    "train_steps",
-}
 
 
 class SharedEvaluation:
@@ -125,20 +104,18 @@ def shared_split(protocol: "Protocol", task: str, split: str, length: int) -> "T
 
 
 @contextlib.contextmanager
-def shared_scorer(
-    make: Callable[[], "Scorer"], model: "transformer.Unitransformer", *arguments: Any
-) -> Iterator["Scorer"]:
-    """A context with the scorer of the last directory if it is equal, else with `make()`.
+def shared_scorer(make: Callable[[], "Scorer"], key: Any) -> Iterator["Scorer"]:
+    """A context with the scorer of the last directory if its key is equal, else with `make()`.
 
     Outside of `shared_evaluation` the scorer is closed at the end of the block.
 
     Args:
         make: makes a scorer.
-        model, arguments: the scorer's Mesh-TF model and its other arguments, compared by `repr`.
+        key: equal for two scorers of the same graph, which may restore each other's checkpoints.
     """
     shared = _current.get()
     if shared is not None:
-        yield shared.scorer(_graph_key(model, arguments), make)
+        yield shared.scorer(key, make)
         return
     with contextlib.closing(make()) as scorer:
         yield scorer
@@ -156,19 +133,6 @@ def _text_key(task, split):
         str(model_description.describe_vocabulary(vocabulary)),
         _bindings_outside(_NOT_TEXT),
     )
-
-
-def _graph_key(model, arguments):
-    """Equal for two gin configurations under which a model has the same scoring graph."""
-    from primer.checkpoints import model_description
-
-    sizes = model.input_vocab_size_unpadded, model.output_vocab_size_unpadded
-    bindings = [
-        (scope, selector, name, value)
-        for scope, selector, name, value in _bindings_outside(_NOT_GRAPH)
-        if not (selector.endswith("utils.run") and name in _RUN_TRAINING_PARAMETERS)
-    ]
-    return str(model_description.describe_model(model)), sizes, repr(arguments), bindings
 
 
 def _bindings_outside(modules):

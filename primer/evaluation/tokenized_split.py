@@ -63,6 +63,18 @@ class TokenizedSplit:
         """The first 16 hexadecimal digits of the SHA-256 of `ids` as little-endian int32."""
         return hashlib.sha256(np.ascontiguousarray(self.ids, "<i4").data).hexdigest()[:16]
 
+    @functools.cached_property
+    def counts_checksum(self) -> str:
+        """The same of the tokens, bytes, characters and words of each document.
+
+        Texts that differ may have the same ids: a vocabulary of words has one id for all others.
+        """
+        digest = hashlib.sha256()
+        counts = self.document_bytes, self.document_characters, self.document_words
+        for values in (self.lengths, *counts):
+            digest.update(b"-" if values is None else np.ascontiguousarray(values, "<i8").data)
+        return digest.hexdigest()[:16]
+
 
 def read_split(task_name: str, split: str) -> TokenizedSplit:
     """Reads and tokenizes the whole split of a task.

@@ -11,13 +11,13 @@ from typing import Any
 import gin
 from mesh_tensorflow.transformer import utils
 
-from primer.checkpoints import checkpoint_files, model_directory, selection
+from primer.checkpoints import checkpoint_files, selection
 from primer.errors import UsageError
 from primer.generation import output
 from primer.generation.generator import Generator
 from primer.generation.request import Request, read_prompts
 from primer.generation.sampling import Sampling
-from primer.runtime import cluster, estimator_model
+from primer.runtime import cluster, estimator_model, model_function
 
 
 @gin.configurable(module="primer")
@@ -81,7 +81,7 @@ def _generator(estimator, path) -> Generator:
         raise UsageError("text is generated on this machine's own devices: leave out --tpu")
     model = estimator_model.model_of(estimator)
     vocabulary = settings["vocabulary"]
-    model_directory.check_model(estimator.model_dir, model, vocabulary)
+    model_function.check(estimator.model_dir, model_function.of_estimator(estimator))
     mesh = [settings.get(name) for name in ("mesh_shape", "layout_rules", "mesh_devices")]
     if cluster.of_this_run():  # This host alone generates.
         mesh = ["", "", None]

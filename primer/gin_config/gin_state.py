@@ -154,3 +154,14 @@ def recorded_calls_restored() -> Iterator[None]:
     finally:
         record.clear()
         record.update(before)
+
+
+@contextlib.contextmanager
+def calls_recorded_apart() -> Iterator[Mapping[tuple[str, str], dict[str, Any]]]:
+    """Yields a live record, as of `recorded_calls`, of the calls inside the block alone.
+
+    After the block gin's record is what it was before, without these calls.
+    """
+    with recorded_calls_restored():
+        gin.config._OPERATIVE_CONFIG.clear()
+        yield recorded_calls()

@@ -6,6 +6,7 @@ Estimator's files: `model.ckpt-N.*`, `checkpoint`, `graph.pbtxt`, event files wi
 """
 
 import contextlib
+import functools
 import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -14,10 +15,17 @@ from typing import Any
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from primer.checkpoints import checkpoint_files, model_description, model_directory
+from primer.checkpoints import checkpoint_files
 from primer.common import build_mode, console, random_seed
 from primer.errors import RunError, UsageError
-from primer.runtime import estimator_evaluation, export, inputs, session
+from primer.runtime import (
+    estimator_evaluation,
+    estimator_model,
+    export,
+    inputs,
+    model_function,
+    session,
+)
 from primer.runtime.training import loop
 
 PREDICT = "infer"
@@ -61,6 +69,12 @@ class LocalEstimator:
         self.model = model
         self.config = config
         self.settings: dict[str, Any] = {}
+
+    @functools.cached_property
+    def function(self) -> model_function.ModelFunction:
+        """What decides the function of the model; gin's settings do not change in a run."""
+        length = estimator_model.length_of(self)
+        return model_function.of_model(self.model, self.settings.get("vocabulary"), length)
 
     @property
     def model_dir(self) -> str:
@@ -210,9 +224,7 @@ class LocalEstimator:
                 "utils.run.eval_checkpoint_step"
             )
         if self.settings:
-            model_directory.check_description(
-                os.path.dirname(found), model_description.describe_estimator(self)
-            )
+            model_function.check(os.path.dirname(found), self.function)
         return found
 
     def _write_metrics(self, result, name):

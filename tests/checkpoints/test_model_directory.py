@@ -9,10 +9,12 @@ from primer.checkpoints import model_description, model_directory
 from primer.errors import UsageError
 
 
-def description(stack="LayerStack", activation="relu"):
+def description(stack="LayerStack", activation="relu", capacity_eval=2.0, epsilon=1e-6):
     layers = [{"class": "DenseReluDense", "activation": [activation]}]
+    layers += 2 * [{"gating": {"evaluation": {"capacity_factor": capacity_eval}}}]
     return {
         "wiring": {"layer_stack": stack, "layers": layers},
+        "configuration": {"norm.epsilon": epsilon},
         "vocabulary": model_description.describe_vocabulary(seqio.ByteVocabulary()),
     }
 
@@ -43,6 +45,30 @@ def test_without_a_record_the_post_norm_of_primer_is_refused(tmp_path):
     with pytest.raises(UsageError, match="primer_as_released"):
         model_directory.check_description(str(tmp_path), description("PrePostNormLayerStack"))
     model_directory.check_description(str(tmp_path), description("LayerStack"))
+
+
+def test_a_parameter_of_a_function_is_refused_in_training_and_named_to_other_readers(tmp_path):
+    model_directory.write_record(str(tmp_path), description())
+    other = description(epsilon=1.0)
+    with pytest.raises(UsageError, match="another configuration: norm.epsilon 1e-06 -> 1.0; use a"):
+        model_directory.check_description(str(tmp_path), other, training=True)
+    found = model_directory.check_description(str(tmp_path), other)
+    assert found == ["norm.epsilon 1e-06 -> 1.0"]
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_settings_of_evaluation_may_differ_and_are_named_once(tmp_path, training):
+    model_directory.write_record(str(tmp_path), description())
+    found = model_directory.check_description(
+        str(tmp_path), description(capacity_eval=0.1), training
+    )
+    assert found == ["layers [1] gating evaluation capacity_factor 2.0 -> 0.1"]
+
+
+def test_a_record_without_a_configuration_is_one_of_an_older_version(tmp_path):
+    older = {key: value for key, value in description().items() if key != "configuration"}
+    model_directory.write_record(str(tmp_path), older)
+    assert model_directory.check_description(str(tmp_path), description(), training=True) == []
 
 
 def test_other_keys_of_the_record_are_not_compared(tmp_path):

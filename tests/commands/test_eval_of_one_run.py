@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 import primer
+from primer.checkpoints import plain_settings
 from primer.errors import UsageError
 from tests.command_lines import ENGINE, run
 
@@ -54,6 +55,15 @@ def evaluation(small_run, tmp_path_factory):
     model_dir = shutil.copytree(small_run, tmp_path_factory.mktemp("evaluated") / "model")
     out = evaluate("--model_dir", model_dir)
     return Evaluation({row["step"]: row for row in lines(model_dir)}, out, model_dir)
+
+
+def test_the_function_that_is_measured_is_the_one_that_training_recorded(evaluation):
+    record = json.loads((evaluation.model_dir / "primer.json").read_text())
+    function = {key: record[key] for key in ("wiring", "configuration")}
+    assert {row["configuration"] for row in evaluation.rows.values()} == {
+        plain_settings.fingerprint(function)
+    }
+    assert {row["not_as_trained"] for row in evaluation.rows.values()} == {""}
 
 
 def test_a_directory_without_a_model_is_one_line(tmp_path, capsys):

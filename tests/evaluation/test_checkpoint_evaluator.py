@@ -75,6 +75,7 @@ def evaluate(directory, steps=(1, 2, 3), text=TEXT, again=False):
     Scorer.made = 0
     protocol = Protocol()
     named = {"model_dir": str(directory), "task": "t", "split": "test", "window": 4}
+    named["configuration"] = "f00d"
     results = Results(str(directory), "t_test_stream")
     rows = CheckpointEvaluator(protocol, text, named, results, open_scorer, again)
     for step in steps:

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import t5.models  # noqa: F401  Registers mesh_train_dataset_fn.
 
+from primer.checkpoints import model_directory
 from primer.data import preflight
 from primer.errors import RunError, UsageError
 from primer.evaluation import evaluate, sharing
 from primer.evaluation.protocols import Protocol
 from primer.evaluation.tokenized_split import read_split
+from primer.runtime import model_function
 from tests.evaluation import tiny
 
 LINES = [f"{n} times {n} is {n * n}" for n in range(9)]
@@ -62,6 +64,118 @@ def test_every_checkpoint_is_evaluated_on_the_whole_split(estimator, capsys):
     assert rows[1]["nats_per_token"] == pytest.approx(np.log(tiny.PADDED), rel=1e-6)
     out = capsys.readouterr().out
     assert f"{estimator.model_dir}: text, train split" in out
+
+
+def test_another_function_has_a_row_of_its_own(estimator, capsys):
+    """Neither found for the plain command nor in place of its row."""
+    evaluate.evaluate_checkpoints(estimator, split="train", checkpoints="1")
+    gin.parse_config("sublayer_true_layer_norm.epsilon = 1.0")
+    evaluate.evaluate_checkpoints(estimator, split="train", checkpoints="1")
+    assert "were known" not in capsys.readouterr().err
+    plain, other = lines_of(estimator)
+    assert plain["configuration"] != other["configuration"] and plain["nats"] != other["nats"]
+    gin.parse_config("sublayer_true_layer_norm.epsilon = 1e-6")
+    evaluate.evaluate_checkpoints(estimator, split="train", checkpoints="1", again=True)
+    assert lines_of(estimator)[2]["nats"] == plain["nats"]
+    gin.parse_config("sublayer_true_layer_norm.epsilon = 1.0")
+    evaluate.evaluate_checkpoints(estimator, split="train", checkpoints="1")
+    assert "1 of 1 results were known" in capsys.readouterr().err
+    assert len(lines_of(estimator)) == 3
+
+
+def test_a_function_that_is_not_the_one_trained_is_named_beside_its_number(estimator, capsys):
+    record = model_function.of_estimator(estimator).description
+    model_directory.write_record(str(estimator.model_dir), record)
+    for binding in ("dropout_rate = 0.5", "sublayer_true_layer_norm.epsilon = 1.0"):
+        gin.parse_config(binding)
+        evaluate.evaluate_checkpoints(estimator, split="train", checkpoints="1")
+    plain, other = lines_of(estimator)
+    difference = "sublayer_true_layer_norm.epsilon 1e-06 -> 1.0"
+    assert (plain["not_as_trained"], other["not_as_trained"]) == ("", difference)
+    assert "as trained" not in plain["how"]
+    assert other["how"].endswith(f"Not the model as trained: {difference}.")
+    printed = capsys.readouterr()
+    said = f"{estimator.model_dir} was trained with other settings of its model: {difference}"
+    assert said in printed.err
+    assert f"({difference})" in printed.err and difference in printed.out.replace("\n", " ")
+    # TensorBoard draws it as another curve.
+    folders = [path.name for path in (estimator.model_dir / "eval").iterdir() if path.is_dir()]
+    name = "text_train_stream"
+    assert sorted(folders) == [name, f"{name}_{other['configuration']}"]
+
+
+def test_texts_of_the_same_tokens_and_other_words_have_rows_of_their_own(estimator):
+    words = estimator.model_dir / "words.txt"
+    words.write_text("is\n")
+    gin.parse_config(f"task_vocabulary.name = 'words'\ntask_vocabulary.model_file = '{words}'")
+    own = estimator.model_dir.parent / "own.txt"
+    found = []
+    for text in ("one is\n", "three is\n"):
+        own.write_text(text)
+        found.append(read_split("text", "train"))
+    assert found[0].checksum == found[1].checksum
+    assert found[0].counts_checksum != found[1].counts_checksum
+
+
+def experts(estimator, *bindings):
+    """The estimator with a model of experts."""
+    gin.clear_config()
+    tiny.configure("transformer", "relu")
+    gin.parse_config_file("architectures/switch.gin")
+    gin.parse_config(["num_switch_blocks = 1", "num_experts = 4", "utils.run.batch_size = 2"])
+    gin.parse_config([f"utils.run.sequence_length = {tiny.LENGTH}", *bindings])
+    estimator.model = tiny.model()
+    return estimator
+
+
+def test_the_batch_is_part_of_a_number_that_depends_on_it(estimator):
+    """Only then: --batch_size changes the speed of an exact evaluation and not its numbers."""
+    exact = [evaluate.configuration_of(experts(estimator), rows) for rows in (None, 4, 8)]
+    assert len(set(exact)) == 1
+    choice = "expert_gating = 'expert_choice'"
+    chosen = [evaluate.configuration_of(experts(estimator, choice), rows) for rows in (None, 4, 8)]
+    assert len({*chosen, *exact}) == 4
+    released = ["protocol.name = 'as_released'"]
+    more = ["utils.run.batch_size = 4", "capacity_factor_eval = 0.1"]
+    found = [
+        evaluate.configuration_of(experts(estimator, *released, *own))
+        for own in ([], more[:1], more[1:])
+    ]
+    assert len({*found, *exact}) == 4
+
+
+def test_directories_share_a_scorer_if_their_models_compute_the_same(estimator, monkeypatch):
+    made = []
+
+    class Closable:
+        def __init__(self, *arguments):
+            made.append(arguments)
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(evaluate, "Scorer", Closable)
+
+    def open_scorer(*bindings, rows=None):
+        tiny.configure("transformer", "relu")
+        gin.parse_config(bindings)
+        estimator.model = tiny.model()
+        configuration = evaluate.configuration_of(estimator, rows)
+        with evaluate._open_scorer(estimator, rows, configuration) as scorer:
+            return scorer
+
+    with sharing.shared_evaluation():
+        first = open_scorer()
+        same = ["run_seed.seed = 7", "utils.run.train_steps = 9", "dropout_rate = 0.5"]
+        assert open_scorer(*same, "num_experts = 4") is first and len(made) == 1
+        gin.clear_config()
+        others = ["sublayer_true_layer_norm.epsilon = 0.5", "d_ff = 48", "activation = ['gelu']"]
+        for number, binding in enumerate(others, 2):
+            open_scorer(binding)
+            assert len(made) == number
+            gin.clear_config()
+        open_scorer(rows=4)
+        assert len(made) == len(others) + 2
 
 
 def test_known_results_are_reused_and_damaged_checkpoints_end_in_an_error(estimator, capsys):

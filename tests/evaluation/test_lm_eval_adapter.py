@@ -18,6 +18,7 @@ from tests.command_lines import run  # noqa: E402
 lm_eval = pytest.importorskip("lm_eval", reason="needs the extra lm-eval")
 
 from lm_eval.api.instance import Instance  # noqa: E402
+from lm_eval.api.model import CacheHook, CachingLM  # noqa: E402
 from lm_eval.tasks import TaskManager  # noqa: E402
 
 from primer.evaluation import lm_eval_adapter  # noqa: E402
@@ -69,6 +70,20 @@ def test_loglikelihood_is_that_of_each_pair_alone(adapter):
         expected = alone(adapter, shown, context[len(shown) :] + continuation)
         assert log_prob == pytest.approx(expected, rel=1e-5, abs=1e-5)
     assert found[6] == (0.0, True)
+
+
+def test_a_file_of_cached_results_is_read_for_its_own_model_only(adapter, tmp_path, monkeypatch):
+    pairs = [request("loglikelihood", "7 times 8 is", " 56")]
+    path = str(tmp_path / "results.db")
+    (first,) = CachingLM(adapter, path).loglikelihood(pairs)
+    with monkeypatch.context() as patch:
+        patch.setattr(adapter, "_in_parts", None)
+        assert CachingLM(adapter, path).loglikelihood(pairs) == [first]
+    other = lm_eval_adapter.PrimerLM(adapter.model.model_dir, checkpoint=57)
+    assert other.get_model_info()["identity"] != adapter.get_model_info()["identity"]
+    with pytest.raises(UsageError, match="results.db' has results of another model .* step 57"):
+        CachingLM(other, path)
+    adapter.set_cache_hook(CacheHook(None))
 
 
 def test_a_continuation_is_greedy_when_it_is_what_the_model_writes(adapter):

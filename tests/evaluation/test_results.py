@@ -15,6 +15,8 @@ SETTINGS = {
     "protocol": "stream",
     "window": 16,
     "text_checksum": "c0ffee",
+    "counts_checksum": "fee",
+    "configuration": "f00d",
     "primer": "0",
 }
 

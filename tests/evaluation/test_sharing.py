@@ -8,8 +8,6 @@ import pytest
 import primer.data.tasks  # noqa: F401
 from primer.evaluation import sharing
 from primer.evaluation.protocols import Protocol
-from tests import gin_models
-from tests.evaluation import tiny
 
 
 class Closable:
@@ -32,9 +30,9 @@ class Readings:
         return object()
 
 
-@pytest.mark.parametrize("name", sorted({*sharing._NOT_TEXT, *sharing._NOT_GRAPH}))
+@pytest.mark.parametrize("name", sharing._NOT_TEXT)
 def test_the_listed_modules_exist(name):
-    """A module that is moved or renamed has to be renamed in the lists."""
+    """A module that is moved or renamed has to be renamed in the list."""
     importlib.import_module(name)
 
 
@@ -85,55 +83,22 @@ def test_nothing_is_shared_outside_of_the_block():
     assert text_of(protocol) is not first
     sharing.collect_rows([{"step": 4}])
     assert len(shared.rows) == 2
-    with sharing.shared_scorer(Closable, tiny_model()) as scorer:
+    with sharing.shared_scorer(Closable, 1) as scorer:
         assert not scorer.closed
     assert scorer.closed
 
 
-def tiny_model(*bindings):
-    gin_models.parse(gin_models.files("primer_ez"), list(bindings))
-    return tiny.model()
+def test_a_scorer_is_shared_by_equal_keys():
+    def scorer_of(key):
+        with sharing.shared_scorer(Closable, key) as scorer:
+            return scorer
 
-
-def scorer_of(model, *arguments):
-    with sharing.shared_scorer(Closable, model, *arguments) as scorer:
-        return scorer
-
-
-def test_a_scorer_is_shared_by_equal_graphs():
     with sharing.shared_evaluation():
-        first = scorer_of(tiny_model(), 16, None)
-        training = ["run_seed.seed = 7", "utils.run.train_steps = 9", "task_vocabulary.name = 't5'"]
-        assert scorer_of(tiny_model(*training), 16, None) is first
-        assert not first.closed
-    assert first.closed
-
-
-@pytest.mark.parametrize(
-    "arguments, bindings",
-    [
-        ((16, 4), []),
-        ((16, None), ["d_ff = 48"]),
-        ((16, None), ["transformer.Unitransformer.z_loss = 0.5"]),
-        ((16, None), ["utils.run.layout_rules = 'batch:batch'"]),
-    ],
-)
-def test_another_graph_has_a_scorer_of_its_own(arguments, bindings):
-    with sharing.shared_evaluation():
-        first = scorer_of(tiny_model(), 16, None)
-        assert scorer_of(tiny_model(*bindings), *arguments) is not first
-        assert first.closed  # One graph at a time is in memory.
-
-
-def test_sizes_of_parts_that_the_model_lacks_may_be_unset():
-    """A size of five numbers sets no num_experts, which defaults.gin binds to the experts."""
-    tiny.configure("primer_ez")
-    model = tiny.model()
-    with sharing.shared_evaluation():
-        first = scorer_of(model)
-        assert scorer_of(model) is first
-        gin.parse_config("num_experts = 4")
-        assert scorer_of(model) is not first
+        first = scorer_of("a")
+        assert scorer_of("a") is first and not first.closed
+        second = scorer_of("b")
+        assert second is not first and first.closed  # One graph at a time is in memory.
+    assert second.closed
 
 
 def test_a_text_that_cannot_be_read_is_not_remembered():

@@ -13,7 +13,7 @@ import gin
 import numpy as np
 import seqio
 
-from primer.checkpoints import checkpoint_files, model_directory, selection, vocabulary_size
+from primer.checkpoints import checkpoint_files, selection, vocabulary_size
 from primer.common import console
 from primer.data import preflight, whole_documents
 from primer.errors import UsageError
@@ -24,7 +24,7 @@ from primer.evaluation.scores import output as outputs
 from primer.evaluation.scores.token_pieces import TokenPieces
 from primer.evaluation.tokenized_split import TokenizedSplit
 from primer.evaluation.totals import Totals
-from primer.runtime import estimator_model
+from primer.runtime import estimator_model, model_function
 
 
 @gin.configurable(module="primer")
@@ -68,7 +68,7 @@ def score_texts(
     model_dir = estimator.model_dir
     path = selection.select_checkpoint(model_dir, checkpoint)
     model = estimator_model.model_of(estimator)
-    model_directory.check_model(model_dir, model, estimator.settings["vocabulary"])
+    model_function.check(model_dir, model_function.of_estimator(estimator))
     vocabulary_size.check_embedding_size(model, [path])
     protocol = _configured_protocol(estimator_model.length_of(estimator))
     chunks, vocabulary = _chunks(files, task, split, unit, field)

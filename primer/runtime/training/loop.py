@@ -11,7 +11,6 @@ import tensorflow.compat.v1 as tf
 from primer.checkpoints import (
     checkpoint_files,
     directory_lock,
-    model_description,
     model_directory,
     variable_roles,
     vocabulary_copy,
@@ -19,7 +18,7 @@ from primer.checkpoints import (
 from primer.common import class_names, console, gc_pause, input_progress, random_seed
 from primer.errors import RunError, UsageError
 from primer.gin_config import gin_state
-from primer.runtime import callbacks, cluster, inputs, session
+from primer.runtime import callbacks, cluster, inputs, model_function, session
 from primer.runtime.training import (
     checkpoint_writer,
     initial_weights,
@@ -198,9 +197,9 @@ class TrainingRun:
     def _scaffold(self):
         """Returns a Scaffold that restores the latest checkpoint, or initializes all variables."""
         latest = self.estimator.latest_checkpoint()
-        description = model_description.describe_estimator(self.estimator)
+        description = model_function.of_estimator(self.estimator).description
         if latest:
-            model_directory.check_description(self.estimator.model_dir, description)
+            model_directory.check_description(self.estimator.model_dir, description, training=True)
             checkpoint_files.check_variables(
                 latest, tf.trainable_variables(), self.estimator.model_dir
             )
@@ -210,9 +209,9 @@ class TrainingRun:
         else:
             scaffold = tf.train.Scaffold()
         vocabulary = self.estimator.settings.get("vocabulary")
-        description |= vocabulary_copy.save_copy(self.estimator.model_dir, vocabulary)
-        description |= variable_roles.describe_graph()
-        model_directory.write_record(self.estimator.model_dir, description)
+        record = description | vocabulary_copy.save_copy(self.estimator.model_dir, vocabulary)
+        record |= variable_roles.describe_graph()
+        model_directory.write_record(self.estimator.model_dir, record)
         return scaffold
 
     def _resuming_scaffold(self, latest):

@@ -16,12 +16,11 @@ import gin
 from primer.checkpoints import (
     best_checkpoint,
     checkpoint_files,
-    model_description,
     model_directory,
 )
 from primer.common import checks, console
 from primer.errors import UsageError
-from primer.runtime import callbacks
+from primer.runtime import callbacks, model_function
 from primer.runtime.training import signals
 
 # Losses are comparable where these keys of their results are equal: the protocol and the text.
@@ -95,8 +94,8 @@ class Validation:
         result = self._validator.recorded(path)
         if result is not None and not self._is_new_best(result):
             return
-        description = model_description.describe_estimator(self._estimator)
-        model_directory.check_description(self._estimator.model_dir, description)
+        description = model_function.of_estimator(self._estimator).description
+        model_directory.check_description(self._estimator.model_dir, description, training=True)
         self.evaluate(path)
 
     def evaluate(self, path: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from primer import layers  # noqa: F401  (registers them with gin)
 from primer.runtime.training import checkpoint_writer, loop
 from tests.evaluation import small_checkpoints
 from tests.runtime import tiny
@@ -83,6 +84,7 @@ def test_another_architecture_in_the_directory_is_an_error(trained):
 def test_primer_json_records_wiring_and_vocabulary(trained):
     record = json.loads((trained / "primer.json").read_text())
     assert record["wiring"]["layer_stack"] == "LayerStack"
+    assert record["configuration"]["sublayer_rms_norm.epsilon"] == 1e-6
     assert record["vocabulary"]["size"] == 259
 
 
@@ -175,3 +177,40 @@ def test_the_new_variables_of_another_optimizer_are_named(trained, tmp_path, cap
     message = capfd.readouterr().err
     assert "variables of the optimizer AdamWeightDecayOptimizer are not in" in message
     assert "model.ckpt-7 and start at their initial values: " in message
+
+
+EXPERTS = [
+    "make_layer_stack.layers = [@SelfAttention, @MixtureOfExperts]",
+    "MixtureOfExperts.num_experts = 4",
+    "MixtureOfExperts.hidden_size = 16",
+    "LayerStack.sublayers_final = [@sublayer_rms_norm]",
+    "utils.run.train_steps = 1",
+]
+
+
+def test_a_resumed_run_trains_the_same_function(tmp_path, capfd):
+    """Rates of dropout, noise and learning may change, and settings of evaluation."""
+    tiny.run(tmp_path, *EXPERTS)
+    changes = {
+        "MixtureOfExperts.activation = 'gelu'": "experts activation 'relu' -> 'gelu'",
+        "MixtureOfExperts.min_expert_capacity = 1": "gating min_expert_capacity 4 -> 1",
+        "sublayer_rms_norm.epsilon = 1.0": "configuration: sublayer_rms_norm.epsilon 1e-06 -> 1.0",
+        "Unitransformer.input_full_attention = True": "settings input_full_attention False -> True",
+        "make_layer_stack.layer_stack_cls = @ReversibleLayerStack": "layer_stack 'LayerStack' -> ",
+    }
+    for change, message in changes.items():
+        with pytest.raises(SystemExit) as ended:
+            tiny.run(tmp_path, *EXPERTS, change, "utils.run.train_steps = 2")
+        assert ended.value.code == 2
+        assert message in capfd.readouterr().err
+    tiny.run(
+        tmp_path,
+        *EXPERTS,
+        "dropout_rate = 0.3",
+        "MixtureOfExperts.switch_jitter = 0.5",
+        "MixtureOfExperts.capacity_factor_train = 2.0",
+        "MixtureOfExperts.capacity_factor_eval = 1.0",
+        "utils.run.learning_rate_schedule = 0.001",
+        "utils.run.train_steps = 2",
+    )
+    assert "resuming at step 1" in capfd.readouterr().err

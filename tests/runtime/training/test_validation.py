@@ -7,9 +7,9 @@ import types
 import gin
 import pytest
 
-from primer.checkpoints import best_checkpoint, model_description, model_directory
+from primer.checkpoints import best_checkpoint, model_directory
 from primer.errors import UsageError
-from primer.runtime import callbacks
+from primer.runtime import callbacks, model_function
 from primer.runtime.training import signals, validation
 from tests.runtime import tiny
 
@@ -68,8 +68,9 @@ class Run:
         self.model_dir, self.known = str(model_dir), {}
         self._model_dir = model_dir
         monkeypatch.setattr(callbacks, "_registry", callbacks._Registry())
-        monkeypatch.setattr(model_description, "describe_estimator", lambda estimator: {})
-        monkeypatch.setattr(model_directory, "check_description", lambda *arguments: None)
+        function = types.SimpleNamespace(description={})
+        monkeypatch.setattr(model_function, "of_estimator", lambda estimator: function)
+        monkeypatch.setattr(model_directory, "check_description", lambda *arguments, **more: [])
 
     def path(self, step):
         for suffix in ("index", "data-00000-of-00001"):
