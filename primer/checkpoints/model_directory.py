@@ -7,10 +7,10 @@ weights (`primer.checkpoints.variable_roles`).
 """
 
 import os
+import re
 from typing import Any
 
 import gin
-import tensorflow.compat.v1 as tf
 
 from primer.checkpoints import model_description
 from primer.checkpoints.saved_config import CONFIGS
@@ -20,7 +20,7 @@ from primer.errors import UsageError
 RECORD = "primer.json"
 RECORD_HINT = "copy it from a backup; training in this directory would write another"
 CONFIG = CONFIGS[0]
-VOCABULARY_FILES = "vocabulary.*"
+VOCABULARY_FILES = r"vocabulary\..*"
 AVERAGED = "averaged.json"  # The mark of a directory of averages.
 BEST = "best"  # The folder in it with the best checkpoint.
 # A stack that the released gin files bind without effect.
@@ -29,8 +29,8 @@ NEVER_RELEASED = "PrePostNormLayerStack"
 
 def files_of_model(model_dir: str) -> list[str]:
     """Returns the paths of the files that belong to every copy of a checkpoint."""
-    patterns = (*CONFIGS, RECORD, VOCABULARY_FILES)
-    return [path for name in patterns for path in tf.io.gfile.glob(os.path.join(model_dir, name))]
+    names = (*map(re.escape, (*CONFIGS, RECORD)), VOCABULARY_FILES)
+    return files.matching_files(model_dir, "|".join(names))
 
 
 def check_description(model_dir: str, description: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import gin
 
+from primer.checkpoints import pattern_free
 from primer.common import build_mode, random_seed
 from primer.errors import UsageError
 from primer.runtime import estimator_evaluation, mesh
@@ -116,8 +117,12 @@ def _checked_get_estimator(
 
     @functools.wraps(stock)
     def get_estimator(**settings):
+        if settings.get("use_tpu") or estimator() == "tpu_estimator":
+            pattern_free.require_plain_name(settings["model_dir"])
         if not settings.get("use_tpu"):
             mesh.check_devices(settings["mesh_shape"], settings.get("mesh_devices"))
+        if settings.get("init_checkpoint"):
+            settings["init_checkpoint"] = pattern_free.readable(settings["init_checkpoint"])
         result = stock(**settings)
         result.settings = settings
         scope.add(result)

@@ -13,7 +13,8 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from primer.common import console
+from primer.checkpoints import checkpoint_files, pattern_free, retention
+from primer.common import console, files
 from primer.errors import RunError
 
 MODEL = "model.ckpt"
@@ -59,6 +60,10 @@ class CheckpointWriter:
         self._saver = saver
         self._every = every
         self._input_saver = _input_saver(iterator)
+        settings = saver.saver_def
+        self._retention = retention.Retention(
+            model_dir, settings.max_to_keep, settings.keep_checkpoint_every_n_hours
+        )
         self._graph_writer: threading.Thread | None = None
         weights = [v for v in tf.trainable_variables() if v.dtype.base_dtype.is_floating]
         self._finite = tf.reduce_all([tf.reduce_all(tf.is_finite(v)) for v in weights])
@@ -88,17 +93,14 @@ class CheckpointWriter:
         raise RunError("Mesh-TensorFlow's model function returned no CheckpointSaverHook")
 
     def open(self, sess: tf.Session) -> None:
-        """Reads the list of existing checkpoints, and starts writing `graph.pbtxt`.
+        """Finds the latest checkpoint, and starts writing `graph.pbtxt`.
 
         Writing the graph takes a second or more; a thread does it during the first step.
         """
         tf.io.gfile.makedirs(self.model_dir)
         self._graph_writer = threading.Thread(target=self._write_graph, args=(sess.graph,))
         self._graph_writer.start()
-        state = tf.train.get_checkpoint_state(self.model_dir)
-        if state:
-            self.last_path = state.model_checkpoint_path
-            self._saver.recover_last_checkpoints(state.all_model_checkpoint_paths)
+        self.last_path = checkpoint_files.named_checkpoint(self.model_dir)
 
     def close(self) -> None:
         """Waits until `graph.pbtxt` is written."""
@@ -129,15 +131,16 @@ class CheckpointWriter:
         self._check_weights_are_finite(sess, step)
         try:
             self._save_input_position(sess, step)
-            self.last_path = self._saver.save(
-                sess, os.path.join(self.model_dir, MODEL), global_step=step
+            path = self._saver.save(
+                sess, os.path.join(self.model_dir, MODEL), global_step=step, write_state=False
             )
+            self._retention.add(path)
         except tf.errors.OpError as error:
             raise RunError(
                 f"the checkpoint of step {step} cannot be written to {self.model_dir} "
                 f"({_first_line(error)}); the last complete one is {self.last_path or 'none'}"
             ) from error
-        self.last_step = step
+        self.last_path, self.last_step = path, step
         for listener in self.listeners:
             listener.after_save(sess, step)
         self._delete_obsolete_positions()
@@ -175,7 +178,7 @@ class CheckpointWriter:
             console.say(f"No input position was saved at step {step}: reading from the start.")
             return
         try:
-            self._input_saver.restore(sess, path)
+            self._input_saver.restore(sess, pattern_free.readable(path))
         except (tf.errors.OpError, ValueError) as error:
             console.say(
                 f"The input position of step {step} does not fit this input pipeline "
@@ -184,11 +187,10 @@ class CheckpointWriter:
 
     def _delete_obsolete_positions(self):
         """Deletes the input positions of steps whose model files were deleted."""
-        for name in tf.io.gfile.glob(os.path.join(self.model_dir, f"{INPUT}-*")):
-            step = re.search(rf"{INPUT}-(\d+)\.", name)
-            model = os.path.join(self.model_dir, f"{MODEL}-{step.group(1)}.index") if step else ""
-            if model and not tf.io.gfile.exists(model):
-                tf.io.gfile.remove(name)
+        for path in files.matching_files(self.model_dir, rf"{re.escape(INPUT)}-\d+\..+"):
+            step = os.path.basename(path).removeprefix(f"{INPUT}-").split(".")[0]
+            if not checkpoint_files.has_index(os.path.join(self.model_dir, f"{MODEL}-{step}")):
+                tf.io.gfile.remove(path)
 
 
 def _input_saver(iterator):
