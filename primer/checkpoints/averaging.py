@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from primer.checkpoints import checkpoint_files, checkpoint_state, model_directory, variable_roles
-from primer.common import files, paths
+from primer.common import files, user_paths
 from primer.errors import RunError, UsageError
 
 
@@ -140,7 +140,7 @@ def _write_records(model_dir, windows, directory):
     for path in model_directory.files_of_model(model_dir):
         tf.io.gfile.copy(path, os.path.join(directory, os.path.basename(path)))
     steps = [[checkpoint_files.step_of(path) for path in window] for window in windows]
-    source = paths.absolute(str(model_dir))
+    source = user_paths.absolute(str(model_dir))
     mark = {"model_dir": source, "averages": {own[-1]: own for own in steps}}
     files.write_json(os.path.join(directory, model_directory.AVERAGED), mark)
     checkpoint_state.write(directory, [f"model.ckpt-{own[-1]}" for own in steps])

@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 
-from primer.common import paths
+from primer.common import user_paths
 from primer.errors import UsageError
 
 # Directory -> the link to it. One dict for the process: a reader opens its files when a value is
@@ -34,16 +34,16 @@ def readable_directory(directory: str) -> str:
     Raises:
         UsageError: as `require_plain_name`, for a remote directory.
     """
-    if not paths.is_pattern(directory):
+    if not user_paths.is_pattern(directory):
         return directory
-    if paths.is_remote(directory):
+    if user_paths.is_remote(directory):
         require_plain_name(directory)
     return _link(os.path.abspath(directory))
 
 
 def require_plain_name(directory: str) -> None:
     """Raises UsageError for a directory whose name TensorFlow takes for a pattern."""
-    if paths.is_pattern(directory):
+    if user_paths.is_pattern(directory):
         raise UsageError(
             f"{directory} has one of the characters * ? [ \\ in its name, which TensorFlow takes "
             "for a pattern here; rename the directory"

@@ -79,6 +79,16 @@ def require_readable(path: str, what: str, hint: str) -> None:
         raise UsageError(f"{what} {path} cannot be read ({reason}); {hint}")
 
 
+def stamp(path: str) -> tuple[int, int]:
+    """Returns a file's size and modification time, which tell whether its content has changed."""
+    if "://" in path:
+        status = tf.io.gfile.stat(path)
+        return status.length, status.mtime_nsec
+    # TensorFlow rounds the time to seconds.
+    local = os.stat(path)
+    return local.st_size, local.st_mtime_ns
+
+
 def unfinished_path(path: str) -> str:
     """Returns a file's name while it is written: hidden, so that no reader's pattern matches it."""
     directory, name = os.path.split(path)

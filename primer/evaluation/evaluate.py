@@ -11,9 +11,11 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import gin
+import seqio
 
 from primer.checkpoints import model_directory, selection, vocabulary_size, watcher
 from primer.common import console
+from primer.data import preflight, text_stamps
 from primer.errors import RunError, UsageError
 from primer.evaluation import as_released as released
 from primer.evaluation import keep_best, protocols, report, sharing
@@ -91,6 +93,7 @@ def _evaluator(
     task, length = task_name(), length_of(estimator)
     protocol = protocols.configured_protocol()
     protocol.check_stride(length)
+    text_stamps.say_changes(model_dir, seqio.get_subtasks(preflight.find_task(task)))
     text = sharing.shared_split(protocol, task, split, length)
     identity = {"model_dir": model_dir, "task": task, "split": split, "window": length}
     results = Results(model_dir, f"{task}_{split}_{protocol.label}")

@@ -4,17 +4,17 @@ import os
 
 import pytest
 
-from primer.common import files, paths
+from primer.common import files, user_paths
 
 
 def test_the_home_directory_is_expanded_except_in_urls(monkeypatch):
     monkeypatch.setenv("HOME", "/home/u")
-    assert paths.expand("~/runs/a") == "/home/u/runs/a"
-    assert paths.expand("runs/~") == "runs/~"
-    assert paths.absolute("~/a/../b*") == "/home/u/b*"
-    assert paths.absolute("a") == os.path.join(os.getcwd(), "a")
+    assert user_paths.expand("~/runs/a") == "/home/u/runs/a"
+    assert user_paths.expand("runs/~") == "runs/~"
+    assert user_paths.absolute("~/a/../b*") == "/home/u/b*"
+    assert user_paths.absolute("a") == os.path.join(os.getcwd(), "a")
     for url in ("gs://bucket/~/a", "file:///a/../b"):
-        assert paths.expand(url) == paths.absolute(url) == url
+        assert user_paths.expand(url) == user_paths.absolute(url) == url
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def folder(tmp_path):
     ],
 )
 def test_an_existing_name_is_not_a_pattern(folder, pattern, expected):
-    found = sorted(paths.local_matches(str(folder / pattern)))
+    found = sorted(user_paths.local_matches(str(folder / pattern)))
     assert found == [str(folder / name) for name in expected]
 
 
