@@ -10,6 +10,9 @@ from primer.launch import prepared_data
 from tests import tiny_text
 from tests.command_lines import run
 
+# A comma divides the value of t5's flag, and the brackets are a pattern for seqio.
+FOLDER = "prepared, in [2] shards"
+
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory):
@@ -28,12 +31,12 @@ def words(texts):
 @pytest.fixture(scope="module")
 def prepared(texts, words):
     """The texts prepared with a vocabulary of words, whose own file is then moved away."""
-    options = ("--held_out", 0.2, "--workers", 1, "--shards", 2, "--output", texts / "prepared")
+    options = ("--held_out", 0.2, "--workers", 1, "--shards", 2, "--output", texts / FOLDER)
     vocabulary = (("name", "words"), ("model_file", str(words)))
     bindings = [f"--gin_param=task_vocabulary.{name} = {value!r}" for name, value in vocabulary]
     assert run("data", "prepare", "--input", texts / "*.txt", *options, *bindings) == 0
     words.rename(texts / "moved.vocabulary")
-    return texts / "prepared"
+    return texts / FOLDER
 
 
 def train(folder, model_dir, *more):
@@ -50,7 +53,7 @@ def test_the_arguments_hold_all_settings_of_the_prepared_data(prepared, texts, p
     task, arguments = prepared_data.task_and_arguments(str(prepared / place))
     assert task == "text"
     assert arguments == [
-        f"--additional_task_cache_dirs={prepared}",
+        f'--additional_task_cache_dirs="{prepared}"',
         "--gin_param=mesh_train_dataset_fn.use_cached = True",
         '--gin_param=task_vocabulary.name = "words"',
         f'--gin_param=text_files.glob = ["{texts}/*.txt"]',

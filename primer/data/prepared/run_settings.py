@@ -32,12 +32,12 @@ def record_run_settings(directory: str, task: seqio.Task) -> dict[str, Any]:
 
     Returns:
         The manifest's entries: {"bindings": {parameter: value}, "vocabulary_file": name or None,
-        "texts": stamps of the text files}.
+        and "texts", the stamps of text files, if it reads any}.
     """
     vocabulary = task.output_features["targets"].vocabulary
     if not hasattr(vocabulary, "setting"):  # A task of another package.
         return {BINDINGS: _text_bindings(task), VOCABULARY: None}
-    texts = {text_stamps.KEY: text_stamps.stamps_of(task)}
+    texts = text_stamps.stamps_of(task)
     setting = vocabulary.setting()
     bindings = {"task_vocabulary.name": setting["name"], **_text_bindings(task)}
     extra_ids = _bound("task_vocabulary", "extra_ids")
@@ -47,7 +47,7 @@ def record_run_settings(directory: str, task: seqio.Task) -> dict[str, Any]:
     if setting["model_file"]:
         name, content = vocabulary.file()
         files.write_output(os.path.join(directory, name), content)
-    return {BINDINGS: bindings, VOCABULARY: name, **texts}
+    return {BINDINGS: bindings, VOCABULARY: name} | ({text_stamps.KEY: texts} if texts else {})
 
 
 def has_vocabulary_copy(directory: str, contents: Mapping[str, Any]) -> bool:
