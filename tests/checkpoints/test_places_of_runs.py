@@ -47,6 +47,12 @@ def test_only_what_has_exactly_this_name_is_read_and_written(place, monkeypatch,
     best = json.loads((place / "moved[1]/best/best.json").read_text())
     assert row["step"] == best["step"] and row["nats"] == pytest.approx(best["nats"], rel=1e-5)
 
+    # Texts that were edited since.
+    assert "texts have changed" not in capfd.readouterr().err
+    (place / "t[1]" / "0.txt").write_text("of another training " * 50)
+    assert run("eval", "--model_dir", place / "moved[1]", "--checkpoints", "best") == 0
+    assert f"trained on them: {place}/t[1]/0.txt (" in capfd.readouterr().err
+
     # A file that exists is no pattern.
     (place / "notes [draft].txt").write_text("a draft")
     (place / "notes d.txt").write_text("matched as a pattern")

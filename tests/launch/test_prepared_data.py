@@ -1,6 +1,7 @@
 """`primer train --data`: the task, the texts and the vocabulary of prepared data."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -75,6 +76,23 @@ def test_training_uses_the_copied_vocabulary_and_evaluation_the_texts(prepared, 
     assert (row["documents"], row["words"]) == (found["examples"], found["words"])
     for name in ("tokens", "bytes"):  # Where a document ends is a token, and counted as a byte.
         assert row[name] == found[name] + found["examples"]
+
+
+@pytest.fixture
+def edited(texts):
+    """A text to which a line was added after the preparation."""
+    path = texts / "0.txt"
+    before, status = path.read_bytes(), path.stat()
+    path.write_bytes(before + b"one line more\n")
+    yield path
+    path.write_bytes(before)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_texts_that_changed_since_are_refused_for_validation(prepared, texts, edited, capfd):
+    assert train(prepared, texts / "other", "--steps", 2, "--eval_every", 1) == 2
+    said = capfd.readouterr().err
+    assert f"since task text was prepared: {edited} (" in said and "leave out --eval_every" in said
 
 
 def test_a_lost_copy_of_the_vocabulary_is_written_again(prepared, texts, tmp_path, words):
