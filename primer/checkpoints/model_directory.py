@@ -21,6 +21,7 @@ RECORD = "primer.json"
 RECORD_HINT = "copy it from a backup; training in this directory would write another"
 CONFIG = CONFIGS[0]
 VOCABULARY_FILES = r"vocabulary\..*"
+TEXTS = "texts.json"  # The text files that were trained on: `primer.data.text_stamps`.
 AVERAGED = "averaged.json"  # The mark of a directory of averages.
 BEST = "best"  # The folder in it with the best checkpoint.
 # A stack that the released gin files bind without effect.
@@ -29,7 +30,7 @@ NEVER_RELEASED = "PrePostNormLayerStack"
 
 def files_of_model(model_dir: str) -> list[str]:
     """Returns the paths of the files that belong to every copy of a checkpoint."""
-    names = (*map(re.escape, (*CONFIGS, RECORD)), VOCABULARY_FILES)
+    names = (*map(re.escape, (*CONFIGS, RECORD, TEXTS)), VOCABULARY_FILES)
     return files.matching_files(model_dir, "|".join(names))
 
 

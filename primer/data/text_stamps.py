@@ -1,8 +1,9 @@
 """Notices text files that were edited after a model was trained on them.
 
 The split of a document depends on its text: an edited document that was trained on may be in the
-validation split now. `texts.json` of a model directory, and "texts" in the `primer.json` of
-prepared data, have the size and the time of each file; a run that reads validation texts compares.
+validation split now. `texts.json` of a model directory (`model_directory.TEXTS`), and "texts" in
+the `primer.json` of prepared data, have the size and the time of each file; a run that reads
+validation texts compares.
 """
 
 import os
@@ -15,7 +16,6 @@ from primer.data.prepared import cache_checks
 from primer.data.sources import text_files, text_parts
 from primer.errors import UsageError
 
-FILE = "texts.json"
 KEY = "texts"
 _MOST_NAMES = 3
 _HINT = "remove it: changes of the texts are then not noticed"
@@ -32,30 +32,35 @@ def stamps_of(task: seqio.Task) -> Stamps:
     return {user_paths.absolute(path): list(files.stamp(path)) for path in found}
 
 
-def record(model_dir: str, tasks: Sequence[seqio.Task], use_cached: bool) -> None:
-    """Records in `texts.json` the texts that a run trains on.
+def record(path: str, tasks: Sequence[seqio.Task], use_cached: bool) -> None:
+    """Records the texts that a run trains on.
 
     Files that an earlier session recorded keep their stamps.
 
     Args:
-        model_dir: the directory of the run.
-        tasks: what it trains on.
+        path: the file in the directory of the run.
+        tasks: what the run trains on.
         use_cached: whether it reads their prepared data, whose own record then counts.
     """
     stamps: dict[str, Sequence[int]] = {}
     for task in tasks:
         stamps.update(cache_checks.contents(task).get(KEY, {}) if use_cached else stamps_of(task))
     if stamps:
-        files.write_json(os.path.join(model_dir, FILE), {**stamps, **_recorded(model_dir)})
+        files.write_json(path, {**stamps, **_recorded(path)})
 
 
-def say_changes(model_dir: str, tasks: Sequence[seqio.Task]) -> None:
-    """Prints one line if texts have changed since the model of a directory was trained on them."""
-    before = _recorded(model_dir)
+def say_changes(path: str, tasks: Sequence[seqio.Task]) -> None:
+    """Prints one line if texts have changed since a model was trained on them.
+
+    Args:
+        path: the file of `record`, in the directory of the model.
+        tasks: those whose validation split is read.
+    """
+    before = _recorded(path)
     changed = [line for task in tasks if before for line in _changes(before, stamps_of(task))]
     if changed:
         console.say_once(
-            f"primer: texts have changed since {model_dir} was trained on them: "
+            f"primer: texts have changed since {os.path.dirname(path)} was trained on them: "
             f"{_listed(changed)}; documents that it was trained on may be in the validation split"
         )
 
@@ -81,8 +86,8 @@ def require_unchanged(task: seqio.Task) -> None:
     )
 
 
-def _recorded(model_dir) -> dict[str, Sequence[int]]:
-    return files.read_json(os.path.join(model_dir, FILE), _HINT) or {}
+def _recorded(path) -> dict[str, Sequence[int]]:
+    return files.read_json(path, _HINT) or {}
 
 
 def _changes(before, now):

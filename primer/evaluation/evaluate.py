@@ -6,6 +6,7 @@ come from the same settings as in training.
 """
 
 import functools
+import os
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -93,7 +94,8 @@ def _evaluator(
     task, length = task_name(), length_of(estimator)
     protocol = protocols.configured_protocol()
     protocol.check_stride(length)
-    text_stamps.say_changes(model_dir, seqio.get_subtasks(preflight.find_task(task)))
+    trained_on = os.path.join(model_dir, model_directory.TEXTS)
+    text_stamps.say_changes(trained_on, seqio.get_subtasks(preflight.find_task(task)))
     text = sharing.shared_split(protocol, task, split, length)
     identity = {"model_dir": model_dir, "task": task, "split": split, "window": length}
     results = Results(model_dir, f"{task}_{split}_{protocol.label}")

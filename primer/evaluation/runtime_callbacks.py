@@ -4,11 +4,13 @@ The runtime may not import data or evaluation. It has registries for checks befo
 explanations of errors, and for the validator of `--eval_every`.
 """
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 import seqio
 
+from primer.checkpoints import model_directory
 from primer.common import console
 from primer.data import preflight, text_stamps, whole_documents
 from primer.data.sources import corrupt_records
@@ -69,9 +71,10 @@ def record_texts(model_dir: str) -> None:
     if not task:
         return
     parts, use_cached = seqio.get_subtasks(preflight.find_task(task)), _uses_cache("train", "train")
+    path = os.path.join(model_dir, model_directory.TEXTS)
     if not use_cached:
-        text_stamps.say_changes(model_dir, parts)
-    text_stamps.record(model_dir, parts, use_cached)
+        text_stamps.say_changes(path, parts)
+    text_stamps.record(path, parts, use_cached)
 
 
 def _length():

@@ -33,20 +33,19 @@ def rewrite(path, text):
 
 
 def test_an_edited_text_is_said_and_a_new_one_is_not(texts, task, capfd):
-    model_dir = str(texts / "model")
-    os.mkdir(model_dir)
-    text_stamps.say_changes(model_dir, [task])  # Nothing is recorded.
-    text_stamps.record(model_dir, [task], use_cached=False)
+    record = str(texts / "texts.json")
+    text_stamps.say_changes(record, [task])  # Nothing is recorded.
+    text_stamps.record(record, [task], use_cached=False)
     (texts / "c.txt").write_text("new")
-    text_stamps.say_changes(model_dir, [task])
+    text_stamps.say_changes(record, [task])
     assert capfd.readouterr().err == ""
     rewrite(texts / "a.txt", "a second\n")
-    text_stamps.record(model_dir, [task], use_cached=False)  # A resumed run.
-    text_stamps.say_changes(model_dir, [task])
+    text_stamps.record(record, [task], use_cached=False)  # A resumed run.
+    text_stamps.say_changes(record, [task])
     said = capfd.readouterr().err
     assert f"{texts}/a.txt (8 -> 9 bytes); documents that it was trained on" in said
     assert "b.txt" not in said and "c.txt" not in said
-    assert len(json.loads((texts / "model" / text_stamps.FILE).read_text())) == 3
+    assert len(json.loads((texts / "texts.json").read_text())) == 3
 
 
 def test_prepared_data_of_edited_texts_are_refused(texts, task, monkeypatch, capfd):

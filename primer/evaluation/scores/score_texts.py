@@ -6,6 +6,7 @@ the same settings as in training. The protocol is the one that gin configures.
 """
 
 import functools
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -124,7 +125,8 @@ def _chunks(
         )
     if split:
         _check_task(task or own, split, vocabulary)
-        text_stamps.say_changes(model_dir, seqio.get_subtasks(preflight.find_task(task or own)))
+        trained_on = os.path.join(model_dir, model_directory.TEXTS)
+        text_stamps.say_changes(trained_on, seqio.get_subtasks(preflight.find_task(task or own)))
         return documents.read_split(task or own, split), vocabulary
     if task:
         raise UsageError("--task goes with --split; files are read without a task")
