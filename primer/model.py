@@ -12,6 +12,7 @@ import numpy as np
 
 from primer import saved_model
 from primer.checkpoints import checkpoint_files, saved_config, selection
+from primer.common import user_paths
 from primer.data import whole_documents
 from primer.errors import UsageError
 from primer.evaluation import protocols, tokenized_split, totals
@@ -73,7 +74,7 @@ class Model:
         batch_size: int | None = None,
         trust: Sequence[str] = (),
     ) -> None:
-        self.model_dir = str(model_dir)
+        self.model_dir = user_paths.expand(str(model_dir))
         self._config = saved_config.config_file(self.model_dir)
         trusted_config.check_config(self._config, trust)
         path = selection.select_checkpoint(self.model_dir, checkpoint)

@@ -16,8 +16,14 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from primer.checkpoints import checkpoint_files, finite_values, model_directory, variable_roles
-from primer.common import files
+from primer.checkpoints import (
+    checkpoint_files,
+    checkpoint_state,
+    finite_values,
+    model_directory,
+    variable_roles,
+)
+from primer.common import files, user_paths
 from primer.errors import RunError, UsageError
 
 
@@ -144,12 +150,7 @@ def _write_records(model_dir, windows, directory):
     for path in model_directory.files_of_model(model_dir):
         tf.io.gfile.copy(path, os.path.join(directory, os.path.basename(path)))
     steps = [[checkpoint_files.step_of(path) for path in window] for window in windows]
-    source = str(model_dir) if "://" in str(model_dir) else os.path.abspath(model_dir)
+    source = user_paths.absolute(str(model_dir))
     mark = {"model_dir": source, "averages": {own[-1]: own for own in steps}}
     files.write_json(os.path.join(directory, model_directory.AVERAGED), mark)
-    names = [f"model.ckpt-{own[-1]}" for own in steps]
-    # Not TensorFlow's function: it writes the name of the temporary directory.
-    state = "".join(f'all_model_checkpoint_paths: "{name}"\n' for name in names)
-    files.write_whole(
-        os.path.join(directory, "checkpoint"), f'model_checkpoint_path: "{names[-1]}"\n{state}'
-    )
+    checkpoint_state.write(directory, [f"model.ckpt-{own[-1]}" for own in steps])

@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from primer.checkpoints import checkpoint_files, model_directory
+from primer.checkpoints import checkpoint_files, checkpoint_state, model_directory
 from primer.common import files
 
 RECORD = "best.json"
@@ -38,13 +38,12 @@ def store(model_dir: str, source: str, result: dict[str, Any]) -> None:
     best = directory(model_dir)
     tf.io.gfile.makedirs(best)
     old = set(checkpoint_files.list_files(best))
-    target = os.path.join(best, os.path.basename(source))
-    paths = [*tf.io.gfile.glob(source + ".*"), *model_directory.files_of_model(model_dir)]
+    paths = [*checkpoint_files.files_of(source), *model_directory.files_of_model(model_dir)]
     new = {path: os.path.join(best, os.path.basename(path)) for path in paths}
     for path, copy in new.items():
         if path != copy:
             tf.io.gfile.copy(path, copy, overwrite=True)
-    tf.train.update_checkpoint_state(best, target)
+    checkpoint_state.write(best, [source])
     known = {key: value for key, value in result.items() if value == value}
     files.write_json(os.path.join(best, RECORD), known)
     for path in old - set(new.values()):

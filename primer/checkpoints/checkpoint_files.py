@@ -1,5 +1,6 @@
 """The files of checkpoints: lists them, checks that they are whole, and restores their values."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -8,7 +9,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from primer.checkpoints import finite_values
+from primer.checkpoints import checkpoint_state, finite_values, pattern_free
+from primer.common import console, files
 from primer.errors import RunError, UsageError
 
 GLOBAL_STEP = "global_step"
@@ -27,10 +29,10 @@ def step_of(path: str | None) -> int:
 def is_whole(path: str) -> bool:
     """Tells whether the checkpoint's index can be read and all its data files exist."""
     try:
-        tf.train.NewCheckpointReader(path).get_variable_to_dtype_map()
-    except (tf.errors.OpError, ValueError):
+        open_reader(path).get_variable_to_dtype_map()
+    except (RunError, tf.errors.OpError, ValueError):
         return False
-    data_files = tf.io.gfile.glob(f"{path}.data-*-of-*")
+    data_files = _files_of(path, r"data-\d+-of-\d+")
     shards = {int(name.rsplit("-of-", 1)[1]) for name in data_files}
     return len(shards) == 1 and len(data_files) == shards.pop()
 
@@ -44,7 +46,7 @@ def check_whole(path: str) -> None:
     """Raises RunError, with the reason, where a checkpoint cannot be read."""
     if is_whole(path):
         return
-    if not tf.io.gfile.glob(f"{path}.*"):
+    if not files_of(path):
         raise RunError(f"the checkpoint {path} is not there any more")
     raise RunError(f"the checkpoint {path} is incomplete or damaged")
 
@@ -61,7 +63,7 @@ def fingerprint(path: str) -> str:
     try:
         with tf.io.gfile.GFile(f"{path}.index", "rb") as index:
             digest = hashlib.sha256(index.read())
-        for name in sorted(tf.io.gfile.glob(f"{path}.data-*-of-*")):
+        for name in _files_of(path, r"data-\d+-of-\d+"):
             digest.update(str(tf.io.gfile.stat(name).length).encode())
     except tf.errors.OpError as error:
         raise RunError(_damaged(path, error)) from error
@@ -70,7 +72,24 @@ def fingerprint(path: str) -> str:
 
 def list_files(directory: str) -> list[str]:
     """Returns the paths of all files of checkpoints in a directory."""
-    return tf.io.gfile.glob(os.path.join(directory, "model.ckpt-*"))
+    return files.matching_files(directory, r"model\.ckpt-\d+\..+")
+
+
+def files_of(path: str) -> list[str]:
+    """Returns the paths of all files of one checkpoint."""
+    return _files_of(path, ".+")
+
+
+def _files_of(path, ending):
+    directory, name = os.path.split(path)
+    return files.matching_files(directory or ".", rf"{re.escape(name)}\.{ending}")
+
+
+def delete(path: str) -> None:
+    """Deletes the files of a checkpoint, the index first: without it there is no checkpoint."""
+    for name in sorted(files_of(path), key=lambda name: not name.endswith(".index")):
+        with contextlib.suppress(tf.errors.NotFoundError):
+            tf.io.gfile.remove(name)
 
 
 def list_checkpoints(directory: str) -> dict[int, str]:
@@ -94,11 +113,24 @@ def latest_checkpoint(directory: str) -> str | None:
     This is the one that the file `checkpoint` names; where its files are gone, the newest whole
     one.
     """
-    named = tf.train.latest_checkpoint(directory)
+    named = named_checkpoint(directory)
     if named:
         return named
     whole = whole_steps(directory)
-    return os.path.join(directory, f"model.ckpt-{whole[-1]}") if whole else None
+    latest = os.path.join(directory, f"model.ckpt-{whole[-1]}") if whole else None
+    state = checkpoint_state.read(directory)
+    if state and os.path.normpath(state.named) != os.path.normpath(state.latest):
+        console.say_once(
+            f"{os.path.join(directory, checkpoint_state.FILE)} names {state.named}, which is not "
+            f"in its directory and is not read; the newest checkpoint there is {latest or 'none'}"
+        )
+    return latest
+
+
+def named_checkpoint(directory: str) -> str | None:
+    """Returns the path of the checkpoint that the file `checkpoint` names, if it is there."""
+    state = checkpoint_state.read(directory)
+    return state.latest if state and has_index(state.latest) else None
 
 
 def no_checkpoint_error(model_dir: str) -> UsageError:
@@ -177,7 +209,7 @@ class Restore:
         try:
             if same and not missing:
                 if self._saver:
-                    self._saver.restore(sess, path)
+                    self._saver.restore(sess, pattern_free.readable(path))
             else:
                 for name, variable in self._variables.items():
                     if variable.op.name in missing:
@@ -260,7 +292,7 @@ def open_reader(path: str) -> "tf.train.NewCheckpointReader":
     # Not tf.train.load_checkpoint: it first asks whether the path is a directory, which object
     # stores answer in different ways.
     try:
-        return tf.train.NewCheckpointReader(path)
+        return tf.train.NewCheckpointReader(pattern_free.readable(path))
     except (tf.errors.OpError, ValueError) as error:
         raise RunError(_damaged(path, error)) from error
 

@@ -8,10 +8,10 @@ post-norm, a norm with another epsilon); their vocabulary, a copy of which
 """
 
 import os
+import re
 from typing import Any
 
 import gin
-import tensorflow.compat.v1 as tf
 
 from primer.checkpoints import model_description, plain_settings
 from primer.checkpoints.saved_config import CONFIGS
@@ -21,7 +21,8 @@ from primer.errors import UsageError
 RECORD = "primer.json"
 RECORD_HINT = "copy it from a backup; training in this directory would write another"
 CONFIG = CONFIGS[0]
-VOCABULARY_FILES = "vocabulary.*"
+VOCABULARY_FILES = r"vocabulary\..*"
+TEXTS = "texts.json"  # The text files that were trained on: `primer.data.text_stamps`.
 AVERAGED = "averaged.json"  # The mark of a directory of averages.
 BEST = "best"  # The folder in it with the best checkpoint.
 # A stack that the released gin files bind without effect.
@@ -32,8 +33,8 @@ PARTS = ("wiring", "vocabulary", "configuration")
 
 def files_of_model(model_dir: str) -> list[str]:
     """Returns the paths of the files that belong to every copy of a checkpoint."""
-    patterns = (*CONFIGS, RECORD, VOCABULARY_FILES)
-    return [path for name in patterns for path in tf.io.gfile.glob(os.path.join(model_dir, name))]
+    names = (*map(re.escape, (*CONFIGS, RECORD, TEXTS)), VOCABULARY_FILES)
+    return files.matching_files(model_dir, "|".join(names))
 
 
 def check_description(

@@ -3,8 +3,6 @@
 import os
 from collections.abc import Iterable
 
-import tensorflow.compat.v1 as tf
-
 from primer.checkpoints import checkpoint_files, model_directory
 from primer.errors import UsageError
 
@@ -35,7 +33,7 @@ def select_checkpoints(
         raise checkpoint_files.no_checkpoint_error(model_dir)
     if which == "best":
         # The file `checkpoint` changes when the copy of a new best is complete.
-        path = tf.train.latest_checkpoint(os.path.join(model_dir, model_directory.BEST))
+        path = checkpoint_files.named_checkpoint(os.path.join(model_dir, model_directory.BEST))
         if not path:
             raise UsageError(
                 f"{model_dir} has no best checkpoint; train with --eval_every, or choose one with "

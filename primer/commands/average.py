@@ -3,13 +3,16 @@
 import argparse
 from collections.abc import Sequence
 
+from primer.common import user_paths
 from primer.errors import UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
-    parser.add_argument("--model_dir", required=True, help="the directory of the run")
-    parser.add_argument("--output", required=True, help="a new directory")
+    parser.add_argument(
+        "--model_dir", type=user_paths.expand, required=True, help="the directory of the run"
+    )
+    parser.add_argument("--output", type=user_paths.expand, required=True, help="a new directory")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--last", type=int, metavar="N", help="the last N checkpoints")
     which.add_argument("--checkpoints", help="all, or steps as in 100,200")

@@ -4,7 +4,7 @@ import argparse
 import json
 
 from primer.commands import options as shared
-from primer.common import checks
+from primer.common import checks, user_paths
 from primer.errors import UsageError
 from primer.gin_config import config_files
 from primer.launch import train
@@ -17,6 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
     parser.add_argument(
         "gin_file",
+        type=user_paths.expand,
         nargs="*",
         metavar="GIN_FILE",
         help="gin files as for --gin_file of t5_mesh_transformer, models/defaults.gin first",

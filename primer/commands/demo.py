@@ -5,12 +5,17 @@ import json
 import os
 
 from primer.commands import options as shared
-from primer.common import checks
+from primer.common import checks, user_paths
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
-    parser.add_argument("--output", default="demo", help="the output folder (default: demo)")
+    parser.add_argument(
+        "--output",
+        type=user_paths.expand,
+        default="demo",
+        help="the output folder (default: demo)",
+    )
     parser.add_argument(
         "--steps",
         type=int,

@@ -3,6 +3,7 @@
 import argparse
 
 from primer.commands import options as shared
+from primer.common import user_paths
 from primer.launch import engine
 
 
@@ -12,7 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prompt", action="append", default=[], help="the text to continue; may be repeated"
     )
-    parser.add_argument("--prompt_file", help="a file with one prompt on each line")
+    parser.add_argument(
+        "--prompt_file", type=user_paths.expand, help="a file with one prompt on each line"
+    )
     parser.add_argument("--num_samples", type=int, help="texts per prompt (1)")
     parser.add_argument("--max_tokens", type=int, help="the most new tokens per text (128)")
     parser.add_argument(

@@ -4,6 +4,7 @@ import argparse
 import importlib
 from collections.abc import Iterable
 
+from primer.common import user_paths
 from primer.errors import UsageError
 from primer.gin_config import config_files
 from primer.launch import train
@@ -17,10 +18,11 @@ def add_model(parser: argparse.ArgumentParser, model_help: str = "a model") -> N
         model_help: the beginning of the help of --model.
     """
     names = ", ".join(config_files.names_of_kind("models"))
-    parser.add_argument("--model", help=f"{model_help}: {names}")
+    parser.add_argument("--model", type=user_paths.expand, help=f"{model_help}: {names}")
     for part in train.PARTS:
         parser.add_argument(
             f"--{part}",
+            type=user_paths.expand,
             help=f"in place of --model, with the two others: {part}, a name or a gin file",
         )
 
@@ -39,10 +41,16 @@ def add_trained_model_dir(parser: argparse.ArgumentParser, repeatable: bool = Fa
     """
     if repeatable:
         parser.add_argument(
-            "--model_dir", action="append", required=True, help="a trained model; may be repeated"
+            "--model_dir",
+            type=user_paths.expand,
+            action="append",
+            required=True,
+            help="a trained model; may be repeated",
         )
     else:
-        parser.add_argument("--model_dir", required=True, help="a trained model")
+        parser.add_argument(
+            "--model_dir", type=user_paths.expand, required=True, help="a trained model"
+        )
 
 
 def add_checkpoint(parser: argparse.ArgumentParser) -> None:
@@ -75,6 +83,7 @@ def add_gin_file(parser: argparse.ArgumentParser) -> None:
     """Adds --gin_file, a list."""
     parser.add_argument(
         "--gin_file",
+        type=user_paths.expand,
         action="append",
         default=[],
         help="a further gin file, after the model's and the task's; may be repeated",
@@ -115,7 +124,11 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
 
 def add_tfds_data_dir(parser: argparse.ArgumentParser) -> None:
     """Adds --t5_tfds_data_dir."""
-    parser.add_argument("--t5_tfds_data_dir", help="the folder of prepared TensorFlow data sets")
+    parser.add_argument(
+        "--t5_tfds_data_dir",
+        type=user_paths.expand,
+        help="the folder of prepared TensorFlow data sets",
+    )
 
 
 def import_modules(names: Iterable[str]) -> None:

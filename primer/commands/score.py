@@ -3,6 +3,7 @@
 import argparse
 
 from primer.commands import options as shared
+from primer.common import user_paths
 from primer.launch import engine
 
 
@@ -10,6 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
     parser.add_argument(
         "files",
+        type=user_paths.expand,
         nargs="*",
         metavar="FILE",
         help=".txt, .jsonl, each also .gz, .zst or .xz, or .parquet; or a quoted glob",
@@ -22,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tokens", action="store_true", help="every token's log-probability in each row"
     )
     parser.add_argument("--format", help="jsonl (default) or parquet")
-    parser.add_argument("--output", help="a file; without it JSON lines on standard output")
+    parser.add_argument(
+        "--output", type=user_paths.expand, help="a file; without it JSON lines on standard output"
+    )
     parser.add_argument(
         "--unit",
         help="what a document of a .txt file is: file or line (default: the model's data set)",

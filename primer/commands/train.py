@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 
 from primer.commands import options as shared
+from primer.common import user_paths
 from primer.gin_config import config_files
 from primer.launch import engine
 from primer.launch import train as launch_train
@@ -14,15 +15,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_model(parser)
     parser.add_argument(
         "--task",
+        type=user_paths.expand,
         help="a data set with its objective, length, batch, schedule and steps: "
         + ", ".join(config_files.names_of_kind("datasets"))
         + "; or a gin file",
     )
     parser.add_argument(
         "--data",
+        type=user_paths.expand,
         help="the --output of `primer data prepare`: train on it, with its vocabulary; sets --task",
     )
-    parser.add_argument("--model_dir", required=True, help="where checkpoints and logs go")
+    parser.add_argument(
+        "--model_dir", type=user_paths.expand, required=True, help="where checkpoints and logs go"
+    )
     parser.add_argument("--steps", type=int, help="train to this step (the task has a default)")
     shared.add_seed(parser, "of initial values, data order and dropout")
     parser.add_argument(

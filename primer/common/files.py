@@ -4,6 +4,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -46,6 +47,23 @@ def first_line(error: Exception) -> str:
     """Returns the first line of an error's message, at most 200 characters."""
     text = getattr(error, "message", None) or str(error) or type(error).__name__
     return text.strip().splitlines()[0][:200]
+
+
+def matching_files(directory: str, pattern: str) -> list[str]:
+    """Returns the paths of a directory's files, sorted, whose names match a regular expression.
+
+    The directory's own name is never taken for a pattern, as `tf.io.gfile.glob` takes it.
+
+    Args:
+        directory: local or remote; without it the result is empty.
+        pattern: of the whole name.
+    """
+    try:
+        names = tf.io.gfile.listdir(directory)
+    except tf.errors.NotFoundError:
+        return []
+    names = sorted(name.rstrip("/") for name in names)  # Object stores end folders with a slash.
+    return [os.path.join(directory, name) for name in names if re.fullmatch(pattern, name)]
 
 
 def require_readable(path: str, what: str, hint: str) -> None:

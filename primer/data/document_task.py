@@ -89,7 +89,8 @@ class DocumentTask(seqio.Task):
 
     def _get_cached_source(self, split, *args, **options):
         cache_checks.check_cached_split(self, split)
-        return super()._get_cached_source(split, *args, **options)
+        source = super()._get_cached_source(split, *args, **options)
+        return cache_checks.list_exactly(source, self.cache_dir, split)
 
     def _report_known_size(self, progress, split, use_cached=False, **unused) -> bool:
         """Reports the size of an epoch from the cache's statistics; returns False without any."""

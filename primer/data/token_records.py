@@ -21,7 +21,7 @@ import gin
 import seqio
 import tensorflow as tf
 
-from primer.common import files
+from primer.common import files, path_settings
 from primer.data.sources import availability, text_files
 from primer.data.vocabularies.task_vocabulary import TaskVocabulary
 from primer.errors import UsageError
@@ -34,6 +34,9 @@ _SHUFFLED_RECORDS = 2_000
 _HEADER = struct.Struct("<QI")  # Length of a record, and the checksum of these eight bytes.
 _FOOTER = 4
 _NUMBER = re.compile(r"_(\d+)\.tfrecords$")
+
+
+path_settings.declare("gpt_neo_records.glob", "gpt_neo_records.validation_glob")
 
 
 @gin.configurable("gpt_neo_records", module="primer")
@@ -140,7 +143,11 @@ class RecordSource(seqio.DataSource):
         place = ", ".join(patterns) or "gpt_neo_records.glob: not set"
         if any(map(availability.is_remote, patterns)):
             return availability.Availability("not looked at", place)
-        found = [path for pattern in patterns for path in tf.io.gfile.glob(pattern)]
+        found = [
+            path
+            for pattern in patterns
+            for path in text_files.matching_files(pattern, "gpt_neo_records.glob")
+        ]
         hint = "primer data prepare --format gpt_neo, or GPT-Neo's create_tfrecords.py"
         return availability.of_files(found, place, hint)
 

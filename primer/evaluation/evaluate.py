@@ -6,14 +6,17 @@ come from the same settings as in training.
 """
 
 import functools
+import os
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
 import gin
+import seqio
 
-from primer.checkpoints import selection, vocabulary_size, watcher
+from primer.checkpoints import model_directory, selection, vocabulary_size, watcher
 from primer.common import console
+from primer.data import preflight, text_stamps
 from primer.errors import RunError, UsageError
 from primer.evaluation import as_released as released
 from primer.evaluation import keep_best, protocols, report, scorer, sharing
@@ -104,6 +107,8 @@ def make_evaluator(
     protocol = protocols.configured_protocol()
     protocol.check_stride(length)
     configuration = configuration_of(estimator, rows)
+    trained_on = os.path.join(model_dir, model_directory.TEXTS)
+    text_stamps.say_changes(trained_on, seqio.get_subtasks(preflight.find_task(task)))
     text = sharing.shared_split(protocol, task, split, length)
     identity = {
         **{"model_dir": model_dir, "task": task, "split": split, "window": length},

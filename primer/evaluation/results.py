@@ -54,7 +54,11 @@ class Results:
         self.path = os.path.join(self._directory, f"{name}.jsonl")
         self.table_path = os.path.join(self._directory, f"{name}.tsv")
         self._writer: tf.summary.FileWriter | None = None
-        self.rows = _read_rows(self.path)
+        # A row has the directory's name of the time when it was written.
+        self.rows = [
+            {**row, "model_dir": model_dir} if "model_dir" in row else row
+            for row in _read_rows(self.path)
+        ]
 
     def find_row(self, settings: Mapping[str, Any], step: int, weights: str) -> Row | None:
         """Returns the latest row of a checkpoint under the same settings, or None.

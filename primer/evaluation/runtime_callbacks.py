@@ -6,14 +6,15 @@ explanations of errors, and for the validator of `--eval_every`.
 
 import contextlib
 import functools
+import os
 from collections.abc import Callable
 from typing import Any
 
 import seqio
 
-from primer.checkpoints import checkpoint_files
+from primer.checkpoints import checkpoint_files, model_directory
 from primer.common import console
-from primer.data import preflight, whole_documents
+from primer.data import preflight, text_stamps, whole_documents
 from primer.data.sources import corrupt_records
 from primer.errors import RunError
 from primer.evaluation import evaluate, protocols
@@ -113,12 +114,28 @@ def check_data(mode: str) -> None:
         remark = preflight.check_split(task, split, use_cached=_uses_cache(mode, split))
         if remark:
             console.say_once(f"primer: {remark}")
+    if _uses_cache(mode, "train") and validation.validation():
+        for part in seqio.get_subtasks(preflight.find_task(task)):
+            text_stamps.require_unchanged(part)
     if is_evaluation() or (mode == "train" and validation.validation()):
         whole_documents.check_task(task)
         protocol = protocols.configured_protocol()
         protocol.check_units(task)
         if _length():
             protocol.check_stride(_length())
+
+
+@callbacks.at_start
+def record_texts(model_dir: str) -> None:
+    """Records the texts that the run trains on; says which an earlier session read otherwise."""
+    task = configured("mesh_train_dataset_fn.mixture_or_task_name")
+    if not task:
+        return
+    parts, use_cached = seqio.get_subtasks(preflight.find_task(task)), _uses_cache("train", "train")
+    path = os.path.join(model_dir, model_directory.TEXTS)
+    if not use_cached:
+        text_stamps.say_changes(path, parts)
+    text_stamps.record(path, parts, use_cached)
 
 
 def _length():

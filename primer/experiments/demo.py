@@ -144,12 +144,15 @@ def _first_step_time(model_dir: str) -> float:
 
 def count_parameters(model_dir: str) -> int:
     """Returns the number of parameters of the latest checkpoint, without optimizer slots."""
-    import tensorflow as tf
+    from primer.checkpoints import checkpoint_files  # Not at the top: it imports TensorFlow.
 
-    variables = tf.train.list_variables(tf.train.latest_checkpoint(model_dir))
+    path = checkpoint_files.latest_checkpoint(model_dir)
+    if path is None:
+        raise checkpoint_files.no_checkpoint_error(model_dir)
+    shapes = checkpoint_files.open_reader(path).get_variable_to_shape_map()
     return sum(
         math.prod(shape)
-        for name, shape in variables
+        for name, shape in shapes.items()
         if "_slot_" not in name and name != "global_step"
     )
 

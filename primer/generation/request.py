@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import seqio
 
-from primer.common import checks, console
+from primer.common import checks, console, user_paths
 from primer.data import whole_documents
 from primer.errors import UsageError
 from primer.generation.decode_loop import DecodedSequence
@@ -60,7 +60,7 @@ def read_prompts(prompts: Iterable[str] | None, prompt_file: str | None = None) 
     """
     prompts = list(prompts or ())
     if prompt_file:
-        prompts += _lines(prompt_file)
+        prompts += _lines(user_paths.expand(prompt_file))
     return tuple(prompts) or ("",)
 
 

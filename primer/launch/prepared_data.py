@@ -4,14 +4,13 @@ The `primer.json` of a prepared data set records its task and the settings that 
 same texts and the same vocabulary. A copy of the vocabulary lies beside it.
 """
 
-import glob
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from primer.common import member_names
+from primer.common import member_names, user_paths
 from primer.data.prepared import recorded_bindings
 from primer.errors import UsageError
 from primer.launch import engine
@@ -33,7 +32,7 @@ def task_and_arguments(folder: str, task: str | None = None) -> tuple[str, list[
     Raises:
         UsageError: the folder has no prepared data of the task, or not in seqio's cache format.
     """
-    folder, data_sets = _data_sets(os.path.abspath(folder) if "://" not in folder else folder)
+    folder, data_sets = _data_sets(user_paths.absolute(folder))
     if task == MIXTURE:
         chosen = list(data_sets.values())
     else:
@@ -46,24 +45,31 @@ def task_and_arguments(folder: str, task: str | None = None) -> tuple[str, list[
             name = member_names.check(manifest["vocabulary_file"], f"{path}/{MANIFEST}")
             bindings["task_vocabulary.model_file"] = f"{path}/{name}"
     return task or chosen[0][1]["settings"]["task"], [
-        f"--additional_task_cache_dirs={folder}",
+        f"--additional_task_cache_dirs={_list_item(folder)}",
         *(f"--gin_param={name} = {engine.gin_literal(value)}" for name, value in bindings.items()),
     ]
 
 
+def _list_item(value: str) -> str:
+    """Returns a value of a flag that is a list, which absl's flags divide at commas, as CSV."""
+    if not set(value) & set(',"') and value == value.strip():
+        return value
+    return '"' + value.replace('"', '""') + '"'
+
+
 def _data_sets(folder: str) -> tuple[str, dict[str, tuple[str, dict]]]:
     """Returns the folder above the data sets, and {task: (folder of its data set, manifest)}."""
-    paths = _manifests(folder)
-    if paths:
+    found = _with_manifest([folder])
+    if found:
         folder = os.path.dirname(folder)
     else:
-        paths = sorted(_manifests(folder, "*/"))
-    if not paths:
+        found = _with_manifest(_folders_in(folder))
+    if not found:
         raise UsageError(
             f"--data {folder}: no prepared data there; `primer data prepare --output {folder}` "
             "writes some, and the same command again finishes an interrupted preparation"
         )
-    manifests = [(os.path.dirname(path), _read_manifest(path)) for path in paths]
+    manifests = [(path, _read_manifest(f"{path}/{MANIFEST}")) for path in found]
     return folder, {data["settings"]["task"]: (path, data) for path, data in manifests}
 
 
@@ -91,12 +97,28 @@ def _require_readable(path: str, manifest: Mapping, first: tuple[str, Mapping]) 
         )
 
 
-def _manifests(folder: str, below: str = "") -> list[str]:
-    if "://" not in folder:
-        return glob.glob(f"{glob.escape(folder)}/{below}{MANIFEST}")
+def _with_manifest(folders: Sequence[str]) -> list[str]:
+    """Returns those of the folders that have a manifest, sorted."""
+    return sorted(path for path in folders if _exists(f"{path}/{MANIFEST}"))
+
+
+def _folders_in(folder: str) -> list[str]:
+    """Returns the paths of what a folder holds; [] if there is no such folder."""
+    if not user_paths.is_remote(folder):
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+    else:
+        import tensorflow as tf
+
+        names = tf.io.gfile.listdir(folder) if tf.io.gfile.exists(folder) else []
+    return [f"{folder}/{name.rstrip('/')}" for name in names]
+
+
+def _exists(path: str) -> bool:
+    if not user_paths.is_remote(path):
+        return os.path.exists(path)
     import tensorflow as tf
 
-    return tf.io.gfile.glob(f"{folder}/{below}{MANIFEST}")
+    return tf.io.gfile.exists(path)
 
 
 def _read_manifest(path: str) -> dict:

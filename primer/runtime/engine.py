@@ -7,7 +7,7 @@ around a model function. The model function stays Mesh-TF's own.
 import types
 from collections.abc import Callable
 
-from primer.common import random_seed
+from primer.common import path_settings, random_seed
 from primer.runtime import (
     batch_size,
     estimator_evaluation,
@@ -17,6 +17,8 @@ from primer.runtime import (
 )
 from primer.runtime.command_line import flags, guarded_run
 from primer.runtime.training import summaries, validation
+
+path_settings.declare("utils.run.init_checkpoint")
 
 
 def entry_points() -> tuple[Callable, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import gin
 
+from primer.checkpoints import pattern_free
 from primer.common import build_mode, random_seed
 from primer.errors import UsageError
 from primer.runtime import estimator_evaluation, mesh
@@ -124,6 +125,8 @@ def _checked_get_estimator(
 
     @functools.wraps(stock)
     def get_estimator(**settings):
+        if settings.get("use_tpu") or estimator() == "tpu_estimator":
+            pattern_free.require_plain_name(settings["model_dir"])
         if not settings.get("use_tpu"):
             mesh.check_devices(settings["mesh_shape"], settings.get("mesh_devices"))
         changed = {
@@ -133,6 +136,8 @@ def _checked_get_estimator(
         }
         if not _is_tensorflows(settings.get("use_tpu")):
             changed["init_checkpoint"] = None
+        elif settings.get("init_checkpoint"):
+            changed["init_checkpoint"] = pattern_free.readable(settings["init_checkpoint"])
         result = stock(**{**settings, **changed})
         result.settings = settings
         scope.add(result)

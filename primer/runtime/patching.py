@@ -21,6 +21,7 @@ TENSORFLOW = {
         "patches.missing_names.estimator_stub",
         "patches.missing_names.input_pipeline_hook",
     ),
+    "tensorflow.python.checkpoint.checkpoint_management": ("patches.checkpoint_names",),
 }
 
 # Applied when the module on the left has been imported, in this order.
@@ -46,9 +47,11 @@ PATCHES = {
         "patches.target_text",
         "patches.initial_checkpoint",
         "patches.step_print",
+        "patches.checkpoint_names",
         "engine",
     ),
     "t5.models.mtf_model": ("patches.own_settings", "patches.finetune_steps"),
+    "t5.models.utils": ("patches.checkpoint_names",),
     "t5.models.mesh_transformer_main": ("patches.t5_main",),
 }
 

@@ -6,7 +6,7 @@ import importlib
 import pytest
 
 from primer import cli
-from primer.commands import options
+from primer.commands import data, options
 from primer.launch.train import ModelChoice
 
 SHARED = ("gin_file", "gin_param", "module_import", "t5_tfds_data_dir", "checkpoint", "seed")
@@ -57,3 +57,21 @@ def test_a_model_is_chosen_by_name_or_by_its_parts():
     )
     choice = options.model_choice(parser.parse_args(["--model", "small_primer"]))
     assert choice == ModelChoice("small_primer") and "small_primer" in parser.format_help()
+
+
+PATHS = ("model_dir", "output", "input", "data", "gin_file", "files", "prompt_file")
+MODULES = [
+    *(f"primer.commands.{name}" for name in cli.COMMANDS if name != "data"),
+    *(f"primer.commands.data.{module}" for _, module in data.COMMANDS.values()),
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_home_directory_is_expanded_in_every_path(name, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/u")
+    parser = argparse.ArgumentParser()
+    importlib.import_module(name).add_arguments(parser)
+    for action in parser._actions:
+        if action.dest in PATHS:
+            assert action.type is not None, action.dest
+            assert action.type("~/a") == "/home/u/a"

@@ -1,6 +1,7 @@
 """`primer train --data`: the task, the texts and the vocabulary of prepared data."""
 
 import json
+import os
 import shutil
 
 import pytest
@@ -9,6 +10,9 @@ from primer.errors import UsageError
 from primer.launch import prepared_data
 from tests import tiny_text
 from tests.command_lines import run
+
+# A comma divides the value of t5's flag, and the brackets are a pattern for seqio.
+FOLDER = "prepared, in [2] shards"
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +32,12 @@ def words(texts):
 @pytest.fixture(scope="module")
 def prepared(texts, words):
     """The texts prepared with a vocabulary of words, whose own file is then moved away."""
-    options = ("--held_out", 0.2, "--workers", 1, "--shards", 2, "--output", texts / "prepared")
+    options = ("--held_out", 0.2, "--workers", 1, "--shards", 2, "--output", texts / FOLDER)
     vocabulary = (("name", "words"), ("model_file", str(words)))
     bindings = [f"--gin_param=task_vocabulary.{name} = {value!r}" for name, value in vocabulary]
     assert run("data", "prepare", "--input", texts / "*.txt", *options, *bindings) == 0
     words.rename(texts / "moved.vocabulary")
-    return texts / "prepared"
+    return texts / FOLDER
 
 
 def train(folder, model_dir, *more):
@@ -50,7 +54,7 @@ def test_the_arguments_hold_all_settings_of_the_prepared_data(prepared, texts, p
     task, arguments = prepared_data.task_and_arguments(str(prepared / place))
     assert task == "text"
     assert arguments == [
-        f"--additional_task_cache_dirs={prepared}",
+        f'--additional_task_cache_dirs="{prepared}"',
         "--gin_param=mesh_train_dataset_fn.use_cached = True",
         '--gin_param=task_vocabulary.name = "words"',
         f'--gin_param=text_files.glob = ["{texts}/*.txt"]',
@@ -72,6 +76,23 @@ def test_training_uses_the_copied_vocabulary_and_evaluation_the_texts(prepared, 
     assert (row["documents"], row["words"]) == (found["examples"], found["words"])
     for name in ("tokens", "bytes"):  # Where a document ends is a token, and counted as a byte.
         assert row[name] == found[name] + found["examples"]
+
+
+@pytest.fixture
+def edited(texts):
+    """A text to which a line was added after the preparation."""
+    path = texts / "0.txt"
+    before, status = path.read_bytes(), path.stat()
+    path.write_bytes(before + b"one line more\n")
+    yield path
+    path.write_bytes(before)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_texts_that_changed_since_are_refused_for_validation(prepared, texts, edited, capfd):
+    assert train(prepared, texts / "other", "--steps", 2, "--eval_every", 1) == 2
+    said = capfd.readouterr().err
+    assert f"since task text was prepared: {edited} (" in said and "leave out --eval_every" in said
 
 
 def test_a_lost_copy_of_the_vocabulary_is_written_again(prepared, texts, tmp_path, words):

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from primer.commands.data import text_options
+from primer.common import user_paths
 
 if TYPE_CHECKING:
     from primer.data.inspection import SplitStatistics
@@ -21,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     text_options.add_arguments(parser)
     text_options.add_vocabulary_argument(parser)
     parser.add_argument("--split", default="train", help="the split (train)")
-    parser.add_argument("--output", help="the folder for inspect.json and lengths.png")
+    parser.add_argument(
+        "--output", type=user_paths.expand, help="the folder for inspect.json and lengths.png"
+    )
     parser.add_argument("--examples", type=int, default=EXAMPLES, help=f"rows to show ({EXAMPLES})")
     parser.add_argument("--length", type=int, help=f"tokens of a row (the run's, or {ROW})")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from primer.commands.data import text_options
 from primer.commands.data.prepare_worker import start_worker
-from primer.common import checks
+from primer.common import checks, user_paths
 
 if TYPE_CHECKING:
     from primer.data.prepared.plan import Plan
@@ -20,7 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
     text_options.add_arguments(parser)
     text_options.add_vocabulary_argument(parser)
-    parser.add_argument("--output", required=True, help="the folder that gets a folder per task")
+    parser.add_argument(
+        "--output",
+        type=user_paths.expand,
+        required=True,
+        help="the folder that gets a folder per task",
+    )
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count(), help="processes (one per processor)"
     )

@@ -3,7 +3,7 @@
 import os
 from typing import TYPE_CHECKING, Any, TextIO
 
-from primer.common import console
+from primer.common import console, user_paths
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -62,7 +62,7 @@ def show_prepared(
     if plan.format == "seqio":
         console.say(f"Train on it with: primer train --data {folder} --model ... --model_dir ...")
     else:
-        pattern = os.path.join(os.path.abspath(folder), "train_*")
+        pattern = os.path.join(user_paths.absolute(folder), "train_*")
         console.say(
             "Train on it with: primer train --task gpt_neo_records "
             f"--gin_param=\"gpt_neo_records.glob = '{pattern}'\" --model ... --model_dir ..."

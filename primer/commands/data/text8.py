@@ -5,6 +5,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 
+from primer.common import user_paths
 from primer.errors import RunError, UsageError
 
 _CHUNK = 1 << 20
@@ -13,9 +14,12 @@ _CHUNK = 1 << 20
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
     parser.add_argument(
-        "--input", required=True, help="enwik9, enwik8, or any export of MediaWiki (.xml)"
+        "--input",
+        type=user_paths.expand,
+        required=True,
+        help="enwik9, enwik8, or any export of MediaWiki (.xml)",
     )
-    parser.add_argument("--output", required=True, help="the file to write")
+    parser.add_argument("--output", type=user_paths.expand, required=True, help="the file to write")
     parser.add_argument(
         "--characters",
         type=int,

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from primer.commands import options as shared
+from primer.common import user_paths
 from primer.errors import UsageError
 from primer.gin_config import config_files
 from primer.launch import train
@@ -24,7 +25,12 @@ SETTINGS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options that choose texts."""
     parser.add_argument(
-        "--input", nargs="+", action="extend", metavar="GLOB", help="files; quote the patterns"
+        "--input",
+        type=user_paths.expand,
+        nargs="+",
+        action="extend",
+        metavar="GLOB",
+        help="files; quote the patterns",
     )
     parser.add_argument("--unit", help="with --input: a document is a file (default) or a line")
     parser.add_argument("--field", help="with --input: the key or column of the text (text)")
@@ -35,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--normalize", help="with --input: nfkc; by default texts are unchanged")
     parser.add_argument(
         "--task",
+        type=user_paths.expand,
         help="instead of --input: a task or mixture, or one of "
         + ", ".join(config_files.names_of_kind("datasets")),
     )
@@ -48,6 +55,7 @@ def add_vocabulary_argument(parser: argparse.ArgumentParser) -> None:
     """Adds the option that replaces the task's vocabulary."""
     parser.add_argument(
         "--vocabulary",
+        type=user_paths.expand,
         help="t5, sotu, bytes, ..., or a SentencePiece model (default: the task's own)",
     )
 
@@ -115,7 +123,7 @@ def _configure_gin(options):
     """Applies gin files, then bindings, then the options that set `text_files`."""
     import gin
 
-    from primer.gin_config import gin_errors
+    from primer.gin_config import absolute_paths, gin_errors
 
     gin.add_config_file_search_path(config_files.gin_directory())
     try:
@@ -128,6 +136,7 @@ def _configure_gin(options):
     for option, setting in SETTINGS.items():
         if getattr(options, option) is not None:
             gin.bind_parameter(f"text_files.{setting}", getattr(options, option))
+    absolute_paths.make_absolute()
 
 
 def _task_name(name):
@@ -150,7 +159,7 @@ def _bind_vocabulary(name):
             f"--vocabulary {name}: there is no such file; expected a SentencePiece model, or one "
             f"of {', '.join(task_vocabulary.vocabulary_names())}"
         )
-    path = name if "://" in name else os.path.abspath(name)
+    path = user_paths.absolute(name)
     gin.bind_parameter("task_vocabulary.name", "sentencepiece")
     gin.bind_parameter("task_vocabulary.model_file", path)
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 
 from primer.commands.data import text_options
+from primer.common import user_paths
 from primer.errors import UsageError
 
 SENTENCEPIECE = ("unigram", "bpe")
@@ -17,7 +18,7 @@ MEASURED_BYTES = 4_000_000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
     text_options.add_arguments(parser)
-    parser.add_argument("--output", required=True, help="the file to write")
+    parser.add_argument("--output", type=user_paths.expand, required=True, help="the file to write")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     parser.add_argument(
         "--model", choices=MODELS, default="unigram", help="the kind (default: unigram)"
@@ -108,7 +109,7 @@ def _build(options, task):
     print(f"sha256 {built.sha256}")
     print(f"made from {built.source} of the split train of {task}")
     print(_measure(options, task, name))
-    path = options.output if "://" in options.output else os.path.abspath(options.output)
+    path = user_paths.absolute(options.output)
     print(
         f"--gin_param=\"task_vocabulary.name = '{name}'\" \\\n"
         f"--gin_param=\"task_vocabulary.model_file = '{path}'\""

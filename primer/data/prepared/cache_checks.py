@@ -1,6 +1,7 @@
 """Checks that a prepared split is complete and of the run's vocabulary, before a run reads it."""
 
 import os
+from typing import Any
 
 import seqio
 import tensorflow as tf
@@ -35,6 +36,31 @@ def check_cached_split(task: seqio.Task, split: str) -> None:
         raise UsageError(f"the cache {directory} has no document in its split {split!r}")
 
 
+def contents(task: seqio.Task) -> dict[str, Any]:
+    """Returns the manifest of a task's complete cache; {} where another tool has written it.
+
+    Raises:
+        UsageError: there is no complete cache, or its manifest is damaged.
+    """
+    return files.read_json(os.path.join(_directory(task), manifest.MANIFEST), manifest.HINT) or {}
+
+
+def list_exactly(source: seqio.FileDataSource, directory: str, split: str) -> seqio.FileDataSource:
+    """Makes seqio's source of a cache read files of exact names; returns it.
+
+    seqio lists the files by a pattern that contains the name of the folder.
+
+    Args:
+        source: the source.
+        directory: the folder of the cache.
+        split: the split that it reads.
+    """
+    info = files.read_json(seqio.utils.get_cached_info_path(directory, split), manifest.HINT)
+    found = _shard_paths(directory, split, info["num_shards"])
+    source.list_shards = lambda split: found
+    return source
+
+
 def _directory(task) -> str:
     """Returns the folder of the task's complete cache."""
     folders = [
@@ -65,11 +91,14 @@ def _directory(task) -> str:
 
 def _check_names(directory, split, shards):
     """Raises UsageError unless a cache of seqio_cache_tasks has all files of the split."""
-    prefix = seqio.utils.get_cached_tfrecord_prefix(directory, split)
-    for index in range(shards):
-        path = f"{prefix}-{index:05d}-of-{shards:05d}"
+    for path in _shard_paths(directory, split, shards):
         if not tf.io.gfile.exists(path):
             raise UsageError(f"{path} is missing; cache the task again")
+
+
+def _shard_paths(directory, split, shards):
+    prefix = seqio.utils.get_cached_tfrecord_prefix(directory, split)
+    return [f"{prefix}-{index:05d}-of-{shards:05d}" for index in range(shards)]
 
 
 def _check_vocabulary(task, directory, settings):

@@ -12,7 +12,8 @@ from typing import Any
 import gin
 import seqio
 
-from primer.common import files
+from primer.common import files, user_paths
+from primer.data import text_stamps
 from primer.data.prepared import manifest
 from primer.data.sources import text_parts
 from primer.data.sources.local_datasets import LOCAL_DATASETS
@@ -30,11 +31,13 @@ def record_run_settings(directory: str, task: seqio.Task) -> dict[str, Any]:
         task: the task that is prepared.
 
     Returns:
-        The manifest's entries: {"bindings": {parameter: value}, "vocabulary_file": name or None}.
+        The manifest's entries: {"bindings": {parameter: value}, "vocabulary_file": name or None,
+        and "texts", the stamps of text files, if it reads any}.
     """
     vocabulary = task.output_features["targets"].vocabulary
     if not hasattr(vocabulary, "setting"):  # A task of another package.
         return {BINDINGS: _text_bindings(task), VOCABULARY: None}
+    texts = text_stamps.stamps_of(task)
     setting = vocabulary.setting()
     bindings = {"task_vocabulary.name": setting["name"], **_text_bindings(task)}
     extra_ids = _bound("task_vocabulary", "extra_ids")
@@ -44,7 +47,7 @@ def record_run_settings(directory: str, task: seqio.Task) -> dict[str, Any]:
     if setting["model_file"]:
         name, content = vocabulary.file()
         files.write_output(os.path.join(directory, name), content)
-    return {BINDINGS: bindings, VOCABULARY: name}
+    return {BINDINGS: bindings, VOCABULARY: name} | ({text_stamps.KEY: texts} if texts else {})
 
 
 def has_vocabulary_copy(directory: str, contents: Mapping[str, Any]) -> bool:
@@ -63,8 +66,8 @@ def _text_bindings(task) -> dict[str, Any]:
         return {}
     names = [field.name for field in dataclasses.fields(LocalData)]
     values = {name: _bound("local_data", name) for name in names}
-    if values["folder"] and "://" not in values["folder"]:
-        values["folder"] = os.path.abspath(os.path.expanduser(values["folder"]))
+    if values["folder"]:
+        values["folder"] = user_paths.absolute(values["folder"])
     return {f"local_data.{name}": value for name, value in values.items() if value is not None}
 
 

@@ -6,7 +6,6 @@ After such an error the files of the task are read one by one to find the damage
 
 import contextlib
 import functools
-import os
 import re
 from collections.abc import Iterator
 
@@ -58,7 +57,7 @@ def _record_position(error):
 def _record_files(task):
     """Yields the files of prepared data, then those of the source."""
     if task.cache_dir:
-        yield from sorted(tf.io.gfile.glob(os.path.join(task.cache_dir, "*.tfrecord-*")))
+        yield from files.matching_files(task.cache_dir, r".*\.tfrecord-.*")
     if hasattr(task.source, "record_files"):
         yield from task.source.record_files()
 

@@ -17,7 +17,7 @@ import os
 import gin
 import tensorflow as tf
 
-from primer.common import files
+from primer.common import files, path_settings, user_paths
 from primer.data.sources import availability
 from primer.data.sources.local_datasets import LocalDataset, LocalFile
 from primer.errors import UsageError
@@ -25,6 +25,9 @@ from primer.errors import UsageError
 DATA_DIR_VARIABLE = "PRIMER_DATA_DIR"
 
 _CHUNK = 1 << 22
+
+
+path_settings.declare("local_data.folder")
 
 
 @gin.configurable("local_data", module="primer")
@@ -60,7 +63,7 @@ class LocalData:
 def data_folder() -> str | None:
     """Returns the folder of local data sets that gin or the environment sets, or None."""
     folder = LocalData().folder or os.environ.get(DATA_DIR_VARIABLE)
-    return os.path.expanduser(folder) if folder else None
+    return user_paths.expand(folder) if folder else None
 
 
 def find_file(local_set: LocalDataset, file: LocalFile) -> str | None:

@@ -16,7 +16,6 @@ a document that occurs twice is never both trained and evaluated on.
 import collections
 import dataclasses
 import functools
-import glob as glob_module
 import itertools
 import os
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ import gin
 import numpy as np
 import tensorflow as tf
 
-from primer.common import checks, files
+from primer.common import checks, files, path_settings, user_paths
 from primer.data.sources import formats, readers
 from primer.errors import UsageError
 
@@ -40,13 +39,17 @@ _MOST_OPEN_READERS = 64
 _UNLIMITED = 1 << 62
 
 
+path_settings.declare("text_files.glob")
+
+
 @gin.configurable("text_files", module="primer")
 @dataclasses.dataclass(frozen=True)
 class TextFiles:
     """The files of the task `text`, and how they divide into documents and splits.
 
     Attributes:
-        glob: a pattern, or a list of them; `**` matches folders of any depth.
+        glob: a path or pattern, or a list of them; `**` matches folders of any depth. The part of
+            it that exists under exactly its name is no pattern.
         unit: "file" or "line"; a line of .jsonl and a row of .parquet is always a document.
         field: the key of the text in a line of .jsonl, the column of it in .parquet.
         held_out: share of the documents that is the validation split, from 0 to below 1.
@@ -91,20 +94,20 @@ class TextFiles:
         Raises:
             UsageError: no file matches, or one has a suffix that is not in SUFFIXES.
         """
-        paths = expand_glob(self.glob or [], "text_files.glob")
-        for path in paths:
+        found = expand_glob(self.glob or [], "text_files.glob")
+        for path in found:
             if not path.endswith(SUFFIXES):
                 raise UsageError(
                     f"text_files.glob matches {path}; expected files that end in "
                     f"{', '.join(SUFFIXES)}"
                 )
-        return paths
+        return found
 
     def whole_and_lines(self) -> tuple[list[str], list[str]]:
         """Returns (files that are one document, files with a document per line or row)."""
-        paths = self.paths()
-        by_line = {path for path in paths if self.unit == "line" or not path.endswith(_WHOLE)}
-        return [path for path in paths if path not in by_line], sorted(by_line)
+        found = self.paths()
+        by_line = {path for path in found if self.unit == "line" or not path.endswith(_WHOLE)}
+        return [path for path in found if path not in by_line], sorted(by_line)
 
     def read_by_tensorflow(self, paths: list[str]) -> bool:
         """Returns whether TensorFlow can read all files under these settings, without Python."""
@@ -133,24 +136,33 @@ def expand_glob(glob: str | list[str], setting: str) -> list[str]:
         UsageError: no file matches.
     """
     patterns = [glob] if isinstance(glob, str) else list(glob)
-    paths = sorted({path for pattern in patterns for path in _expand(pattern, setting)})
-    if not paths:
+    found = sorted({path for pattern in patterns for path in matching_files(pattern, setting)})
+    if not found:
         raise UsageError(
             f"{setting} is {glob!r} and matches no file (in {os.getcwd()}); expected a path or "
             "pattern of existing files"
         )
-    return paths
+    return found
 
 
-def _expand(pattern: str, setting: str) -> list[str]:
-    if "://" in pattern:
-        try:
-            return tf.io.gfile.glob(pattern)
-        except tf.errors.OpError as error:
-            raise UsageError(
-                f"{setting} {pattern} cannot be listed: {files.first_line(error)}"
-            ) from error
-    return [path for path in glob_module.glob(pattern, recursive=True) if os.path.isfile(path)]
+def matching_files(pattern: str, setting: str) -> list[str]:
+    """Returns the files that one pattern matches: the file of exactly this name if it exists.
+
+    Args:
+        pattern: a path or pattern; `~` is the home directory.
+        setting: the name of the setting that holds it, for the error.
+
+    Raises:
+        UsageError: a remote folder cannot be listed.
+    """
+    if not user_paths.is_remote(pattern):
+        return user_paths.local_matches(pattern)
+    try:
+        return [pattern] if tf.io.gfile.exists(pattern) else tf.io.gfile.glob(pattern)
+    except tf.errors.OpError as error:
+        raise UsageError(
+            f"{setting} {pattern} cannot be listed: {files.first_line(error)}"
+        ) from error
 
 
 def is_held_out(text: tf.Tensor, share: float) -> tf.Tensor:

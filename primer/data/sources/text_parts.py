@@ -10,12 +10,11 @@ A file that is one document belongs to the shard in which it starts.
 import dataclasses
 import functools
 import hashlib
-import os
 from collections.abc import Iterator
 
 import tensorflow as tf
 
-from primer.common import files, tf_data
+from primer.common import files, tf_data, user_paths
 from primer.data.sources import formats, readers, text_files
 from primer.data.sources.readers import FilePart
 from primer.errors import UsageError
@@ -51,11 +50,10 @@ def text_files_settings() -> dict:
     """Returns gin's settings of `text_files`, with absolute globs; matches no file."""
     settings = text_files.TextFiles()
     patterns = [settings.glob] if isinstance(settings.glob, str) else list(settings.glob or [])
-    return {**dataclasses.asdict(settings), "glob": list(map(_absolute, patterns)) or None}
-
-
-def _absolute(pattern):
-    return pattern if "://" in pattern else os.path.abspath(pattern)
+    return {
+        **dataclasses.asdict(settings),
+        "glob": list(map(user_paths.absolute, patterns)) or None,
+    }
 
 
 def total_bytes() -> int:

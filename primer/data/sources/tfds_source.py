@@ -8,7 +8,7 @@ import seqio
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from primer.common import files
+from primer.common import files, user_paths
 from primer.data.sources import availability
 from primer.data.sources.availability import Availability
 from primer.errors import UsageError
@@ -43,7 +43,7 @@ class PreparedTfdsSource(seqio.TfdsDataSource):
         # The loader keeps the first --t5_tfds_data_dir it has seen; a notebook may set another.
         self.tfds_dataset.override_data_dir(None)
         data_dir = data_dir or self.tfds_dataset.data_dir or tfds.core.constants.DATA_DIR
-        return os.path.join(os.path.expanduser(str(data_dir)), *self._name.split(":"))
+        return os.path.join(user_paths.expand(str(data_dir)), *self._name.split(":"))
 
     def describe_availability(self, data_dir: str | None = None) -> Availability:
         """Describes where the prepared data are; quick, uses no network."""

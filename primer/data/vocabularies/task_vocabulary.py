@@ -20,6 +20,7 @@ import gin
 import seqio
 import tensorflow as tf
 
+from primer.common import path_settings, user_paths
 from primer.data.vocabularies import loading
 from primer.data.vocabularies.characters import CharacterVocabulary
 from primer.data.vocabularies.loading import T5_MODEL
@@ -68,6 +69,9 @@ class _FileCopies:
 _copies = _FileCopies()
 
 
+path_settings.declare("task_vocabulary.model_file")
+
+
 @gin.configurable("task_vocabulary", module="primer")
 def gin_settings(
     name: str | None = None, model_file: str | None = None, extra_ids: int | None = None
@@ -109,7 +113,7 @@ def choose_vocabulary(default: str) -> Choice:
             f"task_vocabulary.model_file is {model_file!r}, but task_vocabulary.name = 'bytes' "
             "reads no file; set task_vocabulary.name = 'sentencepiece'"
         )
-    model_file = model_file or own_file
+    model_file = user_paths.expand(model_file) if model_file else own_file
     if name in ("sentencepiece", "words") and not model_file:
         raise UsageError(
             f"task_vocabulary.name is {name!r} and task_vocabulary.model_file is not set; set it "

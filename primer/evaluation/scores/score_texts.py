@@ -6,6 +6,7 @@ the same settings as in training. The protocol is the one that gin configures.
 """
 
 import functools
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,9 +14,9 @@ import gin
 import numpy as np
 import seqio
 
-from primer.checkpoints import checkpoint_files, selection, vocabulary_size
-from primer.common import console
-from primer.data import preflight, whole_documents
+from primer.checkpoints import checkpoint_files, model_directory, selection, vocabulary_size
+from primer.common import console, user_paths
+from primer.data import preflight, text_stamps, whole_documents
 from primer.errors import UsageError
 from primer.evaluation import evaluate, protocols
 from primer.evaluation.progress import TokenCounter
@@ -64,6 +65,7 @@ def score_texts(
         RunError: the checkpoint cannot be read, or the rows cannot be written.
     """
     del training_arguments, training_settings
+    output = user_paths.expand(output) if output else None
     outputs.check_output(output, format)
     model_dir = estimator.model_dir
     path = selection.select_checkpoint(model_dir, checkpoint)
@@ -71,7 +73,7 @@ def score_texts(
     model_function.check(model_dir, model_function.of_estimator(estimator))
     vocabulary_size.check_embedding_size(model, [path])
     protocol = _configured_protocol(estimator_model.length_of(estimator))
-    chunks, vocabulary = _chunks(files, task, split, unit, field)
+    chunks, vocabulary = _chunks(model_dir, files, task, split, unit, field)
     constants = {"step": checkpoint_files.step_of(path), "protocol": protocol.label}
     make_columns = functools.partial(
         rows.make_columns, constants=constants, pieces=TokenPieces(vocabulary) if tokens else None
@@ -106,7 +108,12 @@ def _configured_protocol(length):
 
 
 def _chunks(
-    files: list[str] | str | None, task: str | None, split: str | None, unit: str | None, field: str
+    model_dir: str,
+    files: list[str] | str | None,
+    task: str | None,
+    split: str | None,
+    unit: str | None,
+    field: str,
 ) -> tuple[Iterator[documents.Chunk], seqio.Vocabulary]:
     """Checks the input; returns its documents, not read yet, and the vocabulary of their tokens."""
     own = estimator_model.task_name()
@@ -118,6 +125,8 @@ def _chunks(
         )
     if split:
         _check_task(task or own, split, vocabulary)
+        trained_on = os.path.join(model_dir, model_directory.TEXTS)
+        text_stamps.say_changes(trained_on, seqio.get_subtasks(preflight.find_task(task or own)))
         return documents.read_split(task or own, split), vocabulary
     if task:
         raise UsageError("--task goes with --split; files are read without a task")

@@ -7,12 +7,27 @@ from collections.abc import Callable
 import gin
 from absl import flags
 
-from primer.gin_config import gin_errors
+from primer.common import user_paths
+from primer.gin_config import absolute_paths, gin_errors
 from primer.gin_config.values import configured
 from primer.runtime.command_line.errors_in_one_line import OneLineErrors
 
 # Flag -> the gin parameter that it binds.
 PARAMETERS = {"seed": "run_seed.seed", "eval_every": "validation.every"}
+
+# Flags of t5's main whose values are paths, or lists of paths.
+PATHS = (
+    "model_dir",
+    "gin_file",
+    "t5_tfds_data_dir",
+    "additional_task_cache_dirs",
+    "pretrained_model_dir",
+    "eval_summary_dir",
+    "input_file",
+    "target_file",
+    "output_file",
+    "export_dir",
+)
 
 
 def patch(utils: types.ModuleType) -> None:
@@ -24,6 +39,16 @@ def patch(utils: types.ModuleType) -> None:
     _define("seed", "Seed of initial values, data order, dropout and jitter.")
     _define("eval_every", "Training steps between two evaluations on the held-out split.")
     utils.parse_gin_defaults_and_flags = _bind_flags(utils.parse_gin_defaults_and_flags)
+
+
+def expand_paths() -> None:
+    """Expands `~` in the values of flags: a shell leaves it in `--model_dir=~/runs/a`."""
+    for name in PATHS:
+        value = getattr(flags.FLAGS, name, None)
+        if isinstance(value, list):
+            setattr(flags.FLAGS, name, list(map(user_paths.expand, value)))
+        elif value:
+            setattr(flags.FLAGS, name, user_paths.expand(value))
 
 
 def _define(name: str, help_text: str) -> None:
@@ -48,6 +73,7 @@ def _bind_flags(stock: Callable) -> Callable:
             except (ValueError, SyntaxError) as error:
                 raise gin_errors.as_usage_error(error) from error
             gin_errors.check_macro_names(flags.FLAGS.gin_param or [])
+            absolute_paths.make_absolute()
             _seed_data_order()
 
     return parse_gin_defaults_and_flags

@@ -12,6 +12,7 @@ from primer.common import console
 from primer.gin_config.values import bound, configured
 from primer.runtime import callbacks, cluster, estimator_evaluation
 from primer.runtime.command_line import eval_steps, package_conflicts
+from primer.runtime.command_line import flags as command_flags
 from primer.runtime.command_line.errors_in_one_line import OneLineErrors
 
 
@@ -50,8 +51,9 @@ def _guarded_run(stock: Callable, scope: estimator_evaluation.EvaluationScope) -
 def guarded_main(stock: Callable) -> Callable:
     """Wraps t5's main.
 
-    It reports an inconsistent installation. With `--use_model_api`, which does not call
-    `utils.run`, it also serves a cluster, redirects the log and prints one-line errors.
+    It reports an inconsistent installation, and expands `~` in paths. With `--use_model_api`, which
+    does not call `utils.run`, it also serves a cluster, redirects the log and prints one-line
+    errors.
     """
 
     @functools.wraps(stock)
@@ -59,6 +61,7 @@ def guarded_main(stock: Callable) -> Callable:
         conflict = package_conflicts.find_conflict()
         if conflict:
             console.say(f"primer: {conflict}")
+        command_flags.expand_paths()
         if not flags.FLAGS.use_model_api:
             return stock(arguments)
         mode = flags.FLAGS.mode or "train"

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from primer.checkpoints import checkpoint_files, finite_values
+from primer.checkpoints import checkpoint_files, finite_values, pattern_free, retention
 from primer.common import console, files
 from primer.errors import RunError, UsageError
 from primer.gin_config.values import bound
@@ -69,6 +69,10 @@ class CheckpointWriter:
         self._iterator = iterator
         self._input_record = input_record or {}
         self._input_saver = _input_saver(iterator)
+        settings = saver.saver_def
+        self._retention = retention.Retention(
+            model_dir, settings.max_to_keep, settings.keep_checkpoint_every_n_hours
+        )
         self._graph_writer: threading.Thread | None = None
         # In the graph: copying all values to this process at every checkpoint would be slow.
         self._checked = finite_values.floating(tf.global_variables())
@@ -100,18 +104,15 @@ class CheckpointWriter:
         raise RunError("Mesh-TensorFlow's model function returned no CheckpointSaverHook")
 
     def open(self, sess: tf.Session) -> None:
-        """Reads the list of existing checkpoints, and starts writing `graph.pbtxt`.
+        """Finds the latest checkpoint, and starts writing `graph.pbtxt`.
 
         Writing the graph takes a second or more; a thread does it during the first step.
         """
         tf.io.gfile.makedirs(self.model_dir)
         self._graph_writer = threading.Thread(target=self._write_graph, args=(sess.graph,))
         self._graph_writer.start()
-        state = tf.train.get_checkpoint_state(self.model_dir)
-        if state:
-            # Not the one that the file names: its files may have been deleted.
-            self.last_path = checkpoint_files.latest_checkpoint(self.model_dir)
-            self._saver.recover_last_checkpoints(state.all_model_checkpoint_paths)
+        # Not the one that the file `checkpoint` names: its files may have been deleted.
+        self.last_path = checkpoint_files.latest_checkpoint(self.model_dir)
 
     def close(self) -> None:
         """Waits until `graph.pbtxt` is written."""
@@ -143,15 +144,16 @@ class CheckpointWriter:
         self._check_finite(sess, step)
         try:
             self._save_input_position(sess, step)
-            self.last_path = self._saver.save(
-                sess, os.path.join(self.model_dir, MODEL), global_step=step
+            path = self._saver.save(
+                sess, os.path.join(self.model_dir, MODEL), global_step=step, write_state=False
             )
+            self._retention.add(path)
         except tf.errors.OpError as error:
             raise RunError(
                 f"the checkpoint of step {step} cannot be written to {self.model_dir} "
                 f"({_first_line(error)}); the last complete one is {self.last_path or 'none'}"
             ) from error
-        self.last_step = step
+        self.last_path, self.last_step = path, step
         for listener in self.listeners:
             listener.after_save(sess, step)
         self._delete_obsolete_positions()
@@ -201,7 +203,7 @@ class CheckpointWriter:
         obstacle = self._restore_obstacle(step)
         if obstacle is None:
             try:
-                self._input_saver.restore(sess, self._input_path(step))
+                self._input_saver.restore(sess, pattern_free.readable(self._input_path(step)))
                 return
             except (tf.errors.OpError, ValueError) as error:
                 obstacle = (
@@ -230,11 +232,10 @@ class CheckpointWriter:
 
     def _delete_obsolete_positions(self):
         """Deletes the input positions of steps whose model files were deleted."""
-        for name in tf.io.gfile.glob(os.path.join(self.model_dir, f"{INPUT}-*")):
-            step = re.search(rf"{INPUT}-(\d+)\.", name)
-            model = os.path.join(self.model_dir, f"{MODEL}-{step.group(1)}.index") if step else ""
-            if model and not tf.io.gfile.exists(model):
-                tf.io.gfile.remove(name)
+        for path in files.matching_files(self.model_dir, rf"{re.escape(INPUT)}-\d+\..+"):
+            step = os.path.basename(path).removeprefix(f"{INPUT}-").split(".")[0]
+            if not checkpoint_files.has_index(os.path.join(self.model_dir, f"{MODEL}-{step}")):
+                tf.io.gfile.remove(path)
 
 
 def _initial_values():

@@ -1,6 +1,7 @@
 """Options that choose texts: the task, gin's settings of it, and errors in the user's words."""
 
 import argparse
+import os
 
 import gin
 import pytest
@@ -24,7 +25,8 @@ def test_input_options_set_the_task_text(tmp_path):
     default = c4.directory()
     with text_options.configured_task(parse(*words, "--t5_tfds_data_dir", tmp_path)) as task:
         assert task == "text"
-        assert gin.query_parameter("text_files.glob") == ["a.txt", "b.txt", "c.txt"]
+        names = ["a.txt", "b.txt", "c.txt"]
+        assert gin.query_parameter("text_files.glob") == list(map(os.path.abspath, names))
         assert gin.query_parameter("text_files.unit") == "line"
         assert gin.query_parameter("text_files.held_out") == 0.2
         with pytest.raises(ValueError):

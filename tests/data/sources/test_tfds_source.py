@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 
 import pytest
 import seqio
+import t5.data
 
 from primer.data.sources import tfds_source
 from primer.data.sources.tfds_source import PreparedTfdsSource
@@ -21,6 +23,14 @@ def source(tfds_dir):
 
 def texts_of(dataset):
     return [example["text"].decode() for example in dataset.as_numpy_iterator()]
+
+
+def test_the_name_of_the_folder_is_no_pattern(source, tfds_dir, tmp_path):
+    expected = texts_of(source.get_dataset("train", shuffle=False))
+    shutil.copytree(f"{tfds_dir}/lm1b", tmp_path / "tfds, [1]" / "lm1b")
+    t5.data.set_tfds_data_dir_override(str(tmp_path / "tfds, [1]"))
+    assert texts_of(source.get_dataset("train", shuffle=False)) == expected
+    assert texts_of(source.part("train", 0, 1)) == expected
 
 
 def test_parts_divide_the_split(source):

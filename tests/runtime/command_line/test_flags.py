@@ -54,6 +54,24 @@ def test_a_seed_of_the_data_order_in_gin_is_kept(parse):
     assert gin.query_parameter(DATA_SEED) == 9
 
 
+def test_data_paths_are_absolute_when_gin_is_parsed(parse, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/u")
+    parse("--gin_param=utils.run.init_checkpoint = '~/runs/a/model.ckpt-3'")
+    assert gin.query_parameter("utils.run.init_checkpoint") == "/home/u/runs/a/model.ckpt-3"
+
+
+def test_the_home_directory_is_expanded_in_flags(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/u")
+    values = flags.FlagValues()
+    flags.DEFINE_string("model_dir", None, "", flag_values=values)
+    flags.DEFINE_multi_string("gin_file", None, "", flag_values=values)
+    values(["test", "--model_dir=~/runs", "--gin_file=~/a.gin", "--gin_file=b.gin"])
+    monkeypatch.setattr(flags, "FLAGS", values)
+    engine_flags.expand_paths()
+    assert values.model_dir == "/home/u/runs"
+    assert values.gin_file == ["/home/u/a.gin", "b.gin"]
+
+
 def test_a_binding_that_gin_rejects_ends_with_one_line(parse, capsys):
     with pytest.raises(SystemExit) as ended:
         parse("--gin_param=run_seed.sed = 3")

@@ -1,0 +1,106 @@
+"""Notices text files that were edited after a model was trained on them.
+
+The split of a document depends on its text: an edited document that was trained on may be in the
+validation split now. `texts.json` of a model directory (`model_directory.TEXTS`), and "texts" in
+the `primer.json` of prepared data, have the size and the time of each file; a run that reads
+validation texts compares.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+
+import seqio
+
+from primer.common import console, files, user_paths
+from primer.data.prepared import cache_checks
+from primer.data.sources import text_files, text_parts
+from primer.errors import UsageError
+
+KEY = "texts"
+_MOST_NAMES = 3
+_HINT = "remove it: changes of the texts are then not noticed"
+
+# Absolute path -> [bytes, time of the last change in nanoseconds].
+Stamps = Mapping[str, Sequence[int]]
+
+
+def stamps_of(task: seqio.Task) -> Stamps:
+    """Returns the stamps of the text files that a task reads; {} for a task of other data."""
+    if getattr(task.source, "shard_reader", None) is not text_parts:
+        return {}
+    found = text_files.TextFiles().checked().paths()
+    return {user_paths.absolute(path): list(files.stamp(path)) for path in found}
+
+
+def record(path: str, tasks: Sequence[seqio.Task], use_cached: bool) -> None:
+    """Records the texts that a run trains on.
+
+    Files that an earlier session recorded keep their stamps.
+
+    Args:
+        path: the file in the directory of the run.
+        tasks: what the run trains on.
+        use_cached: whether it reads their prepared data, whose own record then counts.
+    """
+    stamps: dict[str, Sequence[int]] = {}
+    for task in tasks:
+        stamps.update(cache_checks.contents(task).get(KEY, {}) if use_cached else stamps_of(task))
+    if stamps:
+        files.write_json(path, {**stamps, **_recorded(path)})
+
+
+def say_changes(path: str, tasks: Sequence[seqio.Task]) -> None:
+    """Prints one line if texts have changed since a model was trained on them.
+
+    Args:
+        path: the file of `record`, in the directory of the model.
+        tasks: those whose validation split is read.
+    """
+    before = _recorded(path)
+    changed = [line for task in tasks if before for line in _changes(before, stamps_of(task))]
+    if changed:
+        console.say_once(
+            f"primer: texts have changed since {os.path.dirname(path)} was trained on them: "
+            f"{_listed(changed)}; documents that it was trained on may be in the validation split"
+        )
+
+
+def require_unchanged(task: seqio.Task) -> None:
+    """Compares the texts of a task with those that its prepared data were made from.
+
+    Raises:
+        UsageError: a file has another size: a prepared document may be in the validation split.
+    """
+    now = stamps_of(task)
+    before = cache_checks.contents(task).get(KEY, {}) if now else {}
+    changed = _changes(before, now)
+    if not changed:
+        return
+    message = f"texts have changed since task {task.name} was prepared: {_listed(changed)}"
+    if all(before[path][0] == now[path][0] for path in before if path in now):
+        console.say_once(f"primer: {message}; prepare it again if their content is another one")
+        return
+    raise UsageError(
+        f"{message}; documents that are trained on may be in the validation split, which is read "
+        "from the texts: prepare the data again, or leave out --eval_every"
+    )
+
+
+def _recorded(path) -> dict[str, Sequence[int]]:
+    return files.read_json(path, _HINT) or {}
+
+
+def _changes(before, now):
+    """Returns a text for each file that both have, with another size or time."""
+    changed = sorted(path for path in before if path in now and list(before[path]) != now[path])
+    return [
+        f"{path} ({before[path][0]:,} -> {now[path][0]:,} bytes)"
+        if before[path][0] != now[path][0]
+        else f"{path} (written again)"
+        for path in changed
+    ]
+
+
+def _listed(lines):
+    more = f" and {len(lines) - _MOST_NAMES:,} more" if lines[_MOST_NAMES:] else ""
+    return ", ".join(lines[:_MOST_NAMES]) + more
