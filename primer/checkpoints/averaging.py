@@ -16,13 +16,8 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from primer.checkpoints import (
-    checkpoint_files,
-    checkpoint_state,
-    finite_values,
-    model_directory,
-    variable_roles,
-)
+from primer.checkpoints import checkpoint_files, checkpoint_state, finite_values, model_directory
+from primer.checkpoints.description import variable_roles
 from primer.common import files, user_paths
 from primer.errors import RunError, UsageError
 

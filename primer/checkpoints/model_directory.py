@@ -4,7 +4,7 @@
 two models may have the same variables and be different functions (Primer with and without its
 post-norm, a norm with another epsilon); their vocabulary, a copy of which
 `primer.checkpoints.vocabulary_copy` makes; and which variables are weights
-(`primer.checkpoints.variable_roles`).
+(`primer.checkpoints.description.variable_roles`).
 """
 
 import os
@@ -13,7 +13,7 @@ from typing import Any
 
 import gin
 
-from primer.checkpoints import model_description, plain_settings
+from primer.checkpoints.description import model_description, plain_settings
 from primer.checkpoints.saved_config import CONFIGS
 from primer.common import files
 from primer.errors import UsageError

@@ -17,7 +17,8 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from primer.checkpoints import checkpoint_files, model_description, model_directory
+from primer.checkpoints import checkpoint_files, model_directory
+from primer.checkpoints.description import model_description
 from primer.common import console, files, member_names
 from primer.errors import UsageError
 

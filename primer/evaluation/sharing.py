@@ -123,7 +123,7 @@ def shared_scorer(make: Callable[[], "Scorer"], key: Any) -> Iterator["Scorer"]:
 
 def _text_key(task, split):
     """Equal for two gin configurations under which a split has the same text and tokens."""
-    from primer.checkpoints import model_description
+    from primer.checkpoints.description import model_description
     from primer.data import preflight
 
     vocabulary = preflight.find_task(task).output_features["targets"].vocabulary

@@ -6,7 +6,7 @@ from typing import Any
 
 import gin
 
-from primer.checkpoints import plain_settings
+from primer.checkpoints.description import plain_settings
 from primer.gin_config import gin_state
 from primer.gin_config.gin_state import MACRO
 

@@ -14,7 +14,8 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer
 
-from primer.checkpoints import model_description, model_directory, plain_settings
+from primer.checkpoints import model_directory
+from primer.checkpoints.description import model_description, plain_settings
 from primer.common import build_mode, console, gc_pause, graph_marks
 from primer.gin_config import settings_read
 from primer.runtime import estimator_model

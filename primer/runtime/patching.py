@@ -21,7 +21,7 @@ TENSORFLOW = {
         "patches.missing_names.estimator_stub",
         "patches.missing_names.input_pipeline_hook",
     ),
-    "tensorflow.python.checkpoint.checkpoint_management": ("patches.checkpoint_names",),
+    "tensorflow.python.checkpoint.checkpoint_management": ("patches.checkpoints.checkpoint_names",),
 }
 
 # Applied when the module on the left has been imported, in this order.
@@ -45,13 +45,16 @@ PATCHES = {
     "mesh_tensorflow.transformer.utils": (
         "patches.score_ids",  # First: `engine` keeps the settings without its change.
         "patches.target_text",
-        "patches.initial_checkpoint",
+        "patches.checkpoints.initial_checkpoint",
         "patches.step_print",
-        "patches.checkpoint_names",
+        "patches.checkpoints.checkpoint_names",
         "engine",
     ),
-    "t5.models.mtf_model": ("patches.own_settings", "patches.finetune_steps"),
-    "t5.models.utils": ("patches.checkpoint_names",),
+    "t5.models.mtf_model": (
+        "patches.checkpoints.own_settings",
+        "patches.checkpoints.finetune_steps",
+    ),
+    "t5.models.utils": ("patches.checkpoints.checkpoint_names",),
     "t5.models.mesh_transformer_main": ("patches.t5_main",),
 }
 

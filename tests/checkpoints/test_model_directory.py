@@ -5,7 +5,8 @@ import os
 import pytest
 import seqio
 
-from primer.checkpoints import model_description, model_directory
+from primer.checkpoints import model_directory
+from primer.checkpoints.description import model_description
 from primer.errors import UsageError
 
 

@@ -7,7 +7,8 @@ import pytest
 import seqio
 import tensorflow.compat.v1 as tf
 
-from primer.checkpoints import model_description, model_directory, vocabulary_copy
+from primer.checkpoints import model_directory, vocabulary_copy
+from primer.checkpoints.description import model_description
 from primer.data.vocabularies import task_vocabulary
 from primer.data.vocabularies.task_vocabulary import TaskVocabulary
 from primer.errors import UsageError

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import primer
-from primer.checkpoints import plain_settings
+from primer.checkpoints.description import plain_settings
 from primer.errors import UsageError
 from tests.command_lines import ENGINE, run
 

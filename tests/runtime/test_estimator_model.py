@@ -6,7 +6,7 @@ import pytest
 from mesh_tensorflow.transformer import utils
 from t5.models import mesh_transformer  # noqa: F401  (registers mesh_train_dataset_fn with gin)
 
-from primer.checkpoints import model_description
+from primer.checkpoints.description import model_description
 from primer.errors import UsageError
 from primer.runtime import estimator_model
 from tests.runtime import tiny

@@ -3,7 +3,7 @@
 import pytest
 from mesh_tensorflow.transformer import moe, transformer, utils
 
-from primer.checkpoints import model_description
+from primer.checkpoints.description import model_description
 from primer.gin_config import gin_state
 from primer.runtime import model_function
 from tests import gin_models, slow

@@ -13,7 +13,8 @@ import re
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import utils
 
-from primer.checkpoints import checkpoint_files, model_description, model_directory
+from primer.checkpoints import checkpoint_files, model_directory
+from primer.checkpoints.description import model_description
 from primer.common import console
 from primer.errors import UsageError
 from primer.gin_config.values import configured

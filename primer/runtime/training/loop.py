@@ -8,13 +8,8 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from primer.checkpoints import (
-    checkpoint_files,
-    directory_lock,
-    model_directory,
-    variable_roles,
-    vocabulary_copy,
-)
+from primer.checkpoints import checkpoint_files, directory_lock, model_directory, vocabulary_copy
+from primer.checkpoints.description import variable_roles
 from primer.common import class_names, console, gc_pause, input_progress, random_seed
 from primer.errors import RunError, UsageError
 from primer.gin_config import gin_state

@@ -5,7 +5,7 @@ import json
 import pytest
 import tensorflow.compat.v1 as tf
 
-from primer.checkpoints import variable_roles
+from primer.checkpoints.description import variable_roles
 from primer.errors import UsageError
 
 

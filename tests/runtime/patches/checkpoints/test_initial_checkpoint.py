@@ -4,7 +4,7 @@ import types
 
 import tensorflow.compat.v1 as tf
 
-from primer.runtime.patches import initial_checkpoint
+from primer.runtime.patches.checkpoints import initial_checkpoint
 
 
 def test_neither_step_nor_slots_are_loaded():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from primer.checkpoints import plain_settings
+from primer.checkpoints.description import plain_settings
 
 
 class Holder:

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from primer.checkpoints import plain_settings
+from primer.checkpoints.description import plain_settings
 
 # Described by the vocabulary, or by a key of the wiring's own.
 _MODEL_KEYS = {

@@ -3,7 +3,7 @@
 import pytest
 import seqio
 
-from primer.checkpoints import model_description
+from primer.checkpoints.description import model_description
 
 
 @pytest.mark.parametrize(

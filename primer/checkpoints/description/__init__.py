@@ -1,0 +1,1 @@
+"""What a model directory records of its model, beyond the shapes of its variables."""
