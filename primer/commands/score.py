@@ -22,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tokens", action="store_true", help="every token's log-probability in each row"
     )
     parser.add_argument("--format", help="jsonl (default) or parquet")
-    parser.add_argument("--output", help="a file; without it JSON lines on standard output")
+    parser.add_argument("--output", help="a new file; without it JSON lines on standard output")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     parser.add_argument(
         "--unit",
         help="what a document of a .txt file is: file or line (default: the model's data set)",
@@ -57,6 +58,7 @@ def engine_arguments(options: argparse.Namespace) -> list[str]:
         "score_texts.tokens": options.tokens or None,
         "score_texts.format": options.format,
         "score_texts.output": options.output,
+        "score_texts.overwrite": options.overwrite or None,
         "score_texts.batch_size": options.batch_size,
         "protocol.name": options.protocol,
         "protocol.stride": options.stride,

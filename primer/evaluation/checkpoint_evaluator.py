@@ -108,6 +108,7 @@ class CheckpointEvaluator:
         row = {
             "step": step,
             **totals.as_dict(),
+            **_change_counts(self._text),
             **self.settings,
             "weights": weights,
             "how": self._protocol.describe(split, scorer.length, caveats),
@@ -125,6 +126,17 @@ class CheckpointEvaluator:
         """Leaves the scorer's context and closes the event file."""
         self._exit_stack.close()
         self.results.close()
+
+
+def _change_counts(text: TokenizedSplit) -> Row:
+    """What the vocabulary does not give back of the text, for a row."""
+    if text.changes is None:
+        return {}
+    return {
+        "changed_documents": text.changes.changed,
+        "changed_bytes": text.changes.changed_bytes,
+        "unknown_tokens": text.changes.unknown,
+    }
 
 
 def _summary_line(row) -> str:
