@@ -42,14 +42,14 @@ class Batch:
         lengths: tokens of each document, [documents] int64.
         texts: the tokenizer's input, bytes each; None for records that keep no text.
         are_lines: whether the texts are lines, whose ends papers count as words.
-        changes: what the vocabulary does not give back of the texts.
+        changes: what the vocabulary does not give back of the texts; None where it is not known.
     """
 
     ids: np.ndarray
     lengths: np.ndarray
     texts: list[bytes] | None
     are_lines: bool
-    changes: Changes = Changes()
+    changes: Changes | None = None
 
 
 def documents(task_name: str, split: str) -> Iterator[tuple[str, np.ndarray]]:

@@ -115,9 +115,8 @@ def from_documents(
     texts = [whole_documents.as_bytes(document) for document, _ in documents]
     ids = _concatenated([np.asarray(ids, np.int32) for _, ids in documents])
     lengths = np.array([len(ids) for _, ids in documents], np.int64)
-    changes = Changes()
-    if round_trip is not None:
-        changes = round_trip.add(texts, ids, np.cumsum([0, *lengths]))
+    ends = np.cumsum([0, *lengths])
+    changes = round_trip.add(texts, ids, ends) if round_trip else None
     batch = whole_documents.Batch(ids, lengths, texts, are_lines, changes)
     return _from_texts([batch], end_token)
 
@@ -134,9 +133,9 @@ def from_tokens(ids: np.ndarray, lengths: np.ndarray | list[int], end_token: int
 
 
 def _from_texts(batches, end_token):
-    pieces, lengths, counts, changes = [], [], [], Changes()
+    pieces, lengths, counts, changes = [], [], [], []
     for batch in batches:
-        changes += batch.changes
+        changes.append(batch.changes)
         ends = np.cumsum(batch.lengths)
         pieces.append(np.insert(batch.ids, ends, end_token))
         lengths.append(batch.lengths + 1)
@@ -146,7 +145,8 @@ def _from_texts(batches, end_token):
     lengths = _concatenated(lengths, np.int64)
     columns = (np.concatenate(counts) if counts else np.zeros([0, 3], np.int64)).T
     ends = np.cumsum(lengths) - 1
-    return TokenizedSplit(_concatenated(pieces), lengths, ends, *columns.copy(), changes)
+    changed = None if None in changes else sum(changes, Changes())
+    return TokenizedSplit(_concatenated(pieces), lengths, ends, *columns.copy(), changed)
 
 
 def _counts(text, are_lines):
