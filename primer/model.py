@@ -14,6 +14,7 @@ from primer import saved_model
 from primer.checkpoints import checkpoint_files, saved_config, selection
 from primer.common import user_paths
 from primer.data import whole_documents
+from primer.data.vocabularies.round_trip import RoundTrip
 from primer.errors import UsageError
 from primer.evaluation import protocols, tokenized_split, totals
 from primer.evaluation.scorer import Scorer
@@ -140,7 +141,10 @@ class Model:
         texts = _checked_strings(f"{caller}(texts)", texts)
         ids = whole_documents.encode(self.vocabulary, texts)
         documents = zip(texts, ids, strict=True)
-        joined = tokenized_split.from_documents(documents, self.vocabulary.eos_id, self._are_lines)
+        joined = tokenized_split.from_documents(
+            documents, self.vocabulary.eos_id, self._are_lines, RoundTrip(self.vocabulary)
+        )
+        tokenized_split.say_changes(joined.changes)
         return joined, protocols.Protocol("packed").token_nats(self.scorer, joined)
 
     def generate(

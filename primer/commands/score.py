@@ -25,8 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--format", help="jsonl (default) or parquet")
     parser.add_argument(
-        "--output", type=user_paths.expand, help="a file; without it JSON lines on standard output"
+        "--output",
+        type=user_paths.expand,
+        help="a new file; without it JSON lines on standard output",
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     parser.add_argument(
         "--unit",
         help="what a document of a .txt file is: file or line (default: the model's data set)",
@@ -62,6 +65,7 @@ def engine_arguments(options: argparse.Namespace) -> list[str]:
         "score_texts.tokens": options.tokens or None,
         "score_texts.format": options.format,
         "score_texts.output": options.output,
+        "score_texts.overwrite": options.overwrite or None,
         "score_texts.batch_size": options.batch_size,
         "protocol.name": options.protocol,
         "protocol.stride": options.stride,

@@ -1,5 +1,8 @@
 """Checks of a setting's value; the error names the setting, its value and what was expected."""
 
+import os
+from collections.abc import Iterable
+
 from primer.errors import UsageError
 
 
@@ -45,3 +48,41 @@ def positive_number(
     ):
         raise error(f"{setting} = {value!r}: expected {expected or 'a number above 0'}")
     return value
+
+
+def output_file(
+    path: str, option: str, overwrite: bool | None = None, inputs: Iterable[str] = ()
+) -> None:
+    """Raises an error, before the long work, where a command would write over another file.
+
+    Args:
+        path: the file that the command is going to write.
+        option: the option that names it.
+        overwrite: whether the user agrees to replace a file; None: the command has no --overwrite.
+        inputs: files that the command reads. They are never replaced, however `path` is spelled.
+
+    Raises:
+        UsageError: the file exists, or is one of `inputs`.
+    """
+    same = next((own for own in inputs if _is_same_file(path, own)), None)
+    if same is not None:
+        raise UsageError(f"{option} {path} is {same}, which this command reads; name another file")
+    if not overwrite and _exists(path):
+        hint = "" if overwrite is None else ", or add --overwrite"
+        raise UsageError(f"{option} {path} is there already; name another file{hint}")
+
+
+def _exists(path):
+    if "://" in path:
+        import tensorflow as tf
+
+        return tf.io.gfile.exists(path)
+    # A link that leads nowhere is somebody's too.
+    return any(map(os.path.lexists, {path, os.path.expanduser(path)}))
+
+
+def _is_same_file(path, other):
+    if "://" in path or "://" in other:
+        return path == other
+    path, other = map(os.path.expanduser, (path, other))
+    return os.path.exists(path) and os.path.exists(other) and os.path.samefile(path, other)

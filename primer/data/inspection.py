@@ -18,6 +18,7 @@ from primer.data import preflight
 from primer.data.prepared import shard
 from primer.data.prepared.counts import Counts
 from primer.data.sources import corrupt_records, readers
+from primer.data.vocabularies.round_trip import Changes, RoundTrip
 
 _BINS_PER_DOUBLING = 2
 
@@ -28,10 +29,11 @@ class SplitStatistics:
 
     Attributes:
         counts: documents, bytes, characters, words and tokens in all.
-        duplicates: documents whose text has occurred before.
+        duplicates: documents whose text, without the white space around it, has occurred before.
         duplicate_bytes: their bytes.
         lengths: tokens of a document -> number of documents of this length.
         notes: documents left out.
+        changes: what the vocabulary does not give back.
     """
 
     counts: Counts
@@ -39,6 +41,7 @@ class SplitStatistics:
     duplicate_bytes: int = 0
     lengths: collections.Counter = dataclasses.field(default_factory=collections.Counter)
     notes: readers.SkipCounts = dataclasses.field(default_factory=readers.SkipCounts)
+    changes: Changes = Changes()
 
     def quantile(self, share: float) -> int:
         """Returns the smallest length that is not exceeded by this share of the documents."""
@@ -80,11 +83,13 @@ def inspect_split(
     for task in seqio.get_subtasks(preflight.find_task(task_name)):
         vocabulary = task.output_features["targets"].vocabulary
         tokenizer = tf_data.TextFunction(functools.partial(shard.tokenize, vocabulary))
+        round_trip = RoundTrip(vocabulary)
         try:
             with corrupt_records.name_corrupt_file(task):
                 for texts in _split_texts(task, split, result.notes):
                     ids, ends = tokenizer(texts)
                     _add(result, texts, ids, ends, seen)
+                    result.changes += round_trip.add(texts, ids, ends)
                     progress(len(texts), sum(map(len, texts)))
         finally:
             tokenizer.close()
@@ -99,7 +104,7 @@ def _split_texts(task, split, notes) -> Iterator[list[bytes]]:
 def _add(result, texts: list[bytes], ids, ends, seen) -> None:
     result.counts.add(texts, ids, ends)
     for text in texts:
-        digest = hashlib.blake2b(text, digest_size=16).digest()
+        digest = hashlib.blake2b(text.strip(), digest_size=16).digest()
         if digest in seen:
             result.duplicates += 1
             result.duplicate_bytes += len(text)

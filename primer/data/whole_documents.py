@@ -25,6 +25,7 @@ from primer.common import tf_data
 from primer.data import preflight
 from primer.data.sources import corrupt_records
 from primer.data.vocabularies import batch_tokenize
+from primer.data.vocabularies.round_trip import Changes, RoundTrip
 from primer.errors import UsageError
 
 # The time to read lines depends on their number. A book is as long as this many lines.
@@ -41,12 +42,14 @@ class Batch:
         lengths: tokens of each document, [documents] int64.
         texts: the tokenizer's input, bytes each; None for records that keep no text.
         are_lines: whether the texts are lines, whose ends papers count as words.
+        changes: what the vocabulary does not give back of the texts; None where it is not known.
     """
 
     ids: np.ndarray
     lengths: np.ndarray
     texts: list[bytes] | None
     are_lines: bool
+    changes: Changes | None = None
 
 
 def documents(task_name: str, split: str) -> Iterator[tuple[str, np.ndarray]]:
@@ -133,6 +136,18 @@ def keeps_text(task_name: str) -> bool:
     return not any(map(_has_tokens_only, seqio.get_subtasks(preflight.find_task(task_name))))
 
 
+def input_files(task_name: str) -> list[str]:
+    """Returns the user's own files that a task, or the tasks of a mixture, read.
+
+    Raises:
+        UsageError: there is no such task, or no such file.
+    """
+    tasks = seqio.get_subtasks(preflight.find_task(task_name))
+    readers = [getattr(task.source, "shard_reader", None) for task in tasks]
+    listing = [getattr(reader, "input_files", list) for reader in readers]
+    return [path for input_files_of in listing for path in input_files_of()]
+
+
 def check_task(task_name: str) -> None:
     """Raises UsageError for a task or mixture that `batches` cannot read."""
     for task in seqio.get_subtasks(preflight.find_task(task_name)):
@@ -204,8 +219,11 @@ def _tokenized(make_texts, vocabulary, are_lines=False):
     def make_batches():
         return make_texts().batch(number).map(tokens, tf.data.AUTOTUNE, deterministic=True)
 
+    round_trip = RoundTrip(vocabulary)
     for texts, ids, lengths in tf_data.elements(make_batches):
-        yield Batch(ids, lengths, texts.tolist(), are_lines)
+        contents = texts.tolist()
+        changes = round_trip.add(contents, ids, np.cumsum([0, *lengths]))
+        yield Batch(ids, lengths, contents, are_lines, changes)
 
 
 def _records(task, split):

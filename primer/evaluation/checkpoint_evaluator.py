@@ -124,6 +124,7 @@ class CheckpointEvaluator:
         row = {
             "step": step,
             **self._protocol.total_of(nats, self._text).as_dict(),
+            **_change_counts(self._text),
             **self.settings,
             "weights": weights,
             "not_as_trained": self._not_as_trained,
@@ -147,6 +148,17 @@ class CheckpointEvaluator:
 
 def _say_nothing(message: str) -> None:
     del message
+
+
+def _change_counts(text: TokenizedSplit) -> Row:
+    """What the vocabulary does not give back of the text, for a row."""
+    if text.changes is None:
+        return {}
+    return {
+        "changed_documents": text.changes.changed,
+        "changed_bytes": text.changes.changed_bytes,
+        "unknown_tokens": text.changes.unknown,
+    }
 
 
 def _summary_line(row) -> str:

@@ -100,7 +100,13 @@ def describe_counts(row: Row) -> str:
         for key, name in names.items()
         if _is_count(row.get(key))
     ]
-    return f"Over {', '.join(counts)}; checksum {row['text_checksum']}."
+    changed = ""
+    if row.get("changed_documents"):
+        changed = (
+            f" ({row['changed_documents']:,} of which, {row['changed_bytes']:,} bytes, the "
+            f"vocabulary does not give back: {row['unknown_tokens']:,} tokens are unknown)"
+        )
+    return f"Over {', '.join(counts)}{changed}; checksum {row['text_checksum']}."
 
 
 def short_names(directories: Sequence[str]) -> list[str]:

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from primer.common import console
 from primer.data import preflight, whole_documents
+from primer.data.vocabularies.round_trip import Changes, RoundTrip
 from primer.errors import UsageError
 
 
@@ -29,6 +31,8 @@ class TokenizedSplit:
             belongs to no UTF-8 character counts as one. None as above.
         document_words: words of each document, separated by white space. A line (LM1B, WikiText,
             PTB), blank or not, has one more for its end, as in papers. None as above.
+        changes: what the vocabulary does not give back of the documents; None where that is not
+            known.
     """
 
     ids: np.ndarray
@@ -37,6 +41,7 @@ class TokenizedSplit:
     document_bytes: np.ndarray | None = None
     document_characters: np.ndarray | None = None
     document_words: np.ndarray | None = None
+    changes: Changes | None = None
 
     @property
     def bytes(self) -> int | None:
@@ -77,7 +82,7 @@ class TokenizedSplit:
 
 
 def read_split(task_name: str, split: str) -> TokenizedSplit:
-    """Reads and tokenizes the whole split of a task.
+    """Reads and tokenizes the whole split of a task; says what its vocabulary does not give back.
 
     Raises:
         UsageError: the task or split does not exist, cannot be read, or is empty.
@@ -90,11 +95,25 @@ def read_split(task_name: str, split: str) -> TokenizedSplit:
         text = _from_records(whole_documents.batches(task_name, split), end)
     if not len(text.ids):
         raise UsageError(f"task {task_name}: the split {split!r} has no document; nothing to score")
+    say_changes(text.changes)
     return text
 
 
+def say_changes(changes: Changes | None) -> None:
+    """Prints what a vocabulary does not give back of the scored texts, if anything."""
+    described = changes.describe() if changes else None
+    if described:
+        console.say(
+            f"{described} The loss is that of the changed text; bits per byte, bits per character "
+            "and perplexity per word divide it by the counts of the original."
+        )
+
+
 def from_documents(
-    documents: Iterable[tuple[str, Sequence[int]]], end_token: int, are_lines: bool = False
+    documents: Iterable[tuple[str, Sequence[int] | np.ndarray]],
+    end_token: int,
+    are_lines: bool = False,
+    round_trip: RoundTrip | None = None,
 ) -> TokenizedSplit:
     """Joins documents that were tokenized already.
 
@@ -102,14 +121,15 @@ def from_documents(
         documents: pairs of (text, token ids without end token).
         end_token: the id that follows each document.
         are_lines: whether the end of a document counts as a word.
+        round_trip: of their vocabulary, for `TokenizedSplit.changes`; None leaves it unknown.
     """
     documents = list(documents)
-    batch = whole_documents.Batch(
-        _concatenated([np.asarray(ids, np.int32) for _, ids in documents]),
-        np.array([len(ids) for _, ids in documents], np.int64),
-        [whole_documents.as_bytes(document) for document, _ in documents],
-        are_lines,
-    )
+    texts = [whole_documents.as_bytes(document) for document, _ in documents]
+    ids = _concatenated([np.asarray(ids, np.int32) for _, ids in documents])
+    lengths = np.array([len(ids) for _, ids in documents], np.int64)
+    ends = np.cumsum([0, *lengths])
+    changes = round_trip.add(texts, ids, ends) if round_trip else None
+    batch = whole_documents.Batch(ids, lengths, texts, are_lines, changes)
     return _from_texts([batch], end_token)
 
 
@@ -125,8 +145,9 @@ def from_tokens(ids: np.ndarray, lengths: np.ndarray | list[int], end_token: int
 
 
 def _from_texts(batches, end_token):
-    pieces, lengths, counts = [], [], []
+    pieces, lengths, counts, changes = [], [], [], []
     for batch in batches:
+        changes.append(batch.changes)
         ends = np.cumsum(batch.lengths)
         pieces.append(np.insert(batch.ids, ends, end_token))
         lengths.append(batch.lengths + 1)
@@ -135,7 +156,9 @@ def _from_texts(batches, end_token):
         counts.append(np.array(rows, np.int64).reshape(-1, 3))
     lengths = _concatenated(lengths, np.int64)
     columns = (np.concatenate(counts) if counts else np.zeros([0, 3], np.int64)).T
-    return TokenizedSplit(_concatenated(pieces), lengths, np.cumsum(lengths) - 1, *columns.copy())
+    ends = np.cumsum(lengths) - 1
+    changed = None if None in changes else sum(changes, Changes())
+    return TokenizedSplit(_concatenated(pieces), lengths, ends, *columns.copy(), changed)
 
 
 def _counts(text, are_lines):

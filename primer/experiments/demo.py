@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from primer.common import text_lines
 from primer.errors import RunError, UsageError
 from primer.experiments import contenders
 from primer.gin_config import statements
@@ -55,7 +56,7 @@ def run_contender(
     settings = {"evaluate_checkpoints.checkpoints": steps_text}
     _run_engine(evaluate.engine_arguments(model_dir, **settings))
     (path,) = pathlib.Path(model_dir, "eval").glob("*.jsonl")
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows = [json.loads(line) for line in text_lines.split_lines(path.read_bytes())]
     return {
         "name": contender.name,
         "label": contender.label,

@@ -3,11 +3,12 @@
 import dataclasses
 import os
 import secrets
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Sequence
 
 import seqio
 
-from primer.common import checks, console, user_paths
+from primer.common import checks, console, text_lines, user_paths
 from primer.data import whole_documents
 from primer.errors import UsageError
 from primer.generation.decode_loop import DecodedSequence
@@ -53,7 +54,7 @@ def read_prompts(prompts: Iterable[str] | None, prompt_file: str | None = None) 
 
     Args:
         prompts: strings, or None.
-        prompt_file: the path of a UTF-8 file with one prompt per line, or None.
+        prompt_file: the path of a UTF-8 file with one prompt per line (`text_lines`), or None.
 
     Raises:
         UsageError: the file cannot be read, is empty, or is not UTF-8.
@@ -68,8 +69,9 @@ def _lines(path):
     if not os.path.isfile(path):
         raise UsageError(f"prompt_file = {path!r}: no such file; expected UTF-8, a prompt per line")
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            lines = file.read().splitlines()
+        with open(path, "rb") as file:
+            content = file.read()
+        lines = [line.decode() for line in text_lines.split_lines(content.removeprefix(BOM_UTF8))]
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
             f"prompt_file = {path!r} cannot be read ({error}); expected UTF-8, a prompt per line"

@@ -1,4 +1,4 @@
-"""Checks of numbers: valid values, and the errors of the others."""
+"""Checks of numbers and of output files: valid values, and the errors of the others."""
 
 import pytest
 
@@ -21,3 +21,32 @@ def test_valid_values_are_returned():
 def test_other_types_and_infinite_numbers_are_refused(value):
     with pytest.raises(ValueError, match=r"rate = .*: expected seconds"):
         checks.positive_number("rate", value, "seconds", ValueError)
+
+
+def test_an_output_never_replaces_an_input(tmp_path, monkeypatch):
+    """However its path is spelled, and whatever the user agrees to."""
+    text = tmp_path / "text.txt"
+    text.write_text("input")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link.txt").symlink_to(text)
+    (tmp_path / "hard.txt").hardlink_to(text)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    spellings = ["text.txt", "./folder/../text.txt", "link.txt", "hard.txt", "~/text.txt"]
+    for path in spellings:
+        for own in spellings:
+            with pytest.raises(UsageError, match="--output .* which this command reads"):
+                checks.output_file(path, "--output", True, ["folder/none", own])
+
+
+def test_an_output_replaces_a_file_on_request_only(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "old").write_text("earlier")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    for path in (str(tmp_path / "old"), str(tmp_path / "dangling"), "~/old"):
+        with pytest.raises(UsageError, match="old|dangling .* there already; .* add --overwrite"):
+            checks.output_file(path, "--output", False)
+        with pytest.raises(UsageError, match="name another file$"):
+            checks.output_file(path, "--output")
+        checks.output_file(path, "--output", True, [str(tmp_path / "other")])
+    checks.output_file(str(tmp_path / "new"), "--output")

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from primer.checkpoints import checkpoint_files
+from primer.data.vocabularies.round_trip import RoundTrip
+from primer.data.vocabularies.words import WordVocabulary
 from primer.errors import RunError, UsageError
 from primer.evaluation.checkpoint_evaluator import CheckpointEvaluator
 from primer.evaluation.paired import document_sums
@@ -186,3 +188,13 @@ def test_what_is_not_announced_prints_nothing(directory, capsys):
     rows.close()
     assert found[0] is None and found[1]["nats"] == 2.0 and len(rows.problems) == 1
     assert capsys.readouterr().err == ""
+
+
+def test_a_row_has_what_the_vocabulary_does_not_give_back(directory):
+    round_trip = RoundTrip(WordVocabulary(["a"]))
+    text = from_documents([("a b", [3, 2]), ("a", [3])], 1, round_trip=round_trip)
+    (row, *_) = evaluate(directory, text=text)[0].rows
+    names = ("changed_documents", "changed_bytes", "unknown_tokens")
+    assert [row[name] for name in names] == [1, 3, 1]
+    (row, *_) = evaluate(directory)[0].rows  # Where it is not known, the row has none.
+    assert not set(names) & set(row)

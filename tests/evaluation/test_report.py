@@ -58,6 +58,16 @@ def test_counts_are_named_in_singular_and_plural():
     assert "2 rows;" in report.describe_counts({**row(1, 9.0), "protocol": "as_released"})
 
 
+def test_what_the_vocabulary_does_not_give_back_is_said():
+    counts = {"changed_documents": 3, "changed_bytes": 1200, "unknown_tokens": 7}
+    said = report.describe_counts(row(1, 9.0) | counts)
+    assert (
+        "3 of which, 1,200 bytes, the vocabulary does not give back: 7 tokens are unknown" in said
+    )
+    said = report.describe_counts(row(1, 9.0) | dict.fromkeys(counts, 0))
+    assert said == report.describe_counts(row(1, 9.0))
+
+
 def test_missing_units_are_shown_as_a_dash():
     text = shown([{**ROWS[0], "bits_per_byte": math.nan, "bytes": math.nan}])
     assert "bytes" not in text and " - " in cells(text)["1,000"]

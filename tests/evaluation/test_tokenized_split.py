@@ -69,3 +69,21 @@ def test_an_empty_split_is_refused(tmp_path):
     gin.bind_parameter("task_vocabulary.name", "bytes")
     with pytest.raises(UsageError):
         tokenized_split.read_split("text", "train")
+
+
+def test_what_the_vocabulary_changes_is_counted_and_said(tmp_path, capfd):
+    for name, text in (("a", "under\u2581score"), ("b", "plain")):
+        (tmp_path / f"{name}.txt").write_text(text, encoding="utf-8")
+    gin.bind_parameter("text_files.glob", str(tmp_path / "*.txt"))
+    gin.bind_parameter("text_files.held_out", 0.0)
+    found = tokenized_split.read_split("text", "train")
+    assert (found.changes.documents, found.changes.changed, found.changes.changed_bytes) == (
+        2,
+        1,
+        13,
+    )
+    assert found.bytes == len("under\u2581score".encode()) + len("plain") + 2
+    assert "does not give back 1 of 2 documents" in capfd.readouterr().err
+    gin.bind_parameter("task_vocabulary.name", "bytes")
+    assert not tokenized_split.read_split("text", "train").changes.changed
+    assert "give back" not in capfd.readouterr().err

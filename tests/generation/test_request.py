@@ -56,6 +56,13 @@ def test_prompts_of_a_file_follow_those_given(tmp_path):
         request.read_prompts([], "nowhere")
 
 
+def test_a_prompt_ends_at_a_line_end_only(tmp_path):
+    path = tmp_path / "prompts"
+    path.write_bytes("one\u2028still\x0cone\x85\rtwo\r\n\nfour\r".encode())
+    expected = ("one\u2028still\x0cone\x85", "two", "", "four")
+    assert request.read_prompts(None, str(path)) == expected
+
+
 def test_bytes_that_are_not_utf8_are_refused():
     with pytest.raises(UsageError, match="is not UTF-8 text"):
         request.encode_prompts(seqio.ByteVocabulary(0), ["fine", "caf\udce9"])

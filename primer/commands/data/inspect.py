@@ -1,12 +1,13 @@
 """`primer data inspect`: statistics of a task's texts, and the rows that the model gets of them."""
 
 import argparse
+import dataclasses
 import json
 import os
 from typing import TYPE_CHECKING, Any
 
 from primer.commands.data import text_options
-from primer.common import user_paths
+from primer.common import checks, user_paths
 
 if TYPE_CHECKING:
     from primer.data.inspection import SplitStatistics
@@ -25,12 +26,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=user_paths.expand, help="the folder for inspect.json and lengths.png"
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace these two files")
     parser.add_argument("--examples", type=int, default=EXAMPLES, help=f"rows to show ({EXAMPLES})")
     parser.add_argument("--length", type=int, help=f"tokens of a row (the run's, or {ROW})")
 
 
 def run(options: argparse.Namespace) -> int:
     """Prints tables and rows, and draws the lengths; returns the exit code."""
+    for path in _outputs(options.output) if options.output else ():
+        checks.output_file(path, "--output:", options.overwrite)
     with text_options.configured_task_and_vocabulary(options) as task:
         from primer.commands.data.read_progress import ReadProgress
         from primer.data import inspection
@@ -84,6 +88,9 @@ def statistics_as_json(task: str, split: str, found: "SplitStatistics") -> dict[
         **{name: found.quantile(share) for name, share in QUANTILES.items()},
         "empty": found.notes.empty,
         "not_utf8": dict(found.notes.not_utf8),
+        "changed_documents": found.changes.changed,
+        "changed_bytes": found.changes.changed_bytes,
+        "unknown_tokens": found.changes.unknown,
         "lengths": [
             {"from": low, "to": high, "documents": int(number)}
             for low, high, number in found.histogram()
@@ -118,6 +125,7 @@ def _show(task, split, found, rows):
     for number, row in enumerate(rows):
         terminal.print(f"Row {number + 1}:")
         terminal.print("  " + _one_line(row) + "\n")
+    tables.say_changes({split: dataclasses.asdict(found.changes)})
     tables.say_skipped(found.notes.not_utf8, found.notes.empty)
 
 
@@ -129,14 +137,17 @@ def _one_line(pieces):
     return f"{text[: _SHOWN_CHARACTERS // 2]} [...] {text[-_SHOWN_CHARACTERS // 2 :]}"
 
 
+def _outputs(folder):
+    """The two files of --output."""
+    return os.path.join(folder, "inspect.json"), os.path.join(folder, "lengths.png")
+
+
 def _write(folder, task, split, found):
     from primer.commands.data import plot
-    from primer.common import console
+    from primer.common import console, files
 
-    os.makedirs(folder, exist_ok=True)
-    path = os.path.join(folder, "inspect.json")
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(statistics_as_json(task, split, found), file, indent=2)
-    image = os.path.join(folder, "lengths.png")
+    path, image = _outputs(folder)
+    content = json.dumps(statistics_as_json(task, split, found), indent=2)
+    files.write_output(path, content.encode())
     plot.draw_lengths(image, found, f"{task}, {split} split")
     console.say(f"Written to {path} and {image}")

@@ -1,6 +1,7 @@
 """The tables that the data commands print."""
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 from primer.common import console, user_paths
@@ -56,6 +57,7 @@ def show_prepared(
         table.add_row(split, *(f"{number:,}" for number in numbers), f"{ratio:.4f}")
     make_terminal(file).print(table)
     console.say(f"Vocabulary: {manifest['settings']['vocabulary']}")
+    say_changes(manifest.get("changes", {}))  # Earlier versions recorded none.
     _say_left_out(manifest)
     if not written:
         console.say(f"{folder} was already complete: nothing was written")
@@ -67,6 +69,20 @@ def show_prepared(
             "Train on it with: primer train --task gpt_neo_records "
             f"--gin_param=\"gpt_neo_records.glob = '{pattern}'\" --model ... --model_dir ..."
         )
+
+
+def say_changes(changes: Mapping[str, Mapping[str, Any]]) -> None:
+    """Prints what the vocabulary does not give back of each split, if anything.
+
+    Args:
+        changes: split -> a `Changes` as plain data.
+    """
+    from primer.data.vocabularies.round_trip import Changes
+
+    for split, data in changes.items():
+        described = Changes.from_dict(data).describe()
+        if described:
+            console.say(f"{split} split: {described}")
 
 
 def say_skipped(not_utf8: dict[str, int], empty: int) -> None:

@@ -5,7 +5,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from primer.common import user_paths
+from primer.common import checks, user_paths
 from primer.errors import RunError, UsageError
 
 _CHUNK = 1 << 20
@@ -44,8 +44,7 @@ def run(options: argparse.Namespace) -> int:
             f"--input {options.input}: there is no such file; get enwik9 from "
             "http://mattmahoney.net/dc/enwik9.zip"
         )
-    if os.path.exists(options.output):
-        raise UsageError(f"--output {options.output} is there already; name another or remove it")
+    checks.output_file(options.output, "--output", inputs=[options.input])
     with _written_whole(options.output) as unfinished:
         written = _filter(options.input, unfinished, limit)
         if not written or (limit and written < limit):

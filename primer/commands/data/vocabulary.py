@@ -2,11 +2,10 @@
 
 import argparse
 import contextlib
-import os
 from collections.abc import Iterable, Iterator
 
 from primer.commands.data import text_options
-from primer.common import user_paths
+from primer.common import checks, user_paths
 from primer.errors import UsageError
 
 SENTENCEPIECE = ("unigram", "bpe")
@@ -82,17 +81,17 @@ def _check(options):
     coverage = options.character_coverage
     if coverage is not None and not 0.98 <= coverage <= 1:
         raise UsageError(f"--character_coverage is {coverage}; expected 0.98 to 1")
-    if os.path.exists(options.output) and not options.overwrite:
-        raise UsageError(
-            f"--output {options.output} is there already; name another file, or add --overwrite"
-        )
+    checks.output_file(options.output, "--output", options.overwrite)
 
 
 def _build(options, task):
     from primer.common import console, files
+    from primer.data import whole_documents
     from primer.data.vocabulary_training import build, raw_texts
 
     raw_texts.check_split(task, "train", options.t5_tfds_data_dir)
+    inputs = whole_documents.input_files(task)
+    checks.output_file(options.output, "--output", options.overwrite, inputs)
     built = build.build_vocabulary(
         _counted(raw_texts.split_texts(task, "train"), f"reading {task}, split train"),
         options.model,

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from primer.common import files
 from primer.data.prepared import manifest
+from primer.data.sources import text_files
 from primer.errors import UsageError
 
 # Settings of text_files that are fixed when a cache is written.
@@ -116,6 +117,12 @@ def _check_text(task, directory, settings):
     parts = getattr(task.source, "shard_reader", None)
     if parts is None or "text_files" not in settings:
         return
+    if settings.get(parts.SPLIT_RULE) != text_files.SPLIT_RULE:
+        raise UsageError(
+            f"{directory} was prepared by an earlier version, which held out other documents: "
+            f"training on it would read documents of the validation split; {_PREPARE_AGAIN} into "
+            "another folder"
+        )
     current, prepared = parts.text_files_settings(), settings["text_files"]
     for name in _TEXT_SETTINGS:
         if current[name] != prepared[name] and current[name] is not None:

@@ -14,6 +14,7 @@ from primer.data import preflight
 from primer.data.prepared import failures, manifest, run_settings
 from primer.data.prepared.counts import Counts
 from primer.data.prepared.plan import Plan
+from primer.data.vocabularies.round_trip import Changes
 from primer.errors import RunError, UsageError
 
 
@@ -64,11 +65,25 @@ def begin(plan: Plan) -> Preparation | None:
             "choose another --output"
         )
     tf.io.gfile.makedirs(directory)
+    if not complete and not started:
+        _require_own(directory)
     if complete:
         _reopen(directory, complete)
     files.write_json(os.path.join(directory, manifest.PREPARING), {"settings": settings})
     finished = (index for index in range(plan.shards) if _finished_shard(directory, index))
     return Preparation(plan, settings, frozenset(finished))
+
+
+def _require_own(directory):
+    """Raises UsageError if a folder that no preparation has begun holds files."""
+    # Hidden files, and the lock of this command, do not count.
+    found = tf.io.gfile.listdir(directory)
+    names = [name for name in found if not name.startswith(".") and not name.endswith(".lock")]
+    if names:
+        raise UsageError(
+            f"{directory} has files that `primer data prepare` has not written ({names[0]}"
+            f"{', ...' if names[1:] else ''}); choose another --output"
+        )
 
 
 def _reopen(directory, complete):
@@ -102,8 +117,8 @@ def finish(preparation: Preparation) -> dict[str, Any]:
     """Writes the data set's manifest and seqio's metadata; the marker COMPLETED comes last.
 
     Returns:
-        The manifest: {"settings", "shards", "splits": {split: sums}}, the documents left out, and
-        the entries of `primer.data.prepared.run_settings`.
+        The manifest: {"settings", "shards", "splits": {split: sums}}, what the vocabulary does not
+        give back, the documents left out, and the entries of `primer.data.prepared.run_settings`.
 
     Raises:
         RunError: a shard is missing, or no split has a document.
@@ -123,6 +138,7 @@ def finish(preparation: Preparation) -> dict[str, Any]:
         "settings": preparation.settings,
         "shards": shards,
         "splits": {split: counts.as_dict() for split, counts in splits.items()},
+        "changes": {split: _sum_changes(shards, split) for split in splits},
         "empty": sum(shard["empty"] for shard in shards),
         "not_utf8": _sum_not_utf8(shards),
         **run_settings.record_run_settings(directory, preflight.find_task(plan.task)),
@@ -138,6 +154,12 @@ def finish(preparation: Preparation) -> dict[str, Any]:
 
 def _sum(shards, split):
     return sum((Counts.from_dict(shard["splits"][split]) for shard in shards), Counts())
+
+
+def _sum_changes(shards, split):
+    """What the vocabulary does not give back of the texts of a split, as plain data."""
+    found = (Changes.from_dict(shard["changes"][split]) for shard in shards)
+    return dataclasses.asdict(sum(found, Changes()))
 
 
 def _sum_not_utf8(shards: list[dict]) -> dict[str, int]:

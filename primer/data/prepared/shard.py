@@ -5,6 +5,7 @@ process or machine that writes it, so that a shard that was finished before a re
 """
 
 import collections
+import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from primer.data.prepared import manifest
 from primer.data.prepared.writers import WRITERS
 from primer.data.sources import formats, readers
 from primer.data.vocabularies import batch_tokenize
+from primer.data.vocabularies.round_trip import Changes, RoundTrip
 
 if TYPE_CHECKING:
     from primer.data.prepared.plan import Plan
@@ -41,14 +43,17 @@ def write_shard(plan: "Plan", index: int, progress: Callable[[int], object]) -> 
     vocabulary = task.output_features["targets"].vocabulary
     directory = manifest.task_directory(plan.output, plan.task)
     notes = readers.SkipCounts()
-    tokenizer = _tokenizer(plan, manifest.vocabulary_identity(vocabulary))
+    tokenizer, round_trip = _tokenizer(plan, manifest.vocabulary_identity(vocabulary))
+    changes = dict.fromkeys(task.splits, Changes())
     writers = {
         split: WRITERS[plan.format](directory, split, index, plan, vocabulary)
         for split in task.splits
     }
     try:
         for split, texts in batch_texts(read_texts(task, index, plan.shards, notes)):
-            writers[split].add(texts, *tokenizer(texts))
+            ids, ends = tokenizer(texts)
+            writers[split].add(texts, ids, ends)
+            changes[split] += round_trip.add(texts, ids, ends)
             progress(sum(map(len, texts)))
         written = {split: writer.finish() for split, writer in writers.items()}
     finally:
@@ -56,6 +61,7 @@ def write_shard(plan: "Plan", index: int, progress: Callable[[int], object]) -> 
             writer.discard()
     record = {
         "splits": written,
+        "changes": {split: dataclasses.asdict(found) for split, found in changes.items()},
         "empty": notes.empty,
         "not_utf8": dict(sorted(notes.not_utf8.items())),
     }
@@ -65,13 +71,13 @@ def write_shard(plan: "Plan", index: int, progress: Callable[[int], object]) -> 
 
 @functools.lru_cache(maxsize=1)
 def _tokenizer(plan, vocabulary_identity):
-    """Returns the tokenizer of a plan, cached for the process's next shard.
+    """Returns the tokenizer of a plan and its comparison, cached for the process's next shard.
 
-    Building one takes as long as tokenizing 100,000 tokens.
+    Building them takes as long as tokenizing 100,000 tokens.
     """
     del vocabulary_identity  # A key of the cache.
     vocabulary = preflight.find_task(plan.task).output_features["targets"].vocabulary
-    return tf_data.TextFunction(functools.partial(tokenize, vocabulary))
+    return tf_data.TextFunction(functools.partial(tokenize, vocabulary)), RoundTrip(vocabulary)
 
 
 def tokenize(vocabulary: seqio.Vocabulary, texts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

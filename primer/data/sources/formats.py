@@ -14,8 +14,8 @@ COMPRESSIONS = ("", ".gz", ".zst", ".xz")
 SUFFIXES = tuple(f"{kind}{end}" for kind in (".txt", ".jsonl") for end in COMPRESSIONS)
 PARQUET = ".parquet"
 
-# Formats that TensorFlow can read itself, faster than Python.
-READ_BY_TENSORFLOW = (".txt", ".txt.gz", ".jsonl", ".jsonl.gz")
+# Formats whose whole files TensorFlow can read itself, faster than Python.
+READ_BY_TENSORFLOW = (".txt", ".txt.gz")
 
 BATCH_BYTES = 1 << 20  # Approximate size of the batches in which texts are processed.
 _CHUNK = 1 << 18

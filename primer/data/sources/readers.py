@@ -1,8 +1,8 @@
 """Reads the documents of a file, or of a part of it, in Python: one reader for every format.
 
-For .txt, .jsonl and .gz, `text_files` uses TensorFlow's faster readers, which give the same bytes.
-This reader serves the other formats, the checks before a run, `primer data prepare` and
-`primer data inspect`.
+Where every file is one document, .txt or .txt.gz, `text_files` uses TensorFlow's faster readers,
+which give the same bytes. This reader serves lines and the other formats, the checks before a run,
+`primer data prepare` and `primer data inspect`.
 """
 
 import collections
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from primer.common import files
+from primer.common import files, text_lines
 from primer.data.sources import formats
 from primer.errors import UsageError
 
@@ -136,9 +136,7 @@ def clean_utf8(content: bytes) -> bytes:
     if not content.isascii():
         content.decode("utf-8")
         content = content.removeprefix(_BYTE_ORDER_MARK)
-    if b"\r" in content:
-        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return content
+    return text_lines.with_line_feeds(content)
 
 
 @functools.cache
@@ -164,8 +162,8 @@ def not_utf8_error(path: str, position: object, error: UnicodeDecodeError) -> Us
     """
     byte = error.object[error.start]
     if str(position) == "line 1":
-        lines = error.object[: error.start].count(b"\n")
-        position = f"line {1 + lines:,}"
+        before = error.object[: error.start]
+        position = f"line {len(text_lines.split_lines(before + b'.')):,}"
     return UsageError(
         f"{path} is not UTF-8 ({position}: byte 0x{byte:02x}); convert it, as with "
         "iconv -f LATIN1 -t UTF-8, leave it out of text_files.glob, or leave such documents out "
@@ -202,13 +200,8 @@ def _raw_documents(part, settings, position):
         convert = functools.partial(_json_bytes, field=settings.field)
         return convert, _part_lines(part, settings.max_document_bytes, position)
     if settings.unit == "line":
-        return _without_returns, _part_lines(part, settings.max_document_bytes, position)
+        return bytes, _part_lines(part, settings.max_document_bytes, position)
     return bytes, _whole_file(part, settings)
-
-
-def _without_returns(line):
-    """A line without carriage returns, as TensorFlow reads lines."""
-    return line.replace(b"\r", b"")
 
 
 def _whole_file(part, settings):
@@ -243,23 +236,24 @@ def _lines(stream, part, limit, position):
     skip = by_byte  # The bytes before the first line end belong to the preceding part.
     while offset < end:
         chunk = stream.read(_CHUNK)
-        lines = (rest + chunk).split(b"\n")
-        # At the end of the file the rest is a line, unless it is empty.
-        rest = lines.pop() if chunk or not lines[-1] else b""
+        lines = text_lines.split_lines(rest + chunk, keep_ends=True)
+        # The last line may continue, and a line feed may follow its carriage return.
+        continues = chunk and lines and not lines[-1].endswith(b"\n")
+        rest = lines.pop() if continues else b""
         for line in lines:
             if offset >= end:
                 return
             number += 1
             position.number = offset if by_byte else number
-            offset += len(line) + 1
+            offset += len(line)
             if skip:
                 skip = False
-            elif len(line) > limit:
+            elif len(line := text_lines.without_end(line)) > limit:
                 raise DocumentTooLongError
             else:
                 yield line
         position.number = offset if by_byte else number + 1
-        if len(rest) > limit:
+        if len(text_lines.without_end(rest)) > limit:
             raise DocumentTooLongError
         if not chunk:
             return

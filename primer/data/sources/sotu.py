@@ -61,7 +61,7 @@ def _split_of(number: int) -> str:
 
 def split_dataset(split: str, shuffle: bool, seed: int | None) -> tf.data.Dataset:
     """Returns the addresses of one split, as {"text": scalar string}."""
-    return text_files.read_documents(paths(split), [], "text", shuffle, seed)
+    return text_files.read_documents(paths(split), shuffle, seed)
 
 
 def read_shard(index: int, shards: int, skipped: readers.SkipCounts) -> Iterator[tuple[str, bytes]]:

@@ -8,9 +8,10 @@
     text_files.normalize = "nfkc"                   # repair and normalize with ftfy (None)
 
 Files are UTF-8 and end in .txt or .jsonl, optionally with .gz, .zst or .xz, or in .parquet. Line
-ends become "\\n"; a byte order mark and documents of white space only are dropped. The split of a
-document depends on its text only, so it stays the same when files are added, renamed or joined, and
-a document that occurs twice is never both trained and evaluated on.
+ends (`primer.common.text_lines`) become "\\n"; a byte order mark and documents of white space only
+are dropped. The split of a document depends on its text only, without the white space around it. It
+stays the same when files are added, renamed or joined, and a document that occurs twice, with and
+without its last line end, is never both trained and evaluated on.
 """
 
 import collections
@@ -31,6 +32,8 @@ from primer.errors import UsageError
 SPLITS = ("train", "validation")
 SUFFIXES = (*formats.SUFFIXES, formats.PARQUET)
 
+# Decides the split of a document; prepared data record it, and those of another rule are refused.
+SPLIT_RULE = "hash of the text without the ASCII white space around it"
 _SHARE_STEPS = 1_000_000  # The held-out share is kept to six decimals.
 _FILES_AT_ONCE = 16
 _SHUFFLED_DOCUMENTS = 2_000
@@ -110,7 +113,7 @@ class TextFiles:
         return [path for path in found if path not in by_line], sorted(by_line)
 
     def read_by_tensorflow(self, paths: list[str]) -> bool:
-        """Returns whether TensorFlow can read all files under these settings, without Python."""
+        """Returns whether TensorFlow can read files that are one document each, without Python."""
         plain = self.on_bad_utf8 == "error" and self.normalize is None
         return plain and all(path.endswith(formats.READ_BY_TENSORFLOW) for path in paths)
 
@@ -166,13 +169,14 @@ def matching_files(pattern: str, setting: str) -> list[str]:
 
 
 def is_held_out(text: tf.Tensor, share: float) -> tf.Tensor:
-    """Returns whether documents are held out, which a hash of their text decides.
+    """Returns whether documents are held out, as `SPLIT_RULE` says.
 
     Args:
         text: strings of any shape.
         share: the share of all documents that is held out.
     """
-    return tf.strings.to_hash_bucket_fast(text, _SHARE_STEPS) < round(share * _SHARE_STEPS)
+    buckets = tf.strings.to_hash_bucket_fast(tf.strings.strip(text), _SHARE_STEPS)
+    return buckets < round(share * _SHARE_STEPS)
 
 
 def split_paths(split: str) -> list[str]:
@@ -199,28 +203,19 @@ def all_texts(settings: TextFiles, shuffle: bool, seed: int | None) -> tf.data.D
         seed: makes the shuffled orders repeatable.
     """
     whole, by_line = settings.whole_and_lines()
-    if settings.read_by_tensorflow(whole + by_line):
-        return read_documents(whole, by_line, settings.field, shuffle, seed)
+    if not by_line and settings.read_by_tensorflow(whole):
+        return read_documents(whole, shuffle, seed)
     return _read_in_python(whole, by_line, settings, shuffle, seed)
 
 
-def read_documents(
-    whole: list[str], by_line: list[str], field: str, shuffle: bool, seed: int | None
-) -> tf.data.Dataset:
-    """Returns the documents of files that TensorFlow can read, as {"text": scalar string}.
+def read_documents(paths: list[str], shuffle: bool, seed: int | None) -> tf.data.Dataset:
+    """Returns files that TensorFlow can read, each one document, as {"text": scalar string}.
 
     Args:
-        whole: files that are one document.
-        by_line: files with a document per line.
-        field: the key of the text in a line of .jsonl.
+        paths: the files.
         shuffle, seed: as for `all_texts`.
     """
-    parts = []
-    if whole:
-        parts.append(_in_order(whole, shuffle, seed).map(_read_file, tf.data.AUTOTUNE))
-    if by_line:
-        parts.append(_read_lines(_in_order(by_line, shuffle, seed), by_line, field, shuffle, seed))
-    texts = parts[0] if len(parts) == 1 else parts[0].concatenate(parts[1])
+    texts = _in_order(paths, shuffle, seed).map(_read_file, tf.data.AUTOTUNE)
     return texts.map(_clean, tf.data.AUTOTUNE).filter(_has_text)
 
 
@@ -236,38 +231,6 @@ def _read_file(path):
         lambda: tf.io.decode_compressed(content, "GZIP"),
         lambda: content,
     )
-
-
-def _lines_of(path):
-    compression = tf.where(tf.strings.regex_full_match(path, r".*\.gz"), "GZIP", "")
-    is_json = tf.strings.regex_full_match(path, r".*\.jsonl(\.gz)?")
-    lines = tf.data.TextLineDataset(path, compression_type=compression)
-    return lines.map(lambda line: (line, is_json))
-
-
-def _read_lines(dataset, paths, field, shuffle, seed):
-    at_once = _FILES_AT_ONCE if shuffle else 1
-    dataset = dataset.interleave(_lines_of, cycle_length=at_once)
-    if shuffle:
-        dataset = dataset.shuffle(_SHUFFLED_DOCUMENTS, seed=seed)
-    if not any(map(formats.is_json, paths)):
-        return dataset.map(lambda line, is_json: line)
-    return dataset.batch(_LINES_AT_ONCE).map(_texts_of_lines(field)).unbatch()
-
-
-def _texts_of_lines(field):
-    def extract(lines, is_json):
-        found = [
-            readers.json_text(line, field).encode() if json_line and line.strip() else line
-            for line, json_line in zip(lines, is_json, strict=True)
-        ]
-        return np.array(found, dtype=object)
-
-    def texts(lines, is_json):
-        result = tf.numpy_function(extract, [lines, is_json], tf.string, stateful=False)
-        return tf.ensure_shape(result, [None])
-
-    return texts
 
 
 def _clean(text):

@@ -19,6 +19,7 @@ from primer.data.sources import formats, readers, text_files
 from primer.data.sources.readers import FilePart
 from primer.errors import UsageError
 
+SPLIT_RULE = "split_rule"  # The key of the rule in a manifest.
 # A compressed file is decompressed once per reader, about thirty times as fast as tokenizing.
 _MOST_READERS = 8
 _TEXTS_AT_ONCE = 256
@@ -56,6 +57,11 @@ def text_files_settings() -> dict:
     }
 
 
+def input_files() -> list[str]:
+    """Returns the files that text_files.glob matches."""
+    return text_files.TextFiles().checked().paths()
+
+
 def total_bytes() -> int:
     """Returns the stored size of all files that text_files.glob matches."""
     return sum(file_sizes(text_files.TextFiles().checked()).values())
@@ -66,6 +72,7 @@ def describe_input() -> dict:
     sizes = file_sizes(text_files.TextFiles().checked())
     return {
         "text_files": text_files_settings(),
+        SPLIT_RULE: text_files.SPLIT_RULE,
         "input": {
             "files": len(sizes),
             "bytes": sum(sizes.values()),

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from primer.common import files
+from primer.common import files, text_lines
 from primer.errors import UsageError
 
 PAD, EOS, UNK = "<pad>", "<eos>", "<unk>"
@@ -67,7 +67,7 @@ def parse_vocabulary(content: bytes, path: str, unspell: Callable[[str], str] = 
         UsageError: the file is not a vocabulary file; the message names the line.
     """
     entries: dict[str, int] = {}  # Entry -> its line.
-    for number, line in enumerate(content.split(b"\n"), start=1):
+    for number, line in enumerate(text_lines.split_lines(content), start=1):
         try:
             spelling = _spelling(line)
             if spelling in SPECIAL or spelling is None:

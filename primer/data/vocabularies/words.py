@@ -12,17 +12,21 @@ from collections.abc import Iterable, Sequence
 
 import tensorflow as tf
 
+from primer.common import text_lines
 from primer.data.vocabularies import vocabulary_file
 from primer.data.vocabularies.special_ids import EOS_ID, PAD_ID, UNK_ID, SpecialIdsVocabulary
 from primer.data.vocabularies.string_lookup import StringLookup
 
+_LINE_END = "\r\n?|\n"  # As `text_lines` has it, for the graph.
 
-def split_words(text: str) -> list[bytes]:
+
+def split_words(text: str | bytes) -> list[bytes]:
     """Returns the words of a text, with `<eos>` for each line end.
 
     White space is that of ASCII: a no-break space is part of a word, as in the graph.
     """
-    return text.encode().replace(b"\n", b" <eos> ").split()
+    content = text.encode() if isinstance(text, str) else text
+    return text_lines.with_line_feeds(content).replace(b"\n", b" <eos> ").split()
 
 
 def count_words(texts: Iterable[str]) -> Counter[str]:
@@ -66,7 +70,7 @@ class WordVocabulary(SpecialIdsVocabulary):
         return [self._ids.get(word, UNK_ID) for word in split_words(s)]
 
     def _encode_tf(self, s):
-        words = tf.strings.split(tf.strings.regex_replace(s, "\n", f" {vocabulary_file.EOS} "))
+        words = tf.strings.split(tf.strings.regex_replace(s, _LINE_END, f" {vocabulary_file.EOS} "))
         if isinstance(words, tf.RaggedTensor):
             return words.with_flat_values(self._lookup(words.flat_values))
         return self._lookup(words)

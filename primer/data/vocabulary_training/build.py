@@ -9,7 +9,7 @@ import numpy as np
 import seqio
 
 from primer.data import whole_documents
-from primer.data.vocabularies import characters, vocabulary_file, words
+from primer.data.vocabularies import characters, round_trip, vocabulary_file, words
 from primer.data.vocabulary_training import sentencepiece_training, text_sample
 from primer.errors import UsageError
 
@@ -73,6 +73,7 @@ def build_vocabulary(
         model,
         byte_fallback,
         character_coverage or sentencepiece_training.COVERAGE,
+        say,
     )
     fallback = "with byte fallback" if byte_fallback else "without byte fallback"
     return BuiltVocabulary(content, f"{size:,} pieces ({model}, {fallback})", source)
@@ -132,12 +133,14 @@ def first_texts(texts: Iterable[bytes], limit: int) -> list[bytes]:
 
 
 def describe_encoding(vocabulary: seqio.Vocabulary, texts: list[bytes]) -> str:
-    """Returns the bytes per token and unknown tokens of texts, encoded as in training."""
+    """Returns bytes per token, unknown tokens and lost texts, of texts encoded as in training."""
     encoded = whole_documents.encode(vocabulary, [text.decode() for text in texts])
     tokens = sum(map(len, encoded))
     unknown = sum(int(np.sum(ids == vocabulary.unk_id)) for ids in encoded)
     size = sum(map(len, texts))
+    changed = round_trip.changes_in(vocabulary, texts, encoded).describe("texts")
     return (
         f"{size / max(tokens, 1):.3f} bytes per token, {tokens:,} tokens, "
-        f"{unknown / max(tokens, 1):.3%} of them unknown"
+        f"{unknown / max(tokens, 1):.3%} of them unknown\n"
+        + (changed or "The vocabulary gives back each of these texts.")
     )

@@ -12,6 +12,7 @@ import seqio
 from primer.data import preflight, whole_documents
 from primer.data.sources import formats, readers
 from primer.data.sources import text_files as text_task
+from primer.data.vocabularies.round_trip import RoundTrip
 from primer.errors import UsageError
 from primer.evaluation import tokenized_split
 from primer.evaluation.tokenized_split import TokenizedSplit
@@ -78,9 +79,11 @@ def read_files(
     Raises:
         UsageError: while reading, a file cannot be read.
     """
+    round_trip = RoundTrip(vocabulary)
     for sources, numbers, contents in _grouped(_read(paths, settings)):
-        ids = whole_documents.encode(vocabulary, contents)
-        yield _chunk(sources, numbers, contents, ids, vocabulary, are_lines)
+        pairs = zip(contents, whole_documents.encode(vocabulary, contents), strict=True)
+        text = tokenized_split.from_documents(pairs, vocabulary.eos_id, are_lines, round_trip)
+        yield Chunk(sources, numbers, text)
 
 
 def read_split(task_name: str, split: str) -> Iterator[Chunk]:
@@ -100,8 +103,11 @@ def read_split(task_name: str, split: str) -> Iterator[Chunk]:
     are_lines = whole_documents.are_lines(task_name)
     numbered = enumerate(whole_documents.documents(task_name, split), 1)
     items = ((source, number, text, ids) for number, (text, ids) in numbered)
+    round_trip = RoundTrip(vocabulary)
     for sources, numbers, contents, ids in _grouped(items):
-        yield _chunk(sources, numbers, contents, ids, vocabulary, are_lines)
+        pairs = zip(contents, ids, strict=True)
+        text = tokenized_split.from_documents(pairs, vocabulary.eos_id, are_lines, round_trip)
+        yield Chunk(sources, numbers, text)
 
 
 def _read(paths, settings):
@@ -121,9 +127,3 @@ def _grouped(items):
             group, size = [], 0
     if group:
         yield map(list, zip(*group, strict=True))
-
-
-def _chunk(sources, numbers, contents, ids, vocabulary, are_lines):
-    pairs = zip(contents, ids, strict=True)
-    text = tokenized_split.from_documents(pairs, vocabulary.eos_id, are_lines)
-    return Chunk(sources, numbers, text)

@@ -1,7 +1,7 @@
 """Writes scores: JSON lines on standard output or in a file, or a Parquet file.
 
 A file gets its name when it is whole. Until then it has a temporary name, and it is removed if the
-command fails.
+command fails. `check_output` refuses a file that exists, and one that is scored.
 """
 
 import contextlib
@@ -10,20 +10,33 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from primer.common import files
+from primer.common import checks, files
 from primer.errors import RunError, UsageError
 
 JSONL, PARQUET = "jsonl", "parquet"
 FORMATS = (JSONL, PARQUET)
 
 
-def check_output(output: str | None, form: str) -> None:
-    """Raises UsageError for an unknown format, a folder, or Parquet on standard output."""
+def check_output(
+    output: str | None, form: str, overwrite: bool = False, inputs: Iterable[str] = ()
+) -> None:
+    """Checks where scores go, before the long work.
+
+    Args:
+        output: the path of a file, local or remote; None for standard output.
+        form: "jsonl" or "parquet".
+        overwrite: whether an existing file is replaced.
+        inputs: the files that are scored.
+
+    Raises:
+        UsageError: an unknown format, a folder, Parquet on standard output, a file that exists, or
+            one of `inputs`.
+    """
     if form not in FORMATS:
         raise UsageError(
             f"score_texts.format = {form!r} (--format): expected {' or '.join(FORMATS)}"
@@ -32,6 +45,8 @@ def check_output(output: str | None, form: str) -> None:
         raise UsageError("--format parquet cannot go to standard output: name a file with --output")
     if output and "://" not in output and os.path.isdir(output):
         raise UsageError(f"score_texts.output = {output!r} (--output) is a folder; name a file")
+    if output:
+        checks.output_file(output, "score_texts.output (--output)", overwrite, inputs)
 
 
 @contextlib.contextmanager

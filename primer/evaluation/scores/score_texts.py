@@ -17,13 +17,14 @@ import seqio
 from primer.checkpoints import checkpoint_files, model_directory, selection, vocabulary_size
 from primer.common import console, user_paths
 from primer.data import preflight, text_stamps, whole_documents
+from primer.data.vocabularies.round_trip import Changes
 from primer.errors import UsageError
 from primer.evaluation import evaluate, protocols
 from primer.evaluation.progress import TokenCounter
 from primer.evaluation.scores import documents, rows, streaming
 from primer.evaluation.scores import output as outputs
 from primer.evaluation.scores.token_pieces import TokenPieces
-from primer.evaluation.tokenized_split import TokenizedSplit
+from primer.evaluation.tokenized_split import TokenizedSplit, say_changes
 from primer.evaluation.totals import Totals
 from primer.runtime import estimator_model, model_function
 
@@ -41,6 +42,7 @@ def score_texts(
     tokens: bool = False,
     format: str = "jsonl",
     output: str | None = None,
+    overwrite: bool = False,
     batch_size: int | None = None,
     **training_settings: Any,
 ) -> None:
@@ -56,7 +58,8 @@ def score_texts(
         checkpoint: "latest", "best" or a step.
         tokens: whether each row has all tokens and their log-probabilities.
         format: "jsonl" or "parquet".
-        output: the file; None for standard output.
+        output: the file, which must be new; None for standard output.
+        overwrite: whether to replace an existing file, though never one that is scored.
         batch_size: windows per batch; it changes the speed and not the numbers.
         training_arguments, training_settings: the trainer's arguments; unused.
 
@@ -66,14 +69,15 @@ def score_texts(
     """
     del training_arguments, training_settings
     output = user_paths.expand(output) if output else None
-    outputs.check_output(output, format)
+    outputs.check_output(output, format, overwrite)
     model_dir = estimator.model_dir
     path = selection.select_checkpoint(model_dir, checkpoint)
     model = estimator_model.model_of(estimator)
     model_function.check(model_dir, model_function.of_estimator(estimator))
     vocabulary_size.check_embedding_size(model, [path])
     protocol = _configured_protocol(estimator_model.length_of(estimator))
-    chunks, vocabulary = _chunks(model_dir, files, task, split, unit, field)
+    chunks, vocabulary, inputs = _chunks(model_dir, files, task, split, unit, field)
+    outputs.check_output(output, format, overwrite, inputs)
     constants = {"step": checkpoint_files.step_of(path), "protocol": protocol.label}
     make_columns = functools.partial(
         rows.make_columns, constants=constants, pieces=TokenPieces(vocabulary) if tokens else None
@@ -92,6 +96,7 @@ def score_texts(
     _print_totals(sums.totals(), counter.seconds, constants["step"])
     how = f"{protocol.label}: {protocol.describe_windows(scorer.length)}."
     console.say(" ".join([how, *scorer.caveats]))
+    say_changes(sums.changes)
     if output:
         console.say(f"Written to {output}")
 
@@ -114,8 +119,8 @@ def _chunks(
     split: str | None,
     unit: str | None,
     field: str,
-) -> tuple[Iterator[documents.Chunk], seqio.Vocabulary]:
-    """Checks the input; returns its documents, not read yet, and the vocabulary of their tokens."""
+) -> tuple[Iterator[documents.Chunk], seqio.Vocabulary, list[str]]:
+    """Checks the input; returns its documents, not read yet, their vocabulary, and their files."""
     own = estimator_model.task_name()
     vocabulary = _vocabulary(own)
     if bool(files) == bool(split):
@@ -127,13 +132,14 @@ def _chunks(
         _check_task(task or own, split, vocabulary)
         trained_on = os.path.join(model_dir, model_directory.TEXTS)
         text_stamps.say_changes(trained_on, seqio.get_subtasks(preflight.find_task(task or own)))
-        return documents.read_split(task or own, split), vocabulary
+        chunks = documents.read_split(task or own, split)
+        return chunks, vocabulary, whole_documents.input_files(task or own)
     if task:
         raise UsageError("--task goes with --split; files are read without a task")
     are_lines = whole_documents.are_lines(own)
     unit = unit or documents.UNITS[are_lines]
     found = documents.find_files([files] if isinstance(files, str) else files or [], unit, field)
-    return documents.read_files(*found, vocabulary, are_lines), vocabulary
+    return documents.read_files(*found, vocabulary, are_lines), vocabulary, found[0]
 
 
 def _check_task(task, split, vocabulary):
@@ -157,6 +163,7 @@ class _RunningTotals:
     def __init__(self):
         self.nats, self.tokens, self.documents = 0.0, 0, 0
         self._bytes = self._characters = self._words = 0
+        self.changes = Changes()
 
     def add(self, text: TokenizedSplit, nats: np.ndarray) -> None:
         self.nats += float(np.sum(nats, dtype=np.float64))
@@ -165,6 +172,7 @@ class _RunningTotals:
         self._bytes += text.bytes or 0
         self._characters += text.characters or 0
         self._words += text.words or 0
+        self.changes += text.changes or Changes()
 
     def totals(self) -> Totals:
         return Totals(

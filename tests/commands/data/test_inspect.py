@@ -60,3 +60,30 @@ def test_duplicates_and_skipped_documents_are_counted(tmp_path, capsys):
     assert found["empty"] == 1 and found["not_utf8"] == {str(tmp_path / "a.txt"): 1}
     assert found["tokens_per_byte"] == 1 and found["tokens"] == 19
     assert "a.txt (1)" in capsys.readouterr().err
+
+
+def test_its_files_are_replaced_on_request_only(tmp_path):
+    (tmp_path / "a.txt").write_text("one two three\n")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "inspect.json").write_text("mine")
+    words = ["--input", tmp_path / "a.txt", "--held_out", "0", "--length", "4"]
+    with pytest.raises(UsageError, match="inspect.json is there already.*--overwrite"):
+        inspect(tmp_path, *words)
+    assert (tmp_path / "out" / "inspect.json").read_text() == "mine"
+    assert inspect(tmp_path, *words, "--overwrite")["documents"] == 1
+
+
+def test_what_the_vocabulary_changes_and_duplicates_in_white_space_are_said(tmp_path, capsys):
+    for name, text in (("a", "under\u2581score"), ("b", "twice"), ("c", "\ntwice \n")):
+        (tmp_path / f"{name}.txt").write_text(text, encoding="utf-8")
+    words = ["--input", tmp_path / "*.txt", "--held_out", "0", "--length", "4"]
+    found = inspect(tmp_path, *words)
+    assert (found["changed_documents"], found["changed_bytes"], found["unknown_tokens"]) == (
+        1,
+        13,
+        0,
+    )
+    assert (found["duplicates"], found["duplicate_bytes"]) == (1, 8)
+    said = capsys.readouterr().err
+    assert "train split: The vocabulary does not give back 1 of 3 documents" in said
+    assert "'under\u2581score' becomes 'under score'" in said

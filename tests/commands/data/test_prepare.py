@@ -47,3 +47,25 @@ def test_invalid_options_are_refused(tmp_path, words, message):
     with pytest.raises(UsageError, match=message):
         parsing.run("prepare", [*words, "--output", str(tmp_path / "out")])
     assert not (tmp_path / "out").exists()
+
+
+def test_the_command_says_what_the_vocabulary_changes(tmp_path, capsys):
+    (tmp_path / "a.txt").write_text("under\u2581score\nunder score\n\u2581\n", encoding="utf-8")
+    words = ["--input", str(tmp_path / "*.txt"), "--unit", "line", "--held_out", "0"]
+    words += ["--output", str(tmp_path / "out"), "--workers", "1", "--shards", "2"]
+    for _ in range(2):  # Also where it was prepared before.
+        assert parsing.run("prepare", words) == 0
+        said = capsys.readouterr().err
+        assert "train split: The vocabulary does not give back 2 of 3 documents (16 bytes)" in said
+    manifest = json.loads((tmp_path / "out/text/primer.json").read_text())
+    assert manifest["changes"]["validation"]["documents"] == 0
+
+
+def test_files_of_others_are_left_alone(tmp_path):
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "vocabulary.model").write_text("mine")
+    (tmp_path / "text" / "a.txt").write_text("one two")
+    words = ["--input", str(tmp_path / "text" / "*.txt"), "--output", str(tmp_path)]
+    with pytest.raises(UsageError, match="text has files that .*choose another --output"):
+        parsing.run("prepare", [*words, "--held_out", "0", "--workers", "1"])
+    assert (tmp_path / "text" / "vocabulary.model").read_text() == "mine"

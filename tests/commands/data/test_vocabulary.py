@@ -144,6 +144,10 @@ def test_an_existing_file_is_not_overwritten(vocabulary, folder, tmp_path):
     # A command that fails keeps the file as well.
     _, printed = vocabulary(*words[:2], "--overwrite", code=2, output=path)
     assert "set it to <=" in printed.err and path.read_text() == "mine"
+    text = sorted(folder.glob("*.txt"))[0]
+    before = text.read_bytes()
+    _, printed = vocabulary(*words, "--overwrite", code=2, output=text)
+    assert "which this command reads" in printed.err and text.read_bytes() == before
     vocabulary(*words, "--overwrite", output=path)
     assert path.stat().st_size > 1000
 

@@ -1,5 +1,6 @@
 """Checks of a cache before a run reads it: vocabulary, settings of the text, files."""
 
+import json
 import shutil
 
 import gin
@@ -52,6 +53,24 @@ def test_a_missing_cache_is_refused_with_the_command_that_makes_it(tmp_path):
         pytest.raises(UsageError, match="primer data prepare --task text"),
     ):
         preflight.check_split(helpers.TASK, "train", use_cached=True)
+
+
+def test_data_of_another_rule_of_the_splits_are_refused(tmp_path):
+    """As data of an earlier version, or an unfinished preparation of it."""
+    (tmp_path / "a.txt").write_text("one\ntwo\n")
+    gin.bind_parameter("text_files.glob", str(tmp_path / "*.txt"))
+    helpers.make(tmp_path / "out", "text")
+    path = tmp_path / "out" / "text" / "primer.json"
+    contents = json.loads(path.read_text())
+    del contents["settings"]["split_rule"]
+    path.write_text(json.dumps(contents))
+    with (
+        caches.named(helpers.TASK, tmp_path / "out"),
+        pytest.raises(UsageError, match="held out other documents.*prepare it again"),
+    ):
+        preflight.check_split("text", "train", use_cached=True)
+    with pytest.raises(UsageError, match="split_rule: None, now 'hash"):
+        helpers.make(tmp_path / "out", "text")
 
 
 def test_settings_of_the_text_cannot_differ_from_the_caches(tmp_path):

@@ -15,29 +15,57 @@ LINES = text_files.TextFiles(glob="*", unit="line")
 TEXTS = ["plain words", "caf\xe9 \u2603 \U0001f600", "line\nline", "  blanks kept \t", "x" * 3000]
 
 
-@pytest.mark.parametrize("unit", ["file", "line"])
-def test_python_and_tensorflow_read_the_same_documents(mixed_files, unit, eager):
+def test_python_and_tensorflow_read_the_same_documents(mixed_files, eager):
     """The same documents, in the same order."""
-    settings = text_files.TextFiles(glob=str(mixed_files / "*"), unit=unit)
-    whole, by_line = settings.whole_and_lines()
-    assert settings.read_by_tensorflow(whole + by_line)
+    write(mixed_files / "returns.txt", "\ufeffa\rb\r\n\x85c\u2028d\r")
+    settings = text_files.TextFiles(glob=str(mixed_files / "*"))
+    whole, _ = settings.whole_and_lines()
+    assert settings.read_by_tensorflow(whole)
 
     def texts(dataset):
         return [element["text"] for element in dataset.as_numpy_iterator()]
 
-    fast = texts(text_files.read_documents(whole, by_line, "text", False, None))
-    slow = texts(text_files._read_in_python(whole, by_line, settings, False, None))
-    assert fast == slow and len(fast) > 200
+    fast = texts(text_files.read_documents(whole, False, None))
+    slow = texts(text_files._read_in_python(whole, [], settings, False, None))
+    assert fast == slow and len(fast) > 3
+    assert "a\nb\n\x85c\u2028d\n".encode() in fast
 
 
-@pytest.mark.parametrize("content", [b"one\ntwo\nthree\n", b"one\n\ntwo\nthree", b"one", b""])
-def test_byte_ranges_give_each_line_once(tmp_path, content):
+ENDS = ["\n", "\r", "\r\n", "\r\r\n", "\n\r"]
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 3, 1 << 20])
+def test_byte_ranges_give_each_line_once(tmp_path, monkeypatch, chunk):
+    """Also where a part or a chunk of reading ends within the two bytes of a line end."""
+    monkeypatch.setattr(readers, "_CHUNK", chunk)
     path = tmp_path / "a.txt"
-    path.write_bytes(content)
-    expected = [line for line in content.split(b"\n") if line]
-    for cut in range(len(content) + 1):
-        parts = [FilePart(str(path), 0, cut), FilePart(str(path), cut, None)]
-        assert [line for p in parts for line in readers.read_documents(p, LINES)] == expected
+    contents = [
+        f"one{end}two\x0b\x85\u2028{end}{end}three{last}" for end in ENDS for last in ("", end)
+    ]
+    for content in [*map(str.encode, contents), b"one", b"", b"\r", b"\n"]:
+        path.write_bytes(content)
+        expected = [line for line in content.replace(b"\r", b"\n").split(b"\n") if line]
+        for cut in range(len(content) + 1):
+            parts = [FilePart(str(path), 0, cut), FilePart(str(path), cut, None)]
+            found = [line for p in parts for line in readers.read_documents(p, LINES)]
+            assert found == expected, (content, cut)
+
+
+def test_a_carriage_return_ends_a_line(tmp_path):
+    (tmp_path / "a.txt").write_bytes("one\rtwo words\r\nthree\x0c\u2028still three".encode())
+    (tmp_path / "b.jsonl").write_bytes(b'{"text": "four"}\r{"text": "five"}\r\n')
+    bind(glob=str(tmp_path / "*"), unit="line", held_out=0.0)
+    expected = ["one", "two words", "three\x0c\u2028still three", "four", "five"]
+    assert read() == expected
+    found = text_parts.read_shard(0, 1, readers.SkipCounts())
+    assert [text.decode() for _, text in found] == expected
+
+
+def test_an_error_counts_lines_by_their_carriage_returns(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"one\rtwo\r\n\xff\n")
+    bind(glob=str(tmp_path / "a.txt"), held_out=0.0)
+    with pytest.raises(UsageError, match=r"not UTF-8 \(line 3: byte 0xff\)"):
+        preflight.check_split("text", "train")
 
 
 def test_parts_of_a_compressed_file_take_lines_in_turn(tmp_path):

@@ -5,7 +5,7 @@ import json
 import gin
 import pytest
 
-from primer.data.sources import text_files
+from primer.data.sources import readers, text_files, text_parts
 from primer.errors import UsageError
 from tests import slow
 from tests.data.sources.text_task import bind, error_of, read, write
@@ -62,6 +62,22 @@ def test_the_split_of_a_document_depends_on_its_text_only(tmp_path):
 
 
 FIRST_HELD_OUT = ["document number 7", "document number 25", "document number 27"]
+
+
+def test_white_space_around_a_text_does_not_change_its_split(tmp_path):
+    """A text is never trained on with its last line end and evaluated on without it."""
+    for number in range(100):
+        text = f"document number {number}"
+        for name, variant in (("a", text), ("b", f"{text}\n"), ("c", f"\n \t{text} \r\n\x0c")):
+            write(tmp_path / f"{number}{name}.txt", variant)
+    bind(glob=str(tmp_path / "*.txt"), held_out=0.3)
+    held_out, trained = read("validation"), read("train")
+    texts = {text.strip() for text in held_out}
+    assert len(held_out) == 3 * len(texts) and 10 < len(texts) < 60
+    assert texts.isdisjoint(text.strip() for text in trained)
+    found = text_parts.read_shard(0, 1, readers.SkipCounts())
+    again = [text.decode() for split, text in found if split == "validation"]
+    assert sorted(again) == sorted(held_out)
 
 
 def test_a_larger_share_holds_out_more_of_the_same(tmp_path):

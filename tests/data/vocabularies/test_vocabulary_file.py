@@ -36,7 +36,7 @@ def test_files_of_other_programs_are_read(tmp_path):
     """With counts after a blank, or none; `<unk>` keeps its id wherever it stands."""
     path = tmp_path / "others.txt"
     bind(name="words", model_file=str(path))
-    for content in ("the 9\n<unk> 5\nof 3\n", "<eos>\nthe\n<unk>\nof"):
+    for content in ("the 9\n<unk> 5\nof 3\n", "<eos>\nthe\n<unk>\nof", "the\rof\r\n"):
         path.write_text(content)
         vocabulary = TaskVocabulary("t5")
         assert vocabulary.encode("of the <unk>\n") == [4, 3, 2, 1]

@@ -35,6 +35,12 @@ def in_graph(vocabulary, text):
     return result.tolist()
 
 
+def test_every_line_end_is_one_token(vocabulary):
+    for text in ("the\nthe", "the\rthe", "the\r\nthe"):
+        assert vocabulary.encode(text) == in_graph(vocabulary, text) == [3, 1, 3]
+    assert vocabulary.encode("the\x0cthe\u2028") == in_graph(vocabulary, "the\x0cthe\u2028")
+
+
 def test_a_text_becomes_words_and_line_ends(vocabulary):
     the, lobster, bar, equals, comma, end = range(3, 9)
     line = [equals, 2, equals, 1, 1]

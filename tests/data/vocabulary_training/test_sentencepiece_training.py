@@ -57,6 +57,31 @@ def test_a_text_without_words_is_refused():
         sentencepiece_training.train([b"\n"], 300)
 
 
+def test_a_text_with_a_reserved_character_is_trained_on(texts):
+    """U+2585: SentencePiece would leave out the whole text."""
+    said = []
+    zebras = [text + " \u2585 zebra zebra\u2585zebra".encode() for text in texts]
+    content = sentencepiece_training.train(zebras, 900, say=said.append)
+    processor = sentencepiece.SentencePieceProcessor(model_proto=content)
+    assert processor.piece_to_id("\u2581zebra") != 2
+    assert processor.decode(processor.encode("a\u2585b")) == "a\u2585b"
+    assert [line.split(",")[0] for line in said] == [f"{2 * len(texts)} characters U+2585"]
+
+
+def test_texts_that_are_not_trained_on_are_counted(texts, monkeypatch, capfd):
+    said = []
+    monkeypatch.setattr(sentencepiece_training.text_sample, "PIECE", 10_000)
+    longer = sum(len(text) > 10_000 for text in texts)
+    assert 0 < longer < len(texts)
+    sentencepiece_training.train([*texts, b"", "tab\tnul\0\u2581".encode()], 600, say=said.append)
+    number = len(texts) + 1
+    assert said == [f"SentencePiece trains on {number - longer} of the {number} texts"]
+    assert not capfd.readouterr().err  # Its log is not the user's.
+    said.clear()
+    sentencepiece_training.train([text[:5000] for text in texts] + [b""], 500, say=said.append)
+    assert not said
+
+
 def test_other_errors_of_sentencepiece_are_run_errors(monkeypatch):
     def fail(**options):
         raise RuntimeError("out of disk\nsecond line")

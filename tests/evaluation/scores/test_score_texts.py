@@ -197,10 +197,26 @@ def test_nothing_half_written_is_left(form, lines, trained, tmp_path, capfd):
     kept = tmp_path / "out" / "scores"
     kept.parent.mkdir()
     kept.write_text("from before")
-    words = (lines, bad, "--format", form, "--output", kept)
+    words = (lines, bad, "--format", form, "--overwrite", "--output", kept)
     score(trained, *words, code=2)
     assert "later.txt is not UTF-8" in capfd.readouterr().err
     assert kept.read_text() == "from before" and os.listdir(kept.parent) == ["scores"]
+
+
+def test_a_file_is_replaced_on_request_only_and_never_one_that_is_scored(
+    lines, trained, tmp_path, capfd
+):
+    before = lines.read_bytes()
+    (tmp_path / "link.jsonl").symlink_to(lines)
+    (tmp_path / "scores.jsonl").write_text("from before")
+    score(trained, lines, "--output", tmp_path / "scores.jsonl", code=2)
+    assert "scores.jsonl is there already" in capfd.readouterr().err
+    for output in (lines, lines.parent / "." / lines.name, tmp_path / "link.jsonl"):
+        score(trained, lines, "--overwrite", "--output", output, code=2)
+        assert "which this command reads" in capfd.readouterr().err
+    assert lines.read_bytes() == before
+    score(trained, lines, "--overwrite", "--output", tmp_path / "scores.jsonl")
+    assert "nats" in json.loads((tmp_path / "scores.jsonl").read_text())
 
 
 @pytest.mark.slow

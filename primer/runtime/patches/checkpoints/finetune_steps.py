@@ -1,7 +1,7 @@
 """t5 0.9.4: fine-tuning counts its steps from the step of the other model.
 
-Training from another checkpoint starts at step 0 (`patches.checkpoints.initial_checkpoint`), so that its last
-step is the number of steps.
+Training from another checkpoint starts at step 0 (`patches.checkpoints.initial_checkpoint`), so
+that its last step is the number of steps.
 """
 
 import os
