@@ -43,12 +43,12 @@ def test_own_functions_replace_the_defaults():
     here = Availability("here", "/data")
     source = make_source(
         texts_fn=lambda split: documents(split, False, None).take(1),
-        part_fn=lambda split, index, parts: documents(split, False, None).skip(index),
+        part_fn=lambda split, index, parts, seed: documents(split, False, None).skip(index + seed),
         availability_fn=lambda: here,
         unit="line",
     )
     assert texts_of(source.texts("train")) == ["a"]
-    assert texts_of(source.part("train", 3, 5)) == ["d", "e"]
+    assert texts_of(source.part("train", 2, 5, seed=1)) == ["d", "e"]
     assert source.describe_availability("/elsewhere") == here
     assert source.unit == "line"
 
