@@ -7,6 +7,7 @@ from concurrent import futures
 import gin
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from primer.data.prepared import prepared_tokens, records
 from primer.data.prepared.prepared_tokens import PreparedTokens
@@ -71,6 +72,18 @@ def test_stretches_across_long_documents(prepared, monkeypatch, kept):
         assert ids.tolist() == expected[begin:end].tolist()
     validation = PreparedTokens.open(str(folder), "validation", END)
     assert validation.starts.tolist() == joined(folder, "validation")[1].tolist()
+
+
+def test_a_remote_folder(prepared):
+    """In a file system of TensorFlow's."""
+    folder, remote = prepared[0] / helpers.TASK, "ram://prepared_tokens"
+    tf.io.gfile.makedirs(remote)
+    for path in folder.glob("[!.]*"):
+        tf.io.gfile.copy(str(path), f"{remote}/{path.name}", overwrite=True)
+    expected = joined(folder)[0]
+    tokens = PreparedTokens.open(remote, "train", END)
+    assert tokens.read(0, len(expected)).tolist() == expected.tolist()
+    assert tokens.read(5000, 5600).tolist() == expected[5000:5600].tolist()
 
 
 @pytest.fixture
