@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from primer.commands import options as shared
 from primer.commands.data import text_options
 from primer.commands.data.prepare_worker import start_worker
 from primer.common import checks, user_paths
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shards", type=int, help="files per split (one per 64 MiB of input, at least 16)"
     )
+    shared.add_seed(parser, "of the order in which documents are written (0)", default=0)
     parser.add_argument(
         "--format",
         default="seqio",
@@ -62,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
             options.format,
             options.shards,
             chunk_size=options.chunk_size,
+            seed=options.seed,
             modules=tuple(text_options.modules_to_import(options)),
             tfds_data_dir=options.t5_tfds_data_dir,
         )

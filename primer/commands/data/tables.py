@@ -59,6 +59,7 @@ def show_prepared(
     console.say(f"Vocabulary: {manifest['settings']['vocabulary']}")
     say_changes(manifest.get("changes", {}))  # Earlier versions recorded none.
     _say_left_out(manifest)
+    _say_order(manifest)
     if not written:
         console.say(f"{folder} was already complete: nothing was written")
     if plan.format == "seqio":
@@ -109,3 +110,17 @@ def _say_left_out(manifest):
     )
     if tokens:
         console.say(f"Left out {tokens:,} tokens at the ends of shards, too few for another record")
+
+
+def _say_order(manifest):
+    """Prints how the documents were mixed."""
+    from primer.data.prepared import shard
+
+    shards, seed = manifest["shards"], manifest["settings"]["order"]["seed"]
+    message = f"Order: random (seed {seed}); each of {len(shards)} shards samples the whole input"
+    if any(part["windows"] > 1 for part in shards):
+        message += (
+            f", shuffled in windows of {shard.WINDOW_BYTES >> 20} MiB (with more --shards, each is "
+            "shuffled as a whole)"
+        )
+    console.say(message)

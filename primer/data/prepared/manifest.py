@@ -1,6 +1,7 @@
 """The files of a prepared data set, those of its settings and of its finished shards among them.
 
     DIR/TASK/train.tfrecord-00000-of-00016      records; the names, info.*.json and stats.*.json
+    DIR/TASK/train.index-00000-of-00016.npy     where each record is (`record_index`)
     DIR/TASK/info.train.json  stats.train.json  are those of seqio's caches
     DIR/TASK/primer.json                        the settings, and each shard's size and counts
     DIR/TASK/vocabulary.model (or .txt)         the vocabulary, if the user named a file
@@ -51,6 +52,11 @@ def split_files(directory: str, split: str) -> list[str]:
     return [os.path.join(directory, name) for name in kept]
 
 
+def index_name(split: str, index: int, shards: int) -> str:
+    """Returns the name of the index of a shard's part of a split."""
+    return f"{split}.index-{index:05d}-of-{shards:05d}.npy"
+
+
 def file_size(path: str) -> int | None:
     """Returns the bytes of a file, or None if there is none."""
     try:
@@ -61,8 +67,9 @@ def file_size(path: str) -> int | None:
 
 def is_complete_shard(directory: str, shard: Mapping[str, Any]) -> bool:
     """Returns whether the files of a finished shard exist with the sizes of its record."""
-    written = shard["splits"].values()
-    return all(file_size(member_path(directory, part["file"])) == part["size"] for part in written)
+    parts = shard["splits"].values()
+    written = [*parts, *(part["index"] for part in parts if "index" in part)]
+    return all(file_size(member_path(directory, file["file"])) == file["size"] for file in written)
 
 
 def member_path(directory: str, name: str) -> str:

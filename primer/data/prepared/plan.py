@@ -16,6 +16,9 @@ from primer.errors import UsageError
 FORMATS = tuple(WRITERS)
 _FEWEST_SHARDS = 16  # seqio interleaves sixteen files, which mixes their documents.
 _SHARD_BYTES = 1 << 26  # Bytes of input.
+# Increase it when the same seed gives shards other documents or another order: shards of different
+# versions in one folder would lose documents and repeat others.
+_ORDER_VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Plan:
         format: "seqio" or "gpt_neo".
         shards: the number of files of each split.
         chunk_size: tokens of a record with "gpt_neo"; None for a document per record.
+        seed: of the order in which documents are divided among shards and written.
         gin: gin's configuration as a text.
         modules: Python modules that register the task and what the configuration names.
         tfds_data_dir: the folder of prepared TensorFlow data sets; None for the default.
@@ -38,6 +42,7 @@ class Plan:
     format: str = "seqio"
     shards: int = _FEWEST_SHARDS
     chunk_size: int | None = None
+    seed: int = 0
     gin: str = ""
     modules: tuple[str, ...] = ()
     tfds_data_dir: str | None = None
@@ -51,6 +56,7 @@ class Plan:
             "format": self.format,
             "shards": self.shards,
             "chunk_size": self.chunk_size,
+            "order": {"seed": self.seed, "version": _ORDER_VERSION},
             "splits": list(task.splits),
             "vocabulary": manifest.vocabulary_identity(task.output_features["targets"].vocabulary),
             **(parts.describe_input() if parts else {}),
@@ -69,12 +75,13 @@ def make_plan(
     Args:
         task, output, format: as in `Plan`.
         shards: as in `Plan`; None for one per 64 MiB of input, at least 16.
-        others: chunk_size, modules, tfds_data_dir, as in `Plan`.
+        others: chunk_size, seed, modules, tfds_data_dir, as in `Plan`.
 
     Raises:
         UsageError: the task's data cannot be read, or the task cannot be prepared.
     """
     _check_numbers(format, shards, others.get("chunk_size"))
+    checks.whole_number("--seed", others.get("seed", 0), least=0)
     found = preflight.find_task(task)
     if not isinstance(found, seqio.Task):
         raise UsageError(

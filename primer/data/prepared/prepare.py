@@ -97,6 +97,12 @@ def _reopen(directory, complete):
 
 
 def _require_equal(directory, earlier, settings):
+    if "order" not in earlier:
+        raise UsageError(
+            f"{directory} was written by an earlier version of Primer, which kept the order of the "
+            "input; if it is complete, training still reads it: choose another --output, or remove "
+            "that folder"
+        )
     current = json.loads(json.dumps(settings))  # As the earlier ones: JSON has no tuples.
     keys = sorted(key for key in {*earlier, *current} if earlier.get(key) != current.get(key))
     if keys:

@@ -9,7 +9,7 @@ import seqio
 import tensorflow as tf
 
 from primer.common import files
-from primer.data.prepared import manifest, records
+from primer.data.prepared import manifest, record_index, records
 from primer.data.prepared.counts import Counts
 
 if TYPE_CHECKING:
@@ -28,9 +28,11 @@ class SeqioWriter:
 
     Attributes:
         feature: the name under which a record has its ids.
+        has_index: whether an index of the records is written beside them.
     """
 
     feature = "targets"
+    has_index = True
 
     def __init__(
         self, directory: str, split: str, index: int, plan: "Plan", vocabulary: seqio.Vocabulary
@@ -42,6 +44,7 @@ class SeqioWriter:
         self._end = vocabulary.eos_id
         self._special = tuple({vocabulary.pad_id, vocabulary.eos_id} - {None})
         self._counts = Counts()
+        self._rows: list[tuple[int, int, int]] = []
         # The name of the finished file may depend on its content.
         self._path = files.unfinished_path(os.path.join(directory, f"{split}-{index:05d}"))
         self._file = tf.io.TFRecordWriter(self._path)
@@ -58,16 +61,24 @@ class SeqioWriter:
         self._write(ids, ends)
 
     def _write(self, ids, ends):
-        for record in records.examples(self.feature, ids, ends):
+        made = records.examples(self.feature, ids, ends)
+        for record in made:
             self._file.write(record)
+        if self.has_index:
+            self._rows += record_index.rows(made, np.diff(ends).tolist())
 
     def finish(self) -> dict[str, Any]:
-        """Closes and renames the file; returns the manifest's entry about it."""
+        """Closes and renames the file, writes its index; returns the manifest's entry about it."""
         self._file.close()
         name = self._name()
         size = manifest.file_size(self._path)
+        entry = {"file": name, "size": size, **self._counts.as_dict()}
+        if self.has_index:
+            index = manifest.index_name(self._split, self._index, self._plan.shards)
+            size = record_index.write(os.path.join(self._directory, index), self._rows)
+            entry["index"] = {"file": index, "size": size}
         tf.io.gfile.rename(self._path, os.path.join(self._directory, name), overwrite=True)
-        return {"file": name, "size": size, **self._counts.as_dict()}
+        return entry
 
     def _name(self):
         prefix = os.path.basename(seqio.utils.get_cached_tfrecord_prefix("", self._split))
@@ -90,6 +101,7 @@ class GptNeoWriter(SeqioWriter):
     """
 
     feature = "text"
+    has_index = False
 
     def __init__(
         self, directory: str, split: str, index: int, plan: "Plan", vocabulary: seqio.Vocabulary

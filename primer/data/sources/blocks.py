@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from primer.common import files
+from primer.common import files, mixed_order
 from primer.data.sources import local_files
 from primer.data.sources.local_datasets import LocalDataset
 
@@ -50,11 +50,21 @@ def split_documents(
     return _read_ranges(local_set, dataset)
 
 
-def split_part(local_set: LocalDataset, split: str, index: int, parts: int) -> tf.data.Dataset:
-    """Returns part `index` of `parts` consecutive parts of a split; reads no other part."""
+def split_part(
+    local_set: LocalDataset, split: str, index: int, parts: int, seed: int | None = None
+) -> tf.data.Dataset:
+    """Returns part `index` of `parts` of a split, one of each `parts` blocks; reads no other part.
+
+    Args:
+        local_set: the data set.
+        split: the split.
+        index, parts: which part of how many; they are disjoint.
+        seed: selects the blocks of each part; None for every `parts`-th block.
+    """
     ranges = _ranges(local_set, split)
-    first, end = (len(ranges[0]) * number // parts for number in (index, index + 1))
-    own = tuple(column[first:end] for column in ranges)
+    key = () if seed is None else (seed,)
+    items = mixed_order.share(len(ranges[0]), index, parts, *key)
+    own = tuple(column[items] for column in ranges)
     return _read_ranges(local_set, tf.data.Dataset.from_tensor_slices(own))
 
 

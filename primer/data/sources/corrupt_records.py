@@ -41,11 +41,20 @@ def diagnose(task: seqio.Task, error: Exception) -> RunError | None:
     """
     for path in _record_files(task):
         if _is_damaged(path):
-            return RunError(
-                f"{path} is damaged ({_record_position(error)}): it is truncated or was changed; "
-                "copy or prepare it again"
-            )
+            return damaged(path, _record_position(error))
     return None
+
+
+def damaged(path: str, problem: str) -> RunError:
+    """Returns the error for a damaged file of records.
+
+    Args:
+        path: the file.
+        problem: what is wrong with which record.
+    """
+    return RunError(
+        f"{path} is damaged ({problem}): it is truncated or was changed; copy or prepare it again"
+    )
 
 
 def _record_position(error):

@@ -20,9 +20,15 @@ class ShardReader(Protocol):
     """Reads a share of a source's documents without reading the others; a module or an object."""
 
     def read_shard(
-        self, index: int, shards: int, skipped: SkipCounts
+        self, index: int, shards: int, skipped: SkipCounts, seed: int | None = None
     ) -> Iterator[tuple[str, bytes]]:
-        """Yields (split, text) of the documents of one shard."""
+        """Yields (split, text) of the documents of one shard, a stratified sample of all.
+
+        Args:
+            index, shards: the shard's index, and the number of shards.
+            skipped: counts the documents left out.
+            seed: selects the documents of each shard; None for the order of the source.
+        """
 
     def total_bytes(self) -> int:
         """Returns the stored size of all documents."""
@@ -42,7 +48,7 @@ class DocumentSource(seqio.DataSource):
             {"text": scalar string}; None if they are the documents that training reads.
         availability_fn: () -> Availability of the files; must be quick and use no network.
         unit: what such a text is: a "document", a "line", or the whole "split".
-        part_fn: (split, index, parts) -> data set of part `index` of `parts` of a split.
+        part_fn: (split, index, parts, seed) -> data set of part `index` of `parts` of a split.
         files_fn: (split) -> the files that hold a split; None if they are not known.
         shard_reader: reads one shard of a prepared data set, as the module `text_parts` does;
             None reads all documents and keeps every n-th one.
@@ -56,7 +62,7 @@ class DocumentSource(seqio.DataSource):
         texts_fn: Callable[[str], tf.data.Dataset] | None = None,
         availability_fn: Callable[[], Availability] | None = None,
         unit: str = "document",
-        part_fn: Callable[[str, int, int], tf.data.Dataset] | None = None,
+        part_fn: Callable[[str, int, int, int | None], tf.data.Dataset] | None = None,
         files_fn: Callable[[str], Sequence[str]] | None = None,
         shard_reader: ShardReader | None = None,
     ) -> None:
@@ -102,10 +108,16 @@ class DocumentSource(seqio.DataSource):
         del data_dir
         return self._check(split)
 
-    def part(self, split: str, index: int, parts: int) -> tf.data.Dataset:
-        """Returns part `index` of `parts` of a split, in order; the parts are disjoint."""
+    def part(self, split: str, index: int, parts: int, seed: int | None = None) -> tf.data.Dataset:
+        """Returns part `index` of `parts` of a split; the parts are disjoint.
+
+        Args:
+            split: the split.
+            index, parts: which part of how many.
+            seed: selects the documents of each part; None for every n-th one of the source.
+        """
         if self._part_fn:
-            return self._part_fn(split, index, parts)
+            return self._part_fn(split, index, parts, seed)
         return self._dataset_fn(split, False, None).shard(parts, index)
 
     def count(self, split: str) -> int:

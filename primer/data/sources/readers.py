@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _BYTE_ORDER_MARK = "\ufeff".encode()
 _ROWS_AT_ONCE = 256
 _CHUNK = 1 << 20
+_SMALLEST_CHUNK = 1 << 16
 
 # What reading a damaged file may raise; Arrow's errors are OSErrors and ValueErrors.
 READ_ERRORS = (OSError, EOFError, ValueError, zlib.error, tf.errors.OpError)
@@ -235,7 +236,8 @@ def _lines(stream, part, limit, position):
     by_byte, number, rest = part.start > 0, 0, b""
     skip = by_byte  # The bytes before the first line end belong to the preceding part.
     while offset < end:
-        chunk = stream.read(_CHUNK)
+        # A small part is not worth a large chunk.
+        chunk = stream.read(min(_CHUNK, max(_SMALLEST_CHUNK, end - offset)))
         lines = text_lines.split_lines(rest + chunk, keep_ends=True)
         # The last line may continue, and a line feed may follow its carriage return.
         continues = chunk and lines and not lines[-1].endswith(b"\n")

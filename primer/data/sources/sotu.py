@@ -15,6 +15,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from primer.common import mixed_order
 from primer.data.sources import availability, readers, text_files
 from primer.errors import UsageError
 
@@ -64,7 +65,9 @@ def split_dataset(split: str, shuffle: bool, seed: int | None) -> tf.data.Datase
     return text_files.read_documents(paths(split), shuffle, seed)
 
 
-def read_shard(index: int, shards: int, skipped: readers.SkipCounts) -> Iterator[tuple[str, bytes]]:
+def read_shard(
+    index: int, shards: int, skipped: readers.SkipCounts, seed: int | None = None
+) -> Iterator[tuple[str, bytes]]:
     """Yields (split, text) of the addresses of one shard of a prepared data set."""
     # All fields are given, so that gin's settings of the user's own files have no effect here.
     settings = text_files.TextFiles(
@@ -76,9 +79,12 @@ def read_shard(index: int, shards: int, skipped: readers.SkipCounts) -> Iterator
         normalize=None,
         max_document_bytes=1 << 26,
     )
-    for split in SPLITS:
-        for path in paths(split)[index::shards]:
-            for content in readers.read_documents(readers.FilePart(path), settings, skipped):
+    for number, split in enumerate(SPLITS):
+        found = paths(split)
+        key = () if seed is None else (seed, number)
+        for place in mixed_order.share(len(found), index, shards, *key):
+            part = readers.FilePart(found[place])
+            for content in readers.read_documents(part, settings, skipped):
                 yield split, content
 
 

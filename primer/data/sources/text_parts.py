@@ -1,10 +1,12 @@
 """Divides the files of the task `text` among the shards of a prepared data set.
 
-The division depends only on the files and the number of shards, not on the number of processes or
-machines that read them. The files are concatenated and cut into equal parts. Uncompressed lines are
-cut at a line end, and a reader starts in the middle of the file. A compressed file can only be read
-from its start, so the shards whose parts lie in it take its lines in turn, at most eight shards.
-A file that is one document belongs to the shard in which it starts.
+The division depends only on the files, the number of shards and a seed, not on the number of
+processes or machines that read them. Each shard is a stratified sample of all files: the input is
+cut into many blocks in the order of the files' names, and a shard gets one of each `shards`
+consecutive blocks, which the seed selects. A block of files with a document per line is a range of
+bytes, cut at line ends, where a reader can start in the middle of the file. A compressed file can
+only be read from its start: its lines are dealt in turn to at most sixteen shards. A file that is
+one document is a block.
 """
 
 import dataclasses
@@ -12,16 +14,23 @@ import functools
 import hashlib
 from collections.abc import Iterator
 
+import numpy as np
 import tensorflow as tf
 
-from primer.common import files, tf_data, user_paths
+from primer.common import files, mixed_order, tf_data, user_paths
 from primer.data.sources import formats, readers, text_files
 from primer.data.sources.readers import FilePart
 from primer.errors import UsageError
 
 SPLIT_RULE = "split_rule"  # The key of the rule in a manifest.
 # A compressed file is decompressed once per reader, about thirty times as fast as tokenizing.
-_MOST_READERS = 8
+_MOST_READERS = 16
+# A shard has at least so many blocks. It has an end of each source's blocks once at most, so that a
+# source's share of a shard differs from that of the whole input by at most two of its blocks.
+_FEWEST_BLOCKS = 64
+_BLOCK_BYTES = 1 << 17
+# What is divided, in the key of its order.
+_FILES, _RANGES, _TURNS, _PARTS = range(4)
 _TEXTS_AT_ONCE = 256
 
 
@@ -81,48 +90,83 @@ def describe_input() -> dict:
     }
 
 
-def divide_files(
-    settings: text_files.TextFiles, sizes: dict[str, int], shards: int
-) -> list[list[FilePart]]:
-    """Returns the file parts that each shard reads.
+def parts_of_shard(
+    settings: text_files.TextFiles,
+    sizes: dict[str, int],
+    index: int,
+    shards: int,
+    seed: int | None = None,
+) -> list[FilePart]:
+    """Returns the file parts that one shard reads.
 
     Args:
         settings: the files and how they divide into documents.
         sizes: path -> bytes.
-        shards: number of shards.
+        index: the shard, from 0.
+        shards: the number of shards.
+        seed: selects each shard's blocks, and their order; None for one block per shard and file,
+            in the order of the names.
     """
-    result: list[list[FilePart]] = [[] for _ in range(shards)]
+    whole, by_line = settings.whole_and_lines()
+    ranged = {path: sizes[path] for path in by_line if formats.can_seek(path)}
+    in_turn = {path: sizes[path] for path in by_line if path not in ranged}
+    own = mixed_order.share(len(whole), index, shards, *_key(seed, _FILES))
+    parts = [
+        *(FilePart(whole[number]) for number in own),
+        *_ranges(ranged, index, shards, seed),
+        *_turns(in_turn, index, shards, seed),
+    ]
+    if seed is None:
+        return parts
+    return [parts[place] for place in mixed_order.permutation(len(parts), seed, _PARTS, index)]
+
+
+def _key(seed, kind):
+    return () if seed is None else (seed, kind)
+
+
+def _ranges(sizes, index, shards, seed):
+    """Returns a shard's ranges of bytes of the concatenated files."""
+    paths = list(sizes)
+    starts = np.zeros(len(paths) + 1, np.int64)
+    np.cumsum(list(sizes.values()), out=starts[1:])
+    total = int(starts[-1])
+    blocks = shards
+    if seed is not None:
+        blocks *= max(_FEWEST_BLOCKS, -(-total // (shards * _BLOCK_BYTES)))
+    parts = []
+    for block in mixed_order.share(blocks, index, shards, *_key(seed, _RANGES)).tolist():
+        begin, end = (total * cut // blocks for cut in (block, block + 1))
+        number = int(np.searchsorted(starts, begin, "right")) - 1
+        while begin < end:
+            stop = min(end, int(starts[number + 1]))
+            if begin < stop:
+                offset = int(starts[number])
+                parts.append(FilePart(paths[number], begin - offset, stop - offset))
+            begin, number = stop, number + 1
+    return parts
+
+
+def _turns(sizes, index, shards, seed):
+    """Returns a shard's parts of files that are read from their start."""
     total = max(sum(sizes.values()), 1)
-    _, line_paths = settings.whole_and_lines()
-    by_line = set(line_paths)
-    begin = 0
+    parts = []
     for path, size in sizes.items():
-        first = min(begin * shards // total, shards - 1)  # An empty last file begins at the end.
-        last = max(first, (begin + size - 1) * shards // total)
-        if path not in by_line:
-            result[first].append(FilePart(path))
-        elif formats.can_seek(path):
-            for number in range(first, last + 1):
-                start, end = (-(-cut * total // shards) - begin for cut in (number, number + 1))
-                result[number].append(FilePart(path, max(0, start), min(end, size)))
-        else:
-            owners = _spread(first, last)
-            for part, number in enumerate(owners):
-                result[number].append(FilePart(path, part=part, parts=len(owners)))
-        begin += size
-    return result
+        wanted = max(1, _FEWEST_BLOCKS * shards * size // total)
+        readers_of_file = min(shards, _MOST_READERS, wanted)
+        parts += [
+            FilePart(path, part=part, parts=readers_of_file) for part in range(readers_of_file)
+        ]
+    own = mixed_order.share(len(parts), index, shards, *_key(seed, _TURNS))
+    return [parts[number] for number in own]
 
 
-def _spread(first, last):
-    """At most _MOST_READERS of the numbers first, ..., last, evenly spaced."""
-    count = min(last - first + 1, _MOST_READERS)
-    return [first + number * (last - first + 1) // count for number in range(count)]
-
-
-def read_shard(index: int, shards: int, skipped: readers.SkipCounts) -> Iterator[tuple[str, bytes]]:
+def read_shard(
+    index: int, shards: int, skipped: readers.SkipCounts, seed: int | None = None
+) -> Iterator[tuple[str, bytes]]:
     """Yields (split, text) of the documents of one shard of the files that gin names."""
     settings = text_files.TextFiles().checked()
-    parts = divide_files(settings, file_sizes(settings), shards)[index]
+    parts = parts_of_shard(settings, file_sizes(settings), index, shards, seed)
     is_held_out = _held_out_function(settings.held_out)
     for texts in _batches(parts, settings, skipped):
         for content, held_out in zip(texts, is_held_out(texts), strict=True):

@@ -127,8 +127,13 @@ class PreparedTfdsSource(seqio.TfdsDataSource):
         """Returns the size of all splits."""
         return _builder(self.directory()).info.dataset_size
 
-    def part(self, split: str, index: int, parts: int) -> tf.data.Dataset:
-        """Returns part `index` of `parts` of a split, in a fixed order; the parts are disjoint."""
+    def part(self, split: str, index: int, parts: int, seed: int | None = None) -> tf.data.Dataset:
+        """Returns part `index` of `parts` of a split, in a fixed order; the parts are disjoint.
+
+        A part is contiguous. It is a random sample all the same: TensorFlow Datasets sorts the
+        examples of a split by a hash when it prepares a data set.
+        """
+        del seed
         self.check(split)
         config = tfds.ReadConfig(skip_prefetch=True, try_autocache=False)
         subsplit = tfds.even_splits(self._slices[split], n=parts)[index]

@@ -1,5 +1,6 @@
 """Ends a command with a one-line message instead of a traceback, for errors a user can correct."""
 
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ import tensorflow.compat.v1 as tf
 from primer.common import console
 from primer.errors import RunError, UsageError
 from primer.runtime import callbacks
+
+# TensorFlow keeps of an error in a pipeline's Python function its class and message.
+_ERROR_IN_PIPELINE = re.compile(r"\b(UsageError|RunError): (.+)")
 
 
 class OneLineErrors:
@@ -30,11 +34,20 @@ class OneLineErrors:
         for cause in _causes(error):
             if isinstance(cause, tf.errors.DataLossError):
                 cause = callbacks.explanation_of(cause) or cause
+            cause = _error_in_pipeline(cause) or cause
             if isinstance(cause, (UsageError, RunError)) or _was_raised_by_layer(cause):
                 # gin appends lines about the configurable that raised the error.
                 console.say(f"primer: {str(cause).splitlines()[0]}")
                 console.discard_startup()
                 sys.exit(getattr(cause, "exit_code", UsageError.exit_code))
+
+
+def _error_in_pipeline(error: BaseException) -> Exception | None:
+    """Returns our error that a function of an input pipeline raised, or None."""
+    found = isinstance(error, tf.errors.UnknownError) and _ERROR_IN_PIPELINE.search(str(error))
+    if not found:
+        return None
+    return (UsageError if found[1] == "UsageError" else RunError)(found[2])
 
 
 def _was_raised_by_layer(error: BaseException) -> bool:

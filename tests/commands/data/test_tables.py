@@ -37,10 +37,13 @@ def manifest():
             "train": dict(zip(names, (3, 500, 400, 1800, 2000))),
             "validation": dict.fromkeys(names, 0),
         },
-        "settings": {"vocabulary": "bytes, 259 ids"},
+        "settings": {"vocabulary": "bytes, 259 ids", "order": {"seed": 3}},
         "not_utf8": {"a.txt": 2},
         "empty": 4,
-        "shards": [{"splits": {"train": {"left_out_tokens": 5}}}, {"splits": {"train": {}}}],
+        "shards": [
+            {"splits": {"train": {"left_out_tokens": 5}}, "windows": 1},
+            {"splits": {"train": {}}, "windows": 0},
+        ],
     }
 
 
@@ -63,6 +66,10 @@ def test_prepared_data_are_summarized(manifest, format, written, lines, capsys):
     assert "Vocabulary: bytes, 259 ids" in said and "2 documents that are not UTF-8" in said
     assert "Left out 4 empty documents" in said and "Left out 5 tokens" in said
     assert all(line in said for line in lines)
+    assert "Order: random (seed 3); each of 2 shards samples the whole input\n" in said
+    manifest["shards"][0]["windows"] = 2
+    tables.show_prepared(plan, manifest, written, out)
+    assert "the whole input, shuffled in windows of 256 MiB" in capsys.readouterr().err
 
 
 def test_nothing_is_said_when_nothing_was_left_out(capsys):

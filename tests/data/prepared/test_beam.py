@@ -37,7 +37,7 @@ def test_several_workers_write_the_same_bytes(corpus, tmp_path):
     assert parsing.run("prepare", beamed) == 0
     assert parsing.run("prepare", [*words, "--output", tmp_path / "pool", "--workers", "1"]) == 0
     assert files(tmp_path / "beam" / "text") == files(tmp_path / "pool" / "text")
-    assert len(files(tmp_path / "beam" / "text")) == 6
+    assert len(files(tmp_path / "beam" / "text")) == 12
     one = (tmp_path / "beam" / "text" / "primer.json").read_text()
     assert one == (tmp_path / "pool" / "text" / "primer.json").read_text()
 

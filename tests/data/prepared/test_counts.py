@@ -113,7 +113,7 @@ def test_all_ways_of_preparation_give_the_same_sums(source, request, tmp_path):
             found = read_cached(task, split, tmp_path / output)
             assert {name: found[name] for name in of_ids} == {n: expected[n] for n in of_ids}
     names = {path.relative_to(tmp_path / "one") for path in (tmp_path / "one").glob("*/*-of-*")}
-    assert len(names) == SHARDS * len(raw)
+    assert len(names) == 2 * SHARDS * len(raw)  # A file and its index.
     for name in names:
         contents = {(tmp_path / way / name).read_bytes() for way in ("one", "two", "killed")}
         assert len(contents) == 1, name

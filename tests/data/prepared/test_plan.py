@@ -15,6 +15,7 @@ def test_invalid_settings_are_refused(tmp_path):
     for options, words in (
         ({"format": "arrow"}, "--format arrow: expected one of seqio, gpt_neo"),
         ({"shards": 0}, "--shards = 0"),
+        ({"seed": -1}, "--seed = -1: expected a whole number of 0 or more"),
         ({"chunk_size": 8}, "--format gpt_neo"),
     ):
         with pytest.raises(UsageError, match=words):
@@ -35,6 +36,8 @@ def test_settings_are_those_of_the_text_and_the_vocabulary(corpus):
     assert first == plan.make_plan(helpers.TASK, "other", shards=2).settings()
     assert first["splits"] == ["train", "validation"] and "8192 ids" in first["vocabulary"]
     assert first["text_files"]["held_out"] == 0.1
+    assert first["order"] == {"seed": 0, "version": 1}
+    assert first != plan.make_plan(helpers.TASK, "one", shards=2, seed=1).settings()
     gin.bind_parameter("text_files.held_out", 0.2)
     assert first != plan.make_plan(helpers.TASK, "one", shards=2).settings()
     gin.bind_parameter("text_files.held_out", 0.1)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("corpus_settings")
 def test_worker_processes_write_the_same_bytes(prepared, tmp_path):
     made = plan.make_plan(helpers.TASK, str(tmp_path), shards=3)
     prepare.prepare(made, lambda begun: helpers.write(begun, workers=2))
-    names = ("*.tfrecord*", "*.json")
+    names = ("*.tfrecord*", "*.npy", "*.json")
     for pattern in names:
         assert helpers.files(tmp_path / helpers.TASK, pattern) == helpers.files(
             prepared[0] / helpers.TASK, pattern

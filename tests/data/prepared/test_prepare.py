@@ -151,6 +151,66 @@ def test_other_settings_are_refused(prepared):
         helpers.make(prepared[0])
 
 
+def test_another_order_is_refused(prepared):
+    with pytest.raises(UsageError, match=r"order: {'seed': 0, 'version': 1}, now {'seed': 1"):
+        helpers.make(prepared[0], seed=1)
+
+
+@pytest.mark.parametrize("name", ["primer.json", ".preparing.json"])
+def test_data_of_an_earlier_version_are_not_continued(prepared, tmp_path, name):
+    """Its shards have other documents."""
+    folder = tmp_path / helpers.TASK
+    folder.mkdir()
+    contents = json.loads((prepared[0] / helpers.TASK / "primer.json").read_text())
+    del contents["settings"]["order"]
+    (folder / name).write_text(json.dumps(contents))
+    with pytest.raises(UsageError, match="an earlier version of Primer.*training still reads it"):
+        helpers.make(tmp_path)
+
+
+# Letter -> documents; their texts have equal lengths.
+SOURCES = {"a": 1620, "b": 600, "c": 450, "d": 330}
+FOUR_ERRORS = 4.0
+
+
+def within_four_errors(letters):
+    total = sum(SOURCES.values())
+    for letter, number in SOURCES.items():
+        share = number / total
+        error = (share * (1 - share) / len(letters)) ** 0.5
+        assert abs(letters.count(letter) / len(letters) - share) <= FOUR_ERRORS * error
+
+
+@pytest.mark.parametrize(
+    "format, feature, names",
+    [("seqio", "targets", "train.tfrecord-{:05d}-*"), ("gpt_neo", "text", "train_{:05d}_*")],
+)
+def test_shards_and_their_stretches_are_samples_of_all_sources(tmp_path, format, feature, names):
+    for letter, number in SOURCES.items():
+        lines = (f"{letter} {place:04}\n" for place in range(number))
+        (tmp_path / f"{letter}.txt").write_text("".join(lines))
+    gin.parse_config(f"""
+        text_files.glob = "{tmp_path}/*.txt"
+        text_files.unit = "line"
+        text_files.held_out = 0.0
+        task_vocabulary.name = "bytes"
+    """)
+    orders = {0: [], 1: []}
+    for seed, order in orders.items():
+        output = tmp_path / f"out{seed}"
+        helpers.make(output, shards=16, format=format, seed=seed)
+        for number in range(16):
+            records = parsing.ids(output / "text", names.format(number), feature)
+            texts = [bytes((ids[:6] - 3).tolist()).decode() for ids in records]
+            letters = [text[0] for text in texts]
+            within_four_errors(letters)
+            for first in range(len(letters) - 49):
+                within_four_errors(letters[first : first + 50])
+            order += texts
+        assert len(set(order)) == len(order) == 3000
+    assert orders[0] != orders[1]
+
+
 def test_changed_input_is_refused(tmp_path):
     (tmp_path / "a.txt").write_text("one\ntwo\n")
     gin.bind_parameter("text_files.glob", str(tmp_path / "*.txt"))

@@ -74,6 +74,25 @@ def test_batches_keep_the_order_of_each_split(monkeypatch):
     ]
 
 
+def test_texts_are_mixed_in_an_order_of_each_shard():
+    texts = [("train", bytes([number])) for number in range(100)]
+    windows = []
+    first = list(shard.mix_texts(texts, 0, 2, windows.append))
+    assert sorted(first) == texts != first and windows == [100]
+    assert first == list(shard.mix_texts(texts, 0, 2, windows.append))
+    assert first != list(shard.mix_texts(texts, 0, 3, windows.append))
+    assert first != list(shard.mix_texts(texts, 1, 2, windows.append))
+
+
+def test_more_texts_than_fit_into_memory_are_mixed_in_windows(monkeypatch):
+    monkeypatch.setattr(shard, "WINDOW_BYTES", 30 * 110)
+    texts = [("train", b"%10d" % number) for number in range(100)]
+    windows = []
+    mixed = list(shard.mix_texts(texts, 0, 0, windows.append))
+    assert windows == [31, 31, 31, 7]
+    assert sorted(mixed[:31]) == texts[:31] != mixed[:31] and sorted(mixed) == texts
+
+
 def test_batches_have_a_limited_number_of_texts():
     found = [len(texts) for _, texts in shard.batch_texts([("train", b"")] * 1100)]
     assert found == [512, 512, 76]

@@ -95,7 +95,8 @@ def test_the_pipeline_continues_from_a_saved_position(shortened_files):
         assert [session.run(following) for _ in range(7)] == expected
 
 
-def test_parts_of_a_split_follow_each_other(shortened_files):
+@pytest.mark.parametrize("seed", [None, 0, 1])
+def test_parts_of_a_split_are_samples_of_its_blocks(shortened_files, seed):
     (shortened_files / "enwik8").write_bytes((WIKIPEDIA / "excerpt.xml").read_bytes())
     gin.bind_parameter("local_data.block_bytes", 1024)
     enwik8 = LOCAL_DATASETS["enwik8"]
@@ -103,6 +104,9 @@ def test_parts_of_a_split_follow_each_other(shortened_files):
     def content(dataset):
         return [x["text"] for x in dataset.as_numpy_iterator()]
 
-    parts = [content(blocks.split_part(enwik8, "train", index, 3)) for index in range(3)]
-    assert all(parts)
-    assert sum(parts, []) == content(blocks.split_documents(enwik8, "train", False, None))
+    parts = [content(blocks.split_part(enwik8, "train", index, 3, seed)) for index in range(3)]
+    whole = content(blocks.split_documents(enwik8, "train", False, None))
+    assert len(whole) > 20 and sorted(sum(parts, [])) == sorted(whole)
+    for part in parts:  # One of each three blocks.
+        places = [whole.index(text) // 3 for text in part]
+        assert len(places) == len(set(places)) >= len(whole) // 3

@@ -43,14 +43,14 @@ def test_own_functions_replace_the_defaults():
     here = Availability("here", "/data")
     source = make_source(
         texts_fn=lambda split: documents(split, False, None).take(1),
-        part_fn=lambda split, index, parts: documents(split, False, None).skip(index),
+        part_fn=lambda split, index, parts, seed: documents(split, False, None).skip(index + seed),
         availability_fn=lambda: here,
         files_fn=lambda split: [f"{split}.txt"],
         unit="line",
     )
     assert texts_of(source.texts("train")) == ["a"]
     assert source.input_files("test") == ["test.txt"] and not list(make_source().input_files("x"))
-    assert texts_of(source.part("train", 3, 5)) == ["d", "e"]
+    assert texts_of(source.part("train", 2, 5, seed=1)) == ["d", "e"]
     assert source.describe_availability("/elsewhere") == here
     assert source.unit == "line"
 

@@ -91,9 +91,10 @@ def test_chunks_cover_the_split(chunks):
     assert joined == [token for ids in whole for token in ids]
 
 
-def test_shards_divide_all_addresses():
+@pytest.mark.parametrize("seed", [None, 0])
+def test_shards_divide_all_addresses(seed):
     skipped = readers.SkipCounts()
-    shards = [list(sotu.read_shard(index, 5, skipped)) for index in range(5)]
+    shards = [list(sotu.read_shard(index, 5, skipped, seed)) for index in range(5)]
     found = [pair for shard in shards for pair in shard]
     assert sum(split == "train" for split, _ in found) == 224 and len(set(found)) == 249
     assert sum(len(text) for _, text in found) == sotu.total_bytes() == 12_185_751

@@ -69,6 +69,21 @@ def test_damaged_data_are_explained_by_the_registered_function(monkeypatch, caps
     assert capsys.readouterr().err == "primer: file a: bad record\n"
 
 
+@pytest.mark.parametrize("error, code", [(UsageError("a = 1"), 2), (RunError("a = 1"), 1)])
+def test_an_error_in_a_pipeline_is_one_line(error, code, capsys):
+    def fail(number):
+        raise error
+
+    with tf.Graph().as_default(), tf.Session() as session:
+        numbers = tf.data.Dataset.range(3)
+        dataset = numbers.map(lambda number: tf.numpy_function(fail, [number], tf.int64))
+        following = tf.data.make_one_shot_iterator(dataset).get_next()
+        with pytest.raises(SystemExit) as ended, OneLineErrors():
+            session.run(following)
+    assert ended.value.code == code
+    assert capsys.readouterr().err.splitlines()[-1] == "primer: a = 1"
+
+
 def test_a_block_without_an_error_goes_on():
     with OneLineErrors():
         done = True
