@@ -1,7 +1,7 @@
 """A seqio data source of documents that functions of this package read from files.
 
-Its examples hold a text under the key "text", in an order that a seed fixes. `check(split)` reports
-in one line why a split cannot be read, before a pipeline is built; no method uses a network.
+Its examples hold a text under the key "text", in the order of the files. `check(split)` reports in
+one line why a split cannot be read, before a pipeline is built; no method uses a network.
 """
 
 import functools
@@ -35,7 +35,7 @@ class DocumentSource(seqio.DataSource):
     """Documents that a function reads from files.
 
     Args:
-        dataset_fn: (split, shuffle, seed) -> data set of {"text": scalar string}.
+        dataset_fn: (split) -> data set of {"text": scalar string}.
         splits: the names of the splits.
         check: (split) -> a remark or None; raises UsageError when the split cannot be read.
         texts_fn: (split) -> data set of the texts that evaluation counts, in order, as
@@ -49,7 +49,7 @@ class DocumentSource(seqio.DataSource):
 
     def __init__(
         self,
-        dataset_fn: Callable[[str, bool, int | None], tf.data.Dataset],
+        dataset_fn: Callable[[str], tf.data.Dataset],
         splits: Sequence[str],
         check: Callable[[str], str | None],
         texts_fn: Callable[[str], tf.data.Dataset] | None = None,
@@ -74,7 +74,7 @@ class DocumentSource(seqio.DataSource):
         """Returns the texts that evaluation counts, in order, as {"text": scalar string}."""
         if self._texts_fn:
             return self._texts_fn(split)
-        return self._dataset_fn(split, False, None)
+        return self._dataset_fn(split)
 
     def describe_availability(self, data_dir: str | None = None) -> Availability | None:
         """Describes where the files are; None if the source has no `availability_fn`."""
@@ -99,11 +99,11 @@ class DocumentSource(seqio.DataSource):
         """Returns part `index` of `parts` of a split, in order; the parts are disjoint."""
         if self._part_fn:
             return self._part_fn(split, index, parts)
-        return self._dataset_fn(split, False, None).shard(parts, index)
+        return self._dataset_fn(split).shard(parts, index)
 
     def count(self, split: str) -> int:
         """Returns the number of documents of a split; reads them all."""
-        documents = functools.partial(self._dataset_fn, split, False, None)
+        documents = functools.partial(self._dataset_fn, split)
         return tf_data.count(documents)
 
     def get_dataset(
@@ -117,9 +117,17 @@ class DocumentSource(seqio.DataSource):
         use_cached: bool = False,
         num_epochs: int | None = 1,
     ) -> tf.data.Dataset:
-        """Returns the documents of a split as {"text": scalar string}; see seqio.DataSource."""
-        del sequence_length, use_cached, num_epochs
-        dataset = self._dataset_fn(split, shuffle, seed)
+        """Returns the documents of a split in order, as {"text": scalar string}.
+
+        `primer.data.document_task.DocumentTask` gives them an order of their own in each epoch. A
+        task of another class gets them in this one, whatever `shuffle` is.
+
+        Args:
+            split, shard_info: as for `seqio.DataSource.get_dataset`.
+            shuffle, seed, sequence_length, use_cached, num_epochs: of seqio; without effect.
+        """
+        del shuffle, seed, sequence_length, use_cached, num_epochs
+        dataset = self._dataset_fn(split)
         if shard_info and shard_info.num_shards > 1:
             dataset = dataset.shard(shard_info.num_shards, shard_info.index)
         return dataset

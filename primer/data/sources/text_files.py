@@ -33,8 +33,6 @@ SPLITS = ("train", "validation")
 SUFFIXES = (*formats.SUFFIXES, formats.PARQUET)
 
 _SHARE_STEPS = 1_000_000  # The held-out share is kept to six decimals.
-_FILES_AT_ONCE = 16
-_SHUFFLED_DOCUMENTS = 2_000
 _LINES_AT_ONCE = 256
 _MOST_OPEN_READERS = 64
 _UNLIMITED = 1 << 62
@@ -163,52 +161,43 @@ def is_held_out(text: tf.Tensor, share: float) -> tf.Tensor:
     return tf.strings.to_hash_bucket_fast(text, _SHARE_STEPS) < round(share * _SHARE_STEPS)
 
 
-def split_dataset(split: str, shuffle: bool, seed: int | None) -> tf.data.Dataset:
+def split_dataset(split: str) -> tf.data.Dataset:
     """Returns the documents of a split of text_files.glob, as {"text": scalar string}."""
     settings = TextFiles().checked()
-    texts = all_texts(settings, shuffle, seed)
+    texts = all_texts(settings)
     held_out = split == "validation"
     return texts.filter(lambda x: tf.equal(is_held_out(x["text"], settings.held_out), held_out))
 
 
-def all_texts(settings: TextFiles, shuffle: bool, seed: int | None) -> tf.data.Dataset:
+def all_texts(settings: TextFiles) -> tf.data.Dataset:
     """Returns the documents of both splits, as {"text": scalar string}.
+
+    They have the order of the paths: whole files, then files with a document per line.
 
     Args:
         settings: the files and how they divide into documents.
-        shuffle: False for the order of the paths: whole files, then files with a document per line.
-            True for a new order in each epoch: files at random, lines within a window of 2,000.
-        seed: makes the shuffled orders repeatable.
     """
     whole, by_line = settings.whole_and_lines()
     if settings.read_by_tensorflow(whole + by_line):
-        return read_documents(whole, by_line, settings.field, shuffle, seed)
-    return _read_in_python(whole, by_line, settings, shuffle, seed)
+        return read_documents(whole, by_line, settings.field)
+    return _read_in_python(whole, by_line, settings)
 
 
-def read_documents(
-    whole: list[str], by_line: list[str], field: str, shuffle: bool, seed: int | None
-) -> tf.data.Dataset:
+def read_documents(whole: list[str], by_line: list[str], field: str) -> tf.data.Dataset:
     """Returns the documents of files that TensorFlow can read, as {"text": scalar string}.
 
     Args:
         whole: files that are one document.
         by_line: files with a document per line.
         field: the key of the text in a line of .jsonl.
-        shuffle, seed: as for `all_texts`.
     """
     parts = []
     if whole:
-        parts.append(_in_order(whole, shuffle, seed).map(_read_file, tf.data.AUTOTUNE))
+        parts.append(tf.data.Dataset.from_tensor_slices(whole).map(_read_file, tf.data.AUTOTUNE))
     if by_line:
-        parts.append(_read_lines(_in_order(by_line, shuffle, seed), by_line, field, shuffle, seed))
+        parts.append(_read_lines(by_line, field))
     texts = parts[0] if len(parts) == 1 else parts[0].concatenate(parts[1])
     return texts.map(_clean, tf.data.AUTOTUNE).filter(_has_text)
-
-
-def _in_order(paths, shuffle, seed):
-    dataset = tf.data.Dataset.from_tensor_slices(paths)
-    return dataset.shuffle(len(paths), seed=seed) if shuffle else dataset
 
 
 def _read_file(path):
@@ -227,11 +216,8 @@ def _lines_of(path):
     return lines.map(lambda line: (line, is_json))
 
 
-def _read_lines(dataset, paths, field, shuffle, seed):
-    at_once = _FILES_AT_ONCE if shuffle else 1
-    dataset = dataset.interleave(_lines_of, cycle_length=at_once)
-    if shuffle:
-        dataset = dataset.shuffle(_SHUFFLED_DOCUMENTS, seed=seed)
+def _read_lines(paths, field):
+    dataset = tf.data.Dataset.from_tensor_slices(paths).flat_map(_lines_of)
     if not any(map(formats.is_json, paths)):
         return dataset.map(lambda line, is_json: line)
     return dataset.batch(_LINES_AT_ONCE).map(_texts_of_lines(field)).unbatch()
@@ -263,18 +249,10 @@ def _has_text(example):
     return tf.strings.length(tf.strings.strip(example["text"])) > 0
 
 
-def _read_in_python(whole, by_line, settings, shuffle, seed):
+def _read_in_python(whole, by_line, settings):
     """As `read_documents`, for all formats and settings."""
-    parts = []
-    for paths, at_once in ((whole, 1), (by_line, _FILES_AT_ONCE if shuffle else 1)):
-        if not paths:
-            continue
-        blocks = functools.partial(_texts_of_file, settings)
-        texts = _in_order(paths, shuffle, seed).interleave(blocks, cycle_length=at_once)
-        if shuffle and paths is by_line:
-            texts = texts.shuffle(_SHUFFLED_DOCUMENTS, seed=seed)
-        parts.append(texts)
-    texts = parts[0] if len(parts) == 1 else parts[0].concatenate(parts[1])
+    paths = tf.data.Dataset.from_tensor_slices([*whole, *by_line])
+    texts = paths.flat_map(functools.partial(_texts_of_file, settings))
     return texts.map(lambda text: {"text": text})
 
 

@@ -83,7 +83,7 @@ def count(times, take):
     sizes = []
     ids = tf.data.Dataset.range(1, 41).map(lambda n: {"targets": tf.ones([n], tf.int32)})
     report = lambda *size: sizes.append(size)  # noqa: E731
-    dataset = epochs.repeat_and_count(ids, times, report, end_tokens=1).take(take)
+    dataset = epochs.repeat_and_count(ids, times, report, lambda n: n + 1).take(take)
     found = [len(example["targets"]) for example in dataset.as_numpy_iterator()]
     assert found == list(np.tile(range(1, 41), 4)[: len(found)])
     return len(found), sizes

@@ -25,8 +25,8 @@ def test_python_and_tensorflow_read_the_same_documents(mixed_files, unit, eager)
     def texts(dataset):
         return [element["text"] for element in dataset.as_numpy_iterator()]
 
-    fast = texts(text_files.read_documents(whole, by_line, "text", False, None))
-    slow = texts(text_files._read_in_python(whole, by_line, settings, False, None))
+    fast = texts(text_files.read_documents(whole, by_line, "text"))
+    slow = texts(text_files._read_in_python(whole, by_line, settings))
     assert fast == slow and len(fast) > 200
 
 
