@@ -24,6 +24,7 @@ import tensorflow as tf
 from t5.data import preprocessors
 
 from primer.common import input_progress
+from primer.data import source_labels
 from primer.data.objectives import epoch_size, epochs, row_objectives, stored_tokens
 from primer.data.objectives.stored_tokens import StoredTokens
 from primer.data.objectives.task_documents import TaskDocuments
@@ -75,6 +76,9 @@ class DocumentTask(seqio.Task):
         make_tokens = None
         if shuffle or row_objectives.is_stream():
             make_tokens = self._stored_tokens(split, use_cached)
+        labels = source_labels.current()
+        if make_tokens and labels:
+            make_tokens = functools.partial(labels.of_stored, self, split, make_tokens)
         if make_tokens:
             order = _seed_of_order(seed) if shuffle else None
             documents = TaskDocuments(self.name, make_tokens, order, num_epochs, shard_info)
@@ -221,6 +225,9 @@ class DocumentTask(seqio.Task):
             else:
                 # Tokenized after the cache, or by steps without one: the size is not known here.
                 dataset = dataset.repeat(num_epochs)
+        labels = source_labels.current()
+        if labels and _are_tokens(dataset):
+            dataset = labels.of_streamed(self, dataset)
         return super().preprocess_postcache(dataset, sequence_length, seed)
 
 

@@ -79,8 +79,8 @@ class EpochSize:
         whole = not self.piece or (longest is not None and longest <= self.piece)
         return self.scaled(tokens) if whole else None
 
-    def left_out(self, sizes: np.ndarray, numbers: np.ndarray | int = 1) -> str:
-        """Returns a sentence on what an epoch leaves out of documents; "" if it reads all.
+    def tokens_read(self, sizes: np.ndarray, numbers: np.ndarray | int = 1) -> int:
+        """Returns the tokens of documents that an epoch reads, on average.
 
         Args:
             sizes: lengths of documents, without end tokens.
@@ -90,11 +90,18 @@ class EpochSize:
         if self.objective == "documents_random":
             most = np.minimum(sizes, (self.length or 0) * self.stitch) * numbers
             rows = self.total_of_counts(int(np.sum(sizes * 0 + numbers)), total, None)
-            read = min(int(np.sum(most)), rows or 0)
-        elif self.objective == "lm":
-            read = int(np.sum(self.positions(sizes) * numbers))
-        else:
-            return ""
+            return min(int(np.sum(most)), rows or 0)
+        if self.objective == "lm":
+            return int(np.sum(self.positions(sizes) * numbers))
+        return total
+
+    def left_out(self, sizes: np.ndarray, numbers: np.ndarray | int = 1) -> str:
+        """Returns a sentence on what an epoch leaves out of documents; "" if it reads all.
+
+        Args:
+            sizes, numbers: as for `tokens_read`.
+        """
+        total, read = int(np.sum(sizes * numbers)), self.tokens_read(sizes, numbers)
         if read >= total:
             return ""
         return (

@@ -88,6 +88,13 @@ def _ranges(local_set, split):
     return tuple(np.array(column) for column in columns)
 
 
+def document_files(local_set: LocalDataset, split: str) -> list[str]:
+    """Returns the file of each training document of a split, in order."""
+    read = functools.partial(_read_block, local_set.blocks)
+    rows = zip(*_ranges(local_set, split), strict=True)
+    return [str(path) for path, *block in rows if read(path.encode(), *block).item()]
+
+
 def article_starts(path: str) -> list[int]:
     """Returns the byte offset of each article of a WikiText file: the blank line before its title.
 
