@@ -1,11 +1,11 @@
-"""Blocks of local files: they cover the file in any cut, follow the seed, and can be resumed."""
+"""Blocks of local files: they cover the file in any cut, in order, and reading can be resumed."""
 
 import gin
 import numpy as np
 import pytest
 import seqio
 
-from primer.data.sources import blocks
+from primer.data.sources import blocks, local_files
 from primer.data.sources.local_datasets import LOCAL_DATASETS
 from tests.data.sources.local_sets import WIKIPEDIA, texts
 
@@ -103,3 +103,18 @@ def test_parts_of_a_split_follow_each_other(shortened_files):
     parts = [content(blocks.split_part(enwik8, "train", index, 3)) for index in range(3)]
     assert all(parts)
     assert sum(parts, []) == content(blocks.split_documents(enwik8, "train"))
+
+
+@pytest.mark.parametrize("name", ["enwik8", "lm1b_words"])
+def test_each_document_has_its_file(shortened_files, name):
+    """One file, and many; a line longer than a block leaves an empty block."""
+    local_set = LOCAL_DATASETS[name]
+    for file in local_set.splits["train"].files:
+        path = shortened_files / file.names[0]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"One line of a text.\n" * 100 + b"x" * 10_000 + b"\n")
+    gin.bind_parameter("local_data.block_bytes", 1024)
+    files = blocks.document_files(local_set, "train")
+    documents = list(blocks.split_documents(local_set, "train").as_numpy_iterator())
+    assert len(files) == len(documents) >= len(local_set.splits["train"].files)
+    assert list(dict.fromkeys(files)) == local_files.split_paths(local_set, "train")
