@@ -87,13 +87,12 @@ class DocumentTask(seqio.Task):
         return self._streamed(sequence_length, split, num_epochs, seed=seed, **options)
 
     def _stored_tokens(self, split, use_cached) -> Callable[[], StoredTokens] | None:
-        """Returns a function that gives the split's tokens at any place; None for a stream.
+        """Returns a function that gives the split's `StoredTokens`; None for a stream.
 
-        Every kind of documents that can be read in any order is listed here.
+        Every kind of documents whose parts can be read in any order is listed here.
         """
-        if row_objectives.is_stream() or (
-            isinstance(self.source, DocumentSource) and not use_cached
-        ):
+        is_local = isinstance(self.source, DocumentSource) and not use_cached
+        if is_local or row_objectives.is_stream():
             return functools.partial(self._collect_tokens, split, use_cached)
         return None
 
@@ -170,8 +169,8 @@ class DocumentTask(seqio.Task):
         if progress and options["shuffle"]:
             buffer_size = options.get("shuffle_buffer_size") or self._shuffle_buffer_size
             self._say(
-                "documents are read in the order of their files, which is shuffled; rows are "
-                f"shuffled in a buffer of {buffer_size:,} rows."
+                "documents stream from files in random order; rows are shuffled in a buffer of "
+                f"{buffer_size:,} rows."
             )
         size = _epoch_size(sequence_length)
         if (

@@ -141,7 +141,7 @@ def test_a_buffer_of_rows_is_said(objective, tfds_dir):
     assert "shuffled in a buffer of 1,000 rows" in said("lm")
     assert "buffer" not in said("lm_documents")
     streamed = said("lm_documents", "lm1b_autoregressive_language_modeling")
-    assert "order of their files, which is shuffled; rows are shuffled in a buffer" in streamed
+    assert "documents stream from files in random order; rows are shuffled in a buffer" in streamed
     streamed = said("lm", "lm1b_autoregressive_language_modeling")
     assert "reads one piece of at most 65,536 tokens of each document in an epoch." in streamed
 

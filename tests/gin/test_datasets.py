@@ -84,9 +84,10 @@ def test_every_line_of_an_objective_takes_effect(name, load, tmp_path):
         'utils.run.sequence_length = {"inputs": 1, "targets": 16}',
         "utils.run.batch_size = 4",
     ]
-    load([*MODEL, "datasets/text.gin"], data)
+    files = [*MODEL, "datasets/text.gin", "dataset.gin"]
+    load(files, ["unsupervised.preprocessors = []", *data])
     before = dead_bindings.snapshot()
-    load([*MODEL, "datasets/text.gin", config_files.gin_file("objectives", name)], data)
+    load([*files, config_files.gin_file("objectives", name)], data)
     own = dead_bindings.changed_since(before)
     assert own
     for row in draw_a_row():

@@ -10,8 +10,8 @@ import numpy as np
 from primer.data.objectives.stored_tokens import StoredTokens
 from primer.errors import UsageError
 
-# Rows that are read at the same time belong to two epochs, or to a few very short ones.
-_EPOCHS_KEPT = 3
+# Rows that are read at the same time belong to two epochs, unless these are very short.
+_EPOCHS_KEPT = 2
 
 _Value = TypeVar("_Value")
 
