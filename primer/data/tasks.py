@@ -119,7 +119,7 @@ _add(
         sotu.check_release,
         availability_fn=sotu.describe_availability,
         shard_reader=sotu,
-        files_fn=sotu.paths,
+        document_files_fn=sotu.paths,
     ),
     text_key="text",
     vocabulary="sotu",
@@ -132,7 +132,7 @@ _add(
         text_checks.check_text_files,
         availability_fn=text_checks.describe_availability,
         shard_reader=text_parts,
-        files_fn=text_parts.document_files,
+        document_files_fn=text_parts.document_files,
     ),
     text_key="text",
     vocabulary="sotu",
@@ -156,7 +156,7 @@ def _add_local(local_set: LocalDataset) -> None:
         availability_fn=functools.partial(local_files.describe_availability, local_set),
         unit=local_set.unit,
         part_fn=functools.partial(blocks.split_part, local_set),
-        files_fn=functools.partial(blocks.document_files, local_set),
+        document_files_fn=functools.partial(blocks.document_files, local_set),
     )
     kind = LineVocabulary if local_set.unit == "line" else TaskVocabulary
     _add(local_set.name, source, "text", local_set.vocabulary, kind)

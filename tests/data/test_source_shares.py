@@ -85,6 +85,6 @@ def test_files_that_change_meanwhile_are_named(four_files, monkeypatch):
     import seqio
 
     source = seqio.TaskRegistry.get("text").source
-    monkeypatch.setattr(source, "_files_fn", lambda split: ["a.txt"])
+    monkeypatch.setattr(source, "_document_files_fn", lambda split: ["a.txt"])
     with pytest.raises(RunError, match="the files of text have 1 documents, and .* were read"):
         source_shares.source_shares("text", "train", LENGTH, 10, 1)

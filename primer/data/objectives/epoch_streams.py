@@ -83,6 +83,8 @@ class EpochStreams:
 
     def parts(self, epoch: int, begin: int, end: int) -> list[np.ndarray]:
         """Returns the parts of documents between two positions of an epoch's stream."""
+        if self._seed is None:
+            return [self._tokens.read(begin, end)]
         order, ends = self._order(epoch)
         found, place = [], int(np.searchsorted(ends, begin, side="right"))
         while begin < end:

@@ -17,8 +17,8 @@ from primer.common.live_line import LiveLine
 from primer.data.vocabularies import batch_tokenize
 from primer.errors import RunError
 
-# A session's call costs as much as tokenizing a line; a batch of books must fit into memory.
-_TEXTS_AT_ONCE = 32
+# A session's call costs more than tokenizing a line; a batch of whole files must fit into memory.
+_TEXTS_AT_ONCE = 8
 _DOCUMENTS_AT_ONCE = 256
 
 

@@ -45,7 +45,7 @@ class DocumentSource(seqio.DataSource):
         part_fn: (split, index, parts) -> data set of part `index` of `parts` of a split.
         shard_reader: reads one shard of a prepared data set, as the module `text_parts` does;
             None reads all documents and keeps every n-th one.
-        files_fn: (split) -> the file of each document, in order.
+        document_files_fn: (split) -> the file of each document, in order.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class DocumentSource(seqio.DataSource):
         unit: str = "document",
         part_fn: Callable[[str, int, int], tf.data.Dataset] | None = None,
         shard_reader: ShardReader | None = None,
-        files_fn: Callable[[str], Sequence[str]] | None = None,
+        document_files_fn: Callable[[str], Sequence[str]] | None = None,
     ) -> None:
         # seqio caches a source in memory if it reports a small number of examples. That would put
         # the corpus into every checkpoint of the pipeline's position and repeat the first epoch's
@@ -71,7 +71,7 @@ class DocumentSource(seqio.DataSource):
         self.unit = unit
         self._part_fn = part_fn
         self.shard_reader = shard_reader
-        self._files_fn = files_fn
+        self._document_files_fn = document_files_fn
 
     def texts(self, split: str) -> tf.data.Dataset:
         """Returns the texts that evaluation counts, in order, as {"text": scalar string}."""
@@ -80,8 +80,8 @@ class DocumentSource(seqio.DataSource):
         return self._dataset_fn(split)
 
     def document_files(self, split: str) -> Sequence[str] | None:
-        """Returns the file of each document of a split, in order; None without a `files_fn`."""
-        return self._files_fn(split) if self._files_fn else None
+        """Returns the file of each document of a split, in order; None if they are not known."""
+        return self._document_files_fn(split) if self._document_files_fn else None
 
     def describe_availability(self, data_dir: str | None = None) -> Availability | None:
         """Describes where the files are; None if the source has no `availability_fn`."""

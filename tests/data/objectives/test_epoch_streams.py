@@ -45,6 +45,13 @@ def test_epochs_follow_each_other(begin, end):
         assert [found.document(epoch, place).tolist() + [1] for place in range(5)] == split(ids)
 
 
+def test_without_a_seed_epochs_repeat_the_order_of_the_documents():
+    found = streams(None)
+    assert found.read(0, 18).tolist() == sum(DOCUMENTS, []) * 2
+    assert found.read(5, 11).tolist() == (sum(DOCUMENTS, []) * 2)[5:11]
+    assert found.document(1, 2).tolist() == [13, 14]
+
+
 def test_an_epoch_is_computed_once_for_all_threads():
     calls = []
 
