@@ -56,8 +56,8 @@ def _show(task, options, shares, extent):
     table = tables.make_table(
         f"{task}, {options.split} split: the first {extent}",
         "source",
-        "share of the text",
-        "share of these steps",
+        "expected share",
+        "in these steps",
         "standard error",
         "errors off",
     )
