@@ -6,7 +6,7 @@ number. Outside of `reporting_to` (on a TPU, whose host may run the pipeline in 
 nothing is added to the pipeline.
 
 The pipeline prefetches, by whole epochs where the texts are few. Epochs are therefore counted in
-trained tokens: tokens trained on so far, over the tokens of all documents.
+trained tokens: tokens trained on so far, over the tokens of the rows that an epoch makes.
 """
 
 import contextlib
@@ -49,7 +49,13 @@ class InputProgress:
         self.files[task] = list(files)
 
     def set_epoch_size(self, task: str, documents: int, tokens: int) -> None:
-        """Stores the size of a task's epoch; both are 0 until the first epoch has been read."""
+        """Stores the size of a task's epoch; both are 0 until the first epoch has been read.
+
+        Args:
+            task: the name of the task.
+            documents: all documents of the task.
+            tokens: the positions of the rows that an epoch makes of them, padding included.
+        """
         self._sizes[task] = (documents, tokens)
 
     def describe_epochs(self, trained: int) -> str:
@@ -77,8 +83,8 @@ class InputProgress:
             epoch = self._epoch(task, trained)
             if self._last_epochs.get(task) == 1 and epoch > 1:
                 lines.append(
-                    f"{task}: training has used as many tokens as all {documents:,} documents have "
-                    f"({tokens:,}); another epoch begins."
+                    f"{task}: training has used the {tokens:,} tokens of rows that an epoch of "
+                    f"{documents:,} documents makes; another epoch begins."
                 )
             self._last_epochs[task] = epoch
         return lines

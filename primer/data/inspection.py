@@ -115,7 +115,9 @@ def _add(result, texts: list[bytes], ids, ends, seen) -> None:
 def first_rows(
     task_name: str, split: str, length: int, number: int, seed: int = 0
 ) -> list[list[str]]:
-    """Returns the first rows that training reads, as texts between special tokens.
+    """Returns the first rows of the documents in order, as texts between special tokens.
+
+    Training has rows like them, and shuffles documents and rows.
 
     Args:
         task_name: a task or mixture.

@@ -18,9 +18,9 @@ them, and `primer.data.sources.blocks` defines the documents of training and the
 evaluation. LM1B's test split is heldout-00000 of 50, as in papers; its validation split is
 heldout-00001.
 
-The objective turns documents into rows: t5's `objectives/lm.gin` joins documents and cuts chunks of
-the sequence length less one, and an end token is added to each chunk; Primer's own objectives are
-in `primer.data.objectives.row_objectives`.
+The objective turns documents into rows: t5's `objectives/lm.gin` joins pieces of documents and cuts
+chunks of the sequence length less one, and an end token is added to each chunk; Primer's own
+objectives are in `primer.data.objectives.row_objectives`.
 """
 
 import functools
@@ -120,6 +120,7 @@ _add(
         availability_fn=sotu.describe_availability,
         files_fn=sotu.paths,
         shard_reader=sotu,
+        document_files_fn=sotu.paths,
     ),
     text_key="text",
     vocabulary="sotu",
@@ -133,6 +134,7 @@ _add(
         availability_fn=text_checks.describe_availability,
         files_fn=text_files.split_paths,
         shard_reader=text_parts,
+        document_files_fn=text_parts.document_files,
     ),
     text_key="text",
     vocabulary="sotu",
@@ -157,6 +159,7 @@ def _add_local(local_set: LocalDataset) -> None:
         unit=local_set.unit,
         part_fn=functools.partial(blocks.split_part, local_set),
         files_fn=functools.partial(local_files.split_paths, local_set),
+        document_files_fn=functools.partial(blocks.document_files, local_set),
     )
     kind = LineVocabulary if local_set.unit == "line" else TaskVocabulary
     _add(local_set.name, source, "text", local_set.vocabulary, kind)

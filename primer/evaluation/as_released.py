@@ -2,9 +2,9 @@
 
 The released systems evaluate the first `utils.run.perplexity_eval_steps` batches (default 100) of
 `utils.run.batch_size` rows that t5's `mesh_eval_dataset_fn` gives. T5's pipeline makes these rows
-from the documents with the run's own objective, pads them, and replaces the last token of a full
-row by an end token. The loss is the mean of -log p over the tokens of these rows, and experts drop
-tokens as they do in such a batch.
+from the documents with the run's own objective and pads them; under T5's objectives it replaces the
+last token of a full row by an end token. The loss is the mean of -log p over the tokens of these
+rows, and experts drop tokens as they do in such a batch.
 
 Objectives join, cut and shuffle documents, so the text of a row is not known: there are no bytes,
 characters and words, and each row counts as a document.
@@ -15,6 +15,7 @@ import tensorflow.compat.v1 as tf
 
 from primer.common import checks, tf_data
 from primer.data import preflight
+from primer.data.objectives import row_objectives
 from primer.errors import UsageError
 from primer.evaluation import tokenized_split
 from primer.gin_config.values import configured
@@ -61,10 +62,11 @@ def rows_per_batch(rows: int | None = None) -> int:
 
 def describe(split: str, length: int) -> str:
     """Returns a sentence on how the rows are made."""
+    closed = "" if row_objectives.ends_documents() else ", full rows closed by an end token"
     return (
         f"As released: at most the first {_steps()} batches (utils.run.perplexity_eval_steps) of "
         f"{rows_per_batch()} rows of {length} tokens of the {split} split as T5's pipeline pads "
-        "them, full rows closed by an end token; other tokens than those of the whole split, and "
+        f"them{closed}; other tokens than those of the whole split, and "
         "not comparable across vocabularies."
     )
 

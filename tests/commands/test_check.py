@@ -87,7 +87,7 @@ def test_a_setting_that_training_or_evaluation_reads_is_no_finding(checked):
         "rate = 0.9",
         "AdafactorOptimizer.decay_rate = %rate",
         "learning_rate_schedule_noam.warmup_steps = 5",
-        "reduce_concat_tokens.batch_size = 4",
+        "train_rows.separate_documents = True",
         "mesh_train_dataset_fn.seed = 3",
         "utils.run.perplexity_eval_steps = 3",
         "validation.every = 5",

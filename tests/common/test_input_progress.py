@@ -16,7 +16,7 @@ def test_epochs_are_counted_in_tokens():
     ]
     assert progress.epoch_messages(14) == []
     (line,) = progress.epoch_messages(15)
-    assert line.startswith("five: training has used as many tokens as all 5 documents have (15)")
+    assert line.startswith("five: training has used the 15 tokens of rows that an epoch of 5 doc")
     assert progress.epoch_messages(30) == []
 
 

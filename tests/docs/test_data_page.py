@@ -121,6 +121,7 @@ def test_every_file_and_option_of_the_page_exists():
             text=True,
         ).stdout
         for words in (
+            ["data", "inspect"],
             ["data", "prepare"],
             ["data", "vocabulary"],
             ["train"],

@@ -77,6 +77,7 @@ def test_every_line_of_an_objective_takes_effect(name, load, tmp_path):
     path = tmp_path / "some.txt"
     path.write_text("".join(f"Line {number} of a local text.\n" for number in range(400)))
     data = [
+        'MIXTURE_NAME = "text"',
         f'text_files.glob = "{path}"',
         'text_files.unit = "line"',
         "text_files.held_out = 0.5",
@@ -84,9 +85,10 @@ def test_every_line_of_an_objective_takes_effect(name, load, tmp_path):
         'utils.run.sequence_length = {"inputs": 1, "targets": 16}',
         "utils.run.batch_size = 4",
     ]
-    load([*MODEL, "datasets/text.gin"], data)
+    files = [*MODEL, "datasets/gpt_neo_records.gin"]  # With T5's objective.
+    load(files, data)
     before = dead_bindings.snapshot()
-    load([*MODEL, "datasets/text.gin", config_files.gin_file("objectives", name)], data)
+    load([*files, config_files.gin_file("objectives", name)], data)
     own = dead_bindings.changed_since(before)
     assert own
     for row in draw_a_row():

@@ -1,4 +1,7 @@
-"""`primer data inspect`: statistics of a task's texts, and the rows that the model gets of them."""
+"""`primer data inspect`: statistics of a task's texts, and the rows that the model gets of them.
+
+With --order: the share of each source in the first steps of training.
+"""
 
 import argparse
 import dataclasses
@@ -6,8 +9,8 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from primer.commands.data import text_options
-from primer.common import checks, user_paths
+from primer.commands.data import source_order, text_options
+from primer.common import checks, console, user_paths
 
 if TYPE_CHECKING:
     from primer.data.inspection import SplitStatistics
@@ -29,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace these two files")
     parser.add_argument("--examples", type=int, default=EXAMPLES, help=f"rows to show ({EXAMPLES})")
     parser.add_argument("--length", type=int, help=f"tokens of a row (the run's, or {ROW})")
+    source_order.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -36,13 +40,18 @@ def run(options: argparse.Namespace) -> int:
     for path in _outputs(options.output) if options.output else ():
         checks.output_file(path, "--output:", options.overwrite)
     with text_options.configured_task_and_vocabulary(options) as task:
+        choose_objective(task)
+        if options.order:
+            return source_order.run(task, options, row_length(options))
         from primer.commands.data.read_progress import ReadProgress
         from primer.data import inspection
 
         with ReadProgress(f"reading {task}, split {options.split}") as progress:
             found = inspection.inspect_split(task, options.split, progress.add)
         rows = _rows(task, options)
+        left_out = _left_out(found, row_length(options))
     _show(task, options.split, found, rows)
+    console.say(left_out)
     if options.output:
         _write(options.output, task, options.split, found)
     return 0
@@ -55,22 +64,52 @@ def lm_objective_file() -> str:
     return os.path.join(os.path.dirname(t5.models.__file__), "gin", "objectives", "lm.gin")
 
 
-def _rows(task, options):
-    """The first rows of the objective that gin sets; of t5's `lm` if it sets none."""
+def choose_objective(task: str) -> None:
+    """Binds the objective of the task's file in datasets/, unless gin binds one already."""
     import gin
+    import seqio
 
-    from primer.data import inspection
-    from primer.gin_config.values import bound, configured
+    from primer.data import preflight
+    from primer.data.sources.document_source import DocumentSource
+    from primer.gin_config import config_files
+    from primer.gin_config.values import bound
 
-    if bound("unsupervised.preprocessors") is None:
+    if bound("unsupervised.preprocessors") is not None:
+        return
+    tasks = seqio.get_subtasks(preflight.find_task(task))
+    if all(isinstance(each.source, DocumentSource) for each in tasks):
+        file = config_files.gin_file("objectives", "lm_documents")
+        gin.parse_config_file(file, skip_unknown=True)
+    else:
         gin.parse_config_file(lm_objective_file())
+
+
+def row_length(options: argparse.Namespace) -> int:
+    """Returns the tokens of a row: the option's, the run's, or ROW."""
+    from primer.gin_config.values import configured
+
     lengths = configured("utils.run.sequence_length") or {}
-    length = options.length or lengths.get("targets", ROW)
-    return (
-        inspection.first_rows(task, options.split, length, options.examples)
-        if options.examples
-        else []
-    )
+    return options.length or lengths.get("targets", ROW)
+
+
+def _left_out(found, length):
+    """A line on what an epoch of training reads of the texts."""
+    import numpy as np
+
+    from primer.data.objectives import epoch_size
+
+    sizes, numbers = (np.array(list(x), np.int64) for x in (found.lengths, found.lengths.values()))
+    left_out = epoch_size.of_objective(length).left_out(sizes, numbers)
+    return f"{left_out or 'An epoch of training reads every token of these texts once'}."
+
+
+def _rows(task, options):
+    """The first rows of the objective, of documents in order."""
+    from primer.data import inspection
+
+    if not options.examples:
+        return []
+    return inspection.first_rows(task, options.split, row_length(options), options.examples)
 
 
 def statistics_as_json(task: str, split: str, found: "SplitStatistics") -> dict[str, Any]:
@@ -144,7 +183,7 @@ def _outputs(folder):
 
 def _write(folder, task, split, found):
     from primer.commands.data import plot
-    from primer.common import console, files
+    from primer.common import files
 
     path, image = _outputs(folder)
     content = json.dumps(statistics_as_json(task, split, found), indent=2)

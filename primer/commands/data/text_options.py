@@ -123,9 +123,10 @@ def _configure_gin(options):
     """Applies gin files, then bindings, then the options that set `text_files`."""
     import gin
 
-    from primer.gin_config import absolute_paths, gin_errors
+    from primer.gin_config import absolute_paths, findings, gin_errors
 
-    gin.add_config_file_search_path(config_files.gin_directory())
+    for folder in findings.installed_folders():
+        gin.add_config_file_search_path(folder)
     try:
         for path in options.gin_file:
             # The files may bind configurables that are not imported here (layers, a trainer).

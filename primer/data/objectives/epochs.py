@@ -19,7 +19,7 @@ def repeat_and_count(
     dataset: tf.data.Dataset,
     num_epochs: int | None,
     report: Callable[[int, int], object],
-    end_tokens: int = 0,
+    tokens_of: Callable[[tf.Tensor], tf.Tensor] = lambda lengths: lengths,
 ) -> tf.data.Dataset:
     """Returns `dataset.repeat(num_epochs)`, which reports the size of an epoch while it is read.
 
@@ -27,7 +27,7 @@ def repeat_and_count(
         dataset: documents with the key "targets", [length] each.
         num_epochs: the number of epochs; None repeats endlessly.
         report: takes the documents and tokens of a whole epoch; both are 0 in the first.
-        end_tokens: tokens that a later step adds at the end of each document.
+        tokens_of: the tokens that are read of documents of these lengths, [documents] int64 both.
     """
 
     def call_report(size):
@@ -46,8 +46,8 @@ def repeat_and_count(
         whole = tf.where(begins, so_far, whole)
         due = begins | tf.equal(index % _REPORT_EVERY, 0)
         whole = tf.cond(due, lambda: reported(whole), lambda: whole)
-        documents = examples["targets"].nrows(tf.int64)
-        tokens = tf.size(examples["targets"].values, tf.int64) + end_tokens * documents
+        lengths = tf.cast(examples["targets"].row_lengths(), tf.int64)
+        documents, tokens = tf.size(lengths, tf.int64), tf.reduce_sum(tokens_of(lengths))
         so_far = tf.where(begins, tf.zeros_like(so_far), so_far) + tf.stack([documents, tokens])
         return (so_far, whole), examples
 

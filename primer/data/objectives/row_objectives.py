@@ -22,7 +22,7 @@ import seqio
 import tensorflow as tf
 
 from primer.common import checks
-from primer.data.objectives.column_documents import ColumnDocuments
+from primer.data.objectives.task_documents import TaskDocuments
 from primer.errors import UsageError
 
 # A call of a function takes TensorFlow at least 25 microseconds, however few tokens it gets.
@@ -48,7 +48,12 @@ def _name(step):
 
 def ends_documents() -> bool:
     """Returns whether the objective ends documents, and not rows, with an end token."""
-    return any(name in _OBJECTIVES for name in chosen_preprocessors())
+    return any(name in OBJECTIVES for name in chosen_preprocessors())
+
+
+def reads_stored_documents() -> bool:
+    """Returns whether the first step is one of Primer's objectives, which take `TaskDocuments`."""
+    return chosen_preprocessors()[:1] in [[name] for name in OBJECTIVES]
 
 
 def is_stream() -> bool:
@@ -68,7 +73,7 @@ def is_stream() -> bool:
 
 @gin.configurable(module="primer")
 def lm_documents(
-    dataset: tf.data.Dataset,
+    dataset: tf.data.Dataset | TaskDocuments,
     sequence_length: Mapping[str, int],
     output_features: Mapping[str, seqio.Feature],
     **unused: Any,
@@ -76,7 +81,8 @@ def lm_documents(
     """Joins documents, each with an end token, and cuts them into rows.
 
     Args:
-        dataset: documents {"targets": ids [any length]} without end tokens.
+        dataset: documents {"targets": ids [any length]} without end tokens, which are cut in order;
+            or a task's stored documents, whose rows come in random order.
         sequence_length: {"targets": length of a row}.
         output_features: the task's.
 
@@ -85,6 +91,8 @@ def lm_documents(
     """
     length = _row_length(sequence_length)
     _require_open_rows(output_features)
+    if isinstance(dataset, TaskDocuments):
+        return dataset.joined_rows(length)
     eos_id = output_features["targets"].vocabulary.eos_id
 
     def join(documents):
@@ -98,7 +106,7 @@ def lm_documents(
 
 @gin.configurable(module="primer")
 def documents_random(
-    dataset: tf.data.Dataset,
+    dataset: tf.data.Dataset | TaskDocuments,
     sequence_length: Mapping[str, int],
     output_features: Mapping[str, seqio.Feature],
     stitch: int = 1,
@@ -116,6 +124,8 @@ def documents_random(
     """
     checks.whole_number("documents_random.stitch", stitch)
     length = _row_length(sequence_length)
+    if isinstance(dataset, TaskDocuments):
+        dataset = dataset.dataset()
     texts = _with_end_tokens(dataset, output_features)
     if stitch > 1:
         texts = texts.ragged_batch(stitch).map(lambda documents: documents.values, tf.data.AUTOTUNE)
@@ -131,7 +141,7 @@ def documents_random(
 
 @gin.configurable(module="primer")
 def chunks(
-    dataset: tf.data.Dataset,
+    dataset: tf.data.Dataset | TaskDocuments,
     sequence_length: Mapping[str, int],
     output_features: Mapping[str, seqio.Feature],
     **unused: Any,
@@ -145,6 +155,9 @@ def chunks(
         A data set of {"targets": [length]}; a document's last window ends in zeros.
     """
     length = _row_length(sequence_length)
+    if isinstance(dataset, TaskDocuments):
+        _require_open_rows(output_features)
+        return dataset.window_rows(length)
 
     def windows(ids):
         padded = tf.pad(ids, [[0, -tf.size(ids) % length]])
@@ -155,7 +168,7 @@ def chunks(
 
 @gin.configurable(module="primer")
 def lm_stream(
-    dataset: ColumnDocuments,
+    dataset: TaskDocuments,
     sequence_length: Mapping[str, int],
     output_features: Mapping[str, seqio.Feature],
     columns: int = gin.REQUIRED,
@@ -176,14 +189,14 @@ def lm_stream(
     Raises:
         UsageError: the task is no `DocumentTask`, or the text is too short.
     """
-    if not isinstance(dataset, ColumnDocuments):
+    if not isinstance(dataset, TaskDocuments):
         raise _needs_document_task("lm_stream")
     _require_open_rows(output_features)
     checks.whole_number("lm_stream.columns", columns)
-    return dataset.rows(columns, _row_length(sequence_length))
+    return dataset.columns(columns, _row_length(sequence_length))
 
 
-_OBJECTIVES = {fn.__name__ for fn in (lm_documents, lm_stream, documents_random, chunks)}
+OBJECTIVES = {fn.__name__ for fn in (lm_documents, lm_stream, documents_random, chunks)}
 
 
 def _with_end_tokens(dataset, output_features):

@@ -32,22 +32,10 @@ _LONGEST_TITLE = 1 << 12
 _NEAR = 1 << 12
 
 
-def split_documents(
-    local_set: LocalDataset, split: str, shuffle: bool, seed: int | None
-) -> tf.data.Dataset:
-    """Returns the training documents of a split, as {"text": scalar string}.
-
-    Args:
-        local_set: the data set.
-        split: the split.
-        shuffle: False for the order of the files, True for a new order in each epoch.
-        seed: makes the shuffled orders repeatable.
-    """
-    ranges = _ranges(local_set, split)
-    dataset = tf.data.Dataset.from_tensor_slices(ranges)
-    if shuffle:
-        dataset = dataset.shuffle(len(ranges[0]), seed=seed)
-    return _read_ranges(local_set, dataset)
+def split_documents(local_set: LocalDataset, split: str) -> tf.data.Dataset:
+    """Returns the training documents of a split in order, as {"text": scalar string}."""
+    ranges = tf.data.Dataset.from_tensor_slices(_ranges(local_set, split))
+    return _read_ranges(local_set, ranges)
 
 
 def split_part(
@@ -84,7 +72,7 @@ def _read_ranges(local_set, dataset):
 
 def evaluation_texts(local_set: LocalDataset, split: str) -> tf.data.Dataset:
     """Returns the texts that evaluation counts, in order: each line, or the whole split."""
-    dataset = split_documents(local_set, split, False, None).map(lambda example: example["text"])
+    dataset = split_documents(local_set, split).map(lambda example: example["text"])
     if local_set.unit == "line":
         dataset = dataset.flat_map(
             lambda text: tf.data.Dataset.from_tensor_slices(tf.strings.split(text, "\n"))
@@ -109,6 +97,13 @@ def _ranges(local_set, split):
         rows += [(path, first, end, *pair) for pair in zip(borders, borders[1:], strict=False)]
     columns = zip(*rows, strict=True)
     return tuple(np.array(column) for column in columns)
+
+
+def document_files(local_set: LocalDataset, split: str) -> list[str]:
+    """Returns the file of each training document of a split, in order."""
+    read = functools.partial(_read_block, local_set.blocks)
+    rows = zip(*_ranges(local_set, split), strict=True)
+    return [str(path) for path, *block in rows if read(path.encode(), *block).item()]
 
 
 def article_starts(path: str) -> list[int]:

@@ -1,7 +1,7 @@
 """A seqio data source of documents that functions of this package read from files.
 
-Its examples hold a text under the key "text", in an order that a seed fixes. `check(split)` reports
-in one line why a split cannot be read, before a pipeline is built; no method uses a network.
+Its examples hold a text under the key "text", in the order of the files. `check(split)` reports in
+one line why a split cannot be read, before a pipeline is built; no method uses a network.
 """
 
 import functools
@@ -41,7 +41,7 @@ class DocumentSource(seqio.DataSource):
     """Documents that a function reads from files.
 
     Args:
-        dataset_fn: (split, shuffle, seed) -> data set of {"text": scalar string}.
+        dataset_fn: (split) -> data set of {"text": scalar string}.
         splits: the names of the splits.
         check: (split) -> a remark or None; raises UsageError when the split cannot be read.
         texts_fn: (split) -> data set of the texts that evaluation counts, in order, as
@@ -52,11 +52,12 @@ class DocumentSource(seqio.DataSource):
         files_fn: (split) -> the files that hold a split; None if they are not known.
         shard_reader: reads one shard of a prepared data set, as the module `text_parts` does;
             None reads all documents and keeps every n-th one.
+        document_files_fn: (split) -> the file of each document, in order.
     """
 
     def __init__(
         self,
-        dataset_fn: Callable[[str, bool, int | None], tf.data.Dataset],
+        dataset_fn: Callable[[str], tf.data.Dataset],
         splits: Sequence[str],
         check: Callable[[str], str | None],
         texts_fn: Callable[[str], tf.data.Dataset] | None = None,
@@ -65,6 +66,7 @@ class DocumentSource(seqio.DataSource):
         part_fn: Callable[[str, int, int, int | None], tf.data.Dataset] | None = None,
         files_fn: Callable[[str], Sequence[str]] | None = None,
         shard_reader: ShardReader | None = None,
+        document_files_fn: Callable[[str], Sequence[str]] | None = None,
     ) -> None:
         # seqio caches a source in memory if it reports a small number of examples. That would put
         # the corpus into every checkpoint of the pipeline's position and repeat the first epoch's
@@ -78,12 +80,17 @@ class DocumentSource(seqio.DataSource):
         self._part_fn = part_fn
         self._files_fn = files_fn
         self.shard_reader = shard_reader
+        self._document_files_fn = document_files_fn
 
     def texts(self, split: str) -> tf.data.Dataset:
         """Returns the texts that evaluation counts, in order, as {"text": scalar string}."""
         if self._texts_fn:
             return self._texts_fn(split)
-        return self._dataset_fn(split, False, None)
+        return self._dataset_fn(split)
+
+    def document_files(self, split: str) -> Sequence[str] | None:
+        """Returns the file of each document of a split, in order; None if they are not known."""
+        return self._document_files_fn(split) if self._document_files_fn else None
 
     def input_files(self, split: str) -> Sequence[str]:
         """Returns the files that hold a split; empty if they are not known."""
@@ -118,11 +125,11 @@ class DocumentSource(seqio.DataSource):
         """
         if self._part_fn:
             return self._part_fn(split, index, parts, seed)
-        return self._dataset_fn(split, False, None).shard(parts, index)
+        return self._dataset_fn(split).shard(parts, index)
 
     def count(self, split: str) -> int:
         """Returns the number of documents of a split; reads them all."""
-        documents = functools.partial(self._dataset_fn, split, False, None)
+        documents = functools.partial(self._dataset_fn, split)
         return tf_data.count(documents)
 
     def get_dataset(
@@ -136,9 +143,17 @@ class DocumentSource(seqio.DataSource):
         use_cached: bool = False,
         num_epochs: int | None = 1,
     ) -> tf.data.Dataset:
-        """Returns the documents of a split as {"text": scalar string}; see seqio.DataSource."""
-        del sequence_length, use_cached, num_epochs
-        dataset = self._dataset_fn(split, shuffle, seed)
+        """Returns the documents of a split in order, as {"text": scalar string}.
+
+        `primer.data.document_task.DocumentTask` gives them an order of their own in each epoch. A
+        task of another class gets them in this one, whatever `shuffle` is.
+
+        Args:
+            split, shard_info: as for `seqio.DataSource.get_dataset`.
+            shuffle, seed, sequence_length, use_cached, num_epochs: of seqio; without effect.
+        """
+        del shuffle, seed, sequence_length, use_cached, num_epochs
+        dataset = self._dataset_fn(split)
         if shard_info and shard_info.num_shards > 1:
             dataset = dataset.shard(shard_info.num_shards, shard_info.index)
         return dataset

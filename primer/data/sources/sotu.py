@@ -60,9 +60,9 @@ def _split_of(number: int) -> str:
     return {0: "test", 10: "validation"}.get(number % 20, "train")
 
 
-def split_dataset(split: str, shuffle: bool, seed: int | None) -> tf.data.Dataset:
+def split_dataset(split: str) -> tf.data.Dataset:
     """Returns the addresses of one split, as {"text": scalar string}."""
-    return text_files.read_documents(paths(split), shuffle, seed)
+    return text_files.read_documents(paths(split))
 
 
 def read_shard(

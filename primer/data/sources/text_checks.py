@@ -35,7 +35,7 @@ def check_text_files(split: str) -> str | None:
     remarks = [f"left out {describe_skipped(skipped.not_utf8)}"] if skipped.not_utf8 else []
     if empty:
         remarks.append(f"{len(empty):,} of the files have no text: {_first_names(empty)}")
-    first = tf_data.elements(lambda: text_files.split_dataset(split, False, None).take(1))
+    first = tf_data.elements(lambda: text_files.split_dataset(split).take(1))
     if not any(True for _ in first):
         raise UsageError(
             f"no document of text_files.glob {settings.glob!r} is in the split {split!r} "

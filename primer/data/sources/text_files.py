@@ -35,8 +35,6 @@ SUFFIXES = (*formats.SUFFIXES, formats.PARQUET)
 # Decides the split of a document; prepared data record it, and those of another rule are refused.
 SPLIT_RULE = "hash of the text without the ASCII white space around it"
 _SHARE_STEPS = 1_000_000  # The held-out share is kept to six decimals.
-_FILES_AT_ONCE = 16
-_SHUFFLED_DOCUMENTS = 2_000
 _LINES_AT_ONCE = 256
 _MOST_OPEN_READERS = 64
 _UNLIMITED = 1 << 62
@@ -185,43 +183,32 @@ def split_paths(split: str) -> list[str]:
     return TextFiles().checked().paths()
 
 
-def split_dataset(split: str, shuffle: bool, seed: int | None) -> tf.data.Dataset:
+def split_dataset(split: str) -> tf.data.Dataset:
     """Returns the documents of a split of text_files.glob, as {"text": scalar string}."""
     settings = TextFiles().checked()
-    texts = all_texts(settings, shuffle, seed)
+    texts = all_texts(settings)
     held_out = split == "validation"
     return texts.filter(lambda x: tf.equal(is_held_out(x["text"], settings.held_out), held_out))
 
 
-def all_texts(settings: TextFiles, shuffle: bool, seed: int | None) -> tf.data.Dataset:
+def all_texts(settings: TextFiles) -> tf.data.Dataset:
     """Returns the documents of both splits, as {"text": scalar string}.
+
+    They have the order of the paths: whole files, then files with a document per line.
 
     Args:
         settings: the files and how they divide into documents.
-        shuffle: False for the order of the paths: whole files, then files with a document per line.
-            True for a new order in each epoch: files at random, lines within a window of 2,000.
-        seed: makes the shuffled orders repeatable.
     """
     whole, by_line = settings.whole_and_lines()
     if not by_line and settings.read_by_tensorflow(whole):
-        return read_documents(whole, shuffle, seed)
-    return _read_in_python(whole, by_line, settings, shuffle, seed)
+        return read_documents(whole)
+    return _read_in_python(whole, by_line, settings)
 
 
-def read_documents(paths: list[str], shuffle: bool, seed: int | None) -> tf.data.Dataset:
-    """Returns files that TensorFlow can read, each one document, as {"text": scalar string}.
-
-    Args:
-        paths: the files.
-        shuffle, seed: as for `all_texts`.
-    """
-    texts = _in_order(paths, shuffle, seed).map(_read_file, tf.data.AUTOTUNE)
+def read_documents(paths: list[str]) -> tf.data.Dataset:
+    """Returns files that TensorFlow can read, each one document, as {"text": scalar string}."""
+    texts = tf.data.Dataset.from_tensor_slices(paths).map(_read_file, tf.data.AUTOTUNE)
     return texts.map(_clean, tf.data.AUTOTUNE).filter(_has_text)
-
-
-def _in_order(paths, shuffle, seed):
-    dataset = tf.data.Dataset.from_tensor_slices(paths)
-    return dataset.shuffle(len(paths), seed=seed) if shuffle else dataset
 
 
 def _read_file(path):
@@ -244,18 +231,10 @@ def _has_text(example):
     return tf.strings.length(tf.strings.strip(example["text"])) > 0
 
 
-def _read_in_python(whole, by_line, settings, shuffle, seed):
+def _read_in_python(whole, by_line, settings):
     """As `read_documents`, for all formats and settings."""
-    parts = []
-    for paths, at_once in ((whole, 1), (by_line, _FILES_AT_ONCE if shuffle else 1)):
-        if not paths:
-            continue
-        blocks = functools.partial(_texts_of_file, settings)
-        texts = _in_order(paths, shuffle, seed).interleave(blocks, cycle_length=at_once)
-        if shuffle and paths is by_line:
-            texts = texts.shuffle(_SHUFFLED_DOCUMENTS, seed=seed)
-        parts.append(texts)
-    texts = parts[0] if len(parts) == 1 else parts[0].concatenate(parts[1])
+    paths = tf.data.Dataset.from_tensor_slices([*whole, *by_line])
+    texts = paths.flat_map(functools.partial(_texts_of_file, settings))
     return texts.map(lambda text: {"text": text})
 
 

@@ -173,6 +173,19 @@ def read_shard(
             yield ("validation" if held_out else "train"), content
 
 
+def document_files(split: str) -> list[str]:
+    """Returns the file of each document of a split, in the order in which training reads them."""
+    settings = text_files.TextFiles().checked()
+    is_held_out = _held_out_function(settings.held_out)
+    files_of_documents = []
+    for path in file_sizes(settings):
+        for texts in _batches([FilePart(path)], settings, readers.SkipCounts()):
+            held_out = int(is_held_out(texts).sum())
+            number = held_out if split == "validation" else len(texts) - held_out
+            files_of_documents += [path] * number
+    return files_of_documents
+
+
 @functools.lru_cache(maxsize=1)
 def _held_out_function(share):
     return tf_data.TextFunction(lambda texts: text_files.is_held_out(texts, share))

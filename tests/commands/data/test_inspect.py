@@ -34,7 +34,7 @@ def test_the_numbers_are_those_of_a_direct_count(tmp_path, capsys):
         inside = [size for size in lengths if part["from"] <= size < part["to"]]
         assert part["documents"] == len(inside)
     said = capsys.readouterr().out
-    assert "155,148" in said and said.count("<end>") == 3 and "Row 3:" in said
+    assert "155,148" in said and "Row 3:" in said
 
 
 def test_the_histogram_is_drawn(tmp_path):
@@ -87,3 +87,17 @@ def test_what_the_vocabulary_changes_and_duplicates_in_white_space_are_said(tmp_
     said = capsys.readouterr().err
     assert "train split: The vocabulary does not give back 1 of 3 documents" in said
     assert "'under\u2581score' becomes 'under score'" in said
+
+
+def test_what_an_epoch_leaves_out_is_said(tmp_path, capsys):
+    (tmp_path / "a.txt").write_text("0123456789" * 20)
+    words = ["--input", tmp_path / "a.txt", "--vocabulary", "bytes", "--held_out", "0"]
+    words += ["--length", "8", "--examples", "0"]
+    inspect(tmp_path, *words)
+    said = "An epoch of training reads every token of these texts once."
+    assert said in capsys.readouterr().err
+    words += ["--gin_file", "objectives/lm.gin"]
+    words += ["--gin_param", "preprocessors.select_random_chunk.max_length = 50"]
+    inspect(tmp_path, *words)
+    said = "one piece of at most 50 tokens of each document in an epoch: 50 of 200 tokens (25.0%)"
+    assert said in capsys.readouterr().err

@@ -52,7 +52,7 @@ def held_out_by_the_reader(folder, share):
     gin.bind_parameter("text_files.glob", str(folder / "*"))
     gin.bind_parameter("text_files.field", "body")
     gin.bind_parameter("text_files.held_out", share)
-    found = tf_data.elements(lambda: text_files.split_dataset("validation", False, None))
+    found = tf_data.elements(lambda: text_files.split_dataset("validation"))
     return documents_of(example["text"].decode().split()[0] for example in found)
 
 

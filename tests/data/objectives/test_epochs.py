@@ -7,7 +7,7 @@ import seqio
 import tensorflow.compat.v1 as tf
 
 from primer.common import input_progress
-from primer.data import tasks  # noqa: F401
+from primer.data import mixture, tasks  # noqa: F401
 from primer.data.objectives import epochs
 from primer.gin_config import config_files
 
@@ -40,13 +40,15 @@ def text(t5_gin, tmp_path):
     return choose
 
 
-def read(tmp_path, restore=None, save_after=None, number=60, progress=None):
+def read(tmp_path, restore=None, save_after=None, number=60, progress=None, task="text", **options):
     """Rows of training, from a saved position or with one saved after `save_after` rows."""
+    if task == "text":
+        options["shuffle_buffer_size"] = 20
     with tf.Graph().as_default():
         tf.set_random_seed(0)
         with input_progress.reporting_to(progress or input_progress.InputProgress()):
-            dataset = seqio.get_mixture_or_task("text").get_dataset(
-                LENGTH, "train", num_epochs=None, seed=3, shuffle_buffer_size=20
+            dataset = seqio.get_mixture_or_task(task).get_dataset(
+                LENGTH, "train", num_epochs=None, seed=3, **options
             )
         iterator = tf.data.make_initializable_iterator(dataset)
         following = iterator.get_next()["targets"]
@@ -63,19 +65,31 @@ def read(tmp_path, restore=None, save_after=None, number=60, progress=None):
     return (rows, path) if save_after else rows
 
 
+@pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_reading_continues_from_a_saved_position(text, tmp_path, objective):
+def test_reading_continues_from_a_saved_position(text, tmp_path, objective, shuffle):
+    """In the middle of an epoch, of stored documents (shuffled) and of a stream."""
     text(objective)
-    whole, path = read(tmp_path, save_after=37)
-    assert read(tmp_path, restore=path, number=60 - 37) == whole[37:]
+    whole, path = read(tmp_path, save_after=37, shuffle=shuffle)
+    assert read(tmp_path, restore=path, number=60 - 37, shuffle=shuffle) == whole[37:]
     assert any(whole[37:])
+
+
+@pytest.mark.parametrize("objective", ["lm", "lm_documents"])
+def test_a_mixture_continues_from_a_saved_position(text, tmp_path, objective):
+    """Its tasks have orders of their own, and the draws between them continue too."""
+    text(objective)
+    gin.parse_config("mixture.tasks = [('sotu', 1.0), ('text', 3.0)]")
+    whole, path = read(tmp_path, save_after=137, number=200, task="mixture")
+    again = read(tmp_path, restore=path, number=200 - 137, task="mixture")
+    assert again == whole[137:] and read(tmp_path, number=200, task="mixture") == whole
 
 
 def test_counting_epochs_changes_no_row(text, tmp_path, monkeypatch):
     text("lm")
-    counted = read(tmp_path)
+    counted = read(tmp_path, shuffle=False)
     monkeypatch.setattr(input_progress, "current", lambda: None)
-    assert read(tmp_path) == counted
+    assert read(tmp_path, shuffle=False) == counted
 
 
 def count(times, take):
@@ -83,7 +97,7 @@ def count(times, take):
     sizes = []
     ids = tf.data.Dataset.range(1, 41).map(lambda n: {"targets": tf.ones([n], tf.int32)})
     report = lambda *size: sizes.append(size)  # noqa: E731
-    dataset = epochs.repeat_and_count(ids, times, report, end_tokens=1).take(take)
+    dataset = epochs.repeat_and_count(ids, times, report, lambda n: n + 1).take(take)
     found = [len(example["targets"]) for example in dataset.as_numpy_iterator()]
     assert found == list(np.tile(range(1, 41), 4)[: len(found)])
     return len(found), sizes
@@ -114,8 +128,9 @@ def test_an_epoch_has_the_tokens_that_are_trained_on(text, tmp_path, objective):
 
 def test_a_resumed_run_soon_knows_the_size_of_an_epoch(text, tmp_path):
     text("lm_documents")
-    _, path = read(tmp_path, save_after=150, number=150)
+    _, path = read(tmp_path, save_after=150, number=150, shuffle=False)
     progress, first = input_progress.InputProgress(), input_progress.InputProgress()
-    read(tmp_path, restore=path, number=300, progress=progress)  # More than the prefetched rows.
-    read(tmp_path, progress=first, number=210)
+    # More than the prefetched rows.
+    read(tmp_path, restore=path, number=300, progress=progress, shuffle=False)
+    read(tmp_path, progress=first, number=210, shuffle=False)
     assert progress.describe_epochs(3360) == first.describe_epochs(3360) != "epoch 1"

@@ -50,15 +50,18 @@ def test_an_objective_trains(texts, tmp_path, objective):
 
 
 @pytest.mark.slow
-def test_a_killed_run_ends_like_an_uninterrupted_one(texts, tmp_path, capfd):
+@pytest.mark.parametrize("objective", ["lm_stream", "lm_documents"])
+def test_a_killed_run_ends_like_an_uninterrupted_one(texts, tmp_path, capfd, objective):
     """The weights of the last step depend on the tokens of each step."""
-    more = bindings(texts, "lm_stream", "utils.run.train_steps = 24", "utils.run.batch_size = 8")
+    more = bindings(texts, objective, "utils.run.train_steps = 24", "utils.run.batch_size = 8")
     more.append("utils.run.save_checkpoints_steps = 12")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     tiny.run(whole, *more)
     said = capfd.readouterr().err
     # 24 steps of 8 rows of 32 tokens are 2.8 times the text.
-    assert "2,194 tokens of 60 documents in 8 columns" in said
+    assert "text: 60 documents, 2,194 tokens, 2,134 bytes, tokenized in" in said
+    columns = "2,194 tokens of 60 documents in 8 columns" in said
+    assert columns == (objective == "lm_stream")
     assert re.findall(r"epoch \d", said)[-1] == "epoch 3"
     command = [sys.executable, "-m", "tests.runtime.killed_run", str(killed), "24", "before", *more]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)

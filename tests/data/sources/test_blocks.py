@@ -1,11 +1,11 @@
-"""Blocks of local files: they cover the file in any cut, follow the seed, and can be resumed."""
+"""Blocks of local files: they cover the file in any cut, in order, and reading can be resumed."""
 
 import gin
 import numpy as np
 import pytest
 import seqio
 
-from primer.data.sources import blocks
+from primer.data.sources import blocks, local_files
 from primer.data.sources.local_datasets import LOCAL_DATASETS
 from tests.data.sources.local_sets import WIKIPEDIA, texts
 
@@ -53,7 +53,7 @@ def test_blocks_cover_the_file_for_every_block_size(shortened_files, kind, unit,
             assert found == lines if end or lines[-1] else found == lines[:-1]
 
 
-def test_shuffling_follows_the_seed_and_loses_nothing(shortened_files):
+def test_shards_divide_the_blocks(shortened_files):
     (shortened_files / "enwik8").write_bytes((WIKIPEDIA / "excerpt.xml").read_bytes())
     gin.bind_parameter("local_data.block_bytes", 1024)
     source = seqio.TaskRegistry.get("enwik8").source
@@ -61,11 +61,8 @@ def test_shuffling_follows_the_seed_and_loses_nothing(shortened_files):
     def read(**options):
         return [x["text"] for x in source.get_dataset("train", **options).as_numpy_iterator()]
 
-    in_order = read(shuffle=False)
-    assert read(seed=1) == read(seed=1) != read(seed=2)
-    assert sorted(read(seed=1)) == sorted(in_order) != in_order
-    shards = [read(shuffle=False, shard_info=seqio.ShardInfo(i, 3)) for i in range(3)]
-    assert sorted(sum(shards, [])) == sorted(in_order)
+    shards = [read(shard_info=seqio.ShardInfo(index, 3)) for index in range(3)]
+    assert sorted(sum(shards, [])) == sorted(read()) and len(read()) > 3
 
 
 def test_the_pipeline_continues_from_a_saved_position(shortened_files):
@@ -75,7 +72,7 @@ def test_the_pipeline_continues_from_a_saved_position(shortened_files):
     gin.bind_parameter("local_data.block_bytes", 1024)
 
     def pipeline():
-        dataset = blocks.split_documents(LOCAL_DATASETS["enwik8"], "train", True, 3)
+        dataset = blocks.split_documents(LOCAL_DATASETS["enwik8"], "train")
         iterator = tf.data.make_initializable_iterator(dataset)
         saver = tf.train.Saver([tf.data.experimental.make_saveable_from_iterator(iterator, "warn")])
         return iterator, iterator.get_next()["text"], saver
@@ -105,8 +102,23 @@ def test_parts_of_a_split_are_samples_of_its_blocks(shortened_files, seed):
         return [x["text"] for x in dataset.as_numpy_iterator()]
 
     parts = [content(blocks.split_part(enwik8, "train", index, 3, seed)) for index in range(3)]
-    whole = content(blocks.split_documents(enwik8, "train", False, None))
+    whole = content(blocks.split_documents(enwik8, "train"))
     assert len(whole) > 20 and sorted(sum(parts, [])) == sorted(whole)
     for part in parts:  # One of each three blocks.
         places = [whole.index(text) // 3 for text in part]
         assert len(places) == len(set(places)) >= len(whole) // 3
+
+
+@pytest.mark.parametrize("name", ["enwik8", "lm1b_words"])
+def test_each_document_has_its_file(shortened_files, name):
+    """One file, and many; a line longer than a block leaves an empty block."""
+    local_set = LOCAL_DATASETS[name]
+    for file in local_set.splits["train"].files:
+        path = shortened_files / file.names[0]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"One line of a text.\n" * 100 + b"x" * 10_000 + b"\n")
+    gin.bind_parameter("local_data.block_bytes", 1024)
+    files = blocks.document_files(local_set, "train")
+    documents = list(blocks.split_documents(local_set, "train").as_numpy_iterator())
+    assert len(files) == len(documents) >= len(local_set.splits["train"].files)
+    assert list(dict.fromkeys(files)) == local_files.split_paths(local_set, "train")

@@ -25,8 +25,8 @@ def test_python_and_tensorflow_read_the_same_documents(mixed_files, eager):
     def texts(dataset):
         return [element["text"] for element in dataset.as_numpy_iterator()]
 
-    fast = texts(text_files.read_documents(whole, False, None))
-    slow = texts(text_files._read_in_python(whole, [], settings, False, None))
+    fast = texts(text_files.read_documents(whole))
+    slow = texts(text_files._read_in_python(whole, [], settings))
     assert fast == slow and len(fast) > 3
     assert "a\nb\n\x85c\u2028d\n".encode() in fast
 

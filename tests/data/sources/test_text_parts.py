@@ -1,5 +1,7 @@
 """Shards of a prepared data set: together they are the documents, whatever their number."""
 
+import os
+
 import pytest
 
 from primer.data.sources import readers, text_files, text_parts
@@ -109,3 +111,18 @@ def test_the_manifest_holds_absolute_globs(tmp_path, monkeypatch):
     assert described["text_files"]["glob"] == [f"{tmp_path}/*.txt"]
     assert described["text_files"]["held_out"] == 0.2
     assert (described["input"]["files"], described["input"]["bytes"]) == (1, 4)
+
+
+def test_each_document_has_its_file(tmp_path, eager):
+    """Over both splits, in the order in which training reads."""
+    write(tmp_path / "a.jsonl", "".join(f'{{"text": "a {n}"}}\n' for n in range(40)))
+    write(tmp_path / "b.txt", "b")
+    write(tmp_path / "c.jsonl.gz", "".join(f'{{"text": "c {n}"}}\n\n' for n in range(40)))
+    bind(glob=str(tmp_path / "*"), held_out=0.3)
+    for split in ("train", "validation"):
+        texts = [
+            example["text"].decode()[:1]
+            for example in text_files.split_dataset(split).as_numpy_iterator()
+        ]
+        files = text_parts.document_files(split)
+        assert [os.path.basename(path)[0] for path in files] == texts and len(set(texts)) > 1
