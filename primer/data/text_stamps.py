@@ -52,11 +52,20 @@ def record(path: str, tasks: Sequence[seqio.Task], use_cached: bool) -> None:
 def say_changes(path: str, tasks: Sequence[seqio.Task]) -> None:
     """Prints one line if texts have changed since a model was trained on them.
 
+    Also if they may have another split: a directory without a record is of an earlier version,
+    which divided texts with white space at their ends by another rule (`text_files.SPLIT_RULE`).
+
     Args:
         path: the file of `record`, in the directory of the model.
         tasks: those whose validation split is read.
     """
     before = _recorded(path)
+    if not before and any(map(stamps_of, tasks)):
+        console.say_once(
+            f"primer: {os.path.dirname(path)} has no record of the texts that it was trained on. "
+            "If an earlier version trained it on these, documents with white space at their ends may "
+            "be in the validation split although it was trained on them"
+        )
     changed = [line for task in tasks if before for line in _changes(before, stamps_of(task))]
     if changed:
         console.say_once(

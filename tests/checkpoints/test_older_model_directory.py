@@ -16,8 +16,9 @@ from tests.paths import GOLDEN
 from tests.runtime.tiny import scalars, variables
 
 ARCHIVE = GOLDEN / "model_directory" / "model.tar.xz"
-# The results of the code that wrote it.
-NATS_PER_TOKEN = {3: 5.444036059251568, 6: 5.028776043693491}
+# The results of the code that wrote it, for the documents that are the validation split today: the
+# texts end in white space, which decided the split then. Three of these four were trained on.
+NATS_PER_TOKEN = {3: 5.480402189613189, 6: 5.058169514540858}
 SAMPLE = "4%mEh"
 
 
@@ -38,8 +39,9 @@ def model_dir(tmp_path, texts):
     return path.parent
 
 
-def test_it_evaluates(model_dir):
+def test_it_evaluates(model_dir, capfd):
     assert run("eval", "--model_dir", model_dir, "--checkpoints", "3,6") == 0
+    assert "has no record of the texts that it was trained on" in capfd.readouterr().err
     (path,) = model_dir.glob("eval/*.jsonl")
     rows = map(json.loads, path.read_text().splitlines())
     found = {row["step"]: row["nats_per_token"] for row in rows}

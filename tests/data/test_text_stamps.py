@@ -34,7 +34,9 @@ def rewrite(path, text):
 
 def test_an_edited_text_is_said_and_a_new_one_is_not(texts, task, capfd):
     record = str(texts / "texts.json")
-    text_stamps.say_changes(record, [task])  # Nothing is recorded.
+    text_stamps.say_changes(record, [task])
+    said = capfd.readouterr().err  # The split rule of earlier versions was another.
+    assert f"{texts} has no record of the texts that it was trained on" in said
     text_stamps.record(record, [task], use_cached=False)
     (texts / "c.txt").write_text("new")
     text_stamps.say_changes(record, [task])

@@ -121,7 +121,7 @@ DEFECTS = {
         put_back.unseeded_draws
     ),
     "Training from another checkpoint goes on at its step, with its optimizer's slots": Defect(
-        lambda: put_back.unpatched_module("initial_checkpoint")
+        lambda: put_back.unpatched_module("checkpoints.initial_checkpoint")
     ),
     "Learning rates fall below zero behind the last step": Defect(
         put_back.falling_rates,

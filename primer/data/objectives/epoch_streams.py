@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from primer.common import mixed_order
 from primer.data.objectives.stored_tokens import StoredTokens
 from primer.errors import UsageError
 
@@ -37,8 +38,7 @@ def permutation(size: int, seed: int | None, *numbers: int) -> np.ndarray:
     """
     if seed is None:
         return np.arange(size)
-    # RandomState's numbers are the same in every release of numpy, default_rng's are not.
-    return np.random.RandomState([seed & 0xFFFFFFFF, *numbers]).permutation(size)
+    return mixed_order.permutation(size, seed, *numbers)
 
 
 class EpochStreams:

@@ -96,7 +96,7 @@ def test_what_an_epoch_leaves_out_is_said(tmp_path, capsys):
     inspect(tmp_path, *words)
     said = "An epoch of training reads every token of these texts once."
     assert said in capsys.readouterr().err
-    words += ["--gin_file", "objectives/lm.gin"]
+    words += ["--gin_file", "objectives/lm.gin", "--overwrite"]
     words += ["--gin_param", "preprocessors.select_random_chunk.max_length = 50"]
     inspect(tmp_path, *words)
     said = "one piece of at most 50 tokens of each document in an epoch: 50 of 200 tokens (25.0%)"

@@ -70,7 +70,7 @@ def test_other_texts_are_read_as_by_a_run_without_a_position(texts, model_dir, t
 
 
 PIPELINES = [
-    (("--gin_file", "objectives/lm_documents.gin"), "unsupervised.preprocessors [@"),
+    (("--gin_file", "objectives/chunks.gin"), "unsupervised.preprocessors [@"),
     (("--gin_param", "utils.run.batch_size = 2"), "batch: targets int32 [4, 32] -> int32 [2,"),
     (("--seed", 3), "run_seed.seed 0 -> 3"),
 ]
