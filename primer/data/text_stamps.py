@@ -63,8 +63,8 @@ def say_changes(path: str, tasks: Sequence[seqio.Task]) -> None:
     if not before and any(map(stamps_of, tasks)):
         console.say_once(
             f"primer: {os.path.dirname(path)} has no record of the texts that it was trained on. "
-            "If an earlier version trained it on these, documents with white space at their ends may "
-            "be in the validation split although it was trained on them"
+            "If an earlier version trained it on these, documents with white space at their ends "
+            "may be in the validation split although it was trained on them"
         )
     changed = [line for task in tasks if before for line in _changes(before, stamps_of(task))]
     if changed:
