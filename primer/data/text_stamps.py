@@ -52,25 +52,35 @@ def record(path: str, tasks: Sequence[seqio.Task], use_cached: bool) -> None:
 def say_changes(path: str, tasks: Sequence[seqio.Task]) -> None:
     """Prints one line if texts have changed since a model was trained on them.
 
-    Also if they may have another split: a directory without a record is of an earlier version,
-    which divided texts with white space at their ends by another rule (`text_files.SPLIT_RULE`).
-
     Args:
         path: the file of `record`, in the directory of the model.
         tasks: those whose validation split is read.
     """
     before = _recorded(path)
-    if not before and any(map(stamps_of, tasks)):
-        console.say_once(
-            f"primer: {os.path.dirname(path)} has no record of the texts that it was trained on. "
-            "If an earlier version trained it on these, documents with white space at their ends "
-            "may be in the validation split although it was trained on them"
-        )
     changed = [line for task in tasks if before for line in _changes(before, stamps_of(task))]
     if changed:
         console.say_once(
             f"primer: texts have changed since {os.path.dirname(path)} was trained on them: "
             f"{_listed(changed)}; documents that it was trained on may be in the validation split"
+        )
+
+
+def say_doubts(path: str, tasks: Sequence[seqio.Task]) -> None:
+    """Prints one line if documents of a validation split may have been trained on.
+
+    That is so if texts have changed, and in a directory without a record: an earlier version
+    trained it, which divided texts with white space at their ends by another rule
+    (`text_files.SPLIT_RULE`).
+
+    Args:
+        path, tasks: as for `say_changes`.
+    """
+    say_changes(path, tasks)
+    if not _recorded(path) and any(map(stamps_of, tasks)):
+        console.say_once(
+            f"primer: {os.path.dirname(path)} has no record of the texts that it was trained on. "
+            "If an earlier version trained it on these, documents with white space at their ends "
+            "may be in the validation split although it was trained on them"
         )
 
 

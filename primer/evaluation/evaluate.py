@@ -108,7 +108,7 @@ def make_evaluator(
     protocol.check_stride(length)
     configuration = configuration_of(estimator, rows)
     trained_on = os.path.join(model_dir, model_directory.TEXTS)
-    text_stamps.say_changes(trained_on, seqio.get_subtasks(preflight.find_task(task)))
+    text_stamps.say_doubts(trained_on, seqio.get_subtasks(preflight.find_task(task)))
     text = sharing.shared_split(protocol, task, split, length)
     identity = {
         **{"model_dir": model_dir, "task": task, "split": split, "window": length},

@@ -34,8 +34,10 @@ def rewrite(path, text):
 
 def test_an_edited_text_is_said_and_a_new_one_is_not(texts, task, capfd):
     record = str(texts / "texts.json")
-    text_stamps.say_changes(record, [task])
-    said = capfd.readouterr().err  # The split rule of earlier versions was another.
+    text_stamps.say_changes(record, [task])  # Nothing is recorded.
+    assert capfd.readouterr().err == ""
+    text_stamps.say_doubts(record, [task])  # The split rule of earlier versions was another.
+    said = capfd.readouterr().err
     assert f"{texts} has no record of the texts that it was trained on" in said
     text_stamps.record(record, [task], use_cached=False)
     (texts / "c.txt").write_text("new")

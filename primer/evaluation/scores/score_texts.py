@@ -131,7 +131,7 @@ def _chunks(
     if split:
         _check_task(task or own, split, vocabulary)
         trained_on = os.path.join(model_dir, model_directory.TEXTS)
-        text_stamps.say_changes(trained_on, seqio.get_subtasks(preflight.find_task(task or own)))
+        text_stamps.say_doubts(trained_on, seqio.get_subtasks(preflight.find_task(task or own)))
         chunks = documents.read_split(task or own, split)
         return chunks, vocabulary, whole_documents.input_files(task or own)
     if task:
