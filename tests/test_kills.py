@@ -19,7 +19,7 @@ from tests.runtime import tiny
 pytestmark = pytest.mark.slow
 
 # Together sixty kills.
-KILLS = {"train": 24, "mixture": 9, "other data": 9, "eval": 6, "prepare": 6, "average": 6}
+KILLS = {"train": 22, "mixture": 6, "other data": 12, "eval": 8, "prepare": 6, "average": 6}
 
 TEXT = ("--eval_every", 4, "--seed", 1, "--gin_param", "precision.activation_dtype = 'float32'")
 MIXTURE = (
@@ -59,7 +59,7 @@ class Machine:
             code, number = None, number + 1
             # A directory gets at most four kills, so that the last run is not always the shortest.
             for _ in range(4):
-                after = instants.uniform(0.2, 1.1) * seconds
+                after = instants.uniform(0.2, 1.0) * seconds
                 code, _ = self.commands.run(*words(directory), kill_after=after)
                 assert code in (None, 0), (self.folder / "log").read_text()[-3000:]
                 if code == 0:

@@ -129,7 +129,7 @@ def test_other_models_have_a_graph_of_their_own(model_dir, wide, tmp_path, monke
     """Also where only a setting differs that no checkpoint knows."""
     other = shutil.copytree(wide, tmp_path / "other")
     cast = shutil.copytree(wide, tmp_path / "cast")
-    setting = "transformer.Unitransformer.z_loss"
+    setting = "sublayer_true_layer_norm.epsilon"
     (cast / "config.gin").write_text(f"{(cast / 'config.gin').read_text()}\n{setting} = 0.5\n")
     scorers = Calls(monkeypatch, whole_split, "Scorer")
     directories = [model_dir, other, cast]

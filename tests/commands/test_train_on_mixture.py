@@ -38,7 +38,7 @@ def test_a_mixture_trains_and_is_evaluated_on_all_its_texts(texts, capfd):
     capfd.readouterr()
     (path,) = (model_dir / "eval").glob("mixture_validation_*.jsonl")
     # The twelve addresses, and of thirty texts those that are held out.
-    assert json.loads(path.read_text())["documents"] == 12 + 8
+    assert json.loads(path.read_text())["documents"] == 12 + 4
 
 
 def test_a_bad_mixture_is_one_line(texts, tmp_path, capfd):

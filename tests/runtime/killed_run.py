@@ -16,6 +16,7 @@ import_hook.install()
 
 import tensorflow.compat.v1 as tf  # noqa: E402
 
+from primer.checkpoints.retention import Retention  # noqa: E402
 from tests.runtime import tiny  # noqa: E402
 
 
@@ -31,14 +32,27 @@ def dying_save(stock, fatal_step, moment):
             return stock(saver, sess, path, global_step=global_step, **settings)
         if moment == "before":
             die()
-        state = {"write_state": False} if moment == "within" else {}
-        stock(saver, sess, path, global_step=global_step, **{**settings, **state})
-        return die()
+        written = stock(saver, sess, path, global_step=global_step, **settings)
+        if moment == "within":
+            die()
+        return written
 
     return save
+
+
+def dying_add(stock, fatal_step):
+    """Returns a Retention.add, which names the newest checkpoint, that then kills the process."""
+
+    def add(kept, path):
+        stock(kept, path)
+        if path.endswith(f"-{fatal_step}"):
+            die()
+
+    return add
 
 
 if __name__ == "__main__":
     model_dir, step, moment, *bindings = sys.argv[1:]
     tf.train.Saver.save = dying_save(tf.train.Saver.save, int(step), moment)
+    Retention.add = dying_add(Retention.add, int(step))
     tiny.run(model_dir, *bindings)
