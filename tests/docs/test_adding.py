@@ -160,6 +160,7 @@ def test_the_new_parts_train_evaluate_and_generate(copy):
             f"--steps={steps_of_training}",
             *(f"--gin_file={name}" for name in files),
         )
-    assert "validation" in run(copy, *primer, "eval", "--model_dir=runs/haiku")
+    trained = ("--model_dir=runs/haiku", "--trust=haiku_task")
+    assert "validation" in run(copy, *primer, "eval", *trained)
     prompt = ("--prompt=The old pond", "--max_tokens=3")
-    assert "The old pond" in run(copy, *primer, "generate", "--model_dir=runs/haiku", *prompt)
+    assert "The old pond" in run(copy, *primer, "generate", *trained, *prompt)
