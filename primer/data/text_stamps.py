@@ -8,6 +8,7 @@ validation texts compares.
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import seqio
 
@@ -17,6 +18,8 @@ from primer.data.sources import text_files, text_parts
 from primer.errors import UsageError
 
 KEY = "texts"
+# The key, beside the paths, of the settings that divide the texts.
+_DIVISION = "division"
 _MOST_NAMES = 3
 _HINT = "remove it: changes of the texts are then not noticed"
 
@@ -42,11 +45,11 @@ def record(path: str, tasks: Sequence[seqio.Task], use_cached: bool) -> None:
         tasks: what the run trains on.
         use_cached: whether it reads their prepared data, whose own record then counts.
     """
-    stamps: dict[str, Sequence[int]] = {}
+    stamps: dict[str, Any] = {}
     for task in tasks:
         stamps.update(cache_checks.contents(task).get(KEY, {}) if use_cached else stamps_of(task))
     if stamps:
-        files.write_json(path, {**stamps, **_recorded(path)})
+        files.write_json(path, {_DIVISION: _division(), **stamps, **_recorded(path)})
 
 
 def say_changes(path: str, tasks: Sequence[seqio.Task]) -> None:
@@ -58,9 +61,12 @@ def say_changes(path: str, tasks: Sequence[seqio.Task]) -> None:
     """
     before = _recorded(path)
     changed = [line for task in tasks if before for line in _changes(before, stamps_of(task))]
+    if any(map(stamps_of, tasks)):
+        changed += _changed_division(before.get(_DIVISION, {}))
     if changed:
         console.say_once(
-            f"primer: texts have changed since {os.path.dirname(path)} was trained on them: "
+            f"primer: texts, or how they are divided, have changed since {os.path.dirname(path)} "
+            "was trained on them: "
             f"{_listed(changed)}; documents that it was trained on may be in the validation split"
         )
 
@@ -105,8 +111,21 @@ def require_unchanged(task: seqio.Task) -> None:
     )
 
 
-def _recorded(path) -> dict[str, Sequence[int]]:
+def _recorded(path) -> dict[str, Any]:
     return files.read_json(path, _HINT) or {}
+
+
+def _division():
+    settings = text_files.TextFiles()
+    return {"held_out": settings.held_out, "unit": settings.unit}
+
+
+def _changed_division(before):
+    return [
+        f"text_files.{name} {before[name]!r} -> {value!r}"
+        for name, value in _division().items()
+        if name in before and before[name] != value
+    ]
 
 
 def _changes(before, now):

@@ -66,6 +66,11 @@ def evaluate_checkpoints(
         paths = keep_best.kept_first(model_dir, paths)
     model = model_of(estimator)
     not_as_trained = model_function.check(model_dir, model_function.of_estimator(estimator))
+    if keep_the_best and not_as_trained:
+        raise UsageError(
+            f"--keep_best keeps the best of the model as trained, and this is another function "
+            f"({'; '.join(not_as_trained)}); leave out one of the two"
+        )
     vocabulary_size.check_embedding_size(model, paths)
     evaluator = make_evaluator(
         estimator, split, rows=batch_size, again=again, not_as_trained="; ".join(not_as_trained)

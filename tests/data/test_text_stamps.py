@@ -49,7 +49,18 @@ def test_an_edited_text_is_said_and_a_new_one_is_not(texts, task, capfd):
     said = capfd.readouterr().err
     assert f"{texts}/a.txt (8 -> 9 bytes); documents that it was trained on" in said
     assert "b.txt" not in said and "c.txt" not in said
-    assert len(json.loads((texts / "texts.json").read_text())) == 3
+    assert len(json.loads((texts / "texts.json").read_text())) == 4  # With the division.
+
+
+def test_another_share_of_held_out_texts_is_said(texts, task, capfd):
+    record = str(texts / "texts.json")
+    text_stamps.record(record, [task], use_cached=False)
+    text_stamps.say_doubts(record, [task])
+    assert capfd.readouterr().err == ""
+    gin.bind_parameter("text_files.held_out", 0.6)
+    text_stamps.record(record, [task], use_cached=False)  # A resumed run keeps the first.
+    text_stamps.say_doubts(record, [task])
+    assert "text_files.held_out 0.05 -> 0.6; documents that it was" in capfd.readouterr().err
 
 
 def test_prepared_data_of_edited_texts_are_refused(texts, task, monkeypatch, capfd):
