@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import tensorflow.compat.v1 as tf
 
-from primer.common import console
+from primer.common import console, user_paths
 from primer.errors import UsageError
 
 LOCK_FILE = "in_use.lock"
@@ -26,7 +26,7 @@ def held(model_dir: str) -> Iterator[None]:
         UsageError: another run holds it.
     """
     tf.io.gfile.makedirs(model_dir)
-    lock = _remote_lock if "://" in str(model_dir) else _local_lock
+    lock = _remote_lock if user_paths.is_remote(str(model_dir)) else _local_lock
     with lock(str(model_dir)):
         yield
 

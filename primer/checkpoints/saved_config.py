@@ -2,6 +2,7 @@
 
 import os
 
+from primer.common import user_paths
 from primer.errors import UsageError
 
 CONFIGS = ("config.gin", "operative_config.gin")
@@ -15,7 +16,7 @@ def config_file(model_dir: str) -> str:
     Raises:
         UsageError: there is no such directory, or no such file in it.
     """
-    exists = _exists_remote if "://" in model_dir else os.path.exists
+    exists = _exists_remote if user_paths.is_remote(model_dir) else os.path.exists
     if not exists(model_dir):
         raise UsageError(f"model_dir = {model_dir!r}: there is no such directory")
     for name in CONFIGS:

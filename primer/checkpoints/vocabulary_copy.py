@@ -19,7 +19,7 @@ import tensorflow.compat.v1 as tf
 
 from primer.checkpoints import checkpoint_files, model_directory
 from primer.checkpoints.description import model_description
-from primer.common import console, files, member_names
+from primer.common import console, files, member_names, user_paths
 from primer.errors import UsageError
 
 KEY = "vocabulary_copy"
@@ -115,7 +115,11 @@ def _check_checksum(path, sha256):
 def _say_if_changed(vocabulary, path, sha256):
     """Says that the copy is read although the original has changed."""
     original = vocabulary.choice()[1]
-    if "://" in original or not os.path.isfile(original) or _sha256(original) == sha256:
+    if (
+        user_paths.is_remote(original)
+        or not os.path.isfile(original)
+        or _sha256(original) == sha256
+    ):
         return
     console.say_once(
         f"primer: the vocabulary {original} has changed since this model was trained; the model's "

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 
+from primer.common import user_paths
 from primer.errors import UsageError
 
 
@@ -73,7 +74,7 @@ def output_file(
 
 
 def _exists(path):
-    if "://" in path:
+    if user_paths.is_remote(path):
         import tensorflow as tf
 
         return tf.io.gfile.exists(path)
@@ -82,7 +83,7 @@ def _exists(path):
 
 
 def _is_same_file(path, other):
-    if "://" in path or "://" in other:
+    if user_paths.is_remote(path) or user_paths.is_remote(other):
         return path == other
     path, other = map(os.path.expanduser, (path, other))
     return os.path.exists(path) and os.path.exists(other) and os.path.samefile(path, other)

@@ -15,6 +15,8 @@ import tempfile
 from collections.abc import Iterator
 from typing import TextIO
 
+from primer.common import user_paths
+
 # TensorFlow is imported inside functions only: `capture_startup` has to run before its import.
 
 LOG_NAME = "train.log"
@@ -133,7 +135,7 @@ def _log_file(model_dir, name):
 
     path = os.path.join(model_dir, name)
     tf.io.gfile.makedirs(model_dir)
-    if "://" not in str(model_dir):
+    if not user_paths.is_remote(str(model_dir)):
         with open(path, "a", buffering=1, encoding="utf-8") as log:
             yield log
         return

@@ -11,6 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from primer.common import user_paths
 from primer.errors import UsageError
 
 # The errors of reading and writing, local and remote.
@@ -81,7 +82,7 @@ def require_readable(path: str, what: str, hint: str) -> None:
 
 def stamp(path: str) -> tuple[int, int]:
     """Returns a file's size and modification time, which tell whether its content has changed."""
-    if "://" in path:
+    if user_paths.is_remote(path):
         status = tf.io.gfile.stat(path)
         return status.length, status.mtime_nsec
     # TensorFlow rounds the time to seconds.

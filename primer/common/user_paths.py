@@ -3,6 +3,7 @@
 import glob
 import os
 import re
+from typing import IO
 
 _SPECIAL = re.compile(r"[*?\[\\]")
 
@@ -20,6 +21,15 @@ def expand(path: str) -> str:
 def absolute(path: str) -> str:
     """Returns the absolute path, or absolute pattern, that means the same in any directory."""
     return path if is_remote(path) else os.path.abspath(expand(path))
+
+
+def open_text(path: str) -> IO[str]:
+    """Opens a text file, local or remote; only for a remote one is TensorFlow imported."""
+    if not is_remote(path):
+        return open(path, encoding="utf-8")
+    import tensorflow as tf
+
+    return tf.io.gfile.GFile(path)
 
 
 def is_pattern(path: str) -> bool:

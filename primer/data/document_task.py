@@ -24,7 +24,7 @@ import seqio
 import tensorflow as tf
 from t5.data import preprocessors
 
-from primer.common import input_progress
+from primer.common import input_progress, user_paths
 from primer.data import source_labels
 from primer.data.objectives import epoch_size, epochs, row_objectives, stored_tokens
 from primer.data.objectives.stored_tokens import StoredTokens
@@ -111,7 +111,7 @@ class DocumentTask(seqio.Task):
         """
         cache_checks.check_cached_split(self, split)
         directory = os.fspath(self.cache_dir or "")
-        if "://" in directory:
+        if user_paths.is_remote(directory):
             return None
         eos_id = self.output_features["targets"].vocabulary.eos_id
         return PreparedTokens.open(directory, split, eos_id)

@@ -60,8 +60,17 @@ def say_changes(path: str, tasks: Sequence[seqio.Task]) -> None:
         tasks: those whose validation split is read.
     """
     before = _recorded(path)
-    changed = [line for task in tasks if before for line in _changes(before, stamps_of(task))]
-    if any(map(stamps_of, tasks)):
+    if before:
+        _say_changes(path, before, _stamps_of_all(tasks))
+
+
+def _stamps_of_all(tasks):
+    return {path: stamp for task in tasks for path, stamp in stamps_of(task).items()}
+
+
+def _say_changes(path, before, now):
+    changed = _changes(before, now)
+    if now:
         changed += _changed_division(before.get(_DIVISION, {}))
     if changed:
         console.say_once(
@@ -81,8 +90,10 @@ def say_doubts(path: str, tasks: Sequence[seqio.Task]) -> None:
     Args:
         path, tasks: as for `say_changes`.
     """
-    say_changes(path, tasks)
-    if not _recorded(path) and any(map(stamps_of, tasks)):
+    before, now = _recorded(path), _stamps_of_all(tasks)
+    if before:
+        _say_changes(path, before, now)
+    elif now:
         console.say_once(
             f"primer: {os.path.dirname(path)} has no record of the texts that it was trained on. "
             "If an earlier version trained it on these, documents with white space at their ends "

@@ -21,7 +21,7 @@ import gin
 import seqio
 import tensorflow as tf
 
-from primer.common import files, path_settings
+from primer.common import files, path_settings, user_paths
 from primer.data.sources import availability, text_files
 from primer.data.vocabularies.task_vocabulary import TaskVocabulary
 from primer.errors import UsageError
@@ -141,7 +141,7 @@ class RecordSource(seqio.DataSource):
             p for value in (settings.glob, settings.validation_glob) for p in _listed(value)
         ]
         place = ", ".join(patterns) or "gpt_neo_records.glob: not set"
-        if any(map(availability.is_remote, patterns)):
+        if any(map(user_paths.is_remote, patterns)):
             return availability.Availability("not looked at", place)
         found = [
             path

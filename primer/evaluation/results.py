@@ -20,7 +20,7 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from primer.common import console, files
+from primer.common import console, files, user_paths
 from primer.runtime import session
 
 FOLDER = "eval"
@@ -164,7 +164,7 @@ def _nulls_for_non_finite(row):
 
 def _append(path, line):
     """Appends a whole line, in place of a truncated last line."""
-    if "://" in path:  # Object stores write whole objects.
+    if user_paths.is_remote(path):  # Object stores write whole objects.
         before = b""
         if tf.io.gfile.exists(path):
             with tf.io.gfile.GFile(path, "rb") as file:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 import gin
 
+from primer.common import user_paths
 from primer.gin_config import config_files, gin_state, statements
 
 PARAM = "--gin_param"
@@ -87,7 +88,7 @@ def settings_in_force(settings: Iterable[Setting]) -> dict[Key, Setting]:
 
 def _of_file(name: str, including: tuple[GinFile, ...]) -> list[Setting]:
     path, reader = gin_state.find_file(name)
-    absolute = path if "://" in path else os.path.realpath(path)
+    absolute = path if user_paths.is_remote(path) else os.path.realpath(path)
     with reader(path) as lines:
         return _of_statements(statements.parse_text(lines), (*including, GinFile(name, absolute)))
 

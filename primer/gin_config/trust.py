@@ -9,6 +9,7 @@ include files of these packages only, unless the user names what else to trust.
 import os
 from collections.abc import Iterable
 
+from primer.common import user_paths
 from primer.errors import UsageError
 from primer.gin_config import config_files, statements
 
@@ -38,20 +39,12 @@ def check_config(path: str, trusted: Iterable[str] = ()) -> None:
 
 def _statements(path):
     try:
-        with _open(path) as lines:
+        with user_paths.open_text(path) as lines:
             return statements.parse_text(lines)
     except (SyntaxError, UnicodeDecodeError) as error:
         raise UsageError(
             f"{path} is not a gin file ({str(error).splitlines()[0]}); restore it from a backup"
         ) from error
-
-
-def _open(path):
-    if "://" not in path:
-        return open(path, encoding="utf-8")
-    import tensorflow as tf
-
-    return tf.io.gfile.GFile(path)
 
 
 def _is_trusted_module(module: str, accepted: frozenset[str]) -> bool:

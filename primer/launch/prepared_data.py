@@ -124,7 +124,7 @@ def _exists(path: str) -> bool:
 def _read_manifest(path: str) -> dict:
     problem: object = "it lacks settings"
     try:
-        with _open(path) as file:
+        with user_paths.open_text(path) as file:
             manifest = json.load(file)
         if {"settings", "bindings", "vocabulary_file"} <= set(manifest):
             _check_task_name(path, manifest["settings"]["task"])
@@ -138,11 +138,3 @@ def _check_task_name(path: str, name: Any) -> None:
     """Raises UsageError for what --task would read as the path of a gin file."""
     if not isinstance(name, str) or not re.fullmatch(r"[\w.:-]+", name) or name.endswith(".gin"):
         raise UsageError(f"{path} names the task {name!r}, which is no name of a task")
-
-
-def _open(path: str):
-    if "://" not in path:
-        return open(path, encoding="utf-8")
-    import tensorflow as tf
-
-    return tf.io.gfile.GFile(path)

@@ -5,7 +5,7 @@ import importlib.machinery
 import os
 from collections.abc import Sequence
 
-from primer.common import checks
+from primer.common import checks, user_paths
 from primer.errors import UsageError
 from primer.gin_config import config_files, statements
 from primer.launch import prepared_data
@@ -192,6 +192,6 @@ def require_gin_file(name: str) -> str:
 
 
 def _existing_file(option: str, path: str) -> str:
-    if not os.path.isfile(path) and "://" not in path:
+    if not os.path.isfile(path) and not user_paths.is_remote(path):
         raise UsageError(f"{option} {path}: there is no such file")
     return path

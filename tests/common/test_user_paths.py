@@ -46,3 +46,14 @@ def test_an_existing_name_is_not_a_pattern(folder, pattern, expected):
 def test_a_directory_is_listed_by_its_literal_name(folder):
     assert files.matching_files(str(folder / "x[1]"), r".*\.txt") == [str(folder / "x[1]/a.txt")]
     assert files.matching_files(str(folder / "none"), ".*") == []
+
+
+def test_a_path_in_a_bucket_is_remote():
+    assert user_paths.is_remote("s3://bucket/a.txt") and not user_paths.is_remote("/data/a:b")
+
+
+def test_a_text_is_opened_locally_or_in_a_bucket(tmp_path):
+    for path in (f"{tmp_path}/a.txt", f"file://{tmp_path}/a.txt"):
+        (tmp_path / "a.txt").write_text("caf\u00e9\n", encoding="utf-8")
+        with user_paths.open_text(path) as text:
+            assert text.read() == "caf\u00e9\n"

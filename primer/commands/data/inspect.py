@@ -65,7 +65,7 @@ def lm_objective_file() -> str:
 
 
 def choose_objective(task: str) -> None:
-    """Binds the objective of the task's file in datasets/, unless gin binds one already."""
+    """Binds `lm_documents` for local texts, else t5's `lm`, unless gin binds an objective."""
     import gin
     import seqio
 

@@ -4,12 +4,8 @@ import argparse
 import dataclasses
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from primer.common import checks, console
-
-if TYPE_CHECKING:
-    pass
 
 STEPS = 50
 _ROWS = 32  # A batch, unless gin sets one.

@@ -155,7 +155,7 @@ def _bind_vocabulary(name):
     if name in task_vocabulary.vocabulary_names():
         gin.bind_parameter("task_vocabulary.name", name)
         return
-    if not os.path.exists(name) and "://" not in name:
+    if not os.path.exists(name) and not user_paths.is_remote(name):
         raise UsageError(
             f"--vocabulary {name}: there is no such file; expected a SentencePiece model, or one "
             f"of {', '.join(task_vocabulary.vocabulary_names())}"

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from primer.common import files
+from primer.common import files, user_paths
 from primer.data.prepared import manifest, record_index, records
 from primer.data.prepared.writers import SeqioWriter
 from primer.data.sources import corrupt_records
@@ -171,7 +171,7 @@ def _read_index(directory: str, part: dict[str, Any]) -> np.ndarray:
 
 def _read_bytes(path, begin, end):
     # Each call opens the file: a position is not shared between threads.
-    if "://" in path:
+    if user_paths.is_remote(path):
         with tf.io.gfile.GFile(path, "rb") as remote:
             remote.seek(begin)
             return remote.read(end - begin)

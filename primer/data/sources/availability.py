@@ -7,6 +7,8 @@ import dataclasses
 import os
 from collections.abc import Iterable
 
+from primer.common import user_paths
+
 
 @dataclasses.dataclass(frozen=True)
 class Availability:
@@ -25,11 +27,6 @@ class Availability:
     hint: str = ""
 
 
-def is_remote(path: str) -> bool:
-    """Returns whether the path names a file in a bucket."""
-    return "://" in path
-
-
 def of_files(paths: Iterable[str | None], place: str, hint: str) -> Availability:
     """Describes a list of local files; a path of None stands for a file that was not found."""
     paths = list(paths)
@@ -42,7 +39,7 @@ def of_files(paths: Iterable[str | None], place: str, hint: str) -> Availability
 
 def of_folder(folder: str, hint: str) -> Availability:
     """Describes all files of a folder."""
-    if is_remote(folder):
+    if user_paths.is_remote(folder):
         return Availability("not looked at", folder)
     names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
     return of_files([os.path.join(folder, name) for name in names], folder, hint)

@@ -10,6 +10,8 @@ import lzma
 
 import tensorflow as tf
 
+from primer.common import user_paths
+
 COMPRESSIONS = ("", ".gz", ".zst", ".xz")
 SUFFIXES = tuple(f"{kind}{end}" for kind in (".txt", ".jsonl") for end in COMPRESSIONS)
 PARQUET = ".parquet"
@@ -49,7 +51,7 @@ def open_stream(path: str) -> io.BufferedIOBase:
 
 
 def _open_raw(path):
-    if "://" in path:
+    if user_paths.is_remote(path):
         return io.BufferedReader(_Remote(path), _CHUNK)
     return open(path, "rb", buffering=_CHUNK)
 

@@ -88,7 +88,7 @@ def describe_availability(local_set: LocalDataset) -> availability.Availability:
     if folder is None:
         place = f"local_data.folder, {DATA_DIR_VARIABLE}: not set"
         return availability.Availability("missing", place, hint=local_set.url)
-    if availability.is_remote(folder):
+    if user_paths.is_remote(folder):
         return availability.Availability("not looked at", folder)
     # A dictionary drops repeated files and keeps the order.
     files_of_set = {file: None for split in local_set.splits.values() for file in split.files}

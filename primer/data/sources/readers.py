@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from primer.common import files, text_lines
+from primer.common import files, text_lines, user_paths
 from primer.data.sources import formats
 from primer.errors import UsageError
 
@@ -299,7 +299,7 @@ def _rows(part, settings, position):
 def _open_parquet(path):
     import pyarrow.parquet
 
-    source = tf.io.gfile.GFile(path, "rb") if "://" in path else path
+    source = tf.io.gfile.GFile(path, "rb") if user_paths.is_remote(path) else path
     return pyarrow.parquet.ParquetFile(source)
 
 

@@ -2,7 +2,7 @@
 
 import codecs
 
-from primer.common import tf_data
+from primer.common import tf_data, user_paths
 from primer.data.sources import availability, formats, readers, text_files
 from primer.errors import UsageError
 
@@ -51,7 +51,7 @@ def describe_availability() -> availability.Availability:
     settings = text_files.TextFiles()
     patterns = [settings.glob] if isinstance(settings.glob, str) else list(settings.glob or [])
     place = ", ".join(patterns) or "text_files.glob: not set"
-    if any(map(availability.is_remote, patterns)):
+    if any(map(user_paths.is_remote, patterns)):
         return availability.Availability("not looked at", place)
     hint = "--gin_param=\"text_files.glob = '/data/*.txt'\""
     try:

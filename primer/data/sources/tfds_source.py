@@ -48,7 +48,7 @@ class PreparedTfdsSource(seqio.TfdsDataSource):
     def describe_availability(self, data_dir: str | None = None) -> Availability:
         """Describes where the prepared data are; quick, uses no network."""
         folder = self.directory(data_dir)
-        if availability.is_remote(folder):
+        if user_paths.is_remote(folder):
             return Availability("not looked at", folder)
         if not os.path.isfile(os.path.join(folder, "dataset_info.json")):
             return Availability("missing", folder, hint=self._hint)

@@ -15,7 +15,7 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from primer.common import checks, files
+from primer.common import checks, files, user_paths
 from primer.errors import RunError, UsageError
 
 JSONL, PARQUET = "jsonl", "parquet"
@@ -43,7 +43,7 @@ def check_output(
         )
     if form == PARQUET and not output:
         raise UsageError("--format parquet cannot go to standard output: name a file with --output")
-    if output and "://" not in output and os.path.isdir(output):
+    if output and not user_paths.is_remote(output) and os.path.isdir(output):
         raise UsageError(f"score_texts.output = {output!r} (--output) is a folder; name a file")
     if output:
         checks.output_file(output, "score_texts.output (--output)", overwrite, inputs)
@@ -113,7 +113,7 @@ def _whole_file(output):
 @contextlib.contextmanager
 def _opened(output, unfinished):
     """A binary stream into `unfinished`; a remote file is written here and copied at the end."""
-    is_remote = "://" in output
+    is_remote = user_paths.is_remote(output)
     with contextlib.ExitStack() as stack:
         try:
             if is_remote:

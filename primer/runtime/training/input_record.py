@@ -15,7 +15,7 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from primer.common import files, input_progress, random_seed
+from primer.common import files, input_progress, random_seed, user_paths
 from primer.gin_config import gin_state
 from primer.runtime.training import input_graph
 
@@ -76,7 +76,7 @@ def _describe_files(paths: Sequence[str]) -> dict[str, Any]:
 
     A relative path names another file in another working directory: the record has absolute ones.
     """
-    paths = [path if "://" in path else os.path.abspath(path) for path in paths]
+    paths = [path if user_paths.is_remote(path) else os.path.abspath(path) for path in paths]
     with futures.ThreadPoolExecutor(_STAMPS_AT_ONCE) as threads:  # Buckets answer slowly.
         stamps = dict(zip(paths, map(list, threads.map(files.stamp, paths)), strict=True))
     description: dict[str, Any] = {

@@ -74,7 +74,7 @@ def train_estimator(
                     run = TrainingRun(
                         estimator,
                         input_fn,
-                        start,
+                        latest,
                         goal,
                         hooks,
                         saving_listeners,
@@ -100,7 +100,7 @@ class TrainingRun:
     Attributes:
         estimator: the LocalEstimator.
         input_fn: a function of `params` that returns the data set.
-        start: the global step of the latest checkpoint, or 0.
+        latest: the checkpoint that the run resumes from, or None.
         goal: the global step at which training ends.
         hooks: further hooks of the session.
         saving_listeners: further listeners, called before and after each checkpoint.
@@ -111,13 +111,18 @@ class TrainingRun:
 
     estimator: Any
     input_fn: Callable
-    start: int
+    latest: str | None
     goal: int
     hooks: Sequence[tf.train.SessionRunHook]
     saving_listeners: Sequence[tf.train.CheckpointSaverListener]
     hosts: cluster.Cluster | None
     validation: validation.Validation
     initial_checkpoint: str | None = None
+
+    @property
+    def start(self) -> int:
+        """The global step that the run begins at."""
+        return checkpoint_files.step_of(self.latest)
 
     def __post_init__(self) -> None:
         with gc_pause.paused():
@@ -191,14 +196,13 @@ class TrainingRun:
 
     def _scaffold(self):
         """Returns a Scaffold that restores the latest checkpoint, or initializes all variables."""
-        latest = self.estimator.latest_checkpoint()
         description = model_function.of_estimator(self.estimator).description
-        if latest:
+        if self.latest:
             model_directory.check_description(self.estimator.model_dir, description, training=True)
             checkpoint_files.check_variables(
-                latest, tf.trainable_variables(), self.estimator.model_dir
+                self.latest, tf.trainable_variables(), self.estimator.model_dir
             )
-            scaffold = self._resuming_scaffold(latest)
+            scaffold = self._resuming_scaffold(self.latest)
         elif self.initial_checkpoint:
             scaffold = self._starting_scaffold(description)
         else:

@@ -30,4 +30,3 @@ def test_a_bucket_is_not_looked_at():
     assert availability.of_folder("gs://bucket/data", "") == Availability(
         "not looked at", "gs://bucket/data"
     )
-    assert availability.is_remote("s3://bucket/a.txt") and not availability.is_remote("/data/a:b")

@@ -185,37 +185,32 @@ def test_the_input_continues_at_the_saved_position(make_writer, tmp_path):
         assert sess.run(number) == 4
 
 
+def check_reads_from_the_start(make_writer, spoil):
+    """Saves a position behind the first element, spoils it, and restores it."""
+    iterator = tf.compat.v1.data.make_initializable_iterator(tf.data.Dataset.range(10))
+    number = iterator.get_next()
+    writer = make_writer(iterator=iterator)
+    with tf.compat.v1.Session() as sess:
+        sess.run([tf.compat.v1.global_variables_initializer(), iterator.initializer])
+        assert sess.run(number) == 0
+        writer.save(sess, 4)
+        spoil()
+        sess.run(iterator.initializer)
+        writer.restore_input_position(sess, 4)
+        assert sess.run(number) == 0
+
+
 @pytest.mark.parametrize("damaged", ["data-00000-of-00001", "json"])
 def test_a_position_that_cannot_be_restored_leaves_an_input_at_its_start(
     make_writer, tmp_path, capsys, damaged
 ):
-    iterator = tf.compat.v1.data.make_initializable_iterator(tf.data.Dataset.range(10))
-    number = iterator.get_next()
-    writer = make_writer(iterator=iterator)
-    with tf.compat.v1.Session() as sess:
-        sess.run([tf.compat.v1.global_variables_initializer(), iterator.initializer])
-        assert sess.run(number) == 0
-        writer.save(sess, 4)
-        path = tmp_path / f"input.ckpt-4.{damaged}"
-        path.write_bytes(b"{")
-        sess.run(iterator.initializer)
-        writer.restore_input_position(sess, 4)
-        assert sess.run(number) == 0
+    path = tmp_path / f"input.ckpt-4.{damaged}"
+    check_reads_from_the_start(make_writer, lambda: path.write_bytes(b"{"))
     assert "reading from the start" in capsys.readouterr().err
 
 
 def test_a_position_without_a_record_of_its_input_is_not_restored(make_writer, tmp_path, capsys):
-    iterator = tf.compat.v1.data.make_initializable_iterator(tf.data.Dataset.range(10))
-    number = iterator.get_next()
-    writer = make_writer(iterator=iterator)
-    with tf.compat.v1.Session() as sess:
-        sess.run([tf.compat.v1.global_variables_initializer(), iterator.initializer])
-        assert sess.run(number) == 0
-        writer.save(sess, 4)
-        (tmp_path / "input.ckpt-4.json").unlink()
-        sess.run(iterator.initializer)
-        writer.restore_input_position(sess, 4)
-        assert sess.run(number) == 0
+    check_reads_from_the_start(make_writer, (tmp_path / "input.ckpt-4.json").unlink)
     assert "has no record of its input" in capsys.readouterr().err
 
 
