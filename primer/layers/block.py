@@ -10,8 +10,21 @@ from collections.abc import Sequence
 from typing import Any
 
 import gin
+import mesh_tensorflow as mtf
+from mesh_tensorflow.transformer import transformer
 
 from primer.common.class_names import source_name
+
+
+class NoLayer(transformer.TransformerLayer):
+    """A layer of kind "none": stacks leave it out, so that no other layer's name changes."""
+
+    def call(self, context: transformer.Context, x: mtf.Tensor) -> mtf.Tensor:
+        """Raises a ValueError: only a stack that knows this class leaves it out."""
+        raise ValueError(
+            'attention_kinds has "none": Mesh-TensorFlow\'s stacks cannot leave a layer out; use '
+            "layer_stack = @PreNormLayerStack, or another stack of primer/layers/stacks/"
+        )
 
 
 @gin.configurable
