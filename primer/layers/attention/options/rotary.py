@@ -13,7 +13,6 @@ are float32 whatever the type of x: bfloat16 has eight bits, too few for a posit
 """
 
 import mesh_tensorflow as mtf
-import numpy as np
 import tensorflow.compat.v1 as tf
 
 from primer.common import checks
@@ -63,7 +62,7 @@ def rotate(
         fraction: the fraction of the channels that rotate, as `check` accepts it.
     """
     channels = round(fraction * key_dim.size)
-    frequencies = base ** (-2 * np.arange(channels // 2) / channels)
+    frequencies = [base ** (-2 * i / channels) for i in range(channels // 2)]
     return RotateOperation(x, position, key_dim, frequencies).outputs[0]
 
 
@@ -80,7 +79,7 @@ class RotateOperation(mtf.Operation):
         x: mtf.Tensor,
         position: mtf.Tensor,
         key_dim: mtf.Dimension,
-        frequencies: np.ndarray,
+        frequencies: list[float],
         name: str = "rotary",
     ) -> None:
         """Makes the operation.
@@ -94,7 +93,7 @@ class RotateOperation(mtf.Operation):
         """
         super().__init__([x, position], name=name)
         self._key_dim = key_dim
-        self._frequencies = np.asarray(frequencies, np.float64)
+        self._frequencies = frequencies
         self._outputs = [mtf.Tensor(self, x.shape, x.dtype)]
         self._splittable_dims, self._unsplittable_dims = (
             self._initialize_splittable_and_unsplittable_dims("splittable", [key_dim.name])
@@ -102,7 +101,8 @@ class RotateOperation(mtf.Operation):
 
     def gradient(self, grad_ys: list[mtf.Tensor]) -> list[mtf.Tensor | None]:
         """Returns the gradient of x, rotated back; positions have none."""
-        back = RotateOperation(grad_ys[0], self.inputs[1], self._key_dim, -self._frequencies)
+        frequencies = [-f for f in self._frequencies]
+        back = RotateOperation(grad_ys[0], self.inputs[1], self._key_dim, frequencies)
         return [back.outputs[0], None]
 
     def lower(self, lowering: mtf.Lowering) -> None:
@@ -138,6 +138,6 @@ class RotateOperation(mtf.Operation):
         sizes = iter(position.shape.as_list())
         shape = [next(sizes) if dim in own else 1 for dim in dims]
         position = tf.cast(tf.reshape(position, shape), tf.float32)
-        frequencies = np.ones([len(dims)], int)
-        frequencies[dims.index(self._key_dim)] = -1
-        return position * np.reshape(self._frequencies, frequencies).astype(np.float32)
+        key_shape = [-1 if dim == self._key_dim else 1 for dim in dims]
+        frequencies = tf.reshape(tf.constant(self._frequencies, tf.float32), key_shape)
+        return position * frequencies
