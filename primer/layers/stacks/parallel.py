@@ -17,7 +17,7 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer, transformer_layers
 
-from primer.layers.block import NoLayer
+from primer.layers.kind_pattern import NoLayer
 from primer.layers.stacks.pre_norm import PreNormLayerStack
 
 # A layer of these classes begins a group; so does an attention layer that is left out.

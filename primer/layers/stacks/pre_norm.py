@@ -18,7 +18,7 @@ from mesh_tensorflow.transformer import transformer
 
 from primer.common.class_names import class_name
 from primer.layers import variables
-from primer.layers.block import NoLayer
+from primer.layers.kind_pattern import NoLayer
 from primer.layers.stacks.token_shift import sublayer_token_shift
 
 
