@@ -1,5 +1,6 @@
 """Mesh-TensorFlow layers, one idea per file; importing this package registers them with gin."""
 
+from primer.layers import gelu_exact as _registers_gelu_exact  # noqa: F401
 from primer.layers import squared_relu as _registers_squared_relu  # noqa: F401
 from primer.layers.attention.double_heads import DoubleHeadsAttention
 from primer.layers.attention.mdha import MDHA
