@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from primer.layers.attention.windowed import WindowedSelfAttention
-from tests.layers.attention.windowed_helpers import (
+from primer.layers.attention.windows.windowed import WindowedSelfAttention
+from tests.layers.attention.windows.windowed_helpers import (
     X,
     assert_equal,
     layer_settings,

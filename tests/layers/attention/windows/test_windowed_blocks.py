@@ -6,11 +6,11 @@ import mesh_tensorflow as mtf
 import numpy as np
 import pytest
 
-from primer.layers.attention import windowed_blocks
-from primer.layers.attention.windowed import WindowedSelfAttention
-from primer.layers.attention.windowed_blocks import automatic_block_length
+from primer.layers.attention.windows import windowed_blocks
+from primer.layers.attention.windows.windowed import WindowedSelfAttention
+from primer.layers.attention.windows.windowed_blocks import automatic_block_length
 from tests.layers import helpers
-from tests.layers.attention.windowed_helpers import PARTS, call, context_for, layer_settings
+from tests.layers.attention.windows.windowed_helpers import PARTS, call, context_for, layer_settings
 
 
 @pytest.mark.parametrize("radius, block_length", [(1, 4), (3, 4), (4, 4), (6, 4), (9, 2), (40, 5)])

@@ -4,7 +4,7 @@ import mesh_tensorflow as mtf
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from primer.layers.attention.windowed import WindowedSelfAttention
+from primer.layers.attention.windows.windowed import WindowedSelfAttention
 from tests.layers import helpers
 
 WINDOWED = helpers.Architecture(attention=WindowedSelfAttention)

@@ -4,9 +4,16 @@ import mesh_tensorflow as mtf
 import numpy as np
 import pytest
 
-from primer.layers.attention import synthesizer, synthesizer_tables
+from primer.layers.attention.synthesizer import synthesizer, synthesizer_tables
 from tests.layers import helpers, single_layer, stepwise
-from tests.layers.attention.synthesizer_helpers import IDS, TARGETS, X, build, layer, variables_of
+from tests.layers.attention.synthesizer.synthesizer_helpers import (
+    IDS,
+    TARGETS,
+    X,
+    build,
+    layer,
+    variables_of,
+)
 
 RNG = np.random.default_rng(1)
 

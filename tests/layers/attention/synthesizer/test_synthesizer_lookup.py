@@ -4,7 +4,7 @@ import mesh_tensorflow as mtf
 import numpy as np
 import pytest
 
-from primer.layers.attention import synthesizer_lookup
+from primer.layers.attention.synthesizer import synthesizer_lookup
 from tests.layers import helpers
 
 RNG = np.random.default_rng(1)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from primer.layers.attention.windowed import WindowedSelfAttention
+from primer.layers.attention.windows.windowed import WindowedSelfAttention
 from tests.layers import helpers
-from tests.layers.attention.windowed_helpers import (
+from tests.layers.attention.windows.windowed_helpers import (
     TARGETS,
     WINDOWED,
     assert_equal,

@@ -4,9 +4,9 @@ import mesh_tensorflow as mtf
 import numpy as np
 import pytest
 
-from primer.layers.attention.windowed import WindowedSelfAttention
+from primer.layers.attention.windows.windowed import WindowedSelfAttention
 from tests.layers import helpers, stepwise
-from tests.layers.attention.windowed_helpers import (
+from tests.layers.attention.windows.windowed_helpers import (
     TARGETS,
     WINDOWED,
     X,

@@ -20,11 +20,13 @@ from typing import Any
 
 import gin
 import mesh_tensorflow as mtf
-from mesh_tensorflow.transformer import attention, transformer, transformer_layers
+from mesh_tensorflow.transformer import attention, transformer
 
 from primer.common import checks
 from primer.layers import variables
-from primer.layers.attention import inherited_settings, kv_cache, synthesizer_logits
+from primer.layers.attention import inherited_settings, kv_cache, projections
+from primer.layers.attention.multi_head import MultiHeadAttention
+from primer.layers.attention.synthesizer import synthesizer_logits
 
 MODES = (
     "random",
@@ -41,8 +43,8 @@ NAME = "SynthesizerAttention"
 
 @variables.stored_under("Synthesizer")
 @gin.configurable
-class SynthesizerAttention(transformer_layers.SelfAttention):
-    """Attention with learned logits; settings of `SelfAttention` apply too."""
+class SynthesizerAttention(MultiHeadAttention):
+    """Attention with learned logits; settings of `MultiHeadAttention` apply too."""
 
     def __init__(
         self,
@@ -57,9 +59,9 @@ class SynthesizerAttention(transformer_layers.SelfAttention):
             synthesize_mode: how the logits are computed, one of MODES.
             max_length: the number of positions that have logits; longer texts raise an error.
             factorized_dim: only for "factorized": the rank of the table of logits.
-            **kwargs: as for SelfAttention; `num_memory_heads`, `combine_dims`, `z_loss_coeff`,
-                `relative_attention_type` and so on mean the same. `shared_kv` needs a mode with
-                keys ("plus"), a "contextual" relative bias one with queries ("plus" or "dense").
+            **kwargs: as for MultiHeadAttention. `shared_kv`, `qk_norm`, `scale`, rotary positions
+                and value embeddings need a mode with keys ("plus"), a "contextual" relative bias
+                one with queries ("plus" or "dense").
 
         Raises:
             ValueError: a setting or a combination that this layer does not support.
@@ -98,6 +100,7 @@ class SynthesizerAttention(transformer_layers.SelfAttention):
         inherited_settings.check_no_attention_func(
             self, "a Synthesizer computes its attention weights itself"
         )
+        self._check_settings_of_softmax(mode)
         unknown = set(self.attention_kwargs) - {"extra_logit", "dropout_broadcast_dims"}
         if unknown:
             raise ValueError(
@@ -117,18 +120,37 @@ class SynthesizerAttention(transformer_layers.SelfAttention):
             )
         inherited_settings.check_memory_heads(self, f"num_heads = {self.num_heads}")
 
+    def _check_settings_of_softmax(self, mode: str) -> None:
+        unsupported = {
+            "kind": self.kind != "global",
+            "logit_cap": self.logit_cap is not None,
+            "num_persistent_vectors": self.num_persistent_vectors > 0,
+        }
+        of_keys = {
+            "qk_norm": self.qk_norm is not None,
+            "positions": self.positions == "rotary",
+            "scale": self.scale is not None,
+            "num_value_embeddings": self.num_value_embeddings > 0,
+        }
+        for name in [name for name, is_set in unsupported.items() if is_set]:
+            raise ValueError(
+                f"{NAME}.{name} = {getattr(self, name)!r}: a Synthesizer has learned logits "
+                "for all pairs of positions, and no other kind, cap or persistent vectors; use its "
+                "default"
+            )
+        for name in [name for name, is_set in of_keys.items() if is_set and not self.has_keys]:
+            raise ValueError(
+                f"{NAME}.{name} = {getattr(self, name)!r}: {mode} has no product of queries and "
+                "keys; use its default, or a mode with 'plus'"
+            )
+
     def make_params(self, context: transformer.Context) -> attention.AttentionParams:
         """Makes the projections that the mode has: values and output, queries, keys."""
-        return transformer_layers.attention_params(
-            context=context,
-            kv_dim=self.kv_dim,
-            num_heads=self.num_heads,
-            num_memory_heads=self.num_memory_heads,
+        return projections.make(
+            self,
+            context,
             shared_kv=self.shared_kv or not self.has_keys,
             no_query=not self.has_queries,
-            combine_dims=self.combine_dims,
-            keep_query_heads_dims=self.keep_query_heads_dims,
-            fold_scaling_into_initializer=self.fold_scaling_into_initializer,
         )
 
     def call(
@@ -147,10 +169,11 @@ class SynthesizerAttention(transformer_layers.SelfAttention):
         params = self.make_params(context)
         # [batch, length, heads, d_kv]
         q = synthesizer_logits.queries(self, context, params, x) if self.has_queries else None
+        keys_values = kv_cache.project_keys_values(params, x)
+        if self.has_keys:
+            q, keys_values = self.transform_heads(context, q, keys_values)
         # [batch, memory_length, heads, d_kv] each, and [memory_length]
-        keys_values, memory_position = kv_cache.update(
-            self, context, kv_cache.project_keys_values(params, x)
-        )
+        keys_values, memory_position = kv_cache.update(self, context, keys_values)
         # [batch, length, heads, memory_length], some without batch.
         logits = synthesizer_logits.logits(self, context, params, q, keys_values[0])
         heads = params.query_heads_dims

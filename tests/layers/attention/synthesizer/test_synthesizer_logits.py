@@ -6,10 +6,10 @@ import pytest
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer_layers
 
-from primer.layers.attention import synthesizer
-from primer.layers.attention.synthesizer import SynthesizerAttention
+from primer.layers.attention.synthesizer import synthesizer
+from primer.layers.attention.synthesizer.synthesizer import SynthesizerAttention
 from tests.layers import helpers, single_layer
-from tests.layers.attention.synthesizer_helpers import IDS, X, layer, variables_of
+from tests.layers.attention.synthesizer.synthesizer_helpers import IDS, X, layer, variables_of
 
 
 def softmax(logits):

@@ -16,7 +16,7 @@ import mesh_tensorflow as mtf
 from mesh_tensorflow.transformer import transformer
 
 from primer.layers import positions
-from primer.layers.attention import synthesizer_lookup
+from primer.layers.attention.synthesizer import synthesizer_lookup
 
 # Not `length`: a layout that splits the length of the activations must keep the tables whole.
 QUERY, MEMORY = "query_position", "memory_position"

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from mesh_tensorflow.transformer import transformer_layers
 
-from primer.layers.attention.windowed import WindowedSelfAttention
-from tests.layers.attention.windowed_helpers import (
+from primer.layers.attention.windows.windowed import WindowedSelfAttention
+from tests.layers.attention.windows.windowed_helpers import (
     PARTS,
     X,
     assert_equal,

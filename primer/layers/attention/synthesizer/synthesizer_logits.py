@@ -20,7 +20,7 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import attention, transformer
 
 from primer.layers import variables
-from primer.layers.attention import synthesizer_tables as tables
+from primer.layers.attention.synthesizer import synthesizer_tables as tables
 
 # In the signatures, `layer` is a SynthesizerAttention, whose module imports this one.
 
@@ -30,7 +30,7 @@ def queries(
 ) -> mtf.Tensor:
     """Projects x `[batch, length, d_model]` to queries `[batch, length, heads, d_kv]`."""
     q = params.compute_q(x)  # [batch, length, heads, d_kv]
-    if layer.synthesize_mode == "dense":
+    if layer.synthesize_mode == "dense" and not params.has_qkv_biases:
         q += variables.get_variable(context, "q_bias", params.q_dims, tf.zeros_initializer())
     return q
 

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 
-from primer.layers.attention.synthesizer import SynthesizerAttention
+from primer.layers.attention.synthesizer.synthesizer import SynthesizerAttention
 from tests.layers import helpers, single_layer
 
 RNG = np.random.default_rng(0)
