@@ -1,10 +1,12 @@
 """Mesh-TensorFlow layers, one idea per file; importing this package registers them with gin."""
 
+from primer.layers import gelu_exact as _registers_gelu_exact  # noqa: F401
 from primer.layers import squared_relu as _registers_squared_relu  # noqa: F401
 from primer.layers.attention.double_heads import DoubleHeadsAttention
 from primer.layers.attention.mdha import MDHA
-from primer.layers.attention.synthesizer import SynthesizerAttention
-from primer.layers.attention.windowed import WindowedSelfAttention
+from primer.layers.attention.multi_head import MultiHeadAttention
+from primer.layers.attention.synthesizer.synthesizer import SynthesizerAttention
+from primer.layers.attention.windows.windowed import WindowedSelfAttention
 from primer.layers.block import block_layers, stack_depth
 from primer.layers.convolution.evolved_convolution import EvolvedConvolution
 from primer.layers.embeddings.token_embedding import TokenEmbedding
@@ -22,12 +24,14 @@ from primer.layers.unset_size import unset_size
 
 __all__ = [
     "block_layers",
+    "relative_attention_type",
     "stack_depth",
     "feed_forward_width",
     "DoubleHeadsAttention",
     "EvolvedConvolution",
     "SynthesizerAttention",
     "MDHA",
+    "MultiHeadAttention",
     "PrePostNormLayerStack",
     "sublayer_primer_norm",
     "WindowedSelfAttention",
