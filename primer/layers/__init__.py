@@ -9,10 +9,17 @@ from primer.layers.attention.synthesizer.synthesizer import SynthesizerAttention
 from primer.layers.attention.windows.windowed import WindowedSelfAttention
 from primer.layers.block import block_layers, stack_depth
 from primer.layers.convolution.evolved_convolution import EvolvedConvolution
+from primer.layers.embeddings.token_embedding import TokenEmbedding
 from primer.layers.experts import MixtureOfExperts, MixtureOfExperts2D
 from primer.layers.feed_forward_width import feed_forward_width
+from primer.layers.initializers import weight_initializer
 from primer.layers.ladder import ladder_size
-from primer.layers.position_encodings import relative_attention_type
+from primer.layers.position_encodings import (
+    has_learned_positions,
+    has_sinusoid_positions,
+    relative_attention_type,
+)
+from primer.layers.pre_post_norm import PrePostNormLayerStack
 from primer.layers.primer_norm import sublayer_primer_norm
 from primer.layers.stacks.parallel import ParallelLayerStack
 from primer.layers.stacks.post_norm import PostNormLayerStack
@@ -43,5 +50,10 @@ __all__ = [
     "WindowedSelfAttention",
     "MixtureOfExperts",
     "MixtureOfExperts2D",
+    "TokenEmbedding",
+    "has_learned_positions",
+    "has_sinusoid_positions",
+    "relative_attention_type",
+    "weight_initializer",
     "unset_size",
 ]
