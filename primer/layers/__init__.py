@@ -19,7 +19,6 @@ from primer.layers.position_encodings import (
     has_sinusoid_positions,
     relative_attention_type,
 )
-from primer.layers.pre_post_norm import PrePostNormLayerStack
 from primer.layers.primer_norm import sublayer_primer_norm
 from primer.layers.stacks.parallel import ParallelLayerStack
 from primer.layers.stacks.post_norm import PostNormLayerStack
