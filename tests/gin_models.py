@@ -83,6 +83,20 @@ def architecture_slots(name):
     return slots(config_files.gin_file("architectures", name))
 
 
+def size_numbers(name):
+    """Returns {slot: number} of a size; those of a ladder computed, without its depth."""
+    from primer.layers import ladder
+
+    numbers = dict(slots(config_files.gin_file("sizes", name)))
+    depth = numbers.pop("depth", None)
+    return {
+        slot: ladder.ladder_sizes(depth)[slot]
+        if isinstance(value, statements.Reference)
+        else value
+        for slot, value in numbers.items()
+    }
+
+
 # Overlays add experts to another architecture; bases are complete architectures.
 _NAMES = config_files.names_of_kind("architectures")
 OVERLAYS = [name for name in _NAMES if "block" in architecture_slots(name)]

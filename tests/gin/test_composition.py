@@ -14,6 +14,7 @@ from tests import gin_models, slow
 DEFAULTS = config_files.MODEL_DEFAULTS
 ARCHITECTURES = gin_models.BASES
 ACTIVATIONS = config_files.names_of_kind("activations")
+SIZES = [n for n in config_files.names_of_kind("sizes") if not n.startswith("ladder_")]
 COMPOSITIONS = pytest.mark.parametrize(
     "composition", gin_models.compositions(), ids=gin_models.name_of
 )
@@ -50,16 +51,20 @@ def test_every_combination_builds(composition, activation, load):
 
 @pytest.mark.parametrize(
     "size",
-    slow.all_but(["small"], [n for n in config_files.names_of_kind("sizes") if n != "tiny"]),
+    slow.all_but(["small"], [n for n in SIZES if n != "tiny"]),
 )
 @COMPOSITIONS
 def test_every_size_builds(composition, size, load):
-    """Sizes set only numbers, so one block of each composition shows whether they fit."""
+    """Sizes set only numbers, so one block of each composition shows whether they fit.
+
+    The rungs of the ladder set its depth only: tests/gin/test_ladder.py has them.
+    """
     architecture, overlay = composition
     load(gin_models.files(architecture, "swiglu", overlay, size), ONE_BLOCK)
     gin.finalize()
     shapes = parameters.parameter_shapes(97)
-    widths = {gin.query_parameter(f"%{name}") for name in ("d_model", "d_model_narrow")}
+    numbers = gin_models.size_numbers(size)
+    widths = {numbers[name] for name in ("d_model", "d_model_narrow")}
     assert shapes["transformer/embedding"][-1] in widths
     assert all(math.prod(shape) > 0 for shape in shapes.values())
 
