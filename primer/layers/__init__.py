@@ -12,6 +12,7 @@ from primer.layers.convolution.evolved_convolution import EvolvedConvolution
 from primer.layers.experts import MixtureOfExperts, MixtureOfExperts2D
 from primer.layers.feed_forward_width import feed_forward_width
 from primer.layers.position_encodings import relative_attention_type
+from primer.layers.ladder import ladder_size
 from primer.layers.pre_post_norm import PrePostNormLayerStack
 from primer.layers.primer_norm import sublayer_primer_norm
 from primer.layers.unset_size import unset_size
@@ -21,6 +22,7 @@ __all__ = [
     "relative_attention_type",
     "stack_depth",
     "feed_forward_width",
+    "ladder_size",
     "DoubleHeadsAttention",
     "EvolvedConvolution",
     "SynthesizerAttention",

@@ -179,7 +179,6 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
         bias = super().compute_bias(context, memory_position, x, heads_dims, q, use_prompt_kv)
         if self.positions != "alibi":
             return bias
-        distances = alibi.bias(
-            context.mesh, heads_dims, context.position, memory_position, tf.float32
-        )  # [heads, length, memory_length]
+        # [heads, length, memory_length]
+        distances = alibi.bias(context.mesh, heads_dims, context.position, memory_position)
         return distances if bias is None else mtf.cast(bias, tf.float32) + distances
