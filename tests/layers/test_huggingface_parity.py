@@ -56,9 +56,9 @@ def forward(model, variables, ids):
     """Runs all positions at once; the first token is at the first position, with nothing before it.
 
     Returns:
-        a dict: logits `[batch, length, vocabulary]` of mode "eval", and of mode "train" train_logits,
-        the mean cross-entropy of the next token (loss), the model's own loss (model_loss), and the
-        norms of the former's gradients (gradnorm/<variable>).
+        a dict: the logits `[batch, length, vocabulary]` of mode "eval", those of mode "train" as
+        train_logits, the mean cross-entropy of the next token (loss), the model's own loss
+        (model_loss), and the norms of the former's gradients (gradnorm/<variable>).
     """
     length = ids.shape[1]
     next_ids = np.concatenate([ids[:, 1:], np.zeros_like(ids[:, :1])], axis=1)
