@@ -34,6 +34,7 @@ PATCHES = {
         "patches.loop_summaries",
         "ops.fused_softmax",
     ),
+    "mesh_tensorflow.layers": ("patches.layer_norm",),
     "mesh_tensorflow.optimize": ("patches.learning_rates",),
     "mesh_tensorflow.transformer.attention": ("ops.attention_layout",),
     "mesh_tensorflow.transformer.transformer": (

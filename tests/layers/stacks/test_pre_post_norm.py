@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from mesh_tensorflow.transformer import moe, transformer, transformer_layers
 
-from primer.layers import MDHA, PrePostNormLayerStack, pre_post_norm, sublayer_primer_norm
+from primer.layers import MDHA, PrePostNormLayerStack, sublayer_primer_norm
 from tests.layers import helpers
 
 PRE = ["norm", "mask", "call", "dropout", "residual"]
