@@ -19,7 +19,7 @@ from primer.generation.step_graph import StepGraph
 from tests import gin_models
 from tests.layers import helpers
 from tests.layers.huggingface import settings, weights
-from tests.layers.test_every_composition import save
+from tests.layers.composition_checks import save
 from tests.paths import PARITY
 
 FAMILIES = sorted(settings.OF_FAMILY)
