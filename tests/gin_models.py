@@ -90,9 +90,7 @@ def size_numbers(name):
     numbers = dict(slots(config_files.gin_file("sizes", name)))
     depth = numbers.pop("depth", None)
     return {
-        slot: ladder.ladder_sizes(depth)[slot]
-        if isinstance(value, statements.Reference)
-        else value
+        slot: ladder.ladder_sizes(depth)[slot] if isinstance(value, statements.Reference) else value
         for slot, value in numbers.items()
     }
 
