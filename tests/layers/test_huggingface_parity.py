@@ -19,7 +19,7 @@ from primer.generation.step_graph import StepGraph
 from tests import gin_models
 from tests.layers import helpers
 from tests.layers.huggingface import settings, weights
-from tests.layers.test_every_composition import save
+from tests.layers.composition_checks import save
 from tests.paths import PARITY
 
 FAMILIES = sorted(settings.OF_FAMILY)
@@ -56,9 +56,9 @@ def forward(model, variables, ids):
     """Runs all positions at once; the first token is at the first position, with nothing before it.
 
     Returns:
-        a dict: logits `[batch, length, vocabulary]` of mode "eval", and of mode "train" train_logits,
-        the mean cross-entropy of the next token (loss), the model's own loss (model_loss), and the
-        norms of the former's gradients (gradnorm/<variable>).
+        a dict: the logits `[batch, length, vocabulary]` of mode "eval", those of mode "train" as
+        train_logits, the mean cross-entropy of the next token (loss), the model's own loss
+        (model_loss), and the norms of the former's gradients (gradnorm/<variable>).
     """
     length = ids.shape[1]
     next_ids = np.concatenate([ids[:, 1:], np.zeros_like(ids[:, :1])], axis=1)
