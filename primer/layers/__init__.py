@@ -9,9 +9,16 @@ from primer.layers.attention.synthesizer.synthesizer import SynthesizerAttention
 from primer.layers.attention.windows.windowed import WindowedSelfAttention
 from primer.layers.block import block_layers, stack_depth
 from primer.layers.convolution.evolved_convolution import EvolvedConvolution
+from primer.layers.embeddings.token_embedding import TokenEmbedding
 from primer.layers.experts import MixtureOfExperts, MixtureOfExperts2D
 from primer.layers.feed_forward_width import feed_forward_width
-from primer.layers.position_encodings import relative_attention_type
+from primer.layers.initializers import weight_initializer
+from primer.layers.ladder import ladder_size
+from primer.layers.position_encodings import (
+    has_learned_positions,
+    has_sinusoid_positions,
+    relative_attention_type,
+)
 from primer.layers.primer_norm import sublayer_primer_norm
 from primer.layers.stacks.parallel import ParallelLayerStack
 from primer.layers.stacks.post_norm import PostNormLayerStack
@@ -26,6 +33,7 @@ __all__ = [
     "relative_attention_type",
     "stack_depth",
     "feed_forward_width",
+    "ladder_size",
     "DoubleHeadsAttention",
     "EvolvedConvolution",
     "SynthesizerAttention",
@@ -41,5 +49,9 @@ __all__ = [
     "WindowedSelfAttention",
     "MixtureOfExperts",
     "MixtureOfExperts2D",
+    "TokenEmbedding",
+    "has_learned_positions",
+    "has_sinusoid_positions",
+    "weight_initializer",
     "unset_size",
 ]

@@ -14,7 +14,8 @@ import mesh_tensorflow as mtf
 from mesh_tensorflow.transformer import transformer, transformer_layers
 
 from primer.common.class_names import source_name
-from primer.layers.attention.multi_head import KINDS, MultiHeadAttention
+from primer.layers.attention.multi_head import MultiHeadAttention
+from primer.layers.attention.multi_head_settings import KINDS
 
 NONE = "none"
 

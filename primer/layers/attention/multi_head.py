@@ -30,8 +30,8 @@ from primer.layers.attention import (
 from primer.layers.attention.options import alibi, qk_norm, rotary, value_embedding
 from primer.layers.attention.windows import local_attention
 
-# The kind of a layer -> the function that attends.
-KINDS = {
+# The kind of a layer -> the function that attends; the keys are those of multi_head_settings.KINDS.
+_ATTEND = {
     "global": global_attention.attend,
     "local": local_attention.attend,
     "linear": linear.attend,
@@ -116,7 +116,9 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
         params = self.make_params(context)
         q, keys_values = self.project(context, params, x)  # [batch, length, heads, d_kv] each
         q, keys_values = self.transform_heads(context, q, keys_values)
-        o = KINDS[self.kind](self, context, params, q, keys_values)  # [batch, length, heads, d_kv]
+        o = _ATTEND[self.kind](
+            self, context, params, q, keys_values
+        )  # [batch, length, heads, d_kv]
         # [batch, length, d_model]
         y = params.compute_output(o, output_shape=self.expected_attention_output_shape(x, params))
         return self.layer_output_from_attention_output(context, y, losses)
@@ -179,7 +181,6 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
         bias = super().compute_bias(context, memory_position, x, heads_dims, q, use_prompt_kv)
         if self.positions != "alibi":
             return bias
-        distances = alibi.bias(
-            context.mesh, heads_dims, context.position, memory_position, tf.float32
-        )  # [heads, length, memory_length]
+        # [heads, length, memory_length]
+        distances = alibi.bias(context.mesh, heads_dims, context.position, memory_position)
         return distances if bias is None else mtf.cast(bias, tf.float32) + distances

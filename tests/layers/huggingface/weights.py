@@ -155,10 +155,12 @@ def gemma2(slots: Mapping) -> list[Weight]:
     for i in range(slots["num_layers"]):
         theirs, attention, dense = f"model.layers.{i}", *_layers(i)
         found += _norm("rms", f"{theirs}.input_layernorm", attention, less=1)
-        found += _norm("rms", f"{theirs}.post_attention_layernorm", f"{attention}/after", less=1)
+        found += _norm(
+            "rms", f"{theirs}.post_attention_layernorm", f"{attention}/post_norm", less=1
+        )
         found += _gated_layers(slots, theirs, attention, dense)
         found += _norm("rms", f"{theirs}.pre_feedforward_layernorm", dense, less=1)
-        found += _norm("rms", f"{theirs}.post_feedforward_layernorm", f"{dense}/after", less=1)
+        found += _norm("rms", f"{theirs}.post_feedforward_layernorm", f"{dense}/post_norm", less=1)
     return found + _norm("rms", "model.norm", "transformer", less=1)
 
 

@@ -145,8 +145,8 @@ def _check_autoregressive(layer, context):
     if not context.model.fully_autoregressive:
         raise ValueError(
             f"{class_name(layer)} with kind = 'local' sees only earlier positions, and the model "
-            "is not fully autoregressive (an encoder, or Unitransformer.input_full_attention = True); "
-            "use kind 'global' there"
+            "is not fully autoregressive (an encoder, or "
+            "Unitransformer.input_full_attention = True); use kind 'global' there"
         )
 
 
