@@ -136,7 +136,8 @@ class Linter:
             messages.append(f"{name} is not declared in {SLOT_DEFAULTS} or {SLOT_SIZES}")
         if kind == "sizes" and not is_number(name, value):
             messages.append(
-                f"{name}: a sizes/ file has lines `name = number` or `name = @name/ladder_size()` only"
+                f"{name}: a sizes/ file has lines `name = number` only, "
+                f"or `name = @name/{LADDER}()`"
             )
         return messages
 

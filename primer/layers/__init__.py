@@ -52,7 +52,6 @@ __all__ = [
     "TokenEmbedding",
     "has_learned_positions",
     "has_sinusoid_positions",
-    "relative_attention_type",
     "weight_initializer",
     "unset_size",
 ]
