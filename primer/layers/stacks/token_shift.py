@@ -50,9 +50,7 @@ def sublayer_token_shift(
         previous = _previous(context, x)  # [batch, length, d_model]
     if context.mode == "first_part":
         context.record_new_states(
-            causal_depthwise_conv.last_positions(
-                x, context.length_dim, context.initial_position, 1
-            )
+            causal_depthwise_conv.last_positions(x, context.length_dim, context.initial_position, 1)
         )
     with tf.variable_scope("token_shift"):
         share = _share(context, x, gate_channels)  # [batch, length]

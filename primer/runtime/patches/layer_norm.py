@@ -50,6 +50,4 @@ def layer_norm(
 
 
 def _variable(mesh, name, shape, initializer):
-    return mtf.get_variable(
-        mesh, name, shape, initializer=initializer, activation_dtype=tf.float32
-    )
+    return mtf.get_variable(mesh, name, shape, initializer=initializer, activation_dtype=tf.float32)
