@@ -16,6 +16,7 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer
 
+from primer.common import checks
 from primer.layers import positions, variables
 from primer.layers.convolution import causal_depthwise_conv
 
@@ -81,8 +82,8 @@ def _share(context: transformer.Context, x: mtf.Tensor, gate_channels: int) -> m
 
 
 def _check_gate_channels(gate_channels: int, model_dim: mtf.Dimension) -> None:
-    if not isinstance(gate_channels, int) or not 1 <= gate_channels <= model_dim.size:
-        raise ValueError(
-            f"sublayer_token_shift.gate_channels = {gate_channels!r}: expected a whole number "
-            f"from 1 to the model's {model_dim.size} channels (d_model)"
-        )
+    setting = "sublayer_token_shift.gate_channels"
+    expected = f"a whole number from 1 to the model's {model_dim.size} channels (d_model)"
+    checks.whole_number(setting, gate_channels, expected=expected, error=ValueError)
+    if gate_channels > model_dim.size:
+        raise ValueError(f"{setting} = {gate_channels}: expected {expected}")
