@@ -52,8 +52,14 @@ def case(family):
     return Case(arrays, found, weights.OF_FAMILY[family](found.slots))
 
 
-def forward(model, variables, ids):
+def forward(model, variables, ids, gradients=True):
     """Runs all positions at once; the first token is at the first position, with nothing before it.
+
+    Args:
+        model: a Unitransformer.
+        variables: a dict of the values of its variables.
+        ids: token ids `[batch, length]`.
+        gradients: whether to return those too.
 
     Returns:
         a dict: the logits `[batch, length, vocabulary]` of mode "eval", those of mode "train" as
@@ -75,7 +81,7 @@ def forward(model, variables, ids):
             evaluated, _ = call(model, inputs, targets, "eval")
         outputs = {"logits": evaluated, "train_logits": logits, "loss": loss}
         outputs["model_loss"] = model_loss * (length / (length - 1))  # A mean over all positions.
-        trainable = b.graph.trainable_variables
+        trainable = b.graph.trainable_variables if gradients else []
         for v, g in zip(trainable, mtf.gradients([loss], [v.value for v in trainable])):
             outputs["gradnorm/" + v.name] = mtf.sqrt(mtf.reduce_sum(mtf.square(g)))
         return b.run(outputs)

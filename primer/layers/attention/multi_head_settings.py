@@ -6,7 +6,7 @@ from primer.common import checks
 from primer.common.class_names import class_name
 from primer.layers import scales
 from primer.layers.attention import inherited_settings, linear, projections
-from primer.layers.attention.options import qk_norm, rotary
+from primer.layers.attention.options import logit_cap, qk_norm, rotary
 
 KINDS = ("global", "local", "linear")
 
@@ -23,7 +23,7 @@ def check(layer: Any) -> None:
     qk_norm.check(layer.qk_norm)
     if layer.scale is not None:
         scales.resolve("MultiHeadAttention.scale", layer.scale, layer.key_value_size)
-    _check_cap(layer.logit_cap)
+    logit_cap.check(layer.logit_cap)
     for name in ("num_persistent_vectors", "num_value_embeddings"):
         checks.whole_number(f"MultiHeadAttention.{name}", getattr(layer, name), 0, error=ValueError)
     check_heads(layer)
@@ -44,14 +44,6 @@ def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
         )
 
 
-def _check_cap(cap: float | None) -> None:
-    if cap is not None and not cap > 0:
-        raise ValueError(
-            f"MultiHeadAttention.logit_cap = {cap}: expected a number above 0, or None for no cap "
-            "(slot attention_logit_cap)"
-        )
-
-
 def _check_kind(layer: Any) -> None:
     if layer.kind == "local":
         checks.whole_number(
@@ -62,7 +54,7 @@ def _check_kind(layer: Any) -> None:
         )
     if layer.kind == "linear":
         linear.check(layer)
-    if layer.kind != "global":
+    if layer.kind != "global" or layer.logit_cap is not None:
         inherited_settings.check_no_attention_func(
             layer, "'hybrid' also normalizes over the queries, including later ones"
         )

@@ -5,13 +5,15 @@
 over any dimension of keys: the length of the text, that of a block, or the slots of a cache.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import mesh_tensorflow as mtf
 from mesh_tensorflow.transformer import attention, transformer
 
 from primer.layers.attention import z_loss
-from primer.layers.attention.options import capped_attention, persistent_vectors
+from primer.layers.attention.options import logit_cap, persistent_vectors
 from primer.layers.attention.windows import windowed_blocks
 
 
@@ -50,12 +52,10 @@ def attend(
         k, v, memory_dim, bias = persistent_vectors.add(
             layer, context, params.memory_heads_dims, k, v, memory_dim, bias
         )
-    return capped_attention.attend(
-        layer.attention_fn,
+    return _attention(layer)(
         q,
         k,
         v,
-        logit_cap=layer.logit_cap,
         context=context,
         memory_length_dim=memory_dim,
         key_dim=layer.kv_dim,
@@ -63,3 +63,10 @@ def attend(
         bias=bias,
         **kwargs,
     )
+
+
+def _attention(layer: Any) -> Callable[..., mtf.Tensor]:
+    """Returns Mesh-TensorFlow's attention, its "hybrid" one, or attention with a cap."""
+    if layer.attention_func is not None:
+        return layer.attention_fn
+    return functools.partial(logit_cap.attend, logit_cap=layer.logit_cap)
