@@ -19,7 +19,7 @@ from primer.common import checks
 
 
 def check(logit_cap: float | None, layer: str = "MultiHeadAttention") -> None:
-    """Checks the setting `attention_logit_cap`.
+    """Checks the setting of the slot attention_logit_cap.
 
     Args:
         logit_cap: the setting's value.
@@ -30,7 +30,7 @@ def check(logit_cap: float | None, layer: str = "MultiHeadAttention") -> None:
     """
     if logit_cap is not None:
         checks.positive_number(
-            f"{layer}.attention_logit_cap",
+            f"{layer}.logit_cap",
             logit_cap,
             "a number above 0, or None for logits without a cap",
             ValueError,

@@ -161,7 +161,7 @@ def test_meshes(mesh):
 
 @pytest.mark.parametrize("cap", [0, -1.0, "50"])
 def test_invalid_caps(cap):
-    message = f"MultiHeadAttention.attention_logit_cap = {cap!r}: expected a number above 0"
+    message = f"MultiHeadAttention.logit_cap = {cap!r}: expected a number above 0"
     with pytest.raises(ValueError, match=message):
         logit_cap.check(cap)
 
