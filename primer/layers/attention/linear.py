@@ -25,6 +25,7 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import attention, transformer
 
 from primer.common.class_names import class_name
+from primer.layers import positions
 from primer.layers.attention import linear_chunks
 
 # Encodings of positions that are no biases of logits.
@@ -56,6 +57,19 @@ def check(layer: Any) -> None:
                 f"{name}.{setting} = {getattr(layer, setting)!r} and kind = 'linear': linear "
                 f"attention has no logits; set it to {unset}, or attention_kinds without 'linear'"
             )
+
+
+def position(context: transformer.Context) -> mtf.Tensor:
+    """Returns the positions that rotate queries and keys, counted from the start of each text.
+
+    Products of rotated channels depend on differences of positions alone. Those of their
+    exponentials do not: a packed text must have the positions that it has by itself.
+
+    Args:
+        context: the layer's context.
+    """
+    within = None if context.mode == "incremental" else positions.in_segment(context)
+    return context.position if within is None else within
 
 
 def attend(

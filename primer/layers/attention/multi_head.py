@@ -164,9 +164,8 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
         return qk_norm.normalize(context, x, self.kv_dim, self.qk_norm, self.qk_norm_epsilon, name)
 
     def _rotate(self, context: transformer.Context, x: mtf.Tensor) -> mtf.Tensor:
-        return rotary.rotate(
-            x, context.position, self.kv_dim, self.rotary_base, self.rotary_fraction
-        )
+        position = linear.position(context) if self.kind == "linear" else context.position
+        return rotary.rotate(x, position, self.kv_dim, self.rotary_base, self.rotary_fraction)
 
     def compute_bias(
         self,

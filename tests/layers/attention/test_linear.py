@@ -102,6 +102,15 @@ def test_packed_texts(chunk_length):
     single_layer.check_packing(layer, values, X, IDS)
 
 
+def test_packed_texts_have_rotary_positions_of_their_own():
+    """exp of rotated keys is not a function of differences of positions."""
+    settings = {"num_heads": 4, "key_value_size": 8, "kind": "linear", "positions": "rotary"}
+    layer = layers.MultiHeadAttention(**settings)
+    values = single_layer.random_variables(layer)
+    single_layer.check_packing(layer, values, X, IDS)
+    single_layer.check_decoding(layer, values, X, [2, 6])
+
+
 def test_a_packed_text_with_large_keys_leaves_the_others_alone():
     x, values = X.copy(), single_layer.random_variables(Layer(3))
     x[:, :, 0], values["k"][0] = 100.0 * (IDS == 1), 10.0
