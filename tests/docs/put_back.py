@@ -309,6 +309,22 @@ def functions_counted_in_the_process():
 # ---------------------------------------------------------------- GPT-Neo, Tensor2Tensor
 
 
+@contextlib.contextmanager
+def unscaled_linear_attention():
+    """Linear attention takes exp of the keys as they are, and adds 1e-6 to the denominator."""
+    chunks = "primer.layers.attention.linear_chunks"
+
+    def unscaled(original):
+        return lambda *arguments: original(*arguments) * 0.0
+
+    def with_epsilon(original):
+        return lambda weighted, total: original(weighted, total + 1e-6)
+
+    with replaced(f"{chunks}._running_maximum", unscaled):
+        with replaced(f"{chunks}.divide", with_epsilon):
+            yield
+
+
 def attention_none_doubles():
     """A layer of kind "none" returns its input, which is added to the residual stream."""
     from mesh_tensorflow.transformer import transformer
