@@ -10,6 +10,7 @@ import inspect
 import math
 import pkgutil
 import random
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -334,6 +335,11 @@ def attention_none_doubles():
             return context.current_layer_input
 
     return mock.patch("primer.layers.kind_pattern.NoLayer", Doubling)
+
+
+def attention_keeps_its_scale():
+    """The depth divides the initial values of feed-forward layers alone."""
+    return mock.patch("primer.layers.initializers._RESIDUAL", re.compile("(^|/)wo/kernel$"))
 
 
 def mean_of_perplexities():

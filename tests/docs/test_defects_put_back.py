@@ -150,6 +150,8 @@ DEFECTS = {
             "LayerStack.sublayers_final = [",
         )
     ),
+    "scale_by_depth divides the last matrix of feed-forward layers and leaves out that of "
+    "attention": Defect(put_back.attention_keeps_its_scale),
     "moe_layers has the numbers 2 to 12, and layers are counted from 0: the last one of six has no "
     "experts": Defect(
         gin("architectures/switch.gin", "%attention, %experts,", "%attention, %feed_forward,"),
