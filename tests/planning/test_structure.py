@@ -11,7 +11,8 @@ from tests import gin_models
 
 def groups(files, bindings=()):
     gin_models.parse(files, bindings)
-    return structure.layer_groups(*run_graph.build_forward(97))
+    model, graph = run_graph.build_forward(97)
+    return structure.layer_groups(model, graph, run_graph.cost_of(model, graph))
 
 
 MODELS = [(name, None) for name in gin_models.BASES]
@@ -26,7 +27,7 @@ def test_every_variable_is_counted_once(composition):
     )
     model, graph = run_graph.build_forward(97)
     sizes = {v.name: math.prod(v.shape.to_integer_list) for v in graph.trainable_variables}
-    found = structure.layer_groups(model, graph)
+    found = structure.layer_groups(model, graph, run_graph.cost_of(model, graph))
     parts = structure.parameters_by_part(found)
     assert sum(parts.values()) == sum(sizes.values())
     assert parts["embedding"] == sizes["transformer/embedding"]
