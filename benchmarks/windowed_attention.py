@@ -25,7 +25,7 @@ import mesh_tensorflow as mtf  # noqa: E402
 import tensorflow.compat.v1 as tf  # noqa: E402
 from mesh_tensorflow.transformer import transformer  # noqa: E402
 
-from primer.layers.attention import windowed, windowed_blocks  # noqa: E402
+from primer.layers.attention.windows import windowed, windowed_blocks  # noqa: E402
 
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 TOKENS, D_MODEL, HEADS, VOCABULARY = 4096, 256, 4, 256

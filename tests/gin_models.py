@@ -8,6 +8,7 @@ import zipfile
 import gin
 
 from primer.gin_config import config_files, statements
+
 from tests.paths import GOLDEN
 
 
@@ -83,6 +84,18 @@ def architecture_slots(name):
     return slots(config_files.gin_file("architectures", name))
 
 
+def size_numbers(name):
+    """Returns {slot: number} of a size; those of a ladder computed, without its depth."""
+    from primer.layers import ladder
+
+    numbers = dict(slots(config_files.gin_file("sizes", name)))
+    depth = numbers.pop("depth", None)
+    return {
+        slot: ladder.ladder_sizes(depth)[slot] if isinstance(value, statements.Reference) else value
+        for slot, value in numbers.items()
+    }
+
+
 # Overlays add experts to another architecture; bases are complete architectures.
 _NAMES = config_files.names_of_kind("architectures")
 OVERLAYS = [name for name in _NAMES if "block" in architecture_slots(name)]
@@ -93,6 +106,21 @@ def files(architecture, activation="squared_relu", overlay=None, size="tiny"):
     """Returns the gin files of a composition."""
     chosen = config_files.composition_files(architecture, activation, size)
     return chosen + ([config_files.gin_file("architectures", overlay)] if overlay else [])
+
+
+def fewest_blocks(architecture):
+    """Returns the number of blocks that an architecture's pattern of attention kinds needs."""
+    from primer.layers import kind_pattern
+
+    kinds = architecture_slots(architecture)["attention_kinds"]
+    return 1 if kinds is None else len(kind_pattern.expand(kinds))
+
+
+def fewest_block_bindings(architecture):
+    """Returns bindings for a model of the fewest blocks, dense or with experts."""
+    number = fewest_blocks(architecture)
+    names = ("num_layers", "num_evolved_blocks", "num_switch_blocks")
+    return tuple(f"{name} = {number}" for name in names)
 
 
 def rejects_experts(architecture):

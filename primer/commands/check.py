@@ -75,7 +75,7 @@ def _gin_files(options) -> list[str]:
     if not files:
         raise UsageError(
             "nothing to check: name gin files (models/defaults.gin first), or --model, one of "
-            + ", ".join(models)
+            + config_files.short_list(models)
         )
     for name in options.gin_file:
         if name in models:

@@ -17,7 +17,7 @@ def add_model(parser: argparse.ArgumentParser, model_help: str = "a model") -> N
         parser: the command's parser.
         model_help: the beginning of the help of --model.
     """
-    names = ", ".join(config_files.names_of_kind("models"))
+    names = config_files.short_list(config_files.names_of_kind("models"))
     parser.add_argument("--model", type=user_paths.expand, help=f"{model_help}: {names}")
     for part in train.PARTS:
         parser.add_argument(

@@ -5,6 +5,7 @@
   depends on the batch. Training and evaluation as other systems released it do so. Exact evaluation
   marks its graph before it builds the model, and the layers then drop none.
 - *Caveats*: sentences of layers that have to be printed with the graph's numbers or texts.
+- *Residual layers*: the number of layers of the model that is being built, for its initial values.
 
 Marks are collections of the graph, so that neither side imports or configures the other.
 """
@@ -13,6 +14,7 @@ import tensorflow.compat.v1 as tf
 
 _NO_DROPPING = "primer/route_without_dropping"
 _CAVEATS = "primer/caveats"
+_RESIDUAL_LAYERS = "primer/residual_layers"
 
 
 def forbid_token_dropping() -> None:
@@ -35,3 +37,14 @@ def add_caveat(sentence: str) -> None:
 def caveats() -> list[str]:
     """Returns the caveats of the default graph in the order in which layers added them."""
     return tf.get_collection(_CAVEATS)
+
+
+def set_residual_layers(number: int) -> None:
+    """Records the number of layers of the model that the default graph gets next."""
+    tf.get_collection_ref(_RESIDUAL_LAYERS)[:] = [number]
+
+
+def residual_layers() -> int | None:
+    """Returns what `set_residual_layers` recorded, or None."""
+    numbers = tf.get_collection(_RESIDUAL_LAYERS)
+    return numbers[0] if numbers else None

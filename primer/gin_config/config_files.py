@@ -1,6 +1,8 @@
 """Where the gin files are, which names they have, and which files a name stands for."""
 
+import itertools
 import os
+from collections.abc import Iterable
 
 from primer.errors import UsageError
 
@@ -58,15 +60,63 @@ def names_of_kind(kind: str) -> list[str]:
 def gin_file(kind: str, name: str) -> str:
     """Returns the path of a gin file relative to `gin_directory()`, as `--gin_file` takes it.
 
+    Args:
+        kind: a folder below `gin_directory()`.
+        name: a file of this folder, or of a folder in it (`sizes/published/`), without `.gin`.
+
     Raises:
-        UsageError: the folder has no such file; the message lists the names it has.
+        UsageError: the folders have no such file; the message lists the names they have.
     """
-    known = names_of_kind(kind)
+    folders = [kind, *_folders_in(kind)]
+    known = {other: folder for folder in folders for other in names_of_kind(folder)}
     if name not in known:
         raise UsageError(
             f"{kind}: no {name!r}; expected one of {', '.join(known) or '(none are installed)'}"
         )
-    return f"{kind}/{name}.gin"
+    return f"{known[name]}/{name}.gin"
+
+
+def _folders_in(kind: str) -> list[str]:
+    path = os.path.join(gin_directory(), kind)
+    entries = sorted(os.listdir(path)) if os.path.isdir(path) else []
+    return [f"{kind}/{entry}" for entry in entries if os.path.isdir(os.path.join(path, entry))]
+
+
+def kind_of(path: str) -> str | None:
+    """Returns the folder below `gin_directory()` to which a gin file belongs.
+
+    A file elsewhere belongs to the folder whose name its own folder has.
+
+    Args:
+        path: the path of the file, or a URL.
+
+    Returns:
+        A name of `kinds()`, or None.
+    """
+    own = os.path.relpath(path, gin_directory()).split(os.sep)
+    folder = os.path.basename(os.path.dirname(path)) if own[0] == os.pardir else own[0]
+    return folder if folder in kinds() else None
+
+
+def short_list(names: Iterable[str]) -> str:
+    """Returns names in few words: those with the same first part share it, as `gpt2_{124m,355m}`.
+
+    Args:
+        names: names with parts between underscores.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        first, _, rest = name.partition("_")
+        groups.setdefault(first, []).append(rest)
+    return ", ".join(itertools.starmap(_group, groups.items()))
+
+
+def _group(first: str, rests: list[str]) -> str:
+    named = [rest for rest in rests if rest]
+    alone = [first] if "" in rests else []
+    if len(named) == 1:
+        return ", ".join([*alone, f"{first}_{named[0]}"])
+    return ", ".join([*alone, *([f"{first}_{{{','.join(named)}}}"] if named else [])])
 
 
 def published_model_files(model: str) -> list[str]:

@@ -5,6 +5,7 @@ registry or its search path. tests/gin_config/test_gin_state.py pins what each p
 """
 
 import contextlib
+import copy
 import os
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
@@ -41,6 +42,18 @@ def recorded_calls() -> Mapping[tuple[str, str], dict[str, Any]]:
         their default; a parameter that the caller passed is absent.
     """
     return MappingProxyType(gin.config._OPERATIVE_CONFIG)
+
+
+def value_of_macro(name: str) -> Any:
+    """Returns what `%name` stands for, with the references in it called, as gin does.
+
+    Gin's own record of calls is left as it was.
+
+    Args:
+        name: the name of a macro that has a value.
+    """
+    with recorded_calls_restored():
+        return copy.deepcopy(bindings_of(name, MACRO)["value"])
 
 
 def macros_referred_to() -> set[str]:

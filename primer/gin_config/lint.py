@@ -8,6 +8,7 @@ from typing import Any
 from primer.gin_config.config_files import SLOT_DEFAULTS, SLOT_SIZES
 from primer.gin_config.statements import (
     Macro,
+    Reference,
     Statement,
     declared_slots,
     gin_files,
@@ -21,6 +22,8 @@ from primer.gin_config.statements import (
 
 # The folders whose files set slots, each its own.
 SLOT_KINDS = ("architectures", "activations", "sizes")
+# The function that computes the numbers of sizes/ladder.gin.
+LADDER = "ladder_size"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +53,13 @@ def macros_used(value: Any) -> set[str]:
     if isinstance(value, (list, tuple, set)):
         return set().union(*map(macros_used, value)) if value else set()
     return set()
+
+
+def is_number(name: str, value: Any) -> bool:
+    """Returns whether the value of a size is a number, or one that its ladder computes."""
+    if isinstance(value, Reference):
+        return value == Reference(f"{name}/{LADDER}", evaluate=True)
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 class Linter:
@@ -124,9 +134,11 @@ class Linter:
         messages = []
         if name not in self._macros:
             messages.append(f"{name} is not declared in {SLOT_DEFAULTS} or {SLOT_SIZES}")
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if kind == "sizes" and not number:
-            messages.append(f"{name}: a sizes/ file has `name = number` lines only")
+        if kind == "sizes" and not is_number(name, value):
+            messages.append(
+                f"{name}: a sizes/ file has lines `name = number` only, "
+                f"or `name = @name/{LADDER}()`"
+            )
         return messages
 
     def _of_binding(self, kind: str, path: str, statement: Statement) -> list[str]:

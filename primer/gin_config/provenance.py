@@ -32,9 +32,8 @@ class GinFile:
 
     @property
     def kind(self) -> str | None:
-        """The name of its folder, if a folder of Primer's has it (`architectures`), or None."""
-        folder = os.path.basename(os.path.dirname(self.path))
-        return folder if folder in config_files.kinds() else None
+        """Its folder of Primer's, or the one whose name its own folder has, or None."""
+        return config_files.kind_of(self.path)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,11 +6,13 @@ A slot is a macro that the files of a model may set: `attention`, `num_layers`, 
 import re
 from collections.abc import Mapping
 
-from primer.gin_config import config_files, gin_state, statements
+from primer.gin_config import config_files, gin_state, lint, statements
 
 REQUIRED = "%gin.REQUIRED"
 # The value in gin/defaults.gin of sizes that only some models need, called by gin or by a layer.
 UNSET = re.compile(r"@(\w+/)?unset_size(\(\))?")
+# The value of sizes that sizes/ladder.gin computes from the depth.
+COMPUTED = re.compile(rf"@(\w+)/{lint.LADDER}\(\)")
 HEAD = "# The slots of this model, in the order of Primer's defaults.gin"
 RULE = "# " + "=" * 78
 
@@ -43,10 +45,13 @@ def _value(name: str) -> str | None:
 
 
 def resolve_references(values: Mapping[str, str]) -> dict[str, str]:
-    """Returns {slot: value} of the slots that refer to another: `%num_layers` -> `6`.
+    """Returns {slot: value} of the slots that refer to another or to the depth of a ladder.
 
     Args:
         values: {slot: value as text}, from `values_in_force`.
+
+    Returns:
+        `%num_layers` -> `6`, `@d_model/ladder_size()` -> `768`.
     """
     resolved = {}
     for name, text in values.items():
@@ -54,9 +59,21 @@ def resolve_references(values: Mapping[str, str]) -> dict[str, str]:
         while text.startswith("%") and text[1:] in values and text[1:] not in seen:
             seen.append(text[1:])
             text = values[text[1:]]
+        text = _computed(text)
         if text != values[name]:
             resolved[name] = text
     return resolved
+
+
+def _computed(text: str) -> str:
+    """Returns the number that a ladder computes; another text, or one for no number, unchanged."""
+    size = COMPUTED.fullmatch(text)
+    if not size or _value(size[1]) != text:
+        return text
+    try:
+        return repr(gin_state.value_of_macro(size[1]))
+    except ValueError:  # The depth is none; building the model raises the same error.
+        return text
 
 
 def as_comments() -> str:

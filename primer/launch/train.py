@@ -22,7 +22,7 @@ class ModelChoice:
         model: a name of models/; excludes the parts.
         architecture: a name of architectures/.
         activation: a name of activations/.
-        size: a name of sizes/.
+        size: a name of sizes/ or sizes/published/.
     """
 
     model: str | None = None
@@ -137,7 +137,7 @@ def model_gin_files(choice: ModelChoice) -> list[str]:
     if not choice.model or parts:
         raise UsageError(
             "no model: give --model, or all of --architecture, --activation and --size; models: "
-            + ", ".join(config_files.names_of_kind("models"))
+            + config_files.short_list(config_files.names_of_kind("models"))
         )
     if choice.model.endswith(".gin"):
         return [config_files.MODEL_DEFAULTS, _existing_file("--model", choice.model)]

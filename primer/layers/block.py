@@ -3,7 +3,8 @@
 `dense_block` is an architecture's block without experts. A file such as architectures/switch.gin
 sets `block` to attention layers with experts in place of feed-forward layers. The two combine where
 the architecture's block consists of an attention and a feed-forward layer. A block that was
-designed as a unit, such as the Evolved Transformer's, has no feed-forward layer to replace.
+designed as a unit, such as the Evolved Transformer's, has no feed-forward layer to replace. The
+slot `attention_kinds` gives each attention layer its kind (`kind_pattern`).
 """
 
 from collections.abc import Sequence
@@ -12,19 +13,28 @@ from typing import Any
 import gin
 
 from primer.common.class_names import source_name
+from primer.layers import kind_pattern
 
 
 @gin.configurable
-def block_layers(block: Sequence[Any], dense_block: Sequence[Any]) -> Sequence[Any]:
+def block_layers(
+    block: Sequence[Any],
+    dense_block: Sequence[Any],
+    attention_kinds: Sequence[Any] | None = None,
+    num_blocks: int = 1,
+) -> Sequence[Any]:
     """Returns the layer classes of a block, for `make_layer_stack.layers`.
 
     Args:
         block: the list of layer classes to build.
         dense_block: the list that the architecture has without experts.
+        attention_kinds: the kinds of the attention layers of the stack, see `kind_pattern`.
+        num_blocks: the number of blocks of the stack.
 
     Raises:
         ValueError: `block` differs from `dense_block`, and `dense_block` has more than two layers,
-            so that the architecture would be discarded silently.
+            so that the architecture would be discarded silently; or the kinds do not cover the
+            stack's attention layers.
     """
     if block != dense_block and len(dense_block) > 2:
         names = ", ".join(_name(layer) for layer in dense_block)
@@ -34,7 +44,7 @@ def block_layers(block: Sequence[Any], dense_block: Sequence[Any]) -> Sequence[A
             "attention and one feed-forward layer, and this block has other layers; leave out "
             "switch.gin, or choose another architecture"
         )
-    return block
+    return kind_pattern.with_kinds(block, attention_kinds, num_blocks)
 
 
 @gin.configurable

@@ -16,6 +16,7 @@ from primer.runtime import (
     precision,
 )
 from primer.runtime.command_line import flags, guarded_run
+from primer.runtime.patches import initial_values
 from primer.runtime.training import summaries, validation
 
 path_settings.declare("utils.run.init_checkpoint")
@@ -29,6 +30,7 @@ def entry_points() -> tuple[Callable, ...]:
     return (
         batch_size.rows_per_batch,
         estimator_factory.estimator,
+        initial_values.initial_values,
         mesh.mesh_shape,
         precision.precision,
         random_seed.run_seed,

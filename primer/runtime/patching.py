@@ -34,12 +34,14 @@ PATCHES = {
         "patches.loop_summaries",
         "ops.fused_softmax",
     ),
+    "mesh_tensorflow.layers": ("patches.layer_norm",),
     "mesh_tensorflow.optimize": ("patches.learning_rates",),
     "mesh_tensorflow.transformer.attention": ("ops.attention_layout",),
     "mesh_tensorflow.transformer.transformer": (
         "ops.embedding_lookup",
         "ops.cross_entropy",
         "patches.sampling_stop",
+        "patches.sinusoid_positions",
         "patches.float32_loss",  # Last: it wraps the loss of `ops.cross_entropy`.
     ),
     "mesh_tensorflow.transformer.utils": (

@@ -45,7 +45,7 @@ def test_options_describe_a_run_of_training():
     [
         (["--model", "small_primr", "--task", "sotu"], ["small_primr", "small_primer_ez"]),
         (["--model", "small_primer", "--task", "sotuu"], ["sotuu", "lm1b", "text"]),
-        (["--task", "sotu"], ["--architecture", "medium_primer"]),
+        (["--task", "sotu"], ["--architecture", "medium_{", "gpt2_{124m,"]),
         (["--model", "small_primer"], ["--task", "--data", "primer data prepare", "wikitext2"]),
         (["--model", "small_primer", "--size", "tiny", "--task", "sotu"], ["one or the other"]),
         (["--architecture", "primer", "--task", "sotu"], ["all of --architecture"]),

@@ -5,7 +5,9 @@ Each replaces the code that a string names: after a rename, only the string chan
 
 import contextlib
 import copy
+import dataclasses
 import inspect
+import math
 import pkgutil
 import random
 import shutil
@@ -14,6 +16,7 @@ from pathlib import Path
 from unittest import mock
 
 import mesh_tensorflow as mtf
+import numpy as np
 
 from primer.gin_config import config_files
 
@@ -296,3 +299,61 @@ def functions_counted_in_the_process():
     """TensorFlow names the Python functions of the training input."""
     target = "primer.runtime.inputs.python_functions_numbered_from_zero"
     return mock.patch(target, contextlib.nullcontext)
+
+
+# ---------------------------------------------------------------- GPT-Neo, Tensor2Tensor
+
+
+def attention_none_doubles():
+    """A layer of kind "none" returns its input, which is added to the residual stream."""
+    from mesh_tensorflow.transformer import transformer
+
+    class Doubling(transformer.TransformerLayer):
+        def call(self, context, x, losses=None):
+            return context.current_layer_input
+
+    return mock.patch("primer.layers.kind_pattern.NoLayer", Doubling)
+
+
+def mean_of_perplexities():
+    """The perplexity of a text is the mean of those of its documents."""
+
+    def make(original):
+        def total(nats, text):
+            totals = pkgutil.resolve_name("primer.evaluation.totals")
+            means = totals.document_nats(nats, text) / text.lengths
+            found = original(nats, text)
+            return dataclasses.replace(found, nats=np.log(np.exp(means).mean()) * found.tokens)
+
+        return total
+
+    return replaced("primer.evaluation.totals.total", make)
+
+
+def z_loss_is_scored():
+    """The loss of a token has the z-loss of training, 1e-4 log(Z)^2."""
+
+    def make(original):
+        def cross_entropy(logits, targets, vocab_dim):
+            log_z = mtf.reduce_logsumexp(logits, vocab_dim)
+            return original(logits, targets, vocab_dim) + 1e-4 * mtf.square(log_z)
+
+        return cross_entropy
+
+    return replaced("primer.runtime.ops.cross_entropy.cross_entropy", make)
+
+
+def tokens_per_byte_are_constant():
+    """Bits per byte are the loss of a token times one number for all texts."""
+    bits = property(lambda totals: totals.nats_per_token / math.log(2) * 0.29335)
+    return mock.patch("primer.evaluation.totals.Totals.bits_per_byte", bits)
+
+
+def float32_sum_of_checkpoints():
+    """Checkpoints are added in float32."""
+    averaging = pkgutil.resolve_name("primer.checkpoints.averaging")
+
+    def mean(readers, name, window):
+        return sum(map(averaging._value, readers, [name] * len(window), window)) / len(window)
+
+    return mock.patch.object(averaging, "_mean_of_variable", mean)

@@ -111,7 +111,7 @@ def test_the_rules_of_rooms_and_gin_files_hold(copy):
 @pytest.mark.slow
 def test_the_command_runs(copy):
     said = run(copy, "-m", "primer.cli", "activations", "--gated")
-    assert "geglu gelu linear" in said and "squared_relu" not in said
+    assert "\nglu sigmoid linear" in said and "squared_relu" not in said
     assert "list the activations" in run(copy, "-m", "primer.cli", "--help")
 
 
@@ -138,7 +138,7 @@ def test_the_tests_of_every_composition_pass_after_recording(recorded):
 @pytest.mark.slow
 def test_the_tests_of_gin_files_pass(recorded):
     """The new size, activation, optimizer and schedule, combined with the other files."""
-    names = f"{NEW} or micro or geglu"
+    names = f"{NEW} or micro or -glu]"
     assert run_tests(recorded, "-k", names, "tests/gin", "tests/gin_config")
     assert run_tests(recorded, "tests/gin_config/test_dead_bindings.py", "tests/gin/test_models.py")
 
@@ -147,7 +147,7 @@ def test_the_tests_of_gin_files_pass(recorded):
 def test_the_new_parts_train_evaluate_and_generate(copy):
     """Architecture with experts, activation, size, task, optimizer and schedule in one model."""
     primer = ("-m", "primer.cli")
-    parts = ["--architecture=average_transformer", "--activation=geglu", "--size=micro"]
+    parts = ["--architecture=average_transformer", "--activation=glu", "--size=micro"]
     files = ["architectures/switch.gin", "optimizers/signum.gin", "schedules/triangular.gin"]
     for steps_of_training in (2, 4):  # The second run restores the optimizer's variables.
         run(

@@ -131,6 +131,31 @@ DEFECTS = {
             "rate_at_5": 0.5,
         },
     ),
+    "Attention of type none adds the layer's input to itself": Defect(
+        put_back.attention_none_doubles, {"place": 1}
+    ),
+    "With no_weight_tie the output reads the last layer without the final norm": Defect(
+        gin(
+            "defaults.gin",
+            "LayerStack.sublayers_final = [%norm, ",
+            "LayerStack.sublayers_final = [",
+        )
+    ),
+    "moe_layers has the numbers 2 to 12, and layers are counted from 0: the last one of six has no "
+    "experts": Defect(
+        gin("architectures/switch.gin", "%attention, %experts,", "%attention, %feed_forward,"),
+        {"architecture": "switch"},
+    ),
+    "The perplexity is the mean of those of the batches": Defect(put_back.mean_of_perplexities),
+    "The z-loss is part of the reported perplexity": Defect(
+        put_back.z_loss_is_scored, {"architecture": "transformer", "activation": "relu"}
+    ),
+    "Bits per byte are the loss times 0.29335 tokens per byte, whatever the text": Defect(
+        put_back.tokens_per_byte_are_constant
+    ),
+    "t2t-avg-all adds to a float32 sum and subtracts from it: its means drift": Defect(
+        put_back.float32_sum_of_checkpoints
+    ),
     "A restored input position continues the saved pipeline, whatever the settings name": Defect(
         put_back.any_position_is_restored, {"changes": {"seed": 1}, "expected": "seed 0 -> 1"}
     ),

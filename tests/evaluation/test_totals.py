@@ -176,6 +176,13 @@ def test_units_are_one_total_over_different_denominators():
     assert found.as_dict()["documents"] == 2
 
 
+def test_the_perplexity_is_that_of_the_mean_loss():
+    """Not the mean of the perplexities of parts, which is larger."""
+    nats = np.array([1, 2, 3, 0.5, 5, 0.5], np.float32)
+    found = totals.total(nats, tokens([1, 2, 3, 4, 5, 6], 4, 2))
+    assert found.perplexity_per_token == pytest.approx(math.exp(2))
+
+
 def test_units_without_a_number():
     assert math.isnan(Totals(1.0, 1, 1, 0, 1).perplexity_per_word)
     assert Totals(1e6, 1, 1, 1, 1).perplexity_per_token == math.inf

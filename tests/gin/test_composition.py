@@ -14,10 +14,10 @@ from tests import gin_models, slow
 DEFAULTS = config_files.MODEL_DEFAULTS
 ARCHITECTURES = gin_models.BASES
 ACTIVATIONS = config_files.names_of_kind("activations")
+SIZES = [n for n in config_files.names_of_kind("sizes") if not n.startswith("ladder_")]
 COMPOSITIONS = pytest.mark.parametrize(
     "composition", gin_models.compositions(), ids=gin_models.name_of
 )
-ONE_BLOCK = ["num_layers = 1", "num_evolved_blocks = 1", "num_switch_blocks = 1"]
 
 
 @COMPOSITIONS
@@ -36,11 +36,15 @@ def test_the_order_of_the_files_does_not_matter(composition, load):
 @COMPOSITIONS
 def test_every_combination_builds(composition, activation, load):
     architecture, overlay = composition
-    load(gin_models.files(architecture, activation, overlay), ONE_BLOCK)
+    load(
+        gin_models.files(architecture, activation, overlay),
+        gin_models.fewest_block_bindings(architecture),
+    )
     gin.finalize()
     model, graph = run_graph.build_forward(97)
     hidden = [v for v in graph.trainable_variables if "/wi" in v.name and "kernel" in v.name]
-    assert len(hidden) == (2 if "glu" in activation else 1) * (4 if overlay else 1)
+    blocks = gin_models.fewest_blocks(architecture)
+    assert len(hidden) == (2 if "glu" in activation else 1) * (4 if overlay else 1) * blocks
     widths = {v.shape.dims[-1].size for v in hidden}
     wide = "12x" in gin_models.architecture_slots(architecture)["projection"].name
     assert widths == {(192 if wide else 44) if "glu" in activation else (288 if wide else 64)}
@@ -50,16 +54,23 @@ def test_every_combination_builds(composition, activation, load):
 
 @pytest.mark.parametrize(
     "size",
-    slow.all_but(["small"], [n for n in config_files.names_of_kind("sizes") if n != "tiny"]),
+    slow.all_but(["small"], [n for n in SIZES if n != "tiny"]),
 )
 @COMPOSITIONS
 def test_every_size_builds(composition, size, load):
-    """Sizes set only numbers, so one block of each composition shows whether they fit."""
+    """Sizes set only numbers, so one block of each composition shows whether they fit.
+
+    The rungs of the ladder set its depth only: tests/gin/test_ladder.py has them.
+    """
     architecture, overlay = composition
-    load(gin_models.files(architecture, "swiglu", overlay, size), ONE_BLOCK)
+    load(
+        gin_models.files(architecture, "swiglu", overlay, size),
+        gin_models.fewest_block_bindings(architecture),
+    )
     gin.finalize()
     shapes = parameters.parameter_shapes(97)
-    widths = {gin.query_parameter(f"%{name}") for name in ("d_model", "d_model_narrow")}
+    numbers = gin_models.size_numbers(size)
+    widths = {numbers[name] for name in ("d_model", "d_model_narrow")}
     assert shapes["transformer/embedding"][-1] in widths
     assert all(math.prod(shape) > 0 for shape in shapes.values())
 

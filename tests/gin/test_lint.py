@@ -28,6 +28,10 @@ def test_the_linter_reads_every_file(t5_gin):
         ("sizes/wide.gin", "d_model = 2 * 32", None),
         ("sizes/wide.gin", 'd_model = "32"', "name = number"),
         ("sizes/wide.gin", "d_model = True", "name = number"),
+        ("sizes/wide.gin", "d_model = @d_ff/ladder_size()", "name = @name/ladder_size()"),
+        ("sizes/wide.gin", "d_model = @d_model/ladder_size", "number"),
+        ("sizes/wide.gin", "d_model = @unset_size()", "name = number"),
+        ("sizes/published/wide.gin", "d_model = 'x'", "name = number"),
         ("sizes/wide.gin", "num_layer = 3", "num_layer is not declared"),
         ("sizes/wide.gin", "Unitransformer.d_model = 3", "a file of sizes/ sets slots"),
         ("sizes/wide.gin", "attention = 3", "attention is also set by files of architectures/"),
@@ -64,12 +68,12 @@ def test_a_broken_rule_is_found_at_its_line(tmp_path, t5_gin, path, text, messag
 def test_sizes_set_the_same_numbers_and_fit_together():
     names = None
     for size in config_files.names_of_kind("sizes"):
-        numbers = statements.macros_set(os.path.join(GIN, config_files.gin_file("sizes", size)))
+        numbers = gin_models.size_numbers(size)
         names = names or set(numbers)
         assert set(numbers) == names, size
         assert numbers["d_model"] == numbers["num_heads"] * numbers["d_kv"], size
         # A gated unit has three matrices and as many parameters as two at full width.
-        assert abs(numbers["d_ff_gated"] - numbers["d_ff"] * 2 / 3) < 2, size
+        assert abs(numbers["d_ff_gated"] - numbers["d_ff"] * 2 / 3) <= 4, size
         assert numbers["d_model_narrow"] * 4 == numbers["d_model"] * 3, size
         assert numbers["d_ff_12x"] == 12 * numbers["d_model_narrow"], size
         assert numbers["d_ff_12x_gated"] * 3 == numbers["d_ff_12x"] * 2, size

@@ -69,6 +69,43 @@ def test_an_unknown_part_is_refused_with_the_known_ones(parts, kind):
         config_files.composition_files(*parts)
 
 
+def test_a_name_may_be_of_a_folder_in_a_kind():
+    """They are left out of the names of the kind: tests build every architecture with each."""
+    assert config_files.gin_file("sizes", "gpt2_124m") == "sizes/published/gpt2_124m.gin"
+    assert "gpt2_124m" not in config_files.names_of_kind("sizes")
+    assert "gpt2_124m" in config_files.names_of_kind("sizes/published")
+    with pytest.raises(UsageError, match="sizes: no 'gpt2'; expected one of .*small.*gpt2_124m"):
+        config_files.gin_file("sizes", "gpt2")
+
+
+@pytest.mark.parametrize(
+    "path, kind",
+    [
+        (f"{config_files.gin_directory()}/sizes/small.gin", "sizes"),
+        (f"{config_files.gin_directory()}/sizes/published/gpt2_124m.gin", "sizes"),
+        (f"{config_files.gin_directory()}/defaults.gin", None),
+        ("/home/me/sizes/mine.gin", "sizes"),
+        ("/home/me/sizes/published/mine.gin", None),
+        ("gs://bucket/models/mine.gin", "models"),
+        ("mine.gin", None),
+    ],
+)
+def test_the_kind_of_a_file_is_its_folder(path, kind):
+    assert config_files.kind_of(path) == kind
+
+
+@pytest.mark.parametrize(
+    "names, text",
+    [
+        (["gpt2_124m", "gpt2_355m", "small_primer"], "gpt2_{124m,355m}, small_primer"),
+        (["a", "a_b", "a_c_d", "e", "f", "f_g"], "a, a_{b,c_d}, e, f, f_g"),
+        ([], ""),
+    ],
+)
+def test_names_with_the_same_first_part_share_it(names, text):
+    assert config_files.short_list(names) == text
+
+
 def test_every_name_is_a_file():
     for kind in config_files.kinds():
         for name in config_files.names_of_kind(kind):

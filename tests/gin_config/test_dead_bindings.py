@@ -164,8 +164,9 @@ def test_every_line_of_every_file_takes_effect(path, load):
     assert own_dead(load, [*TINY, path]) == []
 
 
-# Each architecture with one function as its activation and with a gate, and with experts.
-SOME_MODELS = [
+# A size of the ladder; each architecture with one function as its activation and with a gate, and
+# with experts.
+SOME_MODELS = [gin_models.files("transformer", size="ladder_3m")] + [
     gin_models.files(base, activation)
     for base in gin_models.BASES
     for activation in ("squared_relu", "swiglu")

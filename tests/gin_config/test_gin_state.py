@@ -78,6 +78,13 @@ def test_gin_state_uses_names_that_this_version_has():
     assert [name for name in names if not hasattr(gin.config, name)] == []
 
 
+def test_the_value_of_a_macro_calls_references_and_leaves_gins_record():
+    gin.parse_config(["size = @size/measured()", "size/measured.size = 5", "pair = [%size, 1]"])
+    assert gin_state.value_of_macro("pair") == [(5, 2), 1]
+    assert gin_state.value_of_macro("size") == (5, 2)
+    assert not gin_state.recorded_calls()
+
+
 def test_bindings_are_under_scope_and_complete_selector():
     gin.parse_config(["measured.size = 5", "a/b/measured.width = %w", "w = 3"])
     found = gin_state.bindings()

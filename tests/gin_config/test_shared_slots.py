@@ -76,6 +76,13 @@ def test_no_published_model_sets_a_slot_twice(model):
     assert pairs(config_files.published_model_files(model)) == []
 
 
+def test_a_published_size_shares_the_slots_of_another_size():
+    found = pairs([*config_files.published_model_files("gpt2_124m"), "sizes/small.gin"])
+    (pair,) = [pair for pair in found if pair.kind == "sizes"]
+    assert (pair.earlier, pair.later) == ("sizes/published/gpt2_124m.gin", "sizes/small.gin")
+    assert pairs([*config_files.published_model_files("gpt2_124m"), "run/smoke.gin"]) == []
+
+
 def test_two_published_models_share_slots():
     found = pairs(["models/defaults.gin", "models/small_primer.gin", "models/medium_primer_ez.gin"])
     assert {pair.kind for pair in found} == {"architectures", "sizes"}

@@ -39,6 +39,8 @@ def test_a_part_may_be_a_gin_file_by_its_path(tmp_path):
     files = ["architectures/primer.gin", "activations/swiglu.gin", str(size)]
     choice = ModelChoice(**parts)
     assert train.model_gin_files(choice) == [config_files.MODEL_DEFAULTS, *files]
+    published = train.model_gin_files(ModelChoice(**{**parts, "size": "gpt2_124m"}))
+    assert published[-1] == "sizes/published/gpt2_124m.gin"
     choice = ModelChoice(**{**parts, "size": str(tmp_path / "other.gin")})
     with pytest.raises(UsageError, match="--size .*other.gin: there is no such file"):
         train.model_gin_files(choice)

@@ -300,5 +300,5 @@ def random_variables(model):
             values = session.run({v.op.name: v for v in tf.global_variables()})
     for name, value in values.items():
         draw = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(value.shape)
-        values[name] = value + 0.1 * draw if value.ndim == 1 else draw * value.shape[-2] ** -0.5
+        values[name] = value + 0.1 * draw if value.ndim < 2 else draw * value.shape[-2] ** -0.5
     return {name: value.astype(np.float32) for name, value in values.items()}

@@ -10,7 +10,7 @@ from mesh_tensorflow.transformer import transformer
 from primer.gin_config import config_files
 from tests import gin_models
 from tests.layers import helpers
-from tests.layers.test_every_composition import EXPERTS, SMALL
+from tests.layers.test_every_composition import small
 
 COMPOSITIONS = gin_models.compositions()
 NAMES = [gin_models.name_of(composition) for composition in COMPOSITIONS]
@@ -65,7 +65,7 @@ def check(composition, activation, bindings):
 def test_every_composition_trains_and_evaluates(number):
     """Compositions alternate the activations; tests/gin/test_composition.py builds every pair."""
     composition, activation = COMPOSITIONS[number], ACTIVATIONS[number % len(ACTIVATIONS)]
-    check(composition, activation, SMALL + (EXPERTS if composition[1] else ()))
+    check(composition, activation, small(*composition))
 
 
 # tests/test_recorded_runs.py trains every architecture in the quick tests.

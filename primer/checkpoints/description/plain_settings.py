@@ -26,7 +26,7 @@ _NOT_FUNCTION = {"name", "layout", "mesh_shape", "recompute_grads", "max_length"
 # finds, and not what the model computes with them.
 _TRAINING_WORDS = {"train", "training", "dropout", "jitter", "loss", "losses", "smoothing"}
 # Initial values are replaced by those of a checkpoint.
-_INITIAL_WORDS = {"initializer"}
+_INITIAL_WORDS = {"initializer", "stddev"}
 # In spite of its words: whether queries are divided by the square root of their size.
 _FUNCTION = {"fold_scaling_into_initializer"}
 # A word in the names of settings that an evaluation may choose for itself.

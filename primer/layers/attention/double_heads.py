@@ -6,7 +6,7 @@ parameters. With the model's `num_heads` n and `key_value_size` d,
 
     q, k, v = x Wq, x Wk, x Wv     [batch, length, d_model] -> [batch, length, 2 n, d / 2]
 
-and the rest is Mesh-TensorFlow's SelfAttention.
+and the rest is MultiHeadAttention.
 """
 
 from typing import Any
@@ -14,22 +14,23 @@ from typing import Any
 import gin
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
-from mesh_tensorflow.transformer import transformer, transformer_layers
+from mesh_tensorflow.transformer import transformer
 
 from primer.layers import variables
-from primer.layers.attention import inherited_settings
+from primer.layers.attention import inherited_settings, multi_head_settings
+from primer.layers.attention.multi_head import MultiHeadAttention
 
 
 @variables.stored_under("DoubleHeadsAttentionLayer")
 @gin.configurable
-class DoubleHeadsAttention(transformer_layers.SelfAttention):
-    """Self-attention with twice the heads, half as wide; settings of `SelfAttention` apply too."""
+class DoubleHeadsAttention(MultiHeadAttention):
+    """Attention with twice the heads, half as wide; settings of `MultiHeadAttention` apply too."""
 
     def __init__(self, **kwargs: Any) -> None:
         """Makes a layer.
 
         Args:
-            **kwargs: as for SelfAttention. `num_heads` and `key_value_size` are those of the
+            **kwargs: as for MultiHeadAttention. `num_heads` and `key_value_size` are those of the
                 model's other attention; this layer doubles and halves them. It leaves
                 `num_memory_heads` as it is.
 
@@ -45,6 +46,7 @@ class DoubleHeadsAttention(transformer_layers.SelfAttention):
         self.num_heads *= 2
         self.key_value_size //= 2
         inherited_settings.check_memory_heads(self, f"the {self.num_heads} heads, twice num_heads")
+        multi_head_settings.check_heads(self)
 
     def call(
         self,

@@ -11,8 +11,7 @@ queries one more projection of it:
 
     k = conv(x Wq)    q = k Wqq         v = conv(x Wv)
 
-The rest is Mesh-TensorFlow's SelfAttention: keys have `memory_length`, heads or batch may be split
-over the mesh, `relative_attention_type` selects relative positions.
+The rest is MultiHeadAttention.
 """
 
 from typing import Any
@@ -20,21 +19,21 @@ from typing import Any
 import gin
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
-from mesh_tensorflow.transformer import attention, transformer, transformer_layers
+from mesh_tensorflow.transformer import attention, transformer
 
 from primer.layers.attention import (
     inherited_settings,
-    kv_cache,
+    projections,
     shared_query_key,
     spatial_gating,
-    z_loss,
 )
+from primer.layers.attention.multi_head import MultiHeadAttention
 from primer.layers.convolution import causal_depthwise_conv as conv
 
 
 @gin.configurable
-class MDHA(transformer_layers.SelfAttention):
-    """Multi-DConv-head attention; settings of `SelfAttention` apply too."""
+class MDHA(MultiHeadAttention):
+    """Multi-DConv-head attention; settings of `MultiHeadAttention` apply too."""
 
     def __init__(
         self,
@@ -57,8 +56,7 @@ class MDHA(transformer_layers.SelfAttention):
             spatial_gating: whether every position has a learned gate after the softmax, as the
                 search found it (`spatial_gating`).
             max_length: only for spatial_gating: the number of positions that have a gate.
-            **kwargs: as for SelfAttention; `num_memory_heads`, `shared_kv`, `combine_dims`,
-                `relative_attention_type`, `z_loss_coeff` and so on mean the same.
+            **kwargs: as for MultiHeadAttention.
 
         Raises:
             ValueError: a setting or a combination that this layer does not support.
@@ -98,36 +96,7 @@ class MDHA(transformer_layers.SelfAttention):
             return super().make_params(context)
         return shared_query_key.make_params(self, context)
 
-    def call(
-        self,
-        context: transformer.Context,
-        x: mtf.Tensor,
-        losses: list[mtf.Tensor] | None = None,
-    ) -> mtf.Tensor:
-        """Attends: `[batch, length, d_model]` in and out, without length in incremental mode."""
-        params = self.make_params(context)
-        q, keys_values = self._projections(context, params, x)  # [batch, length, heads, d_kv] each
-        # [batch, memory_length, heads, d_kv] each, and [memory_length]
-        keys_values, memory_position = kv_cache.update(self, context, keys_values)
-        attention_context, kwargs = z_loss.attention_arguments(
-            context, self.z_loss_coeff, self.attention_kwargs_from_context(context)
-        )
-        o = self.attention_fn(
-            q,
-            keys_values[0],
-            keys_values[-1],
-            context=attention_context,
-            memory_length_dim=self.memory_length(context),
-            key_dim=self.kv_dim,
-            value_dim=self.kv_dim,
-            bias=self.compute_bias(context, memory_position, x, params.query_heads_dims, q),
-            **kwargs,
-        )  # [batch, length, heads, d_kv]
-        shape = self.expected_attention_output_shape(x, params)
-        y = params.compute_output(o, output_shape=shape)  # [batch, length, d_model]
-        return self.layer_output_from_attention_output(context, y, losses)
-
-    def _projections(
+    def project(
         self, context: transformer.Context, params: attention.AttentionParams, x: mtf.Tensor
     ) -> tuple[mtf.Tensor, list[mtf.Tensor]]:
         """Returns the queries and [keys, values], or [keys that are also values], convolved."""
@@ -155,7 +124,7 @@ class MDHA(transformer_layers.SelfAttention):
         self, context: transformer.Context, dims: list[mtf.Dimension], name: str
     ) -> list[mtf.Tensor]:
         """Creates one variable per tap: `[heads * d_kv]`; without combine_dims `[heads, d_kv]`."""
-        merged = shared_query_key.merged_dim(dims)
+        merged = projections.merged_dim(dims)
         shape = context.model.ensemble_dims + ([merged] if self.combine_dims else dims)
         with tf.variable_scope(name):
             taps = conv.convolution_taps(

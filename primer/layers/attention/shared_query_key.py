@@ -12,12 +12,12 @@ the shared representation has the memory heads.
 
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
-from mesh_tensorflow.transformer import attention, transformer, transformer_layers
+from mesh_tensorflow.transformer import transformer, transformer_layers
 
-from primer.layers.attention import inherited_settings
+from primer.layers.attention import projections
 
 
-class SharedQueryKeyParams(attention.AttentionParams):
+class SharedQueryKeyParams(projections.Projections):
     """Parameters of attention with `compute_k`, `queries_from_keys`, `compute_v`, `compute_output`.
 
     Attributes:
@@ -59,7 +59,7 @@ class SharedQueryKeyParams(attention.AttentionParams):
             A Tensor `[batch, length, heads, d_kv]`, heads being the memory heads.
         """
         k = super().compute_k(memory_antecedent)  # [batch, length, heads, d_kv]
-        if not self.fold_scaling_into_initializer and not self.rescale_keys:
+        if self.scales_activations and not self.rescale_keys:
             k *= self._scale
         return k
 
@@ -67,7 +67,7 @@ class SharedQueryKeyParams(attention.AttentionParams):
         """Projects keys `[..., memory heads, d_kv]` to queries `[..., heads, d_kv]`."""
         old_dims, new_dims = self.k_dims, self.q_dims
         if self.combine_dims:
-            old_dims, new_dims = [merged_dim(self.k_dims)], [merged_dim(self.q_dims)]
+            old_dims, new_dims = ([projections.merged_dim(d)] for d in (old_dims, new_dims))
             k = mtf.replace_dimensions(k, self.k_dims, old_dims)  # [batch, length, heads]
         # The rows and the columns of the kernel need dimensions of different names.
         hidden_dims = [mtf.Dimension("_" + d.name, d.size) for d in old_dims]
@@ -81,10 +81,10 @@ class SharedQueryKeyParams(attention.AttentionParams):
             kernel_initializer=self._query_initializer(),
             name="q_solo_project",
         )  # [batch, length, heads]: d_kv merged
-        if self.rescale_keys and not self.fold_scaling_into_initializer:
-            q *= self._scale
-        # [batch, length, heads, d_kv]
-        return mtf.replace_dimensions(q, new_dims, self.q_dims) if self.combine_dims else q
+        if self.combine_dims:
+            q = mtf.replace_dimensions(q, new_dims, self.q_dims)  # [batch, length, heads, d_kv]
+        q = self.add_bias(q, "q_bias", self.q_dims)
+        return q * self._scale if self.scales_activations and self.rescale_keys else q
 
     def _query_initializer(self) -> mtf.layers.VarianceScalingInitializer:
         initializer = mtf.layers.VarianceScalingInitializer()
@@ -109,41 +109,4 @@ def make_params(
         ValueError: `num_memory_heads` does not divide `num_heads`.
     """
     cls = RescaledSharedQueryKeyParams if layer.rescale_shared_keys else SharedQueryKeyParams
-    query_heads_dims, memory_heads_dims = _heads_dims(layer)
-    return cls(
-        context.mesh,
-        query_input_dim=context.model.model_dim,
-        memory_input_dim=context.model.model_dim,
-        output_dim=context.model.model_dim,
-        key_dim=layer.kv_dim,
-        value_dim=layer.kv_dim,
-        query_heads_dims=query_heads_dims,
-        memory_heads_dims=memory_heads_dims,
-        variable_dtype=context.variable_dtype,
-        ensemble_dim=context.model.ensemble_dim,
-        combine_dims=layer.combine_dims,
-        keep_query_heads_dims=layer.keep_query_heads_dims,
-        fold_scaling_into_initializer=layer.fold_scaling_into_initializer,
-    )
-
-
-def merged_dim(dims: list[mtf.Dimension]) -> mtf.Dimension:
-    """Returns the Dimension that replaces `dims` in a variable, under the first one's name."""
-    return mtf.Dimension(dims[0].name, mtf.Shape(dims).size)
-
-
-def _heads_dims(
-    layer: transformer_layers.SelfAttention,
-) -> tuple[list[mtf.Dimension], list[mtf.Dimension]]:
-    """Returns the dimensions of the heads of queries and of keys, as SelfAttention has them."""
-    heads = mtf.Dimension("heads", layer.num_heads)
-    if layer.num_heads == 1:
-        return [], []
-    if layer.num_memory_heads == 0:
-        return [heads], [heads]
-    if layer.num_memory_heads == 1:
-        return [heads], []
-    inherited_settings.check_memory_heads(layer, f"num_heads = {layer.num_heads}")
-    memory_heads = mtf.Dimension("heads", layer.num_memory_heads)
-    query_heads = mtf.Dimension("query_heads", layer.num_heads // layer.num_memory_heads)
-    return [memory_heads, query_heads], [memory_heads]
+    return projections.make(layer, context, cls)

@@ -2,15 +2,18 @@
 
 It leaves the seed of a variable's initializer to TensorFlow, which counts operations. With the
 patch an initial value is a function of the run's seed and the variable's name, whatever else the
-graph holds and however a mesh splits it.
+graph holds and however a mesh splits it. `initial_values.initializer` may choose the distribution
+of every weight by its name, whatever its layer.
 """
 
 import contextlib
 import copy
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
+from typing import Any
 
+import gin
 import tensorflow.compat.v1 as tf
 
 from primer.common import random_seed
@@ -39,17 +42,40 @@ def weights_restored() -> Iterator[None]:
         marks.pop()
 
 
+@gin.configurable
+def initial_values(
+    initializer: Callable[[str, Any], Any] | None = None,
+) -> Callable[[str, Any], Any] | None:
+    """Returns the function that replaces the initializers of weights.
+
+    Args:
+        initializer: gets a weight's name and its own initializer, and returns the one to use; None
+            leaves all as they are. The slots of an optimizer are no weights.
+    """
+    return initializer
+
+
 def _seeded_variable_init(stock_init):
-    """Gives a random initializer without a seed one from the run's seed and the variable's name."""
+    """Chooses initializers, and seeds random ones with the run's seed and the variable's name."""
 
     @functools.wraps(stock_init)
-    def init(variable, mesh, name, shape, dtype, initializer, *args, **kwargs):
+    def init(variable, mesh, name, shape, dtype, initializer, trainable, **kwargs):
         if tf.get_collection(_RESTORED) and hasattr(initializer, "seed"):
             initializer = tf.zeros_initializer()
-        elif getattr(initializer, "seed", 0) is None:
-            initializer = copy.copy(initializer)
+        else:
             full_name = "/".join(filter(None, [tf.get_variable_scope().name, name]))
-            initializer.seed = random_seed.stable_hash(random_seed.run_seed(), full_name)
-        return stock_init(variable, mesh, name, shape, dtype, initializer, *args, **kwargs)
+            replace = initial_values() if trainable else None
+            if replace is not None:
+                initializer = replace(full_name, initializer)
+            initializer = _seeded(initializer, full_name)
+        return stock_init(variable, mesh, name, shape, dtype, initializer, trainable, **kwargs)
 
     return init
+
+
+def _seeded(initializer, full_name):
+    if getattr(initializer, "seed", 0) is not None:
+        return initializer
+    initializer = copy.copy(initializer)
+    initializer.seed = random_seed.stable_hash(random_seed.run_seed(), full_name)
+    return initializer

@@ -1,0 +1,186 @@
+"""Multi-head attention: the base of this library's attention layers, with the parts that vary.
+
+Attention Is All You Need (https://arxiv.org/abs/1706.03762), 3.2, of x `[batch, length, d_model]`:
+
+    q, k, v = projections of x                        [batch, length, heads, d_kv]
+    q, k = rotary(norm(q)), rotary(norm(k));  q = scale * q;  v = v + value embedding
+    y = o Wo,  o_t = sum over s of softmax_s(cap(q_t k_s) + bias(t, s)) v_s
+
+Each part is optional and has a file of its own: `projections` (biases, grouped heads) and those in
+`options/`. The kind of a layer decides what o is: `global_attention` sees all earlier positions,
+`local_attention` the last ones, `linear` replaces the softmax. With the default settings the
+function and the variables are those of Mesh-TensorFlow's SelfAttention, whose checkpoints load.
+"""
+
+from typing import Any
+
+import gin
+import mesh_tensorflow as mtf
+import tensorflow.compat.v1 as tf
+from mesh_tensorflow.transformer import attention, transformer, transformer_layers
+
+from primer.layers import scales, variables
+from primer.layers.attention import (
+    global_attention,
+    kv_cache,
+    linear,
+    multi_head_settings,
+    projections,
+)
+from primer.layers.attention.options import alibi, qk_norm, rotary, value_embedding
+from primer.layers.attention.windows import local_attention
+
+# The kind of a layer -> the function that attends; the keys are those of multi_head_settings.KINDS.
+_ATTEND = {
+    "global": global_attention.attend,
+    "local": local_attention.attend,
+    "linear": linear.attend,
+}
+
+
+@variables.stored_under("SelfAttention")
+@gin.configurable
+class MultiHeadAttention(transformer_layers.SelfAttention):
+    """Multi-head attention; settings of `SelfAttention` apply too."""
+
+    def __init__(
+        self,
+        kind: str = "global",
+        window: int = 256,
+        block_length: int | None = None,
+        positions: str | None = None,
+        rotary_base: float = 10000.0,
+        rotary_fraction: float = 1.0,
+        qk_norm: str | None = None,
+        qk_norm_epsilon: float = 1e-6,
+        biases: str = "none",
+        scale: float | str | None = None,
+        logit_cap: float | None = None,
+        num_persistent_vectors: int = 0,
+        num_value_embeddings: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        """Makes a layer.
+
+        Args:
+            kind: what a position sees: "global" all earlier positions, "local" the last `window`;
+                "linear" is causal linear attention.
+            window: only for "local": how many keys a query sees, its own position's included.
+            block_length: only for "local": positions per block in training and evaluation. None
+                chooses it; with the length of the text, or more, there are no blocks.
+            positions: "rotary" or "alibi"; other encodings are not this layer's.
+            rotary_base: the base of the wavelengths of rotary positions.
+            rotary_fraction: the fraction of a head's channels that rotate.
+            qk_norm: "rms", "rms_unscaled", or None for no norm of queries and keys.
+            qk_norm_epsilon: the number added to their mean square.
+            biases: the projections with biases, a key of `projections.BIASES`.
+            scale: the factor of the logits, a number or "rsqrt" for d_kv^-0.5. None: as
+                `SelfAttention.fold_scaling_into_initializer` says, by default in the initial values
+                of the queries' projection.
+            logit_cap: the soft cap of the logits, cap * tanh(logits / cap), or None.
+            num_persistent_vectors: learned keys and values that every position sees.
+            num_value_embeddings: tables of value embeddings, each shared by two layers.
+            **kwargs: as for SelfAttention; `num_memory_heads`, `shared_kv`, `combine_dims`,
+                `relative_attention_type`, `z_loss_coeff` and so on mean the same.
+
+        Raises:
+            ValueError: a setting or a combination that this layer does not support.
+        """
+        super().__init__(**kwargs)
+        self.kind = kind
+        self.window = window
+        self.block_length = block_length
+        self.positions = positions
+        self.rotary_base = rotary_base
+        self.rotary_fraction = rotary_fraction
+        self.qk_norm = qk_norm
+        self.qk_norm_epsilon = qk_norm_epsilon
+        self.biases = biases
+        self.scale = scale
+        self.logit_cap = logit_cap
+        self.num_persistent_vectors = num_persistent_vectors
+        self.num_value_embeddings = num_value_embeddings
+        multi_head_settings.check(self)
+
+    def make_params(self, context: transformer.Context) -> attention.AttentionParams:
+        """Makes the projections of queries, keys, values and the output."""
+        return projections.make(self, context)
+
+    def call(
+        self,
+        context: transformer.Context,
+        x: mtf.Tensor,
+        losses: list[mtf.Tensor] | None = None,
+    ) -> mtf.Tensor:
+        """Attends: `[batch, length, d_model]` in and out, without length in incremental mode."""
+        params = self.make_params(context)
+        q, keys_values = self.project(context, params, x)  # [batch, length, heads, d_kv] each
+        q, keys_values = self.transform_heads(context, q, keys_values)
+        o = _ATTEND[self.kind](
+            self, context, params, q, keys_values
+        )  # [batch, length, heads, d_kv]
+        # [batch, length, d_model]
+        y = params.compute_output(o, output_shape=self.expected_attention_output_shape(x, params))
+        return self.layer_output_from_attention_output(context, y, losses)
+
+    def project(
+        self, context: transformer.Context, params: attention.AttentionParams, x: mtf.Tensor
+    ) -> tuple[mtf.Tensor, list[mtf.Tensor]]:
+        """Projects x to queries and [keys, values], or [keys that are also values].
+
+        Args:
+            context: a transformer.Context.
+            params: the result of `make_params`.
+            x: a Tensor `[batch, length, d_model]`, without length in incremental mode.
+
+        Returns:
+            Tensors `[batch, length, heads, d_kv]`; keys and values have the memory heads.
+        """
+        del context
+        return params.compute_q(x), kv_cache.project_keys_values(params, x)
+
+    def transform_heads(
+        self, context: transformer.Context, q: mtf.Tensor, keys_values: list[mtf.Tensor]
+    ) -> tuple[mtf.Tensor, list[mtf.Tensor]]:
+        """Normalizes, rotates and scales queries and keys, and adds value embeddings.
+
+        Args:
+            context: a transformer.Context.
+            q: a Tensor `[batch, length, heads, d_kv]`, without length in incremental mode.
+            keys_values: the same of keys and values.
+        """
+        k, v = keys_values[0], keys_values[-1]
+        if self.qk_norm is not None:
+            q, k = (self._normalize(context, t, name) for t, name in ((q, "q_norm"), (k, "k_norm")))
+        if self.positions == "rotary":
+            q, k = (self._rotate(context, t) for t in (q, k))
+        if self.scale is not None:
+            q *= scales.resolve("MultiHeadAttention.scale", self.scale, self.key_value_size)
+        if self.num_value_embeddings:
+            v = value_embedding.add(self, context, v)
+        return q, [k] if len(keys_values) == 1 else [k, v]
+
+    def _normalize(self, context: transformer.Context, x: mtf.Tensor, name: str) -> mtf.Tensor:
+        return qk_norm.normalize(context, x, self.kv_dim, self.qk_norm, self.qk_norm_epsilon, name)
+
+    def _rotate(self, context: transformer.Context, x: mtf.Tensor) -> mtf.Tensor:
+        return rotary.rotate(
+            x, context.position, self.kv_dim, self.rotary_base, self.rotary_fraction
+        )
+
+    def compute_bias(
+        self,
+        context: transformer.Context,
+        memory_position: mtf.Tensor,
+        x: mtf.Tensor | None,
+        heads_dims: list[mtf.Dimension],
+        q: mtf.Tensor,
+        use_prompt_kv: str | None = None,
+    ) -> mtf.Tensor | None:
+        """Returns SelfAttention's bias of masks and relative positions, and that of ALiBi."""
+        bias = super().compute_bias(context, memory_position, x, heads_dims, q, use_prompt_kv)
+        if self.positions != "alibi":
+            return bias
+        # [heads, length, memory_length]
+        distances = alibi.bias(context.mesh, heads_dims, context.position, memory_position)
+        return distances if bias is None else mtf.cast(bias, tf.float32) + distances

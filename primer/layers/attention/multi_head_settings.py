@@ -1,0 +1,74 @@
+"""Checks the settings of MultiHeadAttention before a graph is built."""
+
+from typing import Any
+
+from primer.common import checks
+from primer.common.class_names import class_name
+from primer.layers import scales
+from primer.layers.attention import inherited_settings, linear, projections
+from primer.layers.attention.options import logit_cap, qk_norm, rotary
+
+KINDS = ("global", "local", "linear")
+
+
+def check(layer: Any) -> None:
+    """Raises a ValueError for a setting or a combination that a layer does not support.
+
+    Args:
+        layer: a MultiHeadAttention.
+    """
+    inherited_settings.check_no_hyperprompts(layer, "a prompt has no position")
+    _check_choice("kind", layer.kind, KINDS)
+    _check_choice("biases", layer.biases, tuple(projections.BIASES))
+    qk_norm.check(layer.qk_norm)
+    if layer.scale is not None:
+        scales.resolve("MultiHeadAttention.scale", layer.scale, layer.key_value_size)
+    logit_cap.check(layer.logit_cap)
+    for name in ("num_persistent_vectors", "num_value_embeddings"):
+        checks.whole_number(f"MultiHeadAttention.{name}", getattr(layer, name), 0, error=ValueError)
+    check_heads(layer)
+    _check_kind(layer)
+    _check_shared_keys(layer)
+
+
+def check_heads(layer: Any) -> None:
+    """Raises a ValueError for a setting that does not fit the size of the heads."""
+    if layer.positions == "rotary":
+        rotary.check(layer.key_value_size, layer.rotary_base, layer.rotary_fraction)
+
+
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(
+            f"MultiHeadAttention.{name} = {value!r}: expected one of {', '.join(choices)}"
+        )
+
+
+def _check_kind(layer: Any) -> None:
+    if layer.kind == "local":
+        checks.whole_number(
+            "MultiHeadAttention.window",
+            layer.window,
+            expected="how many keys a query sees, its own position's included",
+            error=ValueError,
+        )
+    if layer.kind == "linear":
+        linear.check(layer)
+    if layer.kind != "global" or layer.logit_cap is not None:
+        inherited_settings.check_no_attention_func(
+            layer, "'hybrid' also normalizes over the queries, including later ones"
+        )
+
+
+def _check_shared_keys(layer: Any) -> None:
+    changed = {
+        "qk_norm": layer.qk_norm is not None,
+        "positions": layer.positions == "rotary",
+        "num_value_embeddings": layer.num_value_embeddings > 0,
+    }
+    name = next((name for name, is_set in changed.items() if is_set), None)
+    if layer.shared_kv and name:
+        raise ValueError(
+            f"{class_name(layer)}.shared_kv = True and {name} = {getattr(layer, name)!r}: this "
+            "changes keys or values alone, and they are the same; set one of them to its default"
+        )

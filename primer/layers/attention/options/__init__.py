@@ -1,0 +1,1 @@
+"""What dot-product attention can be given besides its projections, each part on its own."""

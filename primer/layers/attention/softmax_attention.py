@@ -1,0 +1,72 @@
+"""The softmax of attention, with the parts that every kind of softmax attention may have.
+
+    o = softmax(cap(q k) + bias) v,     [batch, length, heads, d_kv] out,
+
+over any dimension of keys: the length of the text, that of a block, or the slots of a cache.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import mesh_tensorflow as mtf
+from mesh_tensorflow.transformer import attention, transformer
+
+from primer.layers.attention import z_loss
+from primer.layers.attention.options import logit_cap, persistent_vectors
+from primer.layers.attention.windows import windowed_blocks
+
+
+def attend(
+    layer: Any,
+    context: transformer.Context,
+    params: attention.AttentionParams,
+    q: mtf.Tensor,
+    keys_values: list[mtf.Tensor],
+    memory_dim: mtf.Dimension,
+    bias: mtf.Tensor | None,
+    blocks: windowed_blocks.Blocks | None = None,
+) -> mtf.Tensor:
+    """Attends from queries to keys.
+
+    Args:
+        layer: a MultiHeadAttention.
+        context: a transformer.Context.
+        params: the layer's projections.
+        q: queries `[batch, length, heads, d_kv]`, without length in incremental mode.
+        keys_values: keys and values `[batch, memory_dim, heads, d_kv]`, or what is both.
+        memory_dim: the Dimension of the keys.
+        bias: a Tensor to add to the logits, or None.
+        blocks: the blocks of the length, where it is cut into blocks.
+
+    Returns:
+        A Tensor `[batch, length, heads, d_kv]`.
+    """
+    context, kwargs = z_loss.attention_arguments(
+        context, layer.z_loss_coeff, layer.attention_kwargs_from_context(context)
+    )
+    if blocks is not None:
+        context, kwargs = windowed_blocks.attention_arguments(context, kwargs, blocks)
+    k, v = keys_values[0], keys_values[-1]
+    if layer.num_persistent_vectors:
+        k, v, memory_dim, bias = persistent_vectors.add(
+            layer, context, params.memory_heads_dims, k, v, memory_dim, bias
+        )
+    return _attention(layer)(
+        q,
+        k,
+        v,
+        context=context,
+        memory_length_dim=memory_dim,
+        key_dim=layer.kv_dim,
+        value_dim=layer.kv_dim,
+        bias=bias,
+        **kwargs,
+    )
+
+
+def _attention(layer: Any) -> Callable[..., mtf.Tensor]:
+    """Returns Mesh-TensorFlow's attention, its "hybrid" one, or attention with a cap."""
+    if layer.attention_func is not None:
+        return layer.attention_fn
+    return functools.partial(logit_cap.attend, logit_cap=layer.logit_cap)

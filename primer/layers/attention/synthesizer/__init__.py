@@ -1,0 +1,1 @@
+"""The Synthesizer: attention with learned logits, and the parts of its variants."""

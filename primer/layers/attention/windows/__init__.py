@@ -1,0 +1,1 @@
+"""Attention within a window: blocks for training, a rolling cache for decoding."""

@@ -1,0 +1,1 @@
+"""From token ids to the input of the stack, and from its output to logits."""

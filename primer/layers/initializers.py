@@ -1,0 +1,114 @@
+"""Initial values by the role of a variable, for all layers at once.
+
+A layer draws its matrices with its own spread, such as 1 / sqrt(fan-in). The GPT family has one
+standard deviation for all of them. Three roles:
+
+    positions    the table of learned positions
+    residual     the last matrix of a layer, whose product is added to the residual stream: divided
+                 by sqrt(number of layers) in GPT-2 (N layers are N / 2 blocks of two), or zero
+    others       matrices and embeddings
+
+Constant initial values, those of scales, biases and convolutions, stay as the layer sets them.
+"""
+
+import copy
+import re
+from typing import Any
+
+import gin
+import tensorflow.compat.v1 as tf
+
+from primer.common import checks, graph_marks
+
+RESIDUAL_INITIALIZERS = (None, "scaled_by_depth", "zero")
+
+# The names of variables below a layer, which are Mesh-TensorFlow's.
+_POSITIONS = re.compile(r"(^|/)positional_embedding$")
+_RESIDUAL = re.compile(
+    r"(^|/)(o"  # Attention.
+    r"|wo/kernel"  # Feed-forward layers and experts.
+    r"|sep_conv7x1_2/separable_conv1d/pointwise_dense/kernel)$"  # EvolvedConvolution.
+)
+
+
+@gin.configurable
+def weight_initializer(
+    name: str,
+    initializer: Any,
+    weight_stddev: float | None = None,
+    position_stddev: float | None = None,
+    residual_initializer: str | None = None,
+) -> Any:
+    """Returns the initializer of a variable, for `initial_values.initializer`.
+
+    Args:
+        name: the variable's name in a checkpoint.
+        initializer: the layer's own, a TensorFlow initializer; None for TensorFlow's default.
+        weight_stddev: the standard deviation of the normal distribution of random values, which is
+            not truncated; None for the layer's own distribution.
+        position_stddev: that of learned positions; None for weight_stddev.
+        residual_initializer: None, "scaled_by_depth" or "zero", for the matrices of role residual.
+
+    Raises:
+        ValueError: a setting has no such value, or the number of layers is not known.
+    """
+    _check(weight_stddev, position_stddev, residual_initializer)
+    if not is_random(initializer):
+        return initializer
+    is_residual = bool(_RESIDUAL.search(name))
+    if is_residual and residual_initializer == "zero":
+        return tf.zeros_initializer()
+    stddev = weight_stddev
+    if _POSITIONS.search(name) and position_stddev is not None:
+        stddev = position_stddev
+    if stddev is not None:
+        initializer = tf.random_normal_initializer(stddev=stddev)
+    if is_residual and residual_initializer == "scaled_by_depth":
+        return Scaled(initializer, _number_of_layers() ** -0.5)
+    return initializer
+
+
+def is_random(initializer: Any) -> bool:
+    """Returns whether an initializer draws values: it has a seed, or is TensorFlow's default."""
+    return initializer is None or hasattr(initializer, "seed")
+
+
+class Scaled:
+    """An initializer whose values are those of another one times a factor.
+
+    Attributes:
+        seed: the seed of the other one.
+    """
+
+    def __init__(self, initializer: Any, factor: float) -> None:
+        self._initializer = initializer or tf.glorot_uniform_initializer()
+        self._factor = factor
+        self.seed = self._initializer.seed
+
+    def __call__(self, shape: Any, dtype: Any = None, partition_info: Any = None) -> tf.Tensor:
+        """Returns the values of a variable, as TensorFlow calls an initializer."""
+        initializer = copy.copy(self._initializer)
+        initializer.seed = self.seed
+        return initializer(shape, dtype=dtype, partition_info=partition_info) * self._factor
+
+
+def _check(weight_stddev, position_stddev, residual_initializer):
+    for name, value in (("weight_stddev", weight_stddev), ("position_stddev", position_stddev)):
+        if value is not None:
+            expected = "a number above 0, or None for the layers' own initial values"
+            checks.positive_number(f"weight_initializer.{name}", value, expected, ValueError)
+    if residual_initializer not in RESIDUAL_INITIALIZERS:
+        raise ValueError(
+            f"weight_initializer.residual_initializer = {residual_initializer!r}: expected None, "
+            '"scaled_by_depth" or "zero"'
+        )
+
+
+def _number_of_layers():
+    number = graph_marks.residual_layers()
+    if number is None:
+        raise ValueError(
+            'residual_initializer = "scaled_by_depth" needs the number of layers, which only '
+            "TokenEmbedding records; set get_vocab_embedding_cls.cls = @TokenEmbedding"
+        )
+    return number

@@ -1,0 +1,80 @@
+"""The stack of layers with a norm before each, from which the other stacks derive.
+
+With the sublayers `[norm, mask, call, dropout, residual]` of `LayerStack.sublayers_per_layer`
+(pre-norm, https://arxiv.org/abs/2002.04745),
+
+    y = x + dropout(layer(mask(norm(x)))),
+
+and a norm at the end. `[batch, length, d_model] -> [batch, length, d_model]`. The graph and the
+variables are those of Mesh-TensorFlow's `LayerStack`, whose settings apply.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gin
+import mesh_tensorflow as mtf
+from mesh_tensorflow.transformer import transformer
+
+from primer.common.class_names import class_name
+from primer.layers import variables
+from primer.layers.kind_pattern import NoLayer
+from primer.layers.stacks.token_shift import sublayer_token_shift
+
+
+# Model directories record the name of the stack: this one computes what LayerStack computes.
+@variables.stored_under("LayerStack")
+@gin.configurable
+class PreNormLayerStack(transformer.LayerStack):
+    """A LayerStack that leaves out the layers of kind "none".
+
+    The sublayers and `recompute_grads` are set as `LayerStack.*`, for each of the stacks that
+    derive from this one.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[transformer.TransformerLayer],
+        token_shift: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Makes a stack.
+
+        Args:
+            layers: a list of TransformerLayer. Those after a NoLayer keep their names.
+            token_shift: whether the stack begins with a `sublayer_token_shift`.
+            **kwargs: as for LayerStack.
+        """
+        super().__init__([layer for layer in layers if not isinstance(layer, NoLayer)], **kwargs)
+        if token_shift:
+            self._sublayers_initial = [sublayer_token_shift, *(self._sublayers_initial or [])]
+
+    def _layer_fn(
+        self,
+        x: mtf.Tensor,
+        layer: transformer.TransformerLayer,
+        context: transformer.Context,
+    ) -> mtf.Tensor:
+        return self._run_layer(layer, context, x, x)
+
+    def _run_layer(
+        self,
+        layer: transformer.TransformerLayer,
+        context: transformer.Context,
+        x: mtf.Tensor,
+        total: mtf.Tensor,
+    ) -> mtf.Tensor:
+        """Runs the sublayers of a layer on x; `sublayer_residual` adds their result to `total`."""
+        context.current_layer = layer
+        context.current_layer_input = total
+        y = self._call_sublayers(self._sublayers_of(layer), x, context)  # [batch, length, d_model]
+        if y.shape != x.shape:
+            raise ValueError(
+                f"{class_name(layer)} returned {y.shape} for an input of {x.shape}: "
+                "a layer must keep the shape, for the residual connection"
+            )
+        return y
+
+    def _sublayers_of(self, layer: transformer.TransformerLayer) -> Sequence[Callable]:
+        """Returns the sublayers that are called for a layer, in order."""
+        return self._sublayers_per_layer

@@ -1,0 +1,66 @@
+"""A setting that cannot work is one message with its name and value, before any graph is built."""
+
+import pytest
+
+from primer.layers import (
+    MDHA,
+    DoubleHeadsAttention,
+    MultiHeadAttention,
+    SynthesizerAttention,
+    WindowedSelfAttention,
+)
+
+CLASSES = [MDHA, DoubleHeadsAttention, MultiHeadAttention, WindowedSelfAttention]
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__qualname__)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"kind": "sparse"}, r"kind = 'sparse': expected one of global, local, linear"),
+        ({"biases": True}, r"biases = True: expected one of none, qkv, output, all"),
+        ({"logit_cap": 0}, r"logit_cap = 0: expected a number above 0"),
+        ({"logit_cap": -1.0}, r"logit_cap = -1.0: expected"),
+        ({"qk_norm": "layer"}, r"qk_norm = 'layer'"),
+        ({"scale": "root"}, r"scale = 'root'"),
+        ({"num_persistent_vectors": -1}, r"num_persistent_vectors = -1: expected a whole"),
+        ({"num_value_embeddings": 0.5}, r"num_value_embeddings = 0.5: expected a whole"),
+        ({"positions": "rotary", "rotary_fraction": 0.2}, r"rotary_fraction = 0.2"),
+        ({"positions": "rotary", "rotary_base": 0}, r"rotary_base = 0"),
+        ({"shared_kv": True, "qk_norm": "rms"}, r"shared_kv = True and qk_norm = 'rms'"),
+        ({"shared_kv": True, "positions": "rotary"}, r"and positions = 'rotary'"),
+    ],
+    ids=str,
+)
+def test_the_error_names_the_setting_and_its_value(cls, settings, message):
+    with pytest.raises(ValueError, match=message):
+        cls(num_heads=4, key_value_size=8, **settings)
+
+
+def test_a_window_is_a_number_of_keys():
+    with pytest.raises(ValueError, match=r"MultiHeadAttention.window = 0: expected how many keys"):
+        MultiHeadAttention(kind="local", window=0)
+
+
+def test_half_heads_need_an_even_number_of_rotating_channels():
+    """d_kv 6 rotates whole, its half does not."""
+    MultiHeadAttention(key_value_size=6, positions="rotary")
+    with pytest.raises(ValueError, match="rotary_fraction"):
+        DoubleHeadsAttention(key_value_size=6, positions="rotary")
+
+
+@pytest.mark.parametrize(
+    ("mode", "settings"),
+    [
+        ("random_plus", {"kind": "local"}),
+        ("random_plus", {"logit_cap": 5.0}),
+        ("random_plus", {"num_persistent_vectors": 2}),
+        ("random", {"qk_norm": "rms"}),
+        ("dense", {"positions": "rotary"}),
+        ("factorized", {"num_value_embeddings": 1}),
+    ],
+)
+def test_a_synthesizer_refuses_what_its_learned_logits_cannot_have(mode, settings):
+    ((name, value),) = settings.items()
+    with pytest.raises(ValueError, match=f"SynthesizerAttention.{name} = {value!r}"):
+        SynthesizerAttention(synthesize_mode=mode, **settings)

@@ -1,0 +1,170 @@
+"""Every value of every slot alone, and random compositions of slots, keep all promises of a layer.
+
+The slots are those that gin/architectures/transformer.gin sets. A composition is a base
+architecture with other values of some slots.
+"""
+
+import random
+
+import pytest
+
+from primer.layers import position_encodings
+from primer.layers.attention import multi_head_settings, projections
+from primer.layers.attention.options import qk_norm
+from tests import gin_models, slow
+from tests.layers import composition_checks as checks
+
+# Slot -> values other than the default, as gin writes them.
+VALUES = {
+    "norm": ["@sublayer_rms_norm", "@sublayer_primer_norm", "@sublayer_scale_norm"],
+    "norm_epsilon": ["1e-3"],
+    "layer_stack": [
+        "@PostNormLayerStack",
+        "@SandwichNormLayerStack",
+        "@PrePostNormLayerStack",
+        "@ParallelLayerStack",
+    ],
+    "positions": [repr(name) for name in position_encodings.POSITIONS],
+    "rotary_base": ["100.0"],
+    "rotary_fraction": ["0.5"],
+    "attention_kinds": [
+        *(repr([kind]) for kind in multi_head_settings.KINDS),
+        "['none', 'global']",
+        "[[['local', 'global'], 1]]",
+        "['linear', 'local']",
+    ],
+    "window": ["1", "5"],
+    "qk_norm": [repr(kind) for kind in qk_norm.KINDS],
+    "attention_biases": [repr(name) for name in projections.BIASES],
+    "attention_scale": ["1.0", "'rsqrt'"],
+    "attention_logit_cap": ["2.0"],
+    "num_persistent_vectors": ["3"],
+    "num_value_embeddings": ["1"],
+    "token_shift": ["True"],
+    "feed_forward_bias": ["False"],
+    "tied_embeddings": ["False"],
+    "embedding_scale": ["'sqrt'", "0.5"],
+    "logit_scale": ["1.0", "'sqrt'"],
+    "logit_cap": ["3.0"],
+    "z_loss": ["0.1"],
+    "mask_vocabulary_padding": ["True"],
+    "weight_stddev": ["0.02"],
+    "position_stddev": ["0.01"],
+    "residual_initializer": ["'scaled_by_depth'", "'zero'"],
+    "num_memory_heads": ["1", "2"],
+    "num_heads": ["1"],
+    "share_qk_rep": ["True"],
+    "spatial_gating": ["True"],
+}
+# Slots that architectures of other files set, or that only name the layers and their widths.
+OF_ARCHITECTURES = {
+    "attention",
+    "feed_forward",
+    "dense_block",
+    "num_dense_blocks",
+    "width",
+    "projection",
+    "projection_gated",
+    "synthesizer_num_heads",
+    "synthesizer_d_kv",
+}
+# What a value needs in order to have an effect, or to be possible.
+NEEDS = {
+    "rotary_base": {"positions": "'rotary'"},
+    "rotary_fraction": {"positions": "'rotary'"},
+    "window": {"attention_kinds": "['local']"},
+    "position_stddev": {"positions": "'learned'"},
+    "share_qk_rep": {"attention": "@MDHA"},
+    "spatial_gating": {"attention": "@MDHA"},
+    "num_memory_heads": {"num_heads": "4"},
+}
+# Linear attention has no logits, and so no biases of positions.
+LINEAR = {"positions": "'rotary'", "attention_logit_cap": "None", "num_persistent_vectors": "0"}
+SIZE = {"num_layers": "2", "window": "3", "max_length": "24"}
+ALONE = [(slot, value) for slot, values in VALUES.items() for value in values]
+# The default run has values with code of their own in decoding.
+QUICK = {
+    ("positions", "'alibi'"),
+    ("positions", "'learned'"),
+    ("attention_kinds", "['linear', 'local']"),
+    ("attention_kinds", "['none', 'global']"),
+    ("layer_stack", "@PostNormLayerStack"),
+    ("num_persistent_vectors", "3"),
+    ("num_value_embeddings", "1"),
+    ("token_shift", "True"),
+    ("tied_embeddings", "False"),
+}
+COMPOSITIONS = 10
+
+
+def settled(slots):
+    """Returns the slots with what they need, as gin bindings."""
+    slots = dict(slots)
+    for slot in list(slots):
+        slots = {**NEEDS.get(slot, {}), **slots}
+    if "linear" in slots.get("attention_kinds", ""):
+        slots.update(LINEAR)
+    return tuple(f"{slot} = {value}" for slot, value in {**SIZE, **slots}.items())
+
+
+def case(slots, architecture="transformer", overlay=None):
+    files = gin_models.files(architecture, "squared_relu", overlay)
+    return checks.Case(tuple(files), settled(slots))
+
+
+def drawn(seed):
+    """Returns an architecture and values of six slots, drawn by a seed."""
+    draw = random.Random(seed)
+    architecture = draw.choice(["transformer", "primer_ez", "primer", "llama", "gpt_neo"])
+    slots = draw.sample(sorted(set(VALUES) - {"share_qk_rep", "spatial_gating", "num_heads"}), 6)
+    return architecture, {slot: draw.choice(VALUES[slot]) for slot in slots}
+
+
+def check(model, tmp_path):
+    checks.check_steps(model, tmp_path, prompts=([0, 2, 5, 1],))
+    checks.check_packing(model)
+    checks.check_mesh(model)
+
+
+def name_of(value):
+    return " = ".join(value)
+
+
+def test_every_slot_has_values():
+    declared = set(gin_models.architecture_slots("transformer"))
+    assert declared <= set(VALUES) | OF_ARCHITECTURES
+    assert not set(VALUES) & OF_ARCHITECTURES
+
+
+@pytest.mark.parametrize(("slot", "value"), slow.all_but(QUICK, ALONE, name_of))
+def test_decoding_and_packing(slot, value, tmp_path):
+    model = case({slot: value})
+    checks.check_steps(model, tmp_path, prompts=([0, 2, 5, 1],))
+    checks.check_packing(model)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("slot", "value"), ALONE, ids=map(name_of, ALONE))
+def test_causality_and_meshes(slot, value):
+    model = case({slot: value})
+    checks.check_causality(model)
+    checks.check_mesh(model, checks.MESH)
+    checks.check_mesh(model)
+
+
+@pytest.mark.parametrize("seed", slow.all_but([0, 1], range(COMPOSITIONS), str))
+def test_random_compositions(seed, tmp_path):
+    architecture, slots = drawn(seed)
+    check(case(slots, architecture), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 103))
+def test_random_compositions_with_experts(seed, tmp_path):
+    architecture, slots = drawn(seed)
+    deterministic = {
+        "MixtureOfExperts.switch_policy_train": "'argmax'",
+        "MixtureOfExperts.loss_coef": "0.0",
+        "capacity_factor_train": "8.0",
+    }
+    check(case({**slots, **deterministic}, architecture, "switch"), tmp_path)
