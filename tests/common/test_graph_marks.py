@@ -24,3 +24,11 @@ def test_a_caveat_is_added_once_and_in_order():
         assert graph_marks.caveats() == ["b", "a"]
         with tf.Graph().as_default():
             assert graph_marks.caveats() == []
+
+
+def test_the_number_of_layers_is_that_of_the_last_model():
+    with tf.Graph().as_default():
+        assert graph_marks.residual_layers() is None
+        graph_marks.set_residual_layers(4)
+        graph_marks.set_residual_layers(6)
+        assert graph_marks.residual_layers() == 6

@@ -42,6 +42,33 @@ def test_equals_numpy_on_the_logits(tmp_path, architecture, activation):
     assert np.std(nats) > 0.1  # Not the uniform distribution, for which all would be equal.
 
 
+@pytest.mark.parametrize("positions", ["learned", "sinusoid"])
+def test_absolute_positions_restart_with_each_text_of_a_row(tmp_path, positions):
+    tiny.configure("transformer", "relu")
+    gin.parse_config(f"positions = '{positions}'")
+    ids = random_ids(1)
+    segments = np.where(np.arange(tiny.LENGTH) < 6, 1, 2)[None]
+    path, logits = tiny.save_and_logits(tmp_path, ids)
+    scorer = tiny.scorer()
+    scorer.restore(path)
+    np.testing.assert_allclose(
+        scorer.nats(ids), log_softmax_nats(logits, ids), rtol=1e-5, atol=1e-5
+    )
+    packed = scorer.nats(ids, segments)
+    alone = np.zeros([2, tiny.LENGTH], int)
+    alone[0, :6], alone[1, :-6] = ids[0, :6], ids[0, 6:]
+    first, second = scorer.nats(alone)
+    expected = np.concatenate([first[:6], second[:-6]])
+    np.testing.assert_allclose(packed[0], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_window_beyond_max_length_is_an_error():
+    tiny.configure("transformer", "relu")
+    gin.parse_config(["positions = 'learned'", f"max_length = {tiny.LENGTH - 1}"])
+    with pytest.raises(ValueError, match="^max_length = 15 positions have an embedding"):
+        tiny.scorer()
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A scorer with batches of two rows, and checkpoints of random and of zero weights."""

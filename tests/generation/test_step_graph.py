@@ -1,5 +1,6 @@
 """The step graph against the logits of a whole sequence at once."""
 
+import gin
 import numpy as np
 import pytest
 
@@ -25,7 +26,10 @@ def saved(tmp_path_factory):
 
 @pytest.mark.parametrize("starts", [[0, 0, 0], [2, 0, 7], [12, 5, 1]])
 def test_steps_after_prompts_of_any_length_give_the_logits_of_the_whole(saved, starts):
-    graph, path, ids, logits = saved
+    check_steps(*saved, starts)
+
+
+def check_steps(graph, path, ids, logits, starts):
     graph.restore(path)
     graph.read_prompts([row[:start] for row, start in zip(ids, starts)])
     for step in range(tiny.LENGTH - max(starts)):
@@ -44,6 +48,30 @@ def test_prompts_replace_the_states(saved):
     graph.read_prompts([row[:4] for row in ids])
     found = graph.next_logits(ids[:, 3], np.array([4] * ROWS))
     np.testing.assert_allclose(found, logits[:, 4], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "bindings",
+    [
+        ["positions = 'learned'", "num_value_embeddings = 1"],
+        [
+            "positions = 'sinusoid'",
+            "tied_embeddings = False",
+            "embedding_scale = 'sqrt'",
+            "logit_cap = 3.0",
+            "mask_vocabulary_padding = True",
+        ],
+    ],
+    ids=["learned", "sinusoid"],
+)
+def test_positions_embeddings_and_outputs(tmp_path, bindings):
+    tiny.configure("transformer", "relu")
+    gin.parse_config(bindings)
+    ids = np.random.default_rng(0).integers(3, tiny.VOCABULARY, [ROWS, tiny.LENGTH])
+    path, logits = tiny.save_and_logits(tmp_path, ids)
+    graph = StepGraph(tiny.model(), ROWS, tiny.LENGTH)
+    check_steps(graph, path, ids, logits, [2, 0, 7])
+    graph.close()
 
 
 def test_other_models_than_language_models_are_refused():

@@ -166,11 +166,15 @@ def test_every_line_of_every_file_takes_effect(path, load):
 
 # A size of the ladder; each architecture with one function as its activation and with a gate, and
 # with experts.
-SOME_MODELS = [gin_models.files("transformer", size="ladder_3m")] + [
-    gin_models.files(base, activation)
-    for base in gin_models.BASES
-    for activation in ("squared_relu", "swiglu")
-] + [gin_models.files("transformer", overlay=overlay) for overlay in gin_models.OVERLAYS]
+SOME_MODELS = (
+    [gin_models.files("transformer", size="ladder_3m")]
+    + [
+        gin_models.files(base, activation)
+        for base in gin_models.BASES
+        for activation in ("squared_relu", "swiglu")
+    ]
+    + [gin_models.files("transformer", overlay=overlay) for overlay in gin_models.OVERLAYS]
+)
 
 
 def test_every_default_takes_effect_in_some_model(load):

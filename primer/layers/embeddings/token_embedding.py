@@ -1,12 +1,12 @@
 """The token embedding and the output of a language model, with the settings of the GPT family.
 
-    x      = embedding_scale * E[id]                       [batch, length] -> [batch, length, d_model]
-    logits = cap * tanh(logit_scale * h . E / cap)         [batch, length, d_model] -> [..., vocab]
+    x      = embedding_scale * E[id]                   [batch, length] -> [batch, length, d_model]
+    logits = cap * tanh(logit_scale * h . E / cap)     [batch, length, d_model] -> [..., vocab]
 
 E is the variable `embedding` `[vocab, d_model]`. Untied, the output has a matrix of its own,
-`logits/kernel` `[d_model, vocab]`, as Mesh-TensorFlow's untied output. With the default settings both
-are Mesh-TensorFlow's VocabEmbedding: no cap, and T5's factor 1 / sqrt(d_model) of the logits. The cap
-is Gemma 2's (https://arxiv.org/abs/2408.00118), as is `embedding_scale = "sqrt"`.
+`logits/kernel` `[d_model, vocab]`, as Mesh-TensorFlow's untied output. With the default settings
+both are Mesh-TensorFlow's VocabEmbedding: no cap, and T5's factor 1 / sqrt(d_model) of the logits.
+The cap and `embedding_scale = "sqrt"` are Gemma 2's (https://arxiv.org/abs/2408.00118).
 
 The vocabulary is padded to a multiple of 128. The ids of the padding have probabilities like those
 of other ids that never occur, unless `mask_vocabulary_padding` removes them from the softmax.

@@ -24,7 +24,7 @@ TABLE = "transformer/embedding"
 
 
 def parts(**settings):
-    """Returns the embeddings and logits of one TokenEmbedding, its arrays, hidden states and ids."""
+    """Returns embeddings and logits of one TokenEmbedding, its arrays, hidden states and ids."""
     hidden = RNG.standard_normal([2, 3, 16]).astype(np.float32)
     ids = np.array([[0, 4, 5], [1, 9, 2]], np.int32)
     variables = {"embedding": RNG.standard_normal([128, 16]).astype(np.float32)}

@@ -1,7 +1,7 @@
 """Value embeddings: each token adds a learned vector of its own to the values of attention.
 
-From the fastest public trainings of small GPTs (https://github.com/KellerJordan/modded-nanogpt), after
-value residual learning (https://arxiv.org/abs/2410.17897):
+From the fastest public trainings of small GPTs (https://github.com/KellerJordan/modded-nanogpt),
+after value residual learning (https://arxiv.org/abs/2410.17897):
 
     v = a * v + b * E_i[id],     a = b = 0.5 initially, learned by each layer
 
