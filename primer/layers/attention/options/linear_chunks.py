@@ -20,7 +20,7 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer
 
 from primer.layers import mesh_layout, positions
-from primer.layers.attention import windowed_blocks
+from primer.layers.attention.windows import windowed_blocks
 
 # The exponent of what a query does not see, far below the keys.
 HIDDEN = -1e9

@@ -6,8 +6,9 @@ import pytest
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer_layers
 
-from primer.layers.attention import kv_cache, windowed_blocks
+from primer.layers.attention import kv_cache
 from primer.layers.attention.options import persistent_vectors
+from primer.layers.attention.windows import windowed_blocks
 from tests.layers import helpers, single_layer
 
 DRAW = np.random.default_rng(0)
