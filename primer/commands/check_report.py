@@ -1,6 +1,7 @@
 """The output of `primer check`: tables for the terminal, or the same as plain data."""
 
 import dataclasses
+from collections import Counter
 from typing import IO, TYPE_CHECKING, Any
 
 from primer.cost import model_cost
@@ -149,15 +150,17 @@ def _add_layer(table, group, layer):
 
 
 def _flops_table(result):
-    """FLOPs by layer, each row with those of all equal blocks."""
+    """FLOPs by layer; a row has those of all equal blocks in which they are equal."""
     title = f"FLOPs per token, {model_cost.EXACT}, length {result.cost.length:,}"
     table = _table(title, "layer", "class", "forward", "training", "share")
     for group in result.groups:
         for layer in group.layers:
             name = f"{group.name}/{layer.name}" if group.first else layer.name
-            if layer.flops:
-                times = f" x {group.times}" if group.times > 1 else ""
-                _add_flops(table, name + times, layer.kind, group.times * layer.flops, result.cost)
+            for flops, times in Counter(layer.flops).items():
+                if flops:
+                    some = f", {times} of {group.times}" if times < group.times else ""
+                    some = some or (f" x {times}" if times > 1 else "")
+                    _add_flops(table, name + some, layer.kind, times * flops, result.cost)
     table.add_section()
     _add_flops(table, "in all", "", result.cost.forward, result.cost)
     table.add_row(f"by {model_cost.SIX_N}", "", "", f"{result.cost.six_n:,}")

@@ -120,7 +120,7 @@ def make_evaluator(
     identity = {
         **{"model_dir": model_dir, "task": task, "split": split, "window": length},
         "configuration": configuration,
-        **_cost_of(estimator),
+        **cost_of(estimator),
     }
     return CheckpointEvaluator(
         protocol,
@@ -134,8 +134,8 @@ def make_evaluator(
     )
 
 
-def _cost_of(estimator):
-    """The parameters and FLOPs per token of every row."""
+def cost_of(estimator: Any) -> dict[str, Any]:
+    """Returns the parameters and FLOPs per token of an estimator's model, for each row."""
     cost = model_function.of_estimator(estimator).cost
     return cost.as_result() if cost else {}
 

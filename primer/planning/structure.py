@@ -50,13 +50,14 @@ class Layer:
         name: its name in its block.
         kind: the name of its class; "" outside the stack.
         variables: its trainable variables.
-        flops: FLOPs per token of its forward pass (`primer.cost.model_cost.EXACT`).
+        flops: FLOPs per token of its forward pass (`primer.cost.model_cost.EXACT`), in each of the
+            equal blocks: layers of other windows have the same variables.
     """
 
     name: str
     kind: str
     variables: list[Variable]
-    flops: float = 0.0
+    flops: list[float] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass
@@ -81,7 +82,7 @@ class Group:
         return self.first if self.times == 1 else f"{self.first}-{self.last.rsplit('_', 1)[-1]}"
 
     def add_if_equal(self, block: str, layers: Sequence[Layer]) -> bool:
-        """Adds a block with the same layers, the same FLOPs and no variable that the first lacks.
+        """Adds a block with the same layers and no variable that the first block lacks.
 
         The block may lack variables of the first one: the first block owns what layers share
         (`relative_attention_bias`).
@@ -92,13 +93,14 @@ class Group:
         if not self.first or len(layers) != len(self.layers):
             return False
         pairs = list(zip(self.layers, layers, strict=True))
-        if any((a.name, a.kind, a.flops) != (b.name, b.kind, b.flops) for a, b in pairs):
+        if any((a.name, a.kind) != (b.name, b.kind) for a, b in pairs):
             return False
         shapes = [{v.name: v.shape for v in layer.variables} for layer, _ in pairs]
         for known, (_, layer) in zip(shapes, pairs, strict=True):
             if any(known.get(v.name) != v.shape for v in layer.variables):
                 return False
         for mine, layer in pairs:
+            mine.flops += layer.flops
             names = {v.name for v in layer.variables}
             for variable in mine.variables:
                 variable.times += variable.name in names
@@ -145,7 +147,7 @@ def _layers(
 ) -> Iterator[tuple[str, Layer]]:
     """Yields (block or "", Layer) from the embedding to the final norm and the output."""
     stack = {
-        name: Layer(name, class_name(layer), [], cost.flops.get(name, 0.0))
+        name: Layer(name, class_name(layer), [], [cost.flops.get(name, 0.0)])
         for name, layer in owners.layers_by_name(model).items()
     }
     before_stack: dict[str, Layer] = {}
@@ -164,7 +166,7 @@ def _layers(
             stack[owner].variables.append(Variable(name[len(owner) + 1 :], shape))
     for part, flops in cost.flops.items():
         if part not in stack:
-            after_stack.setdefault(part, Layer(part, "", [])).flops = flops
+            after_stack.setdefault(part, Layer(part, "", [])).flops = [flops]
     yield from (("", layer) for layer in before_stack.values())
     for layer in stack.values():
         block, _, layer.name = layer.name.rpartition("/")

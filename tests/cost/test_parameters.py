@@ -45,3 +45,10 @@ def test_tables_of_positions_in_layers_are_not():
     long, short = (count([f"max_length = {n}"], "synthesizer") for n in (1024, 512))
     assert long.without_embedding - long.total == short.without_embedding - short.total
     assert long.without_embedding > short.without_embedding
+
+
+def test_gpt2_without_the_padding_has_its_published_number():
+    gin_models.parse(["models/defaults.gin", "models/gpt2_124m.gin"])
+    found = parameters.count(*run_graph.build_forward(50257))
+    assert found.total - found.padding == 124_439_808
+    assert found.without_embedding == 124_439_808 - (50257 + 1024) * 768
