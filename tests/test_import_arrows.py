@@ -29,6 +29,7 @@ FLOORS = {
     "checkpoints": 4,
     "data": 4,
     "layers": 4,
+    "cost": 3,
     "optimizers": 3,
     "schedules": 3,
     "common": 2,

@@ -1,14 +1,17 @@
 """The output of `primer check`: tables for the terminal, or the same as plain data."""
 
 import dataclasses
+from collections import Counter
 from typing import IO, TYPE_CHECKING, Any
 
+from primer.cost import model_cost
 from primer.gin_config import findings
 from primer.planning import structure
 
 if TYPE_CHECKING:
     from primer.planning.check import CheckResult
 
+NUMBERS = ("parameters", "forward", "training", "share")  # Columns of numbers.
 WIDTH = 140  # Of tables where the output is not a terminal.
 
 
@@ -26,7 +29,8 @@ def as_data(result: "CheckResult", with_installed: bool = False) -> dict[str, An
             name: {"value": value, "comes_to": resolved or value, "set_by": where}
             for name, (value, resolved, where) in result.slots.items()
         },
-        "parameters": {"total": sum(parts.values()), "parts": parts},
+        "parameters": {**dataclasses.asdict(result.cost.parameters), "parts": parts},
+        "flops_per_token": _flops_data(result.cost),
         "layers": [
             {"blocks": group.name, "times": group.times, "layers": _layers_data(group)}
             for group in result.groups
@@ -36,11 +40,21 @@ def as_data(result: "CheckResult", with_installed: bool = False) -> dict[str, An
     }
 
 
+def _flops_data(cost):
+    """FLOPs per token by convention; those of the layers and of the output are under "layers"."""
+    return {
+        "length": cost.length,
+        model_cost.EXACT: {"forward": cost.forward, "training": cost.training},
+        model_cost.SIX_N: {"training": cost.six_n},
+    }
+
+
 def _layers_data(group):
     return [
         {
             "name": layer.name,
             "class": layer.kind,
+            "forward_flops_per_token": layer.flops,
             "variables": [
                 {"name": v.name, "shape": v.shape, "times": v.times, "parameters": v.parameters}
                 for v in layer.variables
@@ -70,8 +84,10 @@ def print_report(
     if not console.is_terminal:
         console = Console(file=file, highlight=False, markup=False, width=WIDTH)
     console.print(_slots_table(result.slots))
-    console.print(_parameters_table(structure.parameters_by_part(result.groups)))
+    console.print(_parameters_table(result))
     console.print(_layers_table(result.groups))
+    console.print(_flops_table(result))
+    console.print(_conventions(result.cost), soft_wrap=True)
     _print_findings(console, result, with_installed)
 
 
@@ -81,7 +97,7 @@ def _table(title, *columns):
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for column in columns:
-        right = column == "parameters"
+        right = column in NUMBERS
         table.add_column(column, justify="right" if right else "left", overflow="fold")
     return table
 
@@ -93,12 +109,18 @@ def _slots_table(slots):
     return table
 
 
-def _parameters_table(parts):
+def _parameters_table(result):
+    parts, cost = structure.parameters_by_part(result.groups), result.cost.parameters
     table = _table("Trainable parameters", "part", "parameters")
     for part, number in parts.items():
         table.add_row(part, f"{number:,}")
     table.add_section()
     table.add_row("in all", f"{sum(parts.values()):,}")
+    if cost.padding:
+        table.add_row("of these, pad the vocabulary", f"{cost.padding:,}")
+    table.add_row("without tables of tokens, positions and output", f"{cost.without_embedding:,}")
+    if cost.active != cost.without_embedding:
+        table.add_row("of these, active for a token", f"{cost.active:,}")
     return table
 
 
@@ -123,8 +145,43 @@ def _add_layer(table, group, layer):
         row = (variable.name + some, variable.shape_text(), f"{variable.parameters:,}")
         table.add_row(name, kind, *row)
         name = kind = ""
-    if not layer.variables:
+    if layer.kind and not layer.variables:
         table.add_row(name, kind, "none")
+
+
+def _flops_table(result):
+    """FLOPs by layer; a row has those of all equal blocks in which they are equal."""
+    title = f"FLOPs per token, {model_cost.EXACT}, length {result.cost.length:,}"
+    table = _table(title, "layer", "class", "forward", "training", "share")
+    for group in result.groups:
+        for layer in group.layers:
+            name = f"{group.name}/{layer.name}" if group.first else layer.name
+            for flops, times in Counter(layer.flops).items():
+                if flops:
+                    some = f", {times} of {group.times}" if times < group.times else ""
+                    some = some or (f" x {times}" if times > 1 else "")
+                    _add_flops(table, name + some, layer.kind, times * flops, result.cost)
+    table.add_section()
+    _add_flops(table, "in all", "", result.cost.forward, result.cost)
+    table.add_row(f"by {model_cost.SIX_N}", "", "", f"{result.cost.six_n:,}")
+    return table
+
+
+def _add_flops(table, name, kind, forward, cost):
+    numbers = (f"{forward:,.0f}", f"{model_cost.TRAINING * forward:,.0f}")
+    table.add_row(name, kind, *numbers, f"{forward / cost.forward:.1%}")
+
+
+def _conventions(cost):
+    """Says what was counted; experts make the active parameters fewer."""
+    numbers = cost.parameters
+    active = "active " if numbers.active != numbers.without_embedding else ""
+    return (
+        f"{model_cost.EXACT}: 2 x the multiply-adds of the forward pass's matrix products, "
+        "attention over all keys and the output over the vocabulary without padding; training "
+        f"3 x forward. {model_cost.SIX_N}: N = {numbers.active:,}, the {active}parameters without "
+        "tables of tokens, positions and output."
+    )
 
 
 def _print_findings(console, result, with_installed):

@@ -37,6 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--baseline",
         help="with several --model_dir: the one that the others are compared with (the first)",
     )
+    parser.add_argument(
+        "--order_by",
+        choices=report.ORDERS,
+        help="the order of the rows: flops (of the training up to the checkpoint), step or loss; "
+        "default: step, and several --model_dir as given",
+    )
     shared.add_gin_param(parser)
     shared.add_module_import(parser)
     shared.add_trust(parser)
@@ -63,15 +69,15 @@ def run(options: argparse.Namespace) -> int:
             codes.append(engine.print_and_run(arguments))
             sys.stdout.flush()
         if len({row["model_dir"] for row in shared_work.rows}) > 1:
-            _print_comparison(shared_work.rows, options.baseline)
+            _print_comparison(shared_work.rows, options)
     return max(codes)
 
 
-def _print_comparison(rows, baseline):
+def _print_comparison(rows, options):
     from primer.evaluation.paired import difference_table  # Not at the top: it imports TensorFlow.
 
-    report.print_comparison(rows)
-    difference_table.print_differences(rows, baseline)
+    report.print_comparison(rows, order_by=options.order_by)
+    difference_table.print_differences(rows, options.baseline)
 
 
 def _check_options(options) -> None:
@@ -108,6 +114,7 @@ def _settings(options) -> dict[str, Any]:
         "evaluate_checkpoints.timeout": options.timeout,
         "evaluate_checkpoints.again": options.again or None,
         "evaluate_checkpoints.keep_the_best": options.keep_best or None,
+        "evaluate_checkpoints.order_by": options.order_by,
         "protocol.name": options.protocol,
         "protocol.stride": options.stride,
     }

@@ -8,7 +8,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from primer import __version__
-from primer.checkpoints import checkpoint_files
+from primer.checkpoints import checkpoint_files, model_directory
+from primer.checkpoints.description import trained_tokens
 from primer.common import console
 from primer.errors import RunError, UsageError
 from primer.evaluation.paired import document_sums
@@ -26,8 +27,9 @@ class CheckpointEvaluator:
 
     Args:
         protocol, text: what is scored.
-        identity: "model_dir", "task", "split", "window" and "configuration", the fingerprint of
-            the function that the model computes; every row gets them.
+        identity: "model_dir", "task", "split", "window", "configuration", the fingerprint of the
+            function that the model computes, and what the model costs (`ModelCost.as_result`);
+            every row gets them.
         results: holds known rows, and gets the new ones.
         open_scorer: returns a context manager of a `Scorer`; entered for the first checkpoint that
             has to be scored.
@@ -106,7 +108,13 @@ class CheckpointEvaluator:
         row = self.results.find_row(self.settings, step, weights)
         if row is None:
             return None
-        row = {**row, "model_dir": self.settings["model_dir"]}  # The directory may be a copy.
+        # The directory may be a copy, and a row of an earlier version has no cost.
+        row = {
+            **self.settings,
+            **self._training_flops(step),
+            **row,
+            "model_dir": self.settings["model_dir"],
+        }
         return row if document_sums.read(row) is not None else None
 
     def _skip(self, step, error):
@@ -126,6 +134,7 @@ class CheckpointEvaluator:
             **self._protocol.total_of(nats, self._text).as_dict(),
             **_change_counts(self._text),
             **self.settings,
+            **self._training_flops(step),
             "weights": weights,
             "not_as_trained": self._not_as_trained,
             "how": self._protocol.describe(split, scorer.length, caveats),
@@ -135,6 +144,14 @@ class CheckpointEvaluator:
         self.results.add_row(row)
         self._say(_summary_line(row))
         return row
+
+    def _training_flops(self, step):
+        """FLOPs of the training up to a step, for a row; nothing where its tokens are not known."""
+        record = model_directory.read_record(self.settings["model_dir"])
+        tokens = trained_tokens.up_to(record, step)
+        if tokens is None or "flops_per_token" not in self.settings:
+            return {}
+        return {"training_flops": self.settings["flops_per_token"] * tokens}
 
     def sorted_rows(self) -> list[Row]:
         """Returns the rows sorted by step."""

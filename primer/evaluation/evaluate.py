@@ -40,6 +40,7 @@ def evaluate_checkpoints(
     timeout: float | None = None,
     again: bool = False,
     keep_the_best: bool = False,
+    order_by: str = "step",
     **training_settings: Any,
 ) -> None:
     """Evaluates checkpoints on a whole split; prints a table, writes JSON lines, TSV and events.
@@ -53,6 +54,7 @@ def evaluate_checkpoints(
         timeout: with follow, seconds without a new checkpoint after which the waiting ends.
         again: whether to score checkpoints whose result is known.
         keep_the_best: whether to copy the best of them to model_dir/best.
+        order_by: the order of the printed rows, one of `report.ORDERS`.
         training_arguments, training_settings: the trainer's arguments; unused.
 
     Raises:
@@ -86,7 +88,7 @@ def evaluate_checkpoints(
                 best.consider(path, row)
     finally:
         evaluator.close()
-    _report(evaluator, with_earlier=follow)
+    _report(evaluator, with_earlier=follow, order_by=order_by)
 
 
 def make_evaluator(
@@ -118,6 +120,7 @@ def make_evaluator(
     identity = {
         **{"model_dir": model_dir, "task": task, "split": split, "window": length},
         "configuration": configuration,
+        **cost_of(estimator),
     }
     return CheckpointEvaluator(
         protocol,
@@ -129,6 +132,12 @@ def make_evaluator(
         announce,
         not_as_trained,
     )
+
+
+def cost_of(estimator: Any) -> dict[str, Any]:
+    """Returns the parameters and FLOPs per token of an estimator's model, for each row."""
+    cost = model_function.of_estimator(estimator).cost
+    return cost.as_result() if cost else {}
 
 
 def read_results(model_dir: str, split: str) -> Results:
@@ -157,8 +166,8 @@ def configuration_of(estimator: Any, rows: int | None = None) -> str:
     return function.fingerprint(batch=batch, splits=function.splits)
 
 
-def _report(evaluator, with_earlier):
-    """Prints the rows, with those of earlier evaluations where a run was followed.
+def _report(evaluator, with_earlier, order_by):
+    """Prints the rows in an order, with those of earlier evaluations where a run was followed.
 
     Raises:
         RunError: a checkpoint could not be evaluated.
@@ -168,7 +177,7 @@ def _report(evaluator, with_earlier):
     sharing.collect_rows(rows)
     if rows:
         title = f"{settings['model_dir']}: {settings['task']}, {settings['split']} split"
-        report.print_checkpoints(title, rows)
+        report.print_checkpoints(title, rows, order_by=order_by)
     if evaluator.num_reused:
         console.say(
             f"{evaluator.num_reused} of {len(evaluator.rows)} results were known (--again scores "

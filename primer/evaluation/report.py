@@ -5,9 +5,12 @@ import os
 from collections.abc import Sequence
 from typing import Any, TextIO
 
+from primer.errors import UsageError
+
 # Key of a row -> (head of its column, format).
 COLUMNS = {
     "step": ("step", "{:,}"),
+    "training_flops": ("training\nFLOPs", "{:.2e}"),
     "nats_per_token": ("nats\nper token", "{:.4f}"),
     "standard_error": ("standard\nerror", "{:.4f}"),
     "perplexity_per_token": ("perplexity\nper token", "{:,.2f}"),
@@ -22,11 +25,15 @@ ERRORS = "Standard errors are of each loss over documents, not of the difference
 # Equal for all rows of the same text, whatever the vocabulary.
 TEXT_COUNTS = ("bytes", "characters", "words")
 WIDTH = 100
+# What the rows of a table can be ordered by -> the key of a row. Rows without it are the last.
+ORDERS = {"step": "step", "loss": "nats_per_token", "flops": "training_flops"}
 
 Row = dict[str, Any]
 
 
-def print_checkpoints(title: str, rows: Sequence[Row], file: TextIO | None = None) -> None:
+def print_checkpoints(
+    title: str, rows: Sequence[Row], file: TextIO | None = None, order_by: str = "step"
+) -> None:
     """Prints the rows of one run as a table, marks the best, and says what was counted.
 
     Args:
@@ -34,7 +41,9 @@ def print_checkpoints(title: str, rows: Sequence[Row], file: TextIO | None = Non
         rows: dicts with keys of COLUMNS and COUNTS, all of the same text, and "how", a sentence on
             how it was cut.
         file: the output; None for standard output.
+        order_by: a name of ORDERS.
     """
+    rows = ordered(rows, order_by)
     best = best_row(rows) if len(rows) > 1 else None
     notes = [f"{rows[-1]['how']} {describe_counts(rows[-1])}"]
     if len(rows) > 1 and any(math.isfinite(row.get("standard_error", math.nan)) for row in rows):
@@ -42,7 +51,9 @@ def print_checkpoints(title: str, rows: Sequence[Row], file: TextIO | None = Non
     _print(title, [(None, row) for row in rows], best, notes, file)
 
 
-def print_comparison(rows: Sequence[Row], file: TextIO | None = None) -> None:
+def print_comparison(
+    rows: Sequence[Row], file: TextIO | None = None, order_by: str | None = None
+) -> None:
     """Prints the best checkpoint of each of several model directories.
 
     The table has no standard errors: those of the losses are not those of their differences, which
@@ -51,8 +62,12 @@ def print_comparison(rows: Sequence[Row], file: TextIO | None = None) -> None:
     Args:
         rows: those of all directories, as for `print_checkpoints`, with "model_dir".
         file: the output; None for standard output.
+        order_by: a name of ORDERS; None for the order of the directories.
     """
     named = best_of_each(rows)
+    if order_by:
+        names = {id(row): name for name, row in named}
+        named = [(names[id(row)], row) for row in ordered([row for _, row in named], order_by)]
     best_rows = [row for _, row in named]
     notes: dict[str, list[str]] = {}
     for name, row in named:
@@ -64,6 +79,23 @@ def print_comparison(rows: Sequence[Row], file: TextIO | None = None) -> None:
     best = None if difference else best_row(best_rows, "nats")
     units = [key for key in COLUMNS if key != "standard_error"]
     _print("The best checkpoint of each", named, best, lines, file, units)
+
+
+def ordered(rows: Sequence[Row], order_by: str) -> list[Row]:
+    """Returns the rows in ascending order of a number, those without it at the end.
+
+    Args:
+        rows: the rows; equal ones keep their order.
+        order_by: a name of ORDERS.
+
+    Raises:
+        UsageError: another name.
+    """
+    if order_by not in ORDERS:
+        raise UsageError(f"order_by = {order_by!r}: expected one of {', '.join(ORDERS)}")
+    numbers = ((row.get(ORDERS[order_by], math.nan), row) for row in rows)
+    pairs = [(math.inf if math.isnan(number) else number, row) for number, row in numbers]
+    return [row for _, row in sorted(pairs, key=lambda pair: pair[0])]
 
 
 def best_of_each(rows: Sequence[Row]) -> list[tuple[str, Row]]:

@@ -8,6 +8,7 @@ from primer.errors import UsageError
 if TYPE_CHECKING:
     import seqio
 
+    from primer.cost.model_cost import ModelCost
     from primer.gin_config.findings import Findings
     from primer.gin_config.provenance import Setting
     from primer.planning.structure import Group
@@ -22,12 +23,14 @@ class CheckResult(NamedTuple):
             slot is set)}.
         groups: the layers, from `structure.layer_groups`.
         findings: the settings without effect, and pairs of files that set the same slot.
+        cost: the parameters and FLOPs per token.
     """
 
     files: list[str]
     slots: dict[str, tuple[str, str | None, str]]
     groups: "list[Group]"
     findings: "Findings"
+    cost: "ModelCost"
 
 
 def check_gin_files(
@@ -56,9 +59,9 @@ def check_gin_files(
     with isolation.isolated(), gc_pause.paused():
         _parse(files, params)
         settings = findings.settings_of_run(files, params)
-        groups = _build(vocabulary_size)
+        groups, cost = _build(vocabulary_size)
         found = findings.collect_findings(settings, _tasks(), engine.entry_points())
-        return CheckResult(list(files), _slots(settings), groups, found)
+        return CheckResult(list(files), _slots(settings), groups, found, cost)
 
 
 def _parse(files: Sequence[str], params: Sequence[str]) -> None:
@@ -98,8 +101,8 @@ def _require_slots() -> None:
         )
 
 
-def _build(vocabulary_size: int) -> "list[Group]":
-    """Builds the graphs of training and of evaluation; returns the model's layers.
+def _build(vocabulary_size: int) -> "tuple[list[Group], ModelCost]":
+    """Builds the graphs of training and of evaluation; returns the model's layers and its cost.
 
     The whole model is built once, for its shapes. The optimizer, the schedule and evaluation are
     built on one block: they read the same settings for one block as for many.
@@ -114,7 +117,8 @@ def _build(vocabulary_size: int) -> "list[Group]":
         raise UsageError(_first_line(error)) from error  # gin adds lines on the call.
     except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
         raise UsageError(f"the model cannot be built: {_first_line(error)}") from error
-    return structure.layer_groups(model, graph)
+    cost = run_graph.cost_of(model, graph)
+    return structure.layer_groups(model, graph, cost), cost
 
 
 def _first_line(error: Exception) -> str:

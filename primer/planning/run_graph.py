@@ -13,6 +13,7 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer, utils
 
+from primer.cost import model_cost
 from primer.errors import UsageError
 from primer.gin_config import gin_state
 from primer.gin_config.values import bound
@@ -57,7 +58,7 @@ def build_forward(
         UsageError: gin describes another model than a language model.
     """
     _require_language_model()
-    length = max(bound("utils.run.sequence_length", {"targets": 512}).values())
+    length = _length()
     with tf.Graph().as_default(), initial_values.weights_restored():
         graph = mtf.Graph()
         mesh = mtf.Mesh(graph, "planning")
@@ -82,6 +83,11 @@ def build_forward(
             position=mtf.range(mesh, shape.dims[-1], tf.int32) * targets,
         )
     return model, graph
+
+
+def cost_of(model: transformer.Unitransformer, graph: mtf.Graph) -> model_cost.ModelCost:
+    """Returns the cost of the model that `build_forward` returned with its graph."""
+    return model_cost.of_graph(model, graph, tokens=_length(), length=_length())
 
 
 def build_run(vocabulary_size: int, mode: str = "train") -> Any:
@@ -149,6 +155,11 @@ def build_step(vocabulary_size: int, mode: str = "train", blocks: int | None = N
         stack.enter_context(contextlib.suppress(_GraphComplete))
         build_run(vocabulary_size, mode)
     return graphs[0]
+
+
+def _length() -> int:
+    """Returns the tokens of the row that `build_forward` builds the model on."""
+    return max(bound("utils.run.sequence_length", {"targets": 512}).values())
 
 
 def _require_language_model() -> None:

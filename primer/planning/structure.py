@@ -3,14 +3,17 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from primer.common.class_names import class_name
+from primer.cost import owners
 
 if TYPE_CHECKING:
     import mesh_tensorflow as mtf
     from mesh_tensorflow.transformer import transformer
+
+    from primer.cost import model_cost
 
 
 @dataclasses.dataclass
@@ -47,11 +50,14 @@ class Layer:
         name: its name in its block.
         kind: the name of its class; "" outside the stack.
         variables: its trainable variables.
+        flops: FLOPs per token of its forward pass (`primer.cost.model_cost.EXACT`), in each of the
+            equal blocks: layers of other windows have the same variables.
     """
 
     name: str
     kind: str
     variables: list[Variable]
+    flops: list[float] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass
@@ -94,6 +100,7 @@ class Group:
             if any(known.get(v.name) != v.shape for v in layer.variables):
                 return False
         for mine, layer in pairs:
+            mine.flops += layer.flops
             names = {v.name for v in layer.variables}
             for variable in mine.variables:
                 variable.times += variable.name in names
@@ -102,15 +109,18 @@ class Group:
         return True
 
 
-def layer_groups(model: "transformer.Unitransformer", graph: "mtf.Graph") -> list[Group]:
-    """Returns the model from its embedding to its final norm, equal blocks grouped.
+def layer_groups(
+    model: "transformer.Unitransformer", graph: "mtf.Graph", cost: "model_cost.ModelCost"
+) -> list[Group]:
+    """Returns the model from its embedding to its output, equal blocks grouped.
 
     Args:
         model: a Mesh-TF Unitransformer.
         graph: the graph that it was built in; `run_graph.build_forward` returns both.
+        cost: the cost of the graph, which `run_graph.cost_of` returns.
     """
     groups: list[Group] = []
-    for block, parts in itertools.groupby(_layers(model, graph), key=lambda part: part[0]):
+    for block, parts in itertools.groupby(_layers(model, graph, cost), key=lambda part: part[0]):
         layers = [layer for _, layer in parts]
         if not groups or not groups[-1].add_if_equal(block, layers):
             groups.append(Group(block, block, 1, layers))
@@ -132,15 +142,20 @@ def parameters_by_part(groups: Sequence[Group]) -> dict[str, int]:
     return parts
 
 
-def _layers(model: "transformer.Unitransformer", graph: "mtf.Graph") -> Iterator[tuple[str, Layer]]:
-    """Yields (block or "", Layer) from the embedding to the final norm."""
-    stack = {layer.name: Layer(layer.name, class_name(layer), []) for layer in _stack(model)}
+def _layers(
+    model: "transformer.Unitransformer", graph: "mtf.Graph", cost: "model_cost.ModelCost"
+) -> Iterator[tuple[str, Layer]]:
+    """Yields (block or "", Layer) from the embedding to the final norm and the output."""
+    stack = {
+        name: Layer(name, class_name(layer), [], [cost.flops.get(name, 0.0)])
+        for name, layer in owners.layers_by_name(model).items()
+    }
     before_stack: dict[str, Layer] = {}
     after_stack: dict[str, Layer] = {}
     for variable in graph.trainable_variables:
-        name = variable.name.split("/", 1)[-1]  # Without the model's own name.
+        name = owners.without_model(variable.name)
         shape = {d.name: d.size for d in variable.shape.dims}
-        owner = _owner(name, stack)
+        owner = owners.owner(name, stack)
         if owner is None:
             part, _, rest = name.partition("/")
             stack_begun = any(layer.variables for layer in stack.values())
@@ -149,19 +164,11 @@ def _layers(model: "transformer.Unitransformer", graph: "mtf.Graph") -> Iterator
             layer.variables.append(Variable(rest or part, shape))
         else:
             stack[owner].variables.append(Variable(name[len(owner) + 1 :], shape))
+    for part, flops in cost.flops.items():
+        if part not in stack:
+            after_stack.setdefault(part, Layer(part, "", [])).flops = [flops]
     yield from (("", layer) for layer in before_stack.values())
     for layer in stack.values():
         block, _, layer.name = layer.name.rpartition("/")
         yield block, layer
     yield from (("", layer) for layer in after_stack.values())
-
-
-def _stack(model):
-    return model.layer_stack._layers
-
-
-def _owner(name: str, layers: Collection[str]) -> str | None:
-    """Returns the layer that a variable belongs to; None outside the stack."""
-    parts = name.split("/")
-    prefixes = ("/".join(parts[:end]) for end in range(len(parts) - 1, 0, -1))
-    return next((prefix for prefix in prefixes if prefix in layers), None)

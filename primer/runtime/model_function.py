@@ -8,6 +8,7 @@ that training records and that each reader of its checkpoints compares.
 """
 
 import dataclasses
+import math
 from typing import Any
 
 import mesh_tensorflow as mtf
@@ -17,6 +18,7 @@ from mesh_tensorflow.transformer import transformer
 from primer.checkpoints import model_directory
 from primer.checkpoints.description import model_description, plain_settings
 from primer.common import build_mode, console, gc_pause, graph_marks
+from primer.cost import model_cost
 from primer.gin_config import settings_read
 from primer.runtime import estimator_model
 from primer.runtime.patches import initial_values
@@ -36,12 +38,14 @@ class ModelFunction:
         shapes: {name of a variable: its sizes}.
         caveats: sentences of layers whose output for a text depends on the rest of the batch.
         splits: over how many devices the mesh splits the outer and the inner dimension of a batch.
+        cost: the model's parameters and FLOPs per token; None for another than a Unitransformer.
     """
 
     description: dict[str, Any]
     shapes: dict[str, list[int]]
     caveats: list[str]
     splits: list[int]
+    cost: model_cost.ModelCost | None = None
 
     def fingerprint(self, **more: Any) -> str:
         """Returns 16 hexadecimal digits, equal for equal functions.
@@ -77,7 +81,8 @@ def of_model(model: Any, vocabulary: Any, length: int) -> ModelFunction:
     with gc_pause.paused(), tf.Graph().as_default(), build_mode.building("eval"):
         with initial_values.weights_restored():
             graph = mtf.Graph()
-            read = settings_read.settings_read(lambda: _build(model, graph, [*splits, length]))
+            sizes = [*splits, length]
+            read = settings_read.settings_read(lambda: _build(model, graph, sizes))
         caveats = graph_marks.caveats()
     configuration = {name: value for name, value in read.items() if _decides_function(name)}
     return ModelFunction(
@@ -85,7 +90,15 @@ def of_model(model: Any, vocabulary: Any, length: int) -> ModelFunction:
         {v.name: v.shape.to_integer_list for v in graph.trainable_variables},
         caveats,
         splits,
+        _cost(model, graph, sizes),
     )
+
+
+def _cost(model: Any, graph: mtf.Graph, sizes: list[int]) -> model_cost.ModelCost | None:
+    """Returns the cost of a model whose forward pass on a batch of these sizes is in the graph."""
+    if not isinstance(model, transformer.Unitransformer) or not graph.operations:
+        return None
+    return model_cost.of_graph(model, graph, tokens=math.prod(sizes), length=sizes[-1])
 
 
 def check(model_dir: str, function: ModelFunction) -> list[str]:

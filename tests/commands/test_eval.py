@@ -225,6 +225,20 @@ def test_invalid_options_are_one_error_line_before_a_model_is_built(
     assert message in capfd.readouterr().err.splitlines()[-1]
 
 
+def test_models_are_ordered_by_the_flops_of_their_training(model_dir, wide):
+    """The wide model has trained for one step, the other one for six."""
+    directories = ["--model_dir", model_dir, "--model_dir", wide]
+    out = evaluate(*directories, "--checkpoints", "latest", "--order_by", "flops")
+    table = out[out.index("The best checkpoint of each") :]
+    names = [line.split("│")[1].strip() for line in table.splitlines() if "│" in line]
+    assert names[:2] == ["wide", "run"]
+    row = lines(model_dir)[-1]
+    record = json.loads((model_dir / "primer.json").read_text())
+    assert row["training_flops"] == 6 * record["tokens_per_step"][0][1] * row["flops_per_token"]
+    assert row["flops_convention"].startswith("training, exact with attention, length ")
+    assert row["parameters"] > row["parameters_without_embedding"] > 0
+
+
 def start(*words):
     """A command in a process of its own."""
     root = os.path.dirname(os.path.dirname(primer.__file__))

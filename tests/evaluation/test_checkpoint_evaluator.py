@@ -7,7 +7,9 @@ import shutil
 import numpy as np
 import pytest
 
-from primer.checkpoints import checkpoint_files
+from primer.checkpoints import checkpoint_files, model_directory
+from primer.checkpoints.description import trained_tokens
+from primer.common import files
 from primer.data.vocabularies.round_trip import RoundTrip
 from primer.data.vocabularies.words import WordVocabulary
 from primer.errors import RunError, UsageError
@@ -72,12 +74,12 @@ def open_scorer():
     return contextlib.closing(Scorer())
 
 
-def evaluate(directory, steps=(1, 2, 3), text=TEXT, again=False):
+def evaluate(directory, steps=(1, 2, 3), text=TEXT, again=False, **cost):
     """(the CheckpointEvaluator, the losses that were scored)"""
     Scorer.made = 0
     protocol = Protocol()
     named = {"model_dir": str(directory), "task": "t", "split": "test", "window": 4}
-    named["configuration"] = "f00d"
+    named |= {"configuration": "f00d", **cost}
     results = Results(str(directory), "t_test_stream")
     rows = CheckpointEvaluator(protocol, text, named, results, open_scorer, again)
     for step in steps:
@@ -198,3 +200,19 @@ def test_a_row_has_what_the_vocabulary_does_not_give_back(directory):
     assert [row[name] for name in names] == [1, 3, 1]
     (row, *_) = evaluate(directory)[0].rows  # Where it is not known, the row has none.
     assert not set(names) & set(row)
+
+
+def test_rows_have_the_flops_of_the_training_up_to_their_step(directory):
+    record = {trained_tokens.KEY: [[0, 100], [2, 50]]}
+    files.write_json(str(directory / model_directory.RECORD), record)
+    rows, _ = evaluate(directory, flops_per_token=7)
+    assert [row["training_flops"] for row in rows.rows] == [700, 1400, 1750]
+    kept = Results(str(directory), "t_test_stream").rows
+    assert [row["flops_per_token"] for row in kept] == [7] * 3
+
+
+def test_known_rows_of_an_earlier_version_get_the_cost(directory):
+    evaluate(directory)
+    rows, scored = evaluate(directory, flops_per_token=7)
+    assert scored == [] and [row["flops_per_token"] for row in rows.rows] == [7] * 3
+    assert not any("training_flops" in row for row in rows.rows)  # Their tokens were not recorded.

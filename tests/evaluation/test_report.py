@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from primer.errors import UsageError
 from primer.evaluation import report
 from primer.evaluation.totals import Totals
 
@@ -118,3 +119,34 @@ def test_names_tell_directories_apart():
 
 def test_no_finite_row_is_the_best():
     assert report.best_row(ROWS[2:]) is None
+
+
+def order_of_steps(text):
+    return [line.split("│")[1].strip(" *") for line in text.splitlines() if "│" in line]
+
+
+@pytest.mark.parametrize(
+    "order_by, steps",
+    [("step", ["1,000", "2,000", "3,000"]), ("loss", ["2,000", "1,000", "3,000"])],
+)
+def test_checkpoints_are_ordered(order_by, steps):
+    out = io.StringIO()
+    report.print_checkpoints("title", ROWS, file=out, order_by=order_by)
+    assert order_of_steps(out.getvalue()) == steps
+
+
+def test_models_are_ordered_by_the_flops_of_their_training():
+    """A row of an earlier version has none, and is the last."""
+    flops = {"runs/a": 3 * 10**15, "runs/b": 1.5e15, "runs/d": 2 * 10**15}
+    rows = [row(1, 450.0, name) | {"training_flops": n} for name, n in flops.items()]
+    rows.insert(1, row(1, 450.0, "runs/c"))
+    assert order_of_steps(compared(rows)) == ["a", "c", "b", "d"]
+    out = io.StringIO()
+    report.print_comparison(rows, file=out, order_by="flops")
+    assert order_of_steps(out.getvalue()) == ["b", "d", "a", "c"]
+    assert "3.00e+15" in cells(out.getvalue())["a"] and " - " in cells(out.getvalue())["c"]
+
+
+def test_an_unknown_order_is_an_error():
+    with pytest.raises(UsageError, match="order_by = 'size': expected one of step, loss, flops"):
+        report.ordered(ROWS, "size")

@@ -36,6 +36,11 @@ class CausalDepthwiseConvOperation(depthwise_layout.ConvOperation):
         self._set_roles(length_dim, len(taps), bool(segments))
         self._outputs = [mtf.Tensor(self, x.shape, x.dtype)]
 
+    @property
+    def multiply_adds(self) -> int:
+        """The multiply-adds of the convolution, for `primer.cost`."""
+        return self._num_taps * self._x.shape.size
+
     def gradient(self, grad_ys: list[mtf.Tensor]) -> list[mtf.Tensor | None]:
         """Returns the gradients of x and of the taps; the segments have none."""
         grads = CausalDepthwiseConvGradOperation(self, grad_ys[0]).outputs

@@ -134,6 +134,11 @@ class MixtureOfExperts(transformer.TransformerLayer):
         )
         settings.check_num_experts(self.gating, num_experts, "num_experts")
 
+    @property
+    def chosen_experts(self) -> dict[tuple[str, ...], float]:
+        """How many of the experts a token chooses, by the dimension that numbers them."""
+        return {("experts",): self.gating.num_chosen}
+
     def call(
         self,
         context: transformer.Context,

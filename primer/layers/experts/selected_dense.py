@@ -89,6 +89,11 @@ class SelectedDenseOperation(mtf.Operation):
         shape = mtf.Shape(indices[0].shape.dims + [weights.out_dim])
         self._outputs = [mtf.Tensor(self, shape, x.dtype)]
 
+    @property
+    def multiply_adds(self) -> int:
+        """The multiply-adds of the chosen experts, for `primer.cost`."""
+        return self.outputs[0].shape.size * self._in_dim.size
+
     def gradient(self, grad_ys: list[mtf.Tensor]) -> list[mtf.Tensor | None]:
         """Raises a NotImplementedError."""
         raise NotImplementedError(

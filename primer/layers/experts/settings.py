@@ -88,6 +88,14 @@ class Gating:
         """The number of experts that a token chooses; 1 for expert_choice, where it varies."""
         return {"top_2": 2, "top_n": self.num_experts_per_token}.get(self.gating, 1)
 
+    @property
+    def num_chosen(self) -> float:
+        """The number of experts that a token chooses; for expert_choice its mean in training."""
+        if self.gating == "expert_choice":
+            assert self.training.capacity_factor is not None  # See _check_no_capacity_limit.
+            return self.training.capacity_factor
+        return self.num_ranks
+
     def _check_phase(self, phase: Phase, name: str) -> None:
         self._one_of(f"second_policy_{name}", phase.second_policy, SECOND_POLICIES)
         self._one_of(f"switch_policy_{name}", phase.switch_policy, SWITCH_POLICIES)

@@ -100,6 +100,11 @@ class MixtureOfExperts2D(transformer.TransformerLayer):
         self.x, self.y = expert_x, expert_y
         self.capacity_factor_second_level = capacity_factor_second_level
 
+    @property
+    def chosen_experts(self) -> dict[tuple[str, ...], float]:
+        """How many groups and experts a token chooses, by the dimensions that number them."""
+        return {("expert_x",): 2, ("expert_y", "expert_x"): 3}
+
     def call(
         self,
         context: transformer.Context,

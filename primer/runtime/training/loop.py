@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from primer.checkpoints import checkpoint_files, directory_lock, model_directory, vocabulary_copy
-from primer.checkpoints.description import variable_roles
+from primer.checkpoints.description import trained_tokens, variable_roles
 from primer.common import class_names, console, gc_pause, input_progress, random_seed
 from primer.errors import RunError, UsageError
 from primer.gin_config import gin_state
@@ -19,6 +19,7 @@ from primer.runtime.training import (
     initial_weights,
     input_record,
     progress,
+    run_cost,
     run_header,
     signals,
     summaries,
@@ -124,6 +125,11 @@ class TrainingRun:
         """The global step that the run begins at."""
         return checkpoint_files.step_of(self.latest)
 
+    @property
+    def _tokens_per_step(self) -> int:
+        """The tokens of a step, padding included; those of one member of an ensemble."""
+        return math.prod(self._batch_shape[-2:])
+
     def __post_init__(self) -> None:
         with gc_pause.paused():
             self._build()
@@ -174,6 +180,7 @@ class TrainingRun:
         """Trains until the goal or a stop request, and saves the step that was reached."""
         scaffold = self._scaffold()
         run_header.print_header(self.estimator, self._batch_shape, self.start, self.goal)
+        self._cost = run_cost.measure(self.estimator, self.hosts)
         with tf.train.SingularMonitoredSession(
             hooks=self._hooks,
             scaffold=scaffold,
@@ -210,6 +217,9 @@ class TrainingRun:
         vocabulary = self.estimator.settings.get("vocabulary")
         record = description | vocabulary_copy.save_copy(self.estimator.model_dir, vocabulary)
         record |= variable_roles.describe_graph()
+        record |= trained_tokens.describe(
+            self.estimator.model_dir, self.start, self._tokens_per_step
+        )
         model_directory.write_record(self.estimator.model_dir, record)
         return scaffold
 
@@ -251,7 +261,11 @@ class TrainingRun:
             "loss": self._spec.loss,
             "summaries": self._summaries.fetches(),
         }
-        with progress.Progress(self.start, self.goal, tokens, self._reading) as progress_line:
+        # The members of an ensemble may each have rows of their own.
+        full_speed = self._cost and self._cost.full_speed * tokens / self._tokens_per_step
+        with progress.Progress(
+            self.start, self.goal, tokens, self._reading, full_speed
+        ) as progress_line:
             while step < self.goal and not stop_request.requested:
                 values = self._run_step(monitored, fetches, step)
                 step += 1

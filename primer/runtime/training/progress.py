@@ -15,6 +15,7 @@ class Progress(LiveLine):
         goal: int,
         tokens: int,
         reading: input_progress.InputProgress | None = None,
+        full_speed: float | None = None,
     ) -> None:
         """Stores the extent of the run; entering the context shows the line.
 
@@ -22,12 +23,14 @@ class Progress(LiveLine):
             start, goal: the first and the last step.
             tokens: tokens per step, padding included.
             reading: what the input pipeline reports of its epochs.
+            full_speed: the tokens per second of a utilization of 1 (`run_cost`), or None.
         """
         super().__init__(transient=False)
         self._start = start
         self._goal = goal
         self._tokens = tokens
         self._reading = reading or input_progress.InputProgress()
+        self._full_speed = full_speed
         self._first_end: tuple[int, float] | None = None  # (step, seconds)
 
     def update(self, step: int, loss: float) -> None:
@@ -51,10 +54,17 @@ class Progress(LiveLine):
             f"step {step:,}/{self._goal:,}",
             f"loss {loss:.4f}",
             f"{_short(rate * self._tokens)} tokens/s",
+            self._utilization(rate * self._tokens if steps else None),
             self._reading.describe_epochs(step * self._tokens),
             f"{_duration(left)} left",
         ]
         return "  ".join(filter(None, parts))
+
+    def _utilization(self, speed):
+        """Describes a speed in tokens per second; "" before it is known or without a full speed."""
+        if not speed or not self._full_speed:
+            return ""
+        return f"{speed / self._full_speed:.1%} utilization"
 
 
 def _short(number: float) -> str:

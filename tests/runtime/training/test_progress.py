@@ -29,6 +29,16 @@ def test_the_speed_excludes_the_first_step(clock, capsys):
     assert last == "step 10/100  loss 4.0000  500 tokens/s  3:00 left"
 
 
+def test_the_utilization_is_the_share_of_the_full_speed(clock, capsys):
+    with progress.Progress(start=0, goal=3, tokens=1000, full_speed=2000.0) as line:
+        for step in (1, 2, 3):
+            clock[0] += 6
+            line.update(step, 5.0)
+    first, *_, last = capsys.readouterr().err.splitlines()
+    assert "tokens/s  0:12 left" in first  # The first step prepares the graph.
+    assert last == "step 3/3  loss 5.0000  167 tokens/s  8.3% utilization  0:00 left"
+
+
 def test_a_plain_line_appears_at_most_every_few_seconds_and_at_the_end(clock, capsys):
     with progress.Progress(start=0, goal=9, tokens=1) as line:
         for step in range(1, 10):

@@ -1,0 +1,66 @@
+"""The parameters of a model, counted on its graph.
+
+- total: all trainable variables.
+- without_embedding: without the tables of which a token only looks up rows, and without the
+  output's: those with a dimension of the vocabulary (of tokens, of an untied output, of value
+  embeddings), and tables of positions outside the layers.
+- active: without_embedding, with the chosen experts' share of the experts' parameters in place of
+  all experts (`experts.share_used`). It is the N of 6N.
+- padding: the part of total that only pads the vocabulary to its multiple of 128.
+"""
+
+import dataclasses
+from typing import Any
+
+import mesh_tensorflow as mtf
+
+from primer.cost import experts, owners
+
+
+@dataclasses.dataclass(frozen=True)
+class Parameters:
+    """Numbers of parameters; the module says what each one counts."""
+
+    total: int
+    without_embedding: int
+    active: int
+    padding: int
+
+
+def count(model: Any, graph: mtf.Graph) -> Parameters:
+    """Counts the parameters of a model.
+
+    Args:
+        model: a Mesh-TF Unitransformer.
+        graph: the graph of its forward pass.
+    """
+    layers = owners.layers_by_name(model)
+    total = padding = without_embedding = 0
+    active = 0.0
+    for variable in graph.trainable_variables:
+        owner = owners.owner(owners.without_model(variable.name), layers)
+        total += variable.shape.size
+        padding += _padding(model, variable.shape)
+        if not _is_embedding(model, variable.shape, owner):
+            without_embedding += variable.shape.size
+            share = experts.share_used(layers.get(owner or ""), variable.shape)
+            active += variable.shape.size * (1.0 if share is None else share)
+    return Parameters(total, without_embedding, round(active), padding)
+
+
+def _is_embedding(model: Any, shape: mtf.Shape, owner: str | None) -> bool:
+    if any(dim.name.startswith("vocab") for dim in shape.dims):
+        return True
+    return owner is None and model.max_length_dim in shape.dims
+
+
+def _padding(model: Any, shape: mtf.Shape) -> int:
+    """Returns how many of a variable's parameters belong to ids that no token has."""
+    unpadded = {
+        model.input_vocab_dim: model.input_vocab_size_unpadded,
+        model.output_vocab_dim: model.output_vocab_size_unpadded,
+    }
+    for dim in shape.dims:
+        if dim in unpadded:
+            return shape.size // dim.size * (dim.size - unpadded[dim])
+    return 0

@@ -1,0 +1,68 @@
+"""The FLOP/s of a large matrix product on this machine, against which utilization is measured."""
+
+import math
+import time
+from typing import Any
+
+import tensorflow.compat.v1 as tf
+
+from primer.runtime import session
+
+# Rows and columns: large enough for the full speed of a device, with a product in milliseconds.
+CPU_SIZE = 1024
+GPU_SIZE = 4096
+# Products in one run of the session, so that a GPU does not wait for the session.
+GPU_PRODUCTS = 16
+SECONDS = 0.1  # Of measuring, after a first run that prepares the graph.
+MOST_RUNS = 20
+
+
+def size() -> int:
+    """Returns the rows and columns of the product."""
+    return GPU_SIZE if _has_gpu() else CPU_SIZE
+
+
+def measure(dtype: tf.DType, config: Any = None) -> float:
+    """Returns the FLOP/s of the product on one device, in the fastest of some runs.
+
+    The graph and the session are its own: the run's graph and its random numbers stay as they are.
+
+    Args:
+        dtype: the data type of the product.
+        config: the configuration of the session; None: that of training.
+    """
+    products = GPU_PRODUCTS if _has_gpu() else 1
+    with tf.Graph().as_default():
+        spread = math.sqrt(3 / size())  # A product of many has the values of one.
+        weight = tf.get_variable(
+            "weight",
+            [size(), size()],
+            dtype,
+            tf.random_uniform_initializer(-spread, spread, seed=1, dtype=dtype),
+            use_resource=True,
+        )
+        value = weight.read_value()
+        y = value
+        for _ in range(products):
+            y = tf.matmul(y, value)
+        with tf.Session(config=config or session.default_config()) as sess:
+            sess.run(weight.initializer)
+            fastest = min(_seconds(sess, y.op))
+    return products * 2 * size() ** 3 / fastest
+
+
+def _seconds(sess, operation):
+    """Yields the seconds of each run but the first, until SECONDS have passed."""
+    sess.run(operation)
+    end = time.perf_counter() + SECONDS
+    for _ in range(MOST_RUNS):
+        began = time.perf_counter()
+        sess.run(operation)
+        now = time.perf_counter()
+        yield now - began
+        if now > end:
+            return
+
+
+def _has_gpu() -> bool:
+    return bool(tf.config.list_physical_devices("GPU"))

@@ -1,0 +1,54 @@
+"""What each number of parameters includes."""
+
+import pytest
+
+from primer.cost import parameters
+from primer.planning import run_graph
+from tests import gin_models
+
+
+@pytest.fixture(autouse=True)
+def search_path(gin_search_path):
+    """gin has the search path of a run."""
+
+
+def count(bindings=(), architecture="transformer", vocabulary=97):
+    gin_models.parse(gin_models.files(architecture, "relu"), bindings)
+    return parameters.count(*run_graph.build_forward(vocabulary))
+
+
+D_MODEL, PADDED = 32, 128
+
+
+def test_the_table_of_tokens_is_the_embedding():
+    found = count()
+    assert found.total - found.without_embedding == PADDED * D_MODEL
+    assert found.active == found.without_embedding
+    assert found.padding == (PADDED - 97) * D_MODEL
+
+
+def test_a_vocabulary_of_a_whole_multiple_has_no_padding():
+    assert count(vocabulary=256).padding == 0
+
+
+def test_an_untied_output_and_positions_are_embedding_too():
+    untied = ["Unitransformer.shared_embedding_and_softmax_weights = False"]
+    positions = ["Unitransformer.positional_embedding = True", "max_length = 600"]
+    found = count([*untied, *positions])
+    assert found.without_embedding == count().without_embedding
+    assert found.total - found.without_embedding == (2 * PADDED + 600) * D_MODEL
+    assert found.padding == 2 * (PADDED - 97) * D_MODEL
+
+
+def test_tables_of_positions_in_layers_are_not():
+    """The Synthesizer's attention is such a table."""
+    long, short = (count([f"max_length = {n}"], "synthesizer") for n in (1024, 512))
+    assert long.without_embedding - long.total == short.without_embedding - short.total
+    assert long.without_embedding > short.without_embedding
+
+
+def test_gpt2_without_the_padding_has_its_published_number():
+    gin_models.parse(["models/defaults.gin", "models/gpt2_124m.gin"])
+    found = parameters.count(*run_graph.build_forward(50257))
+    assert found.total - found.padding == 124_439_808
+    assert found.without_embedding == 124_439_808 - (50257 + 1024) * 768
