@@ -41,6 +41,6 @@ def for_tpu() -> bool:
 
 
 def say_caveats() -> None:
-    """Prints the caveats that layers have added to the default graph, each once a process."""
-    for caveat in graph_marks.caveats():
-        console.say_once(caveat)
+    """Prints what layers have to say about the default graph, each sentence once a process."""
+    for sentence in [*graph_marks.caveats(), *graph_marks.remarks()]:
+        console.say_once(sentence)

@@ -5,6 +5,7 @@
   depends on the batch. Training and evaluation as other systems released it do so. Exact evaluation
   marks its graph before it builds the model, and the layers then drop none.
 - *Caveats*: sentences of layers that have to be printed with the graph's numbers or texts.
+- *Remarks*: sentences of layers on settings without effect, printed once before the work starts.
 - *Residual layers*: the number of layers of the model that is being built, for its initial values.
 
 Marks are collections of the graph, so that neither side imports or configures the other.
@@ -14,6 +15,7 @@ import tensorflow.compat.v1 as tf
 
 _NO_DROPPING = "primer/route_without_dropping"
 _CAVEATS = "primer/caveats"
+_REMARKS = "primer/remarks"
 _RESIDUAL_LAYERS = "primer/residual_layers"
 
 
@@ -30,13 +32,22 @@ def forbids_token_dropping() -> bool:
 
 def add_caveat(sentence: str) -> None:
     """Adds a sentence to the default graph's caveats, unless they have it already."""
-    if sentence not in caveats():
-        tf.add_to_collection(_CAVEATS, sentence)
+    _add_sentence(_CAVEATS, sentence)
 
 
 def caveats() -> list[str]:
     """Returns the caveats of the default graph in the order in which layers added them."""
     return tf.get_collection(_CAVEATS)
+
+
+def add_remark(sentence: str) -> None:
+    """Adds a sentence to the default graph's remarks, unless they have it already."""
+    _add_sentence(_REMARKS, sentence)
+
+
+def remarks() -> list[str]:
+    """Returns the remarks of the default graph in the order in which layers added them."""
+    return tf.get_collection(_REMARKS)
 
 
 def set_residual_layers(number: int) -> None:
@@ -48,3 +59,8 @@ def residual_layers() -> int | None:
     """Returns what `set_residual_layers` recorded, or None."""
     numbers = tf.get_collection(_RESIDUAL_LAYERS)
     return numbers[0] if numbers else None
+
+
+def _add_sentence(collection: str, sentence: str) -> None:
+    if sentence not in tf.get_collection(collection):
+        tf.add_to_collection(collection, sentence)

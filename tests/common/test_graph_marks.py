@@ -16,6 +16,13 @@ def test_the_mark_is_in_the_default_graph_alone():
     assert graph.get_collection("primer/route_without_dropping") == [True]
 
 
+def test_a_remark_is_no_caveat():
+    with tf.Graph().as_default():
+        graph_marks.add_remark("a")
+        graph_marks.add_remark("a")
+        assert graph_marks.remarks() == ["a"] and graph_marks.caveats() == []
+
+
 def test_a_caveat_is_added_once_and_in_order():
     with tf.Graph().as_default():
         assert graph_marks.caveats() == []

@@ -18,6 +18,7 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import attention, transformer
 
+from primer.common import graph_marks
 from primer.common.class_names import class_name
 from primer.layers import mesh_layout, positions
 from primer.layers.attention import softmax_attention
@@ -47,6 +48,7 @@ def attend(
         ValueError: the model is not fully autoregressive.
     """
     _check_autoregressive(layer, context)
+    _say_if_beyond_length(layer, context)
     if context.mode == "incremental":
         return _attend_to_cache(layer, context, params, q, keys_values)
     if context.mode == "first_part":
@@ -147,6 +149,15 @@ def _check_autoregressive(layer, context):
             f"{class_name(layer)} with kind = 'local' sees only earlier positions, and the model "
             "is not fully autoregressive (an encoder, or "
             "Unitransformer.input_full_attention = True); use kind 'global' there"
+        )
+
+
+def _say_if_beyond_length(layer, context):
+    length = context.length_dim.size
+    if context.train and layer.window > length:
+        graph_marks.add_remark(
+            f"window = {layer.window}: rows have {length} tokens, so that local attention sees all "
+            "of them, as global attention does; set window below the length for an effect"
         )
 
 
