@@ -10,6 +10,7 @@ import inspect
 import math
 import pkgutil
 import random
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -309,6 +310,22 @@ def functions_counted_in_the_process():
 # ---------------------------------------------------------------- GPT-Neo, Tensor2Tensor
 
 
+@contextlib.contextmanager
+def unscaled_linear_attention():
+    """Linear attention takes exp of the keys as they are, and adds 1e-6 to the denominator."""
+    chunks = "primer.layers.attention.linear_chunks"
+
+    def unscaled(original):
+        return lambda *arguments: original(*arguments) * 0.0
+
+    def with_epsilon(original):
+        return lambda weighted, total: original(weighted, total + 1e-6)
+
+    with replaced(f"{chunks}._running_maximum", unscaled):
+        with replaced(f"{chunks}.divide", with_epsilon):
+            yield
+
+
 def attention_none_doubles():
     """A layer of kind "none" returns its input, which is added to the residual stream."""
     from mesh_tensorflow.transformer import transformer
@@ -318,6 +335,11 @@ def attention_none_doubles():
             return context.current_layer_input
 
     return mock.patch("primer.layers.kind_pattern.NoLayer", Doubling)
+
+
+def attention_keeps_its_scale():
+    """The depth divides the initial values of feed-forward layers alone."""
+    return mock.patch("primer.layers.initializers._RESIDUAL", re.compile("(^|/)wo/kernel$"))
 
 
 def mean_of_perplexities():

@@ -139,6 +139,10 @@ DEFECTS = {
     "Attention of type none adds the layer's input to itself": Defect(
         put_back.attention_none_doubles, {"place": 1}
     ),
+    "Attention of type linear takes exp of keys of any size and adds 1e-6 to the denominator: "
+    "large keys give NaN, small ones nothing": Defect(
+        put_back.unscaled_linear_attention, {"shift": -200.0, "chunk_length": None}
+    ),
     "With no_weight_tie the output reads the last layer without the final norm": Defect(
         gin(
             "defaults.gin",
@@ -146,6 +150,8 @@ DEFECTS = {
             "LayerStack.sublayers_final = [",
         )
     ),
+    "scale_by_depth divides the last matrix of feed-forward layers and leaves out that of "
+    "attention": Defect(put_back.attention_keeps_its_scale),
     "moe_layers has the numbers 2 to 12, and layers are counted from 0: the last one of six has no "
     "experts": Defect(
         gin("architectures/switch.gin", "%attention, %experts,", "%attention, %feed_forward,"),

@@ -23,17 +23,18 @@ from primer.layers import scales, variables
 from primer.layers.attention import (
     global_attention,
     kv_cache,
+    linear,
     multi_head_settings,
     projections,
 )
-from primer.layers.attention.options import alibi, linear, qk_norm, rotary, value_embedding
+from primer.layers.attention.options import alibi, qk_norm, rotary, value_embedding
 from primer.layers.attention.windows import local_attention
 
 # The kind of a layer -> the function that attends; the keys are those of multi_head_settings.KINDS.
 _ATTEND = {
     "global": global_attention.attend,
     "local": local_attention.attend,
-    "linear": lambda layer, context, _, q, kv: linear.attend(layer, context, q, kv),
+    "linear": linear.attend,
 }
 
 
@@ -163,9 +164,8 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
         return qk_norm.normalize(context, x, self.kv_dim, self.qk_norm, self.qk_norm_epsilon, name)
 
     def _rotate(self, context: transformer.Context, x: mtf.Tensor) -> mtf.Tensor:
-        return rotary.rotate(
-            x, context.position, self.kv_dim, self.rotary_base, self.rotary_fraction
-        )
+        position = linear.position(context) if self.kind == "linear" else context.position
+        return rotary.rotate(x, position, self.kv_dim, self.rotary_base, self.rotary_fraction)
 
     def compute_bias(
         self,

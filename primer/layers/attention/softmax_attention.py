@@ -47,15 +47,14 @@ def attend(
     )
     if blocks is not None:
         context, kwargs = windowed_blocks.attention_arguments(context, kwargs, blocks)
-    if layer.num_persistent_vectors:
-        keys_values, memory_dim, bias = persistent_vectors.extend(
-            context,
-            params.memory_heads_dims,
-            keys_values,
-            memory_dim,
-            bias,
-            layer.num_persistent_vectors,
-        )
+    keys_values, memory_dim, bias = persistent_vectors.extend(
+        context,
+        params.memory_heads_dims,
+        keys_values,
+        memory_dim,
+        bias,
+        layer.num_persistent_vectors,
+    )
     return _attention(layer)(
         q,
         keys_values[0],

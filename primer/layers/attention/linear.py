@@ -14,40 +14,68 @@ and a constant added to all of them changes nothing. Training and prompts are co
 
     S `[batch, heads, d_kv, d_value]`,  z `[batch, heads, d_kv]`,  m `[batch, heads]`,
 
-whose size does not depend on the length. There are no logits: no bias, cap, z-loss or dropout.
+whose size does not depend on the length. There are no logits: no bias, cap or z-loss, and no
+weights that attention dropout could drop.
 """
+
+from typing import Any
 
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
-from mesh_tensorflow.transformer import transformer, transformer_layers
+from mesh_tensorflow.transformer import attention, transformer
 
-from primer.layers.attention.options import linear_chunks
+from primer.common.class_names import class_name
+from primer.layers import positions
+from primer.layers.attention import linear_chunks
 
+# Encodings of positions that are no biases of logits.
 POSITIONS = ("rotary", "learned", "sinusoid", "none")
 VALUE = "d_value"
+# Settings that act on logits -> their values without effect.
+_OF_LOGITS = {"logit_cap": None, "num_persistent_vectors": 0, "z_loss_coeff": None}
 
 
-def check(positions: str, layer: str = "MultiHeadAttention") -> None:
-    """Checks the encoding of positions of a model with linear attention.
+def check(layer: Any) -> None:
+    """Raises a ValueError if a layer has a setting that acts on logits.
 
     Args:
-        positions: the setting `positions`.
-        layer: the name of the layer's class, for the message.
-
-    Raises:
-        ValueError: positions are biases of the logits, which linear attention does not have.
+        layer: a MultiHeadAttention.
     """
-    if positions not in POSITIONS:
-        names = ", ".join(map(repr, POSITIONS))
-        raise ValueError(
-            f"{layer}.positions = {positions!r}: a layer of kind 'linear' has no logits to add a "
-            f"bias to; expected one of {names}, or attention_kinds without 'linear'"
-        )
+    name = class_name(layer)
+    biases = {"positions": (None, *POSITIONS), "relative_attention_type": (None,)}
+    for setting, unbiased in biases.items():
+        value = getattr(layer, setting)
+        if value not in unbiased:
+            raise ValueError(
+                f"{name}.{setting} = {value!r} and kind = 'linear': linear attention has no logits "
+                f"to add a bias to; set positions to one of {', '.join(POSITIONS)}, or "
+                "attention_kinds without 'linear'"
+            )
+    for setting, unset in _OF_LOGITS.items():
+        if getattr(layer, setting) != unset:
+            raise ValueError(
+                f"{name}.{setting} = {getattr(layer, setting)!r} and kind = 'linear': linear "
+                f"attention has no logits; set it to {unset}, or attention_kinds without 'linear'"
+            )
+
+
+def position(context: transformer.Context) -> mtf.Tensor:
+    """Returns the positions that rotate queries and keys, counted from the start of each text.
+
+    Products of rotated channels depend on differences of positions alone. Those of their
+    exponentials do not: a packed text must have the positions that it has by itself.
+
+    Args:
+        context: the layer's context.
+    """
+    within = None if context.mode == "incremental" else positions.in_segment(context)
+    return context.position if within is None else within
 
 
 def attend(
-    layer: transformer_layers.SelfAttention,
+    layer: Any,
     context: transformer.Context,
+    params: attention.AttentionParams,
     q: mtf.Tensor,
     keys_values: list[mtf.Tensor],
     chunk_length: int | None = None,
@@ -57,6 +85,7 @@ def attend(
     Args:
         layer: the attention layer, for its Dimension d_kv.
         context: the layer's context.
+        params: the layer's projections; not used.
         q: queries `[batch, length, heads, d_kv]`, grouped `[..., heads, query_heads, d_kv]`;
             without length in incremental mode.
         keys_values: [keys, values], or [keys that are also values], `[batch, length, heads, d_kv]`
@@ -69,6 +98,7 @@ def attend(
     Raises:
         ValueError: the model is not autoregressive, or the chunks do not fit the mesh.
     """
+    del params
     _check_autoregressive(context)
     key_dim = layer.kv_dim
     queries = mtf.softmax(mtf.cast(q, tf.float32), key_dim)

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from primer.layers.attention.options import linear_chunks
+from primer.layers.attention import linear_chunks
 from tests.layers import helpers, single_layer
-from tests.layers.attention.options.linear_helpers import SETTINGS, Layer, output
+from tests.layers.attention.linear_helpers import SETTINGS, Layer, output
 
 X = np.random.default_rng(0).standard_normal([2, 12, 32]).astype(np.float32)
 IDS = np.array([[1] * 5 + [2] * 7, [1] * 1 + [2] * 6 + [3] * 4 + [0] * 1])

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from primer.layers.attention.options import linear
+from primer import layers
+from primer.layers.attention import linear
 from tests.layers import helpers, single_layer
-from tests.layers.attention.options.linear_helpers import SETTINGS, Layer, output
+from tests.layers.attention.linear_helpers import SETTINGS, Layer, output
 
 X = np.random.default_rng(0).standard_normal([2, 10, 32]).astype(np.float32)
 IDS = np.array([[1] * 4 + [2] * 6, [1] * 1 + [2] * 5 + [3] * 3 + [0] * 1])
@@ -101,6 +102,15 @@ def test_packed_texts(chunk_length):
     single_layer.check_packing(layer, values, X, IDS)
 
 
+def test_packed_texts_have_rotary_positions_of_their_own():
+    """exp of rotated keys is not a function of differences of positions."""
+    settings = {"num_heads": 4, "key_value_size": 8, "kind": "linear", "positions": "rotary"}
+    layer = layers.MultiHeadAttention(**settings)
+    values = single_layer.random_variables(layer)
+    single_layer.check_packing(layer, values, X, IDS)
+    single_layer.check_decoding(layer, values, X, [2, 6])
+
+
 def test_a_packed_text_with_large_keys_leaves_the_others_alone():
     x, values = X.copy(), single_layer.random_variables(Layer(3))
     x[:, :, 0], values["k"][0] = 100.0 * (IDS == 1), 10.0
@@ -124,13 +134,23 @@ def test_an_encoder_raises_an_error():
             Layer().call(context, x)
 
 
-@pytest.mark.parametrize("positions", ["t5_bias_shared", "t5_bias", "alibi"])
-def test_biases_raise_an_error(positions):
-    message = f"MultiHeadAttention.positions = '{positions}': .* no logits .* 'rotary', 'learned'"
-    with pytest.raises(ValueError, match=message):
-        linear.check(positions)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"positions": "alibi"}, "positions = 'alibi' and kind = 'linear': .* rotary, learned"),
+        ({"positions": "t5_bias_shared"}, "positions = 't5_bias_shared' and kind"),
+        ({"relative_attention_type": "bias"}, "relative_attention_type = 'bias' and kind"),
+        ({"logit_cap": 5.0}, "logit_cap = 5.0 and kind = 'linear': .* set it to None"),
+        ({"num_persistent_vectors": 2}, "num_persistent_vectors = 2 and kind .* set it to 0"),
+        ({"z_loss_coeff": 1e-4}, "z_loss_coeff = 0.0001 and kind"),
+    ],
+    ids=str,
+)
+def test_settings_of_logits_raise_errors(settings, message):
+    with pytest.raises(ValueError, match=f"MultiHeadAttention.{message}"):
+        layers.MultiHeadAttention(kind="linear", **settings)
 
 
 @pytest.mark.parametrize("positions", linear.POSITIONS)
 def test_other_positions_are_valid(positions):
-    linear.check(positions)
+    layers.MultiHeadAttention(kind="linear", positions=positions)

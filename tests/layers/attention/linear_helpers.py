@@ -3,8 +3,7 @@
 import numpy as np
 from mesh_tensorflow.transformer import transformer_layers
 
-from primer.layers.attention import kv_cache
-from primer.layers.attention.options import linear
+from primer.layers.attention import kv_cache, linear
 
 SETTINGS = [{}, {"num_memory_heads": 2}, {"num_memory_heads": 1}, {"shared_kv": True}]
 
@@ -19,7 +18,8 @@ class Layer(transformer_layers.SelfAttention):
     def call(self, context, x, losses=None):
         params = self.make_params(context)
         keys_values = kv_cache.project_keys_values(params, x)
-        o = linear.attend(self, context, params.compute_q(x), keys_values, self.chunk_length)
+        q = params.compute_q(x)
+        o = linear.attend(self, context, params, q, keys_values, self.chunk_length)
         return params.compute_output(o, output_shape=x.shape)
 
 
