@@ -114,6 +114,13 @@ DEFECTS = {
     "With several learning-rate patterns, the last one applies to all variables": Defect(
         put_back.last_pattern_applies, {"name": "AdamWithMultiLRSchedule"}
     ),
+    "In packed rows, positions beyond max_length have a vector of zeros": Defect(
+        put_back.zeros_beyond_the_last_position,
+        {"positions": "learned", "sequence_id": "nonpadding"},
+    ),
+    "An untied output is one matrix for all members of an ensemble": Defect(
+        put_back.one_output_for_an_ensemble
+    ),
     "The loss has the type of the activations: bfloat16 losses move in steps of 0.03": Defect(
         lambda: put_back.unpatched("_compute_loss")
     ),
