@@ -8,7 +8,6 @@ import zipfile
 import gin
 
 from primer.gin_config import config_files, statements
-
 from tests.paths import GOLDEN
 
 

@@ -99,7 +99,7 @@ def kind_of(path: str) -> str | None:
 
 
 def short_list(names: Iterable[str]) -> str:
-    """Returns names in few words: those with the same first part share it, as `gpt2_{124m,355m}`.
+    """Returns names as a short text, in which names share their first part: `gpt2_{124m, 355m}`.
 
     Args:
         names: names with parts between underscores.
@@ -116,7 +116,7 @@ def _group(first: str, rests: list[str]) -> str:
     alone = [first] if "" in rests else []
     if len(named) == 1:
         return ", ".join([*alone, f"{first}_{named[0]}"])
-    return ", ".join([*alone, *([f"{first}_{{{','.join(named)}}}"] if named else [])])
+    return ", ".join([*alone, *([f"{first}_{{{', '.join(named)}}}"] if named else [])])
 
 
 def published_model_files(model: str) -> list[str]:

@@ -63,7 +63,7 @@ def test_the_help_names_the_models_in_a_few_lines():
     parser = argparse.ArgumentParser()
     options.add_model(parser)
     (model,) = [action for action in parser._actions if action.dest == "model"]
-    assert "gpt2_{124m," in model.help and "switch_{primer,transformer}" in model.help
+    assert "gpt2_{124m," in model.help and "switch_{primer, transformer}" in model.help
     assert len(model.help) < 1000
 
 

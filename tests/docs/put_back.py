@@ -282,6 +282,11 @@ def unpatched(method):
     return replaced(target, inspect.unwrap)
 
 
+def stock_layer_norm():
+    """The layer norm is Mesh-TensorFlow's own."""
+    return replaced("mesh_tensorflow.layers.layer_norm", inspect.unwrap)
+
+
 def last_pattern_applies():
     """The learning rate of the last pattern holds for every variable."""
 

@@ -121,6 +121,11 @@ DEFECTS = {
     "An untied output is one matrix for all members of an ensemble": Defect(
         put_back.one_output_for_an_ensemble
     ),
+    "The layer norm subtracts means in bfloat16: outputs are off by 3% where the mean is 20 times "
+    "the spread": Defect(put_back.stock_layer_norm, {"mean": 2, "spread": 0.1}),
+    "The models of an ensemble share the scale and the bias of a layer norm": Defect(
+        put_back.stock_layer_norm
+    ),
     "The loss has the type of the activations: bfloat16 losses move in steps of 0.03": Defect(
         lambda: put_back.unpatched("_compute_loss")
     ),

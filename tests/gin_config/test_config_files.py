@@ -97,8 +97,8 @@ def test_the_kind_of_a_file_is_its_folder(path, kind):
 @pytest.mark.parametrize(
     "names, text",
     [
-        (["gpt2_124m", "gpt2_355m", "small_primer"], "gpt2_{124m,355m}, small_primer"),
-        (["a", "a_b", "a_c_d", "e", "f", "f_g"], "a, a_{b,c_d}, e, f, f_g"),
+        (["gpt2_124m", "gpt2_355m", "small_primer"], "gpt2_{124m, 355m}, small_primer"),
+        (["a", "a_b", "a_c_d", "e", "f", "f_g"], "a, a_{b, c_d}, e, f, f_g"),
         ([], ""),
     ],
 )

@@ -2,19 +2,27 @@
 
 import numpy as np
 import pytest
+from scipy import special
 
 from tests import gin_models
 from tests.layers import helpers, test_huggingface_parity
 from tests.layers.huggingface import settings
 
 FOUND = test_huggingface_parity.case("gpt_neo")
-HEADS, WINDOW = (FOUND.settings.slots[name] for name in ("num_heads", "window"))
+ACTIVATIONS = {
+    "gelu": lambda h: 0.5 * h * (1 + np.tanh((2 / np.pi) ** 0.5 * (h + 0.044715 * h**3))),
+    "gelu_exact": lambda h: 0.5 * h * (1 + special.erf(h / 2**0.5)),
+    "relu": lambda h: np.maximum(h, 0),
+}
+HEADS, WINDOW, EPSILON = (
+    FOUND.settings.slots[name] for name in ("num_heads", "window", "norm_epsilon")
+)
 ROWS = FOUND.settings.vocabulary_size
 
 
 def layer_norm(x, state, name):
     x = x - x.mean(-1, keepdims=True)
-    x = x / np.sqrt((x**2).mean(-1, keepdims=True) + 1e-5)
+    x = x / np.sqrt((x**2).mean(-1, keepdims=True) + EPSILON)
     return x * state[f"{name}.weight"] + state[f"{name}.bias"]
 
 
@@ -33,7 +41,7 @@ def attention(x, state, name, window):
 
 def feed_forward(x, state, name):
     h = x @ state[f"{name}.c_fc.weight"].T + state[f"{name}.c_fc.bias"]
-    h = 0.5 * h * (1 + np.tanh((2 / np.pi) ** 0.5 * (h + 0.044715 * h**3)))
+    h = ACTIVATIONS[FOUND.settings.activation](h)
     return h @ state[f"{name}.c_proj.weight"].T + state[f"{name}.c_proj.bias"]
 
 

@@ -2,7 +2,9 @@
 
 Logits, loss, gradients, greedy continuations and parameter counts of tiny models. Their sizes come
 from the constructor's arguments in each file. PRIMER_PARITY_DIR names another folder with files of
-the same names.
+the same names. golden/huggingface_other has models with settings that the published ones do not
+have: other activations, biases, patterns and heads, layers in sequence instead of side by side, and
+soft caps below the logits, where they matter.
 """
 
 import ast
@@ -16,13 +18,16 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer
 
 from primer.generation.step_graph import StepGraph
-from tests import gin_models
+from tests import gin_models, slow
 from tests.layers import helpers
-from tests.layers.huggingface import settings, weights
 from tests.layers.composition_checks import save
-from tests.paths import PARITY
+from tests.layers.huggingface import settings, weights
+from tests.paths import GOLDEN, PARITY
 
 FAMILIES = sorted(settings.OF_FAMILY)
+OTHER = "huggingface_other"
+# The files by their names below the folder, without ending.
+FILES = [*FAMILIES, *(f"{OTHER}/{family}" for family in FAMILIES)]
 ONE_ROW_EACH = ("Unitransformer.vocab_divisor = 1",)
 
 
@@ -45,8 +50,9 @@ class Case:
 
 
 @functools.cache
-def case(family):
-    with np.load(PARITY / f"{family}.npz") as arrays:
+def case(file):
+    folder, family = GOLDEN if file.startswith(OTHER) else PARITY, file.rpartition("/")[2]
+    with np.load(folder / f"{file}.npz") as arrays:
         arrays = dict(arrays)
     found = settings.OF_FAMILY[family](ast.literal_eval(str(arrays["config"])))
     return Case(arrays, found, weights.OF_FAMILY[family](found.slots))
@@ -98,17 +104,23 @@ def call(model, inputs, targets, mode):
 
 
 @functools.cache
-def computed(family, padded):
-    found = case(family)
+def computed(file, padded):
+    found = case(file)
     model = found.model(padded)
     return forward(model, found.variables(model), found.arrays["ids"])
 
 
+def each(files):
+    """The default run has the published settings, and soft caps that matter."""
+    quick = [*FAMILIES, f"{OTHER}/gemma2"]
+    return pytest.mark.parametrize("file", slow.all_but(quick, files))
+
+
 @pytest.mark.parametrize("padded", [True, False])
-@pytest.mark.parametrize("family", FAMILIES)
-def test_logits(family, padded):
-    expected = case(family).arrays["logits"]
-    found = computed(family, padded)
+@each(FILES)
+def test_logits(file, padded):
+    expected = case(file).arrays["logits"]
+    found = computed(file, padded)
     size = expected.shape[-1]
     for name in ("logits", "train_logits"):
         np.testing.assert_allclose(found[name][..., :size], expected, rtol=0, atol=1e-4)
@@ -116,20 +128,20 @@ def test_logits(family, padded):
         assert (found[name][..., size:] < -1e8).all()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_loss_and_gradients(family):
-    arrays, ids = case(family).arrays, case(family).arrays["ids"]
-    found = computed(family, True)
+@each(FILES)
+def test_loss_and_gradients(file):
+    arrays, ids = case(file).arrays, case(file).arrays["ids"]
+    found = computed(file, True)
     logits = arrays["logits"][:, :-1].astype(np.float64)
     log_z = np.log(np.exp(logits).sum(-1))
     loss = np.mean(log_z - np.take_along_axis(logits, ids[:, 1:, None], -1)[..., 0])
     np.testing.assert_allclose(found["loss"], arrays.get("loss", loss), rtol=1e-5)
     if ids[:, 1:].all():  # Our loss does not count the target 0.
-        expected = loss + (1e-4 * np.mean(log_z**2) if family == "gpt_neo" else 0)
+        expected = loss + (1e-4 * np.mean(log_z**2) if file.endswith("gpt_neo") else 0)
         np.testing.assert_allclose(found["model_loss"], expected, rtol=1e-5)
     norms = helpers.by_prefix(arrays, "gradnorm/")
     ours = helpers.by_prefix(found, "gradnorm/")
-    for weight in case(family).weights if norms else []:
+    for weight in case(file).weights if norms else []:
         expected = norms.pop(weight.theirs)
         np.testing.assert_allclose(
             weight.norm(ours), expected, rtol=1e-3, atol=1e-7, err_msg=weight.theirs
@@ -137,9 +149,9 @@ def test_loss_and_gradients(family):
     assert not norms
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_parameters(family):
-    found = case(family)
+@each(FILES)
+def test_parameters(file):
+    found = case(file)
     variables = found.variables(found.model(padded=False))
     count = sum(array.size for array in variables.values())
     state = helpers.by_prefix(found.arrays, "state/")
@@ -149,10 +161,10 @@ def test_parameters(family):
 
 
 @pytest.mark.parametrize("prompt", ["as prompt", "step by step"])
-@pytest.mark.parametrize("family", [f for f in FAMILIES if f != "gpt2"])
-def test_greedy_continuation(family, prompt, tmp_path, monkeypatch):
+@each([file for file in FILES if file != "gpt2"])  # That file has none.
+def test_greedy_continuation(file, prompt, tmp_path, monkeypatch):
     """The continuation of six tokens, which decoding reads as a prompt or one after the other."""
-    found = case(family)
+    found = case(file)
     expected = found.arrays["greedy_from_6"]
     # Hugging Face's prompt has no token before it: the inputs of the positions are the ids.
     monkeypatch.setattr(transformer, "autoregressive_inputs", lambda ids, sequence_id=None: ids)
@@ -171,5 +183,6 @@ def test_greedy_continuation(family, prompt, tmp_path, monkeypatch):
 
 
 def test_every_family_has_its_golden_file():
-    assert set(FAMILIES) <= {path.stem for path in PARITY.glob("*.npz")}
+    for folder in (PARITY, GOLDEN / OTHER):
+        assert set(FAMILIES) <= {path.stem for path in folder.glob("*.npz")}
     assert len(FAMILIES) >= 6

@@ -23,18 +23,17 @@ from primer.layers import scales, variables
 from primer.layers.attention import (
     global_attention,
     kv_cache,
-    linear,
     multi_head_settings,
     projections,
 )
-from primer.layers.attention.options import alibi, qk_norm, rotary, value_embedding
+from primer.layers.attention.options import alibi, linear, qk_norm, rotary, value_embedding
 from primer.layers.attention.windows import local_attention
 
 # The kind of a layer -> the function that attends; the keys are those of multi_head_settings.KINDS.
 _ATTEND = {
     "global": global_attention.attend,
     "local": local_attention.attend,
-    "linear": linear.attend,
+    "linear": lambda layer, context, _, q, kv: linear.attend(layer, context, q, kv),
 }
 
 

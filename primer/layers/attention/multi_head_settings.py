@@ -5,8 +5,8 @@ from typing import Any
 from primer.common import checks
 from primer.common.class_names import class_name
 from primer.layers import scales
-from primer.layers.attention import inherited_settings, linear, projections
-from primer.layers.attention.options import logit_cap, qk_norm, rotary
+from primer.layers.attention import inherited_settings, projections
+from primer.layers.attention.options import linear, logit_cap, persistent_vectors, qk_norm, rotary
 
 KINDS = ("global", "local", "linear")
 
@@ -24,8 +24,9 @@ def check(layer: Any) -> None:
     if layer.scale is not None:
         scales.resolve("MultiHeadAttention.scale", layer.scale, layer.key_value_size)
     logit_cap.check(layer.logit_cap)
-    for name in ("num_persistent_vectors", "num_value_embeddings"):
-        checks.whole_number(f"MultiHeadAttention.{name}", getattr(layer, name), 0, error=ValueError)
+    persistent_vectors.check(layer.num_persistent_vectors)
+    name = "MultiHeadAttention.num_value_embeddings"
+    checks.whole_number(name, layer.num_value_embeddings, 0, error=ValueError)
     check_heads(layer)
     _check_kind(layer)
     _check_shared_keys(layer)
@@ -53,7 +54,7 @@ def _check_kind(layer: Any) -> None:
             error=ValueError,
         )
     if layer.kind == "linear":
-        linear.check(layer)
+        linear.check(_encoding_of_positions(layer))
     if layer.kind != "global" or layer.logit_cap is not None:
         inherited_settings.check_no_attention_func(
             layer, "'hybrid' also normalizes over the queries, including later ones"
@@ -72,3 +73,9 @@ def _check_shared_keys(layer: Any) -> None:
             f"{class_name(layer)}.shared_kv = True and {name} = {getattr(layer, name)!r}: this "
             "changes keys or values alone, and they are the same; set one of them to its default"
         )
+
+
+def _encoding_of_positions(layer: Any) -> str:
+    """Returns the name of the encoding; layers that are not made by gin may lack it."""
+    has_bias = layer.relative_attention_type is not None
+    return layer.positions or ("t5_bias" if has_bias else "none")

@@ -47,15 +47,19 @@ def attend(
     )
     if blocks is not None:
         context, kwargs = windowed_blocks.attention_arguments(context, kwargs, blocks)
-    k, v = keys_values[0], keys_values[-1]
     if layer.num_persistent_vectors:
-        k, v, memory_dim, bias = persistent_vectors.add(
-            layer, context, params.memory_heads_dims, k, v, memory_dim, bias
+        keys_values, memory_dim, bias = persistent_vectors.extend(
+            context,
+            params.memory_heads_dims,
+            keys_values,
+            memory_dim,
+            bias,
+            layer.num_persistent_vectors,
         )
     return _attention(layer)(
         q,
-        k,
-        v,
+        keys_values[0],
+        keys_values[-1],
         context=context,
         memory_length_dim=memory_dim,
         key_dim=layer.kv_dim,

@@ -32,6 +32,10 @@ class PreNormLayerStack(transformer.LayerStack):
     derive from this one.
     """
 
+    _sublayers_initial: list[Callable] | None
+    _sublayers_per_layer: list[Callable] | None
+    _sublayers_final: list[Callable] | None
+
     def __init__(
         self,
         layers: Sequence[transformer.TransformerLayer],
@@ -77,4 +81,4 @@ class PreNormLayerStack(transformer.LayerStack):
 
     def _sublayers_of(self, layer: transformer.TransformerLayer) -> Sequence[Callable]:
         """Returns the sublayers that are called for a layer, in order."""
-        return self._sublayers_per_layer
+        return self._sublayers_per_layer or []

@@ -77,4 +77,4 @@ class PrePostNormLayerStack(PreNormLayerStack):
 
     def _sublayers_of(self, layer: transformer.TransformerLayer) -> Sequence[Callable]:
         post_norm = isinstance(layer, self._post_norm_layers)
-        return self._sublayers_post_norm if post_norm else self._sublayers_per_layer
+        return self._sublayers_post_norm if post_norm else super()._sublayers_of(layer)

@@ -41,7 +41,7 @@ class SandwichNormLayerStack(PreNormLayerStack):
             ValueError: the sublayers have no norm before exactly one `sublayer_call_layer`.
         """
         super().__init__(layers, **kwargs)
-        stack, sublayers = "SandwichNormLayerStack", self._sublayers_per_layer
+        stack, sublayers = "SandwichNormLayerStack", self._sublayers_per_layer or []
         norms = sublayer_order.norms_before_call(sublayers, stack)
         behind = sublayer_order.index_of(sublayers, sublayer_order.CALL, stack) + 1
         self._sublayers_per_layer = [

@@ -16,6 +16,7 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer
 
+from primer.common import checks
 from primer.layers import positions, variables
 from primer.layers.convolution import causal_depthwise_conv
 
@@ -50,9 +51,7 @@ def sublayer_token_shift(
         previous = _previous(context, x)  # [batch, length, d_model]
     if context.mode == "first_part":
         context.record_new_states(
-            causal_depthwise_conv.last_positions(
-                x, context.length_dim, context.initial_position, 1
-            )
+            causal_depthwise_conv.last_positions(x, context.length_dim, context.initial_position, 1)
         )
     with tf.variable_scope("token_shift"):
         share = _share(context, x, gate_channels)  # [batch, length]
@@ -83,8 +82,8 @@ def _share(context: transformer.Context, x: mtf.Tensor, gate_channels: int) -> m
 
 
 def _check_gate_channels(gate_channels: int, model_dim: mtf.Dimension) -> None:
-    if not isinstance(gate_channels, int) or not 1 <= gate_channels <= model_dim.size:
-        raise ValueError(
-            f"sublayer_token_shift.gate_channels = {gate_channels!r}: expected a whole number "
-            f"from 1 to the model's {model_dim.size} channels (d_model)"
-        )
+    setting = "sublayer_token_shift.gate_channels"
+    expected = f"a whole number from 1 to the model's {model_dim.size} channels (d_model)"
+    checks.whole_number(setting, gate_channels, expected=expected, error=ValueError)
+    if gate_channels > model_dim.size:
+        raise ValueError(f"{setting} = {gate_channels}: expected {expected}")

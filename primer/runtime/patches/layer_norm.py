@@ -6,6 +6,7 @@ that none is the model that it would be alone. With the patch the norm computes 
 model of an ensemble has its own scale and bias, as in Mesh-TF's `sublayer_rms_norm`.
 """
 
+import functools
 from types import ModuleType
 
 import mesh_tensorflow as mtf
@@ -17,7 +18,7 @@ ENSEMBLE = "ensemble"
 
 def patch(layers: ModuleType) -> None:
     """Patches `mesh_tensorflow.layers.layer_norm`."""
-    layers.layer_norm = layer_norm
+    layers.layer_norm = functools.wraps(layers.layer_norm)(layer_norm)
 
 
 def layer_norm(
@@ -50,6 +51,4 @@ def layer_norm(
 
 
 def _variable(mesh, name, shape, initializer):
-    return mtf.get_variable(
-        mesh, name, shape, initializer=initializer, activation_dtype=tf.float32
-    )
+    return mtf.get_variable(mesh, name, shape, initializer=initializer, activation_dtype=tf.float32)

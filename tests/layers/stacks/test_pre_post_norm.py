@@ -1,14 +1,11 @@
 """The pre- and post-norm stack: the order of the sublayers for each class of layer."""
 
-import functools
-
 import gin
-import mesh_tensorflow as mtf
 import numpy as np
 import pytest
 from mesh_tensorflow.transformer import moe, transformer, transformer_layers
 
-from primer.layers import MDHA, PrePostNormLayerStack, sublayer_primer_norm
+from primer.layers import MDHA, PrePostNormLayerStack
 from tests.layers import helpers
 
 PRE = ["norm", "mask", "call", "dropout", "residual"]
@@ -31,11 +28,6 @@ class Identity(transformer.TransformerLayer):
 
     def call(self, context, x):
         return x
-
-
-def norm_of_nothing(x, layer_stack, context):
-    """A norm that returns x."""
-    return x
 
 
 def orders(block, **settings):
@@ -80,16 +72,16 @@ def test_post_norm_layers_can_be_set():
     assert orders(block, post_norm_layers=[Identity]) == [PRE, POST, PRE]
 
 
-def test_every_norm_before_the_call_moves():
-    names = [
-        transformer.sublayer_mask_padding,
-        transformer.sublayer_rms_norm,
-        functools.partial(sublayer_primer_norm, epsilon=1e-3),
-        transformer.sublayer_call_layer,
-        transformer.sublayer_residual,
-    ]
-    moved = pre_post_norm.move_norms_behind_call(names)
-    assert moved == [names[i] for i in (0, 3, 1, 2, 4)]
+def test_all_layers_can_have_their_norm_behind_them():
+    """OLMo 2's order."""
+    block = [MDHA(), Identity(), transformer_layers.DenseReluDense()]
+    assert orders(block, post_norm_layers="all") == [POST, POST, POST]
+
+
+@pytest.mark.parametrize("value", ["none", [transformer_layers.DenseReluDense, "all"]])
+def test_post_norm_layers_are_classes(value):
+    with pytest.raises(ValueError, match="PrePostNormLayerStack.post_norm_layers = "):
+        orders([MDHA()], post_norm_layers=value)
 
 
 @pytest.mark.parametrize(
@@ -104,22 +96,6 @@ def test_every_norm_before_the_call_moves():
 def test_sublayers_without_a_norm_or_a_call_raise_errors(sublayers, message):
     with pytest.raises(ValueError, match=message):
         PrePostNormLayerStack([], sublayers_per_layer=sublayers)
-
-
-def test_a_layer_that_changes_the_shape_raises_an_error():
-    class Halve(transformer.TransformerLayer):
-        def call(self, context, x):
-            return mtf.slice(x, 0, 2, "d_model")
-
-    layer = Halve()
-    stack = PrePostNormLayerStack(
-        [layer],
-        sublayers_per_layer=[norm_of_nothing, transformer.sublayer_call_layer],
-    )
-    with helpers.bench() as b:
-        x = b.put(np.zeros([1, 4], np.float32), "length", "d_model")
-        with pytest.raises(ValueError, match="Halve returned"):
-            stack._layer_fn(x, layer, helpers.layer_context(b, x))
 
 
 def test_gin_binds_sublayers_of_layer_stack():
