@@ -1,4 +1,4 @@
-"""`primer demo`: trains three models of one size, compares them, draws their learning curves."""
+"""`primer demo`: trains four models of one size, compares them, draws their learning curves."""
 
 import argparse
 import json
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         help="training steps; the learning rates were chosen for the default number",
     )
-    shared.add_seed(parser, "of all three runs (default: 0)", default=0)
+    shared.add_seed(parser, "of all four runs (default: 0)", default=0)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -7,6 +7,8 @@
 - *Caveats*: sentences of layers that have to be printed with the graph's numbers or texts.
 - *Remarks*: sentences of layers on settings without effect, printed once before the work starts.
 - *Residual layers*: the number of layers of the model that is being built, for its initial values.
+- *Blocks left out*: the model has fewer blocks than gin describes, as where only the settings that
+  it reads matter. Checks of the depth do not apply to it.
 
 Marks are collections of the graph, so that neither side imports or configures the other.
 """
@@ -17,6 +19,7 @@ _NO_DROPPING = "primer/route_without_dropping"
 _CAVEATS = "primer/caveats"
 _REMARKS = "primer/remarks"
 _RESIDUAL_LAYERS = "primer/residual_layers"
+_BLOCKS_LEFT_OUT = "primer/blocks_left_out"
 
 
 def forbid_token_dropping() -> None:
@@ -59,6 +62,16 @@ def residual_layers() -> int | None:
     """Returns what `set_residual_layers` recorded, or None."""
     numbers = tf.get_collection(_RESIDUAL_LAYERS)
     return numbers[0] if numbers else None
+
+
+def leave_out_blocks() -> None:
+    """Marks the default graph: its model has fewer blocks than gin describes."""
+    tf.get_collection_ref(_BLOCKS_LEFT_OUT)[:] = [True]
+
+
+def leaves_out_blocks() -> bool:
+    """Returns whether the default graph is marked by `leave_out_blocks`."""
+    return bool(tf.get_collection(_BLOCKS_LEFT_OUT))
 
 
 def _add_sentence(collection: str, sentence: str) -> None:

@@ -1,5 +1,6 @@
 """Sentences that compare models with a baseline at equal training tokens and at equal time."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ Result = Mapping[str, Any]
 
 
 def comparison_sentences(results: Sequence[Result], baseline: str = "transformer") -> list[str]:
-    """Returns two sentences for each model but the baseline, better or worse.
+    """Returns the leaders, then two sentences for each model but the baseline, better or worse.
 
     Args:
         results: dicts with "name", "label" and "checkpoints", rows with "tokens_trained",
@@ -20,7 +21,40 @@ def comparison_sentences(results: Sequence[Result], baseline: str = "transformer
     """
     base = next(result for result in results if result["name"] == baseline)
     others = [result for result in results if result is not base]
-    return [by_tokens(base, other) for other in others] + [by_time(base, other) for other in others]
+    return [
+        leaders(results),
+        *(by_tokens(base, other) for other in others),
+        *(by_time(base, other) for other in others),
+    ]
+
+
+def leaders(results: Sequence[Result]) -> str:
+    """Returns a sentence with the lowest perplexities after equal tokens and after equal time.
+
+    The time is that of the model that ends first.
+    """
+    seconds = min(result["checkpoints"][-1]["seconds"] for result in results)
+    by_tokens = {r["label"]: r["checkpoints"][-1]["nats_per_token"] for r in results}
+    by_time = {r["label"]: nats_at(r["checkpoints"], seconds) for r in results}
+    first, second = (min(losses, key=losses.__getitem__) for losses in (by_tokens, by_time))
+    return (
+        f"Lowest perplexity after the same tokens: {first} ({math.exp(by_tokens[first]):.1f}); "
+        f"after the same time, {seconds:.0f} s: {second} ({math.exp(by_time[second]):.1f})."
+    )
+
+
+def nats_at(rows: Sequence[Mapping[str, Any]], seconds: float) -> float:
+    """Returns the loss of a curve at a time, interpolated linearly between two evaluations.
+
+    Args:
+        rows: the evaluations, with "seconds" and "nats_per_token".
+        seconds: a time; before the first evaluation the loss is that of the first.
+    """
+    return float(
+        np.interp(
+            seconds, [row["seconds"] for row in rows], [row["nats_per_token"] for row in rows]
+        )
+    )
 
 
 def by_tokens(base: Result, other: Result) -> str:

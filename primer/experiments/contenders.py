@@ -1,4 +1,4 @@
-"""The three models that the demo compares, and the engine's arguments that train one of them."""
+"""The four models that the demo compares, and the engine's arguments that train one of them."""
 
 import dataclasses
 import os
@@ -19,17 +19,21 @@ class Contender:
         name: its file in architectures/, and the folder of its run.
         label: its name in tables and plots.
         activation: the activation of its paper, a file of activations/.
+        learning_rate: the peak of its schedule, the best of those that
+            `benchmarks/learning_rates.py` tried.
     """
 
     name: str
     label: str
     activation: str
+    learning_rate: float
 
 
 CONTENDERS = (
-    Contender("transformer", "Transformer", "relu"),
-    Contender("primer_ez", "Primer-EZ", "squared_relu"),
-    Contender("primer", "Primer", "squared_relu"),
+    Contender("transformer", "Transformer", "relu", 0.08),
+    Contender("primer_ez", "Primer-EZ", "squared_relu", 0.08),
+    Contender("primer", "Primer", "squared_relu", 0.08),
+    Contender("qwen3", "Qwen3", "swiglu", 0.08),
 )
 
 
@@ -45,7 +49,7 @@ def train_arguments(
         contender: one of CONTENDERS.
         model_dir: the directory of its run.
         seed: of initial values and data order; with one seed all contenders read the same rows.
-        bindings: gin bindings that override the files'.
+        bindings: gin bindings that override the files' and the learning rate.
     """
     files = [
         *config_files.composition_files(contender.name, contender.activation, SIZE),
@@ -56,6 +60,7 @@ def train_arguments(
         "--module_import=t5_imports",
         f"--model_dir={model_dir}",
         *(f"--gin_file={name}" for name in files),
+        f"--gin_param={RATE} = {contender.learning_rate!r}",
         *(f"--gin_param={binding}" for binding in bindings),
         f"--seed={seed}",
     ]

@@ -1,4 +1,4 @@
-"""Trains and evaluates one model of the comparison of Primer, Primer-EZ and the Transformer.
+"""Trains and evaluates one model of the comparison of Primers with two Transformers.
 
 All train on the same tokens in the same order, each with its own learning rate (chosen by
 `benchmarks/learning_rates.py`), and are evaluated at several steps on the whole validation split.

@@ -13,6 +13,7 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer, utils
 
+from primer.common import graph_marks
 from primer.cost import model_cost
 from primer.errors import UsageError
 from primer.gin_config import gin_state
@@ -90,7 +91,7 @@ def cost_of(model: transformer.Unitransformer, graph: mtf.Graph) -> model_cost.M
     return model_cost.of_graph(model, graph, tokens=_length(), length=_length())
 
 
-def build_run(vocabulary_size: int, mode: str = "train") -> Any:
+def build_run(vocabulary_size: int, mode: str = "train", is_whole: bool = True) -> Any:
     """Builds the whole graph of a run: model, loss, optimizer, schedule, savers, metrics.
 
     The input is packed rows of zeros.
@@ -98,6 +99,7 @@ def build_run(vocabulary_size: int, mode: str = "train") -> Any:
     Args:
         vocabulary_size: the number of token ids.
         mode: "train" or "eval".
+        is_whole: whether the model has as many blocks as gin describes without a change.
 
     Returns:
         The EstimatorSpec or TPUEstimatorSpec of Mesh-TF's model function.
@@ -111,6 +113,8 @@ def build_run(vocabulary_size: int, mode: str = "train") -> Any:
     length = estimator["sequence_length"]["targets"]
     with tf.Graph().as_default(), initial_values.weights_restored():
         tf.train.get_or_create_global_step()
+        if not is_whole:
+            graph_marks.leave_out_blocks()
         features = {
             name: tf.zeros([rows, length], tf.int32)
             for name in ("targets", "targets_segmentation", "targets_position")
@@ -153,7 +157,7 @@ def build_step(vocabulary_size: int, mode: str = "train", blocks: int | None = N
             stack.enter_context(gin_state.parameter_bound(STACK, "num_layers", blocks))
         stack.enter_context(_replaced(mtf, "Lowering", Lowering))
         stack.enter_context(contextlib.suppress(_GraphComplete))
-        build_run(vocabulary_size, mode)
+        build_run(vocabulary_size, mode, is_whole=blocks is None)
     return graphs[0]
 
 

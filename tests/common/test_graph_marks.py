@@ -39,3 +39,10 @@ def test_the_number_of_layers_is_that_of_the_last_model():
         graph_marks.set_residual_layers(4)
         graph_marks.set_residual_layers(6)
         assert graph_marks.residual_layers() == 6
+
+
+def test_blocks_left_out():
+    with tf.Graph().as_default():
+        assert not graph_marks.leaves_out_blocks()
+        graph_marks.leave_out_blocks()
+        assert graph_marks.leaves_out_blocks()

@@ -13,6 +13,7 @@ import random
 import re
 import shutil
 import tempfile
+import types
 from pathlib import Path
 from unittest import mock
 
@@ -66,6 +67,25 @@ def order_by_index():
         return layer_fn
 
     return replaced("primer.layers.PrePostNormLayerStack._layer_fn", make)
+
+
+def zeros_beyond_the_last_position():
+    """The length of a packed row is not compared with the number of positions."""
+    return mock.patch("primer.layers.position_encodings.check_length", lambda context: None)
+
+
+def one_output_for_an_ensemble():
+    """The matrix of an untied output has no dimension of the ensemble."""
+
+    def make(original):
+        def product(self, hidden, context):
+            alone = copy.copy(context)
+            alone.model = types.SimpleNamespace(ensemble_dims=[])
+            return original(self, hidden, alone)
+
+        return product
+
+    return replaced("primer.layers.TokenEmbedding._product", make)
 
 
 def decoding_convolves_over_the_batch():

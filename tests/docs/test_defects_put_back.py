@@ -114,6 +114,13 @@ DEFECTS = {
     "With several learning-rate patterns, the last one applies to all variables": Defect(
         put_back.last_pattern_applies, {"name": "AdamWithMultiLRSchedule"}
     ),
+    "In packed rows, positions beyond max_length have a vector of zeros": Defect(
+        put_back.zeros_beyond_the_last_position,
+        {"positions": "learned", "sequence_id": "nonpadding"},
+    ),
+    "An untied output is one matrix for all members of an ensemble": Defect(
+        put_back.one_output_for_an_ensemble
+    ),
     "The layer norm subtracts means in bfloat16: outputs are off by 3% where the mean is 20 times "
     "the spread": Defect(put_back.stock_layer_norm, {"mean": 2, "spread": 0.1}),
     "The models of an ensemble share the scale and the bias of a layer norm": Defect(

@@ -8,10 +8,11 @@ from primer.experiments import contenders
 from primer.gin_config import config_files, statements
 
 
-def test_the_three_have_equal_sizes_and_read_the_same_rows():
+def test_all_have_equal_sizes_and_read_the_same_rows():
     arguments = [contenders.train_arguments(c, "m", seed=4) for c in contenders.CONTENDERS]
     shared = [[a for a in words if "sizes" in a or "datasets" in a] for words in arguments]
-    assert len(shared[0]) == 2 and shared[0] == shared[1] == shared[2]
+    assert len(shared) == 4 and len(shared[0]) == 2
+    assert all(files == shared[0] for files in shared)
     assert all("--seed=4" in words for words in arguments)
 
 
@@ -21,7 +22,8 @@ def test_every_file_exists_and_bindings_come_after_files(contender):
     files = [words.split("=")[1] for words in arguments if words.startswith("--gin_file=")]
     for name in files:
         assert os.path.isfile(os.path.join(config_files.gin_directory(), name))
-    assert arguments[-3:] == ["--gin_param=a.b = 1", "--gin_param=a.b = 2", "--seed=0"]
+    rate = f"--gin_param={contenders.RATE} = {contender.learning_rate}"
+    assert arguments[-4:] == [rate, "--gin_param=a.b = 1", "--gin_param=a.b = 2", "--seed=0"]
 
 
 def test_the_learning_rate_is_a_setting_of_the_demos_own_file():

@@ -32,6 +32,31 @@ def test_the_result_has_files_slots_layers_and_findings():
     assert (finding.kind, finding.name) == (findings.BINDING, "LocalSelfAttention.radius")
 
 
+def test_a_setting_that_needs_more_than_one_block():
+    """The optimizer is built on one block, which has no second layer to share a table with."""
+    params = ["num_value_embeddings = 1"]
+    result = check.check_gin_files(FILES, params, 97)
+    assert structure.parameters_by_part(result.groups)["value_embedding_0"] == 128 * 32
+    assert not result.findings.own
+    with pytest.raises(UsageError, match="num_value_embeddings = 1: expected at most half"):
+        check.check_gin_files(FILES, [*params, "num_layers = 1"], 97)
+
+
+@pytest.mark.parametrize(
+    "param, message",
+    [
+        ("weight_stddev = 0", "weight_initializer.weight_stddev = 0: expected a number above 0"),
+        ("residual_initializer = 'depth'", ".*'depth': expected None, .scaled_by_depth. or .zero."),
+        ("max_length = 100", "max_length = 100 positions have an embedding, the text has 512"),
+        ("positions = 'rope'", "positions = 'rope': expected one of .t5_bias_shared"),
+        ("logit_cap = 0", "TokenEmbedding.logit_cap = 0: expected a number above 0, or None"),
+    ],
+)
+def test_invalid_values_of_slots(param, message):
+    with pytest.raises(UsageError, match=f"^the model cannot be built: {message}"):
+        check.check_gin_files(FILES, ["positions = 'learned'", param], 97)
+
+
 def test_gins_own_configuration_is_restored():
     gin.parse_config("own = 5")
     with pytest.raises(UsageError, match="the model cannot be built"):

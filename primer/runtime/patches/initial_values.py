@@ -60,13 +60,13 @@ def _seeded_variable_init(stock_init):
 
     @functools.wraps(stock_init)
     def init(variable, mesh, name, shape, dtype, initializer, trainable, **kwargs):
+        full_name = "/".join(filter(None, [tf.get_variable_scope().name, name]))
+        replace = initial_values() if trainable else None
+        if replace is not None:  # Also where no value is drawn: it checks its settings.
+            initializer = replace(full_name, initializer)
         if tf.get_collection(_RESTORED) and hasattr(initializer, "seed"):
             initializer = tf.zeros_initializer()
         else:
-            full_name = "/".join(filter(None, [tf.get_variable_scope().name, name]))
-            replace = initial_values() if trainable else None
-            if replace is not None:
-                initializer = replace(full_name, initializer)
             initializer = _seeded(initializer, full_name)
         return stock_init(variable, mesh, name, shape, dtype, initializer, trainable, **kwargs)
 

@@ -135,6 +135,8 @@ class TrainingRun:
             self._build()
 
     def _build(self):
+        # First, because the input may take long: this raises the errors of the model's settings.
+        model_function.of_estimator(self.estimator)
         # Before the input pipeline, whose shuffles derive part of their seed from the graph's.
         tf.set_random_seed(random_seed.run_seed())
         random_seed.set_step_key(tf.train.get_or_create_global_step())

@@ -2,6 +2,7 @@
 
 import gin
 import mesh_tensorflow as mtf
+import numpy as np
 from mesh_tensorflow.transformer import transformer
 
 from tests.layers import helpers
@@ -44,3 +45,25 @@ def gradients(model, variables, targets, mesh_shape="", layout=""):
         weights = b.graph.trainable_variables
         found = mtf.gradients([loss], [weight.value for weight in weights])
         return b.run({w.name: g for w, g in zip(weights, found, strict=True)})
+
+
+def check_packing(model, variables, targets, ids):
+    """Checks that the texts of packed rows have the logits of their own rows.
+
+    Args:
+        model: a Unitransformer.
+        variables: values of its variables.
+        targets: token ids `[batch, length]`.
+        ids: the segment of each token, 1 or 2, with the shape of targets.
+    """
+    packed = helpers.call(model, variables, targets, sequence_id=ids)["logits"]
+    rows = np.zeros([2, *targets.shape], targets.dtype)
+    lengths = [(ids == number).sum(1) for number in (1, 2)]
+    for row, start in enumerate(lengths[0]):
+        rows[0, row, :start] = targets[row, :start]
+        rows[1, row, : lengths[1][row]] = targets[row, start:]
+    alone = helpers.call(model, variables, rows.reshape(-1, targets.shape[1]))["logits"]
+    first, second = alone.reshape(2, *packed.shape)
+    for row, start in enumerate(lengths[0]):
+        expected = np.concatenate([first[row, :start], second[row, : lengths[1][row]]])
+        np.testing.assert_allclose(packed[row], expected, rtol=0, atol=1e-4)

@@ -214,3 +214,15 @@ def test_a_resumed_run_trains_the_same_function(tmp_path, capfd):
         "utils.run.train_steps = 2",
     )
     assert "resuming at step 1" in capfd.readouterr().err
+
+
+def test_a_model_that_cannot_be_built_ends_the_run_before_the_input_is_read(
+    tmp_path, monkeypatch, capfd
+):
+    read = []
+    monkeypatch.setattr(loop.inputs, "with_iterator", read.append)
+    bindings = ("get_vocab_embedding_cls.cls = @TokenEmbedding", "TokenEmbedding.logit_cap = 0.0")
+    with pytest.raises(SystemExit):
+        tiny.run(tmp_path, *bindings)
+    assert "TokenEmbedding.logit_cap = 0.0: expected a number above 0" in capfd.readouterr().err
+    assert not read

@@ -17,6 +17,7 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer
 
+from primer.common import graph_marks
 from primer.layers import variables
 from primer.layers.embeddings import token_inputs
 
@@ -42,6 +43,8 @@ def add(layer: Any, context: transformer.Context, values: mtf.Tensor) -> mtf.Ten
             record the ids.
     """
     layers = [each for each in context.model.layer_stack.layers if getattr(each, SETTING, 0)]
+    if not graph_marks.leaves_out_blocks():
+        check(layer.num_value_embeddings, len(layers))
     number = table_number(layers.index(layer), len(layers), layer.num_value_embeddings)
     if number is None:
         return values
@@ -53,6 +56,20 @@ def add(layer: Any, context: transformer.Context, values: mtf.Tensor) -> mtf.Ten
     return values * own + embedded * other
 
 
+def check(num_tables: int, num_layers: int) -> None:
+    """Raises a ValueError if there are more tables than pairs of layers.
+
+    Args:
+        num_tables: the number of tables.
+        num_layers: the number of attention layers.
+    """
+    if 2 * num_tables > num_layers:
+        raise ValueError(
+            f"{SETTING} = {num_tables}: expected at most half of the {num_layers} attention "
+            "layers, because the first and the last layers share a table"
+        )
+
+
 def table_number(layer_number: int, num_layers: int, num_tables: int) -> int | None:
     """Returns the index of a layer's table, or None.
 
@@ -60,18 +77,10 @@ def table_number(layer_number: int, num_layers: int, num_tables: int) -> int | N
         layer_number: the index of the layer among the attention layers.
         num_layers: the number of attention layers.
         num_tables: the number of tables.
-
-    Raises:
-        ValueError: there are more tables than pairs of layers.
     """
-    if not 0 <= 2 * num_tables <= num_layers:
-        raise ValueError(
-            f"{SETTING} = {num_tables}: expected at most half of the {num_layers} attention "
-            "layers, because the first and the last layers share a table"
-        )
-    from_end = num_layers - layer_number
     if layer_number < num_tables:
         return layer_number
+    from_end = num_layers - layer_number
     return num_tables - from_end if from_end <= num_tables else None
 
 
