@@ -27,7 +27,7 @@ UV_INSTALL := pip install --quiet --no-cache --no-deps --compile-bytecode
 .PHONY: help demo lint format test test-tpu test-install golden env env-tpu locks clean
 
 help:
-	@echo "make demo    train Primer, Primer-EZ, the vanilla Transformer and today's (Qwen3), and compare them"
+	@echo "make demo    compare Primer, Primer-EZ, the vanilla Transformer and Qwen3, trained here"
 	@echo "make test    run the tests (PYTEST_ARGS=... for pytest's own arguments)"
 	@echo "make lint    check style, formatting and types; make format: rewrite files to pass the first two"
 	@echo "make golden  record again what the models compute, after a change that alters it on purpose"
