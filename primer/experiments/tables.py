@@ -27,8 +27,8 @@ def print_tables(
     console.print(_final(results))
     console.print(results[0]["how"])
     console.print(
-        "Each model has the best of at least five learning rates (benchmarks/learning_rates.py, same "
-        "split); seconds count from the end of the first step."
+        "Each model has the best of at least five learning rates (benchmarks/learning_rates.py, "
+        "same split); seconds count from the end of the first step."
     )
     for sentence in sentences:
         console.print(f"- {sentence}")
