@@ -61,6 +61,8 @@ def _seeded_variable_init(stock_init):
     @functools.wraps(stock_init)
     def init(variable, mesh, name, shape, dtype, initializer, trainable, **kwargs):
         full_name = "/".join(filter(None, [tf.get_variable_scope().name, name]))
+        if initializer is None and dtype.master_dtype.is_floating:
+            initializer = tf.glorot_uniform_initializer()  # TensorFlow's default, but with a seed.
         replace = initial_values() if trainable else None
         if replace is not None:  # Also where no value is drawn: it checks its settings.
             initializer = replace(full_name, initializer)
