@@ -137,7 +137,7 @@ def test_the_slots_have_the_place_that_sets_them(tmp_path, checked):
     }
     assert slots["num_dense_blocks"]["comes_to"] == "3"
     assert slots["d_ff"]["set_by"] == "--gin_param"
-    assert slots["attention"]["value"] == "@SelfAttention"
+    assert slots["attention"]["value"] == "@MultiHeadAttention"
 
 
 def test_the_configuration_that_a_run_wrote_has_no_findings(tmp_path, checked):
@@ -182,7 +182,7 @@ def test_gins_configuration_and_record_are_restored():
 @pytest.mark.parametrize(
     "words, messages",
     [
-        ([], ["nothing to check", "--model", "small_primer"]),
+        ([], ["nothing to check", "--model", "small_{evolved_transformer, primer,"]),
         (["--model", "small_primr"], ["small_primr", "small_primer_ez"]),
         (["--model", "small_primer", "nowhere.gin"], ["nowhere.gin"]),
         (["architectures/primer.gin", "sizes/tiny.gin"], ["model_type", "models/defaults.gin"]),
