@@ -138,7 +138,9 @@ def _compound(value: Any, within: tuple[int, ...]) -> Any:
         return {"function": name_of(value), **held} if held else name_of(value)
     if type(value).__module__.split(".")[0] in _NOT_ENTERED:
         return class_name(value)
-    return {"class": class_name(value), **_mapping(dict(_attributes(value)), within)}
+    # A class may compute the function of another one, under which older versions described it.
+    described = getattr(value, "described_class", None) or class_name(value)
+    return {"class": described, **_mapping(dict(_attributes(value)), within)}
 
 
 def name_of(function: Any) -> str:

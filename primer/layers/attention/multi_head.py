@@ -102,6 +102,11 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
         self.num_value_embeddings = num_value_embeddings
         multi_head_settings.check(self)
 
+    @property
+    def described_class(self) -> str | None:
+        """The class whose function this layer computes, where it is Mesh-TensorFlow's own."""
+        return "SelfAttention" if multi_head_settings.are_those_of_mesh_tf(self) else None
+
     def make_params(self, context: transformer.Context) -> attention.AttentionParams:
         """Makes the projections of queries, keys, values and the output."""
         return projections.make(self, context)

@@ -32,6 +32,24 @@ def check(layer: Any) -> None:
     _check_shared_keys(layer)
 
 
+def are_those_of_mesh_tf(layer: Any) -> bool:
+    """Returns whether a layer computes the function of Mesh-TensorFlow's SelfAttention."""
+    neutral = {
+        "kind": "global",
+        "qk_norm": None,
+        "biases": "none",
+        "scale": None,
+        "logit_cap": None,
+        "num_persistent_vectors": 0,
+        "num_value_embeddings": 0,
+    }
+    return (
+        class_name(layer) == "MultiHeadAttention"
+        and layer.positions not in ("rotary", "alibi")
+        and all(getattr(layer, name) == value for name, value in neutral.items())
+    )
+
+
 def check_heads(layer: Any) -> None:
     """Raises a ValueError for a setting that does not fit the size of the heads."""
     if layer.positions == "rotary":

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from mesh_tensorflow.transformer import transformer_layers
 
-from primer.layers import MultiHeadAttention
+from primer.checkpoints.description import plain_settings
+from primer.layers import MDHA, MultiHeadAttention
 from tests.layers import single_layer
 
 IDS = np.array([[1] * 5 + [2] * 7, [1] * 9 + [0] * 3])
@@ -93,3 +94,21 @@ def test_a_scale_replaces_that_of_the_initial_values(scale, factor, fold):
     variables = single_layer.random_variables(layer)
     found = run(layer, variables)["y"]
     np.testing.assert_allclose(found, attention(variables, scale=factor), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_the_same"),
+    [
+        ({}, True),
+        ({"positions": "t5_bias", "window": 9}, True),
+        ({"kind": "local"}, False),
+        ({"positions": "alibi"}, False),
+        ({"qk_norm": "rms"}, False),
+        ({"logit_cap": 1.0}, False),
+    ],
+)
+def test_it_is_described_as_mesh_tfs_where_its_function_is_the_same(changes, is_the_same):
+    """So that runs that began with Mesh-TF's layer resume."""
+    described = plain_settings.plain(MultiHeadAttention(**settings(**changes)))
+    assert (described["class"] == "SelfAttention") == is_the_same
+    assert plain_settings.plain(MDHA(**settings()))["class"] == "MDHA"
