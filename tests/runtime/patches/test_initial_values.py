@@ -3,7 +3,6 @@
 import gin
 import mesh_tensorflow as mtf
 import numpy as np
-import pytest
 import tensorflow.compat.v1 as tf
 
 from primer.runtime.patches import initial_values
@@ -32,12 +31,19 @@ def initial_value(name, seed=0, before=0):
     return run_at_step(build, seed=seed)
 
 
-@pytest.mark.parametrize("name", ["w", "default"])
-def test_initial_values_depend_on_seed_and_name_alone(name):
+def check_seed_and_name_alone_decide(name):
     value = initial_value(name)
     np.testing.assert_array_equal(value, initial_value(name, before=2))
     assert not np.array_equal(value, initial_value(f"{name}_2"))
     assert not np.array_equal(value, initial_value(name, seed=1))
+
+
+def test_initial_values_depend_on_seed_and_name_alone():
+    check_seed_and_name_alone_decide("w")
+
+
+def test_those_of_tensorflows_default_initializer_too():
+    check_seed_and_name_alone_decide("default")
 
 
 def test_a_graph_with_restored_weights_draws_no_initial_values():
