@@ -74,9 +74,9 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
             qk_norm: "rms", "rms_unscaled", or None for no norm of queries and keys.
             qk_norm_epsilon: the number added to their mean square.
             biases: the projections with biases, a key of `projections.BIASES`.
-            scale: the factor of the logits, a number or "rsqrt" for d_kv^-0.5. None: as
-                `SelfAttention.fold_scaling_into_initializer` says, by default in the initial values
-                of the queries' projection.
+            scale: the factor of the logits, a number or "rsqrt" for d_kv^-0.5. None: d_kv^-0.5
+                with qk_norm, else as `SelfAttention.fold_scaling_into_initializer` says, by default
+                in the initial values of the queries' projection.
             logit_cap: the soft cap of the logits, cap * tanh(logits / cap), or None.
             num_persistent_vectors: learned keys and values that every position sees.
             num_value_embeddings: tables of value embeddings, each shared by two layers.
@@ -106,6 +106,14 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
     def described_class(self) -> str | None:
         """The class whose function this layer computes, where it is Mesh-TensorFlow's own."""
         return "SelfAttention" if multi_head_settings.are_those_of_mesh_tf(self) else None
+
+    @property
+    def own_scale(self) -> float | str | None:
+        """The factor by which the layer multiplies queries, or None where the projection has it.
+
+        A norm of the queries cancels a factor of their projection.
+        """
+        return "rsqrt" if self.scale is None and self.qk_norm is not None else self.scale
 
     def make_params(self, context: transformer.Context) -> attention.AttentionParams:
         """Makes the projections of queries, keys, values and the output."""
@@ -159,8 +167,8 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
             q, k = (self._normalize(context, t, name) for t, name in ((q, "q_norm"), (k, "k_norm")))
         if self.positions == "rotary":
             q, k = (self._rotate(context, t) for t in (q, k))
-        if self.scale is not None:
-            q *= scales.resolve("MultiHeadAttention.scale", self.scale, self.key_value_size)
+        if self.own_scale is not None:
+            q *= scales.resolve("MultiHeadAttention.scale", self.own_scale, self.key_value_size)
         if self.num_value_embeddings:
             v = value_embedding.add(self, context, v)
         return q, [k] if len(keys_values) == 1 else [k, v]

@@ -145,7 +145,7 @@ def make(
     return cls(
         context,
         biases=layer.biases,
-        scaled_by_layer=layer.scale is not None,
+        scaled_by_layer=layer.own_scale is not None,
         **{**settings, **changes},
     )
 

@@ -96,6 +96,16 @@ def test_a_scale_replaces_that_of_the_initial_values(scale, factor, fold):
     np.testing.assert_allclose(found, attention(variables, scale=factor), rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("fold", [True, False])
+def test_normalized_queries_have_the_usual_factor(fold):
+    """The norm cancels that of the initial values, and that of the projection."""
+    changes = {"qk_norm": "rms", "fold_scaling_into_initializer": fold}
+    layers = [MultiHeadAttention(**settings(scale=scale, **changes)) for scale in (None, "rsqrt")]
+    variables = single_layer.random_variables(layers[0])
+    by_default, expected = (run(layer, variables)["y"] for layer in layers)
+    np.testing.assert_array_equal(by_default, expected)
+
+
 @pytest.mark.parametrize(
     ("changes", "is_the_same"),
     [
