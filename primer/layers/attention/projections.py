@@ -15,7 +15,8 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import attention, transformer, transformer_layers
 
-from primer.layers import variables
+from primer.common.class_names import class_name
+from primer.layers import mesh_layout, variables
 from primer.layers.attention import inherited_settings
 
 # Setting -> whether queries, keys and values have biases, and whether the output has one.
@@ -124,9 +125,11 @@ def make(
         **changes: arguments of AttentionParams that differ from the layer's settings.
 
     Raises:
-        ValueError: `num_memory_heads` does not divide `num_heads`.
+        ValueError: `num_memory_heads` does not divide `num_heads`, or the layout splits heads over
+            more processors than share them evenly.
     """
     query_heads_dims, memory_heads_dims = heads_dims(layer)
+    _check_splits(layer, context, [*query_heads_dims, *memory_heads_dims])
     settings = {
         "query_input_dim": context.model.model_dim,
         "memory_input_dim": context.model.model_dim,
@@ -148,6 +151,23 @@ def make(
         scaled_by_layer=layer.own_scale is not None,
         **{**settings, **changes},
     )
+
+
+def _check_splits(
+    layer: transformer_layers.SelfAttention,
+    context: transformer.Context,
+    dims: list[mtf.Dimension],
+) -> None:
+    for dim in dims:
+        splits = mesh_layout.num_splits(context.model, dim)
+        if dim.size % splits:
+            raise ValueError(
+                f"{class_name(layer)}.num_heads = {layer.num_heads} and num_memory_heads = "
+                f"{layer.num_memory_heads}: {dim.size} {dim.name} do not divide over the {splits} "
+                f"processors of the mesh over which the layout splits {dim.name}; choose numbers "
+                f"that {splits} divides, another mesh_shape, or utils.run.layout_rules without "
+                f"{dim.name}"
+            )
 
 
 def heads_dims(

@@ -6,7 +6,7 @@ from mesh_tensorflow.transformer import transformer_layers
 
 from primer.checkpoints.description import plain_settings
 from primer.layers import MDHA, MultiHeadAttention
-from tests.layers import single_layer
+from tests.layers import helpers, single_layer
 
 IDS = np.array([[1] * 5 + [2] * 7, [1] * 9 + [0] * 3])
 X = np.random.default_rng(0).standard_normal([2, 12, 32]).astype(np.float32)
@@ -104,6 +104,15 @@ def test_normalized_queries_have_the_usual_factor(fold):
     variables = single_layer.random_variables(layers[0])
     by_default, expected = (run(layer, variables)["y"] for layer in layers)
     np.testing.assert_array_equal(by_default, expected)
+
+
+@pytest.mark.parametrize("changes", [{"num_memory_heads": 2}, {"num_heads": 6}], ids=str)
+def test_heads_that_the_mesh_cannot_share_raise_an_error(changes):
+    message = r"num_heads = .* and num_memory_heads = .*: . heads do not divide over the 4 proc"
+    with pytest.raises(ValueError, match=message), helpers.bench() as b:
+        context = single_layer.context_of(b, b.put(X, *single_layer.NAMES))
+        context.model.layout, context.model.mesh_shape = "heads:model", "model:4"
+        MultiHeadAttention(**settings(**changes)).make_params(context)
 
 
 @pytest.mark.parametrize(
