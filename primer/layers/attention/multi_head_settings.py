@@ -77,6 +77,12 @@ def _check_kind(layer: Any) -> None:
         inherited_settings.check_no_attention_func(
             layer, "'hybrid' also normalizes over the queries, including later ones"
         )
+    if layer.num_persistent_vectors or layer.z_loss_coeff is not None:
+        inherited_settings.check_no_attention_func(
+            layer,
+            "'hybrid' needs as many keys as queries and has no z-loss; or set "
+            "num_persistent_vectors to 0 and z_loss_coeff to None",
+        )
 
 
 def _check_shared_keys(layer: Any) -> None:
