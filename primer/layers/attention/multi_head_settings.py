@@ -71,6 +71,13 @@ def _check_kind(layer: Any) -> None:
             expected="how many keys a query sees, its own position's included",
             error=ValueError,
         )
+        if layer.block_length is not None:
+            checks.whole_number(
+                f"{class_name(layer)}.block_length",
+                layer.block_length,
+                expected="positions per block, a whole number of 1 or more, or None to choose",
+                error=ValueError,
+            )
     if layer.kind == "linear":
         linear.check(layer)
     if layer.kind != "global" or layer.logit_cap is not None:

@@ -44,6 +44,14 @@ def test_a_window_is_a_number_of_keys():
         MultiHeadAttention(kind="local", window=0)
 
 
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__qualname__)
+@pytest.mark.parametrize("number", [0, 2.5])
+def test_a_block_has_a_number_of_positions(cls, number):
+    message = f"{cls.__qualname__}.block_length = {number}: expected positions per block"
+    with pytest.raises(ValueError, match=message):
+        cls(kind="local", block_length=number)
+
+
 def test_half_heads_need_an_even_number_of_rotating_channels():
     """d_kv 6 rotates whole, its half does not."""
     MultiHeadAttention(key_value_size=6, positions="rotary")

@@ -38,17 +38,11 @@ class WindowedSelfAttention(MultiHeadAttention):
         Raises:
             ValueError: a setting that this layer does not support.
         """
-        _check_count("radius", radius, "how many keys a query sees, its own position's included")
-        if block_length is not None:
-            _check_count("block_length", block_length, "positions per block, or None to choose")
+        checks.whole_number(
+            "WindowedSelfAttention.radius",
+            radius,
+            expected="how many keys a query sees, its own position's included",
+            error=ValueError,
+        )
         super().__init__(kind=kind, window=radius, block_length=block_length, **kwargs)
         self.radius = radius
-
-
-def _check_count(name: str, value: object, meaning: str) -> None:
-    checks.whole_number(
-        f"WindowedSelfAttention.{name}",
-        value,
-        expected=f"{meaning}, a whole number of 1 or more",
-        error=ValueError,
-    )
