@@ -87,6 +87,7 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
             ValueError: a setting or a combination that this layer does not support.
         """
         super().__init__(**kwargs)
+        self.set_heads()
         self.kind = kind
         self.window = window
         self.block_length = block_length
@@ -101,6 +102,12 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
         self.num_persistent_vectors = num_persistent_vectors
         self.num_value_embeddings = num_value_embeddings
         multi_head_settings.check(self)
+
+    def set_heads(self) -> None:
+        """Changes the numbers of heads and their size, in classes that have others than the model.
+
+        Called before the settings are checked.
+        """
 
     @property
     def described_class(self) -> str | None:

@@ -18,6 +18,9 @@ def check(layer: Any) -> None:
         layer: a MultiHeadAttention.
     """
     inherited_settings.check_no_hyperprompts(layer, "a prompt has no position")
+    setting = f"{class_name(layer)}.num_memory_heads"
+    checks.whole_number(setting, layer.num_memory_heads, least=0, error=ValueError)
+    inherited_settings.check_memory_heads(layer, f"num_heads = {layer.num_heads}")
     _check_choice("kind", layer.kind, KINDS)
     _check_choice("biases", layer.biases, tuple(projections.BIASES))
     qk_norm.check(layer.qk_norm)
@@ -27,7 +30,8 @@ def check(layer: Any) -> None:
     persistent_vectors.check(layer.num_persistent_vectors)
     name = "MultiHeadAttention.num_value_embeddings"
     checks.whole_number(name, layer.num_value_embeddings, 0, error=ValueError)
-    check_heads(layer)
+    if layer.positions == "rotary":
+        rotary.check(layer.key_value_size, layer.rotary_base, layer.rotary_fraction)
     _check_kind(layer)
     _check_shared_keys(layer)
 
@@ -48,12 +52,6 @@ def are_those_of_mesh_tf(layer: Any) -> bool:
         and layer.positions not in ("rotary", "alibi")
         and all(getattr(layer, name) == value for name, value in neutral.items())
     )
-
-
-def check_heads(layer: Any) -> None:
-    """Raises a ValueError for a setting that does not fit the size of the heads."""
-    if layer.positions == "rotary":
-        rotary.check(layer.key_value_size, layer.rotary_base, layer.rotary_fraction)
 
 
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:

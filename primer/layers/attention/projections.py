@@ -17,7 +17,6 @@ from mesh_tensorflow.transformer import attention, transformer, transformer_laye
 
 from primer.common.class_names import class_name
 from primer.layers import mesh_layout, variables
-from primer.layers.attention import inherited_settings
 
 # Setting -> whether queries, keys and values have biases, and whether the output has one.
 BIASES = {
@@ -125,8 +124,7 @@ def make(
         **changes: arguments of AttentionParams that differ from the layer's settings.
 
     Raises:
-        ValueError: `num_memory_heads` does not divide `num_heads`, or the layout splits heads over
-            more processors than share them evenly.
+        ValueError: the layout splits heads over processors that cannot share them evenly.
     """
     query_heads_dims, memory_heads_dims = heads_dims(layer)
     _check_splits(layer, context, [*query_heads_dims, *memory_heads_dims])
@@ -173,11 +171,7 @@ def _check_splits(
 def heads_dims(
     layer: transformer_layers.SelfAttention,
 ) -> tuple[list[mtf.Dimension], list[mtf.Dimension]]:
-    """Returns the dimensions of the heads of queries and of keys, as SelfAttention has them.
-
-    Raises:
-        ValueError: `num_memory_heads` does not divide `num_heads`.
-    """
+    """Returns the dimensions of the heads of queries and of keys, as SelfAttention has them."""
     heads = mtf.Dimension("heads", layer.num_heads)
     if layer.num_heads == 1:
         return [], []
@@ -185,7 +179,6 @@ def heads_dims(
         return [heads], [heads]
     if layer.num_memory_heads == 1:
         return [heads], []
-    inherited_settings.check_memory_heads(layer, f"num_heads = {layer.num_heads}")
     memory_heads = mtf.Dimension("heads", layer.num_memory_heads)
     query_heads = mtf.Dimension("query_heads", layer.num_heads // layer.num_memory_heads)
     return [memory_heads, query_heads], [memory_heads]

@@ -29,6 +29,8 @@ CLASSES = [MDHA, DoubleHeadsAttention, MultiHeadAttention, WindowedSelfAttention
         ({"positions": "rotary", "rotary_base": 0}, r"rotary_base = 0"),
         ({"shared_kv": True, "qk_norm": "rms"}, r"shared_kv = True and qk_norm = 'rms'"),
         ({"shared_kv": True, "positions": "rotary"}, r"and positions = 'rotary'"),
+        ({"num_memory_heads": -2}, r"num_memory_heads = -2: expected a whole number of 0"),
+        ({"num_memory_heads": 3}, r"num_memory_heads = 3 must divide"),
         ({"attention_func": "hybrid", "num_persistent_vectors": 2}, r"attention_func = 'hybrid'"),
         ({"attention_func": "hybrid", "z_loss_coeff": 0.1}, r"attention_func = 'hybrid'"),
     ],
