@@ -41,7 +41,13 @@ _ATTEND = {
 @variables.stored_under("SelfAttention")
 @gin.configurable
 class MultiHeadAttention(transformer_layers.SelfAttention):
-    """Multi-head attention; settings of `SelfAttention` apply too."""
+    """Multi-head attention; settings of `SelfAttention` apply too.
+
+    Attributes:
+        own_kind: the kind that the class has by default.
+    """
+
+    own_kind = "global"
 
     def __init__(
         self,
@@ -110,9 +116,14 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
         """
 
     @property
-    def described_class(self) -> str | None:
-        """The class whose function this layer computes, where it is Mesh-TensorFlow's own."""
-        return "SelfAttention" if multi_head_settings.are_those_of_mesh_tf(self) else None
+    def described_class(self) -> str:
+        """The name by which a model directory records the layer's function."""
+        return multi_head_settings.described_class(self)
+
+    @property
+    def described_settings(self) -> dict[str, int]:
+        """Settings that it records besides its attributes: what `window` was called once."""
+        return {"radius": self.window} if self.kind == "local" else {}
 
     @property
     def own_scale(self) -> float | str | None:

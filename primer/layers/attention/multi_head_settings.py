@@ -36,10 +36,18 @@ def check(layer: Any) -> None:
     _check_shared_keys(layer)
 
 
-def are_those_of_mesh_tf(layer: Any) -> bool:
-    """Returns whether a layer computes the function of Mesh-TensorFlow's SelfAttention."""
+def described_class(layer: Any) -> str:
+    """Returns the class of a layer with the names of settings that change the class's function.
+
+    Directories that were trained before these settings existed record the class without them, and a
+    setting that only one of two descriptions has is no difference. MultiHeadAttention was called
+    SelfAttention then, and WindowedSelfAttention with a window.
+
+    Args:
+        layer: a MultiHeadAttention.
+    """
     neutral = {
-        "kind": "global",
+        "kind": layer.own_kind,
         "qk_norm": None,
         "biases": "none",
         "scale": None,
@@ -47,11 +55,12 @@ def are_those_of_mesh_tf(layer: Any) -> bool:
         "num_persistent_vectors": 0,
         "num_value_embeddings": 0,
     }
-    return (
-        class_name(layer) == "MultiHeadAttention"
-        and layer.positions not in ("rotary", "alibi")
-        and all(getattr(layer, name) == value for name, value in neutral.items())
-    )
+    changed = [name for name, value in neutral.items() if getattr(layer, name) != value]
+    changed += ["positions"] if layer.positions in ("rotary", "alibi") else []
+    name = class_name(layer)
+    if name == "MultiHeadAttention" and changed in ([], ["kind"]) and layer.kind != "linear":
+        return "WindowedSelfAttention" if layer.kind == "local" else "SelfAttention"
+    return f"{name}({', '.join(changed)})" if changed else name
 
 
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from mesh_tensorflow.transformer import transformer_layers
 
-from primer.checkpoints.description import plain_settings
-from primer.layers import MDHA, MultiHeadAttention
+from primer.checkpoints.description import model_description, plain_settings
+from primer.layers import MDHA, MultiHeadAttention, WindowedSelfAttention
 from tests.layers import helpers, single_layer
 
 IDS = np.array([[1] * 5 + [2] * 7, [1] * 9 + [0] * 3])
@@ -116,18 +116,30 @@ def test_heads_that_the_mesh_cannot_share_raise_an_error(changes):
 
 
 @pytest.mark.parametrize(
-    ("changes", "is_the_same"),
+    ("cls", "changes", "expected"),
     [
-        ({}, True),
-        ({"positions": "t5_bias", "window": 9}, True),
-        ({"kind": "local"}, False),
-        ({"positions": "alibi"}, False),
-        ({"qk_norm": "rms"}, False),
-        ({"logit_cap": 1.0}, False),
+        (MultiHeadAttention, {}, "SelfAttention"),
+        (MultiHeadAttention, {"positions": "t5_bias", "window": 9}, "SelfAttention"),
+        (MultiHeadAttention, {"kind": "local"}, "WindowedSelfAttention"),
+        (MultiHeadAttention, {"kind": "linear"}, "MultiHeadAttention(kind)"),
+        (MultiHeadAttention, {"positions": "alibi"}, "MultiHeadAttention(positions)"),
+        (MultiHeadAttention, {"logit_cap": 5.0}, "MultiHeadAttention(logit_cap)"),
+        (WindowedSelfAttention, {}, "WindowedSelfAttention"),
+        (WindowedSelfAttention, {"kind": "global"}, "WindowedSelfAttention(kind)"),
+        (MDHA, {}, "MDHA"),
+        (MDHA, {"qk_norm": "rms", "kind": "local"}, "MDHA(kind, qk_norm)"),
     ],
+    ids=str,
 )
-def test_it_is_described_as_mesh_tfs_where_its_function_is_the_same(changes, is_the_same):
-    """So that runs that began with Mesh-TF's layer resume."""
-    described = plain_settings.plain(MultiHeadAttention(**settings(**changes)))
-    assert (described["class"] == "SelfAttention") == is_the_same
-    assert plain_settings.plain(MDHA(**settings()))["class"] == "MDHA"
+def test_the_described_class_is_that_of_earlier_runs_where_the_function_is(cls, changes, expected):
+    """So that these runs resume, and with a setting that they did not have they do not."""
+    assert plain_settings.plain(cls(**settings(**changes)))["class"] == expected
+
+
+def test_the_window_is_compared_with_that_of_earlier_runs():
+    earlier, now = (
+        plain_settings.plain(layer)
+        for layer in (WindowedSelfAttention(9), MultiHeadAttention(kind="local", window=8))
+    )
+    del earlier["window"]
+    assert model_description.first_difference(earlier, now) == "radius 9 -> 8"

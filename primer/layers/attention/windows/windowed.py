@@ -17,6 +17,8 @@ from primer.layers.attention.multi_head import MultiHeadAttention
 class WindowedSelfAttention(MultiHeadAttention):
     """Causal self-attention within a window; settings of `MultiHeadAttention` apply too."""
 
+    own_kind = "local"
+
     def __init__(
         self,
         radius: int = 128,
