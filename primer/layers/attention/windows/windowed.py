@@ -1,4 +1,8 @@
-"""Windowed self-attention: MultiHeadAttention of the kind "local" under settings of its own."""
+"""Windowed self-attention: MultiHeadAttention of the kind "local" by its earlier name.
+
+For gin files that have `attention = @WindowedSelfAttention`, whose window is `radius`. The slots
+`attention_kinds` and `window` give the same layer.
+"""
 
 from typing import Any
 
