@@ -2,7 +2,7 @@
 
     make env && .venv/bin/python benchmarks/windowed_attention.py
 
-One layer of `WindowedSelfAttention` with relative bias between a small embedding and the loss; the
+One layer of `MultiHeadAttention` with relative bias between a small embedding and the loss; the
 number of tokens is the same for each length. For each length both graphs run in turn in one
 process, because a machine's speed changes from minute to minute: compare the ratios. Writes a dated
 markdown file to `benchmarks/results/`.
@@ -25,7 +25,8 @@ import mesh_tensorflow as mtf  # noqa: E402
 import tensorflow.compat.v1 as tf  # noqa: E402
 from mesh_tensorflow.transformer import transformer  # noqa: E402
 
-from primer.layers.attention.windows import windowed, windowed_blocks  # noqa: E402
+from primer.layers import MultiHeadAttention  # noqa: E402
+from primer.layers.attention.windows import windowed_blocks  # noqa: E402
 
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 TOKENS, D_MODEL, HEADS, VOCABULARY = 4096, 256, 4, 256
@@ -36,12 +37,12 @@ class Step:
 
     Args:
         length: tokens of a sequence.
-        radius, block_length: the layer's.
+        window, block_length: the layer's.
     """
 
-    def __init__(self, length: int, radius: int, block_length: int) -> None:
+    def __init__(self, length: int, window: int, block_length: int) -> None:
         with tf.Graph().as_default():
-            self.fetches = gradients(model(radius, block_length), length)
+            self.fetches = gradients(model(window, block_length), length)
             self.session = tf.Session()
             self.session.run(tf.global_variables_initializer())
 
@@ -52,10 +53,11 @@ class Step:
         return time.perf_counter() - began
 
 
-def model(radius: int, block_length: int) -> transformer.Unitransformer:
+def model(window: int, block_length: int) -> transformer.Unitransformer:
     """Returns a model of one attention layer with norm and residual connection."""
-    layer = windowed.WindowedSelfAttention(
-        radius=radius,
+    layer = MultiHeadAttention(
+        kind="local",
+        window=window,
         block_length=block_length,
         num_heads=HEADS,
         key_value_size=D_MODEL // HEADS,
@@ -100,19 +102,19 @@ def gradients(network: transformer.Unitransformer, length: int) -> list[tf.Tenso
     return [tf.reduce_sum(lowering.export_to_tf_tensor(t)) for t in outputs]
 
 
-def measure(length: int, radius: int, block_lengths: list[int], repeats: int) -> list[list[float]]:
+def measure(length: int, window: int, block_lengths: list[int], repeats: int) -> list[list[float]]:
     """Returns rounds of the seconds of each setting, in turn; the first round does not count."""
-    steps = [Step(length, radius, block_length) for block_length in block_lengths]
+    steps = [Step(length, window, block_length) for block_length in block_lengths]
     rounds = [[step.seconds() for step in steps] for _ in range(repeats + 1)][1:]
     for step in steps:
         step.session.close()
     return rounds
 
 
-def row(length: int, radius: int, repeats: int, block_length: int | None = None) -> str:
+def row(length: int, window: int, repeats: int, block_length: int | None = None) -> str:
     """Returns a line of the table: medians, and the median of the rounds' ratios."""
-    chosen = block_length or windowed_blocks.automatic_block_length(length, radius)
-    rounds = measure(length, radius, [length, chosen], repeats)
+    chosen = block_length or windowed_blocks.automatic_block_length(length, window)
+    rounds = measure(length, window, [length, chosen], repeats)
     masked, blocked = (statistics.median(times) * 1e3 for times in zip(*rounds))
     ratio = statistics.median(m / b for m, b in rounds)
     kind = "masked" if chosen == length else str(chosen)
@@ -123,7 +125,7 @@ def main() -> None:
     """Measures and writes the page of results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--lengths", type=int, nargs="+", default=[512, 1024, 2048, 4096])
-    parser.add_argument("--radius", type=int, default=128)
+    parser.add_argument("--window", type=int, default=128)
     parser.add_argument("--block_length", type=int, help="in place of the layer's default")
     parser.add_argument("--repeats", type=int, default=10)
     arguments = parser.parse_args()
@@ -132,12 +134,12 @@ def main() -> None:
         "|---|---|---|---|---|",
     ]
     for length in arguments.lengths:
-        lines.append(row(length, arguments.radius, arguments.repeats, arguments.block_length))
+        lines.append(row(length, arguments.window, arguments.repeats, arguments.block_length))
         print(lines[-1], flush=True)
     date = datetime.date.today().isoformat()
     text = (
         f"# Windowed self-attention, {date}\n\n"
-        f"Forward and backward pass of one layer, radius {arguments.radius}, {TOKENS} tokens, "
+        f"Forward and backward pass of one layer, window {arguments.window}, {TOKENS} tokens, "
         f"d_model {D_MODEL}, {HEADS} heads, float32. Medians of {arguments.repeats} rounds on "
         f"{platform.machine()}; the two kinds run in turn.\n\n" + "\n".join(lines) + "\n"
     )

@@ -38,7 +38,7 @@ utils.serialize_num_microbatches.tokens_per_microbatch_per_replica = {2 * LENGTH
 precision.activation_dtype = "float32"
 run_seed.seed = 1
 max_length = {LENGTH}
-WindowedSelfAttention.radius = 8
+window = 8
 """
 
 

@@ -69,7 +69,7 @@ def test_the_flops_of_each_layer_are_those_of_its_equations(architecture, attent
 
 def test_windows_count_the_keys_of_their_blocks():
     """256 positions in blocks of 64, each with the 64 before it, for a window of 64 keys."""
-    found = cost_of("windowed_transformer", ["WindowedSelfAttention.radius = 64"], length=256)
+    found = cost_of("windowed_transformer", ["window = 64"], length=256)
     keys = 2 * 64
     assert found.flops["block_000/layer_000"] == 4 * 2 * D_MODEL**2 + 2 * 2 * keys * D_MODEL
 

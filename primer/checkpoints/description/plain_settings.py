@@ -140,7 +140,8 @@ def _compound(value: Any, within: tuple[int, ...]) -> Any:
         return class_name(value)
     # A class may compute the function of another one, under which older versions described it.
     described = getattr(value, "described_class", None) or class_name(value)
-    return {"class": described, **_mapping(dict(_attributes(value)), within)}
+    settings = {**dict(_attributes(value)), **getattr(value, "described_settings", {})}
+    return {"class": described, **_mapping(settings, within)}
 
 
 def name_of(function: Any) -> str:

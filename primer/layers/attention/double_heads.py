@@ -17,7 +17,7 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer
 
 from primer.layers import variables
-from primer.layers.attention import inherited_settings, multi_head_settings
+from primer.layers.attention import inherited_settings
 from primer.layers.attention.multi_head import MultiHeadAttention
 
 
@@ -38,6 +38,9 @@ class DoubleHeadsAttention(MultiHeadAttention):
             ValueError: key_value_size is odd, or num_memory_heads does not divide the heads.
         """
         super().__init__(**kwargs)
+
+    def set_heads(self) -> None:
+        """Doubles the number of heads, halves their size, and checks that they can share keys."""
         if self.key_value_size % 2:
             raise ValueError(
                 f"DoubleHeadsAttention.key_value_size = {self.key_value_size}: its heads are half "
@@ -46,7 +49,6 @@ class DoubleHeadsAttention(MultiHeadAttention):
         self.num_heads *= 2
         self.key_value_size //= 2
         inherited_settings.check_memory_heads(self, f"the {self.num_heads} heads, twice num_heads")
-        multi_head_settings.check_heads(self)
 
     def call(
         self,

@@ -24,6 +24,7 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import attention, transformer
 
+from primer.common import graph_marks
 from primer.common.class_names import class_name
 from primer.layers import positions
 from primer.layers.attention import linear_chunks
@@ -51,6 +52,11 @@ def check(layer: Any) -> None:
                 f"to add a bias to; set positions to one of {', '.join(POSITIONS)}, or "
                 "attention_kinds without 'linear'"
             )
+    if layer.attention_kwargs.get("extra_logit") is not None:
+        raise ValueError(
+            f"{name}.attention_kwargs has extra_logit and kind = 'linear': linear attention has no "
+            "logits; leave it out, or set attention_kinds without 'linear'"
+        )
     for setting, unset in _OF_LOGITS.items():
         if getattr(layer, setting) != unset:
             raise ValueError(
@@ -83,7 +89,7 @@ def attend(
     """Attends, and records the states of decoding in modes first_part and incremental.
 
     Args:
-        layer: the attention layer, for its Dimension d_kv.
+        layer: the attention layer, for its Dimension d_kv and its dropout.
         context: the layer's context.
         params: the layer's projections; not used.
         q: queries `[batch, length, heads, d_kv]`, grouped `[..., heads, query_heads, d_kv]`;
@@ -100,6 +106,11 @@ def attend(
     """
     del params
     _check_autoregressive(context)
+    if context.train and layer.dropout_rate > 0:
+        graph_marks.add_remark(
+            f"attention_dropout_rate = {layer.dropout_rate} has no effect in layers of the kind "
+            "'linear': they have no weights to drop"
+        )
     key_dim = layer.kv_dim
     queries = mtf.softmax(mtf.cast(q, tf.float32), key_dim)
     k = mtf.cast(keys_values[0], tf.float32)

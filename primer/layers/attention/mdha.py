@@ -113,12 +113,18 @@ class MDHA(MultiHeadAttention):
             if self.shared_kv:
                 return q, [convolved(params.compute_kv(x), params.k_dims, "kv_dconv")]
             k = convolved(params.compute_k(x), params.k_dims, "k_dconv")
-        v = convolved(params.compute_v(x), params.v_dims, "v_dconv")
-        if self.spatial_gating:
-            v = spatial_gating.gate_values(
-                context, v, params.memory_heads_dims or [], self.max_length
-            )
-        return q, [k, v]
+        return q, [k, convolved(params.compute_v(x), params.v_dims, "v_dconv")]
+
+    def transform_heads(
+        self, context: transformer.Context, q: mtf.Tensor, keys_values: list[mtf.Tensor]
+    ) -> tuple[mtf.Tensor, list[mtf.Tensor]]:
+        """Transforms as MultiHeadAttention does; then gates the values, embeddings included."""
+        q, keys_values = super().transform_heads(context, q, keys_values)
+        if not self.spatial_gating:
+            return q, keys_values
+        k, v = keys_values  # [batch, length, heads, d_kv] each
+        _, memory_heads_dims = projections.heads_dims(self)
+        return q, [k, spatial_gating.gate_values(context, v, memory_heads_dims, self.max_length)]
 
     def _taps(
         self, context: transformer.Context, dims: list[mtf.Dimension], name: str

@@ -41,7 +41,13 @@ _ATTEND = {
 @variables.stored_under("SelfAttention")
 @gin.configurable
 class MultiHeadAttention(transformer_layers.SelfAttention):
-    """Multi-head attention; settings of `SelfAttention` apply too."""
+    """Multi-head attention; settings of `SelfAttention` apply too.
+
+    Attributes:
+        own_kind: the kind that the class has by default.
+    """
+
+    own_kind = "global"
 
     def __init__(
         self,
@@ -74,9 +80,9 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
             qk_norm: "rms", "rms_unscaled", or None for no norm of queries and keys.
             qk_norm_epsilon: the number added to their mean square.
             biases: the projections with biases, a key of `projections.BIASES`.
-            scale: the factor of the logits, a number or "rsqrt" for d_kv^-0.5. None: as
-                `SelfAttention.fold_scaling_into_initializer` says, by default in the initial values
-                of the queries' projection.
+            scale: the factor of the logits, a number or "rsqrt" for d_kv^-0.5. None: d_kv^-0.5
+                with qk_norm, else as `SelfAttention.fold_scaling_into_initializer` says, by default
+                in the initial values of the queries' projection.
             logit_cap: the soft cap of the logits, cap * tanh(logits / cap), or None.
             num_persistent_vectors: learned keys and values that every position sees.
             num_value_embeddings: tables of value embeddings, each shared by two layers.
@@ -87,6 +93,7 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
             ValueError: a setting or a combination that this layer does not support.
         """
         super().__init__(**kwargs)
+        self.set_heads()
         self.kind = kind
         self.window = window
         self.block_length = block_length
@@ -102,10 +109,29 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
         self.num_value_embeddings = num_value_embeddings
         multi_head_settings.check(self)
 
+    def set_heads(self) -> None:
+        """Changes the numbers of heads and their size, in classes that have others than the model.
+
+        Called before the settings are checked.
+        """
+
     @property
-    def described_class(self) -> str | None:
-        """The class whose function this layer computes, where it is Mesh-TensorFlow's own."""
-        return "SelfAttention" if multi_head_settings.are_those_of_mesh_tf(self) else None
+    def described_class(self) -> str:
+        """The name by which a model directory records the layer's function."""
+        return multi_head_settings.described_class(self)
+
+    @property
+    def described_settings(self) -> dict[str, int]:
+        """Settings that it records besides its attributes: what `window` was called once."""
+        return {"radius": self.window} if self.kind == "local" else {}
+
+    @property
+    def own_scale(self) -> float | str | None:
+        """The factor by which the layer multiplies queries, or None where the projection has it.
+
+        A norm of the queries cancels a factor of their projection.
+        """
+        return "rsqrt" if self.scale is None and self.qk_norm is not None else self.scale
 
     def make_params(self, context: transformer.Context) -> attention.AttentionParams:
         """Makes the projections of queries, keys, values and the output."""
@@ -159,8 +185,8 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
             q, k = (self._normalize(context, t, name) for t, name in ((q, "q_norm"), (k, "k_norm")))
         if self.positions == "rotary":
             q, k = (self._rotate(context, t) for t in (q, k))
-        if self.scale is not None:
-            q *= scales.resolve("MultiHeadAttention.scale", self.scale, self.key_value_size)
+        if self.own_scale is not None:
+            q *= scales.resolve("MultiHeadAttention.scale", self.own_scale, self.key_value_size)
         if self.num_value_embeddings:
             v = value_embedding.add(self, context, v)
         return q, [k] if len(keys_values) == 1 else [k, v]

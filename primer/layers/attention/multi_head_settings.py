@@ -18,6 +18,9 @@ def check(layer: Any) -> None:
         layer: a MultiHeadAttention.
     """
     inherited_settings.check_no_hyperprompts(layer, "a prompt has no position")
+    setting = f"{class_name(layer)}.num_memory_heads"
+    checks.whole_number(setting, layer.num_memory_heads, least=0, error=ValueError)
+    inherited_settings.check_memory_heads(layer, f"num_heads = {layer.num_heads}")
     _check_choice("kind", layer.kind, KINDS)
     _check_choice("biases", layer.biases, tuple(projections.BIASES))
     qk_norm.check(layer.qk_norm)
@@ -27,15 +30,24 @@ def check(layer: Any) -> None:
     persistent_vectors.check(layer.num_persistent_vectors)
     name = "MultiHeadAttention.num_value_embeddings"
     checks.whole_number(name, layer.num_value_embeddings, 0, error=ValueError)
-    check_heads(layer)
+    if layer.positions == "rotary":
+        rotary.check(layer.key_value_size, layer.rotary_base, layer.rotary_fraction)
     _check_kind(layer)
     _check_shared_keys(layer)
 
 
-def are_those_of_mesh_tf(layer: Any) -> bool:
-    """Returns whether a layer computes the function of Mesh-TensorFlow's SelfAttention."""
+def described_class(layer: Any) -> str:
+    """Returns the class of a layer with the names of settings that change the class's function.
+
+    Directories that were trained before these settings existed record the class without them, and a
+    setting that only one of two descriptions has is no difference. MultiHeadAttention was called
+    SelfAttention then, and WindowedSelfAttention with a window.
+
+    Args:
+        layer: a MultiHeadAttention.
+    """
     neutral = {
-        "kind": "global",
+        "kind": layer.own_kind,
         "qk_norm": None,
         "biases": "none",
         "scale": None,
@@ -43,17 +55,12 @@ def are_those_of_mesh_tf(layer: Any) -> bool:
         "num_persistent_vectors": 0,
         "num_value_embeddings": 0,
     }
-    return (
-        class_name(layer) == "MultiHeadAttention"
-        and layer.positions not in ("rotary", "alibi")
-        and all(getattr(layer, name) == value for name, value in neutral.items())
-    )
-
-
-def check_heads(layer: Any) -> None:
-    """Raises a ValueError for a setting that does not fit the size of the heads."""
-    if layer.positions == "rotary":
-        rotary.check(layer.key_value_size, layer.rotary_base, layer.rotary_fraction)
+    changed = [name for name, value in neutral.items() if getattr(layer, name) != value]
+    changed += ["positions"] if layer.positions in ("rotary", "alibi") else []
+    name = class_name(layer)
+    if name == "MultiHeadAttention" and changed in ([], ["kind"]) and layer.kind != "linear":
+        return "WindowedSelfAttention" if layer.kind == "local" else "SelfAttention"
+    return f"{name}({', '.join(changed)})" if changed else name
 
 
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
@@ -71,11 +78,24 @@ def _check_kind(layer: Any) -> None:
             expected="how many keys a query sees, its own position's included",
             error=ValueError,
         )
+        if layer.block_length is not None:
+            checks.whole_number(
+                f"{class_name(layer)}.block_length",
+                layer.block_length,
+                expected="positions per block, a whole number of 1 or more, or None to choose",
+                error=ValueError,
+            )
     if layer.kind == "linear":
         linear.check(layer)
     if layer.kind != "global" or layer.logit_cap is not None:
         inherited_settings.check_no_attention_func(
             layer, "'hybrid' also normalizes over the queries, including later ones"
+        )
+    if layer.num_persistent_vectors or layer.z_loss_coeff is not None:
+        inherited_settings.check_no_attention_func(
+            layer,
+            "'hybrid' needs as many keys as queries and has no z-loss; or set "
+            "num_persistent_vectors to 0 and z_loss_coeff to None",
         )
 
 

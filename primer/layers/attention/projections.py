@@ -15,8 +15,8 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import attention, transformer, transformer_layers
 
-from primer.layers import variables
-from primer.layers.attention import inherited_settings
+from primer.common.class_names import class_name
+from primer.layers import mesh_layout, variables
 
 # Setting -> whether queries, keys and values have biases, and whether the output has one.
 BIASES = {
@@ -124,9 +124,10 @@ def make(
         **changes: arguments of AttentionParams that differ from the layer's settings.
 
     Raises:
-        ValueError: `num_memory_heads` does not divide `num_heads`.
+        ValueError: the layout splits heads over processors that cannot share them evenly.
     """
     query_heads_dims, memory_heads_dims = heads_dims(layer)
+    _check_splits(layer, context, [*query_heads_dims, *memory_heads_dims])
     settings = {
         "query_input_dim": context.model.model_dim,
         "memory_input_dim": context.model.model_dim,
@@ -145,19 +146,32 @@ def make(
     return cls(
         context,
         biases=layer.biases,
-        scaled_by_layer=layer.scale is not None,
+        scaled_by_layer=layer.own_scale is not None,
         **{**settings, **changes},
     )
+
+
+def _check_splits(
+    layer: transformer_layers.SelfAttention,
+    context: transformer.Context,
+    dims: list[mtf.Dimension],
+) -> None:
+    for dim in dims:
+        splits = mesh_layout.num_splits(context.model, dim)
+        if dim.size % splits:
+            raise ValueError(
+                f"{class_name(layer)}.num_heads = {layer.num_heads} and num_memory_heads = "
+                f"{layer.num_memory_heads}: {dim.size} {dim.name} do not divide over the {splits} "
+                f"processors of the mesh over which the layout splits {dim.name}; choose numbers "
+                f"that {splits} divides, another mesh_shape, or utils.run.layout_rules without "
+                f"{dim.name}"
+            )
 
 
 def heads_dims(
     layer: transformer_layers.SelfAttention,
 ) -> tuple[list[mtf.Dimension], list[mtf.Dimension]]:
-    """Returns the dimensions of the heads of queries and of keys, as SelfAttention has them.
-
-    Raises:
-        ValueError: `num_memory_heads` does not divide `num_heads`.
-    """
+    """Returns the dimensions of the heads of queries and of keys, as SelfAttention has them."""
     heads = mtf.Dimension("heads", layer.num_heads)
     if layer.num_heads == 1:
         return [], []
@@ -165,7 +179,6 @@ def heads_dims(
         return [heads], [heads]
     if layer.num_memory_heads == 1:
         return [heads], []
-    inherited_settings.check_memory_heads(layer, f"num_heads = {layer.num_heads}")
     memory_heads = mtf.Dimension("heads", layer.num_memory_heads)
     query_heads = mtf.Dimension("query_heads", layer.num_heads // layer.num_memory_heads)
     return [memory_heads, query_heads], [memory_heads]

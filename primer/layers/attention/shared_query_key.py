@@ -103,10 +103,6 @@ class RescaledSharedQueryKeyParams(SharedQueryKeyParams):
 def make_params(
     layer: transformer_layers.SelfAttention, context: transformer.Context
 ) -> SharedQueryKeyParams:
-    """Makes the parameters of an MDHA layer from its settings.
-
-    Raises:
-        ValueError: `num_memory_heads` does not divide `num_heads`.
-    """
+    """Makes the parameters of an MDHA layer from its settings."""
     cls = RescaledSharedQueryKeyParams if layer.rescale_shared_keys else SharedQueryKeyParams
     return projections.make(layer, context, cls)

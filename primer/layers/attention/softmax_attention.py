@@ -42,11 +42,7 @@ def attend(
     Returns:
         A Tensor `[batch, length, heads, d_kv]`.
     """
-    context, kwargs = z_loss.attention_arguments(
-        context, layer.z_loss_coeff, layer.attention_kwargs_from_context(context)
-    )
-    if blocks is not None:
-        context, kwargs = windowed_blocks.attention_arguments(context, kwargs, blocks)
+    # Before the z-loss, whose context has no layout: extend reads it.
     keys_values, memory_dim, bias = persistent_vectors.extend(
         context,
         params.memory_heads_dims,
@@ -55,6 +51,11 @@ def attend(
         bias,
         layer.num_persistent_vectors,
     )
+    context, kwargs = z_loss.attention_arguments(
+        context, layer.z_loss_coeff, layer.attention_kwargs_from_context(context)
+    )
+    if blocks is not None:
+        context, kwargs = windowed_blocks.attention_arguments(context, kwargs, blocks)
     return _attention(layer)(
         q,
         keys_values[0],

@@ -29,6 +29,32 @@ def attention_arguments(
     return _with_loss_inputs(context), {**kwargs, "z_loss_coeff": coefficient}
 
 
+def add(
+    context: transformer.Context,
+    logits: mtf.Tensor,
+    memory_length_dim: mtf.Dimension,
+    coefficient: float | None,
+    dtype: tf.DType,
+) -> None:
+    """Adds the z-loss of logits to the context's losses in training, as Mesh-TF's attention does.
+
+    Args:
+        context: a transformer.Context; without losses nothing is added.
+        logits: a Tensor `[batch, length, heads, memory_length]`.
+        memory_length_dim: the Dimension of the keys.
+        coefficient: the factor of the loss, or None for no loss.
+        dtype: the type of the loss.
+    """
+    if coefficient is None or not context.train or context.losses is None:
+        return
+    loss = mtf.square(mtf.reduce_logsumexp(logits, memory_length_dim))  # [batch, length, heads]
+    if isinstance(context.sequence_id, mtf.Tensor):
+        loss *= mtf.cast(context.nonpadding, loss.dtype)
+    loss = mtf.reduce_mean(loss) / (context.num_microbatches or 1)  # []
+    mtf.scalar_summary("attention_z_loss", loss)
+    context.losses.append(mtf.cast(loss * coefficient, dtype))
+
+
 def _with_loss_inputs(context: transformer.Context) -> transformer.Context:
     """Returns the context with the inputs of Mesh-TensorFlow's z-loss.
 

@@ -5,6 +5,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 
 from primer import layers
+from primer.common import graph_marks
 from primer.layers.attention import linear
 from tests.layers import helpers, single_layer
 from tests.layers.attention.linear_helpers import SETTINGS, Layer, output
@@ -76,6 +77,22 @@ def test_decoding_without_prompts(shift):
     y = np.stack([ys[at] for at in range(3)], 1)
     values["k"][0] = 0.0
     np.testing.assert_allclose(y, output(values, x)[:, :3], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("mode", "rate", "said"), [("train", 0.1, True), ("train", 0.0, False), ("eval", 0.1, False)]
+)
+def test_dropout_without_effect_is_said_in_training(mode, rate, said):
+    with helpers.bench() as b:
+        x = b.put(X, *single_layer.NAMES)
+        Layer(dropout_rate=rate).call(single_layer.context_of(b, x, mode), x)
+        remarks = graph_marks.remarks()
+    assert [text.split(" has")[0] for text in remarks] == ["attention_dropout_rate = 0.1"] * said
+
+
+def test_an_extra_logit_is_refused():
+    with pytest.raises(ValueError, match="attention_kwargs has extra_logit and kind = 'linear'"):
+        layers.MultiHeadAttention(kind="linear", attention_kwargs={"extra_logit": 0.0})
 
 
 def test_states_do_not_depend_on_the_length():

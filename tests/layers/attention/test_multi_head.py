@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from mesh_tensorflow.transformer import transformer_layers
 
-from primer.checkpoints.description import plain_settings
-from primer.layers import MDHA, MultiHeadAttention
-from tests.layers import single_layer
+from primer.checkpoints.description import model_description, plain_settings
+from primer.layers import MDHA, MultiHeadAttention, WindowedSelfAttention
+from tests.layers import helpers, single_layer
 
 IDS = np.array([[1] * 5 + [2] * 7, [1] * 9 + [0] * 3])
 X = np.random.default_rng(0).standard_normal([2, 12, 32]).astype(np.float32)
@@ -96,19 +96,50 @@ def test_a_scale_replaces_that_of_the_initial_values(scale, factor, fold):
     np.testing.assert_allclose(found, attention(variables, scale=factor), rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("fold", [True, False])
+def test_normalized_queries_have_the_usual_factor(fold):
+    """The norm cancels that of the initial values, and that of the projection."""
+    changes = {"qk_norm": "rms", "fold_scaling_into_initializer": fold}
+    layers = [MultiHeadAttention(**settings(scale=scale, **changes)) for scale in (None, "rsqrt")]
+    variables = single_layer.random_variables(layers[0])
+    by_default, expected = (run(layer, variables)["y"] for layer in layers)
+    np.testing.assert_array_equal(by_default, expected)
+
+
+@pytest.mark.parametrize("changes", [{"num_memory_heads": 2}, {"num_heads": 6}], ids=str)
+def test_heads_that_the_mesh_cannot_share_raise_an_error(changes):
+    message = r"num_heads = .* and num_memory_heads = .*: . heads do not divide over the 4 proc"
+    with pytest.raises(ValueError, match=message), helpers.bench() as b:
+        context = single_layer.context_of(b, b.put(X, *single_layer.NAMES))
+        context.model.layout, context.model.mesh_shape = "heads:model", "model:4"
+        MultiHeadAttention(**settings(**changes)).make_params(context)
+
+
 @pytest.mark.parametrize(
-    ("changes", "is_the_same"),
+    ("cls", "changes", "expected"),
     [
-        ({}, True),
-        ({"positions": "t5_bias", "window": 9}, True),
-        ({"kind": "local"}, False),
-        ({"positions": "alibi"}, False),
-        ({"qk_norm": "rms"}, False),
-        ({"logit_cap": 1.0}, False),
+        (MultiHeadAttention, {}, "SelfAttention"),
+        (MultiHeadAttention, {"positions": "t5_bias", "window": 9}, "SelfAttention"),
+        (MultiHeadAttention, {"kind": "local"}, "WindowedSelfAttention"),
+        (MultiHeadAttention, {"kind": "linear"}, "MultiHeadAttention(kind)"),
+        (MultiHeadAttention, {"positions": "alibi"}, "MultiHeadAttention(positions)"),
+        (MultiHeadAttention, {"logit_cap": 5.0}, "MultiHeadAttention(logit_cap)"),
+        (WindowedSelfAttention, {}, "WindowedSelfAttention"),
+        (WindowedSelfAttention, {"kind": "global"}, "WindowedSelfAttention(kind)"),
+        (MDHA, {}, "MDHA"),
+        (MDHA, {"qk_norm": "rms", "kind": "local"}, "MDHA(kind, qk_norm)"),
     ],
+    ids=str,
 )
-def test_it_is_described_as_mesh_tfs_where_its_function_is_the_same(changes, is_the_same):
-    """So that runs that began with Mesh-TF's layer resume."""
-    described = plain_settings.plain(MultiHeadAttention(**settings(**changes)))
-    assert (described["class"] == "SelfAttention") == is_the_same
-    assert plain_settings.plain(MDHA(**settings()))["class"] == "MDHA"
+def test_the_described_class_is_that_of_earlier_runs_where_the_function_is(cls, changes, expected):
+    """So that these runs resume, and with a setting that they did not have they do not."""
+    assert plain_settings.plain(cls(**settings(**changes)))["class"] == expected
+
+
+def test_the_window_is_compared_with_that_of_earlier_runs():
+    earlier, now = (
+        plain_settings.plain(layer)
+        for layer in (WindowedSelfAttention(9), MultiHeadAttention(kind="local", window=8))
+    )
+    del earlier["window"]
+    assert model_description.first_difference(earlier, now) == "radius 9 -> 8"

@@ -29,6 +29,10 @@ CLASSES = [MDHA, DoubleHeadsAttention, MultiHeadAttention, WindowedSelfAttention
         ({"positions": "rotary", "rotary_base": 0}, r"rotary_base = 0"),
         ({"shared_kv": True, "qk_norm": "rms"}, r"shared_kv = True and qk_norm = 'rms'"),
         ({"shared_kv": True, "positions": "rotary"}, r"and positions = 'rotary'"),
+        ({"num_memory_heads": -2}, r"num_memory_heads = -2: expected a whole number of 0"),
+        ({"num_memory_heads": 3}, r"num_memory_heads = 3 must divide"),
+        ({"attention_func": "hybrid", "num_persistent_vectors": 2}, r"attention_func = 'hybrid'"),
+        ({"attention_func": "hybrid", "z_loss_coeff": 0.1}, r"attention_func = 'hybrid'"),
     ],
     ids=str,
 )
@@ -40,6 +44,14 @@ def test_the_error_names_the_setting_and_its_value(cls, settings, message):
 def test_a_window_is_a_number_of_keys():
     with pytest.raises(ValueError, match=r"MultiHeadAttention.window = 0: expected how many keys"):
         MultiHeadAttention(kind="local", window=0)
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__qualname__)
+@pytest.mark.parametrize("number", [0, 2.5])
+def test_a_block_has_a_number_of_positions(cls, number):
+    message = f"{cls.__qualname__}.block_length = {number}: expected positions per block"
+    with pytest.raises(ValueError, match=message):
+        cls(kind="local", block_length=number)
 
 
 def test_half_heads_need_an_even_number_of_rotating_channels():

@@ -33,11 +33,3 @@ def test_initial_scale_of_the_shared_projection(fold, rescale):
     np.testing.assert_allclose(values["k"].std(), keys, rtol=0.1)
     # Mesh-TF's truncated normal has 0.88 of the nominal deviation.
     np.testing.assert_allclose(values["q"].std(), 0.88 / 8, rtol=0.1)
-
-
-def test_memory_heads_must_divide_heads():
-    model = helpers.build_model(
-        "primer_ez", attention={"share_qk_rep": True, "num_memory_heads": 3}, num_layers=1
-    )
-    with pytest.raises(ValueError, match="num_memory_heads = 3 must divide num_heads = 4"):
-        helpers.random_variables(model)

@@ -7,6 +7,7 @@ import pytest
 from primer.layers import MDHA
 from primer.layers.attention import spatial_gating
 from tests.layers import helpers, single_layer
+from tests.layers.embeddings import embedding_helpers
 
 RNG = np.random.default_rng(0)
 GATES = RNG.standard_normal([2, 8]).astype(np.float32)
@@ -57,6 +58,22 @@ def test_gates_start_at_one():
 def test_a_longer_text_raises_an_error():
     with pytest.raises(ValueError, match="MDHA.max_length = 4 gates for a text of 5 positions"):
         gated(VALUES, max_length=4)
+
+
+def test_value_embeddings_are_gated_too():
+    """Where all gates are 0, another table changes nothing."""
+    embedding_helpers.bind()
+    attention = {"spatial_gating": True, "max_length": 8, "num_value_embeddings": 1}
+    model = helpers.build_model(helpers.Architecture(attention=MDHA), attention=attention)
+    variables = helpers.random_variables(model)
+    for name, value in variables.items():
+        if name.endswith("spatial_gate"):
+            variables[name] = np.zeros_like(value)
+    table = "transformer/value_embedding_0"
+    others = {**variables, table: -variables[table]}
+    targets = RNG.integers(2, 97, [2, 8])
+    before, after = (helpers.call(model, v, targets)["logits"] for v in (variables, others))
+    np.testing.assert_array_equal(after, before)
 
 
 def test_gates_need_values_of_their_own():

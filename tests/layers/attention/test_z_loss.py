@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.layers import helpers
+from primer.layers.attention import z_loss
+from tests.layers import helpers, single_layer
 
 TARGETS = np.random.default_rng(0).integers(2, 97, [2, 8])
 
@@ -22,3 +23,14 @@ def test_z_loss_reaches_the_training_loss(packed):
             losses[coefficient, mode] = values["loss"]
     assert losses[0.5, "train"] > losses[None, "train"] + 0.1
     assert losses[0.5, "eval"] == losses[None, "eval"]
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_a_context_that_collects_no_losses_gets_none(collects):
+    with helpers.bench() as b:
+        x = b.put(np.zeros([2, 4, 8], np.float32), *single_layer.NAMES)
+        context = single_layer.context_of(b, x, "train")
+        context.losses = [] if collects else None
+        z_loss.add(context, x, x.shape.dims[1], 0.5, x.dtype)
+        loss = b.run({"z": context.losses[0]})["z"] if collects else None
+    assert loss is None or loss == pytest.approx(0.5 * np.log(4) ** 2)

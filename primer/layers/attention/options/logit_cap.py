@@ -13,9 +13,10 @@ from typing import Any
 
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
-from mesh_tensorflow.transformer import attention, transformer
+from mesh_tensorflow.transformer import attention
 
 from primer.common import checks
+from primer.layers.attention import z_loss
 
 
 def check(logit_cap: float | None, layer: str = "MultiHeadAttention") -> None:
@@ -99,8 +100,7 @@ class _Capped:
         logits = self._logits(q, k, memory_length_dim, key_dim)  # [batch, heads, length, memory]
         if bias is not None:
             logits += mtf.cast(bias, logits.dtype)
-        if z_loss_coeff is not None and context.train:
-            _add_z_loss(context, logits, memory_length_dim, z_loss_coeff, v.dtype)
+        z_loss.add(context, logits, memory_length_dim, z_loss_coeff, v.dtype)
         weights = mtf.softmax(logits, memory_length_dim, extra_logit=extra_logit)
         weights = mtf.cast(weights, v.dtype)
         if dropout_rate:
@@ -133,19 +133,3 @@ def _tanh(x: mtf.Tensor) -> mtf.Tensor:
         return [mtf.cwise(lambda y, dy: tf.raw_ops.TanhGrad(y=y, dy=dy), inputs, name="tanh_grad")]
 
     return mtf.cwise(tf.tanh, [x], grad_function=gradient, name="tanh")
-
-
-def _add_z_loss(
-    context: transformer.Context,
-    logits: mtf.Tensor,
-    memory_length_dim: mtf.Dimension,
-    coefficient: float,
-    dtype: tf.DType,
-) -> None:
-    """Adds the mean square of log Z to the context's losses, as Mesh-TF's attention does."""
-    log_z = mtf.reduce_logsumexp(logits, memory_length_dim)  # [batch, heads, length]
-    loss = mtf.reduce_mean(mtf.square(log_z) * mtf.cast(context.nonpadding, log_z.dtype))
-    if context.num_microbatches and context.num_microbatches > 1:
-        loss /= context.num_microbatches
-    mtf.scalar_summary("attention_z_loss", loss)
-    context.losses.append(mtf.cast(loss * coefficient, dtype))

@@ -11,6 +11,7 @@ d_kv]` under the model's scope, with the heads of the values in grouped-query at
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import mesh_tensorflow as mtf
@@ -18,6 +19,7 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer
 
 from primer.common import graph_marks
+from primer.common.class_names import class_name
 from primer.layers import variables
 from primer.layers.embeddings import token_inputs
 
@@ -39,12 +41,13 @@ def add(layer: Any, context: transformer.Context, values: mtf.Tensor) -> mtf.Ten
         A Tensor of the shape of values; values themselves in a layer without a table.
 
     Raises:
-        ValueError: there are more tables than pairs of layers, or the model's embedding does not
-            record the ids.
+        ValueError: there are more tables than pairs of layers, the values of a pair differ in
+            width, or the model's embedding does not record the ids.
     """
     layers = [each for each in context.model.layer_stack.layers if getattr(each, SETTING, 0)]
     if not graph_marks.leaves_out_blocks():
         check(layer.num_value_embeddings, len(layers))
+        check_widths(layers)
     number = table_number(layers.index(layer), len(layers), layer.num_value_embeddings)
     if number is None:
         return values
@@ -68,6 +71,23 @@ def check(num_tables: int, num_layers: int) -> None:
             f"{SETTING} = {num_tables}: expected at most half of the {num_layers} attention "
             "layers, because the first and the last layers share a table"
         )
+
+
+def check_widths(layers: Sequence[Any]) -> None:
+    """Raises a ValueError if two layers share a table and their values differ in width.
+
+    Args:
+        layers: the model's attention layers with value embeddings.
+    """
+    for layer, other in zip(layers, layers[-getattr(layers[0], SETTING) :]):
+        widths = [(x.num_memory_heads or x.num_heads) * x.key_value_size for x in (layer, other)]
+        if widths[0] != widths[1]:
+            raise ValueError(
+                f"{SETTING} = {getattr(layer, SETTING)} and num_memory_heads = "
+                f"{layer.num_memory_heads}: {class_name(layer)} and {class_name(other)} share a "
+                f"table, and their values have the widths {widths[0]} and {widths[1]}; set "
+                f"num_memory_heads or {SETTING} to 0"
+            )
 
 
 def table_number(layer_number: int, num_layers: int, num_tables: int) -> int | None:

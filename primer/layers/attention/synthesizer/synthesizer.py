@@ -118,7 +118,6 @@ class SynthesizerAttention(MultiHeadAttention):
                 f"{NAME}.relative_attention_type = 'contextual': {mode} has no queries; use 'bias' "
                 "or 'bias_shared', or a mode with 'dense' or 'plus'"
             )
-        inherited_settings.check_memory_heads(self, f"num_heads = {self.num_heads}")
 
     def _check_settings_of_softmax(self, mode: str) -> None:
         unsupported = {

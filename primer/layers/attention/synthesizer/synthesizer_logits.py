@@ -20,6 +20,7 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import attention, transformer
 
 from primer.layers import variables
+from primer.layers.attention import z_loss
 from primer.layers.attention.synthesizer import synthesizer_tables as tables
 
 # In the signatures, `layer` is a SynthesizerAttention, whose module imports this one.
@@ -82,7 +83,7 @@ def attention_weights(
         shape: `[batch, length, heads, memory_length]`, the result's Shape under dropout.
     """
     memory_length = layer.memory_length(context)
-    _add_z_loss(layer, context, logits, memory_length)
+    z_loss.add(context, logits, memory_length, layer.z_loss_coeff, context.activation_dtype)
     kwargs = layer.attention_kwargs_from_context(context)
     weights = mtf.softmax(logits, memory_length, extra_logit=kwargs.get("extra_logit"))
     rate = kwargs["dropout_rate"]
@@ -152,21 +153,6 @@ def _synthetic_share(context: transformer.Context) -> mtf.Tensor:
     one = mtf.Dimension("alpha", 1)
     alpha = variables.get_variable(context, "alpha", [one], tf.zeros_initializer())  # [alpha]
     return mtf.sigmoid(mtf.reduce_sum(mtf.cast(alpha, tf.float32), reduced_dim=one))  # []
-
-
-def _add_z_loss(
-    layer: Any, context: transformer.Context, logits: mtf.Tensor, memory_length: mtf.Dimension
-) -> None:
-    """Adds SelfAttention's z-loss to the context's losses, also for unpacked examples."""
-    if layer.z_loss_coeff is None or not context.train or context.losses is None:
-        return
-    log_z = mtf.reduce_logsumexp(logits, memory_length)  # [batch, length, heads]
-    loss = mtf.square(log_z)
-    if isinstance(context.sequence_id, mtf.Tensor):
-        loss *= mtf.cast(context.nonpadding, tf.float32)
-    loss = mtf.reduce_mean(loss) / (context.num_microbatches or 1)  # []
-    mtf.scalar_summary("attention_z_loss", loss)
-    context.losses.append(mtf.cast(loss * layer.z_loss_coeff, context.activation_dtype))
 
 
 def _query_dim(layer: Any) -> mtf.Dimension:

@@ -48,7 +48,7 @@ def attend(
         ValueError: the model is not fully autoregressive.
     """
     _check_autoregressive(layer, context)
-    _say_if_beyond_length(layer, context)
+    _say_if_without_effect(layer, context)
     if context.mode == "incremental":
         return _attend_to_cache(layer, context, params, q, keys_values)
     if context.mode == "first_part":
@@ -152,9 +152,9 @@ def _check_autoregressive(layer, context):
         )
 
 
-def _say_if_beyond_length(layer, context):
+def _say_if_without_effect(layer, context):
     length = context.length_dim.size
-    if context.train and layer.window > length:
+    if context.train and layer.window >= length:
         graph_marks.add_remark(
             f"window = {layer.window}: rows have {length} tokens, so that local attention sees all "
             "of them, as global attention does; set window below the length for an effect"

@@ -1,4 +1,8 @@
-"""Windowed self-attention: MultiHeadAttention of the kind "local" under settings of its own."""
+"""Windowed self-attention: MultiHeadAttention of the kind "local" by its earlier name.
+
+For gin files that have `attention = @WindowedSelfAttention`, whose window is `radius`. The slots
+`attention_kinds` and `window` give the same layer.
+"""
 
 from typing import Any
 
@@ -16,6 +20,8 @@ from primer.layers.attention.multi_head import MultiHeadAttention
 @gin.configurable
 class WindowedSelfAttention(MultiHeadAttention):
     """Causal self-attention within a window; settings of `MultiHeadAttention` apply too."""
+
+    own_kind = "local"
 
     def __init__(
         self,
@@ -38,17 +44,11 @@ class WindowedSelfAttention(MultiHeadAttention):
         Raises:
             ValueError: a setting that this layer does not support.
         """
-        _check_count("radius", radius, "how many keys a query sees, its own position's included")
-        if block_length is not None:
-            _check_count("block_length", block_length, "positions per block, or None to choose")
+        checks.whole_number(
+            "WindowedSelfAttention.radius",
+            radius,
+            expected="how many keys a query sees, its own position's included",
+            error=ValueError,
+        )
         super().__init__(kind=kind, window=radius, block_length=block_length, **kwargs)
         self.radius = radius
-
-
-def _check_count(name: str, value: object, meaning: str) -> None:
-    checks.whole_number(
-        f"WindowedSelfAttention.{name}",
-        value,
-        expected=f"{meaning}, a whole number of 1 or more",
-        error=ValueError,
-    )

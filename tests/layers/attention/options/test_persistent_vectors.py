@@ -6,6 +6,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer_layers
 
+from primer.layers import MultiHeadAttention
 from primer.layers.attention import kv_cache
 from primer.layers.attention.options import persistent_vectors
 from primer.layers.attention.windows import windowed_blocks
@@ -151,6 +152,17 @@ def test_a_split_dimension_of_keys_raises_an_error():
         memory = mtf.Dimension("memory_length", 8)
         with pytest.raises(ValueError, match="splits memory_length over 2 .* split batch, heads"):
             persistent_vectors.extend(context, [], [None], memory, None, NUM)
+
+
+def test_a_split_dimension_of_keys_raises_an_error_with_a_z_loss_too():
+    with helpers.bench() as b:
+        x = b.put(X, *single_layer.NAMES)
+        context = single_layer.context_of(b, x, "train")
+        context.model.layout, context.model.mesh_shape = "memory_length:columns", "columns:2"
+        settings = {"num_persistent_vectors": NUM, "z_loss_coeff": 0.1}
+        attention = MultiHeadAttention(num_heads=4, key_value_size=8, **settings)
+        with pytest.raises(ValueError, match="splits memory_length over 2"):
+            attention.call(context, x)
 
 
 def test_blocks_of_windowed_attention():

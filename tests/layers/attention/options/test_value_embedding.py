@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from primer.layers import MultiHeadAttention
+from primer.layers import DoubleHeadsAttention, MultiHeadAttention
 from primer.layers.attention.options import value_embedding
 from primer.layers.embeddings import token_inputs
 from tests.layers import helpers, stepwise
@@ -42,6 +42,18 @@ def test_too_many_tables_are_an_error():
     bind()
     with pytest.raises(ValueError, match=message):
         helpers.call(build(2, num_layers=3), None, TARGETS)
+
+
+def test_layers_of_a_table_need_values_of_one_width():
+    """Half as wide heads have half as wide values where all heads share them."""
+    layers = [
+        cls(num_heads=4, key_value_size=8, num_value_embeddings=1, num_memory_heads=1)
+        for cls in (DoubleHeadsAttention, MultiHeadAttention)
+    ]
+    message = "^num_value_embeddings = 1 and num_memory_heads = 1: .* widths 4 and 8"
+    with pytest.raises(ValueError, match=message):
+        value_embedding.check_widths(layers)
+    value_embedding.check_widths([layers[0], layers[1], layers[0]])
 
 
 def test_equation():

@@ -18,10 +18,11 @@ def remarks(mode, **settings):
         return graph_marks.remarks()
 
 
-def test_a_window_beyond_the_length_is_said_in_training():
-    (remark,) = remarks("train", kind="local", window=13)
-    assert remark.startswith("window = 13: rows have 12 tokens")
-    assert not remarks("train", kind="local", window=12)
+def test_a_window_of_the_length_or_more_is_said_in_training():
+    for window in (12, 13):
+        (remark,) = remarks("train", kind="local", window=window)
+        assert remark.startswith(f"window = {window}: rows have 12 tokens")
+    assert not remarks("train", kind="local", window=11)
     assert not remarks("train", kind="global", window=13)
     # A trained model may score shorter texts than it was trained on.
     assert not remarks("eval", kind="local", window=13)
