@@ -8,7 +8,9 @@ standard deviation for all of them. Three roles:
                  by sqrt(number of layers) in GPT-2 (N layers are N / 2 blocks of two), or zero
     others       matrices and embeddings
 
-Constant initial values, those of scales, biases and convolutions, stay as the layer sets them.
+Queries whose initial values carry the factor d_kv^-0.5 of the logits (T5) keep it: otherwise the
+model would compute without it. Constant initial values, those of scales, biases and convolutions,
+stay as the layer sets them.
 """
 
 import copy
@@ -16,6 +18,7 @@ import re
 from typing import Any
 
 import gin
+import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
 from primer.common import checks, graph_marks
@@ -45,7 +48,8 @@ def weight_initializer(
         name: the variable's name in a checkpoint.
         initializer: the layer's own, a TensorFlow initializer; None for TensorFlow's default.
         weight_stddev: the standard deviation of the normal distribution of random values, which is
-            not truncated; None for the layer's own distribution.
+            not truncated; None for the layer's own distribution. Of queries with a factor in their
+            initial values (`logit_factor`) it is multiplied by that.
         position_stddev: that of learned positions; None for weight_stddev.
         residual_initializer: None, "scaled_by_depth" or "zero", for the matrices of role residual.
 
@@ -62,7 +66,8 @@ def weight_initializer(
     if _POSITIONS.search(name) and position_stddev is not None:
         stddev = position_stddev
     if stddev is not None:
-        initializer = tf.random_normal_initializer(stddev=stddev)
+        factor = getattr(initializer, "logit_factor", 1.0)
+        initializer = tf.random_normal_initializer(stddev=stddev * factor)
     if is_residual and residual_initializer == "scaled_by_depth":
         return Scaled(initializer, _number_of_layers() ** -0.5)
     return initializer
@@ -71,6 +76,38 @@ def weight_initializer(
 def is_random(initializer: Any) -> bool:
     """Returns whether an initializer draws values: it has a seed, or is TensorFlow's default."""
     return initializer is None or hasattr(initializer, "seed")
+
+
+class QueryInitializer(tf.random_normal_initializer):
+    """A normal distribution that has a factor of the logits of attention in its deviation.
+
+    Args:
+        stddev: the standard deviation, with the factor.
+        logit_factor: the factor.
+    """
+
+    def __init__(self, stddev: float, logit_factor: float) -> None:
+        super().__init__(stddev=stddev)
+        self.logit_factor = logit_factor
+
+
+class QueryKernelInitializer(mtf.layers.VarianceScalingInitializer):
+    """Mesh-TF's initial values of a dense layer times a factor of the logits of attention.
+
+    Args:
+        logit_factor: the factor.
+    """
+
+    def __init__(self, logit_factor: float) -> None:
+        super().__init__()
+        self.scale *= logit_factor**2
+        self._logit_factor = logit_factor
+
+    def __call__(self, reduced_dims: list[mtf.Dimension], new_dims: list[mtf.Dimension]) -> Any:
+        """Returns the initializer of a kernel `[reduced_dims, new_dims]`."""
+        initializer = super().__call__(reduced_dims, new_dims)
+        initializer.logit_factor = self._logit_factor
+        return initializer
 
 
 class Scaled:

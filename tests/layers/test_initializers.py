@@ -48,6 +48,8 @@ def initial_values(model=None, mode="train", before=()):
 def role(name):
     if name == "positional_embedding":
         return "positions"
+    if name.endswith("/q"):
+        return "queries"
     return "residual" if re.search(r"/(o|wo/kernel)$", name) else "other"
 
 
@@ -68,10 +70,34 @@ def test_a_model_of_gpt_2():
             assert len(set(value.tolist())) == 1, name
             continue
         found[role(name)] += 1
-        stddev = {"positions": 0.01, "residual": 0.02 / DEPTH**0.5, "other": 0.02}[role(name)]
-        check_normal(value, stddev)
+        stddevs = {"positions": 0.01, "residual": 0.02 / DEPTH**0.5, "queries": 0.02 / 16**0.5}
+        check_normal(value, stddevs.get(role(name), 0.02))
     assert found["residual"] == DEPTH and found["positions"] == 1
     assert {"embedding", "logits/kernel"} <= set(values)
+
+
+@pytest.mark.parametrize(
+    "attention, factors",
+    [
+        ({"scale": 1.0}, {"q": 1}),
+        ({"scale": "rsqrt"}, {"q": 1}),
+        ({"fold_scaling_into_initializer": False}, {"q": 1}),
+        ({"shared_kv": True}, {"q": 1 / 4, "kv": 1}),
+        ({"share_qk_rep": True}, {"q": 1 / 4, "q_solo_project/kernel": 1}),
+        (
+            {"share_qk_rep": True, "rescale_shared_keys": True},
+            {"q": 1, "q_solo_project/kernel": 1 / 4},
+        ),
+    ],
+)
+def test_queries_keep_the_factor_of_the_logits(attention, factors):
+    """That is d_kv^-0.5, where T5 has it in the initial values."""
+    set_up(weight_stddev=0.02)
+    values = initial_values(
+        helpers.build_model("primer_ez", attention=attention, num_layers=1, **SIZE)
+    )
+    for name, factor in factors.items():
+        check_normal(values[f"block_000/layer_000/MDHA/{name}"], 0.02 * factor)
 
 
 def test_without_settings_nothing_changes():
