@@ -60,6 +60,8 @@ def weight_initializer(
     if not is_random(initializer):
         return initializer
     is_residual = bool(_RESIDUAL.search(name))
+    if is_residual and residual_initializer is not None:
+        _say_if_normalized(residual_initializer)
     if is_residual and residual_initializer == "zero":
         return tf.zeros_initializer()
     stddev = weight_stddev
@@ -138,6 +140,17 @@ def _check(weight_stddev, position_stddev, residual_initializer):
         raise ValueError(
             f"weight_initializer.residual_initializer = {residual_initializer!r}: expected None, "
             '"scaled_by_depth" or "zero"'
+        )
+
+
+def _say_if_normalized(residual_initializer):
+    # norm(x W) is the same for every size of W, and its gradient by W is divided by that size; at
+    # W = 0 by the root of the norm's epsilon.
+    if graph_marks.has_normalized_output():
+        graph_marks.add_remark(
+            f'residual_initializer = "{residual_initializer}" where the stack normalizes the '
+            "outputs of layers: the norm undoes small initial values, and the gradients of these "
+            "matrices grow instead; set it to None, or layer_stack = @PreNormLayerStack"
         )
 
 

@@ -11,7 +11,9 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer
 
 from primer import layers
+from primer.common import graph_marks
 from primer.layers import initializers
+from tests import gin_models
 from tests.layers import helpers
 from tests.layers.embeddings.embedding_helpers import bind
 from tests.paths import ROOT
@@ -154,6 +156,28 @@ def test_every_layer_of_every_architecture_has_one_residual_projection(path):
         if initializers._RESIDUAL.search(name)
     )
     assert found == {layer["name"]: 1 for layer in wiring["layers"]}
+
+
+@pytest.mark.parametrize(
+    "stack, initializer, mode, is_said",
+    [
+        ("SandwichNormLayerStack", "zero", "train", True),
+        ("SandwichNormLayerStack", "zero", "eval", False),
+        ("PrePostNormLayerStack", "scaled_by_depth", "train", True),
+        ("PostNormLayerStack", "zero", "train", False),
+        ("PreNormLayerStack", "scaled_by_depth", "train", False),
+        ("SandwichNormLayerStack", None, "train", False),
+    ],
+)
+def test_norms_of_outputs_undo_the_residual_initializer(stack, initializer, mode, is_said):
+    settings = [f"layer_stack = @{stack}", f"residual_initializer = {initializer!r}"]
+    model = gin_models.build(gin_models.files("transformer"), ["num_layers = 1", *settings])
+    with helpers.bench() as b:
+        ids = b.put(TARGETS, "batch", "length")
+        model.call_simple(inputs=ids, targets=ids, compute_loss=True, mode=mode)
+        said = graph_marks.remarks()
+    assert len(said) == is_said
+    assert not is_said or f'residual_initializer = "{initializer}"' in said[0]
 
 
 def test_experts_and_their_router():
