@@ -44,7 +44,7 @@ VALUES = {
     "feed_forward_bias": ["False"],
     "tied_embeddings": ["False"],
     "embedding_scale": ["'sqrt'", "0.5"],
-    "logit_scale": ["1.0", "'sqrt'"],
+    "logit_scale": ["1.0", "'sqrt'", "'rsqrt'"],
     "logit_cap": ["3.0"],
     "z_loss": ["0.1"],
     "mask_vocabulary_padding": ["True"],
