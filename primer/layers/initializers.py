@@ -9,8 +9,8 @@ standard deviation for all of them. Three roles:
     others       matrices and embeddings
 
 Queries whose initial values carry the factor d_kv^-0.5 of the logits (T5) keep it: otherwise the
-model would compute without it. Constant initial values, those of scales, biases and convolutions,
-stay as the layer sets them.
+model would compute without it. The taps of convolutions, random ones (EvolvedConvolution) too, and
+all constant initial values, those of scales and biases, stay as the layer sets them.
 """
 
 import copy
@@ -27,6 +27,7 @@ RESIDUAL_INITIALIZERS = (None, "scaled_by_depth", "zero")
 
 # The names of variables below a layer, which are Mesh-TensorFlow's.
 _POSITIONS = re.compile(r"(^|/)positional_embedding$")
+_TAPS = re.compile(r"(^|/)depthwise_conv_hack/")
 _RESIDUAL = re.compile(
     r"(^|/)(o"  # Attention.
     r"|wo/kernel"  # Feed-forward layers and experts.
@@ -57,7 +58,7 @@ def weight_initializer(
         ValueError: a setting has no such value, or the number of layers is not known.
     """
     _check(weight_stddev, position_stddev, residual_initializer)
-    if not is_random(initializer):
+    if not is_random(initializer) or _TAPS.search(name):
         return initializer
     is_residual = bool(_RESIDUAL.search(name))
     if is_residual and residual_initializer is not None:

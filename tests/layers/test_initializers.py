@@ -180,6 +180,21 @@ def test_norms_of_outputs_undo_the_residual_initializer(stack, initializer, mode
     assert not is_said or f'residual_initializer = "{initializer}"' in said[0]
 
 
+def test_taps_of_convolutions_stay_those_of_the_layer():
+    """EvolvedConvolution's are random."""
+    files = gin_models.files("evolved_transformer")
+    own, found = (
+        initial_values(gin_models.build(files, ["num_evolved_blocks = 1", f"weight_stddev = {s}"]))
+        for s in (None, 0.02)
+    )
+    taps = [name for name in own if re.search(r"depthwise_dense_\d+/kernel$", name)]
+    assert len(taps) == 11 + 7 + 7
+    for name in taps:
+        np.testing.assert_array_equal(found[name], own[name], err_msg=name)
+    (pointwise,) = (n for n in own if "11x1" in n and n.endswith("pointwise_dense/kernel"))
+    check_normal(found[pointwise], 0.02)
+
+
 def test_experts_and_their_router():
     set_up(weight_stddev=0.02, residual_initializer="zero")
     experts = (layers.MixtureOfExperts, {"num_experts": 4, "hidden_size": 64})
