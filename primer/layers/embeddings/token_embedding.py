@@ -4,8 +4,8 @@
     logits = cap * tanh(logit_scale * h . E / cap)     [batch, length, d_model] -> [..., vocab]
 
 E is the variable `embedding` `[vocab, d_model]`. Untied, the output has a matrix of its own,
-`logits/kernel` `[d_model, vocab]`. With the default settings both are Mesh-TensorFlow's: no cap, and
-T5's factor 1 / sqrt(d_model) of the logits if tied (VocabEmbedding), none if untied.
+`logits/kernel` `[d_model, vocab]`. With the default settings both are those of
+Mesh-TensorFlow: no cap, and T5's factor 1 / sqrt(d_model) of the logits if tied, none if untied.
 The cap and `embedding_scale = "sqrt"` are Gemma 2's (https://arxiv.org/abs/2408.00118).
 
 The vocabulary is padded to a multiple of 128. The ids of the padding have probabilities like those
