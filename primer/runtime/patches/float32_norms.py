@@ -2,7 +2,8 @@
 
 In bfloat16 each of the three roundings is an error of up to 0.4%, and the root of a row is wrong
 for all of it. With the patch they compute in float32 and round the result alone, as `layer_norm`
-does. The graphs of float32 activations stay as they are.
+does. The graphs of float32 activations stay as they are. An epsilon that would make a NaN is an
+error.
 """
 
 import functools
@@ -12,6 +13,8 @@ from typing import Any
 
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
+
+from primer.common import checks
 
 NORMS = ("sublayer_rms_norm", "sublayer_rms_norm_subsampled", "sublayer_scale_norm")
 
@@ -46,6 +49,8 @@ def _called_by_gin(configurable: Any) -> CellType:
 def _in_float32(norm: Callable) -> Callable:
     @functools.wraps(norm)
     def in_float32(x, layer_stack, context, *args, **kwargs):
+        if "epsilon" in kwargs:  # As gin passes it.
+            checks.norm_epsilon(norm.__name__, kwargs["epsilon"])
         if x.dtype == tf.float32:
             return norm(x, layer_stack, context, *args, **kwargs)
         wide = mtf.cast(x, tf.float32)
