@@ -51,6 +51,22 @@ def positive_number(
     return value
 
 
+def norm_epsilon(norm: str, value: object) -> None:
+    """Raises an error unless a value is a valid `epsilon` of a norm.
+
+    With 0, a row of padding would be NaN.
+
+    Args:
+        norm: the name of the norm, as gin files write it.
+        value: the number that it adds to the variance.
+
+    Raises:
+        ValueError: the value is no finite number above 0.
+    """
+    expected = "a number above 0, such as 1e-6 (the slot norm_epsilon sets it)"
+    positive_number(f"{norm}.epsilon", value, expected, ValueError)
+
+
 def output_file(
     path: str, option: str, overwrite: bool | None = None, inputs: Iterable[str] = ()
 ) -> None:

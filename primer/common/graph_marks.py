@@ -7,6 +7,8 @@
 - *Caveats*: sentences of layers that have to be printed with the graph's numbers or texts.
 - *Remarks*: sentences of layers on settings without effect, printed once before the work starts.
 - *Residual layers*: the number of layers of the model that is being built, for its initial values.
+- *Normalized output*: training normalizes the output of the layer that is being built, so that the
+  size of its last matrix has no effect.
 - *Blocks left out*: the model has fewer blocks than gin describes, as where only the settings that
   it reads matter. Checks of the depth do not apply to it.
 
@@ -19,6 +21,7 @@ _NO_DROPPING = "primer/route_without_dropping"
 _CAVEATS = "primer/caveats"
 _REMARKS = "primer/remarks"
 _RESIDUAL_LAYERS = "primer/residual_layers"
+_NORMALIZED_OUTPUT = "primer/normalized_output"
 _BLOCKS_LEFT_OUT = "primer/blocks_left_out"
 
 
@@ -62,6 +65,16 @@ def residual_layers() -> int | None:
     """Returns what `set_residual_layers` recorded, or None."""
     numbers = tf.get_collection(_RESIDUAL_LAYERS)
     return numbers[0] if numbers else None
+
+
+def set_normalized_output(is_normalized: bool) -> None:
+    """Records whether training normalizes the output of the layer that is built next."""
+    tf.get_collection_ref(_NORMALIZED_OUTPUT)[:] = [is_normalized]
+
+
+def has_normalized_output() -> bool:
+    """Returns what `set_normalized_output` recorded last, or False."""
+    return any(tf.get_collection(_NORMALIZED_OUTPUT))
 
 
 def leave_out_blocks() -> None:

@@ -8,7 +8,9 @@ standard deviation for all of them. Three roles:
                  by sqrt(number of layers) in GPT-2 (N layers are N / 2 blocks of two), or zero
     others       matrices and embeddings
 
-Constant initial values, those of scales, biases and convolutions, stay as the layer sets them.
+Queries whose initial values carry the factor d_kv^-0.5 of the logits (T5) keep it: otherwise the
+model would compute without it. The taps of convolutions, random ones (EvolvedConvolution) too, and
+all constant initial values, those of scales and biases, stay as the layer sets them.
 """
 
 import copy
@@ -16,6 +18,7 @@ import re
 from typing import Any
 
 import gin
+import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
 from primer.common import checks, graph_marks
@@ -24,6 +27,7 @@ RESIDUAL_INITIALIZERS = (None, "scaled_by_depth", "zero")
 
 # The names of variables below a layer, which are Mesh-TensorFlow's.
 _POSITIONS = re.compile(r"(^|/)positional_embedding$")
+_TAPS = re.compile(r"(^|/)depthwise_conv_hack/")
 _RESIDUAL = re.compile(
     r"(^|/)(o"  # Attention.
     r"|wo/kernel"  # Feed-forward layers and experts.
@@ -45,7 +49,8 @@ def weight_initializer(
         name: the variable's name in a checkpoint.
         initializer: the layer's own, a TensorFlow initializer; None for TensorFlow's default.
         weight_stddev: the standard deviation of the normal distribution of random values, which is
-            not truncated; None for the layer's own distribution.
+            not truncated; None for the layer's own distribution. Of queries with a factor in their
+            initial values (`logit_factor`) it is multiplied by that.
         position_stddev: that of learned positions; None for weight_stddev.
         residual_initializer: None, "scaled_by_depth" or "zero", for the matrices of role residual.
 
@@ -53,16 +58,19 @@ def weight_initializer(
         ValueError: a setting has no such value, or the number of layers is not known.
     """
     _check(weight_stddev, position_stddev, residual_initializer)
-    if not is_random(initializer):
+    if not is_random(initializer) or _TAPS.search(name):
         return initializer
     is_residual = bool(_RESIDUAL.search(name))
+    if is_residual and residual_initializer is not None:
+        _say_if_normalized(residual_initializer)
     if is_residual and residual_initializer == "zero":
         return tf.zeros_initializer()
     stddev = weight_stddev
     if _POSITIONS.search(name) and position_stddev is not None:
         stddev = position_stddev
     if stddev is not None:
-        initializer = tf.random_normal_initializer(stddev=stddev)
+        factor = getattr(initializer, "logit_factor", 1.0)
+        initializer = tf.random_normal_initializer(stddev=stddev * factor)
     if is_residual and residual_initializer == "scaled_by_depth":
         return Scaled(initializer, _number_of_layers() ** -0.5)
     return initializer
@@ -71,6 +79,38 @@ def weight_initializer(
 def is_random(initializer: Any) -> bool:
     """Returns whether an initializer draws values: it has a seed, or is TensorFlow's default."""
     return initializer is None or hasattr(initializer, "seed")
+
+
+class QueryInitializer(tf.random_normal_initializer):
+    """A normal distribution that has a factor of the logits of attention in its deviation.
+
+    Args:
+        stddev: the standard deviation, with the factor.
+        logit_factor: the factor.
+    """
+
+    def __init__(self, stddev: float, logit_factor: float) -> None:
+        super().__init__(stddev=stddev)
+        self.logit_factor = logit_factor
+
+
+class QueryKernelInitializer(mtf.layers.VarianceScalingInitializer):
+    """Mesh-TF's initial values of a dense layer times a factor of the logits of attention.
+
+    Args:
+        logit_factor: the factor.
+    """
+
+    def __init__(self, logit_factor: float) -> None:
+        super().__init__()
+        self.scale *= logit_factor**2
+        self._logit_factor = logit_factor
+
+    def __call__(self, reduced_dims: list[mtf.Dimension], new_dims: list[mtf.Dimension]) -> Any:
+        """Returns the initializer of a kernel `[reduced_dims, new_dims]`."""
+        initializer = super().__call__(reduced_dims, new_dims)
+        initializer.logit_factor = self._logit_factor
+        return initializer
 
 
 class Scaled:
@@ -101,6 +141,17 @@ def _check(weight_stddev, position_stddev, residual_initializer):
         raise ValueError(
             f"weight_initializer.residual_initializer = {residual_initializer!r}: expected None, "
             '"scaled_by_depth" or "zero"'
+        )
+
+
+def _say_if_normalized(residual_initializer):
+    # norm(x W) is the same for every size of W, and its gradient by W is divided by that size; at
+    # W = 0 by the root of the norm's epsilon.
+    if graph_marks.has_normalized_output():
+        graph_marks.add_remark(
+            f'residual_initializer = "{residual_initializer}" where the stack normalizes the '
+            "outputs of layers: the norm undoes small initial values, and the gradients of these "
+            "matrices grow instead; set it to None, or layer_stack = @PreNormLayerStack"
         )
 
 

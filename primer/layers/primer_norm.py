@@ -17,6 +17,7 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer
 
+from primer.common import checks
 from primer.layers import variables
 
 # Squares of larger numbers, summed over d_model, overflow float32.
@@ -37,8 +38,12 @@ def sublayer_primer_norm(
 
     Returns:
         A Tensor with the shape and type of x, computed in float32.
+
+    Raises:
+        ValueError: epsilon is no number above 0.
     """
     del layer_stack
+    checks.norm_epsilon("sublayer_primer_norm", epsilon)
     scale, bias = _scale_and_bias(context)  # [d_model] each
     wide = _to_bounded_float32(x)
     reduced = x.shape - context.model.model_dim

@@ -42,6 +42,7 @@ PATCHES = {
         "ops.cross_entropy",
         "patches.sampling_stop",
         "patches.sinusoid_positions",
+        "patches.float32_norms",
         "patches.float32_loss",  # Last: it wraps the loss of `ops.cross_entropy`.
     ),
     "mesh_tensorflow.transformer.utils": (

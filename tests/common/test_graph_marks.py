@@ -46,3 +46,12 @@ def test_blocks_left_out():
         assert not graph_marks.leaves_out_blocks()
         graph_marks.leave_out_blocks()
         assert graph_marks.leaves_out_blocks()
+
+
+def test_a_normalized_output_is_that_of_the_last_layer():
+    with tf.Graph().as_default():
+        assert not graph_marks.has_normalized_output()
+        graph_marks.set_normalized_output(True)
+        assert graph_marks.has_normalized_output()
+        graph_marks.set_normalized_output(False)
+        assert not graph_marks.has_normalized_output()

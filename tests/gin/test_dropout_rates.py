@@ -18,6 +18,7 @@ PLACES = {
     "attention_dropout_rate": [ATTENTION + "SelfAttention"],
     "feed_forward_dropout_rate": [FEED_FORWARD + "DenseReluDense"],
     "residual_dropout_rate": [ATTENTION[:-1], FEED_FORWARD[:-1], ""],
+    "final_dropout_rate": [""],
 }
 
 
@@ -51,6 +52,13 @@ def test_one_slot_sets_all_and_a_name_sets_its_own(load, dropped):
     assert dropped == [(scope, 0.5) for scope in scopes]
 
 
+@pytest.mark.parametrize("architecture", ["gpt2", "gpt_neo", "gpt_neox", "tensor2tensor_lm"])
+def test_no_dropout_at_the_end(architecture, load, dropped):
+    load(gin_models.files(architecture), ["num_layers = 2", "residual_dropout_rate = 0.25"])
+    run_graph.build_forward(97)
+    assert len(dropped) == 4 and "" not in dict(dropped)
+
+
 @pytest.mark.parametrize(
     "architecture, overlay, layer, slot",
     [
@@ -72,11 +80,11 @@ def test_evaluation_has_no_dropout(load, dropped):
     assert not [op for op in graph.operations if isinstance(op, mtf.ops.RandomOperation)]
 
 
-def test_a_binding_of_the_sublayer_still_sets_all_layers_and_the_end(load, dropped):
-    """As in gin files of Mesh-TensorFlow; the embedding has its own slot."""
+def test_a_binding_of_the_sublayer_still_sets_all_layers(load, dropped):
+    """As in gin files of Mesh-TensorFlow; the embedding and the end have slots of their own."""
     load(FILES, [*ONE_BLOCK, "sublayer_dropout.dropout_rate = 0.25"])
     run_graph.build_forward(97)
-    assert dropped == [(scope, 0.25) for scope in PLACES["residual_dropout_rate"]]
+    assert dropped == [(scope, 0.25) for scope in PLACES["residual_dropout_rate"][:-1]]
 
 
 def test_the_fraction_that_is_dropped():

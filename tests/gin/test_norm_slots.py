@@ -1,5 +1,7 @@
 """The slots of norms and stacks reach every norm of the stack."""
 
+import re
+
 import numpy as np
 import pytest
 from mesh_tensorflow.transformer import transformer
@@ -44,6 +46,16 @@ def test_epsilon(norm, load):
         values = [s(x, model, context) for s in model._sublayers_final if "norm" in s.__name__]
         (y,) = b.run(dict(enumerate(values))).values()
     np.testing.assert_allclose(y[0], [0.5, -0.5] * 8, rtol=1e-5)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("epsilon", ["-0.5", "0", "'small'", "None"])
+def test_an_invalid_epsilon_is_one_error(norm, epsilon, load):
+    expected = re.escape(
+        f"{norm}.epsilon = {epsilon}: expected a number above 0, such as 1e-6 (the"
+    )
+    with pytest.raises(ValueError, match=f"^{expected}"):
+        build(load, f"norm = @{norm}", f"norm_epsilon = {epsilon}", "num_layers = 1")
 
 
 @pytest.mark.parametrize("stack", STACKS)

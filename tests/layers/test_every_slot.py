@@ -44,7 +44,7 @@ VALUES = {
     "feed_forward_bias": ["False"],
     "tied_embeddings": ["False"],
     "embedding_scale": ["'sqrt'", "0.5"],
-    "logit_scale": ["1.0", "'sqrt'"],
+    "logit_scale": ["1.0", "'sqrt'", "'rsqrt'"],
     "logit_cap": ["3.0"],
     "z_loss": ["0.1"],
     "mask_vocabulary_padding": ["True"],
@@ -56,7 +56,7 @@ VALUES = {
     "share_qk_rep": ["True"],
     "spatial_gating": ["True"],
 }
-# Slots that architectures of other files set, or that only name the layers and their widths.
+# Slots that architectures of other files set, or that only name layers, widths and dropout.
 OF_ARCHITECTURES = {
     "attention",
     "feed_forward",
@@ -67,6 +67,7 @@ OF_ARCHITECTURES = {
     "projection_gated",
     "synthesizer_num_heads",
     "synthesizer_d_kv",
+    "final_dropout_rate",
 }
 # What a value needs in order to have an effect, or to be possible.
 NEEDS = {

@@ -11,7 +11,9 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer
 
 from primer import layers
+from primer.common import graph_marks
 from primer.layers import initializers
+from tests import gin_models
 from tests.layers import helpers
 from tests.layers.embeddings.embedding_helpers import bind
 from tests.paths import ROOT
@@ -48,6 +50,8 @@ def initial_values(model=None, mode="train", before=()):
 def role(name):
     if name == "positional_embedding":
         return "positions"
+    if name.endswith("/q"):
+        return "queries"
     return "residual" if re.search(r"/(o|wo/kernel)$", name) else "other"
 
 
@@ -68,10 +72,34 @@ def test_a_model_of_gpt_2():
             assert len(set(value.tolist())) == 1, name
             continue
         found[role(name)] += 1
-        stddev = {"positions": 0.01, "residual": 0.02 / DEPTH**0.5, "other": 0.02}[role(name)]
-        check_normal(value, stddev)
+        stddevs = {"positions": 0.01, "residual": 0.02 / DEPTH**0.5, "queries": 0.02 / 16**0.5}
+        check_normal(value, stddevs.get(role(name), 0.02))
     assert found["residual"] == DEPTH and found["positions"] == 1
     assert {"embedding", "logits/kernel"} <= set(values)
+
+
+@pytest.mark.parametrize(
+    "attention, factors",
+    [
+        ({"scale": 1.0}, {"q": 1}),
+        ({"scale": "rsqrt"}, {"q": 1}),
+        ({"fold_scaling_into_initializer": False}, {"q": 1}),
+        ({"shared_kv": True}, {"q": 1 / 4, "kv": 1}),
+        ({"share_qk_rep": True}, {"q": 1 / 4, "q_solo_project/kernel": 1}),
+        (
+            {"share_qk_rep": True, "rescale_shared_keys": True},
+            {"q": 1, "q_solo_project/kernel": 1 / 4},
+        ),
+    ],
+)
+def test_queries_keep_the_factor_of_the_logits(attention, factors):
+    """That is d_kv^-0.5, where T5 has it in the initial values."""
+    set_up(weight_stddev=0.02)
+    values = initial_values(
+        helpers.build_model("primer_ez", attention=attention, num_layers=1, **SIZE)
+    )
+    for name, factor in factors.items():
+        check_normal(values[f"block_000/layer_000/MDHA/{name}"], 0.02 * factor)
 
 
 def test_without_settings_nothing_changes():
@@ -128,6 +156,43 @@ def test_every_layer_of_every_architecture_has_one_residual_projection(path):
         if initializers._RESIDUAL.search(name)
     )
     assert found == {layer["name"]: 1 for layer in wiring["layers"]}
+
+
+@pytest.mark.parametrize(
+    "stack, initializer, mode, is_said",
+    [
+        ("SandwichNormLayerStack", "zero", "train", True),
+        ("SandwichNormLayerStack", "zero", "eval", False),
+        ("PrePostNormLayerStack", "scaled_by_depth", "train", True),
+        ("PostNormLayerStack", "zero", "train", False),
+        ("PreNormLayerStack", "scaled_by_depth", "train", False),
+        ("SandwichNormLayerStack", None, "train", False),
+    ],
+)
+def test_norms_of_outputs_undo_the_residual_initializer(stack, initializer, mode, is_said):
+    settings = [f"layer_stack = @{stack}", f"residual_initializer = {initializer!r}"]
+    model = gin_models.build(gin_models.files("transformer"), ["num_layers = 1", *settings])
+    with helpers.bench() as b:
+        ids = b.put(TARGETS, "batch", "length")
+        model.call_simple(inputs=ids, targets=ids, compute_loss=True, mode=mode)
+        said = graph_marks.remarks()
+    assert len(said) == is_said
+    assert not is_said or f'residual_initializer = "{initializer}"' in said[0]
+
+
+def test_taps_of_convolutions_stay_those_of_the_layer():
+    """EvolvedConvolution's are random."""
+    files = gin_models.files("evolved_transformer")
+    own, found = (
+        initial_values(gin_models.build(files, ["num_evolved_blocks = 1", f"weight_stddev = {s}"]))
+        for s in (None, 0.02)
+    )
+    taps = [name for name in own if re.search(r"depthwise_dense_\d+/kernel$", name)]
+    assert len(taps) == 11 + 7 + 7
+    for name in taps:
+        np.testing.assert_array_equal(found[name], own[name], err_msg=name)
+    (pointwise,) = (n for n in own if "11x1" in n and n.endswith("pointwise_dense/kernel"))
+    check_normal(found[pointwise], 0.02)
 
 
 def test_experts_and_their_router():

@@ -16,7 +16,7 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import attention, transformer, transformer_layers
 
 from primer.common.class_names import class_name
-from primer.layers import mesh_layout, variables
+from primer.layers import initializers, mesh_layout, variables
 
 # Setting -> whether queries, keys and values have biases, and whether the output has one.
 BIASES = {
@@ -51,6 +51,33 @@ class Projections(attention.AttentionParams):
             kwargs["fold_scaling_into_initializer"] = False
         self.scaled_by_layer = scaled_by_layer
         super().__init__(context.mesh, **kwargs)
+
+    def init_weights(self) -> None:
+        """Creates the variables of queries, keys, values and output, as AttentionParams does."""
+        # [d_model, heads] each, with d_kv merged into heads; with combine_dims = False apart.
+        if not self.no_query:
+            folds = self.fold_scaling_into_initializer
+            self.wq = self._weight("q", self.q_shape, self.query_input_dim.size, folds)
+        fan_in = self.memory_input_dim.size
+        if self.shared_kv:
+            self.wkv = self._weight("kv", self.k_shape, fan_in)
+        else:
+            self.wk = self._weight("k", self.k_shape, fan_in)
+            self.wv = self._weight("v", self.v_shape, fan_in)
+        self.wo = self._weight("o", self.o_shape, mtf.Shape(self.o_dims).size)  # [heads, d_model]
+
+    def _weight(self, name, shape, fan_in, folds=False):
+        """Creates a matrix; `folds`: its initial values have the factor d_kv^-0.5."""
+        if mtf.layers.unit_scaling_convention():
+            initializer = tf.random_normal_initializer(stddev=1.0)
+        elif folds:
+            factor = self.key_dim.size**-0.5
+            initializer = initializers.QueryInitializer(fan_in**-0.5 * factor, factor)
+        else:
+            initializer = tf.random_normal_initializer(stddev=fan_in**-0.5)
+        return mtf.get_variable(
+            self.mesh, name, shape, initializer=initializer, dtype=self.variable_dtype
+        )
 
     @property
     def scales_activations(self) -> bool:

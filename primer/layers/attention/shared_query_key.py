@@ -11,9 +11,9 @@ the shared representation has the memory heads.
 """
 
 import mesh_tensorflow as mtf
-import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer, transformer_layers
 
+from primer.layers import initializers
 from primer.layers.attention import projections
 
 
@@ -29,21 +29,11 @@ class SharedQueryKeyParams(projections.Projections):
 
     def init_weights(self) -> None:
         """Creates the variables of the shared representation, the values and the output."""
-
-        def weight(name: str, shape: mtf.Shape, stddev: float) -> mtf.Tensor:
-            if mtf.layers.unit_scaling_convention():
-                stddev = 1.0
-            initializer = tf.random_normal_initializer(stddev=stddev)
-            return mtf.get_variable(
-                self.mesh, name, shape, initializer=initializer, dtype=self.variable_dtype
-            )
-
-        fold = self.fold_scaling_into_initializer and not self.rescale_keys
-        stddev = self.query_input_dim.size**-0.5
+        folds = self.fold_scaling_into_initializer and not self.rescale_keys
         # [d_model, heads] each, with d_kv merged into heads; with combine_dims = False apart.
-        self.wk = weight("q", self.k_shape, stddev * (self._scale if fold else 1.0))
-        self.wv = weight("v", self.v_shape, self.memory_input_dim.size**-0.5)
-        self.wo = weight("o", self.o_shape, mtf.Shape(self.o_dims).size ** -0.5)  # [heads, d_model]
+        self.wk = self._weight("q", self.k_shape, self.query_input_dim.size, folds)
+        self.wv = self._weight("v", self.v_shape, self.memory_input_dim.size)
+        self.wo = self._weight("o", self.o_shape, mtf.Shape(self.o_dims).size)  # [heads, d_model]
 
     @property
     def _scale(self) -> float:
@@ -87,11 +77,10 @@ class SharedQueryKeyParams(projections.Projections):
         return q * self._scale if self.scales_activations and self.rescale_keys else q
 
     def _query_initializer(self) -> mtf.layers.VarianceScalingInitializer:
-        initializer = mtf.layers.VarianceScalingInitializer()
-        fold = self.rescale_keys and self.fold_scaling_into_initializer
-        if fold and not mtf.layers.unit_scaling_convention():
-            initializer.scale *= self._scale**2
-        return initializer
+        folds = self.rescale_keys and self.fold_scaling_into_initializer
+        if folds and not mtf.layers.unit_scaling_convention():
+            return initializers.QueryKernelInitializer(self._scale)
+        return mtf.layers.VarianceScalingInitializer()
 
 
 class RescaledSharedQueryKeyParams(SharedQueryKeyParams):

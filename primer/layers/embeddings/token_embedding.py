@@ -4,8 +4,8 @@
     logits = cap * tanh(logit_scale * h . E / cap)     [batch, length, d_model] -> [..., vocab]
 
 E is the variable `embedding` `[vocab, d_model]`. Untied, the output has a matrix of its own,
-`logits/kernel` `[d_model, vocab]`, as Mesh-TensorFlow's untied output. With the default settings
-both are Mesh-TensorFlow's VocabEmbedding: no cap, and T5's factor 1 / sqrt(d_model) of the logits.
+`logits/kernel` `[d_model, vocab]`. With the default settings both are those of
+Mesh-TensorFlow: no cap, and T5's factor 1 / sqrt(d_model) of the logits if tied, none if untied.
 The cap and `embedding_scale = "sqrt"` are Gemma 2's (https://arxiv.org/abs/2408.00118).
 
 The vocabulary is padded to a multiple of 128. The ids of the padding have probabilities like those
@@ -42,7 +42,7 @@ class TokenEmbedding(transformer.VocabEmbedding):
         ensemble_dim: mtf.Dimension | None,
         tied_embeddings: bool = True,
         embedding_scale: float | str = 1.0,
-        logit_scale: float | str = "rsqrt",
+        logit_scale: float | str | None = None,
         logit_cap: float | None = None,
         mask_vocabulary_padding: bool = False,
     ) -> None:
@@ -53,7 +53,8 @@ class TokenEmbedding(transformer.VocabEmbedding):
                 Unitransformer passes them.
             tied_embeddings: whether the output uses the table of the embedding.
             embedding_scale: the factor of the embeddings: a number, "sqrt" or "rsqrt" of d_model.
-            logit_scale: the factor of the logits, in the same way; also of an untied output.
+            logit_scale: the factor of the logits, in the same way; also of an untied output. None:
+                "rsqrt" if tied, 1 if untied.
             logit_cap: the bound of the logits, approached smoothly; None for no bound.
             mask_vocabulary_padding: whether ids that only pad the vocabulary have probability 0.
 
@@ -65,13 +66,16 @@ class TokenEmbedding(transformer.VocabEmbedding):
         self._embedding_scale = scales.resolve(
             f"{NAME}.embedding_scale", embedding_scale, output_dim.size
         )
+        stock_scale = "rsqrt" if tied_embeddings else 1.0
+        if logit_scale is None:
+            logit_scale = stock_scale
         self._logit_scale = scales.resolve(f"{NAME}.logit_scale", logit_scale, output_dim.size)
         self._logit_cap = logit_cap
         self._mask_padding = mask_vocabulary_padding
         if logit_cap is not None:
             expected = "a number above 0, or None for no cap"
             checks.positive_number(f"{NAME}.logit_cap", logit_cap, expected, ValueError)
-        self._has_stock_scales = embedding_scale == 1.0 and logit_scale == "rsqrt"
+        self._has_stock_scales = embedding_scale == 1.0 and logit_scale == stock_scale
         if self._scale_variable_like_classifier_weights:
             self._follow_stock_scales()
 

@@ -16,9 +16,11 @@ import gin
 import mesh_tensorflow as mtf
 from mesh_tensorflow.transformer import transformer
 
+from primer.common import graph_marks
 from primer.common.class_names import class_name
 from primer.layers import variables
 from primer.layers.kind_pattern import NoLayer
+from primer.layers.stacks import sublayer_order
 from primer.layers.stacks.token_shift import sublayer_token_shift
 
 
@@ -71,7 +73,10 @@ class PreNormLayerStack(transformer.LayerStack):
         """Runs the sublayers of a layer on x; `sublayer_residual` adds their result to `total`."""
         context.current_layer = layer
         context.current_layer_input = total
-        y = self._call_sublayers(self._sublayers_of(layer), x, context)  # [batch, length, d_model]
+        sublayers = self._sublayers_of(layer)
+        is_normalized = sublayer_order.normalizes_output(sublayers)
+        graph_marks.set_normalized_output(context.train and is_normalized)
+        y = self._call_sublayers(sublayers, x, context)  # [batch, length, d_model]
         if y.shape != x.shape:
             raise ValueError(
                 f"{class_name(layer)} returned {y.shape} for an input of {x.shape}: "

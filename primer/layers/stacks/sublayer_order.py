@@ -53,6 +53,16 @@ def move_norms_behind(
     return rest[:behind] + norms + rest[behind:]
 
 
+def normalizes_output(sublayers: Sequence[Callable]) -> bool:
+    """Returns whether a norm is between the call of the layer and the residual connection."""
+    names = names_of(sublayers)
+    if CALL not in names:
+        return False
+    behind = names[names.index(CALL) + 1 :]
+    before_residual = behind[: behind.index(RESIDUAL)] if RESIDUAL in behind else behind
+    return any("norm" in name for name in before_residual)
+
+
 def index_of(sublayers: Sequence[Callable], place: str, stack: str) -> int:
     """Returns the index of the sublayer of a name.
 

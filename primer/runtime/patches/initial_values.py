@@ -42,7 +42,7 @@ def weights_restored() -> Iterator[None]:
         marks.pop()
 
 
-@gin.configurable
+@gin.configurable(module="primer")
 def initial_values(
     initializer: Callable[[str, Any], Any] | None = None,
 ) -> Callable[[str, Any], Any] | None:

@@ -12,6 +12,8 @@ from types import ModuleType
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
+from primer.common import checks
+
 # `Unitransformer` gives the models of an ensemble this dimension.
 ENSEMBLE = "ensemble"
 
@@ -37,7 +39,11 @@ def layer_norm(
 
     Returns:
         A Tensor with the shape and type of x.
+
+    Raises:
+        ValueError: epsilon is no number above 0.
     """
+    checks.norm_epsilon("sublayer_true_layer_norm", epsilon)
     shape = mtf.Shape([*(d for d in x.shape.dims if d.name == ENSEMBLE), dim])
     with tf.variable_scope(name + "/layer_norm"):
         scale = _variable(x.mesh, "layer_norm_scale", shape, tf.ones_initializer())

@@ -59,6 +59,9 @@ def parts(**settings):
         ({"embedding_scale": "sqrt", "logit_scale": 1.0}, 4.0, 1.0),
         ({"embedding_scale": 0.5, "logit_scale": "sqrt"}, 0.5, 4.0),
         ({"logit_cap": 1.5}, 1.0, 0.25),
+        ({"logit_scale": 1.0, "embedding_scale": 0.5}, 0.5, 1.0),
+        ({"tied_embeddings": False}, 1.0, 1.0),
+        ({"tied_embeddings": False, "logit_scale": "rsqrt"}, 1.0, 0.25),
         ({"tied_embeddings": False, "logit_scale": 2.0, "logit_cap": 5.0}, 1.0, 2.0),
     ],
 )
@@ -89,7 +92,7 @@ def test_an_untied_output_is_mesh_tensorflows():
     variables = helpers.random_variables(plain)
     assert variables[KERNEL].shape == (32, 128)
     expected = helpers.call(plain, variables, TARGETS, gradients=True)
-    bind("tied_embeddings = False", "logit_scale = 1.0")
+    bind("tied_embeddings = False")
     own = helpers.build_model("transformer_vanilla", num_layers=1)
     found = helpers.call(own, variables, TARGETS, gradients=True)
     for key, value in expected.items():

@@ -28,3 +28,11 @@ def test_norms_behind_the_call_stay():
     given = [RMS, CALL, RMS, RESIDUAL]
     moved = sublayer_order.move_norms_behind(given, sublayer_order.RESIDUAL, "Stack")
     assert moved == [CALL, RMS, RESIDUAL, RMS]
+
+
+def test_an_output_is_normalized_between_the_call_and_the_residual_connection():
+    found = sublayer_order.normalizes_output
+    assert found([MASK, CALL, PARTIAL, RESIDUAL])
+    assert not found([RMS, CALL, RESIDUAL])
+    assert not found([CALL, RESIDUAL, RMS])
+    assert not found([])
