@@ -10,6 +10,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import tensorflow.compat.v1 as tf
+
 from primer.common import build_mode, console
 from primer.cost import model_cost
 from primer.runtime import cluster, model_function, precision, session
@@ -65,12 +67,24 @@ def measure(estimator: Any, hosts: cluster.Cluster | None = None) -> RunCost | N
         return None
     with build_mode.building("train"):
         dtype, _ = precision.precision()
-    speed = product_speed.measure(dtype, session.estimator_config(estimator))
-    size = product_speed.size()
+    device = _device(estimator.settings, hosts)
+    speed = product_speed.measure(dtype, device, session.estimator_config(estimator))
+    size = product_speed.size(dtype, device)
     product = f"{dtype.name} product of {size:,} x {size:,}"
     run_cost = RunCost(cost, product, speed, _devices(estimator.settings, hosts))
     console.say(run_cost.describe())
     return run_cost
+
+
+def _device(settings: Mapping[str, Any], hosts: cluster.Cluster | None) -> str:
+    """Returns the name of a device of the mesh: its first GPU, else a CPU."""
+    names = [name.lower() for name in settings.get("mesh_devices") or ()]
+    gpus = [name for name in names if "gpu" in name]
+    if gpus and not hosts:
+        return gpus[0]
+    # TensorFlow places what has no device on a GPU. The hosts of a cluster train on their CPUs.
+    is_free = not hosts and not any("cpu" in name for name in names)
+    return "gpu:0" if is_free and tf.config.list_physical_devices("GPU") else "cpu:0"
 
 
 def _devices(settings: Mapping[str, Any], hosts: cluster.Cluster | None) -> int:

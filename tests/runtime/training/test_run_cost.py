@@ -49,6 +49,25 @@ def test_processors_on_one_cpu_are_one_device(settings, hosts, devices):
     assert run_cost._devices(settings, hosts) == devices
 
 
+@pytest.mark.parametrize("gpus", [0, 1])
+@pytest.mark.parametrize(
+    "mesh_devices, hosts, device",
+    [
+        (["cpu:0"], None, "cpu:0"),
+        (["GPU:1", "GPU:0"], None, "gpu:1"),
+        ([""], None, None),
+        (None, None, None),
+        (["/job:worker"] * 2, Cluster((("worker", 0, "a"),) * 2, 0), "cpu:0"),
+    ],
+)
+def test_the_product_is_computed_by_the_kind_of_device_of_the_mesh(
+    mesh_devices, hosts, device, gpus, monkeypatch
+):
+    monkeypatch.setattr(run_cost.tf.config, "list_physical_devices", lambda kind: [kind] * gpus)
+    free = "gpu:0" if gpus else "cpu:0"
+    assert run_cost._device({"mesh_devices": mesh_devices}, hosts) == (device or free)
+
+
 @pytest.mark.parametrize(
     "number, text",
     [(874944921600, "875 G"), (999.9, "1 k"), (12.0, "12 "), (1.5e15, "1.5 P"), (2e6, "2 M")],
@@ -58,7 +77,7 @@ def test_numbers_have_three_digits_and_a_prefix(number, text):
 
 
 def test_the_model_of_an_estimator_is_measured(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(product_speed, "measure", lambda dtype, config: 1e9)
+    monkeypatch.setattr(product_speed, "measure", lambda dtype, device, config: 1e9)
     tiny.configure()
     from mesh_tensorflow.transformer import utils
 
