@@ -12,12 +12,22 @@ from primer.runtime.training import product_speed, run_cost
 from tests.runtime import tiny
 
 MODEL = ModelCost(Parameters(3000, 2000, 2000, 0), 512, {"logits": 1e6})
-COST = run_cost.RunCost(MODEL, "float32 product of 1,024 x 1,024", 150e9)
+COST = run_cost.RunCost(MODEL, "float32 product of 1,024 x 1,024", 150e9, (4, 512))
 
 
 def test_the_full_speed_is_that_of_the_product():
     assert COST.full_speed == 150e9 / 3e6
     assert dataclasses.replace(COST, devices=4).full_speed == 4 * COST.full_speed
+
+
+def test_the_full_speed_of_an_ensemble_counts_the_tokens_of_its_members():
+    """Its FLOPs are those of all members for a token of one."""
+    assert dataclasses.replace(COST, batch=(3, 4, 512)).full_speed == 3 * COST.full_speed
+
+
+def test_a_model_without_products_has_no_full_speed():
+    model = dataclasses.replace(MODEL, flops={})
+    assert dataclasses.replace(COST, model=model).full_speed is None
 
 
 def test_the_paragraph_names_the_conventions():
@@ -82,7 +92,7 @@ def test_the_model_of_an_estimator_is_measured(tmp_path, monkeypatch, capsys):
     from mesh_tensorflow.transformer import utils
 
     estimator = utils.get_estimator(**tiny.estimator_settings(tmp_path))
-    found = run_cost.measure(estimator)
+    found = run_cost.measure(estimator, [4, 8])
     assert found.model == model_function.of_estimator(estimator).cost
     assert found.product == "float32 product of 1,024 x 1,024" and found.devices == 1
     assert found.describe() in capsys.readouterr().err
