@@ -1,5 +1,7 @@
 """The cost of models against published figures and the equations of their layers."""
 
+import types
+
 import pytest
 
 from primer.cost import model_cost
@@ -148,6 +150,20 @@ def test_the_conventions():
         "flops_per_token": 3 * (2 * (ATTENTION + DENSE) + 2 * D_MODEL * 97),
         "flops_convention": "training, exact with attention, length 32",
     }
+
+
+@pytest.mark.parametrize(
+    "model, is_known",
+    [
+        ({"layer_stack": types.SimpleNamespace(_layers=[types.SimpleNamespace(name="a")])}, True),
+        ({"layer_stack": types.SimpleNamespace(_layers=[types.SimpleNamespace()])}, False),
+        ({"layer_stack": types.SimpleNamespace()}, False),
+        ({}, False),
+    ],
+)
+def test_the_cost_of_a_stack_of_layers_with_names_is_known(model, is_known):
+    model = types.SimpleNamespace(output_vocab_size_unpadded=97, **model)
+    assert model_cost.is_known(model) == is_known
 
 
 @pytest.mark.parametrize("architecture", gin_models.BASES)
