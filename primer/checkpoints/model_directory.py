@@ -4,8 +4,8 @@
 two models may have the same variables and be different functions (Primer with and without its
 post-norm, a norm with another epsilon); their vocabulary, a copy of which
 `primer.checkpoints.vocabulary_copy` makes; which variables are weights
-(`primer.checkpoints.description.variable_roles`); and the tokens per step and FLOPs per token of each
-session of training (`primer.checkpoints.description.trained_tokens`).
+(`primer.checkpoints.description.variable_roles`); and the tokens per step and FLOPs per token of
+each session of training (`primer.checkpoints.description.trained_tokens`).
 """
 
 import os

@@ -180,7 +180,7 @@ def test_gins_configuration_and_record_are_restored():
     "words, messages",
     [
         ([], ["nothing to check", "--model", "small_{evolved_transformer, primer,"]),
-        (["--model", "small_primr"], ["small_primr", "small_{evolved_transformer, primer, primer_ez,"]),
+        (["--model", "small_primr"], ["small_primr", "primer, primer_ez,"]),
         (["--model", "small_primer", "nowhere.gin"], ["nowhere.gin"]),
         (["architectures/primer.gin", "sizes/tiny.gin"], ["model_type", "models/defaults.gin"]),
         (
