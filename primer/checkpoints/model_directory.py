@@ -3,8 +3,9 @@
 `primer.json` records the wiring and configuration that the checkpoints were trained with, because
 two models may have the same variables and be different functions (Primer with and without its
 post-norm, a norm with another epsilon); their vocabulary, a copy of which
-`primer.checkpoints.vocabulary_copy` makes; and which variables are weights
-(`primer.checkpoints.description.variable_roles`).
+`primer.checkpoints.vocabulary_copy` makes; which variables are weights
+(`primer.checkpoints.description.variable_roles`); and the tokens per step and FLOPs per token of
+each session of training (`primer.checkpoints.description.trained_tokens`).
 """
 
 import os

@@ -16,36 +16,33 @@ WIDTH = 140  # Of tables where the output is not a terminal.
 
 
 def as_data(result: "CheckResult", with_installed: bool = False) -> dict[str, Any]:
-    """Returns the result of a check as data for JSON.
+    """Returns the result of a check as data for JSON; costs are named as in results of `eval`.
 
     Args:
         result: the value of `check.check_gin_files`.
         with_installed: whether to include the findings in installed files.
     """
-    parts = structure.parameters_by_part(result.groups)
+    cost = result.cost
     return {
         "files": result.files,
         "slots": {
             name: {"value": value, "comes_to": resolved or value, "set_by": where}
             for name, (value, resolved, where) in result.slots.items()
         },
-        "parameters": {**dataclasses.asdict(result.cost.parameters), "parts": parts},
-        "flops_per_token": _flops_data(result.cost),
+        **cost.as_result(),
+        "parameters_of_vocabulary_padding": cost.parameters.padding,
+        "parameters_by_part": structure.parameters_by_part(result.groups),
+        "length": cost.length,
+        "flops_by_convention": {
+            "exact": {"forward": cost.forward, "training": cost.training},
+            "six_n": {"training": cost.six_n},
+        },
         "layers": [
             {"blocks": group.name, "times": group.times, "layers": _layers_data(group)}
             for group in result.groups
         ],
         "dead": [dataclasses.asdict(finding) for finding in _reported(result, with_installed)],
         "shared_slots": [dataclasses.asdict(pair) for pair in result.findings.shared],
-    }
-
-
-def _flops_data(cost):
-    """FLOPs per token by convention; those of the layers and of the output are under "layers"."""
-    return {
-        "length": cost.length,
-        model_cost.EXACT: {"forward": cost.forward, "training": cost.training},
-        model_cost.SIX_N: {"training": cost.six_n},
     }
 
 
@@ -169,7 +166,8 @@ def _flops_table(result):
 
 def _add_flops(table, name, kind, forward, cost):
     numbers = (f"{forward:,.0f}", f"{model_cost.TRAINING * forward:,.0f}")
-    table.add_row(name, kind, *numbers, f"{forward / cost.forward:.1%}")
+    share = f"{forward / cost.forward:.1%}" if cost.forward else ""
+    table.add_row(name, kind, *numbers, share)
 
 
 def _conventions(cost):

@@ -67,11 +67,23 @@ class ModelCost:
         }
 
 
+def is_known(model: Any) -> bool:
+    """Whether the cost of a Unitransformer can be counted: its stack has layers with names.
+
+    Args:
+        model: a Mesh-TF Unitransformer, whose stack may be of a class of the user's own.
+    """
+    layers = getattr(getattr(model, "layer_stack", None), "_layers", None)
+    if layers is None or not getattr(model, "output_vocab_size_unpadded", None):
+        return False
+    return all(getattr(layer, "name", None) for layer in layers)
+
+
 def of_graph(model: Any, graph: mtf.Graph, tokens: int, length: int) -> ModelCost:
     """Returns the cost of a model.
 
     Args:
-        model: a Mesh-TF Unitransformer.
+        model: a Mesh-TF Unitransformer whose cost `is_known`.
         graph: the graph of its forward pass, without gradients and not lowered.
         tokens: the tokens of the batch that the graph computes.
         length: the tokens of each of its sequences.

@@ -80,11 +80,14 @@ class CheckpointEvaluator:
     def evaluate(self, path: str) -> Row | None:
         """Returns the row of a checkpoint; prints why and returns None if it cannot be read."""
         step = checkpoint_files.step_of(path)
+        # Before the scoring, so that no error ends it; for each checkpoint, because the run may go
+        # on meanwhile (`--follow`, `--eval_every`) with another batch.
+        training = self._training_flops(step)
         try:
             weights = (
                 checkpoint_files.fingerprint(path) if checkpoint_files.has_index(path) else None
             )
-            row = self._known_row(step, weights)
+            row = self._known_row(step, weights, training)
             if row is None:
                 checkpoint_files.check_whole(path)
         except RunError as error:
@@ -98,20 +101,21 @@ class CheckpointEvaluator:
                 self._scorer.restore(path)
             except (RunError, UsageError) as error:
                 return self._skip(step, error)
-            row = self._score(self._scorer, step, weights)
+            row = self._score(self._scorer, step, weights, training)
         self.rows.append(row)
         return row
 
-    def _known_row(self, step, weights):
+    def _known_row(self, step, weights, training):
         if self._again or weights is None:
             return None
         row = self.results.find_row(self.settings, step, weights)
         if row is None:
             return None
-        # The directory may be a copy, and a row of an earlier version has no cost.
+        # The directory may be a copy. A row of this version that has no costs, as where they were
+        # not known when it was written, is shown with them; rows of other versions are not found.
         row = {
             **self.settings,
-            **self._training_flops(step),
+            **training,
             **row,
             "model_dir": self.settings["model_dir"],
         }
@@ -121,7 +125,7 @@ class CheckpointEvaluator:
         self._say(f"primer: {error}; skipped")
         self.problems.append(f"step {step}: {error}")
 
-    def _score(self, scorer, step, weights):
+    def _score(self, scorer, step, weights, training):
         """Scores the restored checkpoint, and writes and returns its row."""
         began = time.monotonic()
         with Progress(f"step {step:,}", len(self._text.ids)) as progress:
@@ -134,7 +138,7 @@ class CheckpointEvaluator:
             **self._protocol.total_of(nats, self._text).as_dict(),
             **_change_counts(self._text),
             **self.settings,
-            **self._training_flops(step),
+            **training,
             "weights": weights,
             "not_as_trained": self._not_as_trained,
             "how": self._protocol.describe(split, scorer.length, caveats),
@@ -146,12 +150,13 @@ class CheckpointEvaluator:
         return row
 
     def _training_flops(self, step):
-        """FLOPs of the training up to a step, for a row; nothing where its tokens are not known."""
-        record = model_directory.read_record(self.settings["model_dir"])
-        tokens = trained_tokens.up_to(record, step)
-        if tokens is None or "flops_per_token" not in self.settings:
+        """FLOPs of the training up to a step, for a row; nothing where they were not recorded."""
+        try:
+            record = model_directory.read_record(self.settings["model_dir"])
+        except UsageError:  # Damaged: the number is left out.
             return {}
-        return {"training_flops": self.settings["flops_per_token"] * tokens}
+        flops = trained_tokens.flops_up_to(record, step)
+        return {} if flops is None else {"training_flops": flops}
 
     def sorted_rows(self) -> list[Row]:
         """Returns the rows sorted by step."""

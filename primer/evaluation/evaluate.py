@@ -58,10 +58,12 @@ def evaluate_checkpoints(
         training_arguments, training_settings: the trainer's arguments; unused.
 
     Raises:
-        UsageError: there is nothing to evaluate, or the model is not that of the directory.
+        UsageError: there is nothing to evaluate, the model is not that of the directory, or
+            `order_by` is unknown.
         RunError: a checkpoint was damaged; the others have been evaluated.
     """
     del training_arguments, training_settings
+    report.check_order(order_by)
     model_dir = str(estimator.model_dir)
     paths = selection.select_checkpoints(model_dir, checkpoints, may_be_none=follow)
     if keep_the_best:

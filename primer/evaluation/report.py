@@ -91,11 +91,18 @@ def ordered(rows: Sequence[Row], order_by: str) -> list[Row]:
     Raises:
         UsageError: another name.
     """
-    if order_by not in ORDERS:
-        raise UsageError(f"order_by = {order_by!r}: expected one of {', '.join(ORDERS)}")
+    check_order(order_by)
     numbers = ((row.get(ORDERS[order_by], math.nan), row) for row in rows)
     pairs = [(math.inf if math.isnan(number) else number, row) for number, row in numbers]
     return [row for _, row in sorted(pairs, key=lambda pair: pair[0])]
+
+
+def check_order(order_by: str) -> None:
+    """Raises UsageError for another name than those of ORDERS."""
+    if order_by not in ORDERS:
+        raise UsageError(
+            f"evaluate_checkpoints.order_by = {order_by!r}: expected one of {', '.join(ORDERS)}"
+        )
 
 
 def best_of_each(rows: Sequence[Row]) -> list[tuple[str, Row]]:

@@ -33,7 +33,7 @@ CONTENDERS = (
     Contender("transformer", "Transformer", "relu", 0.08),
     Contender("primer_ez", "Primer-EZ", "squared_relu", 0.113),
     Contender("primer", "Primer", "squared_relu", 0.113),
-    Contender("qwen3", "Qwen3", "swiglu", 0.08),
+    Contender("qwen3", "Qwen3", "swiglu", 0.057),
 )
 
 

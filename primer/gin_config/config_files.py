@@ -1,7 +1,8 @@
 """Where the gin files are, which names they have, and which files a name stands for."""
 
-import itertools
+import math
 import os
+import re
 from collections.abc import Iterable
 
 from primer.errors import UsageError
@@ -12,6 +13,10 @@ SLOT_SIZES = "sizes/tiny.gin"
 
 # The file that every model starts with.
 MODEL_DEFAULTS = "models/defaults.gin"
+
+# A family and a number of parameters: "gpt_neo_1_3b", 1.3 billion.
+_SIZED = re.compile(r"(.+?)_(\d+(?:_\d+)?)([mb])")
+_UNITS = {"m": 1e6, "b": 1e9}
 
 
 def gin_directory() -> str:
@@ -71,7 +76,7 @@ def gin_file(kind: str, name: str) -> str:
     known = {other: folder for folder in folders for other in names_of_kind(folder)}
     if name not in known:
         raise UsageError(
-            f"{kind}: no {name!r}; expected one of {', '.join(known) or '(none are installed)'}"
+            f"{kind}: no {name!r}; expected one of {short_list(known) or '(none are installed)'}"
         )
     return f"{known[name]}/{name}.gin"
 
@@ -99,16 +104,33 @@ def kind_of(path: str) -> str | None:
 
 
 def short_list(names: Iterable[str]) -> str:
-    """Returns names as a short text, in which names share their first part: `gpt2_{124m, 355m}`.
+    """Returns names as a short text, in which names share their beginning: `gpt2_{124m, 355m}`.
+
+    The beginning is the family of models with numbers of parameters (`gpt_neo_{125m, 1_3b}`), in
+    the order of these numbers, and the first part of other names.
 
     Args:
         names: names with parts between underscores.
     """
+    names = list(names)
+    families = {sized[1] for name in names if (sized := _SIZED.fullmatch(name))}
     groups: dict[str, list[str]] = {}
-    for name in names:
-        first, _, rest = name.partition("_")
-        groups.setdefault(first, []).append(rest)
-    return ", ".join(itertools.starmap(_group, groups.items()))
+    for name in sorted(names, key=_number_of_parameters):
+        own = [family for family in families if name.startswith(f"{family}_")]
+        first = max(own, key=len, default=name.partition("_")[0])
+        groups.setdefault(first, []).append(name[len(first) + 1 :])
+    in_order = sorted(groups, key=lambda first: _first_with(first, names))
+    return ", ".join(_group(first, groups[first]) for first in in_order)
+
+
+def _number_of_parameters(name: str) -> float:
+    """Returns the number that a name ends with; infinity for other names."""
+    sized = _SIZED.fullmatch(name)
+    return float(sized[2].replace("_", ".")) * _UNITS[sized[3]] if sized else math.inf
+
+
+def _first_with(first: str, names: list[str]) -> int:
+    return min(i for i, name in enumerate(names) if name == first or name.startswith(f"{first}_"))
 
 
 def _group(first: str, rests: list[str]) -> str:

@@ -162,8 +162,9 @@ def build_step(vocabulary_size: int, mode: str = "train", blocks: int | None = N
 
 
 def _length() -> int:
-    """Returns the tokens of the row that `build_forward` builds the model on."""
-    return max(bound("utils.run.sequence_length", {"targets": 512}).values())
+    """Returns the tokens of the row that `build_forward` builds the model on: the targets'."""
+    lengths = bound("utils.run.sequence_length", {"targets": 512})
+    return lengths.get("targets", max(lengths.values()))
 
 
 def _require_language_model() -> None:

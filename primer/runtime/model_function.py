@@ -38,7 +38,8 @@ class ModelFunction:
         shapes: {name of a variable: its sizes}.
         caveats: sentences of layers whose output for a text depends on the rest of the batch.
         splits: over how many devices the mesh splits the outer and the inner dimension of a batch.
-        cost: the model's parameters and FLOPs per token; None for another than a Unitransformer.
+        cost: the model's parameters and FLOPs per token; None for another than a Unitransformer,
+            and for one whose layers have no names (`model_cost.is_known`).
     """
 
     description: dict[str, Any]
@@ -97,6 +98,8 @@ def of_model(model: Any, vocabulary: Any, length: int) -> ModelFunction:
 def _cost(model: Any, graph: mtf.Graph, sizes: list[int]) -> model_cost.ModelCost | None:
     """Returns the cost of a model whose forward pass on a batch of these sizes is in the graph."""
     if not isinstance(model, transformer.Unitransformer) or not graph.operations:
+        return None
+    if not model_cost.is_known(model):
         return None
     return model_cost.of_graph(model, graph, tokens=math.prod(sizes), length=sizes[-1])
 

@@ -66,6 +66,11 @@ def hardware_has_bfloat16() -> bool:
             detail.get("compute_capability", (0, 0)) >= GPU_BFLOAT16_CAPABILITY
             for detail in details
         )
+    return cpu_has_bfloat16()
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether this processor has native bfloat16 products."""
     return any(flag in cpu_flags() for flag in CPU_BFLOAT16_FLAGS)
 
 

@@ -31,17 +31,13 @@ def result(*dead, shared=()):
 
 def test_data_have_every_part():
     data = check_report.as_data(result(OWN, INSTALLED, shared=[PAIR]))
-    assert data["parameters"] == {
-        "total": 32 + 2 * 12 + 4,
-        "without_embedding": 28,
-        "active": 20,
-        "padding": 8,
-        "parts": {"embedding": 32, "Dense": 24, "norm": 4},
-    }
-    assert data["flops_per_token"] == {
-        "length": 512,
-        "exact with attention": {"forward": 84.5, "training": 253.5},
-        "6N": {"training": 120},
+    assert COST.as_result().items() <= data.items()  # As in the results of `primer eval`.
+    assert data["parameters"] == 32 + 2 * 12 + 4 and data["parameters_of_vocabulary_padding"] == 8
+    assert data["parameters_by_part"] == {"embedding": 32, "Dense": 24, "norm": 4}
+    assert data["length"] == 512
+    assert data["flops_by_convention"] == {
+        "exact": {"forward": 84.5, "training": 253.5},
+        "six_n": {"training": 120},
     }
     layers = [layer for part in data["layers"] for layer in part["layers"]]
     flops = [layer["forward_flops_per_token"] for layer in layers]
@@ -101,6 +97,11 @@ def test_without_own_findings_every_setting_takes_effect():
     lines = printed(result(INSTALLED))
     assert lines[-1] == "Every setting of your own takes effect."
     assert not any("installed" in line for line in lines)
+
+
+def test_a_model_without_products_has_no_shares():
+    none = ModelCost(COST.parameters, 512, {})
+    assert "in all 0 0" in printed(result()._replace(cost=none, groups=[]))
 
 
 def test_numbers_that_equal_those_before_them_are_not_printed():

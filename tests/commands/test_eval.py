@@ -234,7 +234,8 @@ def test_models_are_ordered_by_the_flops_of_their_training(model_dir, wide):
     assert names[:2] == ["wide", "run"]
     row = lines(model_dir)[-1]
     record = json.loads((model_dir / "primer.json").read_text())
-    assert row["training_flops"] == 6 * record["tokens_per_step"][0][1] * row["flops_per_token"]
+    ((_, tokens, flops, _),) = record["tokens_per_step"]
+    assert row["training_flops"] == 6 * tokens * flops
     assert row["flops_convention"].startswith("training, exact with attention, length ")
     assert row["parameters"] > row["parameters_without_embedding"] > 0
 

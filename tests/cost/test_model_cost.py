@@ -1,5 +1,7 @@
 """The cost of models against published figures and the equations of their layers."""
 
+import types
+
 import pytest
 
 from primer.cost import model_cost
@@ -74,6 +76,35 @@ def test_windows_count_the_keys_of_their_blocks():
     assert found.flops["block_000/layer_000"] == 4 * 2 * D_MODEL**2 + 2 * 2 * keys * D_MODEL
 
 
+CHUNKS, CHUNK, D_KV = 4, 64, 8
+# In a chunk as attention; the sum of K v of each chunk and its product with the queries; the sums
+# of K v and of K over earlier chunks.
+LINEAR = 2 * 2 * CHUNK * D_MODEL + 2 * 2 * D_KV * D_MODEL
+LINEAR += 2 * CHUNKS**2 * D_MODEL * (D_KV + 1) / (CHUNKS * CHUNK)
+
+
+@pytest.mark.parametrize(
+    "bindings, length, attention, members, variables, tables",
+    [
+        (["num_value_embeddings = 1"], LENGTH, ATTENTION, 1, 2 * 2, 1),  # Two shares in each layer.
+        (["attention_kinds = ['linear']"], 256, 4 * 2 * D_MODEL**2 + LINEAR, 1, 0, 0),
+        (["Unitransformer.ensemble = 2"], LENGTH, ATTENTION, 2, 0, 0),
+    ],
+    ids=["value embeddings", "linear attention", "ensemble"],
+)
+def test_other_parts_of_a_model(bindings, length, attention, members, variables, tables):
+    found = cost_of("transformer", ["positions = 'rotary'", *bindings], length=length)
+    plain = cost_of("transformer", ["positions = 'rotary'"]).parameters
+    expected = {"layer_000": attention, "layer_001": DENSE}
+    flops = {f"block_00{n}/{layer}": f for n in range(2) for layer, f in expected.items()}
+    flops[model_cost.LOGITS] = 2 * D_MODEL * 97
+    assert found.flops == {part: members * number for part, number in flops.items()}
+    assert found.parameters.active == members * plain.active + variables
+    embedding = found.parameters.total - found.parameters.without_embedding
+    assert embedding == (members + tables) * 128 * D_MODEL
+
+
+@pytest.mark.parametrize("stack", ["PreNormLayerStack", "ParallelLayerStack"])
 @pytest.mark.parametrize("mode", run_graph.MODES)
 @pytest.mark.parametrize(
     "bindings, chosen",
@@ -84,7 +115,8 @@ def test_windows_count_the_keys_of_their_blocks():
         (('expert_gating = "expert_choice"', "capacity_factor_train = 1.5"), 1.5),
     ],
 )
-def test_experts_count_the_experts_of_a_token(mode, bindings, chosen):
+def test_experts_count_the_experts_of_a_token(stack, mode, bindings, chosen):
+    bindings = [*bindings, f"layer_stack = @{stack}"]
     found = cost_of("transformer", bindings, overlay="switch", mode=mode)
     router = 2 * D_MODEL * 4
     assert found.flops["block_000/layer_007"] == pytest.approx(chosen * DENSE + router)
@@ -118,6 +150,20 @@ def test_the_conventions():
         "flops_per_token": 3 * (2 * (ATTENTION + DENSE) + 2 * D_MODEL * 97),
         "flops_convention": "training, exact with attention, length 32",
     }
+
+
+@pytest.mark.parametrize(
+    "model, is_known",
+    [
+        ({"layer_stack": types.SimpleNamespace(_layers=[types.SimpleNamespace(name="a")])}, True),
+        ({"layer_stack": types.SimpleNamespace(_layers=[types.SimpleNamespace()])}, False),
+        ({"layer_stack": types.SimpleNamespace()}, False),
+        ({}, False),
+    ],
+)
+def test_the_cost_of_a_stack_of_layers_with_names_is_known(model, is_known):
+    model = types.SimpleNamespace(output_vocab_size_unpadded=97, **model)
+    assert model_cost.is_known(model) == is_known
 
 
 @pytest.mark.parametrize("architecture", gin_models.BASES)

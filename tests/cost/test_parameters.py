@@ -32,10 +32,9 @@ def test_a_vocabulary_of_a_whole_multiple_has_no_padding():
 
 
 def test_an_untied_output_and_positions_are_embedding_too():
-    untied = ["Unitransformer.shared_embedding_and_softmax_weights = False"]
-    positions = ["Unitransformer.positional_embedding = True", "max_length = 600"]
-    found = count([*untied, *positions])
-    assert found.without_embedding == count().without_embedding
+    positions = ["positions = 'learned'", "max_length = 600"]
+    found = count(["tied_embeddings = False", *positions])
+    assert found.without_embedding == count(["positions = 'none'"]).without_embedding
     assert found.total - found.without_embedding == (2 * PADDED + 600) * D_MODEL
     assert found.padding == 2 * (PADDED - 97) * D_MODEL
 

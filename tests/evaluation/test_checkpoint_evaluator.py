@@ -10,6 +10,7 @@ import pytest
 from primer.checkpoints import checkpoint_files, model_directory
 from primer.checkpoints.description import trained_tokens
 from primer.common import files
+from primer.cost import model_cost
 from primer.data.vocabularies.round_trip import RoundTrip
 from primer.data.vocabularies.words import WordVocabulary
 from primer.errors import RunError, UsageError
@@ -202,16 +203,48 @@ def test_a_row_has_what_the_vocabulary_does_not_give_back(directory):
     assert not set(names) & set(row)
 
 
+def record(directory, *sessions):
+    values = {trained_tokens.KEY: sessions}
+    files.write_json(str(directory / model_directory.RECORD), values)
+
+
 def test_rows_have_the_flops_of_the_training_up_to_their_step(directory):
-    record = {trained_tokens.KEY: [[0, 100], [2, 50]]}
-    files.write_json(str(directory / model_directory.RECORD), record)
-    rows, _ = evaluate(directory, flops_per_token=7)
+    """Those that training recorded; the evaluation has another length."""
+    record(directory, [0, 100, 7, model_cost.EXACT], [2, 50, 7, model_cost.EXACT])
+    rows, _ = evaluate(directory, flops_per_token=9)
     assert [row["training_flops"] for row in rows.rows] == [700, 1400, 1750]
     kept = Results(str(directory), "t_test_stream").rows
-    assert [row["flops_per_token"] for row in kept] == [7] * 3
+    assert [row["flops_per_token"] for row in kept] == [9] * 3
 
 
-def test_known_rows_of_an_earlier_version_get_the_cost(directory):
+def test_flops_that_training_did_not_record_are_left_out(directory):
+    record(directory, [0, 100, 7, model_cost.EXACT], [2, 50])
+    rows, _ = evaluate(directory, flops_per_token=9)
+    assert [row.get("training_flops") for row in rows.rows] == [700, 1400, None]
+
+
+def test_a_damaged_record_does_not_end_an_evaluation(directory):
+    (directory / model_directory.RECORD).write_text("{")
+    rows, scored = evaluate(directory)
+    assert scored == [1.0, 2.0, 3.0]
+    assert not any("training_flops" in row for row in rows.rows)
+
+
+def test_a_session_that_begins_during_the_evaluation_has_its_own_batch(directory, monkeypatch):
+    first = [0, 100, 7, model_cost.EXACT]
+    record(directory, first)
+    restore = Scorer.restore
+
+    def restore_and_go_on(self, path):
+        restore(self, path)
+        record(directory, first, [2, 50, 7, model_cost.EXACT])
+
+    monkeypatch.setattr(Scorer, "restore", restore_and_go_on)
+    rows, _ = evaluate(directory)
+    assert [row["training_flops"] for row in rows.rows] == [700, 1400, 1750]
+
+
+def test_known_rows_without_the_cost_get_it(directory):
     evaluate(directory)
     rows, scored = evaluate(directory, flops_per_token=7)
     assert scored == [] and [row["flops_per_token"] for row in rows.rows] == [7] * 3

@@ -199,6 +199,12 @@ def test_a_scorer_has_the_length_and_rows_of_the_settings(estimator):
     scorer.close()
 
 
+def test_an_unknown_order_is_refused_before_any_scoring(estimator):
+    with pytest.raises(UsageError, match=r"evaluate_checkpoints.order_by = 'size': expected one"):
+        evaluate.evaluate_checkpoints(estimator, order_by="size")
+    assert evaluate.read_results(str(estimator.model_dir), "validation").rows == []
+
+
 def test_a_tpu_is_refused(estimator):
     estimator.settings["use_tpu"] = True
     with pytest.raises(UsageError, match="leave out --tpu"):

@@ -28,8 +28,10 @@ def includes_of(model):
     return [statement.filename for statement in statements.parse_file(path)]
 
 
-def is_small(model):
-    return size_of(model)["num_layers"] < MANY_LAYERS
+def is_quick(model):
+    """Of Pythia the smallest: its sizes have one architecture."""
+    is_small = size_of(model)["num_layers"] < MANY_LAYERS
+    return is_small and model not in ("pythia_31m", "pythia_160m")
 
 
 def one_of_each_architecture():
@@ -51,7 +53,7 @@ def test_the_formula_gives_the_reported_number_and_that_of_the_name(model):
     assert abs(found.parameters / found.rounded - 1) < 0.02
 
 
-@pytest.mark.parametrize("model", slow.all_but(is_small, PUBLISHED))
+@pytest.mark.parametrize("model", slow.all_but(is_quick, PUBLISHED))
 def test_parameter_counts_are_exact(model, load):
     load(config_files.published_model_files(model), [NO_PADDING])
     assert parameters.count_parameters(PUBLISHED[model].vocabulary) == PUBLISHED[model].parameters

@@ -52,7 +52,7 @@ def test_a_model_is_its_defaults_and_its_file():
 
 
 def test_an_unknown_model_is_refused_with_the_known_ones():
-    with pytest.raises(UsageError, match="models: no 'smal_primer'.*small_primer, "):
+    with pytest.raises(UsageError, match="models: no 'smal_primer'.*small_{.*, primer, "):
         config_files.published_model_files("smal_primer")
 
 
@@ -74,7 +74,7 @@ def test_a_name_may_be_of_a_folder_in_a_kind():
     assert config_files.gin_file("sizes", "gpt2_124m") == "sizes/published/gpt2_124m.gin"
     assert "gpt2_124m" not in config_files.names_of_kind("sizes")
     assert "gpt2_124m" in config_files.names_of_kind("sizes/published")
-    with pytest.raises(UsageError, match="sizes: no 'gpt2'; expected one of .*small.*gpt2_124m"):
+    with pytest.raises(UsageError, match="sizes: no 'gpt2'; expected one of .*small.*gpt2_{124m"):
         config_files.gin_file("sizes", "gpt2")
 
 
@@ -99,11 +99,23 @@ def test_the_kind_of_a_file_is_its_folder(path, kind):
     [
         (["gpt2_124m", "gpt2_355m", "small_primer"], "gpt2_{124m, 355m}, small_primer"),
         (["a", "a_b", "a_c_d", "e", "f", "f_g"], "a, a_{b, c_d}, e, f, f_g"),
+        (["l_10m", "l_1_3b", "l_1b", "l_3m"], "l_{3m, 10m, 1b, 1_3b}"),
+        (
+            ["gpt3_13b", "gpt_neo_125m", "gpt_neo_2_7b", "gpt_neo_gpt3_2_7b_256", "small"],
+            "gpt3_13b, gpt_neo_{125m, 2_7b, gpt3_2_7b_256}, small",
+        ),
         ([], ""),
     ],
 )
-def test_names_with_the_same_first_part_share_it(names, text):
+def test_names_with_the_same_beginning_share_it(names, text):
     assert config_files.short_list(names) == text
+
+
+def test_an_unknown_size_is_a_line_with_the_sizes_of_each_family():
+    with pytest.raises(UsageError, match="sizes: no 'huge'; expected one of demo, ladder") as error:
+        config_files.gin_file("sizes", "huge")
+    assert "ladder_{3m, 10m, 25m" in str(error.value) and "gpt2_{124m, 355m" in str(error.value)
+    assert len(str(error.value)) < 500
 
 
 def test_every_name_is_a_file():

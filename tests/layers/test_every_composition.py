@@ -18,7 +18,6 @@ ALL = pytest.mark.parametrize(
 QUICK = [
     ("primer", None),
     ("evolved_transformer", None),
-    ("gemma2", None),
     ("gpt_neox", None),
     COMPOSITIONS[-1],
 ]

@@ -11,8 +11,19 @@ import pytest
 from primer.layers import position_encodings
 from primer.layers.attention import multi_head_settings, projections
 from primer.layers.attention.options import qk_norm
-from tests import gin_models, slow
+from tests import gin_models, paths, slow
 from tests.layers import composition_checks as checks
+
+# What a value of None stands for: the kind of the layer's class.
+SAME_AS_NONE = {"attention_kinds": ["global"]}
+
+
+def others(slot, values):
+    """Returns values other than the slot's default, as gin writes them."""
+    default = gin_models.slots("defaults.gin")[slot]
+    same = (default, SAME_AS_NONE.get(slot))
+    return [repr(value) for value in values if value not in same]
+
 
 # Slot -> values other than the default, as gin writes them.
 VALUES = {
@@ -24,19 +35,19 @@ VALUES = {
         "@PrePostNormLayerStack",
         "@ParallelLayerStack",
     ],
-    "positions": [repr(name) for name in position_encodings.POSITIONS],
+    "positions": others("positions", position_encodings.POSITIONS),
     "rotary_base": ["100.0"],
     "rotary_fraction": ["0.5"],
     "attention_kinds": [
-        *(repr([kind]) for kind in multi_head_settings.KINDS),
+        *others("attention_kinds", [[kind] for kind in multi_head_settings.KINDS]),
         "['none', 'global']",
         "[[['local', 'global'], 1]]",
         "['linear', 'local']",
     ],
-    "window": ["1", "5"],
-    "qk_norm": [repr(kind) for kind in qk_norm.KINDS],
-    "attention_biases": [repr(name) for name in projections.BIASES],
-    "attention_scale": ["1.0", "'rsqrt'"],
+    "window": ["2", "5"],
+    "qk_norm": others("qk_norm", qk_norm.KINDS),
+    "attention_biases": others("attention_biases", projections.BIASES),
+    "attention_scale": ["0.5", "'rsqrt'"],
     "attention_logit_cap": ["2.0"],
     "num_persistent_vectors": ["3"],
     "num_value_embeddings": ["1"],
@@ -46,17 +57,24 @@ VALUES = {
     "embedding_scale": ["'sqrt'", "0.5"],
     "logit_scale": ["1.0", "'sqrt'", "'rsqrt'"],
     "logit_cap": ["3.0"],
-    "z_loss": ["0.1"],
     "mask_vocabulary_padding": ["True"],
-    "weight_stddev": ["0.02"],
-    "position_stddev": ["0.01"],
-    "residual_initializer": ["'scaled_by_depth'", "'zero'"],
     "num_memory_heads": ["1", "2"],
     "num_heads": ["1"],
     "share_qk_rep": ["True"],
     "spatial_gating": ["True"],
 }
+<<<<<<< HEAD
 # Slots that architectures of other files set, or that only name layers, widths and dropout.
+=======
+# Slots without effect on the logits of given variables -> their tests.
+ELSEWHERE = {
+    "weight_stddev": "layers/test_initializers.py",
+    "position_stddev": "layers/test_initializers.py",
+    "residual_initializer": "layers/test_initializers.py",
+    "z_loss": "layers/embeddings/test_token_embedding.py",
+}
+# Slots that architectures of other files set, or that only name the layers and their widths.
+>>>>>>> w/fixc
 OF_ARCHITECTURES = {
     "attention",
     "feed_forward",
@@ -74,7 +92,6 @@ NEEDS = {
     "rotary_base": {"positions": "'rotary'"},
     "rotary_fraction": {"positions": "'rotary'"},
     "window": {"attention_kinds": "['local']"},
-    "position_stddev": {"positions": "'learned'"},
     "share_qk_rep": {"attention": "@MDHA"},
     "spatial_gating": {"attention": "@MDHA"},
     "num_memory_heads": {"num_heads": "4"},
@@ -133,8 +150,13 @@ def name_of(value):
 
 def test_every_slot_has_values():
     declared = set(gin_models.architecture_slots("transformer"))
-    assert declared <= set(VALUES) | OF_ARCHITECTURES
-    assert not set(VALUES) & OF_ARCHITECTURES
+    assert declared <= {*VALUES, *ELSEWHERE, *OF_ARCHITECTURES}
+    assert not set(VALUES) & OF_ARCHITECTURES and not set(ELSEWHERE) & {*VALUES, *OF_ARCHITECTURES}
+
+
+@pytest.mark.parametrize(("slot", "path"), ELSEWHERE.items())
+def test_the_other_slots_have_their_tests(slot, path):
+    assert slot in (paths.ROOT / "tests" / path).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("slot", "value"), slow.all_but(QUICK, ALONE, name_of))
@@ -149,11 +171,10 @@ def test_decoding_and_packing(slot, value, tmp_path):
 def test_causality_and_meshes(slot, value):
     model = case({slot: value})
     checks.check_causality(model)
-    checks.check_mesh(model, checks.MESH)
     checks.check_mesh(model)
 
 
-@pytest.mark.parametrize("seed", slow.all_but([0, 1], range(COMPOSITIONS), str))
+@pytest.mark.parametrize("seed", slow.all_but([0], range(COMPOSITIONS), str))
 def test_random_compositions(seed, tmp_path):
     architecture, slots = drawn(seed)
     check(case(slots, architecture), tmp_path)

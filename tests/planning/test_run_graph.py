@@ -33,6 +33,14 @@ def test_one_block_reads_the_settings_of_two(mode):
     assert recorded == short and ("num_layers", gin_state.MACRO) in recorded
 
 
+@pytest.mark.parametrize(
+    "lengths, length", [({"inputs": 64, "targets": 16}, 16), ({"inputs": 64}, 64)]
+)
+def test_the_forward_pass_has_the_length_of_the_targets(lengths, length):
+    gin_models.parse(FILES, [f"utils.run.sequence_length = {lengths}"])
+    assert run_graph.cost_of(*run_graph.build_forward(97)).length == length
+
+
 def test_the_number_of_blocks_and_the_lowering_are_restored():
     gin_models.parse(FILES, ["num_layers = 3"])
     lowering = mtf.Lowering

@@ -87,7 +87,10 @@ def test_each_of_the_equal_blocks_has_its_flops():
 
 
 def test_an_untied_output_has_its_table_and_its_flops_in_one_layer():
-    untied = "Unitransformer.shared_embedding_and_softmax_weights = False"
     files = config_files.composition_files("transformer", "relu", "tiny")
-    (logits,) = (layer for layer in groups(files, [untied])[-1].layers if layer.name == "logits")
+    (logits,) = (
+        layer
+        for layer in groups(files, ["tied_embeddings = False"])[-1].layers
+        if layer.name == "logits"
+    )
     assert [v.name for v in logits.variables] == ["kernel"] and logits.flops == [2 * 32 * 97]

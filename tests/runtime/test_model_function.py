@@ -145,6 +145,17 @@ def test_experts_that_choose_tokens_have_a_caveat_and_a_mesh_its_splits():
     assert len(found.caveats) == 1 and found.splits == [1, 2]
 
 
+@pytest.mark.parametrize("without", ["name", "vocabulary"])
+def test_a_model_whose_cost_cannot_be_counted_has_none(without):
+    model = gin_models.build(gin_models.files("transformer"))
+    assert model_function.of_model(model, None, 32).cost is not None
+    if without == "name":
+        model.layer_stack._layers[0].set_name(None)
+    else:
+        model.output_vocab_size_unpadded = None
+    assert model_function.of_model(model, None, 32).cost is None
+
+
 def test_another_model_than_mesh_tensorflows_is_described_by_what_it_holds():
     model = type("Odd", (), {})()
     model.size = 3

@@ -125,11 +125,6 @@ class TrainingRun:
         """The global step that the run begins at."""
         return checkpoint_files.step_of(self.latest)
 
-    @property
-    def _tokens_per_step(self) -> int:
-        """The tokens of a step, padding included; those of one member of an ensemble."""
-        return math.prod(self._batch_shape[-2:])
-
     def __post_init__(self) -> None:
         with gc_pause.paused():
             self._build()
@@ -182,7 +177,7 @@ class TrainingRun:
         """Trains until the goal or a stop request, and saves the step that was reached."""
         scaffold = self._scaffold()
         run_header.print_header(self.estimator, self._batch_shape, self.start, self.goal)
-        self._cost = run_cost.measure(self.estimator, self.hosts)
+        cost = run_cost.measure(self.estimator, self._batch_shape, self.hosts)
         with tf.train.SingularMonitoredSession(
             hooks=self._hooks,
             scaffold=scaffold,
@@ -196,7 +191,7 @@ class TrainingRun:
             else:
                 self._checkpoints.save(sess, 0)
             callbacks.run_start_functions(self.estimator.model_dir)
-            step = self._train_steps(monitored, sess, stop_request)
+            step = self._train_steps(monitored, sess, stop_request, cost and cost.full_speed)
             if self._checkpoints.last_step != step:
                 self._checkpoints.save(sess, step)
             self._summaries.close()
@@ -205,7 +200,8 @@ class TrainingRun:
 
     def _scaffold(self):
         """Returns a Scaffold that restores the latest checkpoint, or initializes all variables."""
-        description = model_function.of_estimator(self.estimator).description
+        function = model_function.of_estimator(self.estimator)
+        description = function.description
         if self.latest:
             model_directory.check_description(self.estimator.model_dir, description, training=True)
             checkpoint_files.check_variables(
@@ -219,8 +215,9 @@ class TrainingRun:
         vocabulary = self.estimator.settings.get("vocabulary")
         record = description | vocabulary_copy.save_copy(self.estimator.model_dir, vocabulary)
         record |= variable_roles.describe_graph()
+        tokens = trained_tokens.of_batch(self._batch_shape)
         record |= trained_tokens.describe(
-            self.estimator.model_dir, self.start, self._tokens_per_step
+            self.estimator.model_dir, self.start, tokens, function.cost
         )
         model_directory.write_record(self.estimator.model_dir, record)
         return scaffold
@@ -254,7 +251,7 @@ class TrainingRun:
 
         return tf.train.Scaffold(init_fn=init_fn)
 
-    def _train_steps(self, monitored, sess, stop_request):
+    def _train_steps(self, monitored, sess, stop_request, full_speed):
         """Runs the steps; returns the step that was reached."""
         step = self.start
         tokens = math.prod(self._batch_shape)
@@ -263,8 +260,6 @@ class TrainingRun:
             "loss": self._spec.loss,
             "summaries": self._summaries.fetches(),
         }
-        # The members of an ensemble may each have rows of their own.
-        full_speed = self._cost and self._cost.full_speed * tokens / self._tokens_per_step
         with progress.Progress(
             self.start, self.goal, tokens, self._reading, full_speed
         ) as progress_line:

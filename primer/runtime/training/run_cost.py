@@ -7,9 +7,13 @@ appendix B, divides by the hardware's peak instead). Tokens of padding count as 
 """
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import tensorflow.compat.v1 as tf
+
+from primer.checkpoints.description import trained_tokens
 from primer.common import build_mode, console
 from primer.cost import model_cost
 from primer.runtime import cluster, model_function, precision, session
@@ -24,18 +28,26 @@ class RunCost:
         model: the cost of its model.
         product: a description of the measured product: "bfloat16 product of 1,024 x 1,024".
         product_speed: the FLOP/s of the product on one device.
+        batch: the sizes of a batch, `[rows, length]`; of an ensemble `[members, rows, length]`.
         devices: the number of devices that compute the model.
     """
 
     model: model_cost.ModelCost
     product: str
     product_speed: float
+    batch: tuple[int, ...]
     devices: int = 1
 
     @property
-    def full_speed(self) -> float:
-        """The tokens per second of a run with a utilization of 1."""
-        return self.product_speed * self.devices / self.model.training
+    def full_speed(self) -> float | None:
+        """The tokens per second of a run with a utilization of 1; None without any product.
+
+        The FLOPs of an ensemble are those of all members for a token of one member.
+        """
+        if not self.model.training:
+            return None
+        members = math.prod(self.batch) / trained_tokens.of_batch(self.batch)
+        return self.product_speed * self.devices / self.model.training * members
 
     def describe(self) -> str:
         """Returns the lines at the start of a run, as one paragraph."""
@@ -53,11 +65,14 @@ class RunCost:
         )
 
 
-def measure(estimator: Any, hosts: cluster.Cluster | None = None) -> RunCost | None:
-    """Measures the product and prints the cost of a run; None for another than a Unitransformer.
+def measure(
+    estimator: Any, batch: Sequence[int], hosts: cluster.Cluster | None = None
+) -> RunCost | None:
+    """Measures the product and prints the cost of a run; None for a model whose cost is not known.
 
     Args:
         estimator: the LocalEstimator.
+        batch: the sizes of a batch, as in `RunCost`.
         hosts: the hosts that train, or None for this process alone.
     """
     cost = model_function.of_estimator(estimator).cost
@@ -65,12 +80,25 @@ def measure(estimator: Any, hosts: cluster.Cluster | None = None) -> RunCost | N
         return None
     with build_mode.building("train"):
         dtype, _ = precision.precision()
-    speed = product_speed.measure(dtype, session.estimator_config(estimator))
-    size = product_speed.size()
+    device = _device(estimator.settings, hosts)
+    speed = product_speed.measure(dtype, device, session.estimator_config(estimator))
+    size = product_speed.size(dtype, device)
     product = f"{dtype.name} product of {size:,} x {size:,}"
-    run_cost = RunCost(cost, product, speed, _devices(estimator.settings, hosts))
+    devices = _devices(estimator.settings, hosts)
+    run_cost = RunCost(cost, product, speed, tuple(batch), devices)
     console.say(run_cost.describe())
     return run_cost
+
+
+def _device(settings: Mapping[str, Any], hosts: cluster.Cluster | None) -> str:
+    """Returns the name of a device of the mesh: its first GPU, else a CPU."""
+    names = [name.lower() for name in settings.get("mesh_devices") or ()]
+    gpus = [name for name in names if "gpu" in name]
+    if gpus and not hosts:
+        return gpus[0]
+    # TensorFlow places what has no device on a GPU. The hosts of a cluster train on their CPUs.
+    is_free = not hosts and not any("cpu" in name for name in names)
+    return "gpu:0" if is_free and tf.config.list_physical_devices("GPU") else "cpu:0"
 
 
 def _devices(settings: Mapping[str, Any], hosts: cluster.Cluster | None) -> int:
