@@ -63,9 +63,6 @@ VALUES = {
     "share_qk_rep": ["True"],
     "spatial_gating": ["True"],
 }
-<<<<<<< HEAD
-# Slots that architectures of other files set, or that only name layers, widths and dropout.
-=======
 # Slots without effect on the logits of given variables -> their tests.
 ELSEWHERE = {
     "weight_stddev": "layers/test_initializers.py",
@@ -73,8 +70,7 @@ ELSEWHERE = {
     "residual_initializer": "layers/test_initializers.py",
     "z_loss": "layers/embeddings/test_token_embedding.py",
 }
-# Slots that architectures of other files set, or that only name the layers and their widths.
->>>>>>> w/fixc
+# Slots that architectures of other files set, or that only name layers, widths and dropout.
 OF_ARCHITECTURES = {
     "attention",
     "feed_forward",
