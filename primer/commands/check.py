@@ -22,6 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="GIN_FILE",
         help="gin files as for --gin_file of t5_mesh_transformer, models/defaults.gin first",
     )
+    parser.add_argument(
+        "--gin_file",
+        type=user_paths.expand,
+        action="append",
+        default=[],
+        dest="more_gin_files",
+        help="another gin file, after these files (repeatable; as for primer train)",
+    )
     shared.add_model(parser, "a model, before these files")
     shared.add_gin_param(parser)
     shared.add_module_import(parser)
@@ -70,14 +78,15 @@ def _gin_files(options) -> list[str]:
     """Returns the gin files in the order of a command line: the model's, then the named ones."""
     choice = shared.model_choice(options)
     model_files = [] if choice.is_empty() else train.model_gin_files(choice)
-    files = [*model_files, *options.gin_file]
+    named = [*options.gin_file, *options.more_gin_files]
+    files = [*model_files, *named]
     models = config_files.names_of_kind("models")
     if not files:
         raise UsageError(
             "nothing to check: name gin files (models/defaults.gin first), or --model, one of "
             + config_files.short_list(models)
         )
-    for name in options.gin_file:
+    for name in named:
         if name in models:
             raise UsageError(f"{name} is a model and no gin file: give --model {name}")
     return files

@@ -108,7 +108,8 @@ def _slots_table(slots):
 
 def _parameters_table(result):
     parts, cost = structure.parameters_by_part(result.groups), result.cost.parameters
-    table = _table("Trainable parameters", "part", "parameters")
+    title = f"Trainable parameters with {result.vocabulary_size:,} token ids (--vocabulary_size)"
+    table = _table(title, "part", "parameters")
     for part, number in parts.items():
         table.add_row(part, f"{number:,}")
     table.add_section()

@@ -35,6 +35,25 @@ def whole_number(
     return value
 
 
+def boolean(setting: str, value: object, error: type[Exception] = UsageError) -> bool:
+    """Raises an error unless a value is True or False; a text or a number is neither.
+
+    Args:
+        setting: the setting's name, as the user writes it.
+        value: the setting's value.
+        error: the class of the error; layers raise ValueError.
+
+    Returns:
+        The value.
+
+    Raises:
+        UsageError, or `error`: the value is not valid.
+    """
+    if not isinstance(value, bool):
+        raise error(f"{setting} = {value!r}: expected True or False")
+    return value
+
+
 def positive_number(
     setting: str,
     value: object,

@@ -24,6 +24,7 @@ class CheckResult(NamedTuple):
         groups: the layers, from `structure.layer_groups`.
         findings: the settings without effect, and pairs of files that set the same slot.
         cost: the parameters and FLOPs per token.
+        vocabulary_size: the number of token ids that the model was built for.
     """
 
     files: list[str]
@@ -31,6 +32,7 @@ class CheckResult(NamedTuple):
     groups: "list[Group]"
     findings: "Findings"
     cost: "ModelCost"
+    vocabulary_size: int
 
 
 def check_gin_files(
@@ -61,7 +63,7 @@ def check_gin_files(
         settings = findings.settings_of_run(files, params)
         groups, cost = _build(vocabulary_size)
         found = findings.collect_findings(settings, _tasks(), engine.entry_points())
-        return CheckResult(list(files), _slots(settings), groups, found, cost)
+        return CheckResult(list(files), _slots(settings), groups, found, cost, vocabulary_size)
 
 
 def _parse(files: Sequence[str], params: Sequence[str]) -> None:
@@ -92,9 +94,11 @@ def _parse(files: Sequence[str], params: Sequence[str]) -> None:
 def _require_slots() -> None:
     """Raises UsageError with every macro that bindings refer to and nothing sets."""
     from primer.gin_config import slots
+    from primer.planning import run_graph
 
     missing = slots.unset_macros()  # gin's own error names only one of them.
     if missing:
+        run_graph.require_language_model()  # Else defaults.gin is missing, which sets most slots.
         raise UsageError(
             f"{', '.join(missing)}: nothing sets {'these slots' if missing[1:] else 'this slot'}; "
             "give a file of sizes/, or --gin_param"

@@ -13,7 +13,7 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer, utils
 
-from primer.common import graph_marks
+from primer.common import build_mode, graph_marks
 from primer.cost import model_cost
 from primer.errors import UsageError
 from primer.gin_config import gin_state
@@ -58,7 +58,7 @@ def build_forward(
     Raises:
         UsageError: gin describes another model than a language model.
     """
-    _require_language_model()
+    require_language_model()
     length = _length()
     with tf.Graph().as_default(), initial_values.weights_restored():
         graph = mtf.Graph()
@@ -83,6 +83,7 @@ def build_forward(
             sequence_id=targets,
             position=mtf.range(mesh, shape.dims[-1], tf.int32) * targets,
         )
+        build_mode.say_caveats()
     return model, graph
 
 
@@ -107,7 +108,7 @@ def build_run(vocabulary_size: int, mode: str = "train", is_whole: bool = True) 
     Raises:
         UsageError: gin describes another model than a language model.
     """
-    _require_language_model()
+    require_language_model()
     estimator = _estimator_arguments(SizedVocabulary(vocabulary_size), mode)
     rows = estimator["train_batch_size"]
     length = estimator["sequence_length"]["targets"]
@@ -167,7 +168,8 @@ def _length() -> int:
     return lengths.get("targets", max(lengths.values()))
 
 
-def _require_language_model() -> None:
+def require_language_model() -> None:
+    """Raises UsageError if gin describes another model than a language model."""
     kind = bound("utils.run.model_type", "bitransformer")
     if kind != "lm":
         raise UsageError(

@@ -26,7 +26,7 @@ def result(*dead, shared=()):
         Group("", "", 1, [Layer("logits", "", [], [52.5])]),
     ]
     slots = {"d_ff": ("3", None, "own.gin:1"), "width": ("%d_ff", "3", "own.gin:2")}
-    return CheckResult(["own.gin"], slots, groups, Findings(tuple(dead), tuple(shared)), COST)
+    return CheckResult(["own.gin"], slots, groups, Findings(tuple(dead), tuple(shared)), COST, 97)
 
 
 def test_data_have_every_part():

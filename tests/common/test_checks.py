@@ -50,3 +50,10 @@ def test_an_output_replaces_a_file_on_request_only(tmp_path, monkeypatch):
             checks.output_file(path, "--output")
         checks.output_file(path, "--output", True, [str(tmp_path / "other")])
     checks.output_file(str(tmp_path / "new"), "--output")
+
+
+def test_a_text_or_a_number_is_no_boolean():
+    assert checks.boolean("x", False) is False
+    for value in ("no", 1, None):
+        with pytest.raises(UsageError, match=f"x = {value!r}: expected True or False"):
+            checks.boolean("x", value)

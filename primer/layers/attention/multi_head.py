@@ -52,7 +52,7 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
     def __init__(
         self,
         kind: str = "global",
-        window: int = 256,
+        window: int = multi_head_settings.DEFAULT_WINDOW,
         block_length: int | None = None,
         positions: str | None = None,
         rotary_base: float = 10000.0,
@@ -144,6 +144,7 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
         losses: list[mtf.Tensor] | None = None,
     ) -> mtf.Tensor:
         """Attends: `[batch, length, d_model]` in and out, without length in incremental mode."""
+        multi_head_settings.say_without_effect(self, context)
         params = self.make_params(context)
         q, keys_values = self.project(context, params, x)  # [batch, length, heads, d_kv] each
         q, keys_values = self.transform_heads(context, q, keys_values)

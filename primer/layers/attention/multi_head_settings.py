@@ -2,13 +2,16 @@
 
 from typing import Any
 
-from primer.common import checks
+from mesh_tensorflow.transformer import transformer
+
+from primer.common import checks, graph_marks
 from primer.common.class_names import class_name
 from primer.layers import scales
 from primer.layers.attention import inherited_settings, linear, projections
 from primer.layers.attention.options import logit_cap, persistent_vectors, qk_norm, rotary
 
 KINDS = ("global", "local", "linear")
+DEFAULT_WINDOW = 256
 
 
 def check(layer: Any) -> None:
@@ -61,6 +64,36 @@ def described_class(layer: Any) -> str:
     if name == "MultiHeadAttention" and changed in ([], ["kind"]) and layer.kind != "linear":
         return "WindowedSelfAttention" if layer.kind == "local" else "SelfAttention"
     return f"{name}({', '.join(changed)})" if changed else name
+
+
+def say_without_effect(layer: Any, context: transformer.Context) -> None:
+    """Adds a remark to the graph of training for each setting of another kind or encoding.
+
+    Args:
+        layer: a MultiHeadAttention.
+        context: the layer's context.
+    """
+    if not context.train:
+        return
+    if layer.positions != "rotary":
+        for name, default in (("rotary_base", 10000.0), ("rotary_fraction", 1.0)):
+            if getattr(layer, name) != default:
+                graph_marks.add_remark(
+                    f"{name} = {getattr(layer, name)!r} has no effect: positions are not rotary"
+                )
+    stack = getattr(context.model, "layer_stack", None)
+    if (
+        stack is not None
+        and layer.window != DEFAULT_WINDOW
+        and not any(map(_is_local, stack.layers))
+    ):
+        graph_marks.add_remark(
+            f"window = {layer.window!r} has no effect: no layer is local (slot attention_kinds)"
+        )
+
+
+def _is_local(layer: Any) -> bool:
+    return getattr(layer, "kind", None) == "local"
 
 
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:

@@ -62,7 +62,7 @@ class TokenEmbedding(transformer.VocabEmbedding):
             ValueError: a setting that this class does not support.
         """
         super().__init__(mesh, vocab_dim, output_dim, variable_dtype, name, ensemble_dim)
-        self._tied = tied_embeddings
+        self._tied = checks.boolean(f"{NAME}.tied_embeddings", tied_embeddings, ValueError)
         self._embedding_scale = scales.resolve(
             f"{NAME}.embedding_scale", embedding_scale, output_dim.size
         )
@@ -71,7 +71,9 @@ class TokenEmbedding(transformer.VocabEmbedding):
             logit_scale = stock_scale
         self._logit_scale = scales.resolve(f"{NAME}.logit_scale", logit_scale, output_dim.size)
         self._logit_cap = logit_cap
-        self._mask_padding = mask_vocabulary_padding
+        self._mask_padding = checks.boolean(
+            f"{NAME}.mask_vocabulary_padding", mask_vocabulary_padding, ValueError
+        )
         if logit_cap is not None:
             expected = "a number above 0, or None for no cap"
             checks.positive_number(f"{NAME}.logit_cap", logit_cap, expected, ValueError)

@@ -16,7 +16,7 @@ import gin
 import mesh_tensorflow as mtf
 from mesh_tensorflow.transformer import transformer
 
-from primer.common import graph_marks
+from primer.common import checks, graph_marks
 from primer.common.class_names import class_name
 from primer.layers import variables
 from primer.layers.kind_pattern import NoLayer
@@ -52,7 +52,7 @@ class PreNormLayerStack(transformer.LayerStack):
             **kwargs: as for LayerStack.
         """
         super().__init__([layer for layer in layers if not isinstance(layer, NoLayer)], **kwargs)
-        if token_shift:
+        if checks.boolean("PreNormLayerStack.token_shift", token_shift, ValueError):
             self._sublayers_initial = [sublayer_token_shift, *(self._sublayers_initial or [])]
 
     def _layer_fn(

@@ -1,7 +1,11 @@
 """A setting that cannot work is one message with its name and value, before any graph is built."""
 
+import types
+
+import numpy as np
 import pytest
 
+from primer.common import graph_marks
 from primer.layers import (
     MDHA,
     DoubleHeadsAttention,
@@ -9,6 +13,7 @@ from primer.layers import (
     SynthesizerAttention,
     WindowedSelfAttention,
 )
+from tests.layers import helpers, single_layer
 
 CLASSES = [MDHA, DoubleHeadsAttention, MultiHeadAttention, WindowedSelfAttention]
 
@@ -76,3 +81,24 @@ def test_a_synthesizer_refuses_what_its_learned_logits_cannot_have(mode, setting
     ((name, value),) = settings.items()
     with pytest.raises(ValueError, match=f"SynthesizerAttention.{name} = {value!r}"):
         SynthesizerAttention(synthesize_mode=mode, **settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "remark"),
+    [
+        ({"rotary_base": 5.0}, "rotary_base = 5.0 has no effect: positions are not rotary"),
+        ({"window": 9}, "window = 9 has no effect: no layer is local"),
+    ],
+)
+def test_settings_of_another_kind_are_said_in_training(settings, remark):
+    layer = MultiHeadAttention(num_heads=4, key_value_size=8, **settings)
+    x = np.ones([1, 4, 32], np.float32)
+    for mode in ("train", "eval"):
+        with helpers.bench() as b:
+            x_in = b.put(x, *single_layer.NAMES)
+            context = single_layer.context_of(b, x_in, mode)
+            context.model.layer_stack = types.SimpleNamespace(layers=[layer])
+            layer.call(context, x_in)
+            found = graph_marks.remarks()
+        assert bool(found) == (mode == "train")
+        assert mode == "eval" or found[0].startswith(remark)
