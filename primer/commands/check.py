@@ -16,20 +16,13 @@ VOCABULARY_SIZE = 32128
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
     parser.add_argument(
-        "gin_file",
+        "files",
         type=user_paths.expand,
         nargs="*",
         metavar="GIN_FILE",
         help="gin files as for --gin_file of t5_mesh_transformer, models/defaults.gin first",
     )
-    parser.add_argument(
-        "--gin_file",
-        type=user_paths.expand,
-        action="append",
-        default=[],
-        dest="more_gin_files",
-        help="another gin file, after these files (repeatable; as for primer train)",
-    )
+    shared.add_gin_file(parser)
     shared.add_model(parser, "a model, before these files")
     shared.add_gin_param(parser)
     shared.add_module_import(parser)
@@ -78,7 +71,7 @@ def _gin_files(options) -> list[str]:
     """Returns the gin files in the order of a command line: the model's, then the named ones."""
     choice = shared.model_choice(options)
     model_files = [] if choice.is_empty() else train.model_gin_files(choice)
-    named = [*options.gin_file, *options.more_gin_files]
+    named = [*options.files, *options.gin_file]
     files = [*model_files, *named]
     models = config_files.names_of_kind("models")
     if not files:

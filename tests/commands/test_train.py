@@ -43,7 +43,7 @@ def test_options_describe_a_run_of_training():
 @pytest.mark.parametrize(
     "words, messages",
     [
-        (["--model", "small_primr", "--task", "sotu"], ["small_primr", "small_primer_ez"]),
+        (["--model", "small_primr", "--task", "sotu"], ["small_primr", "small_{"]),
         (["--model", "small_primer", "--task", "sotuu"], ["sotuu", "lm1b", "text"]),
         (["--task", "sotu"], ["--architecture", "medium_{", "gpt2_{124m,"]),
         (["--model", "small_primer"], ["--task", "--data", "primer data prepare", "wikitext2"]),

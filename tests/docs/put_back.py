@@ -21,6 +21,7 @@ import mesh_tensorflow as mtf
 import numpy as np
 
 from primer.gin_config import config_files
+from primer.runtime.patches import float32_norms
 
 CONVOLUTION = "primer.layers.convolution.causal_depthwise_conv"
 
@@ -286,6 +287,20 @@ def unpatched(method):
 def stock_layer_norm():
     """The layer norm is Mesh-TensorFlow's own."""
     return replaced("mesh_tensorflow.layers.layer_norm", inspect.unwrap)
+
+
+@contextlib.contextmanager
+def stock_rms_norm():
+    """The RMS norm that gin files name is Mesh-TensorFlow's own."""
+    from mesh_tensorflow.transformer import transformer
+
+    cell = float32_norms.called_by_gin(transformer.sublayer_rms_norm)
+    ours = cell.cell_contents
+    cell.cell_contents = inspect.unwrap(ours)
+    try:
+        yield
+    finally:
+        cell.cell_contents = ours
 
 
 def last_pattern_applies():

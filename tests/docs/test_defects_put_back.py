@@ -123,6 +123,9 @@ DEFECTS = {
     ),
     "The layer norm subtracts means in bfloat16: outputs are off by 3% where the mean is 20 times "
     "the spread": Defect(put_back.stock_layer_norm, {"mean": 2, "spread": 0.1}),
+    "RMS norm and scale norm square, average and divide in bfloat16": Defect(
+        put_back.stock_rms_norm, {"name": "sublayer_rms_norm", "spread": 1}
+    ),
     "The models of an ensemble share the scale and the bias of a layer norm": Defect(
         put_back.stock_layer_norm
     ),

@@ -37,11 +37,12 @@ def patch(transformer: ModuleType) -> None:
     gin keeps the functions that it calls in closures, and gin files name those.
     """
     for name in NORMS:
-        cell = _called_by_gin(getattr(transformer, name))
+        cell = called_by_gin(getattr(transformer, name))
         cell.cell_contents = _in_float32(cell.cell_contents)
 
 
-def _called_by_gin(configurable: Any) -> CellType:
+def called_by_gin(configurable: Any) -> CellType:
+    """Returns the closure's cell of the function that a configurable of gin calls."""
     cells = zip(configurable.__code__.co_freevars, configurable.__closure__, strict=True)
     return dict(cells)["fn"]
 
