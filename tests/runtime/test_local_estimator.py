@@ -167,10 +167,10 @@ def test_variables_are_read_from_the_newest_checkpoint(trained):
 
 
 def model_of(composition):
-    """The gin text of a composition with one layer of each kind."""
+    """The gin text of a composition with the fewest blocks, one with experts."""
     architecture, overlay = composition
     lines = [f'include "{name}"' for name in gin_models.files(architecture, overlay=overlay)]
-    lines += ["num_layers = 1", "num_evolved_blocks = 1"]
+    lines += gin_models.fewest_block_bindings(architecture)
     if overlay:
         lines.append("block = [%attention, %experts]")
     return "\n".join(lines)
