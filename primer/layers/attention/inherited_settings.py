@@ -1,6 +1,6 @@
 """Checks settings that attention layers inherit from SelfAttention but cannot support."""
 
-from mesh_tensorflow.transformer import transformer_layers
+from mesh_tensorflow.transformer import transformer, transformer_layers
 
 from primer.common.class_names import class_name
 
@@ -42,4 +42,22 @@ def check_memory_heads(layer: transformer_layers.SelfAttention, heads: str) -> N
         raise ValueError(
             f"{class_name(layer)}.num_memory_heads = {layer.num_memory_heads} must divide {heads}; "
             "0 gives every head keys of its own"
+        )
+
+
+def check_autoregressive(
+    layer: transformer_layers.SelfAttention, context: transformer.Context, kind: str
+) -> None:
+    """Raises a ValueError if the model lets positions see later ones.
+
+    Args:
+        layer: a SelfAttention whose kind sees only earlier positions.
+        context: the layer's context.
+        kind: the kind.
+    """
+    if not context.model.fully_autoregressive:
+        raise ValueError(
+            f"{class_name(layer)} with kind = {kind!r} sees only earlier positions, and the model "
+            "is not fully autoregressive (an encoder, or "
+            "Unitransformer.input_full_attention = True); use kind 'global' there"
         )

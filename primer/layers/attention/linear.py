@@ -27,7 +27,7 @@ from mesh_tensorflow.transformer import attention, transformer
 from primer.common import graph_marks
 from primer.common.class_names import class_name
 from primer.layers import positions
-from primer.layers.attention import linear_chunks
+from primer.layers.attention import inherited_settings, linear_chunks
 
 # Encodings of positions that are no biases of logits.
 POSITIONS = ("rotary", "learned", "sinusoid", "none")
@@ -105,7 +105,7 @@ def attend(
         ValueError: the model is not autoregressive, or the chunks do not fit the mesh.
     """
     del params
-    _check_autoregressive(context)
+    inherited_settings.check_autoregressive(layer, context, "linear")
     if context.train and layer.dropout_rate > 0:
         graph_marks.add_remark(
             f"attention_dropout_rate = {layer.dropout_rate} has no effect in layers of the kind "
@@ -165,12 +165,3 @@ def _record_prompt(
     value_dim = v.shape.dims[-1]
     s = mtf.einsum([k, v], output_shape=[*z.shape.dims, value_dim])
     context.record_new_states([s, z, top])
-
-
-def _check_autoregressive(context: transformer.Context) -> None:
-    if not context.model.fully_autoregressive:
-        raise ValueError(
-            "attention of kind 'linear' sees only earlier positions, and the model is not fully "
-            "autoregressive (an encoder, or Unitransformer.input_full_attention = True); use kind "
-            "'global' there"
-        )

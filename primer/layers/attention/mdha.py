@@ -22,7 +22,6 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import attention, transformer
 
 from primer.layers.attention import (
-    inherited_settings,
     projections,
     shared_query_key,
     spatial_gating,
@@ -71,9 +70,6 @@ class MDHA(MultiHeadAttention):
         self._check_settings()
 
     def _check_settings(self) -> None:
-        inherited_settings.check_no_hyperprompts(
-            self, "a prompt has no earlier positions to convolve"
-        )
         if self.share_qk_rep and self.shared_kv:
             raise ValueError(
                 "MDHA.share_qk_rep and MDHA.shared_kv are both True: keys can be shared with the "

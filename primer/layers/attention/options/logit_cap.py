@@ -64,65 +64,60 @@ def attend(
             dropout_broadcast_dims, extra_logit, context, float32_logits, z_loss_coeff. The z-loss
             is that of the capped logits.
     """
-    function = attention.attention if logit_cap is None else _Capped(logit_cap)
-    return function(q, k, v, memory_length_dim, key_dim, value_dim, bias=bias, **kwargs)
+    tensors = (q, k, v, memory_length_dim, key_dim, value_dim)
+    if logit_cap is None:
+        return attention.attention(*tensors, bias=bias, **kwargs)
+    return _attend_capped(*tensors, bias, logit_cap, **kwargs)
 
 
-class _Capped:
+def _attend_capped(
+    q: mtf.Tensor,
+    k: mtf.Tensor,
+    v: mtf.Tensor,
+    memory_length_dim: mtf.Dimension,
+    key_dim: mtf.Dimension,
+    value_dim: mtf.Dimension,
+    bias: mtf.Tensor | None,
+    cap: float,
+    dropout_rate: float = 0.0,
+    dropout_broadcast_dims: list[mtf.Dimension] | None = None,
+    extra_logit: float | mtf.Tensor | None = None,
+    context: Any = None,  # A transformer.Context.
+    float32_logits: bool = True,
+    z_loss_coeff: float | None = None,
+) -> mtf.Tensor:
     """`attention.attention` with a cap, which that function has no place for."""
+    shape = q.shape - key_dim + value_dim
+    q, k, v, bias = attention.maybe_reshape_attention_input_for_2d_sharding(
+        context, q, k, v, bias, [key_dim, value_dim]
+    )
+    if float32_logits:
+        q, k = mtf.cast(q, tf.float32), mtf.cast(k, tf.float32)
+    logits = _logits(q, k, memory_length_dim, key_dim, cap)  # [batch, heads, length, memory]
+    if bias is not None:
+        logits += mtf.cast(bias, logits.dtype)
+    z_loss.add(context, logits, memory_length_dim, z_loss_coeff, v.dtype)
+    weights = mtf.softmax(logits, memory_length_dim, extra_logit=extra_logit)
+    weights = mtf.cast(weights, v.dtype)
+    if dropout_rate:
+        noise_shape = weights.shape - dropout_broadcast_dims
+        weights = mtf.dropout(weights, context.train, 1.0 - dropout_rate, noise_shape=noise_shape)
+    outputs = mtf.einsum([weights, v], q.shape - key_dim + value_dim)
+    return mtf.reshape(outputs, shape)  # [batch, length, heads, d_kv]
 
-    def __init__(self, logit_cap: float) -> None:
-        self._cap = logit_cap
 
-    def __call__(
-        self,
-        q: mtf.Tensor,
-        k: mtf.Tensor,
-        v: mtf.Tensor,
-        memory_length_dim: mtf.Dimension,
-        key_dim: mtf.Dimension,
-        value_dim: mtf.Dimension,
-        bias: mtf.Tensor | None = None,
-        dropout_rate: float = 0.0,
-        dropout_broadcast_dims: list[mtf.Dimension] | None = None,
-        extra_logit: float | mtf.Tensor | None = None,
-        context: Any = None,  # A transformer.Context.
-        float32_logits: bool = True,
-        z_loss_coeff: float | None = None,
-    ) -> mtf.Tensor:
-        """Returns the outputs of attention; arguments as in Mesh-TensorFlow."""
-        shape = q.shape - key_dim + value_dim
-        q, k, v, bias = attention.maybe_reshape_attention_input_for_2d_sharding(
-            context, q, k, v, bias, [key_dim, value_dim]
-        )
-        if float32_logits:
-            q, k = mtf.cast(q, tf.float32), mtf.cast(k, tf.float32)
-        logits = self._logits(q, k, memory_length_dim, key_dim)  # [batch, heads, length, memory]
-        if bias is not None:
-            logits += mtf.cast(bias, logits.dtype)
-        z_loss.add(context, logits, memory_length_dim, z_loss_coeff, v.dtype)
-        weights = mtf.softmax(logits, memory_length_dim, extra_logit=extra_logit)
-        weights = mtf.cast(weights, v.dtype)
-        if dropout_rate:
-            noise_shape = weights.shape - dropout_broadcast_dims
-            weights = mtf.dropout(
-                weights, context.train, 1.0 - dropout_rate, noise_shape=noise_shape
-            )
-        outputs = mtf.einsum([weights, v], q.shape - key_dim + value_dim)
-        return mtf.reshape(outputs, shape)  # [batch, length, heads, d_kv]
-
-    def _logits(
-        self, q: mtf.Tensor, k: mtf.Tensor, memory_dim: mtf.Dimension, key_dim: mtf.Dimension
-    ) -> mtf.Tensor:
-        # In this order both products of attention are products of matrices: TensorFlow transposes
-        # queries, keys and values, and not the logits, the largest tensor of a layer. A training
-        # step of attention takes 60% of the time of Mesh-TF's order (two cores, 4 x 512 tokens, 8
-        # heads of 64).
-        shared = [dim for dim in k.shape.dims if dim not in (memory_dim, key_dim)]
-        own = [dim for dim in q.shape.dims if dim not in [*shared, key_dim]]
-        # The cap divides the queries: they are smaller than the logits.
-        logits = mtf.layers.us_einsum([q * (1.0 / self._cap), k], [*shared, *own, memory_dim])
-        return _tanh(logits) * self._cap
+def _logits(
+    q: mtf.Tensor, k: mtf.Tensor, memory_dim: mtf.Dimension, key_dim: mtf.Dimension, cap: float
+) -> mtf.Tensor:
+    # In this order both products of attention are products of matrices: TensorFlow transposes
+    # queries, keys and values, and not the logits, the largest tensor of a layer. A training step
+    # of attention takes 60% of the time of Mesh-TF's order (two cores, 4 x 512 tokens, 8 heads of
+    # 64).
+    shared = [dim for dim in k.shape.dims if dim not in (memory_dim, key_dim)]
+    own = [dim for dim in q.shape.dims if dim not in [*shared, key_dim]]
+    # The cap divides the queries: they are smaller than the logits.
+    logits = mtf.layers.us_einsum([q * (1.0 / cap), k], [*shared, *own, memory_dim])
+    return _tanh(logits) * cap
 
 
 def _tanh(x: mtf.Tensor) -> mtf.Tensor:

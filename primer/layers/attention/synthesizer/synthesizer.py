@@ -94,9 +94,6 @@ class SynthesizerAttention(MultiHeadAttention):
 
     def _check_inherited_settings(self) -> None:
         mode = f"{NAME}.synthesize_mode = {self.synthesize_mode!r}"
-        inherited_settings.check_no_hyperprompts(
-            self, "a prompt has no position in a learned table"
-        )
         inherited_settings.check_no_attention_func(
             self, "a Synthesizer computes its attention weights itself"
         )

@@ -21,7 +21,7 @@ from mesh_tensorflow.transformer import attention, transformer
 from primer.common import graph_marks
 from primer.common.class_names import class_name
 from primer.layers import mesh_layout, positions
-from primer.layers.attention import softmax_attention
+from primer.layers.attention import inherited_settings, softmax_attention
 from primer.layers.attention.windows import windowed_blocks, windowed_cache
 
 
@@ -47,7 +47,7 @@ def attend(
     Raises:
         ValueError: the model is not fully autoregressive.
     """
-    _check_autoregressive(layer, context)
+    inherited_settings.check_autoregressive(layer, context, "local")
     _say_if_without_effect(layer, context)
     if context.mode == "incremental":
         return _attend_to_cache(layer, context, params, q, keys_values)
@@ -141,15 +141,6 @@ def _block_length(layer, context):
             f"{share}; choose a divisor, or leave it None"
         )
     return layer.block_length
-
-
-def _check_autoregressive(layer, context):
-    if not context.model.fully_autoregressive:
-        raise ValueError(
-            f"{class_name(layer)} with kind = 'local' sees only earlier positions, and the model "
-            "is not fully autoregressive (an encoder, or "
-            "Unitransformer.input_full_attention = True); use kind 'global' there"
-        )
 
 
 def _say_if_without_effect(layer, context):
