@@ -14,6 +14,8 @@ from primer.gin_config import config_files
 
 MODULES = (
     "primer.layers",
+    "primer.optimizers",
+    "primer.schedules",
     "primer.data.tasks",
     "primer.runtime.engine",
     "primer.evaluation.runtime_callbacks",

@@ -29,9 +29,10 @@ FLOORS = {
     "checkpoints": 4,
     "data": 4,
     "layers": 4,
+    "optimizers": 4,
+    "schedules": 4,
     "cost": 3,
-    "optimizers": 3,
-    "schedules": 3,
+    "parametrization": 3,
     "common": 2,
     "errors": 1,
     "__init__": 0,  # The version, and `primer.load`, which imports when called.
@@ -44,6 +45,9 @@ MOST_MODULES = 16
 # Room -> packages that it may import besides the standard library; other rooms have no limit.
 PACKAGES = {
     "layers": {"gin", "mesh_tensorflow", "tensorflow"},
+    "optimizers": {"gin", "mesh_tensorflow", "tensorflow"},
+    "schedules": {"gin", "mesh_tensorflow", "tensorflow"},
+    "parametrization": {"gin", "mesh_tensorflow", "tensorflow"},
     "data": {"gin", "numpy", "seqio", "sentencepiece", "t5", "tensorflow", "tensorflow_datasets"}
     # Imported on use: file formats, text normalization, and Beam for `primer data prepare`.
     | {"pyarrow", "zstandard", "ftfy", "apache_beam"},

@@ -1,6 +1,7 @@
 """Checks of a setting's value; the error names the setting, its value and what was expected."""
 
 import os
+import re
 from collections.abc import Iterable
 
 from primer.common import user_paths
@@ -68,6 +69,40 @@ def positive_number(
     ):
         raise error(f"{setting} = {value!r}: expected {expected or 'a number above 0'}")
     return value
+
+
+def number_from_zero(
+    setting: str,
+    value: object,
+    expected: str | None = None,
+    error: type[Exception] = UsageError,
+) -> float:
+    """Raises an error unless a value is a finite number from 0; arguments as `whole_number`."""
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or not 0 <= value < float("inf")
+    ):
+        raise error(f"{setting} = {value!r}: expected {expected or 'a number of 0 or more'}")
+    return value
+
+
+def fraction(setting: str, value: object) -> float:
+    """Raises UsageError unless a value is a number from 0 to below 1; returns it."""
+    expected = "a number from 0 to below 1"
+    number = number_from_zero(setting, value, expected)
+    if number >= 1:
+        raise UsageError(f"{setting} = {value!r}: expected {expected}")
+    return number
+
+
+def regular_expression(setting: str, value: str) -> re.Pattern:
+    """Raises UsageError unless a value is a regular expression; returns it compiled."""
+    try:
+        return re.compile(value)
+    except (TypeError, re.error) as error:
+        message = f"{setting} = {value!r}: expected a regular expression ({error})"
+        raise UsageError(message) from error
 
 
 def norm_epsilon(norm: str, value: object) -> None:

@@ -9,11 +9,15 @@
 - *Residual layers*: the number of layers of the model that is being built, for its initial values.
 - *Normalized output*: training normalizes the output of the layer that is being built, so that the
   size of its last matrix has no effect.
+- *Schedule*: the learning rate of the step and the number of steps of the run, for the optimizer.
+- *Training loss*: the loss of the step, for the optimizer.
 - *Blocks left out*: the model has fewer blocks than gin describes, as where only the settings that
   it reads matter. Checks of the depth do not apply to it.
 
 Marks are collections of the graph, so that neither side imports or configures the other.
 """
+
+from typing import Any
 
 import tensorflow.compat.v1 as tf
 
@@ -22,6 +26,8 @@ _CAVEATS = "primer/caveats"
 _REMARKS = "primer/remarks"
 _RESIDUAL_LAYERS = "primer/residual_layers"
 _NORMALIZED_OUTPUT = "primer/normalized_output"
+_SCHEDULE = "primer/schedule"
+_TRAINING_LOSS = "primer/training_loss"
 _BLOCKS_LEFT_OUT = "primer/blocks_left_out"
 
 
@@ -75,6 +81,31 @@ def set_normalized_output(is_normalized: bool) -> None:
 def has_normalized_output() -> bool:
     """Returns what `set_normalized_output` recorded last, or False."""
     return any(tf.get_collection(_NORMALIZED_OUTPUT))
+
+
+def set_schedule(rate: Any, steps: int | None) -> None:
+    """Records the schedule of the run whose training graph is being built.
+
+    Args:
+        rate: the learning rate of the step, a number or a TensorFlow scalar.
+        steps: the number of steps of the run, if it is known.
+    """
+    tf.get_collection_ref(_SCHEDULE)[:] = [(rate, steps)]
+
+
+def schedule() -> tuple[Any, int | None]:
+    """Returns what `set_schedule` recorded, or (None, None)."""
+    return next(iter(tf.get_collection(_SCHEDULE)), (None, None))
+
+
+def set_training_loss(loss: Any) -> None:
+    """Records the loss that the gradients of the training graph are of, a Mesh-TF scalar."""
+    tf.get_collection_ref(_TRAINING_LOSS)[:] = [loss]
+
+
+def training_loss() -> Any:
+    """Returns what `set_training_loss` recorded, or None."""
+    return next(iter(tf.get_collection(_TRAINING_LOSS)), None)
 
 
 def leave_out_blocks() -> None:

@@ -10,6 +10,7 @@ import gin
 from primer.checkpoints import pattern_free
 from primer.common import build_mode, random_seed
 from primer.errors import UsageError
+from primer.optimizers.training_optimizer import TrainingOptimizer
 from primer.runtime import estimator_evaluation, mesh
 from primer.runtime.patches import learning_rates, resource_variables
 from primer.runtime.training import step_order
@@ -120,7 +121,8 @@ def _checked_get_estimator(
 ) -> Callable:
     """Checks the mesh before the call, and stores the call's arguments as `estimator.settings`.
 
-    The learning rate is never negative, and the local estimator loads the initial weights itself.
+    The learning rate is never negative, `training_optimizer` wraps the optimizer, and the local
+    estimator loads the initial weights itself.
     """
 
     @functools.wraps(stock)
@@ -134,6 +136,8 @@ def _checked_get_estimator(
                 settings.get("learning_rate_schedule")
             )
         }
+        if settings.get("optimizer"):
+            changed["optimizer"] = functools.partial(TrainingOptimizer, settings["optimizer"])
         if not _is_tensorflows(settings.get("use_tpu")):
             changed["init_checkpoint"] = None
         elif settings.get("init_checkpoint"):

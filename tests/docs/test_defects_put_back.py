@@ -89,7 +89,7 @@ DEFECTS = {
     "Without an additional file the learning rate falls to zero": Defect(
         gin(
             "datasets/c4.gin",
-            'include "learning_rate_schedules/rsqrt_no_ramp_down.gin"',
+            "learning_rate_schedule_noam.linear_decay_fraction = 0.0",
             "learning_rate_schedule_noam.linear_decay_fraction = 0.1",
         ),
         {"task": "c4"},

@@ -13,6 +13,7 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
+from primer.common import graph_marks
 from primer.errors import UsageError
 from primer.gin_config.values import configured
 
@@ -82,7 +83,11 @@ def not_negative(schedule: Any) -> Any:
         return schedule
 
     def learning_rate(step: Any) -> Any:
-        return _positive_part(schedule(step=step))
+        rate = _positive_part(schedule(step=step))
+        # Mesh-TF's `utils.run` bound the argument.
+        steps = getattr(schedule, "keywords", {}).get("total_train_steps")
+        graph_marks.set_schedule(rate, steps)
+        return rate
 
     return learning_rate
 

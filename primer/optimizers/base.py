@@ -1,0 +1,141 @@
+"""What the optimizers of this package share: float32 state, weight decay, counted updates.
+
+An optimizer's state has the shape and so the layout of its weight: a mesh splits both alike. Names
+of state are `<weight>_slot_<name>`, as Mesh-TensorFlow's Adafactor has them.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import mesh_tensorflow as mtf
+import tensorflow.compat.v1 as tf
+
+from primer.common import checks
+from primer.errors import UsageError
+from primer.optimizers import update_count
+from primer.parametrization import roles
+
+
+class Optimizer(mtf.optimize.Optimizer):
+    """An optimizer whose weights decay apart from their gradients (https://arxiv.org/abs/1711.05101).
+
+    Of each step with gradient g, rate lr and decay wd:
+
+        w <- w - lr * update(g) - lr * wd * w
+
+    Vectors (biases, scales of norms, taps of convolutions; `primer.parametrization.roles`) do not
+    decay, nor do weights whose names match `exclude_from_weight_decay`.
+
+    Args:
+        learning_rate: the rate of this step, a number or a TensorFlow scalar.
+        weight_decay: wd, 0 or more.
+        exclude_from_weight_decay: regular expressions that are searched in the names of weights.
+        decays_vectors: whether vectors decay too.
+
+    Attributes:
+        learning_rate: lr.
+        decay_learning_rate: the rate that multiplies wd.
+
+    Raises:
+        UsageError: a setting has no such value.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any,
+        weight_decay: float = 0.0,
+        exclude_from_weight_decay: Sequence[str] = (),
+        decays_vectors: bool = False,
+    ) -> None:
+        name = type(self).__name__
+        checks.number_from_zero(f"{name}.weight_decay", weight_decay)
+        checks.boolean(f"{name}.decays_vectors", decays_vectors)
+        self.learning_rate = learning_rate
+        self.decay_learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.decays_vectors = decays_vectors
+        self._excluded = [
+            checks.regular_expression(f"{name}.exclude_from_weight_decay", text)
+            for text in exclude_from_weight_decay
+        ]
+
+    def check(self, names: Sequence[str]) -> None:
+        """Raises UsageError for an excluded pattern that none of all weights' names matches."""
+        for pattern in self._excluded:
+            setting = f"{type(self).__name__}.exclude_from_weight_decay"
+            require_match(setting, pattern, names)
+
+    def apply_grads(self, grads: list, variables: list[mtf.Variable]) -> list[mtf.Operation]:
+        """Returns the operations that update weights, state and the count of updates.
+
+        Args:
+            grads: the gradients, each of the shape of its weight; None where the loss does not
+                depend on it.
+            variables: the weights.
+        """
+        if not variables:
+            return []
+        operations = [
+            operation
+            for grad, var in zip(grads, variables, strict=True)
+            for operation in self.apply_grad(grad, var)
+        ]
+        operations += update_count.increments(variables[0].mesh)
+        return variables[0].graph.combine_assignments(operations)
+
+    def apply_grad(self, grad: mtf.Tensor | None, var: mtf.Variable) -> list[mtf.Operation]:
+        """Returns the operations that update a weight and its state."""
+        if grad is None:
+            tf.logging.warning("The loss does not depend on %s", var.name)
+            return []
+        change, assignments = self.change(mtf.to_float(grad), var)
+        change = change * self.learning_rate
+        if self.decays(var):
+            change += mtf.to_float(var.value) * (self.decay_learning_rate * self.weight_decay)
+        # Not an assignment of the difference: bfloat16 activations see a rounded weight.
+        return [mtf.assign_sub(var, change), *assignments]
+
+    def change(self, grad: mtf.Tensor, var: mtf.Variable) -> tuple[mtf.Tensor, list[mtf.Operation]]:
+        """Returns update(g), which is subtracted times the rate, and the new state's assignments.
+
+        Args:
+            grad: g in float32.
+            var: the weight.
+        """
+        raise NotImplementedError
+
+    def decays(self, var: mtf.Variable) -> bool:
+        """Returns whether a weight decays."""
+        if not self.weight_decay:
+            return False
+        if not self.decays_vectors and roles.role(var.shape) == "vector":
+            return False
+        return not any(pattern.search(var.name) for pattern in self._excluded)
+
+
+def slot(var: mtf.Variable, name: str, shape: mtf.Shape | None = None) -> mtf.Tensor:
+    """Returns the value of a variable of an optimizer's state, in float32, 0 at first.
+
+    Args:
+        var: the weight.
+        name: the name of the state, unique among an optimizer's.
+        shape: its shape; None for the weight's.
+    """
+    return mtf.get_variable(
+        var.mesh,
+        f"{var.name}_slot_{name}",
+        var.shape if shape is None else shape,
+        dtype=tf.float32,
+        initializer=tf.zeros_initializer(),
+        trainable=False,
+    )
+
+
+def require_match(setting: str, pattern: re.Pattern, names: Sequence[str]) -> None:
+    """Raises UsageError if a pattern matches no weight."""
+    if not any(pattern.search(name) for name in names):
+        raise UsageError(
+            f"{setting}: {pattern.pattern!r} is found in the name of no weight; the names are like "
+            f"{', '.join(sorted(names, key=len)[:3])} (`primer check` lists all)"
+        )

@@ -1,0 +1,81 @@
+"""What a weight is for, read from its dimensions.
+
+Optimizers treat matrices, tables and vectors differently. The dimensions of a weight are one of:
+
+    stacked    experts, ensemble: every index along it is a weight of its own
+    width      the channels of an activation: d_model, d_ff, heads, d_kv, ...; heads and d_kv beside
+               each other, or both in one dimension `heads`, are the channels of all heads
+    others     indices: token ids, positions, buckets, persistent vectors, the experts of a router
+
+A weight is then
+
+    matrix     from channels to channels: queries, keys, values, outputs, feed-forward layers, each
+               expert's too
+    vector     one number for each channel or fewer: biases, scales of norms, taps of convolutions
+    table      any other: embeddings, the output to the vocabulary, positions, relative biases,
+               routers
+"""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import mesh_tensorflow as mtf
+
+Role = Literal["matrix", "table", "vector"]
+
+# Mesh-TF's names, without the underscore that it puts before one of two equal names.
+STACKED = ("ensemble", "experts", "expert_x", "expert_y")
+HEADS = ("query_heads", "heads", "d_kv")  # In the order in which a weight has them.
+WIDTHS = ("d_model", "d_ff", "expert_hidden", "narrow_branch", *HEADS)
+
+
+def stacked_dims(shape: mtf.Shape) -> list[mtf.Dimension]:
+    """Returns the dimensions whose every index is a weight of its own."""
+    return [dim for dim in shape.dims if _plain(dim) in STACKED]
+
+
+def role(shape: mtf.Shape) -> Role:
+    """Returns the role of a weight of this shape."""
+    if matrix_sides(shape):
+        return "matrix"
+    sides = list(_sides(shape))
+    is_vector = len(sides) <= 1 and all(_plain(dim) in WIDTHS for side in sides for dim in side)
+    return "vector" if is_vector else "table"
+
+
+def matrix_sides(shape: mtf.Shape) -> tuple[list[mtf.Dimension], list[mtf.Dimension]] | None:
+    """Returns the input and the output dimensions of a matrix, without stacked ones.
+
+    Args:
+        shape: `[d_model, heads]`, `[heads, d_kv, d_model]`, `[experts, d_model, expert_hidden]`...
+
+    Returns:
+        The two lists of dimensions, or None for a weight that is no matrix.
+    """
+    sides = list(_sides(shape))
+    if len(sides) != 2 or not all(_plain(dim) in WIDTHS for side in sides for dim in side):
+        return None
+    return sides[0], sides[1]
+
+
+def _sides(shape: mtf.Shape) -> Iterator[list[mtf.Dimension]]:
+    """Yields the dimensions that are not stacked, each alone but for those of heads."""
+    side: list[mtf.Dimension] = []
+    for dim in shape.dims:
+        if _plain(dim) in STACKED:
+            continue
+        if side and not _are_of_one_side(side[-1], dim):
+            yield side
+            side = []
+        side.append(dim)
+    if side:
+        yield side
+
+
+def _are_of_one_side(first: mtf.Dimension, second: mtf.Dimension) -> bool:
+    names = (_plain(first), _plain(second))
+    return set(names) <= set(HEADS) and HEADS.index(names[0]) < HEADS.index(names[1])
+
+
+def _plain(dim: mtf.Dimension) -> str:
+    return dim.name.lstrip("_")
