@@ -25,7 +25,7 @@ class AdamWOptimizer(base.Optimizer):
     and Keras, and so Tensor2Tensor and Lingvo, divide epsilon too (`corrects_epsilon = True`; the
     "epsilon hat" of https://arxiv.org/abs/1412.6980, section 2):
 
-        w <- w - lr * (m / (1 - beta1^t)) / ((sqrt(v) + epsilon) / sqrt(1 - beta2^t)) - lr * decay * w
+        ... (m / (1 - beta1^t)) / ((sqrt(v) + epsilon) / sqrt(1 - beta2^t)) ...
 
     Every row of an embedding is updated at every step, also of tokens that are not in the batch.
 

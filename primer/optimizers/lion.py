@@ -1,4 +1,4 @@
-"""Lion (https://arxiv.org/abs/2302.06675): the sign of a momentum, with one slot for each weight."""
+"""Lion (https://arxiv.org/abs/2302.06675): the sign of a momentum, with one slot a weight."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -13,7 +13,7 @@ from primer.optimizers import base
 
 @gin.configurable
 class SgdMomentumOptimizer(base.Optimizer):
-    """Gradient descent with heavy-ball or Nesterov's momentum, and weight decay apart from it (SGDW).
+    """Gradient descent with heavy-ball or Nesterov's momentum, and decay apart from it (SGDW).
 
     With gradient g (https://arxiv.org/abs/1711.05101, algorithm 1; the momentum accumulates
     gradients and not steps, as in PyTorch and optax, and so does not remember earlier rates):
@@ -22,8 +22,8 @@ class SgdMomentumOptimizer(base.Optimizer):
         w <- w - lr * m - lr * decay * w                        nesterov = False
         w <- w - lr * (g + momentum * m) - lr * decay * w       nesterov = True
 
-    Mesh-TensorFlow's `MomentumOptimizer` accumulates steps, in the precision of the weights, and has
-    neither decay nor Nesterov's form.
+    Mesh-TensorFlow's `MomentumOptimizer` accumulates steps, in the precision of the weights, and
+    has neither decay nor Nesterov's form.
 
     Args:
         learning_rate: lr, a number or a TensorFlow scalar.

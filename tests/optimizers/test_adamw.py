@@ -73,7 +73,7 @@ def test_rows_of_unseen_tokens_are_updated():
         ({"corrects_epsilon": 1}, "AdamWOptimizer.corrects_epsilon = 1: expected True or False"),
         (
             {"corrects_epsilon": True, "bias_correction": False},
-            "AdamWOptimizer.corrects_epsilon = True: expected False, because AdamWOptimizer.bias_co",
+            "AdamWOptimizer.corrects_epsilon = True: expected False, because AdamWOptimizer.bias_",
         ),
         ({"exclude_from_weight_decay": ["("]}, r"exclude_from_weight_decay = '\(': expected a reg"),
     ],

@@ -45,7 +45,7 @@ def test_without_momentum_it_has_no_state():
         ({"nesterov": "yes"}, "SgdMomentumOptimizer.nesterov = 'yes': expected True or False"),
         (
             {"nesterov": True, "momentum": 0.0},
-            "SgdMomentumOptimizer.nesterov = True: expected False, because SgdMomentumOptimizer.mom",
+            "SgdMomentumOptimizer.nesterov = True: expected False, because SgdMomentumOptimizer.mo",
         ),
     ],
 )
