@@ -5,6 +5,15 @@
 """
 
 from primer.optimizers.adamw import AdamWOptimizer
+from primer.optimizers.lamb import LambOptimizer
+from primer.optimizers.lion import LionOptimizer
+from primer.optimizers.sgd import SgdMomentumOptimizer
 from primer.optimizers.training_optimizer import TrainingOptimizer
 
-__all__ = ["AdamWOptimizer", "TrainingOptimizer"]
+__all__ = [
+    "AdamWOptimizer",
+    "LambOptimizer",
+    "LionOptimizer",
+    "SgdMomentumOptimizer",
+    "TrainingOptimizer",
+]

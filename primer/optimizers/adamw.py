@@ -7,6 +7,7 @@ import gin
 import mesh_tensorflow as mtf
 
 from primer.common import checks
+from primer.errors import UsageError
 from primer.optimizers import base, update_count
 
 
@@ -20,8 +21,13 @@ class AdamWOptimizer(base.Optimizer):
         v <- beta2 * v + (1 - beta2) * g^2
         w <- w - lr * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon) - lr * decay * w
 
-    BERT and GPT-Neo divide neither moment (`bias_correction = False`). Every row of an embedding is
-    updated at every step, also of tokens that are not in the batch.
+    BERT, GPT-Neo and Mesh-TensorFlow divide neither moment (`bias_correction = False`). TensorFlow
+    and Keras, and so Tensor2Tensor and Lingvo, divide epsilon too (`corrects_epsilon = True`; the
+    "epsilon hat" of https://arxiv.org/abs/1412.6980, section 2):
+
+        ... (m / (1 - beta1^t)) / ((sqrt(v) + epsilon) / sqrt(1 - beta2^t)) ...
+
+    Every row of an embedding is updated at every step, also of tokens that are not in the batch.
 
     Args:
         learning_rate: lr, a number or a TensorFlow scalar.
@@ -29,6 +35,7 @@ class AdamWOptimizer(base.Optimizer):
         beta1, beta2: the shares of the moments that stay, from 0 to below 1.
         epsilon: a number above 0.
         bias_correction: whether the moments are divided by 1 - beta^t.
+        corrects_epsilon: whether epsilon is divided by sqrt(1 - beta2^t).
 
     Raises:
         UsageError: a setting has no such value.
@@ -44,6 +51,7 @@ class AdamWOptimizer(base.Optimizer):
         beta2: float = 0.95,
         epsilon: float = 1e-8,
         bias_correction: bool = True,
+        corrects_epsilon: bool = False,
     ) -> None:
         super().__init__(learning_rate, weight_decay, exclude_from_weight_decay, decays_vectors)
         name = type(self).__name__
@@ -51,6 +59,12 @@ class AdamWOptimizer(base.Optimizer):
         self.beta2 = checks.fraction(f"{name}.beta2", beta2)
         self.epsilon = checks.positive_number(f"{name}.epsilon", epsilon)
         self.bias_correction = checks.boolean(f"{name}.bias_correction", bias_correction)
+        self.corrects_epsilon = checks.boolean(f"{name}.corrects_epsilon", corrects_epsilon)
+        if corrects_epsilon and not bias_correction:
+            raise UsageError(
+                f"{name}.corrects_epsilon = True: expected False, because {name}.bias_correction = "
+                "False corrects nothing; set one of them"
+            )
 
     def change(self, grad: mtf.Tensor, var: mtf.Variable) -> tuple[mtf.Tensor, list[mtf.Operation]]:
         """See base class."""
@@ -58,8 +72,11 @@ class AdamWOptimizer(base.Optimizer):
         new_m = self.beta1 * m + (1.0 - self.beta1) * grad
         new_v = self.beta2 * v + (1.0 - self.beta2) * mtf.square(grad)
         state = [mtf.assign(m, new_m), mtf.assign(v, new_v)]
-        if self.bias_correction:
-            update = update_count.updates_done(var.mesh, "adamw") + 1.0
-            new_m /= update_count.one_minus_power(self.beta1, update)
-            new_v /= update_count.one_minus_power(self.beta2, update)
-        return new_m / (mtf.sqrt(new_v) + self.epsilon), state
+        if not self.bias_correction:
+            return new_m / (mtf.sqrt(new_v) + self.epsilon), state
+        update = update_count.updates_done(var.mesh, "adamw") + 1.0
+        new_m /= update_count.one_minus_power(self.beta1, update)
+        of_v = update_count.one_minus_power(self.beta2, update)
+        if self.corrects_epsilon:
+            return new_m / ((mtf.sqrt(new_v) + self.epsilon) * mtf.rsqrt(of_v)), state
+        return new_m / (mtf.sqrt(new_v / of_v) + self.epsilon), state

@@ -90,11 +90,8 @@ class Optimizer(mtf.optimize.Optimizer):
             tf.logging.warning("The loss does not depend on %s", var.name)
             return []
         change, assignments = self.change(mtf.to_float(grad), var)
-        change = change * self.learning_rate
-        if self.decays(var):
-            change += mtf.to_float(var.value) * (self.decay_learning_rate * self.weight_decay)
         # Not an assignment of the difference: bfloat16 activations see a rounded weight.
-        return [mtf.assign_sub(var, change), *assignments]
+        return [mtf.assign_sub(var, self.step(change, var)), *assignments]
 
     def change(self, grad: mtf.Tensor, var: mtf.Variable) -> tuple[mtf.Tensor, list[mtf.Operation]]:
         """Returns update(g), which is subtracted times the rate, and the new state's assignments.
@@ -104,6 +101,18 @@ class Optimizer(mtf.optimize.Optimizer):
             var: the weight.
         """
         raise NotImplementedError
+
+    def step(self, change: mtf.Tensor, var: mtf.Variable) -> mtf.Tensor:
+        """Returns what is subtracted from a weight: lr * update(g) + lr * wd * w.
+
+        Args:
+            change: update(g).
+            var: the weight.
+        """
+        step = change * self.learning_rate
+        if self.decays(var):
+            step += mtf.to_float(var.value) * (self.decay_learning_rate * self.weight_decay)
+        return step
 
     def decays(self, var: mtf.Variable) -> bool:
         """Returns whether a weight decays."""

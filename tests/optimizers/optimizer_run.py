@@ -24,7 +24,7 @@ def run(
     make_optimizer: Callable[..., Any],
     weights: Weights,
     dims: dict[str, Sequence[str]],
-    gradients: Sequence[Weights],
+    gradients: Sequence[Weights] | Callable[[Weights], Weights],
     rates: Sequence[float],
     mesh_shape: str = "",
     layout: str = "",
@@ -36,7 +36,8 @@ def run(
         make_optimizer: the optimizer, called with `learning_rate`, a TensorFlow scalar.
         weights: {name: initial value}.
         dims: {name: the names of its dimensions}.
-        gradients: of each step, {name: gradient}.
+        gradients: of each step, {name: gradient}; or a function that computes them from the weights
+            before the step.
         rates: the learning rate of each step.
         mesh_shape, layout: as of utils.run; "" for one device.
         losses: the training loss of each step, for optimizers that read it.
@@ -59,13 +60,15 @@ def run(
             sess.run(tf.global_variables_initializer())
             sess.run(lowering.copy_masters_to_slices())
             states = []
-            for number, values in enumerate(gradients):
+            values = weights
+            for number, step_rate in enumerate(rates):
+                values = gradients(values) if callable(gradients) else gradients[number]
                 feed = {feeds[name]: value for name, value in values.items()}
-                feed |= {rate: rates[number], loss: losses[number] if losses else 0.0}
+                feed |= {rate: step_rate, loss: losses[number] if losses else 0.0}
                 sess.run(train, feed)
                 sess.run(to_masters)
-                values = sess.run(names)
-                states.append({name.removesuffix(":0"): value for name, value in values.items()})
+                values = {k.removesuffix(":0"): v for k, v in sess.run(names).items()}
+                states.append(values)
     return states
 
 
@@ -110,15 +113,22 @@ def check(
     expected: Sequence[Weights],
     mesh_shape: str = "",
     layout: str = "",
+    rounded: int = 1,
 ) -> None:
-    """Checks the weights of `problem` after each step to 1e-5 of all that each has moved so far."""
+    """Checks the weights of `problem` after each step to 1e-5 of all that each has moved so far.
+
+    Args:
+        make_optimizer, mesh_shape, layout: as of `run_problem`.
+        expected: the weights after each step.
+        rounded: how many of the two sides round their weights to float32 at each step.
+    """
     states = run_problem(make_optimizer, mesh_shape, layout)
     initial = problem.weights()
     assert len(states) == len(expected) == problem.STEPS
     for number, (state, weights) in enumerate(zip(states, expected, strict=True), 1):
         for name, value in weights.items():
             # What rounding a float32 weight at each step may add up to.
-            rounding = number * np.finfo(np.float32).eps * np.abs(value).max()
+            rounding = rounded * number * np.finfo(np.float32).eps * np.abs(value).max()
             moved = np.abs(value - initial[name]).max()
             assert moved > 0
             np.testing.assert_allclose(

@@ -13,6 +13,7 @@ DIMS = {
     "layer/norm/scale": ("d_model",),
     "layer/wi/bias": ("d_ff",),
 }
+VECTORS = [name for name, dims in DIMS.items() if len(dims) == 1]
 SIZES = {"vocab": 12, "d_model": 8, "d_ff": 16, "heads": 8}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from primer.errors import UsageError
 from primer.optimizers.adamw import AdamWOptimizer
-from tests.optimizers import optax_run, optimizer_run, problem
+from tests.optimizers import keras_run, optax_run, optimizer_run, problem
 
 
 @pytest.mark.parametrize(("mesh", "layout"), optimizer_run.MESHES)
@@ -19,6 +19,20 @@ def test_it_equals_optax(mesh, layout):
         return optax.adamw(rate, 0.9, 0.95, 1e-8, weight_decay=0.1, mask=optax_run.no_vectors)
 
     optimizer_run.check(ours, optax_run.run(theirs), mesh, layout)
+
+
+@pytest.mark.parametrize(("mesh", "layout"), optimizer_run.MESHES)
+@pytest.mark.parametrize("epsilon", [1e-8, 1e-2])
+def test_with_a_corrected_epsilon_it_equals_keras(epsilon, mesh, layout):
+    ours = functools.partial(
+        AdamWOptimizer, weight_decay=0.1, epsilon=epsilon, corrects_epsilon=True
+    )
+    keras_run.check(
+        ours,
+        lambda optimizers: optimizers.AdamW(0.1, 0.1, 0.9, 0.95, epsilon),
+        mesh,
+        layout,
+    )
 
 
 def test_without_bias_correction_it_is_that_of_bert_and_gpt_neo():
@@ -56,6 +70,11 @@ def test_rows_of_unseen_tokens_are_updated():
         ({"beta2": "high"}, "AdamWOptimizer.beta2 = 'high': expected a number from 0 to below 1"),
         ({"epsilon": 0.0}, "AdamWOptimizer.epsilon = 0.0: expected a number above 0"),
         ({"bias_correction": None}, "AdamWOptimizer.bias_correction = None: expected True or F"),
+        ({"corrects_epsilon": 1}, "AdamWOptimizer.corrects_epsilon = 1: expected True or False"),
+        (
+            {"corrects_epsilon": True, "bias_correction": False},
+            "AdamWOptimizer.corrects_epsilon = True: expected False, because AdamWOptimizer.bias_",
+        ),
         ({"exclude_from_weight_decay": ["("]}, r"exclude_from_weight_decay = '\(': expected a reg"),
     ],
 )
