@@ -5,6 +5,7 @@
 """
 
 from primer.optimizers.adamw import AdamWOptimizer
+from primer.optimizers.muon import MuonOptimizer
 from primer.optimizers.training_optimizer import TrainingOptimizer
 
-__all__ = ["AdamWOptimizer", "TrainingOptimizer"]
+__all__ = ["AdamWOptimizer", "MuonOptimizer", "TrainingOptimizer"]
