@@ -36,7 +36,7 @@ def _steps(optimizer, weights):
     for gradients, rate in zip(problem.gradients(), problem.rates(), strict=True):
         optimizer.learning_rate = rate
         optimizer.apply([gradients[name].astype(np.float64) for name in weights])
-        yield {name: np.array(variable) for name, variable in weights.items()}
+        yield {name: variable.numpy() for name, variable in weights.items()}
 
 
 def _keras_name(name):
