@@ -7,6 +7,7 @@
 from primer.optimizers.adamw import AdamWOptimizer
 from primer.optimizers.lamb import LambOptimizer
 from primer.optimizers.lion import LionOptimizer
+from primer.optimizers.muon import MuonOptimizer
 from primer.optimizers.sgd import SgdMomentumOptimizer
 from primer.optimizers.training_optimizer import TrainingOptimizer
 
@@ -14,6 +15,7 @@ __all__ = [
     "AdamWOptimizer",
     "LambOptimizer",
     "LionOptimizer",
+    "MuonOptimizer",
     "SgdMomentumOptimizer",
     "TrainingOptimizer",
 ]

@@ -25,13 +25,16 @@ Role = Literal["matrix", "table", "vector"]
 
 # Mesh-TF's names, without the underscore that it puts before one of two equal names.
 STACKED = ("ensemble", "experts", "expert_x", "expert_y")
-HEADS = ("query_heads", "heads", "d_kv")  # In the order in which a weight has them.
+# In the order in which a weight has them: query_heads are those of one head of keys.
+HEADS = ("heads", "query_heads", "d_kv")
 WIDTHS = ("d_model", "d_ff", "expert_hidden", "narrow_branch", *HEADS)
+# Of options of layers that have a few learned numbers.
+FACTORS = ("gate_channels", "value_and_embedding", "alpha")
 
 
 def stacked_dims(shape: mtf.Shape) -> list[mtf.Dimension]:
     """Returns the dimensions whose every index is a weight of its own."""
-    return [dim for dim in shape.dims if _plain(dim) in STACKED]
+    return [dim for dim in shape.dims if plain_name(dim) in STACKED]
 
 
 def role(shape: mtf.Shape) -> Role:
@@ -39,8 +42,8 @@ def role(shape: mtf.Shape) -> Role:
     if matrix_sides(shape):
         return "matrix"
     sides = list(_sides(shape))
-    is_vector = len(sides) <= 1 and all(_plain(dim) in WIDTHS for side in sides for dim in side)
-    return "vector" if is_vector else "table"
+    names = {plain_name(dim) for side in sides for dim in side}
+    return "vector" if len(sides) <= 1 and names <= {*WIDTHS, *FACTORS} else "table"
 
 
 def matrix_sides(shape: mtf.Shape) -> tuple[list[mtf.Dimension], list[mtf.Dimension]] | None:
@@ -53,7 +56,7 @@ def matrix_sides(shape: mtf.Shape) -> tuple[list[mtf.Dimension], list[mtf.Dimens
         The two lists of dimensions, or None for a weight that is no matrix.
     """
     sides = list(_sides(shape))
-    if len(sides) != 2 or not all(_plain(dim) in WIDTHS for side in sides for dim in side):
+    if len(sides) != 2 or not all(plain_name(dim) in WIDTHS for side in sides for dim in side):
         return None
     return sides[0], sides[1]
 
@@ -62,7 +65,7 @@ def _sides(shape: mtf.Shape) -> Iterator[list[mtf.Dimension]]:
     """Yields the dimensions that are not stacked, each alone but for those of heads."""
     side: list[mtf.Dimension] = []
     for dim in shape.dims:
-        if _plain(dim) in STACKED:
+        if plain_name(dim) in STACKED:
             continue
         if side and not _are_of_one_side(side[-1], dim):
             yield side
@@ -73,9 +76,12 @@ def _sides(shape: mtf.Shape) -> Iterator[list[mtf.Dimension]]:
 
 
 def _are_of_one_side(first: mtf.Dimension, second: mtf.Dimension) -> bool:
-    names = (_plain(first), _plain(second))
+    if first.name.startswith("_") != second.name.startswith("_"):
+        return False
+    names = (plain_name(first), plain_name(second))
     return set(names) <= set(HEADS) and HEADS.index(names[0]) < HEADS.index(names[1])
 
 
-def _plain(dim: mtf.Dimension) -> str:
+def plain_name(dim: mtf.Dimension) -> str:
+    """Returns a dimension's name without the underscore of the first of two equal names."""
     return dim.name.lstrip("_")
