@@ -161,7 +161,10 @@ class TrainingRun:
         self._hooks = [
             hook for hook in [*spec_hooks, *self.hooks] if type(hook).__name__ not in REPLACED_HOOKS
         ]
-        self._summaries = summaries.Summaries(self.estimator.model_dir, self.goal)
+        rate = self.estimator.settings.get("learning_rate_schedule")
+        self._summaries = summaries.Summaries(
+            self.estimator.model_dir, self.goal, None if callable(rate) else rate
+        )
 
     def _build_input(self):
         """Returns the features of a batch, their iterator, and the record of the input."""
@@ -277,7 +280,7 @@ class TrainingRun:
                 step += 1
                 loss = float(values["loss"])
                 self._check_loss_is_finite(loss, step)
-                progress_line.update(step, loss)
+                progress_line.update(step, loss, self._summaries.measures(values["summaries"]))
                 self._summaries.write(sess, step, loss, values["summaries"], self._batch_shape[0])
                 if self._checkpoints.is_due(step):
                     self._checkpoints.save(sess, step)
