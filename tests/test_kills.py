@@ -18,8 +18,11 @@ from tests.runtime import tiny
 
 pytestmark = pytest.mark.slow
 
-# Together sixty kills.
-KILLS = {"train": 22, "mixture": 6, "other data": 12, "eval": 8, "prepare": 6, "average": 6}
+# Together sixty-six kills.
+KILLS = {
+    **{"train": 22, "early stop": 6, "mixture": 6, "other data": 12},
+    **{"eval": 8, "prepare": 6, "average": 6},
+}
 
 TEXT = ("--eval_every", 4, "--seed", 1, "--gin_param", "precision.activation_dtype = 'float32'")
 MIXTURE = (
@@ -121,6 +124,7 @@ def check_training(machine, kind, begin, more):
     if begin:
         begin(reference)
     seconds = machine.run(*train_words(machine, reference, *more))
+    end = latest_step(reference)
     last = {}
 
     def start(number):
@@ -136,7 +140,8 @@ def check_training(machine, kind, begin, more):
         last[directory] = now
 
     def check_ended(directory):
-        tiny.assert_equal_variables(*(tiny.variables(d, 12) for d in (reference, directory)))
+        assert latest_step(directory) == end
+        tiny.assert_equal_variables(*(tiny.variables(d, end) for d in (reference, directory)))
         assert rows(directory) == rows(reference)
         assert best(directory) == best(reference)
 
@@ -152,6 +157,13 @@ def check_training(machine, kind, begin, more):
 
 def test_training_with_validation(machine):
     check_training(machine, "train", None, ())
+
+
+def test_training_that_ends_early(machine):
+    """Of the losses at steps 2, 4, 6 and 8 none is lower than the first by 9."""
+    patience = ("--eval_every", 2, "--early_stop", 3, "--gin_param")
+    check_training(machine, "early stop", None, (*patience, "validation.min_improvement = 9.0"))
+    assert latest_step(machine.folder / "early_stop") == 8
 
 
 def test_training_on_a_mixture(machine):

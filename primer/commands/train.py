@@ -33,6 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--eval_every", type=int, help="evaluate the validation split every so many steps"
     )
+    parser.add_argument(
+        "--early_stop",
+        type=int,
+        metavar="N",
+        help="end when N evaluations in a row brought no better loss; needs --eval_every",
+    )
     shared.add_gin_file(parser)
     shared.add_gin_param(parser)
     shared.add_module_import(parser)

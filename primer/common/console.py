@@ -1,8 +1,8 @@
 """Where messages go: Primer's own to the terminal, TensorFlow's log output to `train.log`.
 
 TensorFlow writes to file descriptor 2 from C++, absl and Python's logging write from Python. During
-a run both are redirected to a file; Primer's own messages still reach the terminal. With
-`--verbosity=1` nothing is redirected.
+a run both are redirected to a file, which also gets the progress of training; Primer's own messages
+still reach the terminal. With `--verbosity=1` nothing is redirected.
 """
 
 import atexit
@@ -52,6 +52,14 @@ def say(message: str) -> None:
 def say_once(message: str) -> None:
     """Prints a message unless this process has printed it already."""
     say(message)
+
+
+def log(message: str) -> None:
+    """Writes a message, with its time, to the run's log; nothing if there is none."""
+    if _stderr.terminals:
+        logger = logging.getLogger("primer")
+        logger.setLevel(logging.INFO)
+        logger.info(message)
 
 
 def verbose() -> bool:

@@ -68,6 +68,11 @@ class LiveLine:
             self._start_live()
 
     @property
+    def is_live(self) -> bool:
+        """Whether the line is rewritten in place on a terminal."""
+        return self._live is not None
+
+    @property
     def seconds(self) -> float:
         """Seconds since the context was entered."""
         return time.monotonic() - self._began

@@ -42,18 +42,21 @@ class Validator:
 
     def recorded(self, path: str) -> dict[str, Any] | None:
         """Returns the row of a checkpoint, or None; the split is not read."""
-        rows = evaluate.read_results(str(self._estimator.model_dir), VALIDATION).rows
         try:
             weights = checkpoint_files.fingerprint(path)
         except RunError:  # The evaluation says what is wrong.
             return None
+        key = {"step": checkpoint_files.step_of(path), "weights": weights}
+        return next((row for row in reversed(self.history()) if key.items() <= row.items()), None)
+
+    def history(self) -> list[dict[str, Any]]:
+        """Returns the rows of the model in the order of recording; the split is not read."""
+        rows = evaluate.read_results(str(self._estimator.model_dir), VALIDATION).rows
         key = {
-            "step": checkpoint_files.step_of(path),
-            "weights": weights,
             "window": estimator_model.length_of(self._estimator),
             "configuration": evaluate.configuration_of(self._estimator),
         }
-        return next((row for row in reversed(rows) if key.items() <= row.items()), None)
+        return [row for row in rows if key.items() <= row.items()]
 
     def prepare(self) -> None:
         """Reads the split at the first call."""

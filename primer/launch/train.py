@@ -52,6 +52,7 @@ class TrainingRun:
         steps: the step at which training ends.
         seed: of initial values, data order and dropout.
         eval_every: steps between two evaluations of the validation split.
+        early_stop: evaluations in a row without a better loss, after which training ends.
         gin_file: further gin files, after the model's and the task's.
         gin_param: further gin bindings, after all files.
         module_import: further Python modules to import.
@@ -65,6 +66,7 @@ class TrainingRun:
     steps: int | None = None
     seed: int | None = None
     eval_every: int | None = None
+    early_stop: int | None = None
     gin_file: Sequence[str] = ()
     gin_param: Sequence[str] = ()
     module_import: Sequence[str] = ()
@@ -78,7 +80,7 @@ def engine_arguments(run: TrainingRun) -> list[str]:
         UsageError: an unknown model, part or task (the message lists the known ones), a number
             below 1, or a missing file.
     """
-    for name in ("steps", "eval_every"):
+    for name in ("steps", "eval_every", "early_stop"):
         value = getattr(run, name)
         if value is not None:
             checks.whole_number(f"--{name}", value)
@@ -94,7 +96,7 @@ def engine_arguments(run: TrainingRun) -> list[str]:
     if run.steps is not None:
         arguments.append(f"--gin_param=utils.run.train_steps = {run.steps}")
     arguments += [f"--gin_param={binding}" for binding in run.gin_param]
-    for name in ("seed", "eval_every", "t5_tfds_data_dir"):
+    for name in ("seed", "eval_every", "early_stop", "t5_tfds_data_dir"):
         value = getattr(run, name)
         if value is not None:
             arguments.append(f"--{name}={value}")

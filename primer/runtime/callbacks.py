@@ -21,6 +21,9 @@ class Validator(Protocol):
     def recorded(self, path: str) -> dict[str, Any] | None:
         """Returns the recorded result of a checkpoint, or None; this reads no text."""
 
+    def history(self) -> list[dict[str, Any]]:
+        """Returns all recorded results of the model, in the order of recording, as `recorded`."""
+
     def prepare(self) -> None:
         """Reads the text to evaluate on, if that has not been done; this writes nothing."""
 

@@ -149,3 +149,43 @@ def test_the_printed_command_runs_in_a_shell(trained, small_texts, capsys):
     )
     assert done.returncode == 0, done.stderr
     assert "nothing to do" in done.stderr
+
+
+def test_training_ends_early_and_goes_on_with_more_patience(small_texts, tmp_path, capfd):
+    """Without a learning rate, all validations have the loss of the first, at step 2."""
+    model_dir = tmp_path / "model"
+    still = ("--gin_param", "utils.run.learning_rate_schedule = 0.0", "--eval_every", 2)
+    words = train_words(small_texts, model_dir, "--steps", 12, *still)
+
+    def last_message(patience):
+        assert run(*words, "--early_stop", patience) == 0
+        return capfd.readouterr().err.splitlines()[-1]
+
+    ended = last_message(2)
+    nats = json.loads((model_dir / "best" / "best.json").read_text())["nats_per_token"]
+    reason = (
+        f"no better validation loss in 2 validations; the best is {nats:.4f} nats per token at "
+        f"step 2, in {model_dir}/best"
+    )
+    assert ended == f"Stopped early at step 6 of 12: {reason}"
+    assert [row["step"] for row in eval_rows(model_dir)] == [2, 4, 6]
+
+    saved = {path: path.stat().st_mtime_ns for path in model_dir.glob("**/*.ckpt*")}
+    assert model_dir / "model.ckpt-6.index" in saved
+    assert last_message(2) == (
+        f"{model_dir} is at step 6 of 12 and had stopped early: {reason}. Nothing to do; an "
+        "--early_stop above 2 trains on."
+    )
+    assert {path: path.stat().st_mtime_ns for path in model_dir.glob("**/*.ckpt*")} == saved
+
+    assert last_message(3).startswith("Stopped early at step 8 of 12: no better validation loss")
+    assert [row["step"] for row in eval_rows(model_dir)] == [2, 4, 6, 8]
+
+
+def test_an_early_stop_without_validation_is_refused_before_the_work(small_texts, tmp_path, capfd):
+    model_dir = tmp_path / "model"
+    assert run(*train_words(small_texts, model_dir, "--early_stop", 3)) == 2
+    error = capfd.readouterr().err
+    (line,) = [line for line in error.splitlines() if line.startswith("primer: ")]
+    assert "--early_stop" in line and "set --eval_every" in line and "resuming" not in error
+    assert not model_dir.exists() or not list(model_dir.glob("model.ckpt*"))

@@ -1,6 +1,7 @@
 """Redirection of standard error, in processes whose descriptor 2 is a file."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -38,9 +39,11 @@ def test_output_goes_to_the_log_and_messages_to_the_terminal(tmp_path):
 with console.redirected_to_log('runs/a', 'train'):
     {FLOOD}
     console.say('a message')
+    console.log('for the log')
     with console.redirected_to_log('runs/b', 'train'):  # Inside another: no second log.
         {FLOOD}
     print('to sys.stderr', file=sys.stderr)
+console.log('nowhere')
 os.write(2, b'afterwards\\n')
 """,
         tmp_path,
@@ -48,7 +51,8 @@ os.write(2, b'afterwards\\n')
     assert said.splitlines() == ["a message", "to sys.stderr", "afterwards"]
     log = (tmp_path / "runs" / "a" / "train.log").read_text()
     assert log.count("from C++") == log.count("WARNING from Python") == 2
-    assert not (tmp_path / "runs" / "b").exists()
+    assert re.search(r"^\d{4}-\S+ \S+ INFO for the log$", log, re.MULTILINE)
+    assert "nowhere" not in log and not (tmp_path / "runs" / "b").exists()
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The command-line flags that Primer adds to t5's main: `--seed` and `--eval_every`."""
+"""The command-line flags that Primer adds to t5's main: --seed, --eval_every, --early_stop."""
 
 import functools
 import types
@@ -13,7 +13,11 @@ from primer.gin_config.values import configured
 from primer.runtime.command_line.errors_in_one_line import OneLineErrors
 
 # Flag -> the gin parameter that it binds.
-PARAMETERS = {"seed": "run_seed.seed", "eval_every": "validation.every"}
+PARAMETERS = {
+    "seed": "run_seed.seed",
+    "eval_every": "validation.every",
+    "early_stop": "validation.early_stop",
+}
 
 # Flags of t5's main whose values are paths, or lists of paths.
 PATHS = (
@@ -38,6 +42,7 @@ def patch(utils: types.ModuleType) -> None:
     """
     _define("seed", "Seed of initial values, data order, dropout and jitter.")
     _define("eval_every", "Training steps between two evaluations on the held-out split.")
+    _define("early_stop", "Evaluations of --eval_every without a better loss that end training.")
     utils.parse_gin_defaults_and_flags = _bind_flags(utils.parse_gin_defaults_and_flags)
 
 

@@ -16,6 +16,7 @@ from primer.gin_config import gin_state
 from primer.runtime import callbacks, cluster, inputs, model_function, session
 from primer.runtime.training import (
     checkpoint_writer,
+    early_stop,
     initial_weights,
     input_record,
     progress,
@@ -65,10 +66,17 @@ def train_estimator(
         with contextlib.closing(validator), cluster.end_when_host_is_lost(hosts):
             session.master(hosts)  # Other hosts wait for the chief's server, for a limited time.
             validator.catch_up(latest)
+            ended = validator.early_end(start)
             if start >= goal:
                 console.say(
                     f"{estimator.model_dir} is at step {start} already, and utils.run.train_steps "
                     f"= {goal}: nothing to do"
+                )
+            elif ended and not stop_request.requested:
+                console.say(
+                    f"{estimator.model_dir} is at step {start:,} of {goal:,} and had stopped "
+                    f"early: {ended.reason}. Nothing to do; an --early_stop above "
+                    f"{ended.validations} trains on."
                 )
             elif not stop_request.requested:
                 with tf.Graph().as_default(), session.chief_device(hosts):
@@ -126,6 +134,7 @@ class TrainingRun:
         return checkpoint_files.step_of(self.latest)
 
     def __post_init__(self) -> None:
+        self._early_end: early_stop.EarlyEnd | None = None
         with gc_pause.paused():
             self._build()
 
@@ -152,7 +161,10 @@ class TrainingRun:
         self._hooks = [
             hook for hook in [*spec_hooks, *self.hooks] if type(hook).__name__ not in REPLACED_HOOKS
         ]
-        self._summaries = summaries.Summaries(self.estimator.model_dir, self.goal)
+        rate = self.estimator.settings.get("learning_rate_schedule")
+        self._summaries = summaries.Summaries(
+            self.estimator.model_dir, self.goal, None if callable(rate) else rate
+        )
 
     def _build_input(self):
         """Returns the features of a batch, their iterator, and the record of the input."""
@@ -174,7 +186,7 @@ class TrainingRun:
             )
 
     def train(self, stop_request: signals.StopRequest) -> None:
-        """Trains until the goal or a stop request, and saves the step that was reached."""
+        """Trains until the goal, an early end or a stop request, and saves the reached step."""
         scaffold = self._scaffold()
         run_header.print_header(self.estimator, self._batch_shape, self.start, self.goal)
         cost = run_cost.measure(self.estimator, self._batch_shape, self.hosts)
@@ -263,12 +275,12 @@ class TrainingRun:
         with progress.Progress(
             self.start, self.goal, tokens, self._reading, full_speed
         ) as progress_line:
-            while step < self.goal and not stop_request.requested:
+            while step < self.goal and not stop_request.requested and not self._early_end:
                 values = self._run_step(monitored, fetches, step)
                 step += 1
                 loss = float(values["loss"])
                 self._check_loss_is_finite(loss, step)
-                progress_line.update(step, loss)
+                progress_line.update(step, loss, self._summaries.measures(values["summaries"]))
                 self._summaries.write(sess, step, loss, values["summaries"], self._batch_shape[0])
                 if self._checkpoints.is_due(step):
                     self._checkpoints.save(sess, step)
@@ -276,6 +288,7 @@ class TrainingRun:
                     self._checkpoints.save(sess, step)
                     with progress_line.hidden():
                         self.validation.evaluate(self._checkpoints.last_path)
+                        self._early_end = self.validation.early_end(step)
         return step
 
     def _run_step(self, monitored, fetches, step):
@@ -298,7 +311,11 @@ class TrainingRun:
 
     def _print_end(self, step, stop_request):
         directory = self.estimator.model_dir
-        if stop_request.requested and step < self.goal:
+        if self._early_end and step < self.goal:
+            console.say(
+                f"Stopped early at step {step:,} of {self.goal:,}: {self._early_end.reason}"
+            )
+        elif stop_request.requested and step < self.goal:
             console.say(
                 f"Stopped by {stop_request.name} at step {step} of {self.goal}; saved as "
                 f"{self._checkpoints.last_path}. The same command resumes from there."

@@ -1,7 +1,8 @@
 """TensorBoard events of training, with the Estimator's tags.
 
-They include the values of Mesh-TF's `scalar_summary`, such as router statistics; stock Mesh-TF
-drops these without a TPU.
+They include the learning rate, and the values of Mesh-TF's `scalar_summary`, such as router
+statistics and the norms of `primer.optimizers.training_optimizer`; stock Mesh-TF drops these
+without a TPU.
 
 A run that resumes behind its last events writes their steps again. Each session therefore begins
 with an event that makes TensorBoard drop what was written for its steps before.
@@ -14,7 +15,7 @@ import gin
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow import utils as mtf_utils
 
-from primer.common import checks
+from primer.common import checks, graph_marks
 from primer.runtime import session
 from primer.runtime.patches import loop_summaries
 
@@ -42,18 +43,24 @@ def events_every(every: int | None = None) -> int | None:
 class Summaries:
     """Writes events at the first step of a session, at the multiples of `every`, at the last."""
 
-    def __init__(self, model_dir: str, goal: int) -> None:
+    def __init__(self, model_dir: str, goal: int, constant_rate: float | None = None) -> None:
         """Collects the summaries of the default graph.
 
         Args:
             model_dir: the directory of the events.
             goal: the last step.
+            constant_rate: the learning rate of a run without a schedule.
         """
         self._goal = goal
         self._every = events_every()
         self._writer = tf.summary.FileWriterCache.get(model_dir)
+        rate = graph_marks.schedule()[0]
+        if rate is None and constant_rate is not None:
+            rate = constant_rate
+            tf.summary.scalar("learning_rate", rate)  # As Mesh-TF does for a schedule.
         self._merged = tf.summary.merge_all()
         self._scalars = _mesh_scalars()
+        self._rate = None if rate is None else tf.cast(rate, tf.float32)
         self._loop_means, self._loop_reset = loop_summaries.means()
         self._last_written: tuple[int, float] | None = None  # (step, seconds)
 
@@ -63,8 +70,18 @@ class Summaries:
         The set is constant: TensorFlow prunes and places the graph again for each new set of
         fetches, which takes seconds, whereas fetching a few more scalars has no measurable cost.
         """
-        merged = {} if self._merged is None else {"merged": self._merged}
-        return {**merged, "scalars": self._scalars}
+        fetched = {"merged": self._merged, "learning_rate": self._rate, "scalars": self._scalars}
+        return {key: value for key, value in fetched.items() if value is not None}
+
+    @staticmethod
+    def measures(values: dict[str, Any]) -> dict[str, float]:
+        """Returns the learning rate and Mesh-TF's scalars of a step, by name.
+
+        Args:
+            values: the values of `fetches`.
+        """
+        rate = {key: values[key] for key in ("learning_rate",) if key in values}
+        return {**rate, **values["scalars"]}
 
     def write(
         self, sess: tf.Session, step: int, loss: float, values: dict[str, Any], batch_size: int

@@ -1,4 +1,4 @@
-"""The flags `--seed` and `--eval_every`."""
+"""The flags `--seed`, `--eval_every` and `--early_stop`."""
 
 import gin
 import mesh_tensorflow.transformer.utils  # noqa: F401  (its patch defines the flags)
@@ -31,7 +31,7 @@ def parse(monkeypatch):
 
 
 def test_the_patch_of_mesh_tensorflow_defines_the_flags():
-    assert {"seed", "eval_every"} <= set(flags.FLAGS)
+    assert {"seed", "eval_every", "early_stop"} <= set(flags.FLAGS)
 
 
 def test_without_flags_the_defaults_hold(parse):
@@ -40,8 +40,9 @@ def test_without_flags_the_defaults_hold(parse):
 
 
 def test_flags_bind_after_gin_param(parse):
-    parse("--gin_param=run_seed.seed = 3", "--seed=4", "--eval_every=5")
-    assert (random_seed.run_seed(), validation.validation()) == (4, 5)
+    parse("--gin_param=run_seed.seed = 3", "--seed=4", "--eval_every=5", "--early_stop=6")
+    settings = validation.ValidationSettings(every=5, early_stop=6)
+    assert (random_seed.run_seed(), validation.validation()) == (4, settings)
 
 
 def test_the_data_order_has_the_seed_of_the_run(parse):

@@ -60,6 +60,75 @@ def test_the_mean_of_a_scalar_inside_a_loop_is_written(tmp_path):
     assert written["load"][1] == pytest.approx(np.mean([0, 1, 2, 3]))
 
 
+NORMS = ("gradient_norm", "weight_norm", "update_ratio")
+# Each step's change of the weights is then the gradient (times a rate), and each is saved.
+GRADIENTS = (
+    "utils.run.optimizer = @SgdOptimizer",
+    "utils.run.save_checkpoints_steps = 1",
+    "utils.run.train_steps = 3",
+    "summaries.every = 1",
+)
+
+
+def norms_of_checkpoints(model_dir, step, rate):
+    """Returns what NumPy computes of the weights before and after a step, {tag: value}."""
+    before, after = (
+        {
+            name: value.astype(np.float64)
+            for name, value in tiny.variables(model_dir, at).items()
+            if name != "global_step"
+        }
+        for at in (step - 1, step)
+    )
+    changes = {name: before[name] - after[name] for name in before}
+    weights, update = (
+        np.sqrt(sum(np.sum(value**2) for value in values.values())) for values in (before, changes)
+    )
+    return dict(zip(NORMS, (update / rate, weights, update / weights), strict=True))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [(), ("utils.serialize_num_microbatches.tokens_per_microbatch_per_replica = 32",)],
+    ids=["whole", "microbatches"],
+)
+def test_norms_are_those_of_numpy(tmp_path, more):
+    tiny.run(tmp_path, *GRADIENTS, "utils.run.learning_rate_schedule = 1.0", *more)
+    scalars = tiny.scalars(tmp_path)
+    assert scalars["learning_rate"] == {1: 1.0, 2: 1.0, 3: 1.0}
+    for step in (1, 2, 3):
+        for tag, value in norms_of_checkpoints(tmp_path, step, rate=1.0).items():
+            assert scalars[tag][step] == pytest.approx(value, rel=1e-5), (tag, step)
+
+
+def test_the_log_has_the_values_of_its_step_and_a_clipped_update(tmp_path):
+    """The rate falls at each step; the gradient's norm is that before clipping."""
+    tiny.run(
+        tmp_path,
+        *GRADIENTS,
+        "utils.run.learning_rate_schedule = @learning_rate_schedule_noam",
+        "learning_rate_schedule_noam.warmup_steps = 1",
+        "learning_rate_schedule_noam.linear_decay_fraction = 1.0",
+        "training_optimizer.clip_norm = 0.01",
+    )
+    scalars = tiny.scalars(tmp_path)
+    rates = {step: max(step - 1, 1) ** -0.5 * (4 - step) / 3 for step in (1, 2, 3)}
+    assert scalars["learning_rate"] == pytest.approx(rates, rel=1e-6)
+    values = {tag: scalars[tag][3] for tag in NORMS}
+    numpy = norms_of_checkpoints(tmp_path, 3, rates[3])
+    assert numpy["gradient_norm"] == pytest.approx(0.01, rel=1e-3)
+    assert values["gradient_norm"] > 0.1
+    assert values["update_ratio"] == pytest.approx(numpy["update_ratio"], rel=1e-3)
+    (line,) = [
+        text for text in (tmp_path / "train.log").read_text().splitlines() if " loss " in text
+    ]
+    assert (
+        f"INFO step 3/3  loss {scalars['loss'][3]:.4f}  lr {rates[3]:.1e}  "
+        f"grad {values['gradient_norm']:.3g}  weights {values['weight_norm']:.4g}  "
+        f"update/weights {values['update_ratio']:.1e}  "
+    ) in line
+
+
 def written_steps(model_dir, start, goal):
     """Writes the events of a session; returns the scalars of the directory."""
     with tf.Graph().as_default(), tf.Session() as sess:
