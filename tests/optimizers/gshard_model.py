@@ -8,6 +8,7 @@ DenseLmTemplate of lingvo/tasks/lm/params/synthetic_packed_input.py) on TensorFl
 a tiny model with random weights, and four steps of each of its optimizers on one packed batch.
 """
 
+import functools
 import json
 
 import jax
@@ -126,4 +127,9 @@ def relative_bias(table, length, golden):
 def gradients(weights, golden):
     """Returns the loss and {name: gradient} in float64."""
     weights = {name: jnp.asarray(value, jnp.float64) for name, value in weights.items()}
-    return jax.value_and_grad(lambda w: logits_and_loss(w, golden)[1])(weights)
+    return _compiled(golden)(weights)
+
+
+@functools.cache
+def _compiled(golden):
+    return jax.jit(jax.value_and_grad(lambda weights: logits_and_loss(weights, golden)[1]))
