@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--eval_every", type=int, help="evaluate the validation split every so many steps"
     )
+    shared.add_optimization(parser)
     shared.add_gin_file(parser)
     shared.add_gin_param(parser)
     shared.add_module_import(parser)
