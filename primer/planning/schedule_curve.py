@@ -47,9 +47,12 @@ class ScheduleCurve(NamedTuple):
 
     @property
     def mean(self) -> float:
-        """The mean rate of the curve, by trapezoids between the steps."""
+        """The mean rate of all steps but the last, as if the curve were straight between two."""
         pairs = list(zip(self.steps, self.rates, strict=True))
-        area = sum((b - a) * (p + q) / 2 for (a, p), (b, q) in zip(pairs, pairs[1:], strict=False))
+        area = sum(
+            ((b - a) * (p + q) + p - q) / 2
+            for (a, p), (b, q) in zip(pairs, pairs[1:], strict=False)
+        )
         return area / self.steps[-1]
 
 
@@ -146,7 +149,8 @@ def schedule_in_force() -> Any:
         value = copy.deepcopy(bound("utils.run.learning_rate_schedule"))
     if value is None:
         raise UsageError(
-            "utils.run.learning_rate_schedule = None: expected a schedule; give a file of schedules/"
+            "utils.run.learning_rate_schedule = None: expected a schedule; list a file of "
+            "schedules/"
         )
     return value
 

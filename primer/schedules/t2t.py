@@ -48,8 +48,8 @@ def t2t_schedule(
         exp_decay                decay_rate^(max(t - w, 0) / D)
         legacy                   learning_rate * the rate of `scheme` (`t2t_legacy`)
 
-    Tensor2Tensor's cosdecay jumps where the warmup ends, and both it and single_cycle_cos_decay rise
-    again after the end of the run; here they do neither.
+    Tensor2Tensor's cosdecay jumps where the warmup ends, and both it and single_cycle_cos_decay
+    rise again after the end of the run; here they do neither.
 
     Args:
         step: the step, a TensorFlow scalar from 0.

@@ -59,7 +59,7 @@ def test_own_files_and_those_of_a_run(plot, write, tmp_path):
     assert code == 0 and os.path.exists("x.png")
     assert rows(out)[own][:1] == ["300"]
     for name in (run, run / "config.gin"):
-        assert rows(out)[str(name)] == ["40", "0.25", "0.25", "0", "0.2213", "0.025"]
+        assert rows(out)[str(name)] == ["40", "0.25", "0.25", "0", "0.2104", "0.025"]
 
 
 def test_remarks_are_printed_with_their_rates(plot):

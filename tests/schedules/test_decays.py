@@ -179,8 +179,8 @@ def test_errors_name_the_setting(name, settings, message):
     [
         (
             {"decay_steps": 2000},
-            "decay_steps = 2000: the run ends at step 1,000, before the learning rate has its final "
-            "value at step 2,000.",
+            "decay_steps = 2000: the run ends at step 1,000, before the learning rate has its "
+            "final value at step 2,000.",
         ),
         (
             {"decay_steps": 0.5},
@@ -189,7 +189,8 @@ def test_errors_name_the_setting(name, settings, message):
         ),
         (
             {"warmup_steps": 3000},
-            "warmup_steps = 3000: the run ends at step 1,000, before the warmup does at step 3,000.",
+            "warmup_steps = 3000: the run ends at step 1,000, before the warmup does at "
+            "step 3,000.",
         ),
     ],
 )

@@ -194,5 +194,6 @@ def test_a_boundary_beyond_the_run_is_remarked():
         boundaries=[500, 1500],
     )
     assert remarks == [
-        "piecewise_schedule.boundaries = [500, 1500]: the run ends at step 1,000, before step 1,500."
+        "piecewise_schedule.boundaries = [500, 1500]: the run ends at step 1,000, before "
+        "step 1,500."
     ]

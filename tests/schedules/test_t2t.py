@@ -96,7 +96,7 @@ def test_legacy_noam():
 
 
 def test_ten_million_steps_are_exact():
-    """In float32 the base of the exponential warmup would be rounded, and the phase of the waves."""
+    """In float32 the base of the exponential warmup and the phase of the waves are rounded."""
     total, warmup = values.LONG, 4_000_000
     steps = values.steps_of(total, warmup)
     t = steps.astype(np.float64)
