@@ -31,7 +31,7 @@ def test_curves_of_names_are_drawn_and_their_numbers_printed(plot, tmp_path):
     code, out, _ = plot("cosine", "adamw", "--steps", 20_000, "--gin_param", "learning_rate = 0.5")
     assert code == 0
     # steps, step 0, highest, from step, mean, final.
-    assert rows(out)["cosine"] == ["20,000", "0", "0.5", "200", "0.2748", "0.05"]
+    assert rows(out)["cosine"] == ["20,000", "0", "0.5", "200", "0.2747", "0.05"]
     assert rows(out)["adamw"][:4] == ["20,000", "0", "0.5", "200"]
     assert rows(out)["Curves:"] == ["schedule.png"]
     from matplotlib import image
