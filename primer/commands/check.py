@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="GIN_FILE",
         help="gin files as for --gin_file of t5_mesh_transformer, models/defaults.gin first",
     )
+    shared.add_optimization(parser)
     shared.add_gin_file(parser)
     shared.add_model(parser, "a model, before these files")
     shared.add_gin_param(parser)
@@ -43,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Prints the model and the findings; returns 1 for a finding in the user's own settings."""
     files = _gin_files(options)
+    params = [*train.learning_rate_bindings(options.learning_rate), *options.gin_param]
     checks.whole_number("--vocabulary_size", options.vocabulary_size)
     # Not at the top: these import TensorFlow, whose messages are captured first.
     from primer.common import console
@@ -53,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     import_hook.install()
     try:
         shared.import_modules(["t5_imports", *options.module_import])
-        result = check.check_gin_files(files, options.gin_param, options.vocabulary_size)
+        result = check.check_gin_files(files, params, options.vocabulary_size)
     except UsageError:
         console.discard_startup()
         raise
@@ -72,7 +74,8 @@ def _gin_files(options) -> list[str]:
     choice = shared.model_choice(options)
     model_files = [] if choice.is_empty() else train.model_gin_files(choice)
     named = [*options.files, *options.gin_file]
-    files = [*model_files, *named]
+    chosen = train.optimization_files(options.optimizer, options.schedule)
+    files = [*model_files, *options.files, *chosen, *options.gin_file]
     models = config_files.names_of_kind("models")
     if not files:
         raise UsageError(

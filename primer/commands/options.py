@@ -32,6 +32,20 @@ def model_choice(options: argparse.Namespace) -> train.ModelChoice:
     return train.ModelChoice(options.model, options.architecture, options.activation, options.size)
 
 
+def add_optimization(parser: argparse.ArgumentParser) -> None:
+    """Adds --optimizer, --schedule and --learning_rate."""
+    for option in ("optimizer", "schedule"):
+        names = ", ".join(config_files.names_of_kind(f"{option}s"))
+        parser.add_argument(
+            f"--{option}", type=user_paths.expand, help=f"{option}: {names}; or a gin file"
+        )
+    parser.add_argument(
+        "--learning_rate",
+        type=float,
+        help="the highest learning rate (the optimizer has a usual one)",
+    )
+
+
 def add_trained_model_dir(parser: argparse.ArgumentParser, repeatable: bool = False) -> None:
     """Adds --model_dir, the directory of a trained model.
 

@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="end when N evaluations in a row brought no better loss; needs --eval_every",
     )
+    shared.add_optimization(parser)
     shared.add_gin_file(parser)
     shared.add_gin_param(parser)
     shared.add_module_import(parser)

@@ -53,6 +53,9 @@ class TrainingRun:
         seed: of initial values, data order and dropout.
         eval_every: steps between two evaluations of the validation split.
         early_stop: evaluations in a row without a better loss, after which training ends.
+        optimizer: a name of optimizers/, or a gin file.
+        schedule: a name of schedules/, or a gin file.
+        learning_rate: the highest learning rate.
         gin_file: further gin files, after the model's and the task's.
         gin_param: further gin bindings, after all files.
         module_import: further Python modules to import.
@@ -67,6 +70,9 @@ class TrainingRun:
     seed: int | None = None
     eval_every: int | None = None
     early_stop: int | None = None
+    optimizer: str | None = None
+    schedule: str | None = None
+    learning_rate: float | None = None
     gin_file: Sequence[str] = ()
     gin_param: Sequence[str] = ()
     module_import: Sequence[str] = ()
@@ -77,8 +83,8 @@ def engine_arguments(run: TrainingRun) -> list[str]:
     """Returns the arguments of `t5_mesh_transformer` for a run of training.
 
     Raises:
-        UsageError: an unknown model, part or task (the message lists the known ones), a number
-            below 1, or a missing file.
+        UsageError: an unknown model, part, task, optimizer or schedule (the message lists the known
+            ones), a number below 1, a rate of 0 or below, or a missing file.
     """
     for name in ("steps", "eval_every", "early_stop"):
         value = getattr(run, name)
@@ -90,17 +96,44 @@ def engine_arguments(run: TrainingRun) -> list[str]:
         f"--model_dir={run.model_dir}",
         *(f"--gin_file={name}" for name in model_gin_files(run.model)),
         f"--gin_file={task_gin_file(task)}",
+        *(f"--gin_file={name}" for name in optimization_files(run.optimizer, run.schedule)),
         *(f"--gin_file={require_gin_file(name)}" for name in run.gin_file),
         *data_arguments,
     ]
     if run.steps is not None:
         arguments.append(f"--gin_param=utils.run.train_steps = {run.steps}")
-    arguments += [f"--gin_param={binding}" for binding in run.gin_param]
+    bindings = [*learning_rate_bindings(run.learning_rate), *run.gin_param]
+    arguments += [f"--gin_param={binding}" for binding in bindings]
     for name in ("seed", "eval_every", "early_stop", "t5_tfds_data_dir"):
         value = getattr(run, name)
         if value is not None:
             arguments.append(f"--{name}={value}")
     return arguments
+
+
+def optimization_files(optimizer: str | None, schedule: str | None) -> list[str]:
+    """Returns the gin files of an optimizer and of a schedule, those that are given.
+
+    Args:
+        optimizer: a name of optimizers/, or the path of a gin file.
+        schedule: a name of schedules/, or the path of a gin file.
+
+    Raises:
+        UsageError: an unknown name (the message lists the known ones), or a missing file.
+    """
+    named = (("optimizer", "optimizers", optimizer), ("schedule", "schedules", schedule))
+    return [_named_file(option, kind, name) for option, kind, name in named if name]
+
+
+def learning_rate_bindings(learning_rate: float | None) -> list[str]:
+    """Returns the gin binding of --learning_rate; none for None.
+
+    Raises:
+        UsageError: the rate is not above 0.
+    """
+    if learning_rate is None:
+        return []
+    return [f"learning_rate = {checks.positive_number('--learning_rate', learning_rate)!r}"]
 
 
 def _task_and_data_arguments(run: TrainingRun) -> tuple[str, list[str]]:
@@ -134,7 +167,7 @@ def model_gin_files(choice: ModelChoice) -> list[str]:
     if choice.model and parts:
         raise UsageError("--model and --architecture, --activation, --size: give one or the other")
     if len(parts) == len(PARTS):
-        files = [_part_file(part, name) for part, name in parts.items()]
+        files = [_named_file(part, PARTS[part], name) for part, name in parts.items()]
         return [config_files.MODEL_DEFAULTS, *files]
     if not choice.model or parts:
         raise UsageError(
@@ -146,11 +179,11 @@ def model_gin_files(choice: ModelChoice) -> list[str]:
     return config_files.published_model_files(choice.model)
 
 
-def _part_file(part: str, name: str) -> str:
-    """Returns the gin file of a part of a model, given by its name or as a path."""
+def _named_file(option: str, kind: str, name: str) -> str:
+    """Returns the gin file of an option, given by its name in a folder or as a path."""
     if name.endswith(".gin"):
-        return _existing_file(f"--{part}", name)
-    return config_files.gin_file(PARTS[part], name)
+        return _existing_file(f"--{option}", name)
+    return config_files.gin_file(kind, name)
 
 
 def task_gin_file(task: str) -> str:
@@ -162,9 +195,7 @@ def task_gin_file(task: str) -> str:
     Raises:
         UsageError: an unknown name (the message lists the known ones), or a missing file.
     """
-    if task.endswith(".gin"):
-        return _existing_file("--task", task)
-    return config_files.gin_file("datasets", dataset_of_task().get(task, task))
+    return _named_file("task", "datasets", dataset_of_task().get(task, task))
 
 
 def dataset_of_task() -> dict[str, str]:
@@ -178,8 +209,12 @@ def dataset_of_task() -> dict[str, str]:
     return datasets
 
 
-def require_gin_file(name: str) -> str:
+def require_gin_file(name: str, option: str = "--gin_file") -> str:
     """Returns the name of a gin file that gin will find: as a path, or in Primer's or t5's folder.
+
+    Args:
+        name: the file.
+        option: the option that names it.
 
     Raises:
         UsageError: the file is in none of these places.
@@ -190,7 +225,7 @@ def require_gin_file(name: str) -> str:
     folders = [config_files.gin_directory(), *(f"{path}/models/gin" for path in t5_folders)]
     if any(os.path.isfile(os.path.join(folder, name)) for folder in folders):
         return name
-    return _existing_file("--gin_file", name)
+    return _existing_file(option, name)
 
 
 def _existing_file(option: str, path: str) -> str:

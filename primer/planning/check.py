@@ -67,28 +67,15 @@ def check_gin_files(
 
 
 def _parse(files: Sequence[str], params: Sequence[str]) -> None:
-    """Parses as t5's main does, without its flags."""
+    """Parses the files as a run does, and looks for slots that nothing sets."""
     import gin
-    from t5.models import mesh_transformer
 
-    from primer.gin_config import findings, gin_errors, gin_state
+    from primer.planning import parse
 
-    # Without Mesh-TensorFlow's: a run reads its defaults.gin by the path.
-    for folder in findings.installed_folders()[:2]:
-        if folder not in gin_state.search_path():
-            gin.add_config_file_search_path(folder)
-    skipped = mesh_transformer.DEPRECATED_GIN_REFERENCES
-    try:
-        gin.parse_config_file(findings.mesh_tensorflow_defaults(), skip_unknown=skipped)
-        gin.parse_config_files_and_bindings(
-            files, params, skip_unknown=skipped, finalize_config=False
-        )
+    parse.parse_files(files, params)
+    with parse.errors_in_one_line():
         _require_slots()
         gin.finalize()
-    except OSError as error:
-        raise UsageError(" ".join(str(error).split())) from error
-    except (ValueError, SyntaxError, ImportError) as error:
-        raise gin_errors.as_usage_error(error) from error
 
 
 def _require_slots() -> None:

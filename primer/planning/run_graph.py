@@ -151,6 +151,7 @@ def build_step(vocabulary_size: int, mode: str = "train", blocks: int | None = N
             if autostack:
                 self.autostack()
             graphs.append(graph)
+            build_mode.say_caveats()  # Those of the schedule, too.
             raise _GraphComplete
 
     with contextlib.ExitStack() as stack:

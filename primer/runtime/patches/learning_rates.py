@@ -15,6 +15,7 @@ import tensorflow.compat.v1 as tf
 
 from primer.common import graph_marks
 from primer.errors import UsageError
+from primer.gin_config import gin_state
 from primer.gin_config.values import configured
 
 
@@ -87,9 +88,24 @@ def not_negative(schedule: Any) -> Any:
         # Mesh-TF's `utils.run` bound the argument.
         steps = getattr(schedule, "keywords", {}).get("total_train_steps")
         graph_marks.set_schedule(rate, steps)
+        _remark_on_unread_rate()
         return rate
 
     return learning_rate
+
+
+def _remark_on_unread_rate():
+    """Adds a remark if the user has set the slot `learning_rate` and the schedule has not read it.
+
+    Mesh-TF's own schedules have their rate in themselves.
+    """
+    value = gin_state.bindings_of("learning_rate", gin_state.MACRO).get("value")
+    is_read = ("learning_rate", gin_state.MACRO) in gin_state.recorded_calls()
+    if isinstance(value, (int, float)) and not is_read:
+        graph_marks.add_remark(
+            f"learning_rate = {value} has no effect: the schedule does not read it; "
+            "schedules/noam.gin and schedules/rsqrt.gin are T5's schedules that do."
+        )
 
 
 def _positive_part(rate):

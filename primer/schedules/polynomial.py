@@ -1,0 +1,54 @@
+"""Warmup, then a power of the share of the steps that are left."""
+
+from typing import Any
+
+import gin
+import tensorflow.compat.v1 as tf
+
+from primer.common import checks
+from primer.schedules import curves, settings
+
+
+@gin.configurable
+def polynomial_schedule(
+    step: Any,
+    total_train_steps: int,
+    learning_rate: float,
+    warmup_steps: float = 0,
+    initial_fraction: float = 0.0,
+    decay_steps: float | None = None,
+    final_fraction: float = 0.0,
+    power: float = 2.0,
+) -> tf.Tensor:
+    """Returns the rate of `tf.train.polynomial_decay`, after a warmup.
+
+    With p the share of the steps from the warmup's end to `decay_steps` that are done, the rate is
+
+        learning_rate * (final_fraction + (1 - final_fraction) * (1 - p)^power)
+
+    Args:
+        step: the step, a TensorFlow scalar from 0.
+        total_train_steps: the steps of the run.
+        learning_rate: the highest rate, at the end of the warmup.
+        warmup_steps: steps, or up to 1 a fraction of the run, of a linear rise.
+        initial_fraction: the rate of step 0 as a fraction of the highest.
+        decay_steps: the step, or the fraction of the run, at which the decay ends; None: its end.
+        final_fraction: the rate from then on as a fraction of the highest.
+        power: above 1 most of the decay is early, below 1 late; with 1 it is linear.
+
+    Raises:
+        UsageError: a setting has no such value, or the warmup ends after the decay.
+    """
+    checks.positive_number("polynomial_schedule.power", power)
+    phases = settings.phases(
+        total_train_steps,
+        learning_rate,
+        warmup_steps,
+        initial_fraction,
+        decay_steps,
+        final_fraction,
+    )
+    step = curves.as_double(step)
+    left = (1 - curves.progress(step, phases.warmup, phases.end)) ** power
+    rise = curves.warmup_factor(step, phases.warmup, phases.initial)
+    return curves.as_rate(phases.peak * rise * (phases.final + (1 - phases.final) * left))
