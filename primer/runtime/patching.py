@@ -48,6 +48,7 @@ PATCHES = {
     "mesh_tensorflow.transformer.utils": (
         "patches.score_ids",  # First: `engine` keeps the settings without its change.
         "patches.target_text",
+        "patches.training_loss",
         "patches.checkpoints.initial_checkpoint",
         "patches.step_print",
         "patches.checkpoints.checkpoint_names",
