@@ -55,7 +55,8 @@ def accumulate(
     # Not "equal": a resumed run may have a smaller number of steps.
     is_complete = mtf.greater_equal(number, float(steps))
     keep = 1.0 - mtf.to_float(is_complete)
-    means, found = [], [assignments.to_state(before, number * keep)]
+    means: list[mtf.Tensor | None] = []
+    found = [assignments.to_state(before, number * keep)]
     for gradient, variable in zip(gradients, variables, strict=True):
         if gradient is None:
             means.append(None)

@@ -13,6 +13,6 @@ def global_norm(tensors: Sequence[mtf.Tensor | None]) -> mtf.Tensor:
 
 
 def zero_unless(condition: mtf.Tensor, scalar: mtf.Tensor) -> mtf.Tensor:
-    """Returns a scalar where a condition is true, else 0, in place of NaN too (unlike mtf.where)."""
+    """Returns a scalar where a condition is true, and else 0, in place of NaN too."""
     values = [condition, scalar, mtf.zeros_like(scalar)]
     return mtf.cwise(tf.where_v2, values, output_dtype=scalar.dtype)

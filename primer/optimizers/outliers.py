@@ -72,7 +72,10 @@ def watch(
     losses = base.state(mesh, "outliers/losses", mtf.Shape([size]))
     gradient_norms = base.state(mesh, "outliers/gradient_norms", mtf.Shape([size]))
 
-    deviations = [_deviation(loss, losses, is_full), _deviation(gradient_norm, gradient_norms, is_full)]
+    deviations = [
+        _deviation(loss, losses, is_full),
+        _deviation(gradient_norm, gradient_norms, is_full),
+    ]
     is_finite = mtf.logical_and(_is_finite(loss), _is_finite(gradient_norm))
     is_known = mtf.greater_equal(mtf.reduce_sum(is_full), float(max(2, window // 2)))
     for name, deviation in zip((LOSS_DEVIATION, NORM_DEVIATION), deviations, strict=True):

@@ -8,6 +8,7 @@ import mesh_tensorflow as mtf
 
 from primer.common import checks
 from primer.common.class_names import source_name
+from primer.errors import UsageError
 from primer.optimizers import (
     accumulation,
     assignments,
@@ -126,11 +127,22 @@ class TrainingOptimizer(mtf.optimize.Optimizer):
                 optimizer.decay_learning_rate = group.decay_rate
             if hasattr(optimizer, "check"):
                 optimizer.check(names)
-            operations += optimizer.apply_grads(
-                [grads[index] for index in group.indices],
-                [variables[index] for index in group.indices],
-            )
+            own = [[of_all[index] for index in group.indices] for of_all in (grads, variables)]
+            try:
+                operations += optimizer.apply_grads(*own)
+            except ValueError as error:
+                if "Dtypes must be equal" not in str(error):
+                    raise
+                raise self._error_of_types() from error
         return operations
+
+    def _error_of_types(self):
+        """Returns the error to raise: Mesh-TF's momentum is of the type of the activations."""
+        return UsageError(
+            f"utils.run.optimizer = @{source_name(self._make_optimizer)} computes in the type of "
+            "the activations, and clip_norm and accumulate_steps give it gradients in float32: "
+            "set precision.activation_dtype = 'float32', or another optimizer"
+        )
 
     def _summarize(self, gradient_norm, changes, variables, conditions):
         """Adds the norms to the events of training."""

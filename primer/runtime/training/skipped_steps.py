@@ -27,7 +27,7 @@ class SkippedSteps:
         self.in_a_row = int(scalars.get(outliers.SKIPPED_IN_A_ROW, 0))
 
     def problem(self, step: int, loss: float) -> str | None:
-        """Returns why so many steps in a row cannot go on, or None; of the last step and its loss."""
+        """Returns why training cannot go on after a step with a loss, or None."""
         if self.in_a_row < MOST_IN_A_ROW:
             return None
         return (
