@@ -1,17 +1,21 @@
-"""The mean of several checkpoints of a run, as a checkpoint of its own.
+"""The mean of several checkpoints of a run, or its moving average, as a checkpoint of its own.
 
 As Tensor2Tensor's `t2t-avg-all` (and Polyak and Juditsky, 1992): the mean of the weights of a late
 part of training is better than most of them. Only weights are averaged. A mean of the optimizer's
 variables has no meaning, so they are left out, and no training can continue from the result; a file
 beside the checkpoints marks it.
 
+A run with `average_decay` keeps a moving average itself: each of its checkpoints has the difference
+between the average of a weight and the weight (`primer.optimizers.weight_average`).
+
 Sums are float64, one variable at a time; a variable keeps its type. Variables that are not floating
 (the step) have the value of the last checkpoint.
 """
 
+import contextlib
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -20,6 +24,9 @@ from primer.checkpoints import checkpoint_files, checkpoint_state, finite_values
 from primer.checkpoints.description import variable_roles
 from primer.common import files, user_paths
 from primer.errors import RunError, UsageError
+
+# What `primer.optimizers.weight_average` appends to the name of a weight.
+LAG = "_slot_average_lag"
 
 
 def write_averages(model_dir: str, windows: Sequence[Sequence[str]], output: str) -> None:
@@ -38,14 +45,43 @@ def write_averages(model_dir: str, windows: Sequence[Sequence[str]], output: str
             which are weights.
         RunError: a checkpoint cannot be read, or has weights that are not finite.
     """
-    check_output_is_new(output)
-    temporary = f"{output.rstrip('/')}.part-{uuid.uuid4().hex[:8]}"
-    try:
-        tf.io.gfile.makedirs(temporary)
+    with _new_directory(output) as temporary:
         names = _common_weights(model_dir, sorted({path for window in windows for path in window}))
         for window in windows:
             _save(temporary, checkpoint_files.step_of(window[-1]), _mean(window, names))
         _write_records(model_dir, windows, temporary)
+
+
+def write_moving_averages(model_dir: str, paths: Sequence[str], output: str) -> None:
+    """Writes the moving average that training kept, as `write_averages` writes means.
+
+    A weight without an average, which was not trained, is written as it is.
+
+    Args:
+        model_dir: the directory of the run.
+        paths: paths of its checkpoints.
+        output: a directory that does not exist.
+
+    Raises:
+        UsageError: the directory exists, a checkpoint has no average, or it is unknown which of its
+            variables are weights.
+        RunError: a checkpoint cannot be read, or has weights that are not finite.
+    """
+    with _new_directory(output) as temporary:
+        names = _common_weights(model_dir, paths)
+        for path in paths:
+            _save(temporary, checkpoint_files.step_of(path), _moving_average(path, names))
+        _write_records(model_dir, [[path] for path in paths], temporary, kind="moving")
+
+
+@contextlib.contextmanager
+def _new_directory(output: str) -> Iterator[str]:
+    """Yields a temporary directory that has the name `output` where the block succeeds."""
+    check_output_is_new(output)
+    temporary = f"{output.rstrip('/')}.part-{uuid.uuid4().hex[:8]}"
+    try:
+        tf.io.gfile.makedirs(temporary)
+        yield temporary
         tf.io.gfile.rename(temporary, output)
     except tf.errors.OpError as error:
         reason = files.first_line(error)
@@ -110,6 +146,27 @@ def _mean_of_variable(readers, name, window):
     return (total / len(readers)).astype(last.dtype)
 
 
+def _moving_average(path, names):
+    """Returns a dict from name to the moving average in a checkpoint."""
+    reader = checkpoint_files.open_reader(path)
+    with_lag = {name for name in names if reader.has_tensor(f"{name}{LAG}")}
+    if not with_lag:
+        raise UsageError(
+            f"{path} has no moving average of its weights: training keeps one with a decay, as in "
+            '--gin_param="average_decay = 0.999"'
+        )
+    return {name: _averaged_weight(reader, name, path, name in with_lag) for name in names}
+
+
+def _averaged_weight(reader, name, path, has_lag):
+    weight = _value(reader, name, path)
+    if not has_lag:
+        return weight
+    lag = _finite_value(reader, f"{name}{LAG}", path).astype(np.float64)
+    total = _finite_value(reader, name, path).astype(np.float64) + lag
+    return total.astype(weight.dtype)
+
+
 def _finite_value(reader, name, path):
     value = _value(reader, name, path)
     if not finite_values.is_finite(value):
@@ -140,12 +197,12 @@ def _save(directory, step, values):
         sess.run(save, {feed: values[name] for feed, name in feeds.items()})
 
 
-def _write_records(model_dir, windows, directory):
+def _write_records(model_dir, windows, directory, **more):
     """Writes the other files of a model directory, and the mark of a directory of averages."""
     for path in model_directory.files_of_model(model_dir):
         tf.io.gfile.copy(path, os.path.join(directory, os.path.basename(path)))
     steps = [[checkpoint_files.step_of(path) for path in window] for window in windows]
     source = user_paths.absolute(str(model_dir))
-    mark = {"model_dir": source, "averages": {own[-1]: own for own in steps}}
+    mark = {"model_dir": source, "averages": {own[-1]: own for own in steps}, **more}
     files.write_json(os.path.join(directory, model_directory.AVERAGED), mark)
     checkpoint_state.write(directory, [f"model.ckpt-{own[-1]}" for own in steps])

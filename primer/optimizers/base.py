@@ -16,6 +16,8 @@ from primer.errors import UsageError
 from primer.optimizers import update_count
 from primer.parametrization import roles
 
+_SCALAR = mtf.Shape([])
+
 
 class Optimizer(mtf.optimize.Optimizer):
     """An optimizer whose weights decay apart from their gradients (https://arxiv.org/abs/1711.05101).
@@ -131,10 +133,21 @@ def slot(var: mtf.Variable, name: str, shape: mtf.Shape | None = None) -> mtf.Te
         name: the name of the state, unique among an optimizer's.
         shape: its shape; None for the weight's.
     """
+    return state(var.mesh, f"{var.name}_slot_{name}", var.shape if shape is None else shape)
+
+
+def state(mesh: mtf.Mesh, name: str, shape: mtf.Shape = _SCALAR) -> mtf.Tensor:
+    """Returns the value of a variable that belongs to no weight, in float32, 0 at first.
+
+    Args:
+        mesh: the mesh of the weights.
+        name: the variable's name.
+        shape: its shape.
+    """
     return mtf.get_variable(
-        var.mesh,
-        f"{var.name}_slot_{name}",
-        var.shape if shape is None else shape,
+        mesh,
+        name,
+        shape,
         dtype=tf.float32,
         initializer=tf.zeros_initializer(),
         trainable=False,

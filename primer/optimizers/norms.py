@@ -1,4 +1,4 @@
-"""Norms over all weights at once."""
+"""Norms over all weights at once, and scalars of the events."""
 
 import collections
 from collections.abc import Sequence
@@ -11,6 +11,12 @@ import tensorflow.compat.v1 as tf
 def global_norm(tensors: Sequence[mtf.Tensor | None]) -> mtf.Tensor:
     """Returns the L2 norm of all tensors as one vector, a float32 scalar; None counts as zeros."""
     return mtf.sqrt(_SumOfSquares([t for t in tensors if t is not None]).outputs[0])
+
+
+def zero_unless(condition: mtf.Tensor, scalar: mtf.Tensor) -> mtf.Tensor:
+    """Returns a scalar where a condition is true, and else 0, in place of NaN too."""
+    values = [condition, scalar, mtf.zeros_like(scalar)]
+    return mtf.cwise(tf.where_v2, values, output_dtype=scalar.dtype)
 
 
 class _SumOfSquares(mtf.Operation):

@@ -60,13 +60,14 @@ def groups_of(
 
 
 def _compiled(patterns, names):
+    is_list = isinstance(patterns, (tuple, list))
+    if not is_list or not all(isinstance(e, (tuple, list)) and len(e) == 2 for e in patterns):
+        raise UsageError(
+            f"{SETTING} = {patterns!r}: expected pairs of a regular expression and a rate, as in "
+            '[("embedding", 0.1)]'
+        )
     pairs = []
     for entry in patterns:
-        if not isinstance(entry, (tuple, list)) or len(entry) != 2:
-            raise UsageError(
-                f"{SETTING} = {list(patterns)!r}: expected pairs of a regular expression and a "
-                'rate, as in [("embedding", 0.1)]'
-            )
         pattern, value = entry
         compiled = checks.regular_expression(SETTING, pattern)
         require_match(SETTING, compiled, names)

@@ -1,4 +1,4 @@
-"""What training does around any optimizer: clipping, groups of rates, norms for the events."""
+"""What training does around any optimizer, each idea in a module of its own."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,7 +8,15 @@ import mesh_tensorflow as mtf
 
 from primer.common import checks
 from primer.common.class_names import source_name
-from primer.optimizers import assignments, norms, rate_groups
+from primer.errors import UsageError
+from primer.optimizers import (
+    accumulation,
+    assignments,
+    norms,
+    outliers,
+    rate_groups,
+    weight_average,
+)
 
 # A norm of weights that is not 0, to divide by.
 _LEAST = 1e-30
@@ -18,15 +26,29 @@ _LEAST = 1e-30
 class TrainingOptimizer(mtf.optimize.Optimizer):
     """An optimizer around another one, which `utils.run.optimizer` names.
 
-    The gradients are clipped, and each group of weights gets its learning rate. TensorBoard gets
-    the L2 norms over all weights: of the gradient before clipping (`gradient_norm`), of the weights
-    (`weight_norm`), and the ratio of the update's to the weights' (`update_ratio`).
+    In this order: a step whose loss or gradient norm is an outlier is skipped; gradients are
+    accumulated over steps; their mean is clipped; each group of weights gets its learning rate;
+    the other optimizer makes its updates; and a moving average of the weights follows these. A step
+    that does not update changes neither weights nor any state or count of the other optimizer.
+
+    TensorBoard gets the L2 norms over all weights: of the step's gradient (`gradient_norm`), of the
+    weights (`weight_norm`), and the ratio of the update's to the weights' (`update_ratio`, 0 where
+    a step does not update).
 
     Args:
         make_optimizer: the other optimizer's class, called with a `learning_rate`.
         learning_rate: the rate of this step, a number or a TensorFlow scalar.
         clip_norm: gradients with a global norm above this are scaled down to it; None: never.
         learning_rate_groups: pairs of a regular expression and a rate (`rate_groups.groups_of`).
+        accumulate_steps: the number of steps whose mean gradient makes an update
+            (`accumulation`). The schedule stays a function of the step.
+        average_decay: the decay of a moving average of the weights (`weight_average`); None: no
+            average.
+        skip_outliers: standard deviations above the mean from which a step is skipped
+            (`outliers`); None: none is.
+        spike_threshold: standard deviations from the mean from which a step counts in
+            `spike_score`; None: as many as `skip_outliers`, and no score without either.
+        outlier_window: the number of steps that a step is compared with.
 
     Raises:
         UsageError: a setting has no such value.
@@ -38,14 +60,23 @@ class TrainingOptimizer(mtf.optimize.Optimizer):
         learning_rate: Any,
         clip_norm: float | None = None,
         learning_rate_groups: Sequence[tuple[str, Any]] = (),
+        accumulate_steps: int = 1,
+        average_decay: float | None = None,
+        skip_outliers: float | None = None,
+        spike_threshold: float | None = None,
+        outlier_window: int = 128,
     ) -> None:
-        if clip_norm is not None:
-            expected = "a number above 0, or None for no clipping"
-            checks.positive_number("training_optimizer.clip_norm", clip_norm, expected)
         self._make_optimizer = make_optimizer
         self._learning_rate = learning_rate
-        self._clip_norm = clip_norm
+        self._clip_norm = _above_0_or_none("clip_norm", clip_norm, "no clipping")
         self._patterns = learning_rate_groups
+        self._accumulate_steps = checks.whole_number(_name("accumulate_steps"), accumulate_steps)
+        if average_decay is not None:
+            checks.fraction(_name("average_decay"), average_decay)
+        self._average_decay = average_decay
+        self._skip = _above_0_or_none("skip_outliers", skip_outliers, "skipping no step")
+        self._spikes = _above_0_or_none("spike_threshold", spike_threshold, "skip_outliers")
+        self._window = checks.whole_number(_name("outlier_window"), outlier_window, least=2)
 
     def apply_grads(
         self, grads: list[mtf.Tensor | None], variables: list[mtf.Variable]
@@ -54,12 +85,37 @@ class TrainingOptimizer(mtf.optimize.Optimizer):
         if not any(grad is not None for grad in grads):
             return []
         gradient_norm = norms.global_norm(grads)
-        if self._clip_norm is not None:
-            factor = self._clip_norm / mtf.maximum(gradient_norm, self._clip_norm)
-            grads = [None if grad is None else mtf.to_float(grad) * factor for grad in grads]
-        parts = assignments.taken_apart(self._update(grads, variables))
-        self._summarize(gradient_norm, parts, variables)
-        return assignments.put_together(parts)
+        step = self._watched(gradient_norm)
+        accumulated = accumulation.accumulate(grads, variables, self._accumulate_steps)
+        norm = gradient_norm if self._accumulate_steps == 1 else None
+        clipped = self._clipped(accumulated.gradients, norm)
+        parts = assignments.taken_apart(self._update(clipped, variables))
+        changes = assignments.changes_of_weights(parts, source_name(self._make_optimizer))
+        if self._average_decay is not None:
+            parts += weight_average.updates(changes, self._average_decay)
+        conditions = [step.is_accepted, accumulated.is_complete]
+        self._summarize(gradient_norm, changes, variables, conditions)
+        if accumulated.is_complete is not None:
+            parts = assignments.only_if(accumulated.is_complete, parts)
+        parts += accumulated.assignments
+        if step.is_accepted is not None:
+            parts = assignments.only_if(step.is_accepted, parts)
+        return assignments.put_together(parts + step.assignments)
+
+    def _watched(self, gradient_norm):
+        """Returns what `outliers` says of the step."""
+        if self._skip is None and self._spikes is None:
+            return outliers.Step(None, [])
+        spikes = self._skip if self._spikes is None else self._spikes
+        return outliers.watch(gradient_norm, self._skip, spikes, self._window)
+
+    def _clipped(self, grads, norm):
+        """Returns gradients whose global norm is at most `clip_norm`."""
+        if self._clip_norm is None:
+            return grads
+        norm = norms.global_norm(grads) if norm is None else norm
+        factor = self._clip_norm / mtf.maximum(norm, self._clip_norm)
+        return [None if grad is None else mtf.to_float(grad) * factor for grad in grads]
 
     def _update(self, grads, variables):
         """Returns the assignments of the inner optimizer, one of which each group of rates has."""
@@ -71,17 +127,43 @@ class TrainingOptimizer(mtf.optimize.Optimizer):
                 optimizer.decay_learning_rate = group.decay_rate
             if hasattr(optimizer, "check"):
                 optimizer.check(names)
-            operations += optimizer.apply_grads(
-                [grads[index] for index in group.indices],
-                [variables[index] for index in group.indices],
-            )
+            own = [[of_all[index] for index in group.indices] for of_all in (grads, variables)]
+            try:
+                operations += optimizer.apply_grads(*own)
+            except ValueError as error:
+                if "Dtypes must be equal" not in str(error):
+                    raise
+                raise self._error_of_types() from error
         return operations
 
-    def _summarize(self, gradient_norm, parts, variables):
+    def _error_of_types(self):
+        """Returns the error to raise: Mesh-TF's momentum is of the type of the activations."""
+        return UsageError(
+            f"utils.run.optimizer = @{source_name(self._make_optimizer)} computes in the type of "
+            "the activations, and clip_norm and accumulate_steps give it gradients in float32: "
+            "set precision.activation_dtype = 'float32', or another optimizer"
+        )
+
+    def _summarize(self, gradient_norm, changes, variables, conditions):
         """Adds the norms to the events of training."""
-        changes = assignments.changes_of_weights(parts, source_name(self._make_optimizer))
         weight_norm = norms.global_norm([var.value for var in variables])
         update_norm = norms.global_norm([change.value for change in changes])
+        ratio = update_norm / mtf.maximum(weight_norm, _LEAST)
+        for condition in conditions:
+            if condition is not None:
+                ratio = norms.zero_unless(condition, ratio)
         mtf.scalar_summary("gradient_norm", gradient_norm)
         mtf.scalar_summary("weight_norm", weight_norm)
-        mtf.scalar_summary("update_ratio", update_norm / mtf.maximum(weight_norm, _LEAST))
+        mtf.scalar_summary("update_ratio", ratio)
+
+
+def _above_0_or_none(setting, value, meaning):
+    """Raises UsageError unless a value is None or a number above 0; returns it."""
+    if value is not None:
+        expected = f"a number above 0, or None for {meaning}"
+        checks.positive_number(_name(setting), value, expected)
+    return value
+
+
+def _name(setting):
+    return f"training_optimizer.{setting}"

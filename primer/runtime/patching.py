@@ -48,8 +48,9 @@ PATCHES = {
     "mesh_tensorflow.transformer.utils": (
         "patches.score_ids",  # First: `engine` keeps the settings without its change.
         "patches.target_text",
+        "patches.training_step.training_loss",
         "patches.checkpoints.initial_checkpoint",
-        "patches.step_print",
+        "patches.training_step.step_print",
         "patches.checkpoints.checkpoint_names",
         "engine",
     ),

@@ -29,8 +29,11 @@ def run(
     mesh_shape: str = "",
     layout: str = "",
     losses: Sequence[float] | None = None,
+    activation_dtype: tf.DType = tf.float32,
 ) -> list[Weights]:
     """Returns the values of all variables after each step, weights and the optimizer's.
+
+    The scalars for TensorBoard, if there are any, are among them as `scalars/<name>`.
 
     Args:
         make_optimizer: the optimizer, called with `learning_rate`, a TensorFlow scalar.
@@ -41,6 +44,7 @@ def run(
         rates: the learning rate of each step.
         mesh_shape, layout: as of utils.run; "" for one device.
         losses: the training loss of each step, for optimizers that read it.
+        activation_dtype: the type of the activations, and so of the gradients.
     """
     with tf.Graph().as_default():
         resource_variables.use_resources()
@@ -49,12 +53,16 @@ def run(
         loss = tf.placeholder(tf.float32, [])
         feeds = {name: tf.placeholder(tf.float32, value.shape) for name, value in weights.items()}
         graph, lowering, updates = _build(
-            make_optimizer, weights, dims, feeds, rate, loss, mesh_shape, layout
+            make_optimizer, weights, dims, feeds, rate, loss, mesh_shape, layout, activation_dtype
         )
         step = tf.train.get_global_step()
         with tf.control_dependencies(updates):
             train = tf.group(tf.assign_add(step, 1))
         names = {v.name: v for v in tf.global_variables()}
+        scalars = {
+            f"scalars/{name}": value
+            for name, value in tf.get_collection(mtf.utils.SCALAR_SUMMARIES_COLLECTION_KEY)
+        }
         to_masters = lowering.copy_slices_to_masters()
         with tf.Session() as sess:
             sess.run(tf.global_variables_initializer())
@@ -65,14 +73,14 @@ def run(
                 values = gradients(values) if callable(gradients) else gradients[number]
                 feed = {feeds[name]: value for name, value in values.items()}
                 feed |= {rate: step_rate, loss: losses[number] if losses else 0.0}
-                sess.run(train, feed)
+                _, found = sess.run([train, scalars], feed)
                 sess.run(to_masters)
                 values = {k.removesuffix(":0"): v for k, v in sess.run(names).items()}
-                states.append(values)
+                states.append(found | values)
     return states
 
 
-def _build(make_optimizer, weights, dims, feeds, rate, loss, mesh_shape, layout):
+def _build(make_optimizer, weights, dims, feeds, rate, loss, mesh_shape, layout, activation_dtype):
     shape = mtf.convert_to_shape(mesh_shape)
     implementation = mtf.placement_mesh_impl.PlacementMeshImpl(
         shape, mtf.convert_to_layout_rules(layout), [""] * shape.size
@@ -84,8 +92,10 @@ def _build(make_optimizer, weights, dims, feeds, rate, loss, mesh_shape, layout)
         sizes = mtf.Shape(
             [mtf.Dimension(*dim) for dim in zip(dims[name], value.shape, strict=True)]
         )
-        mtf.get_variable(mesh, name, sizes, initializer=tf.constant_initializer(value))
-        grads.append(mtf.import_fully_replicated(mesh, feeds[name], sizes))
+        dtype = mtf.VariableDType(tf.float32, tf.float32, activation_dtype)
+        mtf.get_variable(mesh, name, sizes, dtype, initializer=tf.constant_initializer(value))
+        grad = mtf.import_fully_replicated(mesh, feeds[name], sizes)
+        grads.append(mtf.cast(grad, activation_dtype))
     graph_marks.set_training_loss(mtf.import_fully_replicated(mesh, loss, mtf.Shape([])))
     updates = make_optimizer(learning_rate=rate).apply_grads(grads, graph.trainable_variables)
     lowering = mtf.Lowering(graph, {mesh: implementation})

@@ -4,6 +4,10 @@ A read of TensorFlow 1's reference variables aliases the variable's buffer, and 
 and writes of a step. Gradients then depend on the timing of threads (20% of a second moment after
 one step was seen). The patch makes resource variables that a step reads exactly once: the value
 that was read exists as long as an operation needs it.
+
+On a mesh of several devices Mesh-TF makes a variable of each slice of a weight. It keeps these out
+of all collections but TensorFlow's of trainable variables, whose readers take them for weights that
+a checkpoint lacks. With the patch slices are not trainable.
 """
 
 import functools
@@ -29,7 +33,7 @@ def _lower_with_one_read(stock_lower):
         mesh_impl = lowering.mesh_impl(variable)
         if not hasattr(mesh_impl, "devices"):
             return stock_lower(variable, lowering)
-        with mtf_utils.outside_all_rewrites():
+        with mtf_utils.outside_all_rewrites(), _slices_not_trainable():
             laid_out = mesh_impl.LaidOutVariable(variable, mesh_impl)
         lowering.variables[variable] = laid_out
 
@@ -43,3 +47,14 @@ def _lower_with_one_read(stock_lower):
         return None
 
     return lower
+
+
+def _slices_not_trainable():
+    """Returns a context in which new TensorFlow variables are not trainable."""
+
+    def get_variable(getter, *args, **kwargs):
+        return getter(*args, **{**kwargs, "trainable": False})
+
+    return tf.variable_scope(
+        tf.get_variable_scope(), custom_getter=get_variable, auxiliary_name_scope=False
+    )

@@ -23,6 +23,7 @@ from primer.runtime.training import (
     run_cost,
     run_header,
     signals,
+    skipped_steps,
     summaries,
     validation,
 )
@@ -165,6 +166,7 @@ class TrainingRun:
         self._summaries = summaries.Summaries(
             self.estimator.model_dir, self.goal, None if callable(rate) else rate
         )
+        self._skipped = skipped_steps.SkippedSteps()
 
     def _build_input(self):
         """Returns the features of a batch, their iterator, and the record of the input."""
@@ -279,7 +281,7 @@ class TrainingRun:
                 values = self._run_step(monitored, fetches, step)
                 step += 1
                 loss = float(values["loss"])
-                self._check_loss_is_finite(loss, step)
+                self._check_loss(loss, step, values["summaries"]["scalars"])
                 progress_line.update(step, loss, self._summaries.measures(values["summaries"]))
                 self._summaries.write(sess, step, loss, values["summaries"], self._batch_shape[0])
                 if self._checkpoints.is_due(step):
@@ -301,13 +303,17 @@ class TrainingRun:
                 "has no example of this length at all"
             ) from error
 
-    def _check_loss_is_finite(self, loss, step):
-        if math.isfinite(loss):
-            return
-        raise RunError(
-            f"the loss is {loss} at step {step}; the last good checkpoint is "
-            f"{self._checkpoints.last_path or 'none'}. {checkpoint_writer.DIVERGENCE_HINT}"
-        )
+    def _check_loss(self, loss, step, scalars):
+        """Raises RunError where training cannot go on; a skipped step has spoiled nothing."""
+        self._skipped.update(scalars)
+        problem = self._skipped.problem(step, loss)
+        if not (problem or self._skipped.in_a_row or math.isfinite(loss)):
+            problem = f"the loss is {loss} at step {step}"
+        if problem:
+            raise RunError(
+                f"{problem}; the last good checkpoint is {self._checkpoints.last_path or 'none'}. "
+                f"{checkpoint_writer.DIVERGENCE_HINT}"
+            )
 
     def _print_end(self, step, stop_request):
         directory = self.estimator.model_dir
@@ -322,3 +328,5 @@ class TrainingRun:
             )
         else:
             console.say(f"Trained to step {step}; checkpoints are in {directory}.")
+        if self._skipped.sentence():
+            console.say(self._skipped.sentence())

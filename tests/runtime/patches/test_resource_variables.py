@@ -1,4 +1,4 @@
-"""A step reads a weight before the optimizer changes it."""
+"""A step reads a weight before the optimizer changes it; slices on a mesh are no weights."""
 
 import mesh_tensorflow as mtf
 import numpy as np
@@ -33,3 +33,20 @@ def test_a_step_reads_a_weight_before_it_changes_it():
             with tf.Session() as sess:
                 sess.run(tf.global_variables_initializer())
                 np.testing.assert_array_equal(sess.run(late), np.ones(4))
+
+
+def test_slices_are_no_weights():
+    """Training would not find them in a checkpoint and refuse to resume, and count them twice."""
+    with tf.Graph().as_default():
+        resource_variables.use_resources()
+        graph = mtf.Graph()
+        mesh = mtf.Mesh(graph, "mesh")
+        shape = mtf.Shape([mtf.Dimension("d", 4)])
+        weight = mtf.get_variable(mesh, "w", shape)
+        impl = mtf.placement_mesh_impl.PlacementMeshImpl(
+            mtf.convert_to_shape("all:2"), mtf.convert_to_layout_rules("d:all"), ["", ""]
+        )
+        mtf.Lowering(graph, {mesh: impl})
+        assert [v.op.name for v in tf.trainable_variables()] == [weight.operation.name]
+        names = {op.name for op in tf.get_default_graph().get_operations()}
+        assert {"w_slice_0", "w_slice_1"} <= names

@@ -5,7 +5,7 @@ import types
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import utils
 
-from primer.runtime.patches import step_print
+from primer.runtime.patches.training_step import step_print
 
 
 def test_print_returns_its_tensor_and_adds_no_operation():

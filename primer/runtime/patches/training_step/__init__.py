@@ -1,0 +1,1 @@
+"""Patches of how Mesh-TensorFlow's model function builds a step of training."""
