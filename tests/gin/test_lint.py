@@ -48,6 +48,27 @@ def test_the_linter_reads_every_file(t5_gin):
         ("run/odd.gin", "run.train_steps = 3", "write utils.run.train_steps"),
         ("run/odd.gin", 'utils.run.mode = "eval"\ninclude "sizes/tiny.gin"', "after a binding"),
         ("objectives/lm.gin", "", "has a file of the same path"),
+        ("datasets/odd.gin", "optimizer = @A", "optimizer is also set by files of optimizers/"),
+        ("datasets/odd.gin", "d_ff = 3", "d_ff is also set by files of sizes/"),
+        ("recipes/odd.gin", "usual_clip_norm = 3.0", "is also set by files of optimizers/"),
+        (
+            "architectures/odd.gin",
+            "usual_clip_norm = 3.0",
+            "is also set by files of architectures/",
+        ),
+        ("optimizers/odd.gin", "optimizer = @A", "does not set usual_clip_norm, usual_learning"),
+        ("optimizers/odd.gin", "weight_decay = 0.1", "sets weight_decay: no slot of optimizers/"),
+        ("optimizers/odd.gin", "schedule = @A", "schedule: no slot of optimizers/"),
+        ("optimizers/odd.gin", "A.b = 3", "binds in its own scope only, odd/A.b"),
+        ("optimizers/odd.gin", "od/A.b = 3", "binds in its own scope only, odd/A.b"),
+        ("optimizers/odd.gin", "odd/A.b = 3", "no slot of this file enters the scope, as by @odd/"),
+        ("optimizers/a/odd.gin", "odd/A.b = 3", "binds in its own scope only, a_odd/A.b"),
+        (
+            "schedules/odd.gin",
+            "schedule = @A\nodd/A.b = 3",
+            "no slot of this file enters the scope",
+        ),
+        ("schedules/odd.gin", "A.b = 3", "does not set schedule"),
     ],
 )
 def test_a_broken_rule_is_found_at_its_line(tmp_path, t5_gin, path, text, message):
@@ -62,9 +83,38 @@ def test_a_broken_rule_is_found_at_its_line(tmp_path, t5_gin, path, text, messag
         with pytest.raises(SyntaxError):
             linter.findings()
         return
-    findings = [f for f in linter.findings() if f.path == path]
+    # A slot that two kinds set is found in the file of one of them.
+    findings = [f for f in linter.findings() if f.path == path or "is also set by" in f.message]
     assert message in "\n".join(map(str, findings))
     assert all(f.line in (1, 2, 3) for f in findings)
+
+
+@pytest.mark.parametrize(
+    "path, text",
+    [
+        ("recipes/pretraining.gin", "schedule = @A\nlearning_rate = 0.1\noptimizer = @A\n"),
+        ("schedules/odd.gin", "schedule = @odd/A\nodd/A.b = 3\n"),
+        ("optimizers/odd.gin", 'include "optimizers/adamw.gin"\noptimizer = @odd/A\nodd/A.b = 3\n'),
+        ("optimizers/a/odd.gin", 'include "optimizers/adamw.gin"\noptimizer = @a_odd/A\n'),
+    ],
+)
+def test_files_that_keep_the_rules_of_optimizers_and_schedules(tmp_path, t5_gin, path, text):
+    folder = tmp_path / "gin"
+    shutil.copytree(GIN, folder, ignore=shutil.ignore_patterns("schedules"))
+    target = folder / path
+    target.parent.mkdir(exist_ok=True)
+    target.write_text(text)
+    assert not lint.Linter(str(folder), others=[t5_gin], scopes=SCOPES).findings()
+
+
+def test_schedules_set_the_same_slots_among_themselves(tmp_path, t5_gin):
+    folder = tmp_path / "gin"
+    shutil.copytree(GIN, folder, ignore=shutil.ignore_patterns("schedules"))
+    (folder / "schedules").mkdir()
+    (folder / "schedules" / "a.gin").write_text("schedule = @A\n")
+    (folder / "schedules" / "b.gin").write_text("schedule = @A\nlearning_rate = 0.1\n")
+    (found,) = lint.Linter(str(folder), others=[t5_gin], scopes=SCOPES).findings()
+    assert str(found) == "schedules/a.gin:1: does not set learning_rate: all schedules/ set it"
 
 
 def test_sizes_set_the_same_numbers_and_fit_together():
