@@ -22,8 +22,8 @@ from primer.gin_config.statements import (
 
 # The folders whose files set slots, each its own.
 SLOT_KINDS = ("architectures", "activations", "sizes", "optimizers", "schedules")
-# Of these, the folders whose files all set the same slots, so that a file leaves nothing of one that
-# is listed before it: {folder: slots}.
+# Of these, the folders whose files all set the same slots, so that a file leaves nothing of another
+# that is listed before it: {folder: slots}.
 SAME_SLOTS = {
     "optimizers": {
         "optimizer",
