@@ -68,3 +68,11 @@ def train(model_dir, files, bindings=(), steps=STEPS):
                 for value in tf.Summary.FromString(text).value:
                     events.setdefault(value.tag, []).append(value.simple_value)
     return Trained(losses, events, roles, estimator.settings["learning_rate_schedule"])
+
+
+def rates(schedule, steps):
+    """Returns the rates of a schedule at some steps, from a graph that has nothing else."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        step = tf.placeholder(tf.int64, [])
+        rate = tf.convert_to_tensor(schedule(step=step))
+        return [float(session.run(rate, {step: number})) for number in steps]

@@ -5,7 +5,6 @@ The files are found by their names. Numbers are in the test of each schedule.
 
 import numpy as np
 import pytest
-import tensorflow.compat.v1 as tf
 
 from primer.gin_config import config_files
 from tests.optimizers import training_run
@@ -14,19 +13,11 @@ STEPS = 2
 every_schedule = pytest.mark.parametrize("name", config_files.names_of_kind("schedules"))
 
 
-def rates(schedule, steps):
-    """Returns the rates of steps by a graph that has nothing but the schedule."""
-    with tf.Graph().as_default(), tf.Session() as session:
-        step = tf.placeholder(tf.int64, [])
-        rate = tf.convert_to_tensor(schedule(step=step))
-        return [session.run(rate, {step: number}) for number in steps]
-
-
 @every_schedule
 def test_a_run_has_the_rate_of_the_schedule(name, tmp_path):
     trained = training_run.train(tmp_path, [f"schedules/{name}.gin"], steps=STEPS)
     assert np.all(np.isfinite(trained.losses))
-    expected = rates(trained.schedule, range(STEPS))
+    expected = training_run.rates(trained.schedule, range(STEPS))
     np.testing.assert_allclose(trained.events["learning_rate"], expected, rtol=1e-6)
-    every = rates(trained.schedule, range(training_run.STEPS + 1))
+    every = training_run.rates(trained.schedule, range(training_run.STEPS + 1))
     assert np.all(np.isfinite(every)) and min(every) >= 0 and max(every) > 0
