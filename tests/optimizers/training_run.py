@@ -59,13 +59,15 @@ def train(model_dir, files, bindings=(), steps=STEPS):
         spec, feeds = recorded_runs.training_graph(estimator)
         feed = {feeds[name]: value for name, value in batch.items()}
         roles = variable_roles.describe_graph()[variable_roles.KEY]
+        # A schedule that is a number has no summary.
         summaries = tf.summary.merge_all()
+        text = tf.constant(b"") if summaries is None else summaries
         losses, events = [], {}
         with recorded_runs.training_session(spec) as session:
             for _ in range(steps):
-                loss, text, _ = session.run([spec.loss, summaries, spec.train_op], feed)
+                loss, summary, _ = session.run([spec.loss, text, spec.train_op], feed)
                 losses.append(float(loss))
-                for value in tf.Summary.FromString(text).value:
+                for value in tf.Summary.FromString(summary).value:
                     events.setdefault(value.tag, []).append(value.simple_value)
     return Trained(losses, events, roles, estimator.settings["learning_rate_schedule"])
 
