@@ -45,8 +45,13 @@ window = 8
 def estimator(composition, model_dir):
     """Returns the local estimator of (architecture, overlay or None) at the tiny size."""
     architecture, overlay = composition
+    return estimator_of(gin_models.files(architecture, overlay=overlay), [SETTINGS], model_dir)
+
+
+def estimator_of(files, bindings, model_dir):
+    """Returns the local estimator of a run that gin describes, as `utils.run` makes it."""
     _parse_flags()
-    gin_models.parse(gin_models.files(architecture, overlay=overlay), [SETTINGS])
+    gin_models.parse(files, bindings)
     made = []
     utils.run(
         **dict.fromkeys(("tpu_job_name", "tpu", "gcp_project", "tpu_zone")),
@@ -91,22 +96,32 @@ def train(estimator):
         (the fingerprint of the graph, the loss of each step as a float).
     """
     with tf.Graph().as_default() as graph:
-        # As in training: random numbers depend on the step.
-        random_seed.set_step_key(tf.train.get_or_create_global_step())
-        feeds = features()
-        spec = estimator.call_model(feeds, "train")
+        spec, feeds = training_graph(estimator)
         found = fingerprint(graph)
-        hooks = [
-            hook
-            for hook in [*spec.training_chief_hooks, *spec.training_hooks]
-            if type(hook).__name__ != "CheckpointSaverHook"
-        ]
-        with tf.train.SingularMonitoredSession(hooks=hooks) as session:
+        with training_session(spec) as session:
             losses = []
             for batch in batches():
                 feed = {feeds[name]: value for name, value in batch.items()}
                 losses.append(float(session.run([spec.loss, spec.train_op], feed)[0]))
     return found, losses
+
+
+def training_graph(estimator):
+    """Builds training in the default graph; returns its specification and its placeholders."""
+    # As in training: random numbers depend on the step.
+    random_seed.set_step_key(tf.train.get_or_create_global_step())
+    feeds = features()
+    return estimator.call_model(feeds, "train"), feeds
+
+
+def training_session(spec):
+    """Returns a session that has initialized the variables and saves nothing."""
+    hooks = [
+        hook
+        for hook in [*spec.training_chief_hooks, *spec.training_hooks]
+        if type(hook).__name__ != "CheckpointSaverHook"
+    ]
+    return tf.train.SingularMonitoredSession(hooks=hooks)
 
 
 def evaluation_graph(estimator):

@@ -13,22 +13,27 @@ import shutil
 
 import pytest
 
+from primer.gin_config import config_files
 from tests import forked_commands, tiny_text
+from tests.optimizers import training_run
 from tests.runtime import tiny
 
 pytestmark = pytest.mark.slow
 
-# Together sixty-six kills.
+# Together sixty-six kills, and three for each optimizer.
 KILLS = {
     **{"train": 22, "early stop": 6, "mixture": 6, "other data": 12},
     **{"eval": 8, "prepare": 6, "average": 6},
 }
+KILLS |= {f"optimizer {name}": 3 for name in config_files.names_of_kind("optimizers")}
 
 TEXT = ("--eval_every", 4, "--seed", 1, "--gin_param", "precision.activation_dtype = 'float32'")
 MIXTURE = (
     *("--task", "mixture", "--gin_file", "datasets/mixture.gin", "--gin_param"),
     "mixture.tasks = [('text', 2.0), ('sotu', 1.0)]",
 )
+# What training does around the optimizer, too.
+AROUND = [word for binding in training_run.WRAPPED for word in ("--gin_param", binding)]
 
 
 @dataclasses.dataclass
@@ -168,6 +173,12 @@ def test_training_that_ends_early(machine):
 
 def test_training_on_a_mixture(machine):
     check_training(machine, "mixture", None, MIXTURE)
+
+
+@pytest.mark.parametrize("name", config_files.names_of_kind("optimizers"))
+def test_training_with_every_optimizer(machine, name):
+    optimizer = ("--gin_file", f"optimizers/{name}.gin")
+    check_training(machine, f"optimizer {name}", None, (*optimizer, *AROUND))
 
 
 def test_resuming_with_other_data(machine):

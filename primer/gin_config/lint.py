@@ -21,7 +21,25 @@ from primer.gin_config.statements import (
 )
 
 # The folders whose files set slots, each its own.
-SLOT_KINDS = ("architectures", "activations", "sizes")
+SLOT_KINDS = ("architectures", "activations", "sizes", "optimizers", "schedules")
+# Of these, the folders whose files all set the same slots, so that a file leaves nothing of another
+# that is listed before it: {folder: slots}.
+SAME_SLOTS = {
+    "optimizers": {
+        "optimizer",
+        "usual_learning_rate",
+        "usual_schedule",
+        "usual_weight_decay",
+        "usual_clip_norm",
+    },
+    "schedules": {"schedule"},
+}
+# Of these, the folders whose files may set further slots, all of them the same.
+WITH_MORE_SLOTS = ("schedules",)
+# The folders whose files may override the slots of others, but for those that say what an optimizer
+# is usually trained with: `learning_rate` and others are the ones to set.
+OVERRIDING = ("recipes", "run")
+USUAL = "usual_"
 # The function that computes the numbers of sizes/ladder.gin.
 LADDER = "ladder_size"
 
@@ -53,6 +71,22 @@ def macros_used(value: Any) -> set[str]:
     if isinstance(value, (list, tuple, set)):
         return set().union(*map(macros_used, value)) if value else set()
     return set()
+
+
+def scopes_entered(value: Any) -> set[str]:
+    """Returns the scopes of the references in a value, at any depth: `@scope/name`."""
+    if isinstance(value, Reference):
+        return {value.name.rpartition("/")[0]} - {""}
+    if isinstance(value, dict):
+        value = list(value) + list(value.values())
+    if isinstance(value, (list, tuple, set)):
+        return set().union(*map(scopes_entered, value)) if value else set()
+    return set()
+
+
+def own_scope(path: str) -> str:
+    """Returns the scope of a file's own settings: its name, with the folders below its kind's."""
+    return os.path.splitext(path)[0].split("/", 1)[-1].replace("/", "_")
 
 
 def is_number(name: str, value: Any) -> bool:
@@ -91,7 +125,7 @@ class Linter:
         found: list[Finding] = []
         for path in gin_files(self._directory):
             found += self.of_file(path)
-        return found + self._shared_slots()
+        return found + self._shared_slots() + self._different_slots()
 
     def of_file(self, path: str) -> list[Finding]:
         """Returns the findings in one file, given by its path relative to the folder."""
@@ -144,9 +178,11 @@ class Linter:
     def _of_binding(self, kind: str, path: str, statement: Statement) -> list[str]:
         key = f"{statement.selector}.{statement.arg_name}"
         messages = []
-        if statement.scope not in self._scopes:
+        if kind in SAME_SLOTS:
+            messages += self._of_scoped_binding(kind, path, statement)
+        elif statement.scope not in self._scopes:
             messages.append(f"{statement.scope}/{key}: no code of Primer's enters this scope")
-        if kind in SLOT_KINDS:
+        if kind in SLOT_KINDS and kind not in SAME_SLOTS:
             messages.append(
                 f"{key}: a file of {kind}/ sets slots; bind parameters in {SLOT_DEFAULTS}"
             )
@@ -157,16 +193,53 @@ class Linter:
             messages.append(f"{key}: write utils.{key}, one name for a parameter in all files")
         return messages
 
+    def _of_scoped_binding(self, kind: str, path: str, statement: Statement) -> list[str]:
+        """Returns the messages on a binding of a file that may bind in a scope of its own only."""
+        key = f"{statement.selector}.{statement.arg_name}"
+        scope = own_scope(path)
+        if statement.scope != scope:
+            return [f"{key}: a file of {kind}/ binds in its own scope only, {scope}/{key}"]
+        values = macros_set(os.path.join(self._directory, path)).values()
+        if scope not in scopes_entered(list(values)):
+            return [f"{scope}/{key}: no slot of this file enters the scope, as by @{scope}/..."]
+        return []
+
     def _shared_slots(self) -> list[Finding]:
         """Returns the slots that files of two kinds set: the order of the files would decide."""
         owner: dict[str, str] = {}
         found = []
-        for path in gin_files(self._directory):
+        files = [path for path in gin_files(self._directory) if "/" in path]
+        # The kinds that own slots come first: they are the ones to be named.
+        for path in sorted(files, key=lambda path: path.split("/")[0] not in SLOT_KINDS):
             kind = path.split("/")[0]
-            if kind not in SLOT_KINDS:
-                continue
             for name in macros_set(os.path.join(self._directory, path)):
-                first = owner.setdefault(name, kind)
-                if first != kind:
+                if kind in SLOT_KINDS:
+                    owner.setdefault(name, kind)
+                first = owner.get(name, kind)
+                if first != kind and (kind not in OVERRIDING or name.startswith(USUAL)):
                     found.append(Finding(path, 1, f"{name} is also set by files of {first}/"))
         return found
+
+    def _different_slots(self) -> list[Finding]:
+        """Returns the files of a kind of SAME_SLOTS that set too few slots or too many."""
+        found = []
+        for kind, least in SAME_SLOTS.items():
+            files = [path for path in gin_files(self._directory) if path.startswith(f"{kind}/")]
+            sets = {path: self._slots_set(path) for path in files}
+            expected = least.union(*sets.values()) if kind in WITH_MORE_SLOTS else least
+            for path, own in sets.items():
+                if expected - own:
+                    missing = ", ".join(sorted(expected - own))
+                    found.append(Finding(path, 1, f"does not set {missing}: all {kind}/ set it"))
+                if own - expected:
+                    more = ", ".join(sorted(own - expected))
+                    found.append(Finding(path, 1, f"sets {more}: no slot of {kind}/"))
+        return found
+
+    def _slots_set(self, path: str) -> set[str]:
+        """Returns the macros that a file of the folder sets, with the files that it includes."""
+        complete = os.path.join(self._directory, path)
+        if not os.path.isfile(complete):
+            return set()
+        includes = [s.filename for s in parse_file(complete) if is_include(s)]
+        return set(macros_set(complete)).union(*map(self._slots_set, includes))

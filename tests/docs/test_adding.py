@@ -84,7 +84,7 @@ def run_tests(folder, *words, **environment):
 
 def test_the_page_adds_every_kind_of_part():
     paths = [path for how, path, *_ in steps() if how == "file"]
-    kinds = ["layers", "optimizers", "schedules", "commands"]
+    kinds = ["layers/", "optimizers/", "schedules/", "commands/"]
     folders = ["architectures", "activations", "sizes", "optimizers", "schedules"]
     for kind in [*(f"primer/{name}" for name in kinds), *(f"gin/{name}/" for name in folders)]:
         assert any(path.startswith(kind) for path in paths), kind
@@ -92,6 +92,8 @@ def test_the_page_adds_every_kind_of_part():
     others = {path for how, path, *_ in steps() if how != "file"}
     assert others == {
         "primer/layers/__init__.py",
+        "primer/optimizers/__init__.py",
+        "primer/schedules/__init__.py",
         "primer/cli.py",
         "gin/defaults.gin",
         "gin/architectures/transformer.gin",
@@ -138,9 +140,15 @@ def test_the_tests_of_every_composition_pass_after_recording(recorded):
 @pytest.mark.slow
 def test_the_tests_of_gin_files_pass(recorded):
     """The new size, activation, optimizer and schedule, combined with the other files."""
-    names = f"{NEW} or micro or -glu]"
+    names = f"{NEW} or micro or -glu] or signum or triangular"
     assert run_tests(recorded, "-k", names, "tests/gin", "tests/gin_config")
     assert run_tests(recorded, "tests/gin_config/test_dead_bindings.py", "tests/gin/test_models.py")
+
+
+@pytest.mark.slow
+def test_the_tests_of_every_optimizer_and_schedule_pass(copy):
+    every = [f"tests/{kind}s/test_every_{kind}.py" for kind in ("optimizer", "schedule")]
+    assert run_tests(copy, "-k", "signum or triangular", *every) >= 7
 
 
 @pytest.mark.slow

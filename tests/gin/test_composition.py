@@ -7,13 +7,17 @@ import os
 import gin
 import pytest
 
-from primer.gin_config import config_files, dead_bindings
+from primer.gin_config import config_files, dead_bindings, lint
 from primer.planning import parameters, run_graph
 from tests import gin_models, slow
 
 DEFAULTS = config_files.MODEL_DEFAULTS
 ARCHITECTURES = gin_models.BASES
 ACTIVATIONS = config_files.names_of_kind("activations")
+OPTIMIZERS, SCHEDULES = (
+    [config_files.gin_file(kind, name) for name in config_files.names_of_kind(kind)]
+    for kind in ("optimizers", "schedules")
+)
 SIZES = [n for n in config_files.names_of_kind("sizes") if not n.startswith("ladder_")]
 COMPOSITIONS = pytest.mark.parametrize(
     "composition", gin_models.compositions(), ids=gin_models.name_of
@@ -30,6 +34,28 @@ def test_the_order_of_the_files_does_not_matter(composition, load):
             load([defaults, *order])
             configurations.append(dead_bindings.snapshot())
         assert all(configuration == configurations[0] for configuration in configurations)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_the_order_of_an_optimizer_and_a_schedule_does_not_matter(optimizer, load):
+    defaults, *model = gin_models.files("primer")
+    for schedule in SCHEDULES:
+        configurations = []
+        for order in itertools.permutations([model, [optimizer], [schedule]]):
+            load([defaults, *itertools.chain(*order)])
+            configurations.append(dead_bindings.snapshot())
+        assert all(configuration == configurations[0] for configuration in configurations)
+
+
+@pytest.mark.parametrize("kind", [OPTIMIZERS, SCHEDULES], ids=["optimizers", "schedules"])
+def test_a_later_optimizer_or_schedule_fully_replaces_an_earlier_one(kind, load):
+    """Settings in the scope of the earlier file stay set, and nothing enters the scope."""
+    for first, second in itertools.permutations(kind, 2):
+        load([DEFAULTS, second])
+        alone = dead_bindings.snapshot()
+        load([DEFAULTS, first, second])
+        left = set(dead_bindings.snapshot().items()) ^ set(alone.items())
+        assert {key[0] for key, _ in left} <= {lint.own_scope(first)}, (first, second)
 
 
 @pytest.mark.parametrize("activation", slow.all_but(["squared_relu", "swiglu"], ACTIVATIONS))

@@ -11,6 +11,7 @@ from tests import gin_models
 GIN = config_files.gin_directory()
 TINY = config_files.composition_files("primer", "squared_relu", "tiny")
 SLOTS = statements.declared_slots(GIN)
+RUN_PARTS = ("optimizers/", "schedules/")
 # One block reads the settings that two read; it saves time.
 ONE_BLOCK = ["num_layers = 1"]
 
@@ -154,7 +155,7 @@ def test_a_binding_with_effect_is_not_reported(load):
 
 
 # Kinds of files that bind parameters of a run on any data; some have no file yet.
-KINDS = {"meshes", "run", "optimizers", "schedules"}
+KINDS = {"meshes", "run", "optimizers", "schedules", "recipes"}
 
 
 @pytest.mark.parametrize(
@@ -177,20 +178,31 @@ SOME_MODELS = [
 ]
 
 
+# The optimizers and the schedules, each in a run of its own.
+SOME_RUNS = [path for path in statements.gin_files(GIN) if path.startswith(RUN_PARTS)]
+
+
 def test_every_default_takes_effect_in_some_model(load):
     ever, live = set(), set()
-    for architecture, files in SOME_MODELS:
+
+    def add(files, bindings, build):
         load([])
         before = dead_bindings.snapshot()
+        load(files, bindings)
+        own = dead_bindings.changed_since(before)
+        build()
+        ever.update(own)
+        live.update(own - {dead.key for dead in dead_bindings.find_dead_bindings(own)})
+
+    for architecture, files in SOME_MODELS:
         # One of the norms is in no architecture.
         norm = ["norm = @sublayer_scale_norm"] if files == SOME_MODELS[0][1] else []
-        load(files, [*gin_models.fewest_block_bindings(architecture), *norm])
-        own = dead_bindings.changed_since(before)
-        run_graph.build_forward(97)
-        if files == SOME_MODELS[-1][1]:
-            exercise()  # The optimizer, the schedule and evaluation read the same of all models.
-        ever |= own
-        live |= own - {dead.key for dead in dead_bindings.find_dead_bindings(own)}
+        bindings = [*gin_models.fewest_block_bindings(architecture), *norm]
+        add(files, bindings, lambda: run_graph.build_forward(97))
+    experts = gin_models.fewest_block_bindings(SOME_MODELS[-1][0])
+    add(SOME_MODELS[-1][1], experts, exercise)
+    for path in SOME_RUNS:
+        add([*TINY, path], ONE_BLOCK, lambda: run_graph.build_step(97))
     assert sorted(ever - live) == []
 
 

@@ -67,3 +67,83 @@ def test_a_slot_belongs_to_one_kind(folder, write):
     write("gin/activations/a.gin", "d_ff = 3\n")
     (found,) = lint.Linter(str(folder)).findings()
     assert found == lint.Finding("sizes/tiny.gin", 1, "d_ff is also set by files of activations/")
+
+
+@pytest.fixture
+def optimizers(write, folder):
+    """The folder with an optimizer, a schedule, and the slots of both."""
+    usual = [f"usual_{name} = 0\n" for name in ("learning_rate", "schedule", "clip_norm")]
+    slots = "".join(["optimizer = 0\n", *usual, "usual_weight_decay = 0\n"])
+    more = "schedule = 0\nwarmup = 0\nlearning_rate = 0\nLayer.norm = %norm\n"
+    write("gin/defaults.gin", f"norm = 1\nd_ff = 0\n{slots}{more}")
+    write("gin/optimizers/a.gin", slots.replace("optimizer = 0", "optimizer = @A"))
+    write("gin/schedules/s.gin", "schedule = @S\nwarmup = 3\n")
+    return folder
+
+
+INCLUDE_A = 'include "optimizers/a.gin"\n'
+
+
+@pytest.mark.parametrize(
+    "path, text",
+    [
+        ("recipes/r.gin", "schedule = @S\nlearning_rate = 0.1\noptimizer = @A\nwarmup = 3\n"),
+        ("run/r.gin", "schedule = @S\nlearning_rate = 0.1\n"),
+        ("schedules/odd.gin", "schedule = @odd/S\nwarmup = 3\nodd/S.b = 3\n"),
+        ("optimizers/odd.gin", f"{INCLUDE_A}optimizer = @odd/A\nodd/A.b = 3\nodd/B.c = 4\n"),
+        ("optimizers/odd.gin", f"{INCLUDE_A}usual_schedule = [1.0, @odd/S]\nodd/S.b = 3\n"),
+        ("optimizers/x/odd.gin", f"{INCLUDE_A}optimizer = @x_odd/A\nx_odd/A.b = 3\n"),
+    ],
+)
+def test_optimizers_and_schedules_may_bind_in_a_scope_of_their_own(optimizers, write, path, text):
+    write(f"gin/{path}", text)
+    assert lint.Linter(str(optimizers)).findings() == []
+
+
+@pytest.mark.parametrize(
+    "path, text, found",
+    [
+        (
+            "optimizers/odd.gin",
+            f"{INCLUDE_A}A.b = 3\n",
+            "2: A.b: a file of optimizers/ binds in its",
+        ),
+        (
+            "optimizers/odd.gin",
+            f"{INCLUDE_A}a/A.b = 3\n",
+            "2: A.b: a file of optimizers/ binds in it",
+        ),
+        (
+            "optimizers/odd.gin",
+            f"{INCLUDE_A}odd/A.b = 3\n",
+            "2: odd/A.b: no slot of this file enters",
+        ),
+        (
+            "optimizers/odd.gin",
+            "optimizer = @A\n",
+            "1: does not set usual_clip_norm, usual_learning_",
+        ),
+        (
+            "optimizers/odd.gin",
+            f"{INCLUDE_A}learning_rate = 3\n",
+            "1: sets learning_rate: no slot of",
+        ),
+        ("schedules/odd.gin", "schedule = @S\n", "1: does not set warmup: all schedules/ set it"),
+        ("schedules/odd.gin", "warmup = 3\n", "1: does not set schedule: all schedules/ set it"),
+        (
+            "schedules/odd.gin",
+            "schedule = @S\nwarmup = 3\nS.b = 3\n",
+            "3: S.b: a file of schedules/",
+        ),
+        ("datasets/odd.gin", "warmup = 3\n", "1: warmup is also set by files of schedules/"),
+        (
+            "run/odd.gin",
+            "usual_clip_norm = 3\n",
+            "1: usual_clip_norm is also set by files of optim",
+        ),
+    ],
+)
+def test_rules_of_optimizers_and_schedules(optimizers, write, path, text, found):
+    write(f"gin/{path}", text)
+    (finding,) = lint.Linter(str(optimizers)).findings()
+    assert str(finding).startswith(f"{path}:{found}")

@@ -1,4 +1,4 @@
-"""The paragraph printed at the start of training: model, devices, data types, data, directory."""
+"""The paragraph at the start of training: model, devices, types, optimizer, data, directory."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,8 +6,9 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from primer.common import build_mode, console, random_seed
-from primer.common.class_names import class_name
-from primer.gin_config.values import bound
+from primer.common.class_names import class_name, source_name
+from primer.gin_config import gin_state
+from primer.gin_config.values import bound, configured
 from primer.runtime import mesh, precision
 
 
@@ -34,7 +35,7 @@ def print_header(estimator: Any, batch_shape: Sequence[int], first_step: int, go
         origin = "from the start"
     console.say(
         f"{describe_model(estimator)}, {parameters:,} parameters, on {describe_mesh(settings)}; "
-        f"activations {dtype.name} ({reason}), weights float32. "
+        f"activations {dtype.name} ({reason}), weights float32; {describe_optimizer(settings)}. "
         f"{rows * length:,} tokens per step ({rows} rows of {length}), {goal:,} steps, {origin}, "
         f"seed {random_seed.run_seed()}. Data: {task_name()}. "
         f"Checkpoints, events and train.log: {estimator.model_dir}"
@@ -63,6 +64,40 @@ def describe_mesh(settings: Mapping[str, Any]) -> str:
     if shape is None or shape.size == 1:
         return device
     return f"{device} as a mesh {mesh.shape_as_text(shape)} (layout {settings.get('layout_rules')})"
+
+
+def describe_optimizer(settings: Mapping[str, Any]) -> str:
+    """Returns the optimizer, its weight decay, the clipping and the schedule, as one phrase.
+
+    Args:
+        settings: the estimator's `settings`.
+    """
+    optimizer, schedule = settings.get("optimizer"), settings.get("learning_rate_schedule")
+    if optimizer is None:
+        return "no optimizer"
+    with tf.Graph().as_default():  # Apart: a class of the user's may add operations.
+        decay = getattr(optimizer(learning_rate=0.0), "weight_decay", 0)
+    clip_norm = configured("training_optimizer.clip_norm")
+    details = [f"decay {decay:g}"] if decay else []
+    details += [f"clipped at {clip_norm:g}"] if clip_norm else []
+    phrase = f"optimizer {source_name(optimizer)}"
+    if details:
+        phrase += f" ({', '.join(details)})"
+    return f"{phrase}, learning rate {_describe_rate(schedule)}"
+
+
+def _describe_rate(schedule):
+    if not callable(schedule):
+        return f"{schedule:g}" if isinstance(schedule, (int, float)) else str(schedule)
+    name = source_name(getattr(schedule, "func", schedule))
+    scopes = [
+        scope
+        for (scope, selector), parameters in gin_state.bindings().items()
+        if selector.rsplit(".", 1)[-1] == name and "learning_rate" in parameters
+    ]
+    if scopes != [""]:  # It has no such parameter, or which of several is in force is unknown.
+        return f"by {name}"
+    return f"up to {configured(f'{name}.learning_rate'):g} by {name}"
 
 
 def task_name() -> str:

@@ -9,6 +9,7 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import utils
 
 from primer.runtime.training import run_header
+from tests import gin_models, recorded_runs
 from tests.runtime import tiny
 
 
@@ -31,7 +32,8 @@ def test_the_header_describes_the_run(estimator, capsys):
     text = header(estimator, capsys)
     assert text.startswith("2 sublayers (SelfAttention, DenseReluDense) of width 16, 17 parameters")
     for part in (
-        "on the CPU; activations float32 (as set), weights float32.",
+        "on the CPU; activations float32 (as set), weights float32; "
+        "optimizer AdafactorOptimizer, learning rate 0.01. ",
         "128 tokens per step (4 rows of 32), 60 steps, from the start, seed 7.",
         f"Data: {tiny.TASK}.",
         f"train.log: {estimator.model_dir}",
@@ -48,6 +50,39 @@ def test_the_header_names_initial_weights_of_another_run(tmp_path, capsys):
     settings = tiny.estimator_settings(tmp_path) | {"init_checkpoint": "gs://a/model.ckpt-5"}
     estimator = utils.get_estimator(**settings)
     assert "60 steps, from the weights of gs://a/model.ckpt-5, seed 0" in header(estimator, capsys)
+
+
+@pytest.mark.parametrize(
+    "bindings, expected",
+    [
+        ((), "AdamWOptimizer (decay 0.1, clipped at 1), learning rate up to 0.0006 by constant_s"),
+        (
+            ("clip_norm = None", "learning_rate = 0.01"),
+            "AdamWOptimizer (decay 0.1), learning rate up to 0.01 by constant_schedule. ",
+        ),
+        (
+            ("optimizer = @own/AdamWOptimizer", "own/AdamWOptimizer.weight_decay = 0.0"),
+            "AdamWOptimizer (clipped at 1), learning rate up to 0.0006 by constant_schedule. ",
+        ),
+        (
+            ("own/constant_schedule.learning_rate = 0.1", "weight_decay = 0.25"),
+            "AdamWOptimizer (decay 0.25, clipped at 1), learning rate by constant_schedule. ",
+        ),
+        (
+            ("schedule = @learning_rate_schedule_noam", "weight_decay = 0.0", "clip_norm = None"),
+            "AdamWOptimizer, learning rate by learning_rate_schedule_noam. ",
+        ),
+        (
+            ("schedule = [1e-3, @learning_rate_schedules.linear_decay]", "clip_norm = 2.5"),
+            "AdamWOptimizer (decay 0.1, clipped at 2.5), learning rate by product_learning_rate. ",
+        ),
+    ],
+)
+def test_the_header_names_the_optimizer_and_the_rate(tmp_path, capsys, bindings, expected):
+    made = recorded_runs.estimator_of(
+        [*gin_models.files("transformer"), "optimizers/adamw.gin"], bindings, tmp_path
+    )
+    assert f"; optimizer {expected}" in header(made, capsys)
 
 
 def test_the_parameters_are_those_of_the_checkpoint(trained):
