@@ -1,4 +1,4 @@
-"""Seeded orders and stratified shares that are equal in every process and release of numpy."""
+"""Seeded orders, shares and numbers that are equal in every process and release of numpy."""
 
 import numpy as np
 
@@ -29,6 +29,14 @@ def share(number: int, index: int, shards: int, *key: int) -> np.ndarray:
     shifts = _random(key).randint(shards, size=len(rounds)) if key else 0
     items = rounds + (index + shifts) % shards
     return items[items < number]
+
+
+def uniform(shape: tuple[int, ...], *key: int) -> np.ndarray:
+    """Returns numbers from 0 to below 1, [shape] float64; arguments as for `permutation`.
+
+    They fill the shape in row-major order: a longer first dimension adds numbers at the end.
+    """
+    return _random(key).random_sample(shape)
 
 
 def _random(key):

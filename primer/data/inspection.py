@@ -15,6 +15,7 @@ import seqio
 
 from primer.common import tf_data
 from primer.data import preflight
+from primer.data.objectives import masked_rows, token_masking
 from primer.data.prepared import shard
 from primer.data.prepared.counts import Counts
 from primer.data.sources import corrupt_records, readers
@@ -136,7 +137,15 @@ def first_rows(
         rows = task.get_dataset({"inputs": 1, "targets": length}, split, shuffle=False, seed=seed)
         return rows.map(lambda example: example["targets"]).take(number)
 
-    return [pieces(vocabulary, ids.tolist()) for ids in tf_data.elements(dataset)]
+    rows = list(tf_data.elements(dataset))
+    if not masked_rows.is_chosen():
+        return [pieces(vocabulary, ids.tolist()) for ids in rows]
+    masking = token_masking.of_task(task)
+    masked = (masking.mask(ids, seed, row) for row, ids in enumerate(rows))
+    return [
+        masked_pieces(vocabulary, ids, *parts, masking.mask_id)
+        for ids, parts in zip(rows, masked, strict=True)
+    ]
 
 
 def pieces(vocabulary: seqio.Vocabulary, ids: list[int]) -> list[str]:
@@ -154,6 +163,53 @@ def pieces(vocabulary: seqio.Vocabulary, ids: list[int]) -> list[str]:
         if name:
             result.append(name)
     return result
+
+
+def masked_pieces(
+    vocabulary: seqio.Vocabulary,
+    ids: np.ndarray,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    mask_id: int,
+) -> list[str]:
+    """Returns the `pieces` of a row with masks, as of a masked language model.
+
+    A token that is predicted is "[token -> what the model reads]": "[cat -> <mask>]", "[cat ->
+    dog]" with a random token, "[cat]" if it is read unchanged.
+
+    Args:
+        vocabulary: the vocabulary.
+        ids: the tokens of the row, [length].
+        inputs, targets: what `Masking.mask` returns for them.
+        mask_id: the id of the mask.
+    """
+    result: list[str] = []
+    tokens, begin = ids.tolist(), 0
+    for place in [*np.flatnonzero(targets).tolist(), len(tokens)]:
+        result += _pieces_after(vocabulary, tokens[:begin], tokens[begin:place])
+        begin = place + 1
+        if place == len(tokens):
+            break
+        (token,) = _pieces_after(vocabulary, tokens[:place], tokens[place:begin])
+        read = "<mask>"
+        if inputs[place] != mask_id:
+            (read,) = _pieces_after(vocabulary, tokens[:place], [int(inputs[place])])
+        spaces = token[: len(token) - len(token.lstrip(" "))] if token.strip(" ") else ""
+        token = token[len(spaces) :]
+        if inputs[place] != tokens[place]:
+            token += f" -> {read.lstrip(' ') or read}"
+        result.append(f"{spaces}[{token}]")
+    return result
+
+
+def _pieces_after(vocabulary, before, ids):
+    """The `pieces` of ids behind others; alone, their first word would lose its space."""
+    if not before or not ids or special_name(vocabulary, before[-1]):
+        return pieces(vocabulary, ids)
+    alone = vocabulary.decode(before[-1:])
+    found = pieces(vocabulary, [before[-1], *ids])
+    first = found[0][len(alone) :] if found[0].startswith(alone) else found[0]
+    return [first, *found[1:]]
 
 
 def special_name(vocabulary: seqio.Vocabulary, number: int) -> str | None:

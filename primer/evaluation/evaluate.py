@@ -26,7 +26,7 @@ from primer.evaluation.scorer import Scorer
 from primer.evaluation.scoring_graph import outer_batch_size
 from primer.gin_config.values import configured
 from primer.runtime import cluster, model_function
-from primer.runtime.estimator_model import length_of, model_of, task_name
+from primer.runtime.estimator_model import is_masked, length_of, model_of, task_name
 
 
 @gin.configurable(module="primer")
@@ -115,6 +115,7 @@ def make_evaluator(
     task, length = task_name(), length_of(estimator)
     protocol = protocols.configured_protocol()
     protocol.check_stride(length)
+    protocol.check_model(is_masked(model_of(estimator)))
     configuration = configuration_of(estimator, rows)
     trained_on = os.path.join(model_dir, model_directory.TEXTS)
     text_stamps.say_doubts(trained_on, seqio.get_subtasks(preflight.find_task(task)))
@@ -161,7 +162,7 @@ def configuration_of(estimator: Any, rows: int | None = None) -> str:
         UsageError: the model cannot be evaluated here, or the mesh does not divide the rows.
     """
     function = model_function.of_estimator(estimator)
-    length, rows, mesh_shape, layout, _, as_released = _scorer_arguments(estimator, rows)
+    length, rows, mesh_shape, layout, _, as_released, _ = _scorer_arguments(estimator, rows)
     if not as_released and not function.caveats:
         return function.fingerprint()
     batch = [scorer.rows_of_batch(rows, length, mesh_shape, layout), outer_batch_size()]
@@ -228,10 +229,11 @@ def _scorer_arguments(estimator, rows):
             "whole splits are evaluated on this machine's own devices: leave out --tpu, and "
             "--eval_every with it"
         )
-    as_released = protocols.configured_protocol().name == protocols.AS_RELEASED
+    protocol = protocols.configured_protocol().name
+    as_released = protocol == protocols.AS_RELEASED
     if as_released:
         rows = released.rows_per_batch(rows)
     mesh = (settings["mesh_shape"], settings["layout_rules"], settings.get("mesh_devices"))
     if cluster.of_this_run():  # While several hosts train, the chief validates on its own.
         mesh = ("", "", None)
-    return length_of(estimator), rows, *mesh, as_released
+    return length_of(estimator), rows, *mesh, as_released, protocol == protocols.MASKED

@@ -11,7 +11,10 @@ For windows of L tokens, L being the model's length:
 - `as_released`: the rows that `mode = "perplexity_eval"` of the released systems evaluates, for
   reproduction; see `primer.evaluation.as_released`.
 
-All but `as_released` score every token of the split exactly once. docs/protocols.md has the
+- `masked`: the windows of `stream` with the masks of `masked_lm`: the loss of the predicted tokens,
+  for models that see both sides; see `primer.evaluation.windows.masked`.
+
+The first four score every token of the split exactly once. docs/protocols.md has the
 formulas.
 """
 
@@ -28,14 +31,20 @@ from primer.errors import UsageError
 from primer.evaluation import as_released, tokenized_split
 from primer.evaluation.tokenized_split import TokenizedSplit
 from primer.evaluation.totals import Totals, total
-from primer.evaluation.units import check_units_available, check_units_known
-from primer.evaluation.windows import cutting, losses
+from primer.evaluation.units import (
+    UNITS_OF_TEXT,
+    UNITS_OF_TOKENS,
+    check_units_available,
+    check_units_known,
+)
+from primer.evaluation.windows import cutting, losses, masked
 
 if TYPE_CHECKING:
     from primer.evaluation.scorer import Scorer
 
 AS_RELEASED = "as_released"
-NAMES = ("stream", "document", "packed", "sliding", AS_RELEASED)
+MASKED = "masked"
+NAMES = ("stream", "document", "packed", "sliding", AS_RELEASED, MASKED)
 
 _DESCRIPTIONS = {
     "stream": "documents with their end tokens in one stream, cut into windows of {length} tokens; "
@@ -47,6 +56,8 @@ _DESCRIPTIONS = {
     "sliding": "documents with their end tokens in one stream, in windows of {length} tokens, each "
     "{stride} behind the one before; all but the first window's tokens have at least {context} "
     "tokens of context",
+    MASKED: "documents with their end tokens in one stream, cut into windows of {length} tokens; "
+    "no context across windows",
 }
 
 
@@ -102,12 +113,40 @@ class Protocol:
 
     def check_units(self, task_name: str) -> None:
         """Raises UsageError if the data set of a task or mixture lacks the text for a unit."""
+        of_text = [unit for unit in self.units if unit in UNITS_OF_TEXT]
+        if of_text and self.name == MASKED:
+            raise UsageError(
+                f"protocol.units has {', '.join(of_text)}, and the protocol masked scores a part "
+                "of the tokens: there are no bytes, characters or words to divide by; use "
+                f"{UNITS_OF_TOKENS[0]}"
+            )
         check_units_available(self.units, task_name, self.name == AS_RELEASED)
+
+    def check_model(self, is_masked: bool) -> None:
+        """Raises UsageError unless a model predicts tokens from what this protocol shows it.
+
+        Args:
+            is_masked: whether the model sees both sides of a token.
+        """
+        if is_masked and self.name != MASKED:
+            raise UsageError(
+                f"protocol.name = {self.name!r} (--protocol) scores each token from those to its "
+                "left, and this model sees both sides (utils.run.model_type = 'aligned'); expected "
+                "masked"
+            )
+        if not is_masked and self.name == MASKED:
+            raise UsageError(
+                "protocol.name = 'masked' (--protocol) is for models that see both sides of a "
+                "token (objectives/masked_lm.gin), and this one reads left to right; expected one of "
+                f"{', '.join(NAMES[:-1])}"
+            )
 
     def describe(self, split: str, length: int, caveats: Sequence[str] = ()) -> str:
         """Returns sentences that say what a number of this protocol counts, with caveats."""
         if self.name == AS_RELEASED:
             how = as_released.describe(split, length)
+        elif self.name == MASKED:
+            how = masked.describe(split, self.describe_windows(length))
         else:
             how = f"Whole {split} split, every token scored once: {self.describe_windows(length)}."
         return " ".join([how, *caveats])
@@ -132,6 +171,8 @@ class Protocol:
         self.check_units(task_name)
         if self.name == AS_RELEASED:
             return as_released.read_rows(task_name, split, length)
+        if self.name == MASKED:
+            return masked.read_split(task_name, split, length)
         return tokenized_split.read_split(task_name, split)
 
     def cut(self, text: TokenizedSplit, length: int) -> cutting.Windows:
@@ -139,7 +180,7 @@ class Protocol:
         self.check_stride(length)
         if self.stride is not None:
             return cutting.sliding(text, length, self.stride)
-        cuts = {"stream": cutting.stream, "packed": cutting.packed}
+        cuts = {"stream": cutting.stream, MASKED: cutting.stream, "packed": cutting.packed}
         return cuts.get(self.name, cutting.documents)(text, length)
 
     def token_nats(
@@ -148,14 +189,18 @@ class Protocol:
         text: TokenizedSplit,
         progress: Callable[[float], None] | None = None,
     ) -> np.ndarray:
-        """Returns -log p of each token, [tokens] float32, in the text's order.
+        """Returns -log p of each token, [tokens] float32, in the text's order; 0 if not predicted.
 
         Args:
             scorer: has the weights of a checkpoint; its length is that of the windows.
             text: what to score, from `read_split`.
             progress: called after each batch with the share that is done.
         """
-        return losses.token_nats(scorer, self.cut(text, scorer.length), text.ids, progress)
+        windows = self.cut(text, scorer.length)
+        if isinstance(text, masked.MaskedSplit):
+            nats = losses.token_nats(scorer, windows, text.ids, progress, text.inputs)
+            return nats * text.predicted
+        return losses.token_nats(scorer, windows, text.ids, progress)
 
     def evaluate(
         self,

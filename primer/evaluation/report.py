@@ -20,6 +20,7 @@ COLUMNS = {
 }
 COUNTS = ("tokens", "bytes", "characters", "words", "documents")
 AS_RELEASED = "as_released"  # The protocol whose documents are rows.
+MASKED = "masked"  # The protocol that counts a part of the tokens.
 BEST = "* the lowest loss of these."
 ERRORS = "Standard errors are of each loss over documents, not of the differences between the rows."
 # Equal for all rows of the same text, whatever the vocabulary.
@@ -134,6 +135,8 @@ def describe_counts(row: Row) -> str:
     names = {key: key for key in COUNTS}
     if row.get("protocol") == AS_RELEASED:
         names["documents"] = "rows"
+    if row.get("protocol") == MASKED:
+        names["tokens"] = "masked tokens"
     counts = [
         f"{row[key]:,} {name if row[key] != 1 else name[:-1]}"
         for key, name in names.items()

@@ -15,8 +15,9 @@ import seqio
 from primer.checkpoints import checkpoint_files, model_directory
 from primer.common import console
 from primer.data import preflight, text_stamps, whole_documents
+from primer.data.objectives import masked_rows
 from primer.data.sources import corrupt_records
-from primer.errors import RunError
+from primer.errors import RunError, UsageError
 from primer.evaluation import evaluate, protocols
 from primer.gin_config.values import bound, configured
 from primer.runtime import callbacks, estimator_model
@@ -124,8 +125,38 @@ def check_data(mode: str) -> None:
         whole_documents.check_task(task)
         protocol = protocols.configured_protocol()
         protocol.check_units(task)
+        protocol.check_model(configured("utils.run.model_type") == "aligned")
         if _length():
             protocol.check_stride(_length())
+
+
+@callbacks.before_run
+def check_masked_model(mode: str) -> None:
+    """Raises UsageError if a run asks a masked language model for what only causal ones do."""
+    if configured("utils.run.model_type") != "aligned":
+        if masked_rows.is_chosen():
+            raise UsageError(
+                f"utils.run.model_type = {configured('utils.run.model_type')!r} and "
+                "utils.run.train_dataset_fn = @masked_rows: rows with masks are for 'aligned'; "
+                "list objectives/masked_lm.gin after the data set's file"
+            )
+        return
+    if _trainer().endswith(("generate_text", "score_texts")):
+        raise UsageError(
+            "this model is a masked language model (utils.run.model_type = 'aligned'): it neither "
+            "generates nor scores a text from left to right; `primer eval` gives its loss"
+        )
+    if mode not in ("train", "finetune", "perplexity_eval"):
+        raise UsageError(
+            f"utils.run.mode = {mode!r} reads left to right, and this model is a masked language "
+            "model (utils.run.model_type = 'aligned'); expected train, or primer eval"
+        )
+    if mode == "perplexity_eval" and masked_rows.is_chosen() and bound("utils.run.eval_dataset_fn"):
+        raise UsageError(
+            "utils.run.eval_dataset_fn (perplexity_eval.gin) reads rows without masks; use primer "
+            "eval, or leave the file out and set utils.run.mode = 'perplexity_eval' and "
+            "utils.run.dataset_split = 'validation'"
+        )
 
 
 @callbacks.at_start

@@ -11,7 +11,7 @@ from primer.checkpoints import checkpoint_files
 from primer.common import build_mode, gc_pause, graph_marks
 from primer.errors import UsageError
 from primer.evaluation import scoring_graph
-from primer.runtime import mesh, session
+from primer.runtime import estimator_model, mesh, session
 from primer.runtime.patches import initial_values, resource_variables
 
 # Bounds the memory of a batch, whose logits are 256 MB with T5's vocabulary. On processors batches
@@ -27,13 +27,15 @@ class Scorer:
     its padded vocabulary.
 
     Args:
-        model: a Mesh-TF Unitransformer that reads left to right.
+        model: a Mesh-TF Unitransformer that reads left to right, or as `masked` says.
         length: tokens per window.
         rows: windows per batch, or None for about BATCH_TOKENS tokens. It changes the speed and
             not the numbers.
         mesh_shape, layout_rules, mesh_devices: as in `utils.run`.
         as_released: whether experts drop tokens, and padding uses their capacity, as in
             `mode = "perplexity_eval"`. A window is then one text, and numbers depend on `rows`.
+        masked: whether the model sees both sides of a token, and reads other tokens than it
+            predicts: `inputs` of `nats`.
 
     Raises:
         UsageError: the model is not a language model, or the mesh does not divide the rows.
@@ -53,12 +55,9 @@ class Scorer:
         layout_rules: str | mtf.LayoutRules = "",
         mesh_devices: list[str] | None = None,
         as_released: bool = False,
+        masked: bool = False,
     ) -> None:
-        if not getattr(model, "fully_autoregressive", False):
-            raise UsageError(
-                f"only a language model can be scored token by token; this model is a "
-                f"{type(model).__name__} (utils.run.model_type; expected 'lm')"
-            )
+        _check_kind(model, masked)
         self.length = length
         self.before_batch: Callable[[], None] | None = None
         mesh_shape = mtf.convert_to_shape(mesh_shape)
@@ -70,7 +69,7 @@ class Scorer:
             mesh_impl = mtf.placement_mesh_impl.PlacementMeshImpl(mesh_shape, layout, devices)
             self._feeds = {
                 name: tf.placeholder(tf.int32, [self.rows, length], name)
-                for name in scoring_graph.FEEDS
+                for name in (*scoring_graph.FEEDS, *([scoring_graph.INPUTS] if masked else []))
             }
             if not as_released:
                 graph_marks.forbid_token_dropping()
@@ -101,18 +100,24 @@ class Scorer:
             self._restore(self._session, checkpoint_path)
         self._session.run(self._to_slices)
 
-    def nats(self, targets: np.ndarray, segments: np.ndarray | None = None) -> np.ndarray:
+    def nats(
+        self,
+        targets: np.ndarray,
+        segments: np.ndarray | None = None,
+        inputs: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Returns the losses of any number of windows.
 
         Args:
             targets: token ids, [windows, length] integers; 0 is padding, at the end of a window.
             segments: the number of each token's text in its window, 0 for padding, same shape.
                 Texts of one window do not see each other. None: a window is one text.
+            inputs: what a masked model reads in place of the targets, same shape.
 
         Returns:
             -log p in nats, [windows, length] float32, 0 at padding.
         """
-        (nats,) = self._all_batches(targets, segments, [self._nats])
+        (nats,) = self._all_batches(targets, segments, [self._nats], inputs)
         return nats
 
     def nats_and_best(
@@ -126,24 +131,25 @@ class Scorer:
         nats, are_best = self._all_batches(targets, segments, [self._nats, self._are_best])
         return nats, are_best.astype(bool)
 
-    def _all_batches(self, targets, segments, fetches):
+    def _all_batches(self, targets, segments, fetches, inputs=None):
         """Fetches for any number of windows; each result is [windows, length], 0 at padding."""
         targets = np.asarray(targets, np.int32)
         segments = np.asarray(targets != 0 if segments is None else segments, np.int32)
         results = [np.zeros(targets.shape, fetch.dtype.as_numpy_dtype) for fetch in fetches]
         for start in range(0, len(targets), self.rows):
             rows = slice(start, start + self.rows)
-            found = self._batch(targets[rows], segments[rows], fetches)
+            read = [] if inputs is None else [np.asarray(inputs, np.int32)[rows]]
+            found = self._batch(targets[rows], segments[rows], fetches, *read)
             for result, values in zip(results, found, strict=True):
                 result[rows] = values
         return [np.where(segments > 0, result, 0) for result in results]
 
-    def _batch(self, targets, segments, fetches):
+    def _batch(self, targets, segments, fetches, *inputs):
         """Runs the graph once; missing rows are padding."""
         if self.before_batch is not None:
             self.before_batch()
         missing = ((0, self.rows - len(targets)), (0, 0))
-        values = (targets, segments, _positions(segments))
+        values = (targets, segments, _positions(segments), *inputs)
         feeds = {
             tensor: np.pad(value, missing)
             for tensor, value in zip(self._feeds.values(), values, strict=True)
@@ -153,6 +159,20 @@ class Scorer:
     def close(self) -> None:
         """Closes the session; the scorer cannot be used afterwards."""
         self._session.close()
+
+
+def _check_kind(model, masked):
+    """Raises UsageError unless the model sees what its tokens are predicted from."""
+    if masked and not estimator_model.is_masked(model):
+        raise UsageError(
+            "masked tokens are predicted by a model that sees both sides; this model is "
+            f"{estimator_model.kind_of(model)}, expected 'aligned'"
+        )
+    if not masked and not getattr(model, "fully_autoregressive", False):
+        raise UsageError(
+            "only a language model can be scored token by token; this model is "
+            f"{estimator_model.kind_of(model)}, expected 'lm'"
+        )
 
 
 def rows_of_batch(

@@ -8,6 +8,7 @@ from primer.gin_config.values import configured
 from primer.runtime.ops import cross_entropy
 
 FEEDS = ("targets", "targets_segmentation", "targets_position")
+INPUTS = "inputs"  # What a masked model reads in place of the targets.
 
 
 def outer_batch_size() -> int:
@@ -21,8 +22,9 @@ def losses_and_best(
     """Builds the model on the fed tokens.
 
     Args:
-        model: a Mesh-TF Unitransformer that reads left to right.
-        feeds: name of FEEDS -> placeholder [rows, length] int32.
+        model: a Mesh-TF Unitransformer that reads left to right; with INPUTS among the feeds one
+            that sees both sides.
+        feeds: name of FEEDS, and of INPUTS -> placeholder [rows, length] int32.
         as_released: whether segments and positions are ignored: a row is one text.
 
     Returns:
@@ -35,16 +37,20 @@ def losses_and_best(
     sizes = {"outer_batch": outer, "batch": rows // outer, "length": length}
     shape = mtf.Shape([mtf.Dimension(name, size) for name, size in sizes.items()])
 
-    targets, segments, positions = (
-        mtf.import_fully_replicated(
-            scoring, tf.reshape(feeds[name], shape.to_integer_list), shape, name=name
+    imported = {
+        name: mtf.import_fully_replicated(
+            scoring, tf.reshape(feed, shape.to_integer_list), shape, name=name
         )
-        for name in FEEDS
-    )
+        for name, feed in feeds.items()
+    }
+    targets, segments, positions = (imported[name] for name in FEEDS)
     if as_released:
         segments = positions = None
+    inputs = imported.get(INPUTS)
+    if inputs is None:
+        inputs = transformer.autoregressive_inputs(targets, sequence_id=segments)
     logits, _ = model.call_simple(
-        inputs=transformer.autoregressive_inputs(targets, sequence_id=segments),
+        inputs=inputs,
         targets=targets,
         compute_loss=False,
         mode=tf.estimator.ModeKeys.EVAL,

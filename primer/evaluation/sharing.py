@@ -97,8 +97,9 @@ def shared_split(protocol: "Protocol", task: str, split: str, length: int) -> "T
         return protocol.read_split(task, split, length)
 
     shared = _current.get()
-    # The rows of as_released come from the training pipeline, which more settings affect.
-    if shared is None or protocol.name == "as_released":
+    # The rows of as_released come from the training pipeline, which more settings affect; the masks
+    # of masked depend on the length.
+    if shared is None or protocol.name in ("as_released", "masked"):
         return read()
     return shared.text(_text_key(task, split), read)
 

@@ -59,6 +59,11 @@ class TokenizedSplit:
         return _sum(self.document_words)
 
     @property
+    def counted_lengths(self) -> np.ndarray:
+        """The tokens of each document whose loss counts, [documents] int64: here all of them."""
+        return self.lengths
+
+    @property
     def starts(self) -> np.ndarray:
         """The index in `ids` of each document's first token, [documents] int64."""
         return np.cumsum(self.lengths) - self.lengths

@@ -17,7 +17,8 @@ class Totals:
     Attributes:
         nats: the sum of -log p over all tokens, end tokens included, over the model's own (padded)
             softmax.
-        tokens: tokens of the documents, plus one end token per document.
+        tokens: tokens of the documents, plus one end token per document; of the protocol masked
+            the predicted ones.
         bytes: UTF-8 bytes of the documents before tokenization, plus one per document for its end;
             None where the data set keeps no text.
         words: words of the documents, separated by white space, plus the ends of lines; None
@@ -85,13 +86,13 @@ def total(nats: np.ndarray, text: TokenizedSplit) -> Totals:
     sums = document_nats(nats, text)
     return Totals(
         nats=float(sums.sum()),
-        tokens=len(text.ids),
+        tokens=int(text.counted_lengths.sum()),
         bytes=text.bytes,
         words=text.words,
         documents=len(text.lengths),
         characters=text.characters,
         end_nats=float(np.sum(nats[text.ends], dtype=np.float64)),
-        standard_error=standard_error(sums, text.lengths),
+        standard_error=standard_error(sums, text.counted_lengths),
     )
 
 

@@ -16,7 +16,7 @@ from mesh_tensorflow.transformer import transformer, utils
 from primer.checkpoints import checkpoint_files
 from primer.common import build_mode, gc_pause
 from primer.errors import UsageError
-from primer.runtime import session
+from primer.runtime import estimator_model, session
 from primer.runtime.patches import initial_values, resource_variables
 
 # The variable scope of the states, which are not in the checkpoint.
@@ -50,8 +50,8 @@ class StepGraph:
     ) -> None:
         if not getattr(model, "fully_autoregressive", False):
             raise UsageError(
-                "only a language model generates text token by token; this model is a "
-                f"{type(model).__name__} (utils.run.model_type; expected 'lm')"
+                "only a language model generates text token by token; this model is "
+                f"{estimator_model.kind_of(model)}, expected 'lm'"
             )
         self.rows, self.length = rows, length
         mesh_shape = mtf.convert_to_shape(mesh_shape)

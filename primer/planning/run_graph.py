@@ -23,6 +23,8 @@ from primer.runtime.patches import initial_values
 # The mode of a graph -> the mode and the split of the run that builds it.
 RUNS = {"train": ("train", "train"), "eval": ("perplexity_eval", "validation")}
 MODES = tuple(RUNS)
+# The values of utils.run.model_type that are built here.
+KINDS = ("lm", "aligned")
 
 RUN = "mesh_tensorflow.transformer.utils.run"
 STACK = "mesh_tensorflow.transformer.transformer.make_layer_stack"
@@ -58,13 +60,13 @@ def build_forward(
     Raises:
         UsageError: gin describes another model than a language model.
     """
-    require_language_model()
+    kind = require_language_model()
     length = _length()
     with tf.Graph().as_default(), initial_values.weights_restored():
         graph = mtf.Graph()
         mesh = mtf.Mesh(graph, "planning")
         model = utils.build_model(
-            model_type="lm",
+            model_type=kind,
             input_vocab_size=vocabulary_size,
             output_vocab_size=vocabulary_size,
             layout_rules=mtf.LayoutRules([]),
@@ -73,9 +75,11 @@ def build_forward(
         shape = mtf.Shape(
             [mtf.Dimension(n, s) for n, s in (("outer_batch", 1), ("batch", 1), ("length", length))]
         )
-        targets = mtf.ones(mesh, shape, tf.int32)
+        inputs = targets = mtf.ones(mesh, shape, tf.int32)
+        if kind == "lm":
+            inputs = transformer.autoregressive_inputs(targets, sequence_id=targets)
         model.call_simple(
-            inputs=transformer.autoregressive_inputs(targets, sequence_id=targets),
+            inputs=inputs,
             targets=targets,
             compute_loss=True,
             mode=mode,
@@ -108,7 +112,7 @@ def build_run(vocabulary_size: int, mode: str = "train", is_whole: bool = True) 
     Raises:
         UsageError: gin describes another model than a language model.
     """
-    require_language_model()
+    kind = require_language_model()
     estimator = _estimator_arguments(SizedVocabulary(vocabulary_size), mode)
     rows = estimator["train_batch_size"]
     length = estimator["sequence_length"]["targets"]
@@ -116,10 +120,9 @@ def build_run(vocabulary_size: int, mode: str = "train", is_whole: bool = True) 
         tf.train.get_or_create_global_step()
         if not is_whole:
             graph_marks.leave_out_blocks()
-        features = {
-            name: tf.zeros([rows, length], tf.int32)
-            for name in ("targets", "targets_segmentation", "targets_position")
-        }
+        names = ["targets", "targets_segmentation", "targets_position"]
+        names += ["inputs"] if kind == "aligned" else []
+        features = {name: tf.zeros([rows, length], tf.int32) for name in names}
         return estimator["model_fn"](features, None, mode, {"batch_size": rows}, None)
 
 
@@ -169,13 +172,19 @@ def _length() -> int:
     return lengths.get("targets", max(lengths.values()))
 
 
-def require_language_model() -> None:
-    """Raises UsageError if gin describes another model than a language model."""
+def require_language_model() -> str:
+    """Returns the kind of language model that gin describes, causal or masked: a value of KINDS.
+
+    Raises:
+        UsageError: gin describes another model.
+    """
     kind = bound("utils.run.model_type", "bitransformer")
-    if kind != "lm":
+    if kind not in KINDS:
         raise UsageError(
-            f'utils.run.model_type = {kind!r}: expected "lm"; give models/defaults.gin first'
+            f'utils.run.model_type = {kind!r}: expected "lm" (or "aligned", which '
+            "objectives/masked_lm.gin sets); give models/defaults.gin first"
         )
+    return kind
 
 
 def _estimator_arguments(vocabulary: SizedVocabulary, mode: str) -> dict[str, Any]:

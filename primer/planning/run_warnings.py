@@ -28,7 +28,7 @@ def warning_lines(files: Sequence[str], params: Sequence[str] = ()) -> list[str]
     Returns:
         The lines; none for a model that is not a language model: `run_graph` cannot build it.
     """
-    if bound("utils.run.model_type") != "lm":
+    if bound("utils.run.model_type") not in run_graph.KINDS:
         return []
     settings = findings.settings_of_run(files, params)
     found = findings.collect_findings(settings, entry_points=engine.entry_points())

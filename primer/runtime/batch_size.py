@@ -34,6 +34,20 @@ def rows_per_batch() -> int:
     return rows * (_value("utils.run.ensemble_inputs") or 1)
 
 
+@gin.configurable(module="primer")
+def targets_per_batch(share: float = 1.0) -> float:
+    """Returns the positions of a batch's targets, or the share of them that a loss counts.
+
+    Args:
+        share: the expected share of the positions that a loss counts.
+
+    Raises:
+        UsageError: as `rows_per_batch`.
+    """
+    rows = rows_per_batch() // (_value("utils.run.ensemble_inputs") or 1)
+    return share * rows * (_lengths() or {})["targets"]
+
+
 @callbacks.before_run
 def check_tokens_fill_rows(mode: str) -> None:
     """Checks, before training, that whole rows fill a batch whose size is given in tokens.

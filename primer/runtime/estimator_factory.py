@@ -122,7 +122,8 @@ def _checked_get_estimator(
     """Checks the mesh before the call, and stores the call's arguments as `estimator.settings`.
 
     The learning rate is never negative, `training_optimizer` wraps the optimizer, and the local
-    estimator loads the initial weights itself.
+    estimator loads the initial weights itself. The inputs of an aligned model are as long as its
+    targets.
     """
 
     @functools.wraps(stock)
@@ -142,6 +143,10 @@ def _checked_get_estimator(
             changed["init_checkpoint"] = None
         elif settings.get("init_checkpoint"):
             changed["init_checkpoint"] = pattern_free.readable(settings["init_checkpoint"])
+        if settings.get("model_type") == "aligned":
+            # Files of datasets/ and run/ set the lengths of a language model, which has no inputs.
+            length = settings["sequence_length"]["targets"]
+            changed["sequence_length"] = {"inputs": length, "targets": length}
         result = stock(**{**settings, **changed})
         result.settings = settings
         scope.add(result)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mesh_tensorflow.transformer import utils
+from mesh_tensorflow.transformer import transformer, utils
 
 from primer.errors import UsageError
 from primer.gin_config.values import configured
@@ -25,6 +25,18 @@ def model_of(estimator: Any) -> Any:
         settings["layout_rules"],
         settings["mesh_shape"],
     )
+
+
+def is_masked(model: Any) -> bool:
+    """Returns whether a model is a masked language model: one stack that sees both sides."""
+    return isinstance(model, transformer.Unitransformer) and not model.autoregressive
+
+
+def kind_of(model: Any) -> str:
+    """Returns what a model is and the setting that says so, as part of a sentence."""
+    if is_masked(model):
+        return "a masked language model (utils.run.model_type = 'aligned')"
+    return f"a {type(model).__name__} (utils.run.model_type)"
 
 
 def task_name() -> str:

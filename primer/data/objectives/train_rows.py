@@ -45,7 +45,7 @@ def train_rows(
         rows = mesh_transformer.mesh_train_dataset_fn(
             sequence_length=sequence_length, pack=False, **settings
         )
-        return rows.map(_with_segments(separate_documents), tf.data.AUTOTUNE)
+        return with_segments(rows, separate_documents)
     if separate_documents:
         raise UsageError(
             "train_rows.separate_documents is True; expected False, as T5's objectives always "
@@ -54,26 +54,30 @@ def train_rows(
     return mesh_transformer.mesh_train_dataset_fn(sequence_length=sequence_length, **settings)
 
 
-def _with_segments(separate):
+def with_segments(rows: tf.data.Dataset, separate_documents: bool = False) -> tf.data.Dataset:
+    """Returns rows {"targets": [length]} with their segments and positions; as `train_rows`."""
+
     def add(example):
         targets = example["targets"]
-        segments, positions = segments_of(targets, _end_token() if separate else None)
+        eos_id = training_task().output_features["targets"].vocabulary.eos_id
+        segments, positions = segments_of(targets, eos_id if separate_documents else None)
         return {
             "targets": targets,
             "targets_segmentation": segments,
             "targets_position": positions,
         }
 
-    return add
+    return rows.map(add, tf.data.AUTOTUNE)
 
 
-def _end_token():
+def training_task() -> seqio.Task | seqio.Mixture:
+    """Returns the task or mixture that gin names for training."""
     name = gin.query_parameter(
         "t5.models.mesh_transformer.mesh_train_dataset_fn.mixture_or_task_name"
     )
     if isinstance(name, gin.config.ConfigurableReference):
         name = name.scoped_configurable_fn()
-    return seqio.get_mixture_or_task(name).output_features["targets"].vocabulary.eos_id
+    return seqio.get_mixture_or_task(name)
 
 
 def segments_of(targets: tf.Tensor, eos_id: int | None) -> tuple[tf.Tensor, tf.Tensor]:

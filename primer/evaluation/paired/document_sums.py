@@ -49,7 +49,7 @@ def of_text(nats: np.ndarray, text: TokenizedSplit) -> DocumentSums:
         text: the documents.
     """
     counts = {
-        "tokens": text.lengths,
+        "tokens": text.counted_lengths,
         "bytes": text.document_bytes,
         "characters": text.document_characters,
         "words": text.document_words,

@@ -16,6 +16,7 @@ def token_nats(
     windows: Windows,
     ids: np.ndarray,
     progress: Callable[[float], None] | None = None,
+    inputs: np.ndarray | None = None,
 ) -> np.ndarray:
     """Returns -log p of each token, in nats, [tokens] float32; 0 for context alone.
 
@@ -24,12 +25,13 @@ def token_nats(
         windows: where each token stands.
         ids: the tokens of the text, [tokens].
         progress: called after each batch with the share of the rows that is done.
+        inputs: what a masked model reads in place of each token, [tokens].
     """
 
-    def nats(targets, segments):
-        return (scorer.nats(targets, segments),)
+    def nats(targets, segments, *read):
+        return (scorer.nats(targets, segments, *read),)
 
-    (result,) = _gathered(nats, scorer.rows, windows, ids, (np.float32,), progress)
+    (result,) = _gathered(nats, scorer.rows, windows, ids, (np.float32,), progress, inputs)
     return result
 
 
@@ -48,12 +50,16 @@ def token_nats_and_best(
     return nats, are_best
 
 
-def _gathered(compute, batch_rows, windows, ids, types, progress):
-    """One array [tokens] for each value that `compute(targets, segments)` returns."""
+def _gathered(compute, batch_rows, windows, ids, types, progress, inputs=None):
+    """One array [tokens] for each value that `compute(targets, segments)` returns.
+
+    With `inputs`, a third argument has the inputs of the rows.
+    """
     results = [np.zeros(len(ids), dtype) for dtype in types]
     for first in range(0, windows.num_rows, batch_rows):
         end = min(first + batch_rows, windows.num_rows)
-        found = compute(*windows.fill_rows(ids, first, end))
+        read = [] if inputs is None else [windows.fill_rows(inputs, first, end)[0]]
+        found = compute(*windows.fill_rows(ids, first, end), *read)
         tokens, places = windows.counted_tokens(first, end)
         for result, values in zip(results, found, strict=True):
             result[tokens] = values.reshape(-1)[places]

@@ -58,6 +58,7 @@ def check_autoregressive(
     if not context.model.fully_autoregressive:
         raise ValueError(
             f"{class_name(layer)} with kind = {kind!r} sees only earlier positions, and the model "
-            "is not fully autoregressive (an encoder, or "
-            "Unitransformer.input_full_attention = True); use kind 'global' there"
+            "is not fully autoregressive (an encoder, a masked language model, or "
+            "Unitransformer.input_full_attention = True); use kind 'global' there "
+            "(attention_kinds)"
         )

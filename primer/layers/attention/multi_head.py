@@ -212,6 +212,9 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
         bias = super().compute_bias(context, memory_position, x, heads_dims, q, use_prompt_kv)
         if self.positions != "alibi":
             return bias
+        sees_later = not context.model.fully_autoregressive
         # [heads, length, memory_length]
-        distances = alibi.bias(context.mesh, heads_dims, context.position, memory_position)
+        distances = alibi.bias(
+            context.mesh, heads_dims, context.position, memory_position, sees_later
+        )
         return distances if bias is None else mtf.cast(bias, tf.float32) + distances

@@ -89,7 +89,9 @@ def _say_how_to_score_whole_split(model_dir: str) -> None:
     batches = configured("utils.run.perplexity_eval_steps", 100)
     words = ["primer", "eval", f"--model_dir={model_dir}"]
     words.append(f"--split={configured('utils.run.dataset_split', 'train')}")
-    if bound("utils.run.eval_dataset_fn") is None:
+    if bound("utils.run.model_type") == "aligned":
+        rows = "the split's rows in order, with fixed masks"
+    elif bound("utils.run.eval_dataset_fn") is None:
         rows = "training's rows, because perplexity_eval.gin was not given"
     else:
         rows = "rows as this command's objective cuts them (as_released)"
