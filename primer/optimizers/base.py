@@ -11,7 +11,7 @@ from typing import Any
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
-from primer.common import checks
+from primer.common import checks, graph_marks
 from primer.errors import UsageError
 from primer.optimizers import update_count
 from primer.parametrization import roles
@@ -155,7 +155,9 @@ def state(mesh: mtf.Mesh, name: str, shape: mtf.Shape = _SCALAR) -> mtf.Tensor:
 
 
 def require_match(setting: str, pattern: re.Pattern, names: Sequence[str]) -> None:
-    """Raises UsageError if a pattern matches no weight."""
+    """Raises UsageError if a pattern matches no weight; those of blocks left out are unknown."""
+    if graph_marks.leaves_out_blocks():
+        return
     if not any(pattern.search(name) for name in names):
         raise UsageError(
             f"{setting}: {pattern.pattern!r} is found in the name of no weight; the names are like "

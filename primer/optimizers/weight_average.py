@@ -15,7 +15,7 @@ which it is turned on.
     d_t = min(d, (1 + t) / (10 + t)), t = 0, 1, ... the number of updates before
 
 as of TensorFlow's `tf.train.ExponentialMovingAverage(d, num_updates=t)`: a short run's average
-forgets the start too. `primer average --moving` writes a + D as weights of their own.
+forgets the start too. `primer average --moving` writes w + D as weights of their own.
 """
 
 from collections.abc import Sequence

@@ -228,6 +228,17 @@ def test_malformed_groups_are_refused(groups, message):
         optimizer_run.run_problem(around(AdamWOptimizer, learning_rate_groups=groups))
 
 
+def test_a_pattern_may_be_of_blocks_that_are_left_out():
+    """`primer check` builds the optimizer for the first block alone."""
+
+    def make(learning_rate):
+        graph_marks.leave_out_blocks()
+        groups = [("block_001", 0.1)]
+        return TrainingOptimizer(ADAMW, learning_rate, learning_rate_groups=groups)
+
+    assert len(optimizer_run.run_problem(make)) == problem.STEPS
+
+
 def test_without_any_gradient_nothing_is_updated():
     graph = mtf.Graph()
     with tf.Graph().as_default():
