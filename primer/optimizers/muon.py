@@ -30,8 +30,8 @@ class MuonOptimizer(base.Optimizer):
 
     `newton_schulz` has the orthogonalization. The scale is, of `update_scale`,
 
-        "rms"       0.2 * sqrt(max(inputs, outputs)): the root mean square of an update is 0.2, about
-                    that of AdamW, so that AdamW's rates and decay carry over
+        "rms"       0.2 * sqrt(max(inputs, outputs)): the root mean square of an update is about
+                    0.2, as AdamW's, so that AdamW's rates and decay carry over
                     (https://arxiv.org/abs/2502.16982, equation 4)
         "spectral"  sqrt(max(1, outputs / inputs)) of Keller Jordan's implementation, whose rate is
                     about 0.02
@@ -135,8 +135,8 @@ class MuonOptimizer(base.Optimizer):
         if found and not is_matrix:
             raise UsageError(
                 f"MuonOptimizer.matrices: {found.pattern!r} is found in {var.name} "
-                f"{_described(var.shape)}, which is a {roles.role(var.shape)} and no matrix; change "
-                f"the expression so that {self._others_name} updates this weight"
+                f"{_described(var.shape)}, which is a {roles.role(var.shape)} and no matrix; "
+                f"change the expression so that {self._others_name} updates this weight"
             )
         return found is not None
 
@@ -153,9 +153,7 @@ class MuonOptimizer(base.Optimizer):
 
 def _update_scale(value):
     if value not in ("rms", "spectral"):
-        raise UsageError(
-            f'MuonOptimizer.update_scale = {value!r}: expected "rms" or "spectral"'
-        )
+        raise UsageError(f'MuonOptimizer.update_scale = {value!r}: expected "rms" or "spectral"')
     return value
 
 

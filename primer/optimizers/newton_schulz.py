@@ -51,9 +51,7 @@ def _step(x, stacked, first, second, third):
     # Mesh-TF delays sums over devices, and would add up each of the Gram matrix's two uses.
     gram = mtf.identity(mtf.einsum([x, same], mtf.Shape([*stacked, *first, *second])))
     # It is symmetric: the product with its transpose is its square.
-    square = mtf.einsum(
-        [gram, _renamed(gram, first, third)], mtf.Shape([*stacked, *first, *third])
-    )
+    square = mtf.einsum([gram, _renamed(gram, first, third)], mtf.Shape([*stacked, *first, *third]))
     factor = b * gram + c * _renamed(square, third, second)  # [stacked, first, second]
     return a * x + mtf.einsum([factor, same], x.shape)
 
