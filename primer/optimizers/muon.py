@@ -30,8 +30,8 @@ class MuonOptimizer(base.Optimizer):
 
     `newton_schulz` has the orthogonalization. The scale is, of `update_scale`,
 
-        "rms"       0.2 * sqrt(max(inputs, outputs)): the root mean square of an update is 0.2,
-                    about that of AdamW, so that AdamW's rates and decay carry over
+        "rms"       0.2 * sqrt(max(inputs, outputs)): the root mean square of an update is about
+                    0.2, as AdamW's, so that AdamW's rates and decay carry over
                     (https://arxiv.org/abs/2502.16982, equation 4)
         "spectral"  sqrt(max(1, outputs / inputs)) of Keller Jordan's implementation, whose rate is
                     about 0.02

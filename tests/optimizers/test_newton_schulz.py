@@ -27,7 +27,7 @@ SHAPES = {
 
 
 def lowered(value, dims, rows, layout="", steps=5):
-    """Returns the lowering and the result, on a mesh of rows:2, cols:2 where there is a layout."""
+    """Returns the lowering and the result: on a mesh, or without a layout on one device."""
     shape = mtf.convert_to_shape(optimizer_run.MESH_2X2 if layout else "")
     implementation = mtf.placement_mesh_impl.PlacementMeshImpl(
         shape, mtf.convert_to_layout_rules(layout), [""] * shape.size
