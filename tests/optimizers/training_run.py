@@ -13,8 +13,8 @@ from primer.gin_config import config_files, statements
 from tests import gin_models, recorded_runs
 
 STEPS = 6
-# One block with matrices, a table, biases, scales of norms, and taps of convolutions.
-MODEL = gin_models.files("primer")
+# One block with matrices, tables, biases and scales of norms.
+MODEL = gin_models.files("transformer")
 SETTINGS = f"""
 utils.run.sequence_length = {{"inputs": 1, "targets": {recorded_runs.LENGTH}}}
 utils.run.batch_size = {recorded_runs.ROWS}
@@ -22,6 +22,7 @@ utils.run.train_steps = {STEPS}
 precision.activation_dtype = "float32"
 run_seed.seed = 1
 num_layers = 1
+attention_biases = "all"
 """
 
 # What training does around any optimizer, each setting with a value that a few steps show.
