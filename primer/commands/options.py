@@ -40,7 +40,9 @@ def add_optimization(parser: argparse.ArgumentParser) -> None:
             f"--{option}", type=user_paths.expand, help=f"{option}: {names}; or a gin file"
         )
     parser.add_argument(
-        "--learning_rate", type=float, help="the highest learning rate (the optimizer has a usual one)"
+        "--learning_rate",
+        type=float,
+        help="the highest learning rate (the optimizer has a usual one)",
     )
 
 

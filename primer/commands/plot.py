@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 # The folders of gin files whose names stand for a curve, in the order of the search.
 KINDS = ("schedules", "optimizers", "recipes")
 
+WIDTH = 140  # Of the table where the output is not a terminal.
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
@@ -117,7 +119,7 @@ def _print_table(curves: "dict[str, ScheduleCurve]") -> None:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("schedule")
+    table.add_column("schedule", overflow="fold")
     for column in ("steps", "step 0", "highest", "from step", "mean", "final"):
         table.add_column(column, justify="right")
     for name, curve in curves.items():
@@ -125,7 +127,10 @@ def _print_table(curves: "dict[str, ScheduleCurve]") -> None:
         rates = (curve.rates[0], highest, curve.mean, curve.rates[-1])
         first, highest_text, mean, final = map(_rate, rates)
         table.add_row(name, f"{curve.total:,}", first, highest_text, f"{step:,}", mean, final)
-    Console(highlight=False, markup=False).print(table)
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, markup=False, width=WIDTH)
+    console.print(table)
 
 
 def _rate(rate: float) -> str:

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from primer.experiments.curves import COLORS
 from primer.planning.schedule_curve import ScheduleCurve
 
-# Curves after the first four have the colors again, in the next style.
+MORE_COLORS = ("#8a5fbf", "#a8801f")
+# After the last color the first ones come again, in the next style.
 STYLES = ("-", "--", ":", "-.")
 
 
@@ -22,13 +23,14 @@ def draw_schedules(schedules: Mapping[str, ScheduleCurve], path: str, log: bool 
     matplotlib.use("Agg")
     from matplotlib import pyplot, ticker
 
+    colors = (*COLORS, *MORE_COLORS)
     figure, panel = pyplot.subplots(figsize=(8, 4.6), layout="constrained")
     for number, (label, schedule) in enumerate(schedules.items()):
         panel.plot(
             schedule.steps,
             schedule.rates,
-            color=COLORS[number % len(COLORS)],
-            linestyle=STYLES[number // len(COLORS) % len(STYLES)],
+            color=colors[number % len(colors)],
+            linestyle=STYLES[number // len(colors) % len(STYLES)],
             linewidth=1.8,
             label=label,
         )

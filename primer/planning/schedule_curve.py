@@ -24,11 +24,11 @@ POINTS = 1500
 
 
 class ScheduleCurve(NamedTuple):
-    """A learning rate from step 0 to the end of the run.
+    """A learning rate from step 0 to the end of the run, or beyond it.
 
     Attributes:
         total: the number of steps of the run.
-        steps: steps in increasing order, from 0 to `total`.
+        steps: steps in increasing order, from 0 to the last.
         rates: the rate at each of them.
         remarks: what the schedule says of settings that do not fit the run, each with the rates at
             the steps that it names.
@@ -47,12 +47,13 @@ class ScheduleCurve(NamedTuple):
 
     @property
     def mean(self) -> float:
-        """The mean rate over the run, by trapezoids between the steps."""
-        if not self.total:
-            return self.rates[0]
+        """The mean rate of all steps but the last, as if the curve were straight between two."""
         pairs = list(zip(self.steps, self.rates, strict=True))
-        area = sum((b - a) * (p + q) / 2 for (a, p), (b, q) in zip(pairs, pairs[1:], strict=False))
-        return area / self.total
+        area = sum(
+            ((b - a) * (p + q) + p - q) / 2
+            for (a, p), (b, q) in zip(pairs, pairs[1:], strict=False)
+        )
+        return area / self.steps[-1]
 
 
 def curve_of_gin(
@@ -77,7 +78,7 @@ def curve_of_gin(
         parse.parse_files(files, params)
         total = _total_steps() if total is None else checks.whole_number("--steps", total)
         try:
-            return curve(_schedule_in_force(), total)
+            return curve(schedule_in_force(), total)
         except UsageError:
             raise
         except (ValueError, TypeError, RuntimeError) as error:
@@ -85,19 +86,21 @@ def curve_of_gin(
             raise UsageError(f"the schedule cannot be built: {message}") from error
 
 
-def curve(schedule: Any, total: int) -> ScheduleCurve:
+def curve(schedule: Any, total: int, until: int | None = None) -> ScheduleCurve:
     """Returns the learning rate of a schedule.
 
     Args:
         schedule: the value of `utils.run.learning_rate_schedule`: a function, a list of factors, or
             a number.
         total: the number of steps of the run.
+        until: the last step of the curve; None: `total`.
     """
+    until = total if until is None else until
     with tf.Graph().as_default(), tf.Session() as session:
         step = tf.placeholder(tf.int64, [])
         rate = tf.cast(_called(schedule, step, total), tf.float32)
         rate_at = session.make_callable(rate, [step])
-        steps, rates = _sampled(lambda number: float(rate_at(number)), total)
+        steps, rates = _sampled(lambda number: float(rate_at(number)), until)
         remarks = [
             (sentence, {number: float(rate_at(number)) for number in _steps_named(sentence)})
             for sentence in graph_marks.remarks()
@@ -117,14 +120,13 @@ def _called(schedule: Any, step: tf.Tensor, total: int) -> Any:
     return checked(step=step) if callable(checked) else checked
 
 
-def _sampled(rate_at: Callable[[int], float], total: int) -> tuple[list[int], list[float]]:
-    """Returns steps from 0 to the end, more of them around the highest rate, and their rates."""
-    steps = sorted({round(total * n / POINTS) for n in range(POINTS + 1)})
+def _sampled(rate_at: Callable[[int], float], last: int) -> tuple[list[int], list[float]]:
+    """Returns steps from 0 to the last, more of them around the highest rate, and their rates."""
+    steps = sorted({round(last * n / POINTS) for n in range(POINTS + 1)})
     rates = list(map(rate_at, steps))
     highest = rates.index(max(rates))
-    first, last = steps[max(highest - 1, 0)], steps[min(highest + 1, len(steps) - 1)]
-    stride = max((last - first) // POINTS, 1)
-    for number in range(first, last, stride):
+    before, after = steps[max(highest - 1, 0)], steps[min(highest + 1, len(steps) - 1)]
+    for number in range(before, after, max((after - before) // POINTS, 1)):
         place = bisect.bisect_left(steps, number)
         if steps[place] != number:
             steps.insert(place, number)
@@ -137,15 +139,20 @@ def _steps_named(sentence: str) -> list[int]:
     return [int(text.replace(",", "")) for text in re.findall(r"step ([\d,]*\d)", sentence)]
 
 
-def _schedule_in_force() -> Any:
-    """Returns the value of `utils.run.learning_rate_schedule`, with gin's references followed."""
-    value = bound("utils.run.learning_rate_schedule")
+def schedule_in_force() -> Any:
+    """Returns the value of `utils.run.learning_rate_schedule`, with gin's references followed.
+
+    Raises:
+        UsageError: it is None.
+    """
+    with gin_state.recorded_calls_restored():
+        value = copy.deepcopy(bound("utils.run.learning_rate_schedule"))
     if value is None:
         raise UsageError(
-            "utils.run.learning_rate_schedule is not set; list models/defaults.gin first"
+            "utils.run.learning_rate_schedule = None: expected a schedule; list a file of "
+            "schedules/"
         )
-    with gin_state.recorded_calls_restored():
-        return copy.deepcopy(value)
+    return value
 
 
 def _total_steps() -> int:

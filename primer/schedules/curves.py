@@ -1,6 +1,6 @@
 """The parts of learning-rate curves: warmup, the progress of a decay, and its form.
 
-All take steps in float64: float32 has no exact 0.1 of 10 million steps, and a schedule costs nothing.
+All take steps in float64: in float32 the shares of 10 million steps would be rounded.
 """
 
 import math
@@ -48,8 +48,8 @@ FORMS: dict[str, Callable[[tf.Tensor, float], tf.Tensor]] = {
     "linear": _of_shape(lambda done: 1 - done),
     "cosine": _of_shape(lambda done: 0.5 * (1 + tf.cos(math.pi * done))),
     "1-sqrt": _of_shape(lambda done: 1 - tf.sqrt(done)),
-    # MiniCPM's (https://arxiv.org/abs/2404.06395), and WSD-S's (https://arxiv.org/abs/2410.05192): the
-    # rate, or its inverse, changes evenly.
+    # The logarithm of the rate changes evenly (MiniCPM, https://arxiv.org/abs/2404.06395), or its
+    # inverse (WSD-S, https://arxiv.org/abs/2410.05192).
     "exponential": lambda done, final: tf.exp(math.log(final) * done),
     "inverse": lambda done, final: 1 / (done / final + 1 - done),
 }

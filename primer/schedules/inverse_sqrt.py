@@ -1,4 +1,4 @@
-"""The inverse square root of the step: T5's schedule, and with a linear warmup the Transformer's."""
+"""The inverse square root of the step: T5's schedule, and the Transformer's."""
 
 import math
 from typing import Any
@@ -30,10 +30,10 @@ def inverse_sqrt_schedule(
 
     With learning_rate 0.01, 10,000 warmup steps and initial_fraction 1 that is Mesh-TensorFlow's
     truncated_rsqrt, and with a linear cooldown over a tenth of the run to 0 T5's
-    learning_rate_schedule_noam (https://arxiv.org/abs/1910.10683, section 3.1.2). The cooldown ends at
-    final_fraction * learning_rate, or at r where that is lower (https://arxiv.org/abs/2106.04560,
-    section 3.5). With initial_fraction 0 it is the Transformer's (https://arxiv.org/abs/1706.03762,
-    equation 3).
+    learning_rate_schedule_noam (https://arxiv.org/abs/1910.10683, section 3.1.2). With
+    initial_fraction 0 it is the Transformer's (https://arxiv.org/abs/1706.03762, equation 3). For
+    the cooldown see https://arxiv.org/abs/2106.04560; it ends at final_fraction * learning_rate, or
+    at r where that is lower.
 
     Args:
         step: the step, a TensorFlow scalar from 0.

