@@ -7,7 +7,7 @@ from typing import Any
 import gin
 import tensorflow.compat.v1 as tf
 
-from primer.common import checks
+from primer.common import checks, graph_marks
 from primer.errors import UsageError
 from primer.schedules import curves, settings, t2t_legacy
 from primer.schedules.t2t_legacy import Settings, needs_warmup
@@ -86,9 +86,22 @@ def t2t_schedule(
     )
     step = curves.as_double(step)
     product = tf.ones_like(step)
-    for name in factor_names(factors):
+    names = factor_names(factors)
+    for name in names:
         product *= FACTORS[name](step, own)
+    _remark_on_small_factor(names, own)
     return curves.as_rate(product)
+
+
+def _remark_on_small_factor(names, own):
+    """Adds a remark if the factor `constant` looks like a learning rate beside a root of steps."""
+    if {"constant", "rsqrt_decay"} <= set(names) and 0 < own.rate < 0.1:
+        width = own.width() if "rsqrt_hidden_size" in names else 1
+        graph_marks.add_remark(
+            f"learning_rate = {own.rate} is a factor of t2t_schedule: its highest rate is "
+            f"{own.rate * (own.warmup * width) ** -0.5:.3g}. Tensor2Tensor's factor is 2.0, as in "
+            "recipes/t2t_base.gin."
+        )
 
 
 def factor_names(factors: str) -> list[str]:

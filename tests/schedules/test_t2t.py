@@ -151,3 +151,32 @@ def test_errors(factors, settings, message):
 def test_no_warmup_is_no_warmup():
     assert (rates("linear_warmup", warmup_steps=0) == 1).all()
     assert (rates("legacy", scheme="none", warmup_steps=0, learning_rate=1.0) == 1).all()
+
+
+@pytest.mark.parametrize(
+    "factors, highest",
+    [
+        ("constant * linear_warmup * rsqrt_decay * rsqrt_hidden_size", 1e-3 * (400 * 512) ** -0.5),
+        ("constant * rsqrt_decay", 1e-3 * 400**-0.5),
+        ("constant * linear_warmup * rsqrt_normalized_decay", None),
+    ],
+)
+def test_a_learning_rate_as_the_constant_is_remarked_with_what_comes_out(factors, highest):
+    def found(rate):
+        return values.rates_and_remarks(
+            schedules.t2t_schedule,
+            STEPS,
+            TOTAL,
+            learning_rate=rate,
+            factors=factors,
+            warmup_steps=WARMUP,
+            hidden_size=WIDTH,
+        )
+
+    small, remarks = found(1e-3)
+    if highest is None:
+        assert not remarks
+    else:
+        assert small.max() == pytest.approx(highest, rel=1e-5)
+        assert len(remarks) == 1 and f"its highest rate is {highest:.3g}." in remarks[0]
+    assert not found(2.0)[1]
