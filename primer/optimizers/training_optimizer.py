@@ -8,7 +8,7 @@ import mesh_tensorflow as mtf
 
 from primer.common import checks
 from primer.common.class_names import source_name
-from primer.optimizers import assignments, norms, rate_groups
+from primer.optimizers import assignments, norms, rate_groups, width_rates
 
 # A norm of weights that is not 0, to divide by.
 _LEAST = 1e-30
@@ -27,6 +27,8 @@ class TrainingOptimizer(mtf.optimize.Optimizer):
         learning_rate: the rate of this step, a number or a TensorFlow scalar.
         clip_norm: gradients with a global norm above this are scaled down to it; None: never.
         learning_rate_groups: pairs of a regular expression and a rate (`rate_groups.groups_of`).
+        width_multiplier: m, by which the rates of a base width are carried over
+            (`primer.parametrization.mup`); None: they are not.
 
     Raises:
         UsageError: a setting has no such value.
@@ -38,6 +40,7 @@ class TrainingOptimizer(mtf.optimize.Optimizer):
         learning_rate: Any,
         clip_norm: float | None = None,
         learning_rate_groups: Sequence[tuple[str, Any]] = (),
+        width_multiplier: float | None = None,
     ) -> None:
         if clip_norm is not None:
             expected = "a number above 0, or None for no clipping"
@@ -46,6 +49,7 @@ class TrainingOptimizer(mtf.optimize.Optimizer):
         self._learning_rate = learning_rate
         self._clip_norm = clip_norm
         self._patterns = learning_rate_groups
+        self._width_multiplier = width_multiplier
 
     def apply_grads(
         self, grads: list[mtf.Tensor | None], variables: list[mtf.Variable]
@@ -65,10 +69,12 @@ class TrainingOptimizer(mtf.optimize.Optimizer):
         """Returns the assignments of the inner optimizer, one of which each group of rates has."""
         operations = []
         names = [var.name for var in variables]
-        for group in rate_groups.groups_of(variables, self._learning_rate, self._patterns):
+        for group in self._groups(variables):
             optimizer = self._make_optimizer(learning_rate=group.rate)
             if hasattr(optimizer, "decay_learning_rate"):
                 optimizer.decay_learning_rate = group.decay_rate
+            elif hasattr(optimizer, "weight_decay_rate"):  # Mesh-TF's, a factor of the rate.
+                optimizer.weight_decay_rate /= group.factor
             if hasattr(optimizer, "check"):
                 optimizer.check(names)
             operations += optimizer.apply_grads(
@@ -76,6 +82,15 @@ class TrainingOptimizer(mtf.optimize.Optimizer):
                 [variables[index] for index in group.indices],
             )
         return operations
+
+    def _groups(self, variables):
+        """Returns the groups of weights that have one rate."""
+        if self._width_multiplier is None:
+            return rate_groups.groups_of(variables, self._learning_rate, self._patterns)
+        factor = width_rates.factor_of(
+            self._make_optimizer, self._learning_rate, self._width_multiplier
+        )
+        return rate_groups.groups_of(variables, self._learning_rate, self._patterns, factor)
 
     def _summarize(self, gradient_norm, parts, variables):
         """Adds the norms to the events of training."""

@@ -242,5 +242,5 @@ def test_the_scales_of_vocab_embedding():
     expected = helpers.call(without_layers(), variables, TARGETS)["logits"]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     bind("embedding_scale = 2.0")
-    with pytest.raises(ValueError, match="and so do embedding_scale and logit_scale"):
+    with pytest.raises(ValueError, match="and so do embedding_scale, logit_scale, output"):
         helpers.call(without_layers(), variables, TARGETS)
