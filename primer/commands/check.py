@@ -51,8 +51,7 @@ def run(options: argparse.Namespace) -> int:
     """
     files = _gin_files(options)
     vocabulary_size = _vocabulary_size(options)
-    if options.coordinates:
-        check_coordinates.check_options(options)
+    check_coordinates.check_options(options)
     # Not at the top: these import TensorFlow, whose messages are captured first.
     from primer.common import console
     from primer.planning import check

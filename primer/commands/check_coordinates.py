@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from primer.planning.coordinates.coordinate_check import CoordinateCheck
 
 WIDTH = 140  # Of the table where the output is not a terminal.
+STEPS, SEEDS, FOLDER = 4, 3, "."
 NAMES = ("coordinates.png", "coordinates.json")
 
 
@@ -27,14 +28,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="values of d_model, as 64,128,256 (default: half, once, twice and four times the gin "
         "files'); the other sizes grow alike, but for d_kv",
     )
-    group.add_argument("--coordinate_steps", type=int, default=4, help="(default: 4)")
     group.add_argument(
-        "--coordinate_seeds", type=int, default=3, help="runs that are averaged (default: 3)"
+        "--coordinate_steps",
+        type=int,
+        default=STEPS,
+        help=f"training steps of each run (default: {STEPS})",
+    )
+    group.add_argument(
+        "--coordinate_seeds",
+        type=int,
+        default=SEEDS,
+        help=f"runs that are averaged (default: {SEEDS})",
     )
     group.add_argument(
         "--output",
         type=user_paths.expand,
-        default=".",
+        default=FOLDER,
         help="the folder for coordinates.png and coordinates.json (default: this one)",
     )
     group.add_argument("--overwrite", action="store_true", help="replace these two files")
@@ -42,12 +51,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check_options(options: argparse.Namespace) -> None:
     """Raises UsageError for a wrong option, before the long work."""
+    if not options.coordinates:
+        _check_none_given(options)
+        return
     checks.whole_number("--coordinate_steps", options.coordinate_steps)
     checks.whole_number("--coordinate_seeds", options.coordinate_seeds)
     _widths(options.widths)
     for name in NAMES:
         path = os.path.join(options.output, name)
         checks.output_file(path, "--output:", options.overwrite)
+
+
+def _check_none_given(options: argparse.Namespace) -> None:
+    given = {
+        "--widths": options.widths is not None,
+        "--coordinate_steps": options.coordinate_steps != STEPS,
+        "--coordinate_seeds": options.coordinate_seeds != SEEDS,
+        "--output": options.output != FOLDER,
+        "--overwrite": options.overwrite,
+    }
+    for option, is_given in given.items():
+        if is_given:
+            raise UsageError(f"{option} needs --coordinates")
 
 
 def run(options: argparse.Namespace, files: list[str], vocabulary_size: int) -> int:

@@ -1,13 +1,14 @@
 """Trains the model of gin files at several widths and compares the sizes of its layers' outputs.
 
 The coordinate check of Tensor Programs V (https://arxiv.org/abs/2203.03466, figure 5 and appendix
-D.1): where learning rate and initial values carry over from width to width, no size depends on the width.
+D.1): where learning rate and initial values carry over from width to width, no size depends on it.
 """
 
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from primer.common import checks
 from primer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ def check_coordinates(
         chosen = sizes.checked(sizes.default_widths() if widths is None else widths)
         bindings = {width: sizes.bindings_at(width) for width in chosen}
         base_width, rate = map(gin_state.value_of_macro, ("base_width", "learning_rate"))
+        checks.positive_number("learning_rate", rate)
         optimizer = _optimizer_text()
     measured = []
     for width in chosen:

@@ -1,4 +1,4 @@
-"""With base_width the outputs of layers keep their sizes at every width in training; else they grow."""
+"""With base_width the outputs of layers keep their sizes at every width in training."""
 
 import numpy as np
 import pytest
@@ -41,9 +41,9 @@ def test_the_outputs_are_those_of_all_layers_in_order():
     found = check(steps=1, seeds=1, widths=(16, 32))
     assert [output.label for output in found.outputs] == [
         "embedding",
-        "block_000/layer_000 SelfAttention",
+        "block_000/layer_000 MultiHeadAttention",
         "block_000/layer_001 DenseReluDense",
-        "block_001/layer_000 SelfAttention",
+        "block_001/layer_000 MultiHeadAttention",
         "block_001/layer_001 DenseReluDense",
         "block_000/layer_000 residual stream",
         "block_000/layer_001 residual stream",
@@ -59,7 +59,7 @@ def test_the_outputs_are_those_of_all_layers_in_order():
 
 def test_seeds_draw_other_weights_and_repeat():
     def sizes(seeds):
-        found = check(steps=1, seeds=seeds, widths=(16, 32)).outputs
+        found = check("num_layers = 1", steps=1, seeds=seeds, widths=(16, 32)).outputs
         return np.array([output.size for output in found])
 
     one, two, again = sizes(1), sizes(2), sizes(1)

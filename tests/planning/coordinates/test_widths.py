@@ -1,4 +1,4 @@
-"""Sizes at other widths: all grow in one ratio, and a size that would be no whole number is refused."""
+"""Sizes at other widths: all grow in one ratio, and each is a whole number."""
 
 import pytest
 
