@@ -51,7 +51,7 @@ PACKAGES = {
     "data": {"gin", "numpy", "seqio", "sentencepiece", "t5", "tensorflow", "tensorflow_datasets"}
     # Imported on use: file formats, text normalization, and Beam for `primer data prepare`.
     | {"pyarrow", "zstandard", "ftfy", "apache_beam"},
-    "planning": {"gin", "mesh_tensorflow", "seqio", "t5", "tensorflow"},
+    "planning": {"gin", "mesh_tensorflow", "numpy", "seqio", "t5", "tensorflow"},
 }
 
 # Modules that `primer --help` imports; they must not import packages at the top.

@@ -3,6 +3,7 @@
 import argparse
 import json
 
+from primer.commands import check_coordinates
 from primer.commands import options as shared
 from primer.common import checks, user_paths
 from primer.errors import UsageError
@@ -11,6 +12,8 @@ from primer.launch import train
 
 # The size of T5's vocabulary: the published parameter counts are for it.
 VOCABULARY_SIZE = 32128
+# Of random tokens, of which a batch has 256.
+COORDINATES_VOCABULARY_SIZE = 512
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--vocabulary_size",
         type=int,
-        default=VOCABULARY_SIZE,
-        help=f"the number of token ids (default: {VOCABULARY_SIZE}, T5's)",
+        help=f"the number of token ids (default: {VOCABULARY_SIZE}, T5's; with --coordinates "
+        f"{COORDINATES_VOCABULARY_SIZE})",
     )
     parser.add_argument(
         "--all",
@@ -39,13 +42,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="print also the bindings of installed gin files that take no effect",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    check_coordinates.add_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints the model and the findings; returns 1 for a finding in the user's own settings."""
+    """Prints the model and the findings; returns 1 for a finding in the user's own settings.
+
+    With --coordinates as `check_coordinates.run`.
+    """
     files = _gin_files(options)
     params = [*train.learning_rate_bindings(options.learning_rate), *options.gin_param]
-    checks.whole_number("--vocabulary_size", options.vocabulary_size)
+    vocabulary_size = _vocabulary_size(options)
+    check_coordinates.check_options(options)
     # Not at the top: these import TensorFlow, whose messages are captured first.
     from primer.common import console
     from primer.planning import check
@@ -55,11 +63,16 @@ def run(options: argparse.Namespace) -> int:
     import_hook.install()
     try:
         shared.import_modules(["t5_imports", *options.module_import])
-        result = check.check_gin_files(files, params, options.vocabulary_size)
+        if options.coordinates:
+            code = check_coordinates.run(options, files, params, vocabulary_size)
+        else:
+            result = check.check_gin_files(files, params, vocabulary_size)
     except UsageError:
         console.discard_startup()
         raise
     console.discard_startup()
+    if options.coordinates:
+        return code
     from primer.commands import check_report
 
     if options.json:
@@ -67,6 +80,12 @@ def run(options: argparse.Namespace) -> int:
     else:
         check_report.print_report(result, options.all)
     return 1 if result.findings.own else 0
+
+
+def _vocabulary_size(options) -> int:
+    if options.vocabulary_size is None:
+        return COORDINATES_VOCABULARY_SIZE if options.coordinates else VOCABULARY_SIZE
+    return checks.whole_number("--vocabulary_size", options.vocabulary_size)
 
 
 def _gin_files(options) -> list[str]:

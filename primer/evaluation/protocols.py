@@ -137,8 +137,8 @@ class Protocol:
         if not is_masked and self.name == MASKED:
             raise UsageError(
                 "protocol.name = 'masked' (--protocol) is for models that see both sides of a "
-                "token (objectives/masked_lm.gin), and this one reads left to right; expected one of "
-                f"{', '.join(NAMES[:-1])}"
+                "token (objectives/masked_lm.gin), and this one reads left to right; expected one "
+                f"of {', '.join(NAMES[:-1])}"
             )
 
     def describe(self, split: str, length: int, caveats: Sequence[str] = ()) -> str:

@@ -22,6 +22,7 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
 from primer.common import checks, graph_marks
+from primer.parametrization import mup
 
 RESIDUAL_INITIALIZERS = (None, "scaled_by_depth", "zero")
 
@@ -39,20 +40,25 @@ _RESIDUAL = re.compile(
 def weight_initializer(
     name: str,
     initializer: Any,
+    shape: mtf.Shape,
     weight_stddev: float | None = None,
     position_stddev: float | None = None,
     residual_initializer: str | None = None,
+    width_multiplier: float | None = None,
 ) -> Any:
     """Returns the initializer of a variable, for `initial_values.initializer`.
 
     Args:
         name: the variable's name in a checkpoint.
-        initializer: the layer's own, a TensorFlow initializer; None for TensorFlow's default.
+        initializer: the layer's own, a TensorFlow initializer.
+        shape: the variable's shape.
         weight_stddev: the standard deviation of the normal distribution of random values, which is
             not truncated; None for the layer's own distribution. Of queries with a factor in their
             initial values (`logit_factor`) it is multiplied by that.
         position_stddev: that of learned positions; None for weight_stddev.
         residual_initializer: None, "scaled_by_depth" or "zero", for the matrices of role residual.
+        width_multiplier: m, by which the deviations of a base width are carried over
+            (`primer.parametrization.mup`); None: they are not.
 
     Raises:
         ValueError: a setting has no such value, or the number of layers is not known.
@@ -69,8 +75,13 @@ def weight_initializer(
     if _POSITIONS.search(name) and position_stddev is not None:
         stddev = position_stddev
     if stddev is not None:
-        factor = getattr(initializer, "logit_factor", 1.0)
-        initializer = tf.random_normal_initializer(stddev=stddev * factor)
+        stddev *= getattr(initializer, "logit_factor", 1.0)
+        if width_multiplier is not None:
+            stddev *= mup.deviation(name, shape, width_multiplier)
+        initializer = tf.random_normal_initializer(stddev=stddev)
+    elif width_multiplier is not None:
+        factor = mup.own_deviation(name, shape, width_multiplier, initializer)
+        initializer = initializer if factor == 1.0 else Scaled(initializer, factor)
     if is_residual and residual_initializer == "scaled_by_depth":
         return Scaled(initializer, _number_of_layers() ** -0.5)
     return initializer

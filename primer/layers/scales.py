@@ -5,7 +5,7 @@ from primer.common import checks
 _EXPECTED = 'a number above 0, "sqrt" or "rsqrt" (of the width)'
 
 
-def resolve(setting: str, value: float | str, size: int) -> float:
+def resolve(setting: str, value: float | str, size: float) -> float:
     """Returns the factor that a setting means.
 
     Args:

@@ -41,6 +41,8 @@ class AdamWOptimizer(base.Optimizer):
         UsageError: a setting has no such value.
     """
 
+    update_size = "constant"
+
     def __init__(
         self,
         learning_rate: Any,

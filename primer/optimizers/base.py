@@ -6,7 +6,7 @@ of state are `<weight>_slot_<name>`, as Mesh-TensorFlow's Adafactor has them.
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
@@ -14,7 +14,7 @@ import tensorflow.compat.v1 as tf
 from primer.common import checks, graph_marks
 from primer.errors import UsageError
 from primer.optimizers import update_count
-from primer.parametrization import roles
+from primer.parametrization import mup, roles
 
 _SCALAR = mtf.Shape([])
 
@@ -36,12 +36,17 @@ class Optimizer(mtf.optimize.Optimizer):
         decays_vectors: whether vectors decay too.
 
     Attributes:
+        update_size: what the size of update(g) depends on, for rates that carry over to other
+            widths: "constant", "gradient", "weight", ... (`primer.parametrization.mup`); None if it
+            is not known. Where weights differ, override `update_size_of`.
         learning_rate: lr.
         decay_learning_rate: the rate that multiplies wd.
 
     Raises:
         UsageError: a setting has no such value.
     """
+
+    update_size: ClassVar[mup.UpdateSize | None] = None
 
     def __init__(
         self,
@@ -67,6 +72,10 @@ class Optimizer(mtf.optimize.Optimizer):
         for pattern in self._excluded:
             setting = f"{type(self).__name__}.exclude_from_weight_decay"
             require_match(setting, pattern, names)
+
+    def update_size_of(self, var: mtf.Variable) -> mup.UpdateSize | None:
+        """Returns what the size of a weight's updates depends on, or None if it is not known."""
+        return self.update_size
 
     def apply_grads(self, grads: list, variables: list[mtf.Variable]) -> list[mtf.Operation]:
         """Returns the operations that update weights, state and the count of updates.

@@ -43,9 +43,9 @@ class _SumOfSquares(mtf.Operation):
         mesh_impl = lowering.mesh_impl(self)
         by_axes = collections.defaultdict(list)
         for tensor in self.inputs:
-            axes = [mesh_impl.tensor_dimension_to_mesh_axis(dim) for dim in tensor.shape.dims]
-            split = tuple(sorted(axis for axis in axes if axis is not None))
-            by_axes[split].append(lowering.tensors[tensor].to_laid_out_tensor())
+            found = map(mesh_impl.tensor_dimension_to_mesh_axis, tensor.shape.dims)
+            axes = tuple(sorted(axis for axis in found if axis is not None))
+            by_axes[axes].append(lowering.tensors[tensor].to_laid_out_tensor())
         sums = []
         for axes, parts in by_axes.items():
             local = mesh_impl.slicewise(_local_sum, *parts)

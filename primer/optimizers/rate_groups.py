@@ -19,11 +19,13 @@ class Group(NamedTuple):
     Attributes:
         rate: the rate of the gradients' part of an update.
         decay_rate: the rate of the weight decay.
+        factor: the further factor of the rate, which the decay does not have.
         indices: the weights' positions among all.
     """
 
     rate: Any
     decay_rate: Any
+    factor: float
     indices: list[int]
 
 
@@ -54,7 +56,7 @@ def groups_of(
         found = (n for n, (pattern, _) in enumerate(compiled, 1) if pattern.search(var.name))
         members.setdefault((next(found, 0), multiplier(var)), []).append(index)
     return [
-        Group(_times(rates[number], factor), rates[number], indices)
+        Group(_times(rates[number], factor), rates[number], factor, indices)
         for (number, factor), indices in sorted(members.items())
     ]
 

@@ -16,6 +16,7 @@ from primer.optimizers import (
     outliers,
     rate_groups,
     weight_average,
+    width_rates,
 )
 
 # A norm of weights that is not 0, to divide by.
@@ -49,6 +50,8 @@ class TrainingOptimizer(mtf.optimize.Optimizer):
         spike_threshold: standard deviations from the mean from which a step counts in
             `spike_score`; None: as many as `skip_outliers`, and no score without either.
         outlier_window: the number of steps that a step is compared with.
+        width_multiplier: m, by which the rates of a base width are carried over
+            (`primer.parametrization.mup`); None: they are not.
 
     Raises:
         UsageError: a setting has no such value.
@@ -65,6 +68,7 @@ class TrainingOptimizer(mtf.optimize.Optimizer):
         skip_outliers: float | None = None,
         spike_threshold: float | None = None,
         outlier_window: int = 128,
+        width_multiplier: float | None = None,
     ) -> None:
         self._make_optimizer = make_optimizer
         self._learning_rate = learning_rate
@@ -77,6 +81,7 @@ class TrainingOptimizer(mtf.optimize.Optimizer):
         self._skip = _above_0_or_none("skip_outliers", skip_outliers, "skipping no step")
         self._spikes = _above_0_or_none("spike_threshold", spike_threshold, "skip_outliers")
         self._window = checks.whole_number(_name("outlier_window"), outlier_window, least=2)
+        self._width_multiplier = width_multiplier
 
     def apply_grads(
         self, grads: list[mtf.Tensor | None], variables: list[mtf.Variable]
@@ -121,10 +126,12 @@ class TrainingOptimizer(mtf.optimize.Optimizer):
         """Returns the assignments of the inner optimizer, one of which each group of rates has."""
         operations = []
         names = [var.name for var in variables]
-        for group in rate_groups.groups_of(variables, self._learning_rate, self._patterns):
+        for group in self._groups(variables):
             optimizer = self._make_optimizer(learning_rate=group.rate)
             if hasattr(optimizer, "decay_learning_rate"):
                 optimizer.decay_learning_rate = group.decay_rate
+            elif hasattr(optimizer, "weight_decay_rate"):  # Mesh-TF's, a factor of the rate.
+                optimizer.weight_decay_rate /= group.factor
             if hasattr(optimizer, "check"):
                 optimizer.check(names)
             own = [[of_all[index] for index in group.indices] for of_all in (grads, variables)]
@@ -143,6 +150,15 @@ class TrainingOptimizer(mtf.optimize.Optimizer):
             "the activations, and clip_norm and accumulate_steps give it gradients in float32: "
             "set precision.activation_dtype = 'float32', or another optimizer"
         )
+
+    def _groups(self, variables):
+        """Returns the groups of weights that have one rate."""
+        if self._width_multiplier is None:
+            return rate_groups.groups_of(variables, self._learning_rate, self._patterns)
+        factor = width_rates.factor_of(
+            self._make_optimizer, self._learning_rate, self._width_multiplier
+        )
+        return rate_groups.groups_of(variables, self._learning_rate, self._patterns, factor)
 
     def _summarize(self, gradient_norm, changes, variables, conditions):
         """Adds the norms to the events of training."""

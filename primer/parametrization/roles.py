@@ -61,6 +61,15 @@ def matrix_sides(shape: mtf.Shape) -> tuple[list[mtf.Dimension], list[mtf.Dimens
     return sides[0], sides[1]
 
 
+def sides(shape: mtf.Shape) -> list[list[mtf.Dimension]]:
+    """Returns the dimensions of a weight, inputs first, without stacked ones; heads are one side.
+
+    Args:
+        shape: `[d_model, heads, d_kv]`, `[vocab, d_model]`, `[d_ff]`...
+    """
+    return list(_sides(shape))
+
+
 def _sides(shape: mtf.Shape) -> Iterator[list[mtf.Dimension]]:
     """Yields the dimensions that are not stacked, each alone but for those of heads."""
     side: list[mtf.Dimension] = []

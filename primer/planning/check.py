@@ -59,21 +59,21 @@ def check_gin_files(
 
     tf.disable_v2_behavior()
     with isolation.isolated(), gc_pause.paused():
-        _parse(files, params)
+        parse(files, params)
         settings = findings.settings_of_run(files, params)
         groups, cost = _build(vocabulary_size)
         found = findings.collect_findings(settings, _tasks(), engine.entry_points())
         return CheckResult(list(files), _slots(settings), groups, found, cost, vocabulary_size)
 
 
-def _parse(files: Sequence[str], params: Sequence[str]) -> None:
+def parse(files: Sequence[str], params: Sequence[str]) -> None:
     """Parses the files as a run does, and looks for slots that nothing sets."""
     import gin
 
-    from primer.planning import parse
+    from primer.planning import parse as parsing
 
-    parse.parse_files(files, params)
-    with parse.errors_in_one_line():
+    parsing.parse_files(files, params)
+    with parsing.errors_in_one_line():
         _require_slots()
         gin.finalize()
 
@@ -105,14 +105,15 @@ def _build(vocabulary_size: int) -> "tuple[list[Group], ModelCost]":
         for mode in run_graph.MODES:
             run_graph.build_step(vocabulary_size, mode, blocks=1)
     except UsageError as error:
-        raise UsageError(_first_line(error)) from error  # gin adds lines on the call.
+        raise UsageError(first_line(error)) from error  # gin adds lines on the call.
     except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
-        raise UsageError(f"the model cannot be built: {_first_line(error)}") from error
+        raise UsageError(f"the model cannot be built: {first_line(error)}") from error
     cost = run_graph.cost_of(model, graph)
     return structure.layer_groups(model, graph, cost), cost
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Returns the first line of an error's message; gin adds lines on the call."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 

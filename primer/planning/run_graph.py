@@ -113,7 +113,7 @@ def build_run(vocabulary_size: int, mode: str = "train", is_whole: bool = True) 
         UsageError: gin describes another model than a language model.
     """
     kind = require_language_model()
-    estimator = _estimator_arguments(SizedVocabulary(vocabulary_size), mode)
+    estimator = estimator_arguments(SizedVocabulary(vocabulary_size), mode)
     rows = estimator["train_batch_size"]
     length = estimator["sequence_length"]["targets"]
     with tf.Graph().as_default(), initial_values.weights_restored():
@@ -160,7 +160,7 @@ def build_step(vocabulary_size: int, mode: str = "train", blocks: int | None = N
     with contextlib.ExitStack() as stack:
         if blocks is not None:
             stack.enter_context(gin_state.parameter_bound(STACK, "num_layers", blocks))
-        stack.enter_context(_replaced(mtf, "Lowering", Lowering))
+        stack.enter_context(replaced(mtf, "Lowering", Lowering))
         stack.enter_context(contextlib.suppress(_GraphComplete))
         build_run(vocabulary_size, mode, is_whole=blocks is None)
     return graphs[0]
@@ -187,7 +187,7 @@ def require_language_model() -> str:
     return kind
 
 
-def _estimator_arguments(vocabulary: SizedVocabulary, mode: str) -> dict[str, Any]:
+def estimator_arguments(vocabulary: SizedVocabulary, mode: str) -> dict[str, Any]:
     """Returns the arguments that `utils.run` passes to TPUEstimator, and its "sequence_length"."""
     arguments: dict[str, Any] = {}
 
@@ -202,7 +202,7 @@ def _estimator_arguments(vocabulary: SizedVocabulary, mode: str) -> dict[str, An
     no_tpu = dict.fromkeys(("tpu_job_name", "tpu", "gcp_project", "tpu_zone"))
     run = gin.get_configurable(RUN)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_replaced(utils.tpu_estimator, "TPUEstimator", Estimator))
+        stack.enter_context(replaced(utils.tpu_estimator, "TPUEstimator", Estimator))
         stack.enter_context(_sequence_length_recorded(arguments))
         # As t5's main does: gin's own value would load the task's vocabulary.
         stack.enter_context(gin_state.parameter_bound(RUN, "vocabulary", vocabulary))
@@ -220,12 +220,12 @@ def _sequence_length_recorded(arguments: dict[str, Any]) -> Iterator[None]:
         arguments["sequence_length"] = settings["sequence_length"]
         return stock(**settings)
 
-    with _replaced(utils, "get_estimator", get_estimator):
+    with replaced(utils, "get_estimator", get_estimator):
         yield
 
 
 @contextlib.contextmanager
-def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
     """Sets an attribute of a module or class inside the block."""
     stock = getattr(owner, name)
     setattr(owner, name, value)

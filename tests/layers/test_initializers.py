@@ -5,6 +5,7 @@ import json
 import re
 
 import gin
+import mesh_tensorflow as mtf
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -23,6 +24,7 @@ TARGETS = np.ones([1, 4], np.int32)
 # Two blocks of attention and feed-forward layer.
 DEPTH = 4
 SIZE = dict(d_model=64, d_ff=256, num_heads=4, d_kv=16)
+SHAPE = mtf.Shape([mtf.Dimension("heads", 64), mtf.Dimension("d_model", 64)])
 
 
 def set_up(**settings):
@@ -236,13 +238,13 @@ def test_experts_and_their_router():
 def test_invalid_settings(name, value, expected):
     message = re.escape(f"weight_initializer.{name} = {value!r}: expected {expected}")
     with pytest.raises(ValueError, match=f"^{message}"):
-        layers.weight_initializer("o", tf.random_normal_initializer(), **{name: value})
+        layers.weight_initializer("o", tf.random_normal_initializer(), SHAPE, **{name: value})
 
 
 def test_the_depth_is_known_only_with_token_embedding():
     with tf.Graph().as_default(), pytest.raises(ValueError, match="cls = @TokenEmbedding"):
         layers.weight_initializer(
-            "layer/o", tf.random_normal_initializer(), residual_initializer="scaled_by_depth"
+            "layer/o", tf.random_normal_initializer(), SHAPE, residual_initializer="scaled_by_depth"
         )
 
 

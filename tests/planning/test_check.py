@@ -14,7 +14,7 @@ FILES = config_files.composition_files("transformer", "relu", "tiny")
 @pytest.mark.parametrize("model", config_files.names_of_kind("models"))
 def test_every_published_model_parses_and_is_of_installed_files(model):
     files = config_files.published_model_files(model)
-    check._parse(files, [])
+    check.parse(files, [])
     made = findings.settings_of_run(files)
     assert all(setting.is_installed(findings.installed_folders()) for setting in made)
     assert shared_slots.find_shared_slots(made) == []

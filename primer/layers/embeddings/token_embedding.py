@@ -45,6 +45,8 @@ class TokenEmbedding(transformer.VocabEmbedding):
         logit_scale: float | str | None = None,
         logit_cap: float | None = None,
         mask_vocabulary_padding: bool = False,
+        output_multiplier: float = 1.0,
+        width_multiplier: float | None = None,
     ) -> None:
         """Makes the table of embeddings.
 
@@ -57,19 +59,28 @@ class TokenEmbedding(transformer.VocabEmbedding):
                 "rsqrt" if tied, 1 if untied.
             logit_cap: the bound of the logits, approached smoothly; None for no bound.
             mask_vocabulary_padding: whether ids that only pad the vocabulary have probability 0.
+            output_multiplier: a further factor of the logits.
+            width_multiplier: m, by which the settings of a base width are carried over
+                (`primer.parametrization.mup`): "sqrt" and "rsqrt" are of d_model / m, and the
+                logits are divided by m. None: they are not.
 
         Raises:
             ValueError: a setting that this class does not support.
         """
         super().__init__(mesh, vocab_dim, output_dim, variable_dtype, name, ensemble_dim)
         self._tied = checks.boolean(f"{NAME}.tied_embeddings", tied_embeddings, ValueError)
+        m = width_multiplier or 1.0
+        base_width = output_dim.size / m
         self._embedding_scale = scales.resolve(
-            f"{NAME}.embedding_scale", embedding_scale, output_dim.size
+            f"{NAME}.embedding_scale", embedding_scale, base_width
         )
         stock_scale = "rsqrt" if tied_embeddings else 1.0
         if logit_scale is None:
             logit_scale = stock_scale
-        self._logit_scale = scales.resolve(f"{NAME}.logit_scale", logit_scale, output_dim.size)
+        expected = "a number above 0"
+        checks.positive_number(f"{NAME}.output_multiplier", output_multiplier, expected, ValueError)
+        self._logit_scale = scales.resolve(f"{NAME}.logit_scale", logit_scale, base_width)
+        self._logit_scale *= output_multiplier / m
         self._logit_cap = logit_cap
         self._mask_padding = checks.boolean(
             f"{NAME}.mask_vocabulary_padding", mask_vocabulary_padding, ValueError
@@ -77,7 +88,11 @@ class TokenEmbedding(transformer.VocabEmbedding):
         if logit_cap is not None:
             expected = "a number above 0, or None for no cap"
             checks.positive_number(f"{NAME}.logit_cap", logit_cap, expected, ValueError)
-        self._has_stock_scales = embedding_scale == 1.0 and logit_scale == stock_scale
+        self._has_stock_scales = (
+            (embedding_scale, logit_scale) == (1.0, stock_scale)
+            and output_multiplier == 1.0
+            and width_multiplier is None
+        )
         if self._scale_variable_like_classifier_weights:
             self._follow_stock_scales()
 
@@ -89,7 +104,8 @@ class TokenEmbedding(transformer.VocabEmbedding):
         if not self._has_stock_scales:
             raise ValueError(
                 "VocabEmbedding.scale_variable_like_classifier_weights = True sets the scales of "
-                "embeddings and logits, and so do embedding_scale and logit_scale; set it to False"
+                "embeddings and logits, and so do embedding_scale, logit_scale, output_multiplier "
+                "and base_width; set it to False"
             )
         self._logit_scale = 1.0
 

@@ -44,13 +44,13 @@ def weights_restored() -> Iterator[None]:
 
 @gin.configurable(module="primer")
 def initial_values(
-    initializer: Callable[[str, Any], Any] | None = None,
-) -> Callable[[str, Any], Any] | None:
+    initializer: Callable[[str, Any, Any], Any] | None = None,
+) -> Callable[[str, Any, Any], Any] | None:
     """Returns the function that replaces the initializers of weights.
 
     Args:
-        initializer: gets a weight's name and its own initializer, and returns the one to use; None
-            leaves all as they are. The slots of an optimizer are no weights.
+        initializer: gets a weight's name, its own initializer and its mtf.Shape, and returns the
+            one to use; None leaves all as they are. The slots of an optimizer are no weights.
     """
     return initializer
 
@@ -65,7 +65,7 @@ def _seeded_variable_init(stock_init):
             initializer = tf.glorot_uniform_initializer()  # TensorFlow's default, but with a seed.
         replace = initial_values() if trainable else None
         if replace is not None:  # Also where no value is drawn: it checks its settings.
-            initializer = replace(full_name, initializer)
+            initializer = replace(full_name, initializer, shape)
         if tf.get_collection(_RESTORED) and hasattr(initializer, "seed"):
             initializer = tf.zeros_initializer()
         else:

@@ -63,6 +63,13 @@ def parts(**settings):
         ({"tied_embeddings": False}, 1.0, 1.0),
         ({"tied_embeddings": False, "logit_scale": "rsqrt"}, 1.0, 0.25),
         ({"tied_embeddings": False, "logit_scale": 2.0, "logit_cap": 5.0}, 1.0, 2.0),
+        ({"output_multiplier": 3.0}, 1.0, 0.75),
+        # A width of 4 times the base width: the roots are of a quarter of d_model.
+        ({"width_multiplier": 1.0}, 1.0, 0.25),
+        ({"width_multiplier": 4.0}, 1.0, 0.125),
+        ({"width_multiplier": 4.0, "embedding_scale": "sqrt", "logit_scale": 1.0}, 2.0, 0.25),
+        ({"width_multiplier": 4.0, "tied_embeddings": False}, 1.0, 0.25),
+        ({"width_multiplier": 4.0, "output_multiplier": 2.0, "logit_scale": 3.0}, 1.0, 1.5),
     ],
 )
 def test_equations(settings, embedding_factor, logit_factor):
@@ -242,5 +249,5 @@ def test_the_scales_of_vocab_embedding():
     expected = helpers.call(without_layers(), variables, TARGETS)["logits"]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     bind("embedding_scale = 2.0")
-    with pytest.raises(ValueError, match="and so do embedding_scale and logit_scale"):
+    with pytest.raises(ValueError, match="and so do embedding_scale, logit_scale, output"):
         helpers.call(without_layers(), variables, TARGETS)

@@ -17,7 +17,7 @@ def variable(mesh, name, trainable=True):
 
 
 @gin.configurable(module="test_initial_values")
-def uniform_above_one(name, initializer):
+def uniform_above_one(name, initializer, shape):
     """Replaces the initializers of all variables but the one of this name."""
     return initializer if name == "own" else tf.random_uniform_initializer(1.0, 2.0)
 
