@@ -43,6 +43,7 @@ RATES = {
 # Lion's rates are a tenth of AdamW's, and its decay ten times as large (the paper, section 5).
 DECAYS = {"adafactor": 0.0, "lion": 1.0, "sgd": 0.0}
 SEEDS = (0, 1, 2)
+TASK = "benchmarks.tiny_shakespeare"
 RECIPE = "recipes/nanogpt_shakespeare.gin"
 LATEST = {"evaluate_checkpoints.checkpoints": "latest"}
 
@@ -87,11 +88,11 @@ def loss_of(optimizer: str, rate: float, seed: int, bindings: list[str]) -> floa
         seed=seed,
         gin_file=files,
         gin_param=bindings,
-        module_import=["benchmarks.tiny_shakespeare"],
+        module_import=[TASK],
     )
     if engine.run_main(train.engine_arguments(run)):
         return float("inf")
-    if engine.run_main(evaluate.engine_arguments(str(model_dir), **LATEST)):
+    if engine.run_main(evaluate.engine_arguments(str(model_dir), trust=[TASK], **LATEST)):
         raise SystemExit(f"{model_dir} cannot be evaluated")
     (path,) = (model_dir / "eval").glob("*.jsonl")
     row = json.loads(path.read_text())

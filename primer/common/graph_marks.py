@@ -14,7 +14,9 @@
 - *Blocks left out*: the model has fewer blocks than gin describes, as where only the settings that
   it reads matter. Checks of the depth do not apply to it.
 
-Marks are collections of the graph, so that neither side imports or configures the other.
+Marks are collections of the graph, so that neither side imports or configures the other. Those that
+TensorFlow cannot write into checkpoints have a tuple as key, as its own private collections: it
+leaves these out without a warning.
 """
 
 from typing import Any
@@ -26,8 +28,8 @@ _CAVEATS = "primer/caveats"
 _REMARKS = "primer/remarks"
 _RESIDUAL_LAYERS = "primer/residual_layers"
 _NORMALIZED_OUTPUT = "primer/normalized_output"
-_SCHEDULE = "primer/schedule"
-_TRAINING_LOSS = "primer/training_loss"
+_SCHEDULE = ("primer/schedule",)
+_TRAINING_LOSS = ("primer/training_loss",)
 _BLOCKS_LEFT_OUT = "primer/blocks_left_out"
 
 

@@ -10,7 +10,9 @@ import math
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
-_INCREMENTS = "primer/increments_of_update_counts"
+# (Mesh-TF graph, name of the count, operation that adds 1 or None once taken). TensorFlow does
+# not try to write a collection with a tuple as key into checkpoints.
+_INCREMENTS = ("primer/increments_of_update_counts",)
 
 
 def updates_done(mesh: mtf.Mesh, kind: str) -> mtf.Tensor:

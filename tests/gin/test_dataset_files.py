@@ -50,8 +50,7 @@ def test_a_file_sets_task_batch_length_steps_schedule_and_vocabulary(parse, name
     assert unit == "tokens_per_batch" and tokens % length["targets"] == 0
     assert length == {"inputs": 1, "targets": LENGTHS.get(name, 512)}
     assert 0 < gin.query_parameter("utils.run.train_steps") <= 1_000_000
-    schedule = gin.query_parameter("utils.run.learning_rate_schedule")
-    assert schedule.selector.endswith("learning_rate_schedule_noam")
+    assert gin.query_parameter("usual_schedule/macro.value").selector.endswith("schedule_noam")
     assert gin.query_parameter("learning_rate_schedule_noam.linear_decay_fraction") == 0.0
     if gin.query_parameter("task_vocabulary.name") == "words":
         gin.bind_parameter("task_vocabulary.model_file", "the user's own")

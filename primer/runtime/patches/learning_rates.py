@@ -68,7 +68,8 @@ def not_negative(schedule: Any) -> Any:
     """Returns a learning-rate schedule whose rate is 0 where the original's is negative.
 
     Mesh-TF's schedules end in a straight line, which goes below zero behind the last step (and
-    before an `offset`): training would climb.
+    before an `offset`): training would climb. A number becomes a function too, so that its rate is
+    in the events as well, and the schedule of the graph is known (`graph_marks.schedule`).
 
     Args:
         schedule: a number, or a function of the step; None for none.
@@ -76,18 +77,18 @@ def not_negative(schedule: Any) -> Any:
     Raises:
         UsageError: a negative number.
     """
-    if not callable(schedule):
-        if isinstance(schedule, (int, float)) and schedule < 0:
-            raise UsageError(
-                f"utils.run.learning_rate_schedule = {schedule!r}: expected a rate of 0 or more"
-            )
-        return schedule
+    if schedule is None:
+        return None
+    if isinstance(schedule, (int, float)) and schedule < 0:
+        raise UsageError(
+            f"utils.run.learning_rate_schedule = {schedule!r}: expected a rate of 0 or more"
+        )
 
     def learning_rate(step: Any) -> Any:
-        rate = _positive_part(schedule(step=step))
+        rate = _positive_part(schedule(step=step) if callable(schedule) else schedule)
         # Mesh-TF's `utils.run` bound the argument.
         steps = getattr(schedule, "keywords", {}).get("total_train_steps")
-        graph_marks.set_schedule(rate, steps)
+        graph_marks.set_schedule(rate, steps or configured("utils.run.train_steps", None))
         _remark_on_unread_rate()
         return rate
 

@@ -162,10 +162,7 @@ class TrainingRun:
         self._hooks = [
             hook for hook in [*spec_hooks, *self.hooks] if type(hook).__name__ not in REPLACED_HOOKS
         ]
-        rate = self.estimator.settings.get("learning_rate_schedule")
-        self._summaries = summaries.Summaries(
-            self.estimator.model_dir, self.goal, None if callable(rate) else rate
-        )
+        self._summaries = summaries.Summaries(self.estimator.model_dir, self.goal)
         self._skipped = skipped_steps.SkippedSteps()
 
     def _build_input(self):

@@ -43,21 +43,17 @@ def events_every(every: int | None = None) -> int | None:
 class Summaries:
     """Writes events at the first step of a session, at the multiples of `every`, at the last."""
 
-    def __init__(self, model_dir: str, goal: int, constant_rate: float | None = None) -> None:
+    def __init__(self, model_dir: str, goal: int) -> None:
         """Collects the summaries of the default graph.
 
         Args:
             model_dir: the directory of the events.
             goal: the last step.
-            constant_rate: the learning rate of a run without a schedule.
         """
         self._goal = goal
         self._every = events_every()
         self._writer = tf.summary.FileWriterCache.get(model_dir)
         rate = graph_marks.schedule()[0]
-        if rate is None and constant_rate is not None:
-            rate = constant_rate
-            tf.summary.scalar("learning_rate", rate)  # As Mesh-TF does for a schedule.
         self._merged = tf.summary.merge_all()
         self._scalars = _mesh_scalars()
         self._rate = None if rate is None else tf.cast(rate, tf.float32)
@@ -129,6 +125,11 @@ class Summaries:
 
 
 def _mesh_scalars():
-    """Returns Mesh-TF's scalars outside loops; `loop_summaries` has those inside."""
-    collected = tf.get_collection(mtf_utils.SCALAR_SUMMARIES_COLLECTION_KEY)
-    return {name: tf.cast(tensor, tf.float32) for name, tensor in collected}
+    """Returns Mesh-TF's scalars outside loops; `loop_summaries` has those inside.
+
+    Their collection is empty afterwards: every checkpoint would warn that it cannot store pairs.
+    """
+    collected = tf.get_collection_ref(mtf_utils.SCALAR_SUMMARIES_COLLECTION_KEY)
+    scalars = {name: tf.cast(tensor, tf.float32) for name, tensor in collected}
+    collected.clear()
+    return scalars
