@@ -26,7 +26,7 @@ from primer.evaluation.scorer import Scorer
 from primer.evaluation.scoring_graph import outer_batch_size
 from primer.gin_config.values import configured
 from primer.runtime import cluster, model_function
-from primer.runtime.estimator_model import is_masked, length_of, model_of, task_name
+from primer.runtime.estimator_model import length_of, model_of, task_name
 
 
 @gin.configurable(module="primer")
@@ -115,7 +115,7 @@ def make_evaluator(
     task, length = task_name(), length_of(estimator)
     protocol = protocols.configured_protocol()
     protocol.check_stride(length)
-    protocol.check_model(is_masked(model_of(estimator)))
+    protocol.check_model(is_masked=configured("utils.run.model_type") == "aligned")
     configuration = configuration_of(estimator, rows)
     trained_on = os.path.join(model_dir, model_directory.TEXTS)
     text_stamps.say_doubts(trained_on, seqio.get_subtasks(preflight.find_task(task)))
