@@ -84,6 +84,7 @@ def test_every_line_of_an_objective_takes_effect(name, load, tmp_path):
         'task_vocabulary.name = "bytes"',
         'utils.run.sequence_length = {"inputs": 1, "targets": 16}',
         "utils.run.batch_size = 4",
+        f"task_vocabulary.extra_ids = {int(name == 'masked_lm')}",
     ]
     files = [*MODEL, "datasets/gpt_neo_records.gin"]  # With T5's objective.
     load(files, data)
@@ -94,4 +95,7 @@ def test_every_line_of_an_objective_takes_effect(name, load, tmp_path):
     for row in draw_a_row():
         assert row["targets"].shape == (16,) and row["targets"].max() <= 259
         assert row["targets_segmentation"].max() == 1
+    if name == "masked_lm":  # It is of the model and of evaluation too.
+        run_graph.build_step(260, "train")
+        protocols.configured_protocol()
     assert dead_bindings.find_dead_bindings(own) == []
