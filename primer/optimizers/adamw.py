@@ -1,7 +1,7 @@
 """AdamW (https://arxiv.org/abs/1711.05101), and the forms of it without bias correction."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import gin
 import mesh_tensorflow as mtf
@@ -9,6 +9,7 @@ import mesh_tensorflow as mtf
 from primer.common import checks
 from primer.errors import UsageError
 from primer.optimizers import base, update_count
+from primer.parametrization import mup
 
 
 @gin.configurable
@@ -41,7 +42,7 @@ class AdamWOptimizer(base.Optimizer):
         UsageError: a setting has no such value.
     """
 
-    update_size = "constant"
+    update_size: ClassVar[mup.UpdateSize | None] = "constant"
 
     def __init__(
         self,

@@ -1,13 +1,14 @@
 """Lion (https://arxiv.org/abs/2302.06675): the sign of a momentum, with one slot a weight."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import gin
 import mesh_tensorflow as mtf
 
 from primer.common import checks
 from primer.optimizers import base
+from primer.parametrization import mup
 
 
 @gin.configurable
@@ -32,6 +33,8 @@ class LionOptimizer(base.Optimizer):
     Raises:
         UsageError: a setting has no such value.
     """
+
+    update_size: ClassVar[mup.UpdateSize | None] = "constant"
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ from primer.common.class_names import source_name
 from primer.errors import UsageError
 from primer.optimizers import base, newton_schulz, weight_matrices
 from primer.optimizers.adamw import AdamWOptimizer
-from primer.parametrization import roles
+from primer.parametrization import mup, roles
 
 # The root mean square of AdamW's updates (https://arxiv.org/abs/2502.16982, section 2.2).
 _RMS = 0.2
@@ -125,6 +125,12 @@ class MuonOptimizer(base.Optimizer):
         )
         update = mtf.reshape(update, var.shape) * self._scale(*view.sizes)
         return update, [mtf.assign(m, new_m)]
+
+    def update_size_of(self, var: mtf.Variable) -> mup.UpdateSize | None:
+        """See base class."""
+        if self._takes(var):
+            return "orthogonal" if self.update_scale == "rms" else "spectral"
+        return mup.update_size(self._others, var)
 
     def _takes(self, var):
         """Returns whether Muon is for a weight."""

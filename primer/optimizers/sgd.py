@@ -1,7 +1,7 @@
 """Stochastic gradient descent with momentum, for comparisons."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import gin
 import mesh_tensorflow as mtf
@@ -9,6 +9,7 @@ import mesh_tensorflow as mtf
 from primer.common import checks
 from primer.errors import UsageError
 from primer.optimizers import base
+from primer.parametrization import mup
 
 
 @gin.configurable
@@ -34,6 +35,8 @@ class SgdMomentumOptimizer(base.Optimizer):
     Raises:
         UsageError: a setting has no such value.
     """
+
+    update_size: ClassVar[mup.UpdateSize | None] = "gradient"
 
     def __init__(
         self,
