@@ -90,8 +90,11 @@ def loss_of(optimizer: str, rate: float, seed: int, bindings: list[str]) -> floa
         gin_param=bindings,
         module_import=[TASK],
     )
-    if engine.run_main(train.engine_arguments(run)):
-        return float("inf")
+    code = engine.run_main(train.engine_arguments(run))
+    if code == 1:
+        return float("inf")  # The loss is not finite: the rate is too high.
+    if code:
+        raise SystemExit(code)  # Interrupted.
     if engine.run_main(evaluate.engine_arguments(str(model_dir), trust=[TASK], **LATEST)):
         raise SystemExit(f"{model_dir} cannot be evaluated")
     (path,) = (model_dir / "eval").glob("*.jsonl")
