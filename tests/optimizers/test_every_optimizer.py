@@ -156,6 +156,16 @@ def test_resuming_is_exact(first_half, tmp_path, name, around):
 
 
 @pytest.mark.slow
+def test_moments_are_corrected_by_their_own_updates_after_a_change_and_back(first_half, tmp_path):
+    """Muon leaves out the moments of matrices, and keeps those of all other weights."""
+    shutil.copytree(first_half("adamw"), tmp_path / "resumed")
+    train_to(tmp_path / "resumed", "muon", 6)
+    train_to(tmp_path / "resumed", "adamw", 9)
+    found = tiny.variables(tmp_path / "resumed", 9)
+    assert (found["adamw_updates"], found["adamw_matrices_updates"]) == (9, 3)
+
+
+@pytest.mark.slow
 @every_optimizer
 def test_another_optimizer_may_resume(first_half, tmp_path, name, capfd):
     """Its variables start at their initial values, and are named."""
