@@ -6,7 +6,7 @@ have one name only for the same quantity: a run that changes its optimizer goes 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import mesh_tensorflow as mtf
@@ -59,6 +59,11 @@ class Optimizer(mtf.optimize.Optimizer):
         name = type(self).__name__
         checks.number_from_zero(f"{name}.weight_decay", weight_decay)
         checks.boolean(f"{name}.decays_vectors", decays_vectors)
+        if learning_rate is None:
+            raise UsageError(
+                f"utils.run.learning_rate_schedule = None: expected a rate for @{name}, which has "
+                "none of its own; set learning_rate or schedule"
+            )
         self.learning_rate = learning_rate
         self.decay_learning_rate = learning_rate
         self.weight_decay = weight_decay
@@ -140,6 +145,15 @@ class Optimizer(mtf.optimize.Optimizer):
         if not self.decays_vectors and roles.role(var.shape) == "vector":
             return False
         return not any(pattern.search(var.name) for pattern in self._excluded)
+
+
+def optimizer_class(setting: str, value: Any) -> Callable[..., mtf.optimize.Optimizer]:
+    """Raises UsageError unless a value can be called, as an optimizer's class can; returns it."""
+    if not callable(value):
+        raise UsageError(
+            f"{setting} = {value!r}: expected an optimizer's class, as in @AdamWOptimizer"
+        )
+    return value
 
 
 def set_decay_rate(optimizer: mtf.optimize.Optimizer, rate: Any, factor: float) -> None:

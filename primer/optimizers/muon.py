@@ -87,6 +87,7 @@ class MuonOptimizer(base.Optimizer):
         if matrices is not None:
             self._patterns = base.patterns("MuonOptimizer.matrices", matrices)
         factor = checks.number_from_zero("MuonOptimizer.others_rate", others_rate)
+        base.optimizer_class("MuonOptimizer.others", others)
         self._others_name = source_name(others)
         self._others_rate = factor
         self._others = others(learning_rate=learning_rate * factor)

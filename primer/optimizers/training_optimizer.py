@@ -73,7 +73,7 @@ class TrainingOptimizer(mtf.optimize.Optimizer):
         width_multiplier: float | None = None,
         weight_decay: float = 0.0,
     ) -> None:
-        self._make_optimizer = make_optimizer
+        self._make_optimizer = base.optimizer_class("utils.run.optimizer", make_optimizer)
         self._learning_rate = learning_rate
         self._clip_norm = _above_0_or_none("clip_norm", clip_norm, "no clipping")
         self._patterns = learning_rate_groups

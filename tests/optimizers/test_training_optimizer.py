@@ -238,6 +238,21 @@ def test_wrong_settings_are_refused(settings, message):
         TrainingOptimizer(AdamWOptimizer, 1e-3, **settings)
 
 
+def test_an_optimizer_that_is_no_class_is_refused():
+    with pytest.raises(
+        UsageError, match="utils.run.optimizer = .adamw.: expected an optim"
+    ):
+        TrainingOptimizer("adamw", 1e-3)
+
+
+@pytest.mark.parametrize("groups", [[], [("embedding", 0.1)]])
+def test_a_run_without_a_rate_is_refused(groups):
+    inner = MESH_TF["adafactor"] if groups else AdamWOptimizer
+    make = around(inner, learning_rate_groups=groups)
+    with pytest.raises(UsageError, match="learning_rate_schedule = None: "):
+        optimizer_run.run_problem(lambda learning_rate: make(learning_rate=None))
+
+
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
