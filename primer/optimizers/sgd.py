@@ -61,7 +61,7 @@ class SgdMomentumOptimizer(base.Optimizer):
         """See base class."""
         if not self.momentum:
             return grad, []
-        m = base.slot(var, "m")
+        m = base.slot(var, "momentum")
         new_m = self.momentum * m + grad
         change = grad + self.momentum * new_m if self.nesterov else new_m
         return change, [mtf.assign(m, new_m)]

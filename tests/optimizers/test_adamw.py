@@ -63,7 +63,7 @@ def test_rows_without_a_gradient_are_updated():
         AdamWOptimizer, problem.weights(), problem.DIMS, gradients, [0.01, 0.01]
     )
     assert np.all(second["embedding"][row] < first["embedding"][row])
-    moments = [state["embedding_slot_m"][row] for state in (first, second)]
+    moments = [state["embedding_slot_adam_m"][row] for state in (first, second)]
     np.testing.assert_allclose(moments[1], 0.9 * moments[0], rtol=1e-6)
 
 
@@ -80,6 +80,7 @@ def test_rows_without_a_gradient_are_updated():
             {"corrects_epsilon": True, "bias_correction": False},
             "AdamWOptimizer.corrects_epsilon = True: expected False, because AdamWOptimizer.bias_",
         ),
+        ({"exclude_from_weight_decay": "wi"}, "_from_weight_decay = 'wi': expected a list of reg"),
         ({"exclude_from_weight_decay": ["("]}, r"exclude_from_weight_decay = '\(': expected a reg"),
     ],
 )

@@ -8,6 +8,7 @@ from mesh_tensorflow import optimize
 
 from primer.errors import UsageError
 from primer.optimizers.adamw import AdamWOptimizer
+from primer.optimizers.muon import MuonOptimizer
 from primer.optimizers.training_optimizer import TrainingOptimizer
 from tests.optimizers import optimizer_run, preset, problem
 
@@ -42,6 +43,15 @@ def test_adam_of_mesh_tf_keeps_its_decay_too():
         update /= M if name in MATRICES else 1.0
         expected = update + DECAY * problem.weights()[name]
         np.testing.assert_allclose(found[name], expected, rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+def test_the_decay_of_adam_inside_of_muon_is_kept_too():
+    """Without a pattern of its own Muon would update matrices, of which each has a factor."""
+    inner = functools.partial(optimize.AdamWeightDecayOptimizer, weight_decay_rate=DECAY)
+    found = changes(functools.partial(MuonOptimizer, others=inner, matrices=["layer/wi/kernel"]))
+    g, weight = problem.gradients()[0]["layer/q"], problem.weights()["layer/q"]
+    update = 0.1 * g / (np.sqrt(0.001) * np.abs(g) + 1e-6) / M
+    np.testing.assert_allclose(found["layer/q"], update + DECAY * weight, rtol=1e-3, atol=1e-4)
 
 
 def test_sgd_multiplies_the_rate_of_vectors_and_tables():
