@@ -4,8 +4,9 @@
 two models may have the same variables and be different functions (Primer with and without its
 post-norm, a norm with another epsilon); their vocabulary, a copy of which
 `primer.checkpoints.vocabulary_copy` makes; which variables are weights
-(`primer.checkpoints.description.variable_roles`); and the tokens per step and FLOPs per token of
-each session of training (`primer.checkpoints.description.trained_tokens`).
+(`primer.checkpoints.description.variable_roles`); the tokens per step and FLOPs per token of
+each session of training (`primer.checkpoints.description.trained_tokens`); and the step at which
+training stopped early, until it goes on.
 """
 
 import os
@@ -26,6 +27,7 @@ VOCABULARY_FILES = r"vocabulary\..*"
 TEXTS = "texts.json"  # The text files that were trained on: `primer.data.text_stamps`.
 AVERAGED = "averaged.json"  # The mark of a directory of averages.
 BEST = "best"  # The folder in it with the best checkpoint.
+STOPPED_EARLY = "stopped_early"  # The key of the record with the step of an early end.
 # A stack that the released gin files bind without effect.
 NEVER_RELEASED = "PrePostNormLayerStack"
 # The parts of a description, in the order in which they are compared.
@@ -109,3 +111,14 @@ def read_record(model_dir: str) -> dict[str, Any] | None:
         UsageError: it is damaged.
     """
     return files.read_json(os.path.join(model_dir, RECORD), RECORD_HINT)
+
+
+def record_early_end(model_dir: str, step: int) -> None:
+    """Records that training stopped early; the record of the next session says nothing of it."""
+    record = {**(read_record(model_dir) or {}), STOPPED_EARLY: step}
+    files.write_json(os.path.join(model_dir, RECORD), record)
+
+
+def early_end(model_dir: str) -> int | None:
+    """Returns the step at which training stopped early, or None; raises as `read_record`."""
+    return (read_record(model_dir) or {}).get(STOPPED_EARLY)

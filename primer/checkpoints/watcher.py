@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 
-from primer.checkpoints import checkpoint_files
+from primer.checkpoints import checkpoint_files, model_directory
 from primer.common import console
 
 # Seconds between two listings of the directory.
@@ -20,7 +20,8 @@ def watch_checkpoints(
     """Yields the paths of checkpoints: the first ones, then each new one.
 
     Of several that were written since the last listing all are yielded, in the order of their
-    steps, also those that have been deleted since.
+    steps, also those that have been deleted since. This ends too where the run has recorded that it
+    stopped early.
 
     Args:
         model_dir: the directory of the run.
@@ -36,6 +37,7 @@ def watch_checkpoints(
     yield from first
     last_time, is_announced = time.monotonic(), False
     while goal is None or max(seen, default=-1) < goal:
+        stopped = model_directory.early_end(model_dir)  # Before the listing: it has all files then.
         new = _new_checkpoints(model_dir, seen, begin)
         for step in sorted(new):
             seen.add(step)
@@ -43,6 +45,9 @@ def watch_checkpoints(
             last_time, is_announced = time.monotonic(), False
         if new:
             continue
+        if stopped is not None:
+            console.say(f"The run in {model_dir} stopped early at step {stopped:,}")
+            return
         if timeout is not None and time.monotonic() - last_time >= timeout:
             console.say(f"No new checkpoint in {model_dir} for {timeout:g} s: the waiting ends")
             return

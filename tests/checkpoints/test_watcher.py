@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from primer.checkpoints import checkpoint_files, watcher
+from primer.checkpoints import checkpoint_files, model_directory, watcher
 from tests.evaluation import small_checkpoints
 
 
@@ -37,6 +37,15 @@ def test_new_checkpoints_are_yielded_in_order_until_the_goal(directory):
 
 def test_the_watching_ends_at_the_goal(directory):
     assert list(steps(directory, goal=1)) == [1]
+
+
+def test_the_watching_ends_where_the_run_stopped_early(directory, capsys):
+    found = steps(directory, goal=100)
+    assert next(found) == 1
+    save(directory, 3)
+    model_directory.record_early_end(str(directory), 3)
+    assert list(found) == [3]
+    assert capsys.readouterr().err.endswith("stopped early at step 3\n")
 
 
 def test_the_watching_ends_after_the_timeout(directory, capsys):

@@ -11,6 +11,7 @@ import sys
 import pytest
 
 import primer
+from primer.checkpoints import model_directory
 from primer.commands import train
 from primer.launch.train import ModelChoice, TrainingRun
 from tests.command_lines import ENGINE, run
@@ -169,6 +170,7 @@ def test_training_ends_early_and_goes_on_with_more_patience(small_texts, tmp_pat
     )
     assert ended == f"Stopped early at step 6 of 12: {reason}"
     assert [row["step"] for row in eval_rows(model_dir)] == [2, 4, 6]
+    assert model_directory.early_end(str(model_dir)) == 6
 
     saved = {path: path.stat().st_mtime_ns for path in model_dir.glob("**/*.ckpt*")}
     assert model_dir / "model.ckpt-6.index" in saved
@@ -180,6 +182,9 @@ def test_training_ends_early_and_goes_on_with_more_patience(small_texts, tmp_pat
 
     assert last_message(3).startswith("Stopped early at step 8 of 12: no better validation loss")
     assert [row["step"] for row in eval_rows(model_dir)] == [2, 4, 6, 8]
+    assert model_directory.early_end(str(model_dir)) == 8
+    assert run(*words) == 0
+    assert model_directory.early_end(str(model_dir)) is None
 
 
 def test_an_early_stop_without_validation_is_refused_before_the_work(small_texts, tmp_path, capfd):

@@ -13,8 +13,9 @@ from mesh_tensorflow import utils as mtf_utils
 
 from primer.runtime.patches import loop_iterations
 
-# The graph collection of (name, local variable [sum, count]).
-TOTALS = "primer_loop_scalars"
+# The graph collection of (name, local variable [sum, count]). A tuple as key keeps TensorFlow from
+# storing it, and from a warning that it cannot.
+TOTALS = ("primer/loop_scalars",)
 
 
 def patch(ops: ModuleType) -> None:

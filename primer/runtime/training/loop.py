@@ -74,6 +74,7 @@ def train_estimator(
                     f"= {goal}: nothing to do"
                 )
             elif ended and not stop_request.requested:
+                model_directory.record_early_end(estimator.model_dir, start)
                 console.say(
                     f"{estimator.model_dir} is at step {start:,} of {goal:,} and had stopped "
                     f"early: {ended.reason}. Nothing to do; an --early_stop above "
@@ -315,6 +316,7 @@ class TrainingRun:
     def _print_end(self, step, stop_request):
         directory = self.estimator.model_dir
         if self._early_end and step < self.goal:
+            model_directory.record_early_end(directory, step)
             console.say(
                 f"Stopped early at step {step:,} of {self.goal:,}: {self._early_end.reason}"
             )

@@ -52,10 +52,10 @@ class Summaries:
         """
         self._goal = goal
         self._every = events_every()
+        self._scalars = _mesh_scalars()  # Before the writer, which stores the graph.
         self._writer = tf.summary.FileWriterCache.get(model_dir)
         rate = graph_marks.schedule()[0]
         self._merged = tf.summary.merge_all()
-        self._scalars = _mesh_scalars()
         self._rate = None if rate is None else tf.cast(rate, tf.float32)
         self._loop_means, self._loop_reset = loop_summaries.means()
         self._last_written: tuple[int, float] | None = None  # (step, seconds)
@@ -127,7 +127,8 @@ class Summaries:
 def _mesh_scalars():
     """Returns Mesh-TF's scalars outside loops; `loop_summaries` has those inside.
 
-    Their collection is empty afterwards: every checkpoint would warn that it cannot store pairs.
+    Their collection is empty afterwards: TensorFlow warns, wherever it stores the graph, that it
+    cannot store pairs.
     """
     collected = tf.get_collection_ref(mtf_utils.SCALAR_SUMMARIES_COLLECTION_KEY)
     scalars = {name: tf.cast(tensor, tf.float32) for name, tensor in collected}

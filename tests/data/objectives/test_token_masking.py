@@ -107,6 +107,8 @@ def test_the_mask_is_the_last_extra_id_or_the_setting():
         ({"random_rate": True}, "masked_lm.random_rate = True"),
         ({"keep_rate": 0.6, "random_rate": 0.5}, "add up to more than 1"),
         ({"evaluation_seed": -1}, "masked_lm.evaluation_seed = -1"),
+        ({"mask_id": 2, "never_masked": 5}, "masked_lm.never_masked = 5: expected ids"),
+        ({"mask_id": 2, "never_masked": ["a"]}, "masked_lm.never_masked = 'a'"),
         ({"mask_id": 2, "never_masked": range(259)}, "masked_lm.never_masked leaves no token"),
     ],
 )

@@ -46,18 +46,28 @@ def test_a_scalar_outside_loops_is_written(tmp_path):
     assert written["load"] == {1: 3.0} and written["loss"] == {1: 2.5}
 
 
+def looped(mesh):
+    def body(number, total):
+        mtf.scalar_summary("load", mtf.cast(number, tf.float32))
+        return [number + 1, total + number]
+
+    zero = scalar(mesh, 0)
+    return mtf.while_loop(lambda number, _: mtf.less(number, 4), body, [zero, zero])[1]
+
+
 def test_the_mean_of_a_scalar_inside_a_loop_is_written(tmp_path):
-    def build(mesh):
-        def body(number, total):
-            mtf.scalar_summary("load", mtf.cast(number, tf.float32))
-            return [number + 1, total + number]
-
-        zero = scalar(mesh, 0)
-        return mtf.while_loop(lambda number, _: mtf.less(number, 4), body, [zero, zero])[1]
-
     with tf.Graph().as_default():
-        written = write_once(tmp_path, lower(build))
+        written = write_once(tmp_path, lower(looped))
     assert written["load"][1] == pytest.approx(np.mean([0, 1, 2, 3]))
+
+
+@pytest.mark.parametrize("build", [reported, looped])
+def test_a_graph_with_scalars_is_stored_without_a_warning(build, tmp_path, caplog):
+    """TensorFlow warns of collections of pairs, which it cannot store."""
+    with tf.Graph().as_default():
+        write_once(tmp_path, lower(build))
+        tf.train.export_meta_graph()
+    assert "serializing" not in caplog.text
 
 
 NORMS = ("gradient_norm", "weight_norm", "update_ratio")
