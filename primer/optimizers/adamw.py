@@ -1,7 +1,7 @@
 """AdamW (https://arxiv.org/abs/1711.05101), and the forms of it without bias correction."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import gin
 import mesh_tensorflow as mtf
@@ -9,6 +9,7 @@ import mesh_tensorflow as mtf
 from primer.common import checks
 from primer.errors import UsageError
 from primer.optimizers import base, update_count
+from primer.parametrization import mup, roles
 
 
 @gin.configurable
@@ -41,7 +42,7 @@ class AdamWOptimizer(base.Optimizer):
         UsageError: a setting has no such value.
     """
 
-    update_size = "constant"
+    update_size: ClassVar[mup.UpdateSize | None] = "constant"
 
     def __init__(
         self,
@@ -70,15 +71,24 @@ class AdamWOptimizer(base.Optimizer):
 
     def change(self, grad: mtf.Tensor, var: mtf.Variable) -> tuple[mtf.Tensor, list[mtf.Operation]]:
         """See base class."""
-        m, v = base.slot(var, "m"), base.slot(var, "v")
+        m, v = base.slot(var, "adam_m"), base.slot(var, "adam_v")
         new_m = self.beta1 * m + (1.0 - self.beta1) * grad
         new_v = self.beta2 * v + (1.0 - self.beta2) * mtf.square(grad)
         state = [mtf.assign(m, new_m), mtf.assign(v, new_v)]
         if not self.bias_correction:
             return new_m / (mtf.sqrt(new_v) + self.epsilon), state
-        update = update_count.updates_done(var.mesh, "adamw") + 1.0
+        update = update_count.updates_done(var.mesh, _count(var)) + 1.0
         new_m /= update_count.one_minus_power(self.beta1, update)
         of_v = update_count.one_minus_power(self.beta2, update)
         if self.corrects_epsilon:
             return new_m / ((mtf.sqrt(new_v) + self.epsilon) * mtf.rsqrt(of_v)), state
         return new_m / (mtf.sqrt(new_v / of_v) + self.epsilon), state
+
+
+def _count(var):
+    """Returns the name of the count of the updates that a weight's moments have had.
+
+    Matrices have their own: a run that changes to Muon and back begins their moments anew, and
+    keeps those of all other weights.
+    """
+    return "adamw_matrices" if roles.role(var.shape) == "matrix" else "adamw"

@@ -1,11 +1,12 @@
 """What the optimizers of this package share: float32 state, weight decay, counted updates.
 
 An optimizer's state has the shape and so the layout of its weight: a mesh splits both alike. Names
-of state are `<weight>_slot_<name>`, as Mesh-TensorFlow's Adafactor has them.
+of state are `<weight>_slot_<name>`, as Mesh-TensorFlow's Adafactor has them. Two optimizers
+have one name only for the same quantity: a run that changes its optimizer goes on with it.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import mesh_tensorflow as mtf
@@ -58,20 +59,32 @@ class Optimizer(mtf.optimize.Optimizer):
         name = type(self).__name__
         checks.number_from_zero(f"{name}.weight_decay", weight_decay)
         checks.boolean(f"{name}.decays_vectors", decays_vectors)
+        if learning_rate is None:
+            raise UsageError(
+                f"utils.run.learning_rate_schedule = None: expected a rate for @{name}, which has "
+                "none of its own; set learning_rate or schedule"
+            )
         self.learning_rate = learning_rate
         self.decay_learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.decays_vectors = decays_vectors
-        self._excluded = [
-            checks.regular_expression(f"{name}.exclude_from_weight_decay", text)
-            for text in exclude_from_weight_decay
-        ]
+        self._excluded = patterns(f"{name}.exclude_from_weight_decay", exclude_from_weight_decay)
 
     def check(self, names: Sequence[str]) -> None:
         """Raises UsageError for an excluded pattern that none of all weights' names matches."""
         for pattern in self._excluded:
             setting = f"{type(self).__name__}.exclude_from_weight_decay"
             require_match(setting, pattern, names)
+
+    def set_decay_rate(self, rate: Any, factor: float) -> None:
+        """Sets the rate of the decay, where it differs from that of the gradients' part.
+
+        Args:
+            rate: the rate that multiplies wd.
+            factor: by which `learning_rate` was multiplied and this rate was not.
+        """
+        del factor  # Optimizers inside of this one may need it.
+        self.decay_learning_rate = rate
 
     def update_size_of(self, var: mtf.Variable) -> mup.UpdateSize | None:
         """Returns what the size of a weight's updates depends on, or None if it is not known."""
@@ -134,6 +147,23 @@ class Optimizer(mtf.optimize.Optimizer):
         return not any(pattern.search(var.name) for pattern in self._excluded)
 
 
+def optimizer_class(setting: str, value: Any) -> Callable[..., mtf.optimize.Optimizer]:
+    """Raises UsageError unless a value can be called, as an optimizer's class can; returns it."""
+    if not callable(value):
+        raise UsageError(
+            f"{setting} = {value!r}: expected an optimizer's class, as in @AdamWOptimizer"
+        )
+    return value
+
+
+def set_decay_rate(optimizer: mtf.optimize.Optimizer, rate: Any, factor: float) -> None:
+    """Does what `Optimizer.set_decay_rate` does, for Mesh-TensorFlow's optimizers too."""
+    if isinstance(optimizer, Optimizer):
+        optimizer.set_decay_rate(rate, factor)
+    elif hasattr(optimizer, "weight_decay_rate"):  # A factor of the rate.
+        optimizer.weight_decay_rate /= factor
+
+
 def slot(var: mtf.Variable, name: str, shape: mtf.Shape | None = None) -> mtf.Tensor:
     """Returns the value of a variable of an optimizer's state, in float32, 0 at first.
 
@@ -161,6 +191,17 @@ def state(mesh: mtf.Mesh, name: str, shape: mtf.Shape = _SCALAR) -> mtf.Tensor:
         initializer=tf.zeros_initializer(),
         trainable=False,
     )
+
+
+def patterns(setting: str, texts: Sequence[str]) -> list[re.Pattern]:
+    """Returns regular expressions, compiled.
+
+    Raises:
+        UsageError: they are no list, as one text alone, of which every letter would be one.
+    """
+    if not isinstance(texts, (list, tuple)):
+        raise UsageError(f"{setting} = {texts!r}: expected a list of regular expressions")
+    return [checks.regular_expression(setting, text) for text in texts]
 
 
 def require_match(setting: str, pattern: re.Pattern, names: Sequence[str]) -> None:

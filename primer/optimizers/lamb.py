@@ -1,14 +1,14 @@
 """LAMB (https://arxiv.org/abs/1904.00962): AdamW whose steps are in proportion to the weights."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import gin
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
 from primer.optimizers.adamw import AdamWOptimizer
-from primer.parametrization import roles
+from primer.parametrization import mup, roles
 
 
 @gin.configurable
@@ -33,6 +33,8 @@ class LambOptimizer(AdamWOptimizer):
     Raises:
         UsageError: a setting has no such value.
     """
+
+    update_size: ClassVar[mup.UpdateSize | None] = "weight"
 
     def __init__(
         self,

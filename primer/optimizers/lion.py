@@ -1,13 +1,14 @@
 """Lion (https://arxiv.org/abs/2302.06675): the sign of a momentum, with one slot a weight."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import gin
 import mesh_tensorflow as mtf
 
 from primer.common import checks
 from primer.optimizers import base
+from primer.parametrization import mup
 
 
 @gin.configurable
@@ -33,6 +34,8 @@ class LionOptimizer(base.Optimizer):
         UsageError: a setting has no such value.
     """
 
+    update_size: ClassVar[mup.UpdateSize | None] = "constant"
+
     def __init__(
         self,
         learning_rate: Any,
@@ -49,7 +52,7 @@ class LionOptimizer(base.Optimizer):
 
     def change(self, grad: mtf.Tensor, var: mtf.Variable) -> tuple[mtf.Tensor, list[mtf.Operation]]:
         """See base class."""
-        m = base.slot(var, "m")
+        m = base.slot(var, "lion_m")
         direction = self.beta1 * m + (1.0 - self.beta1) * grad
         new_m = self.beta2 * m + (1.0 - self.beta2) * grad
         return mtf.sign(direction), [mtf.assign(m, new_m)]

@@ -1,6 +1,5 @@
 """Muon (https://kellerjordan.github.io/posts/muon/): orthogonalized momentum for matrices."""
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -12,7 +11,7 @@ from primer.common.class_names import source_name
 from primer.errors import UsageError
 from primer.optimizers import base, newton_schulz, weight_matrices
 from primer.optimizers.adamw import AdamWOptimizer
-from primer.parametrization import roles
+from primer.parametrization import mup, roles
 
 # The root mean square of AdamW's updates (https://arxiv.org/abs/2502.16982, section 2.2).
 _RMS = 0.2
@@ -84,8 +83,11 @@ class MuonOptimizer(base.Optimizer):
         self.ns_steps = checks.whole_number("MuonOptimizer.ns_steps", ns_steps)
         self.update_scale = _update_scale(update_scale)
         self.head_size = _head_size(per_head, head_size)
-        self._patterns = _patterns(matrices)
+        self._patterns = None
+        if matrices is not None:
+            self._patterns = base.patterns("MuonOptimizer.matrices", matrices)
         factor = checks.number_from_zero("MuonOptimizer.others_rate", others_rate)
+        base.optimizer_class("MuonOptimizer.others", others)
         self._others_name = source_name(others)
         self._others_rate = factor
         self._others = others(learning_rate=learning_rate * factor)
@@ -98,14 +100,17 @@ class MuonOptimizer(base.Optimizer):
         if hasattr(self._others, "check"):
             self._others.check(names)
 
+    def set_decay_rate(self, rate: Any, factor: float) -> None:
+        """See base class."""
+        super().set_decay_rate(rate, factor)
+        base.set_decay_rate(self._others, rate * self._others_rate, factor)
+
     def apply_grads(self, grads: list, variables: list[mtf.Variable]) -> list[mtf.Operation]:
         """See base class.
 
         Raises:
             UsageError: a pattern of `matrices` is found in the name of a weight that is none.
         """
-        if hasattr(self._others, "decay_learning_rate"):
-            self._others.decay_learning_rate = self.decay_learning_rate * self._others_rate
         pairs = list(zip(grads, variables, strict=True))
         operations: list[mtf.Operation] = []
         for takes, apply in ((True, super().apply_grads), (False, self._others.apply_grads)):
@@ -125,6 +130,12 @@ class MuonOptimizer(base.Optimizer):
         )
         update = mtf.reshape(update, var.shape) * self._scale(*view.sizes)
         return update, [mtf.assign(m, new_m)]
+
+    def update_size_of(self, var: mtf.Variable) -> mup.UpdateSize | None:
+        """See base class."""
+        if self._takes(var):
+            return "orthogonal" if self.update_scale == "rms" else "spectral"
+        return mup.update_size(self._others, var)
 
     def _takes(self, var):
         """Returns whether Muon is for a weight."""
@@ -163,16 +174,6 @@ def _head_size(per_head, head_size):
         return None
     expected = "a whole number of 1 or more, the channels of one head, for per_head = True"
     return checks.whole_number("MuonOptimizer.head_size", head_size, expected=expected)
-
-
-def _patterns(texts) -> list[re.Pattern] | None:
-    if texts is None:
-        return None
-    if isinstance(texts, str):
-        raise UsageError(
-            f"MuonOptimizer.matrices = {texts!r}: expected a list of regular expressions"
-        )
-    return [checks.regular_expression("MuonOptimizer.matrices", text) for text in texts]
 
 
 def _described(shape):

@@ -82,6 +82,11 @@ def _compiled(patterns, names):
 def _rate(value, learning_rate):
     """Returns the rate of a group: a multiple of the run's, or that of its own schedule."""
     if not callable(value) and not isinstance(value, (list, tuple)):
+        if learning_rate is None:
+            raise UsageError(
+                f"{SETTING} with utils.run.learning_rate_schedule = None: a factor needs the run's "
+                "rate; set learning_rate or schedule"
+            )
         return _times(learning_rate, value)
     steps = graph_marks.schedule()[1]
     if steps is None:

@@ -1,7 +1,7 @@
 """Stochastic gradient descent with momentum, for comparisons."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import gin
 import mesh_tensorflow as mtf
@@ -9,6 +9,7 @@ import mesh_tensorflow as mtf
 from primer.common import checks
 from primer.errors import UsageError
 from primer.optimizers import base
+from primer.parametrization import mup
 
 
 @gin.configurable
@@ -35,6 +36,8 @@ class SgdMomentumOptimizer(base.Optimizer):
         UsageError: a setting has no such value.
     """
 
+    update_size: ClassVar[mup.UpdateSize | None] = "gradient"
+
     def __init__(
         self,
         learning_rate: Any,
@@ -58,7 +61,7 @@ class SgdMomentumOptimizer(base.Optimizer):
         """See base class."""
         if not self.momentum:
             return grad, []
-        m = base.slot(var, "m")
+        m = base.slot(var, "momentum")
         new_m = self.momentum * m + grad
         change = grad + self.momentum * new_m if self.nesterov else new_m
         return change, [mtf.assign(m, new_m)]

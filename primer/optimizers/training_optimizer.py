@@ -6,12 +6,13 @@ from typing import Any
 import gin
 import mesh_tensorflow as mtf
 
-from primer.common import checks
+from primer.common import checks, graph_marks
 from primer.common.class_names import source_name
 from primer.errors import UsageError
 from primer.optimizers import (
     accumulation,
     assignments,
+    base,
     norms,
     outliers,
     rate_groups,
@@ -52,6 +53,7 @@ class TrainingOptimizer(mtf.optimize.Optimizer):
         outlier_window: the number of steps that a step is compared with.
         width_multiplier: m, by which the rates of a base width are carried over
             (`primer.parametrization.mup`); None: they are not.
+        weight_decay: the slot that the other optimizer may read; a remark says if it does not.
 
     Raises:
         UsageError: a setting has no such value.
@@ -69,8 +71,9 @@ class TrainingOptimizer(mtf.optimize.Optimizer):
         spike_threshold: float | None = None,
         outlier_window: int = 128,
         width_multiplier: float | None = None,
+        weight_decay: float = 0.0,
     ) -> None:
-        self._make_optimizer = make_optimizer
+        self._make_optimizer = base.optimizer_class("utils.run.optimizer", make_optimizer)
         self._learning_rate = learning_rate
         self._clip_norm = _above_0_or_none("clip_norm", clip_norm, "no clipping")
         self._patterns = learning_rate_groups
@@ -82,6 +85,7 @@ class TrainingOptimizer(mtf.optimize.Optimizer):
         self._spikes = _above_0_or_none("spike_threshold", spike_threshold, "skip_outliers")
         self._window = checks.whole_number(_name("outlier_window"), outlier_window, least=2)
         self._width_multiplier = width_multiplier
+        self._weight_decay = checks.number_from_zero(_name("weight_decay"), weight_decay)
 
     def apply_grads(
         self, grads: list[mtf.Tensor | None], variables: list[mtf.Variable]
@@ -125,13 +129,13 @@ class TrainingOptimizer(mtf.optimize.Optimizer):
     def _update(self, grads, variables):
         """Returns the assignments of the inner optimizer, one of which each group of rates has."""
         operations = []
+        # Mesh-TF's SGD multiplies them by the rate, which is float32; all others cast them.
+        grads = [None if grad is None else mtf.to_float(grad) for grad in grads]
         names = [var.name for var in variables]
         for group in self._groups(variables):
             optimizer = self._make_optimizer(learning_rate=group.rate)
-            if hasattr(optimizer, "decay_learning_rate"):
-                optimizer.decay_learning_rate = group.decay_rate
-            elif hasattr(optimizer, "weight_decay_rate"):  # Mesh-TF's, a factor of the rate.
-                optimizer.weight_decay_rate /= group.factor
+            self._remark_on_unread_decay(optimizer)
+            base.set_decay_rate(optimizer, group.decay_rate, group.factor)
             if hasattr(optimizer, "check"):
                 optimizer.check(names)
             own = [[of_all[index] for index in group.indices] for of_all in (grads, variables)]
@@ -143,12 +147,20 @@ class TrainingOptimizer(mtf.optimize.Optimizer):
                 raise self._error_of_types() from error
         return operations
 
+    def _remark_on_unread_decay(self, optimizer):
+        """Says so where a decay is set and the optimizer has none, or another setting for it."""
+        if self._weight_decay and not hasattr(optimizer, "weight_decay"):
+            graph_marks.add_remark(
+                f"weight_decay = {self._weight_decay} has no effect: @"
+                f"{source_name(self._make_optimizer)} does not read it; optimizers/adamw.gin does"
+            )
+
     def _error_of_types(self):
         """Returns the error to raise: Mesh-TF's momentum is of the type of the activations."""
         return UsageError(
-            f"utils.run.optimizer = @{source_name(self._make_optimizer)} computes in the type of "
-            "the activations, and clip_norm and accumulate_steps give it gradients in float32: "
-            "set precision.activation_dtype = 'float32', or another optimizer"
+            f"utils.run.optimizer = @{source_name(self._make_optimizer)} has its state in the type "
+            "of the activations, and gradients and rates are float32: set "
+            "precision.activation_dtype = 'float32', or another optimizer (optimizers/sgd.gin)"
         )
 
     def _groups(self, variables):

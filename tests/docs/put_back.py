@@ -19,6 +19,7 @@ from unittest import mock
 
 import mesh_tensorflow as mtf
 import numpy as np
+import tensorflow.compat.v1 as tf
 
 from primer.gin_config import config_files
 from primer.runtime.patches import float32_norms
@@ -419,3 +420,55 @@ def float32_sum_of_checkpoints():
         return sum(map(averaging._value, readers, [name] * len(window), window)) / len(window)
 
     return mock.patch.object(averaging, "_mean_of_variable", mean)
+
+
+def adafactor_without_schedule():
+    """Adafactor has one rate, whatever the schedule."""
+
+    def make(original):
+        def apply_grad(self, grad, var):
+            self._learning_rate = 0.01
+            return original(self, grad, var)
+
+        return apply_grad
+
+    return replaced("mesh_tensorflow.optimize.AdafactorOptimizer.apply_grad", make)
+
+
+def names_alone_decide_on_decay():
+    """Weights decay unless their names have "norm" or "bias", which the last norm's had not."""
+
+    def make(original):
+        def decays(self, var):
+            is_last_norm = "layer_norm_scale" in var.name and "block_" not in var.name
+            return is_last_norm or original(self, var)
+
+        return decays
+
+    return replaced("primer.optimizers.base.Optimizer.decays", make)
+
+
+def lazy_adam():
+    """Where the gradient is zero, weights and moments stay as they are."""
+
+    def make(original):
+        def change(self, grad, var):
+            update, _ = original(self, grad, var)
+            return update * mtf.to_float(mtf.not_equal(grad, mtf.zeros_like(grad))), []
+
+        return change
+
+    return replaced("primer.optimizers.adamw.AdamWOptimizer.change", make)
+
+
+def cosine_from_the_start():
+    """`cosdecay` is 1 during the warmup, then a cosine that began with the run."""
+
+    def make(original):
+        def half_cosine(step, own, end):
+            cosine = 0.5 * (1 + tf.cos(math.pi * tf.minimum(step / end, 1.0)))
+            return tf.where(step <= own.warmup, tf.ones_like(cosine), cosine)
+
+        return half_cosine
+
+    return replaced("primer.schedules.t2t._half_cosine", make)

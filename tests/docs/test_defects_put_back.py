@@ -177,6 +177,16 @@ DEFECTS = {
     "t2t-avg-all adds to a float32 sum and subtracts from it: its means drift": Defect(
         put_back.float32_sum_of_checkpoints
     ),
+    "Its Adafactor ignores the schedule of the learning rate": Defect(
+        put_back.adafactor_without_schedule, {"name": "adafactor"}
+    ),
+    "The last norm decays: names with norm are left out, and it is called ln_f": Defect(
+        put_back.names_alone_decide_on_decay
+    ),
+    "adam is lazy: neither weights nor moments of tokens that are not in the batch change": Defect(
+        put_back.lazy_adam
+    ),
+    "The factor cosdecay jumps where the warmup ends": Defect(put_back.cosine_from_the_start),
     "A restored input position continues the saved pipeline, whatever the settings name": Defect(
         put_back.any_position_is_restored, {"changes": {"seed": 1}, "expected": "seed 0 -> 1"}
     ),

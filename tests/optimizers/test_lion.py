@@ -29,7 +29,7 @@ def test_it_equals_keras(mesh, layout):
 
 def test_its_state_is_one_slot_for_each_weight():
     weights = {name for name in optimizer_run.run_problem(OURS)[0] if "slot" in name}
-    assert weights == {f"{name}_slot_m" for name in optimizer_run.problem.DIMS}
+    assert weights == {f"{name}_slot_lion_m" for name in optimizer_run.problem.DIMS}
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_without_momentum_it_has_no_state():
     plain = functools.partial(SgdMomentumOptimizer, momentum=0.0)
     assert not [n for n in optimizer_run.run_problem(plain)[0] if "slot" in n or "updates" in n]
     with_state = optimizer_run.run_problem(SgdMomentumOptimizer)[0]
-    assert {n for n in with_state if "slot" in n} == {f"{n}_slot_m" for n in problem.DIMS}
+    assert {n for n in with_state if "slot" in n} == {f"{n}_slot_momentum" for n in problem.DIMS}
 
 
 @pytest.mark.parametrize(

@@ -176,13 +176,42 @@ def test_an_optimizer_that_assigns_weights_is_refused():
         optimizer_run.run_problem(around(Assigning))
 
 
-@pytest.mark.parametrize("settings", [{"clip_norm": 1.0}, {"accumulate_steps": 2}])
-def test_state_in_bfloat16_beside_gradients_in_float32_is_refused(settings):
-    """Mesh-TF would raise a TypeError of TensorFlow when it adds them."""
+def test_state_in_bfloat16_beside_gradients_in_float32_is_refused():
+    """Mesh-TF would raise a TypeError of TensorFlow when it multiplies them by the rate."""
     with pytest.raises(UsageError, match="precision.activation_dtype = 'float32'"):
-        optimizer_run.run_problem(
-            around(MESH_TF["momentum"], **settings), activation_dtype=tf.bfloat16
-        )
+        optimizer_run.run_problem(around(MESH_TF["momentum"]), activation_dtype=tf.bfloat16)
+
+
+def test_mesh_tfs_sgd_takes_gradients_in_bfloat16():
+    """Alone it multiplies them by the schedule's rate in float32: a TypeError of TensorFlow."""
+    states = optimizer_run.run_problem(around(MESH_TF["sgd"]), activation_dtype=tf.bfloat16)
+    weights = problem.weights()
+    for gradients, rate, state in zip(problem.gradients(), problem.rates(), states, strict=True):
+        for name, gradient in gradients.items():
+            rounded = gradient.astype(tf.bfloat16.as_numpy_dtype).astype("f")
+            weights[name] = weights[name] - np.float32(rate) * rounded
+            np.testing.assert_allclose(state[name], weights[name], rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("name", "decay", "is_said"),
+    [("adafactor", 0.1, True), ("adafactor", 0.0, False), ("adamw", 0.1, False)],
+)
+def test_a_decay_without_effect_is_remarked_on(name, decay, is_said):
+    remarks = []
+
+    def make(learning_rate):
+        class Remarking(TrainingOptimizer):
+            def apply_grads(self, grads, variables):
+                operations = super().apply_grads(grads, variables)
+                remarks.extend(graph_marks.remarks())
+                return operations
+
+        inner = {"adamw": ADAMW, **MESH_TF}[name]
+        return Remarking(inner, learning_rate, weight_decay=decay)
+
+    optimizer_run.run(make, problem.weights(), problem.DIMS, problem.gradients()[:1], [0.1])
+    assert any("weight_decay = 0.1 has no effect" in remark for remark in remarks) == is_said
 
 
 @pytest.mark.parametrize(
@@ -200,12 +229,28 @@ def test_state_in_bfloat16_beside_gradients_in_float32_is_refused(settings):
         ({"skip_outliers": 0}, "training_optimizer.skip_outliers = 0: expected a number above 0"),
         ({"skip_outliers": True}, "training_optimizer.skip_outliers = True: expected a number ab"),
         ({"spike_threshold": -1}, "optimizer.spike_threshold = -1: expected a number above 0, or"),
+        ({"weight_decay": "x"}, "training_optimizer.weight_decay = 'x': expected a number of 0 or"),
         ({"outlier_window": 1}, "training_optimizer.outlier_window = 1: expected a whole number"),
     ],
 )
 def test_wrong_settings_are_refused(settings, message):
     with pytest.raises(UsageError, match=message):
         TrainingOptimizer(AdamWOptimizer, 1e-3, **settings)
+
+
+def test_an_optimizer_that_is_no_class_is_refused():
+    with pytest.raises(
+        UsageError, match="utils.run.optimizer = .adamw.: expected an optim"
+    ):
+        TrainingOptimizer("adamw", 1e-3)
+
+
+@pytest.mark.parametrize("groups", [[], [("embedding", 0.1)]])
+def test_a_run_without_a_rate_is_refused(groups):
+    inner = MESH_TF["adafactor"] if groups else AdamWOptimizer
+    make = around(inner, learning_rate_groups=groups)
+    with pytest.raises(UsageError, match="learning_rate_schedule = None: "):
+        optimizer_run.run_problem(lambda learning_rate: make(learning_rate=None))
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def test_slopes(expected):
     np.testing.assert_allclose(alibi.slopes(len(expected)), expected, rtol=1e-7)
 
 
-def run(heads, position, position_names, memory_position, memory_names, mesh=()):
+def run(heads, position, position_names, memory_position, memory_names, mesh=(), **settings):
     with helpers.bench(*mesh) as b:
         dims = [mtf.Dimension(name, size) for name, size in heads]
         t = alibi.bias(
@@ -32,8 +32,20 @@ def run(heads, position, position_names, memory_position, memory_names, mesh=())
             dims,
             b.put(np.asarray(position, np.int32), *position_names),
             b.put(np.asarray(memory_position, np.int32), *memory_names),
+            **settings,
         )
         return t.shape.dimension_names, b.run({"bias": t})["bias"]
+
+
+def test_the_bias_falls_on_both_sides_where_both_are_seen():
+    places = np.arange(5)
+    names, values = run(
+        [("heads", 6)], places, ["length"], places, ["memory_length"], sees_later=True
+    )
+    values = values.transpose([names.index(n) for n in ("heads", "length", "memory_length")])
+    distance = np.abs(places[:, None] - places)
+    expected = -np.array(alibi.slopes(6))[:, None, None] * distance
+    np.testing.assert_allclose(values, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
