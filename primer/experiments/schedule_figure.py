@@ -8,6 +8,7 @@ from primer.planning.schedule_curve import ScheduleCurve
 MORE_COLORS = ("#8a5fbf", "#a8801f")
 # After the last color the first ones come again, in the next style.
 STYLES = ("-", "--", ":", "-.")
+LETTERS = 100  # Of labels, in a line that is as wide as the figure.
 
 
 def draw_schedules(schedules: Mapping[str, ScheduleCurve], path: str, log: bool = False) -> None:
@@ -45,6 +46,8 @@ def draw_schedules(schedules: Mapping[str, ScheduleCurve], path: str, log: bool 
         panel.yaxis.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
     panel.grid(alpha=0.3)
     panel.spines[["top", "right"]].set_visible(False)
-    figure.legend(frameon=False, loc="outside upper center", ncols=min(len(schedules), 5))
+    # Columns are as wide as the longest label with its line.
+    columns = max(1, min(5, LETTERS // (max(map(len, schedules)) + 8), len(schedules)))
+    figure.legend(frameon=False, loc="outside upper center", ncols=columns)
     figure.savefig(path, dpi=150)
     pyplot.close(figure)

@@ -29,6 +29,8 @@ SAME_SLOTS = {
         "optimizer",
         "usual_learning_rate",
         "usual_schedule",
+        "usual_warmup_steps",
+        "usual_final_learning_rate_fraction",
         "usual_weight_decay",
         "usual_clip_norm",
     },

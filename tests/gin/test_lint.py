@@ -56,7 +56,7 @@ def test_the_linter_reads_every_file(t5_gin):
             "usual_clip_norm = 3.0",
             "is also set by files of architectures/",
         ),
-        ("optimizers/odd.gin", "optimizer = @A", "does not set usual_clip_norm, usual_learning"),
+        ("optimizers/odd.gin", "optimizer = @A", "does not set usual_clip_norm, usual_final_"),
         ("optimizers/odd.gin", "weight_decay = 0.1", "sets weight_decay: no slot of optimizers/"),
         ("optimizers/odd.gin", "schedule = @A", "schedule: no slot of optimizers/"),
         ("optimizers/odd.gin", "A.b = 3", "binds in its own scope only, odd/A.b"),

@@ -109,6 +109,29 @@ def test_t5s_schedules_are_those_of_mesh_tensorflow(load, name, fraction):
     np.testing.assert_allclose(own * 0.01 / RATE, t5, rtol=1e-5, atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    "optimizer, name",
+    [
+        ("adam_t2t", "t2t"),
+        ("adamw", "cosine"),
+        ("adamw_bert", "linear"),
+        ("adamw_gpt_neo", "gpt_neo"),
+        ("lamb", "linear"),
+        ("lion", "cosine"),
+        ("muon", "cosine"),
+        ("sgd", "cosine"),
+    ],
+)
+def test_an_optimizers_usual_schedule_is_that_of_the_file_of_its_name(load, optimizer, name):
+    steps = np.arange(0, 60_000, 100)
+    files = ["defaults.gin", config_files.gin_file("optimizers", optimizer)]
+    both = []
+    for more in ([], [config_files.gin_file("schedules", name)]):
+        load([*files, *more], ["d_model = 64"])
+        both.append(values.rates(schedule_curve.schedule_in_force(), steps, 50_000))
+    np.testing.assert_array_equal(*both)
+
+
 RECIPES = [name for name in config_files.names_of_kind("recipes") if name.startswith("t2t")]
 
 

@@ -72,8 +72,8 @@ def test_a_slot_belongs_to_one_kind(folder, write):
 @pytest.fixture
 def optimizers(write, folder):
     """The folder with an optimizer, a schedule, and the slots of both."""
-    usual = [f"usual_{name} = 0\n" for name in ("learning_rate", "schedule", "clip_norm")]
-    slots = "".join(["optimizer = 0\n", *usual, "usual_weight_decay = 0\n"])
+    usual = sorted(lint.SAME_SLOTS["optimizers"] - {"optimizer"})
+    slots = "".join(["optimizer = 0\n", *(f"{name} = 0\n" for name in usual)])
     more = "schedule = 0\nwarmup = 0\nlearning_rate = 0\nLayer.norm = %norm\n"
     write("gin/defaults.gin", f"norm = 1\nd_ff = 0\n{slots}{more}")
     write("gin/optimizers/a.gin", slots.replace("optimizer = 0", "optimizer = @A"))
@@ -121,7 +121,7 @@ def test_optimizers_and_schedules_may_bind_in_a_scope_of_their_own(optimizers, w
         (
             "optimizers/odd.gin",
             "optimizer = @A\n",
-            "1: does not set usual_clip_norm, usual_learning_",
+            "1: does not set usual_clip_norm, usual_final_le",
         ),
         (
             "optimizers/odd.gin",

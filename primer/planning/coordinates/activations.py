@@ -24,7 +24,7 @@ from primer.runtime.patches import resource_variables
 ROWS, LENGTH = 4, 64
 
 # Of every run: float32 on one device, without dropout, microbatches or recomputation, so that the
-# outputs of layers can be read.
+# outputs of layers can be read; the rate is learning_rate from the first step on.
 SETTINGS = (
     f"utils.run.batch_size = {ROWS}",
     f'utils.run.sequence_length = {{"inputs": 1, "targets": {LENGTH}}}',
@@ -34,6 +34,7 @@ SETTINGS = (
     'precision.activation_dtype = "float32"',
     "LayerStack.recompute_grads = False",
     "schedule = @constant_schedule",
+    "warmup_steps = 0",
     *(
         f"{part}dropout_rate = 0.0"
         for part in ("", "embedding_", "attention_", "feed_forward_", "residual_", "final_")

@@ -55,6 +55,8 @@ def test_the_outputs_are_those_of_all_layers_in_order():
     # A norm of layers gives values of variance 1.
     final = found.outputs[-2].size[0]
     np.testing.assert_allclose(final, np.sqrt(2 / np.pi), rtol=0.05)
+    # Adam's first update of each entry is learning_rate, from the first step on.
+    np.testing.assert_allclose(found.outputs[0].change[1], 6e-4, rtol=0.1)
 
 
 def test_seeds_draw_other_weights_and_repeat():
