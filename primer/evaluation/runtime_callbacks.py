@@ -109,28 +109,6 @@ class Validator:
 
 
 @callbacks.before_run
-def check_data(mode: str) -> None:
-    """Raises UsageError if a split that a run of this mode reads cannot be read."""
-    task = configured("mesh_train_dataset_fn.mixture_or_task_name")
-    if not task:
-        return
-    for split in _splits(mode):
-        remark = preflight.check_split(task, split, use_cached=_uses_cache(mode, split))
-        if remark:
-            console.say_once(f"primer: {remark}")
-    if _uses_cache(mode, "train") and validation.validation():
-        for part in seqio.get_subtasks(preflight.find_task(task)):
-            text_stamps.require_unchanged(part)
-    if is_evaluation() or (mode == "train" and validation.validation()):
-        whole_documents.check_task(task)
-        protocol = protocols.configured_protocol()
-        protocol.check_units(task)
-        protocol.check_model(configured("utils.run.model_type") == "aligned")
-        if _length():
-            protocol.check_stride(_length())
-
-
-@callbacks.before_run
 def check_masked_model(mode: str) -> None:
     """Raises UsageError if a run asks a masked language model for what only causal ones do."""
     if configured("utils.run.model_type") != "aligned":
@@ -157,6 +135,28 @@ def check_masked_model(mode: str) -> None:
             "eval, or leave the file out and set utils.run.mode = 'perplexity_eval' and "
             "utils.run.dataset_split = 'validation'"
         )
+
+
+@callbacks.before_run
+def check_data(mode: str) -> None:
+    """Raises UsageError if a split that a run of this mode reads cannot be read."""
+    task = configured("mesh_train_dataset_fn.mixture_or_task_name")
+    if not task:
+        return
+    for split in _splits(mode):
+        remark = preflight.check_split(task, split, use_cached=_uses_cache(mode, split))
+        if remark:
+            console.say_once(f"primer: {remark}")
+    if _uses_cache(mode, "train") and validation.validation():
+        for part in seqio.get_subtasks(preflight.find_task(task)):
+            text_stamps.require_unchanged(part)
+    if is_evaluation() or (mode == "train" and validation.validation()):
+        whole_documents.check_task(task)
+        protocol = protocols.configured_protocol()
+        protocol.check_units(task)
+        protocol.check_model(configured("utils.run.model_type") == "aligned")
+        if _length():
+            protocol.check_stride(_length())
 
 
 @callbacks.at_start

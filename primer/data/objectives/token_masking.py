@@ -60,8 +60,10 @@ class MaskSettings:
                 f"{self.random_rate} add up to more than 1; expected shares of the chosen tokens"
             )
         checks.whole_number("masked_lm.evaluation_seed", self.evaluation_seed, least=0)
-        if isinstance(self.never_masked, str) or not isinstance(self.never_masked, Sequence):
-            raise UsageError(f"masked_lm.never_masked = {self.never_masked!r}: expected ids, [3, 4]")
+        if not isinstance(self.never_masked, Sequence):
+            raise UsageError(
+                f"masked_lm.never_masked = {self.never_masked!r}: expected ids, [3, 4]"
+            )
         for number in self.never_masked:
             checks.whole_number("an id of masked_lm.never_masked", number, least=0)
         return self

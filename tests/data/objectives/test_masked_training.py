@@ -117,6 +117,7 @@ def test_a_killed_run_ends_like_an_uninterrupted_one(texts, tmp_path, capfd):
         ("task_vocabulary.extra_ids = 0", "has no id for the mask; set task_vocabulary.extra_ids"),
         ("masked_lm.mask_rate = 2.0", "masked_lm.mask_rate = 2.0: expected"),
         ('utils.run.model_type = "lm"', "rows with masks are for 'aligned'"),
+        ('include "run/score.gin"', "it neither generates nor scores a text"),
         ('utils.run.mode = "infer"', "utils.run.mode = 'infer' reads left to right"),
         ('utils.run.mode = "score_eval"', "utils.run.mode = 'score_eval' reads left to right"),
     ],
