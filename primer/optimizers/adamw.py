@@ -88,7 +88,7 @@ class AdamWOptimizer(base.Optimizer):
 def _count(var):
     """Returns the name of the count of the updates that a weight's moments have had.
 
-    Matrices have their own: a run that changes to Muon and back begins their moments anew, and
+    Matrices have their own: a run that changes to Muon and back begins their moments again, and
     keeps those of all other weights.
     """
     return "adamw_matrices" if roles.role(var.shape) == "matrix" else "adamw"

@@ -132,10 +132,24 @@ class MuonOptimizer(base.Optimizer):
         return update, [mtf.assign(m, new_m)]
 
     def update_size_of(self, var: mtf.Variable) -> mup.UpdateSize | None:
-        """See base class."""
-        if self._takes(var):
-            return "orthogonal" if self.update_scale == "rms" else "spectral"
-        return mup.update_size(self._others, var)
+        """See base class.
+
+        Raises:
+            UsageError: `per_head` with the scale "spectral", whose matrices of different shapes
+                need different factors.
+        """
+        if not self._takes(var):
+            return mup.update_size(self._others, var)
+        if self._matrices(var).sizes != weight_matrices.fused(var.shape).sizes:
+            # Only more heads, not larger matrices: entries of a constant root mean square, whose
+            # sum over a wide input grows as Adam's does.
+            if self.update_scale == "rms":
+                return "constant"
+            raise UsageError(
+                'base_width with MuonOptimizer.per_head = True needs update_scale = "rms", or '
+                "per_head = False"
+            )
+        return "orthogonal" if self.update_scale == "rms" else "spectral"
 
     def _takes(self, var):
         """Returns whether Muon is for a weight."""

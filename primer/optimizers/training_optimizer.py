@@ -17,8 +17,8 @@ from primer.optimizers import (
     outliers,
     rate_groups,
     weight_average,
-    width_rates,
 )
+from primer.parametrization import width_rates
 
 # A norm of weights that is not 0, to divide by.
 _LEAST = 1e-30

@@ -29,7 +29,7 @@ Kinds of optimizers, by the size of an update:
     weight        in proportion to the weight: Adafactor with parameter scale, LAMB
     spectral      all singular values are sqrt(max(1, outputs / inputs)): Muon's scale "spectral"
     orthogonal    all singular values are equal and the entries' root mean square is constant:
-                  Muon's scale "rms"
+                  Muon's scale "rms"; of single heads it is "constant"
 
 The rates follow from what a step may change. A gradient's directions are those of its inputs, so
 that n inputs of size 1 sum up: the entries of a hidden update have to fall as 1/n (constant), and

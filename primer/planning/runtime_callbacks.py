@@ -1,7 +1,8 @@
 """The callbacks that planning adds to a run of training; `t5_imports` imports this module.
 
-Before the first step they warn of the user's settings without effect, and add the slots to the
-operative configuration in the model directory.
+Before the run reads its data they check the schedule and the optimizer. Before the first step they
+warn of the user's settings without effect, and add the slots to the operative configuration in the
+model directory.
 """
 
 import os
@@ -10,8 +11,15 @@ import tensorflow.compat.v1 as tf
 
 from primer.common import console, files
 from primer.gin_config import findings, slots
-from primer.planning import run_warnings
+from primer.planning import run_warnings, schedule_curve
 from primer.runtime import callbacks
+
+
+@callbacks.before_run
+def check_optimization(mode: str) -> None:
+    """Raises UsageError for a wrong setting of the schedule or the optimizer of training."""
+    if mode in ("train", "finetune"):
+        schedule_curve.check_optimization()
 
 
 @callbacks.at_start

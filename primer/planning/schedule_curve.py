@@ -14,6 +14,7 @@ from primer.common import checks, gc_pause, graph_marks
 from primer.errors import UsageError
 from primer.gin_config import gin_state, isolation
 from primer.gin_config.values import bound, configured
+from primer.optimizers.training_optimizer import TrainingOptimizer
 from primer.planning import parse
 from primer.runtime.patches import learning_rates
 
@@ -106,6 +107,27 @@ def curve(schedule: Any, total: int, until: int | None = None) -> ScheduleCurve:
             for sentence in graph_marks.remarks()
         ]
     return ScheduleCurve(total, steps, rates, remarks)
+
+
+def check_optimization() -> None:
+    """Makes the rate and the optimizer that gin describes, for their errors; changes nothing.
+
+    A run makes them again after its data are tokenized.
+
+    Raises:
+        UsageError: a setting of the schedule, or of an optimizer, has no such value.
+    """
+    with gin_state.recorded_calls_restored(), tf.Graph().as_default():
+        schedule, optimizer = (
+            copy.deepcopy(bound(f"utils.run.{name}"))
+            for name in ("learning_rate_schedule", "optimizer")
+        )
+        rate = None
+        if schedule is not None:
+            rate = _called(schedule, tf.constant(0, tf.int64), _total_steps())
+        if optimizer is not None:
+            TrainingOptimizer(optimizer, learning_rate=rate)
+            optimizer(learning_rate=rate)
 
 
 def _called(schedule: Any, step: tf.Tensor, total: int) -> Any:

@@ -239,9 +239,7 @@ def test_wrong_settings_are_refused(settings, message):
 
 
 def test_an_optimizer_that_is_no_class_is_refused():
-    with pytest.raises(
-        UsageError, match="utils.run.optimizer = .adamw.: expected an optim"
-    ):
+    with pytest.raises(UsageError, match="utils.run.optimizer = .adamw.: expected an optim"):
         TrainingOptimizer("adamw", 1e-3)
 
 

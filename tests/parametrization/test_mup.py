@@ -7,6 +7,7 @@ group in MuAdam, MuAdamW and MuSGD, the standard deviations after `mup.init.norm
 initial values. The router is a MuReadout, as every weight from a width to a fixed number.
 """
 
+import functools
 import json
 
 import mesh_tensorflow as mtf
@@ -18,6 +19,7 @@ from mesh_tensorflow import optimize
 from primer.errors import UsageError
 from primer.layers.initializers import weight_initializer
 from primer.optimizers.adamw import AdamWOptimizer
+from primer.optimizers.muon import MuonOptimizer
 from primer.parametrization import mup
 from tests.paths import GOLDEN
 
@@ -203,6 +205,18 @@ def test_the_rate_of_orthogonal_updates_keeps_the_change_of_outputs(scale, power
     factor = rate_of(Optimizer(RATE))
     assert factor == pytest.approx(4.0**-power)
     assert factor * changes[1] / changes[0] == pytest.approx(1.0, rel=0.1)
+
+
+def test_the_rate_of_orthogonal_updates_of_single_heads_is_that_of_adam():
+    """Wider models have more of them, and no larger ones."""
+    made = functools.partial(MuonOptimizer, RATE, per_head=True, head_size=2)
+    for matrix in ({}, {"dims": ("heads", "d_model")}):
+        assert rate_of(made(), **matrix) == 0.25
+    feed_forward = {"dims": ("d_model", "d_ff")}
+    assert rate_of(made(), **feed_forward) == 0.5
+    assert rate_of(made(update_scale="spectral"), **feed_forward) == 1.0
+    with pytest.raises(UsageError, match='per_head = True needs update_scale = "rms"'):
+        rate_of(made(update_scale="spectral"))
 
 
 def test_an_optimizer_of_unknown_updates_is_refused():

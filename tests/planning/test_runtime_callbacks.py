@@ -1,8 +1,11 @@
 """Planning's callbacks: warnings before the first step, and the slots in operative_config.gin."""
 
 import gin
+import pytest
 
-from primer.gin_config import config_files, slots
+from primer.errors import UsageError
+from primer.gin_config import config_files, gin_state, slots
+from primer.launch import train
 from primer.planning import run_warnings, runtime_callbacks
 from primer.runtime import callbacks
 from tests import gin_models
@@ -35,6 +38,33 @@ def test_a_directory_without_an_operative_configuration_is_unchanged(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_both_are_registered():
+@pytest.mark.parametrize(
+    "binding, message",
+    [
+        ("warmup_steps = -1", "warmup_steps = -1: expected a number of steps"),
+        ("learning_rate = None", "learning_rate = None: expected a learning rate"),
+        ("final_learning_rate_fraction = 2", "final_learning_rate_fraction = 2: expected a frac"),
+        ("base_width = 0", "base_width = 0: expected a number above 0"),
+        ("clip_norm = -1", "training_optimizer.clip_norm = -1: expected a number above 0"),
+        ("AdamWOptimizer.beta1 = 1", "AdamWOptimizer.beta1 = 1: expected"),
+    ],
+)
+def test_schedule_and_optimizer_are_checked_before_a_run_reads_data(binding, message):
+    gin_models.parse([*FILES, "optimizers/adamw.gin"], [binding])
+    runtime_callbacks.check_optimization("perplexity_eval")
+    with pytest.raises(UsageError, match=message):
+        callbacks.run_checks("train")
+
+
+@pytest.mark.parametrize("name", [None, *config_files.names_of_kind("optimizers")])
+def test_the_check_of_a_right_optimizer_leaves_no_trace(name):
+    gin_models.parse([*FILES, *train.optimization_files(name, None)])
+    before = dict(gin_state.recorded_calls())
+    runtime_callbacks.check_optimization("train")
+    assert dict(gin_state.recorded_calls()) == before
+
+
+def test_all_are_registered():
+    assert runtime_callbacks.check_optimization in callbacks._registry.checks
     assert runtime_callbacks.warn_of_settings_without_effect in callbacks._registry.start_functions
     assert runtime_callbacks.add_slots_to_operative_config in callbacks._registry.start_functions

@@ -100,6 +100,24 @@ def test_training_carries_over_with_a_base_width_alone(architecture, tied, optim
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
+    ("name", "params"),
+    [
+        ("lion", ["learning_rate = 0.003"]),
+        ("lamb", ["learning_rate = 0.01"]),
+        ("sgd", ["learning_rate = 0.5"]),
+        ("muon", ["learning_rate = 0.01"]),
+        ("muon", ["learning_rate = 0.02", 'MuonOptimizer.update_scale = "spectral"']),
+        ("muon", ["learning_rate = 0.02", "MuonOptimizer.per_head = True"]),
+    ],
+)
+def test_it_carries_over_with_other_optimizers(name, params):
+    files = [config_files.gin_file("optimizers", name)]
+    found = check(*params, "base_width = 32", optimizer=files, steps=4)
+    assert found.is_flat, verdicts(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
     ("architecture", "params"),
     [
         ("primer_full", ["base_width = 24"]),
