@@ -36,7 +36,7 @@ _BLOCKS_LEFT_OUT = "primer/blocks_left_out"
 def forbid_token_dropping() -> None:
     """Marks the default graph; has to be called before the model is built."""
     if not forbids_token_dropping():
-        tf.add_to_collection(_NO_DROPPING, True)
+        tf.add_to_collection(_NO_DROPPING, 1)
 
 
 def forbids_token_dropping() -> bool:
@@ -77,7 +77,7 @@ def residual_layers() -> int | None:
 
 def set_normalized_output(is_normalized: bool) -> None:
     """Records whether training normalizes the output of the layer that is built next."""
-    tf.get_collection_ref(_NORMALIZED_OUTPUT)[:] = [is_normalized]
+    tf.get_collection_ref(_NORMALIZED_OUTPUT)[:] = [int(is_normalized)]
 
 
 def has_normalized_output() -> bool:
@@ -112,7 +112,7 @@ def training_loss() -> Any:
 
 def leave_out_blocks() -> None:
     """Marks the default graph: its model has fewer blocks than gin describes."""
-    tf.get_collection_ref(_BLOCKS_LEFT_OUT)[:] = [True]
+    tf.get_collection_ref(_BLOCKS_LEFT_OUT)[:] = [1]
 
 
 def leaves_out_blocks() -> bool:

@@ -9,8 +9,9 @@ import mesh_tensorflow as mtf
 from primer.common import checks
 from primer.common.class_names import source_name
 from primer.errors import UsageError
-from primer.optimizers import base, newton_schulz, weight_matrices
+from primer.optimizers import base
 from primer.optimizers.adamw import AdamWOptimizer
+from primer.optimizers.matrices import newton_schulz, weight_matrices
 from primer.parametrization import mup, roles
 
 # The root mean square of AdamW's updates (https://arxiv.org/abs/2502.16982, section 2.2).

@@ -10,8 +10,8 @@ import pytest
 from optax.contrib import _muon
 
 from primer.errors import UsageError
-from primer.optimizers import newton_schulz
 from primer.optimizers.adamw import AdamWOptimizer
+from primer.optimizers.matrices import newton_schulz
 from primer.optimizers.muon import MuonOptimizer
 from tests import slow
 from tests.optimizers import keras_run, optax_run, optimizer_run, problem

@@ -9,7 +9,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 from optax.contrib import _muon
 
-from primer.optimizers import newton_schulz
+from primer.optimizers.matrices import newton_schulz
 from tests import slow
 from tests.optimizers import optax_run, optimizer_run  # noqa: F401  (optax_run: float64)
 

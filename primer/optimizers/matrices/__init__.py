@@ -1,0 +1,1 @@
+"""Matrices for Muon: weights as matrices, and their orthogonalization on a mesh."""
