@@ -23,8 +23,8 @@ def spans(page):
 
 
 def exists(name):
-    """Returns whether a path below the root or gin/ is a file or folder."""
-    return any(any(ROOT.glob(f"{folder}{name.rstrip('/')}")) for folder in ("", "gin/"))
+    """Returns whether a path below the root, gin/ or primer/ is a file or folder."""
+    return any(any(ROOT.glob(f"{folder}{name.rstrip('/')}")) for folder in ("", "gin/", "primer/"))
 
 
 pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
