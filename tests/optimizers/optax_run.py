@@ -12,22 +12,19 @@ from tests.optimizers import problem
 jax.config.update("jax_enable_x64", True)
 
 
-def run(
-    make: Callable[[float], optax.GradientTransformation], compiled: bool = False
-) -> list[dict[str, np.ndarray]]:
+def run(make: Callable[[float], optax.GradientTransformation]) -> list[dict[str, np.ndarray]]:
     """Returns the weights after each step.
 
     Args:
         make: the optimizer for a learning rate. Its state is kept when the rate changes.
-        compiled: whether to compile a step, for which the rate has no value (quick for long steps).
     """
 
+    @jax.jit
     def step(rate, gradients, state, weights):
         return make(rate).update(gradients, state, weights)
 
     weights = _double(problem.weights())
     state = make(0.0).init(weights)
-    step = jax.jit(step) if compiled else step
     found = []
     for gradients, rate in zip(problem.gradients(), problem.rates(), strict=True):
         changes, state = step(rate, _double(gradients), state, weights)

@@ -68,7 +68,7 @@ def optax_weights():
             muon_weight_dimension_numbers={name: kinds.get(name) for name in problem.DIMS},
         )
 
-    return optax_run.run(make, compiled=True)
+    return optax_run.run(make)
 
 
 @pytest.mark.skipif(not hasattr(optax.contrib, "MuonDimensionNumbers"), reason="an older optax")

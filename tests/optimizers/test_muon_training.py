@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests import slow, tiny_text
+from tests import tiny_text
 from tests.command_lines import run
 from tests.runtime import tiny
 
@@ -25,7 +25,8 @@ def losses(texts, model_dir, *more):
     return [found[step] for step in sorted(found)]
 
 
-@pytest.mark.parametrize("per_head", slow.all_but([False], [False, True]))
+@pytest.mark.slow  # A quick one, without the command line, is in test_every_optimizer.py.
+@pytest.mark.parametrize("per_head", [False, True])
 def test_a_mesh_has_the_losses_of_one_device(per_head, small_texts, tmp_path):
     per_head = f"MuonOptimizer.per_head = {per_head}"
     expected = losses(small_texts, tmp_path / "one", per_head)
