@@ -7,6 +7,7 @@ import pytest
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import learning_rate_schedules as schedules
 
+from primer.common import graph_marks
 from primer.errors import UsageError
 from primer.runtime.patches import learning_rates
 from tests.runtime import tiny
@@ -65,7 +66,12 @@ def test_a_rate_is_never_negative(schedule, rate_at_20, rate_at_5):
 
 
 def test_a_rate_that_is_a_number_is_not_negative():
-    assert [learning_rates.not_negative(rate) for rate in (0.1, 0, None)] == [0.1, 0, None]
+    """It is known to the graph, like the rate of a schedule."""
+    for rate in (0.1, 0):
+        with tf.Graph().as_default():
+            assert learning_rates.not_negative(rate)(step=3) == rate
+            assert graph_marks.schedule()[0] == rate
+    assert learning_rates.not_negative(None) is None
     with pytest.raises(UsageError, match="learning_rate_schedule = -0.1"):
         learning_rates.not_negative(-0.1)
 
