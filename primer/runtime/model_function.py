@@ -24,8 +24,12 @@ from primer.runtime import estimator_model
 from primer.runtime.patches import initial_values
 
 # Configurables, by the ends of their names, whose parameters do not decide the function: initial
-# values, replaced by a checkpoint's; data types, float32 in evaluation; and the seed.
-_NOT_FUNCTION = ("Initializer", "precision", "get_variable_dtype", "run_seed")
+# values, replaced by a checkpoint's; data types, float32 in evaluation; the seed; and the factor that
+# other configurables have as their own parameter.
+_NOT_FUNCTION = (
+    *("Initializer", "weight_initializer", "precision", "get_variable_dtype", "run_seed"),
+    "width_multiplier",
+)
 _FLOAT32 = mtf.VariableDType(tf.float32, tf.float32, tf.float32)
 
 

@@ -55,18 +55,18 @@ def test_the_header_names_initial_weights_of_another_run(tmp_path, capsys):
 @pytest.mark.parametrize(
     "bindings, expected",
     [
-        ((), "AdamWOptimizer (decay 0.1, clipped at 1), learning rate up to 0.0006 by constant_s"),
+        ((), "AdamWOptimizer (decay 0.1, clipped at 1), learning rate up to 0.0006 by cosine_s"),
         (
             ("clip_norm = None", "learning_rate = 0.01"),
-            "AdamWOptimizer (decay 0.1), learning rate up to 0.01 by constant_schedule. ",
+            "AdamWOptimizer (decay 0.1), learning rate up to 0.01 by cosine_schedule. ",
         ),
         (
             ("optimizer = @own/AdamWOptimizer", "own/AdamWOptimizer.weight_decay = 0.0"),
-            "AdamWOptimizer (clipped at 1), learning rate up to 0.0006 by constant_schedule. ",
+            "AdamWOptimizer (clipped at 1), learning rate up to 0.0006 by cosine_schedule. ",
         ),
         (
-            ("own/constant_schedule.learning_rate = 0.1", "weight_decay = 0.25"),
-            "AdamWOptimizer (decay 0.25, clipped at 1), learning rate by constant_schedule. ",
+            ("own/cosine_schedule.learning_rate = 0.1", "weight_decay = 0.25"),
+            "AdamWOptimizer (decay 0.25, clipped at 1), learning rate by cosine_schedule. ",
         ),
         (
             ("schedule = @learning_rate_schedule_noam", "weight_decay = 0.0", "clip_norm = None"),
