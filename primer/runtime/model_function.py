@@ -24,8 +24,8 @@ from primer.runtime import estimator_model
 from primer.runtime.patches import initial_values
 
 # Configurables, by the ends of their names, whose parameters do not decide the function: initial
-# values, replaced by a checkpoint's; data types, float32 in evaluation; the seed; and the factor that
-# other configurables have as their own parameter.
+# values, replaced by a checkpoint's; data types, float32 in evaluation; the seed; and the factor
+# that other configurables have as their own parameter.
 _NOT_FUNCTION = (
     *("Initializer", "weight_initializer", "precision", "get_variable_dtype", "run_seed"),
     "width_multiplier",
