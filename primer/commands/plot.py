@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # The folders of gin files whose names stand for a curve, in the order of the search.
 KINDS = ("schedules", "optimizers", "recipes")
 
-WIDTH = 140  # Of the table where the output is not a terminal.
+WIDTH = 140  # Of the numbers of the table where the output is not a terminal.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -129,7 +129,8 @@ def _print_table(curves: "dict[str, ScheduleCurve]") -> None:
         table.add_row(name, f"{curve.total:,}", first, highest_text, f"{step:,}", mean, final)
     console = Console(highlight=False, markup=False)
     if not console.is_terminal:
-        console = Console(highlight=False, markup=False, width=WIDTH)
+        # Names may be long paths: none is folded, so that a line is a curve.
+        console = Console(highlight=False, markup=False, width=WIDTH + max(map(len, curves)))
     console.print(table)
 
 
