@@ -9,11 +9,10 @@ from primer.common import checks, user_paths
 from primer.errors import UsageError
 from primer.gin_config import config_files
 from primer.launch import train
+from primer.planning.coordinates import coordinate_check
 
 # The size of T5's vocabulary: the published parameter counts are for it.
 VOCABULARY_SIZE = 32128
-# Of random tokens, of which a batch has 256.
-COORDINATES_VOCABULARY_SIZE = 512
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--vocabulary_size",
         type=int,
         help=f"the number of token ids (default: {VOCABULARY_SIZE}, T5's; with --coordinates "
-        f"{COORDINATES_VOCABULARY_SIZE})",
+        f"{coordinate_check.VOCABULARY_SIZE})",
     )
     parser.add_argument(
         "--all",
@@ -84,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _vocabulary_size(options) -> int:
     if options.vocabulary_size is None:
-        return COORDINATES_VOCABULARY_SIZE if options.coordinates else VOCABULARY_SIZE
+        return coordinate_check.VOCABULARY_SIZE if options.coordinates else VOCABULARY_SIZE
     return checks.whole_number("--vocabulary_size", options.vocabulary_size)
 
 

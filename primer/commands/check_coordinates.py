@@ -7,12 +7,13 @@ from typing import IO, TYPE_CHECKING
 
 from primer.common import checks, user_paths
 from primer.errors import UsageError
+from primer.planning.coordinates.coordinate_check import SEEDS, STEPS
 
 if TYPE_CHECKING:
     from primer.planning.coordinates.coordinate_check import CoordinateCheck
 
 WIDTH = 140  # Of the table where the output is not a terminal.
-STEPS, SEEDS, FOLDER = 4, 3, "."
+FOLDER = "."
 NAMES = ("coordinates.png", "coordinates.json")
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable
+from typing import TypeGuard
 
 from primer.common import user_paths
 from primer.errors import UsageError
@@ -62,11 +63,7 @@ def positive_number(
     error: type[Exception] = UsageError,
 ) -> float:
     """Raises an error unless a value is a finite number above 0; arguments as `whole_number`."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        or not 0 < value < float("inf")
-    ):
+    if not _is_number(value) or not 0 < value < float("inf"):
         raise error(f"{setting} = {value!r}: expected {expected or 'a number above 0'}")
     return value
 
@@ -78,11 +75,7 @@ def number_from_zero(
     error: type[Exception] = UsageError,
 ) -> float:
     """Raises an error unless a value is a finite number from 0; arguments as `whole_number`."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        or not 0 <= value < float("inf")
-    ):
+    if not _is_number(value) or not 0 <= value < float("inf"):
         raise error(f"{setting} = {value!r}: expected {expected or 'a number of 0 or more'}")
     return value
 
@@ -141,6 +134,11 @@ def output_file(
     if not overwrite and _exists(path):
         hint = "" if overwrite is None else ", or add --overwrite"
         raise UsageError(f"{option} {path} is there already; name another file{hint}")
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    """Returns whether a value is a number; a bool is none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _exists(path):

@@ -16,7 +16,7 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
 from primer.common import graph_marks
-from primer.optimizers import assignments, base
+from primer.optimizers import assignments, optimizer_state
 
 SLOT = "accumulated"
 COUNT = "accumulated_steps"
@@ -50,7 +50,7 @@ def accumulate(
         return Accumulated(list(gradients), None, [])
     _remark_on_rest(steps)
     mesh = variables[0].mesh
-    before = base.state(mesh, COUNT)
+    before = optimizer_state.state(mesh, COUNT)
     number = before + 1.0
     # Not "equal": a resumed run may have a smaller number of steps.
     is_complete = mtf.greater_equal(number, float(steps))
@@ -61,7 +61,7 @@ def accumulate(
         if gradient is None:
             means.append(None)
             continue
-        state = base.slot(variable, SLOT)
+        state = optimizer_state.slot(variable, SLOT)
         total = state + mtf.to_float(gradient)
         means.append(_divided(total, number))
         found.append(assignments.to_state(state, total * keep))

@@ -8,7 +8,7 @@ import mesh_tensorflow as mtf
 
 from primer.common import checks
 from primer.errors import UsageError
-from primer.optimizers import base, update_count
+from primer.optimizers import base, optimizer_state, update_count
 from primer.parametrization import mup, roles
 
 
@@ -71,7 +71,7 @@ class AdamWOptimizer(base.Optimizer):
 
     def change(self, grad: mtf.Tensor, var: mtf.Variable) -> tuple[mtf.Tensor, list[mtf.Operation]]:
         """See base class."""
-        m, v = base.slot(var, "adam_m"), base.slot(var, "adam_v")
+        m, v = optimizer_state.slot(var, "adam_m"), optimizer_state.slot(var, "adam_v")
         new_m = self.beta1 * m + (1.0 - self.beta1) * grad
         new_v = self.beta2 * v + (1.0 - self.beta2) * mtf.square(grad)
         state = [mtf.assign(m, new_m), mtf.assign(v, new_v)]

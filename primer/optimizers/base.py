@@ -17,8 +17,6 @@ from primer.errors import UsageError
 from primer.optimizers import update_count
 from primer.parametrization import mup, roles
 
-_SCALAR = mtf.Shape([])
-
 
 class Optimizer(mtf.optimize.Optimizer):
     """An optimizer whose weights decay apart from their gradients (https://arxiv.org/abs/1711.05101).
@@ -162,35 +160,6 @@ def set_decay_rate(optimizer: mtf.optimize.Optimizer, rate: Any, factor: float) 
         optimizer.set_decay_rate(rate, factor)
     elif hasattr(optimizer, "weight_decay_rate"):  # A factor of the rate.
         optimizer.weight_decay_rate /= factor
-
-
-def slot(var: mtf.Variable, name: str, shape: mtf.Shape | None = None) -> mtf.Tensor:
-    """Returns the value of a variable of an optimizer's state, in float32, 0 at first.
-
-    Args:
-        var: the weight.
-        name: the name of the state, unique among an optimizer's.
-        shape: its shape; None for the weight's.
-    """
-    return state(var.mesh, f"{var.name}_slot_{name}", var.shape if shape is None else shape)
-
-
-def state(mesh: mtf.Mesh, name: str, shape: mtf.Shape = _SCALAR) -> mtf.Tensor:
-    """Returns the value of a variable that belongs to no weight, in float32, 0 at first.
-
-    Args:
-        mesh: the mesh of the weights.
-        name: the variable's name.
-        shape: its shape.
-    """
-    return mtf.get_variable(
-        mesh,
-        name,
-        shape,
-        dtype=tf.float32,
-        initializer=tf.zeros_initializer(),
-        trainable=False,
-    )
 
 
 def patterns(setting: str, texts: Sequence[str]) -> list[re.Pattern]:

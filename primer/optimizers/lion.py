@@ -7,7 +7,7 @@ import gin
 import mesh_tensorflow as mtf
 
 from primer.common import checks
-from primer.optimizers import base
+from primer.optimizers import base, optimizer_state
 from primer.parametrization import mup
 
 
@@ -52,7 +52,7 @@ class LionOptimizer(base.Optimizer):
 
     def change(self, grad: mtf.Tensor, var: mtf.Variable) -> tuple[mtf.Tensor, list[mtf.Operation]]:
         """See base class."""
-        m = base.slot(var, "lion_m")
+        m = optimizer_state.slot(var, "lion_m")
         direction = self.beta1 * m + (1.0 - self.beta1) * grad
         new_m = self.beta2 * m + (1.0 - self.beta2) * grad
         return mtf.sign(direction), [mtf.assign(m, new_m)]

@@ -9,7 +9,7 @@ import mesh_tensorflow as mtf
 from primer.common import checks
 from primer.common.class_names import source_name
 from primer.errors import UsageError
-from primer.optimizers import base
+from primer.optimizers import base, optimizer_state
 from primer.optimizers.adamw import AdamWOptimizer
 from primer.optimizers.matrices import newton_schulz, weight_matrices
 from primer.parametrization import mup, roles
@@ -122,15 +122,13 @@ class MuonOptimizer(base.Optimizer):
 
     def change(self, grad: mtf.Tensor, var: mtf.Variable) -> tuple[mtf.Tensor, list[mtf.Operation]]:
         """See base class."""
-        m = base.slot(var, "momentum")
-        new_m = self.momentum * m + grad
-        direction = grad + self.momentum * new_m if self.nesterov else new_m
+        direction, state = optimizer_state.momentum(grad, var, self.momentum, self.nesterov)
         view = self._matrices(var)
         update = newton_schulz.orthogonalized(
             mtf.reshape(direction, view.shape), view.rows, view.columns, self.ns_steps
         )
         update = mtf.reshape(update, var.shape) * self._scale(*view.sizes)
-        return update, [mtf.assign(m, new_m)]
+        return update, state
 
     def update_size_of(self, var: mtf.Variable) -> mup.UpdateSize | None:
         """See base class.

@@ -21,7 +21,7 @@ import tensorflow.compat.v1 as tf
 
 from primer.common import graph_marks
 from primer.errors import UsageError
-from primer.optimizers import assignments, base, norms
+from primer.optimizers import assignments, norms, optimizer_state
 
 # Names in the events; the loop of training reads the last two.
 LOSS_DEVIATION = "loss_deviation"
@@ -68,9 +68,9 @@ def watch(
         )
     loss = mtf.to_float(loss)
     mesh, size = gradient_norm.mesh, mtf.Dimension("outlier_window", window)
-    is_full = base.state(mesh, "outliers/is_full", mtf.Shape([size]))
-    losses = base.state(mesh, "outliers/losses", mtf.Shape([size]))
-    gradient_norms = base.state(mesh, "outliers/gradient_norms", mtf.Shape([size]))
+    is_full = optimizer_state.state(mesh, "outliers/is_full", mtf.Shape([size]))
+    losses = optimizer_state.state(mesh, "outliers/losses", mtf.Shape([size]))
+    gradient_norms = optimizer_state.state(mesh, "outliers/gradient_norms", mtf.Shape([size]))
 
     deviations = [
         _deviation(loss, losses, is_full),
@@ -127,7 +127,10 @@ def _either(is_known, is_finite, conditions):
 
 def _score(mesh, is_spike):
     """Adds the spike score to the events, and returns the assignments of its counts."""
-    steps, spikes = base.state(mesh, "outliers/steps"), base.state(mesh, "outliers/spikes")
+    steps, spikes = (
+        optimizer_state.state(mesh, "outliers/steps"),
+        optimizer_state.state(mesh, "outliers/spikes"),
+    )
     new_steps, new_spikes = steps + 1.0, spikes + mtf.to_float(is_spike)
     mtf.scalar_summary(SPIKE_SCORE, new_spikes / new_steps)
     return [assignments.to_state(steps, new_steps), assignments.to_state(spikes, new_spikes)]
@@ -135,8 +138,8 @@ def _score(mesh, is_spike):
 
 def _count_skipped(mesh, is_skipped):
     """Adds the numbers of skipped steps to the events, and returns their assignments."""
-    skipped = base.state(mesh, "outliers/skipped")
-    in_a_row = base.state(mesh, "outliers/skipped_in_a_row")
+    skipped = optimizer_state.state(mesh, "outliers/skipped")
+    in_a_row = optimizer_state.state(mesh, "outliers/skipped_in_a_row")
     one = mtf.to_float(is_skipped)
     new_skipped, new_in_a_row = skipped + one, (in_a_row + 1.0) * one
     mtf.scalar_summary(SKIPPED, new_skipped)

@@ -8,7 +8,7 @@ import mesh_tensorflow as mtf
 
 from primer.common import checks
 from primer.errors import UsageError
-from primer.optimizers import base
+from primer.optimizers import base, optimizer_state
 from primer.parametrization import mup
 
 
@@ -61,7 +61,4 @@ class SgdMomentumOptimizer(base.Optimizer):
         """See base class."""
         if not self.momentum:
             return grad, []
-        m = base.slot(var, "momentum")
-        new_m = self.momentum * m + grad
-        change = grad + self.momentum * new_m if self.nesterov else new_m
-        return change, [mtf.assign(m, new_m)]
+        return optimizer_state.momentum(grad, var, self.momentum, self.nesterov)

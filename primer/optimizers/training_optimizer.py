@@ -93,6 +93,8 @@ class TrainingOptimizer(mtf.optimize.Optimizer):
         """See base class."""
         if not any(grad is not None for grad in grads):
             return []
+        # Mesh-TF's SGD multiplies them by the rate, which is float32; all others cast them.
+        grads = [None if grad is None else mtf.to_float(grad) for grad in grads]
         gradient_norm = norms.global_norm(grads)
         step = self._watched(gradient_norm)
         accumulated = accumulation.accumulate(grads, variables, self._accumulate_steps)
@@ -124,13 +126,11 @@ class TrainingOptimizer(mtf.optimize.Optimizer):
             return grads
         norm = norms.global_norm(grads) if norm is None else norm
         factor = self._clip_norm / mtf.maximum(norm, self._clip_norm)
-        return [None if grad is None else mtf.to_float(grad) * factor for grad in grads]
+        return [None if grad is None else grad * factor for grad in grads]
 
     def _update(self, grads, variables):
         """Returns the assignments of the inner optimizer, one of which each group of rates has."""
         operations = []
-        # Mesh-TF's SGD multiplies them by the rate, which is float32; all others cast them.
-        grads = [None if grad is None else mtf.to_float(grad) for grad in grads]
         names = [var.name for var in variables]
         for group in self._groups(variables):
             optimizer = self._make_optimizer(learning_rate=group.rate)

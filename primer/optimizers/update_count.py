@@ -10,6 +10,8 @@ import math
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
+from primer.optimizers import optimizer_state
+
 # (Mesh-TF graph, name of the count, operation that adds 1 or None once taken). TensorFlow does
 # not try to write a collection with a tuple as key into checkpoints.
 _INCREMENTS = ("primer/increments_of_update_counts",)
@@ -23,14 +25,7 @@ def updates_done(mesh: mtf.Mesh, kind: str) -> mtf.Tensor:
         kind: the name of the count: optimizers of one kind share theirs.
     """
     name = f"{kind}_updates"
-    count = mtf.get_variable(
-        mesh,
-        name,
-        mtf.Shape([]),
-        dtype=tf.float32,
-        initializer=tf.zeros_initializer(),
-        trainable=False,
-    )
+    count = optimizer_state.state(mesh, name)
     counted = tf.get_collection_ref(_INCREMENTS)
     if (mesh.graph, name) not in [entry[:2] for entry in counted]:
         counted.append((mesh.graph, name, mtf.assign(count, count + 1.0)))

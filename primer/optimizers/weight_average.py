@@ -22,7 +22,7 @@ from collections.abc import Sequence
 
 import mesh_tensorflow as mtf
 
-from primer.optimizers import assignments, base, update_count
+from primer.optimizers import assignments, optimizer_state, update_count
 
 SLOT = "average_lag"
 _COUNT = "average"
@@ -42,7 +42,7 @@ def updates(changes: Sequence[assignments.Assignment], decay: float) -> list:
     decay_now = mtf.minimum((1.0 + before) / (10.0 + before), decay)
     found = []
     for change in changes:
-        lag = base.slot(change.variable, SLOT)
+        lag = optimizer_state.slot(change.variable, SLOT)
         new = decay_now * (lag + mtf.to_float(change.value))
         found.append(assignments.to_state(lag, new))
     return found + assignments.taken_apart(update_count.increments(mesh))

@@ -98,23 +98,15 @@ def _build(vocabulary_size: int) -> "tuple[list[Group], ModelCost]":
     The whole model is built once, for its shapes. The optimizer, the schedule and evaluation are
     built on one block: they read the same settings for one block as for many.
     """
+    from primer.planning import parse as parsing
     from primer.planning import run_graph, structure
 
-    try:
+    with parsing.building("the model"):
         model, graph = run_graph.build_forward(vocabulary_size)
         for mode in run_graph.MODES:
             run_graph.build_step(vocabulary_size, mode, blocks=1)
-    except UsageError as error:
-        raise UsageError(first_line(error)) from error  # gin adds lines on the call.
-    except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
-        raise UsageError(f"the model cannot be built: {first_line(error)}") from error
     cost = run_graph.cost_of(model, graph)
     return structure.layer_groups(model, graph, cost), cost
-
-
-def first_line(error: Exception) -> str:
-    """Returns the first line of an error's message; gin adds lines on the call."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _slots(settings: "Sequence[Setting]") -> dict[str, tuple[str, str | None, str]]:

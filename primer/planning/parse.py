@@ -37,6 +37,26 @@ def parse_files(files: Sequence[str], params: Sequence[str]) -> None:
 
 
 @contextlib.contextmanager
+def building(what: str) -> Iterator[None]:
+    """Raises UsageError, of one line, in place of the errors of code that builds a graph.
+
+    Args:
+        what: what the code builds, as "the model".
+    """
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(first_line(error)) from error  # gin adds lines on the call.
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise UsageError(f"{what} cannot be built: {first_line(error)}") from error
+
+
+def first_line(error: Exception) -> str:
+    """Returns the first line of an error's message."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+@contextlib.contextmanager
 def errors_in_one_line() -> Iterator[None]:
     """Raises UsageError in place of gin's own errors, which have several lines."""
     from primer.gin_config import gin_errors

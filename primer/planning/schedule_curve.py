@@ -83,7 +83,7 @@ def curve_of_gin(
         except UsageError:
             raise
         except (ValueError, TypeError, RuntimeError) as error:
-            message = (str(error).strip() or type(error).__name__).splitlines()[0]
+            message = parse.first_line(error)
             raise UsageError(f"the schedule cannot be built: {message}") from error
 
 

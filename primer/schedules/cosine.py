@@ -44,4 +44,4 @@ def cosine_schedule(
         decay_steps,
         final_fraction,
     )
-    return curves.rise_and_decay(step, phases, "cosine")
+    return curves.rise_and_decay(step, phases, curves.FORMS["cosine"])

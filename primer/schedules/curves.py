@@ -38,16 +38,16 @@ def progress(step: tf.Tensor, start: float, end: float) -> tf.Tensor:
     return tf.clip_by_value((step - start) / (end - start), 0.0, 1.0)
 
 
-def _of_shape(shape: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[tf.Tensor, float], tf.Tensor]:
+def of_shape(shape: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[tf.Tensor, float], tf.Tensor]:
     """Returns the decay from 1 to `final` whose shape is a function from 1 to 0."""
     return lambda done, final: final + (1 - final) * shape(done)
 
 
 # Form of a decay -> a function (progress from 0 to 1, final value) that falls from 1 to it.
 FORMS: dict[str, Callable[[tf.Tensor, float], tf.Tensor]] = {
-    "linear": _of_shape(lambda done: 1 - done),
-    "cosine": _of_shape(lambda done: 0.5 * (1 + tf.cos(math.pi * done))),
-    "1-sqrt": _of_shape(lambda done: 1 - tf.sqrt(done)),
+    "linear": of_shape(lambda done: 1 - done),
+    "cosine": of_shape(lambda done: 0.5 * (1 + tf.cos(math.pi * done))),
+    "1-sqrt": of_shape(lambda done: 1 - tf.sqrt(done)),
     # The logarithm of the rate changes evenly (MiniCPM, https://arxiv.org/abs/2404.06395), or its
     # inverse (WSD-S, https://arxiv.org/abs/2410.05192).
     "exponential": lambda done, final: tf.exp(math.log(final) * done),
@@ -76,15 +76,21 @@ def decay(form: str, done: tf.Tensor, final: float, setting: str) -> tf.Tensor:
     return FORMS[form](done, final)
 
 
-def rise_and_decay(step: Any, phases: Phases, form: str) -> tf.Tensor:
+def rise_and_decay(
+    step: Any,
+    phases: Phases,
+    fall: Callable[[tf.Tensor, float], tf.Tensor],
+    start: float | None = None,
+) -> tf.Tensor:
     """Returns the rate of a schedule that rises to its peak and then decays to its end.
 
     Args:
         step: the step.
         phases: the phases.
-        form: the form of the decay, a name of FORMS.
+        fall: the form of the decay, as those of FORMS.
+        start: the step at which the decay begins; None: the end of the warmup.
     """
     step = as_double(step)
-    done = progress(step, phases.warmup, phases.end)
+    done = progress(step, phases.warmup if start is None else start, phases.end)
     rise = warmup_factor(step, phases.warmup, phases.initial)
-    return as_rate(phases.peak * rise * decay(form, done, phases.final, "form"))
+    return as_rate(phases.peak * rise * fall(done, phases.final))

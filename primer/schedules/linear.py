@@ -44,4 +44,4 @@ def linear_schedule(
         decay_steps,
         final_fraction,
     )
-    return curves.rise_and_decay(step, phases, "linear")
+    return curves.rise_and_decay(step, phases, curves.FORMS["linear"])

@@ -48,7 +48,5 @@ def polynomial_schedule(
         decay_steps,
         final_fraction,
     )
-    step = curves.as_double(step)
-    left = (1 - curves.progress(step, phases.warmup, phases.end)) ** power
-    rise = curves.warmup_factor(step, phases.warmup, phases.initial)
-    return curves.as_rate(phases.peak * rise * (phases.final + (1 - phases.final) * left))
+    fall = curves.of_shape(lambda done: (1 - done) ** power)
+    return curves.rise_and_decay(step, phases, fall)

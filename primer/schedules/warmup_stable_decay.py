@@ -50,10 +50,8 @@ def wsd_schedule(
         final_fraction,
     )
     length = settings.steps("cooldown_steps", cooldown_steps, total_train_steps)
-    step = curves.as_double(step)
-    rise = curves.warmup_factor(step, phases.warmup, phases.initial)
     if not length:
-        return curves.as_rate(phases.peak * rise)
+        return curves.rise_and_decay(step, phases, lambda done, final: tf.ones_like(done))
     start = phases.end - length
     if start < phases.warmup:
         message = (
@@ -63,6 +61,8 @@ def wsd_schedule(
         if decay_steps is not None:
             raise UsageError(f"{message}: expected both together to be no longer than decay_steps")
         graph_marks.add_remark(f"{message}; it starts there, as the run is short.")
-    done = curves.progress(step, max(start, phases.warmup), phases.end)
-    fall = curves.decay(cooldown_form, done, phases.final, "cooldown_form")
-    return curves.as_rate(phases.peak * rise * fall)
+
+    def fall(done: tf.Tensor, final: float) -> tf.Tensor:
+        return curves.decay(cooldown_form, done, final, "cooldown_form")
+
+    return curves.rise_and_decay(step, phases, fall, max(start, phases.warmup))

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from primer.common import checks
-from primer.errors import UsageError
 
 if TYPE_CHECKING:
     from primer.planning.coordinates.growth import Growth
 
+# Of random tokens, of which a batch has 256: a small vocabulary shows each often enough.
 STEPS, SEEDS, VOCABULARY_SIZE = 4, 3, 512
 
 
@@ -108,17 +108,13 @@ def check_coordinates(
 
 def _at_width(files, params, vocabulary_size, steps, seeds):
     from primer.gin_config import isolation
-    from primer.planning import check
+    from primer.planning import check, parse
     from primer.planning.coordinates import activations
 
     with isolation.isolated():
         check.parse(files, [*params, *activations.SETTINGS])
-        try:
+        with parse.building("the model"):
             return activations.measure(vocabulary_size, steps, seeds)
-        except UsageError as error:
-            raise UsageError(check.first_line(error)) from error  # gin adds lines on the call.
-        except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
-            raise UsageError(f"the model cannot be built: {check.first_line(error)}") from error
 
 
 def _optimizer_text() -> str:
