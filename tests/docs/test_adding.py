@@ -140,7 +140,7 @@ def test_the_tests_of_every_composition_pass_after_recording(recorded):
 @pytest.mark.slow
 def test_the_tests_of_gin_files_pass(recorded):
     """The new size, activation, optimizer and schedule, combined with the other files."""
-    names = f"{NEW} or micro or -glu] or signum or triangular"
+    names = f"{NEW} or micro or -glu] or signum or rex]"
     assert run_tests(recorded, "-k", names, "tests/gin", "tests/gin_config")
     assert run_tests(recorded, "tests/gin_config/test_dead_bindings.py", "tests/gin/test_models.py")
 
@@ -148,7 +148,7 @@ def test_the_tests_of_gin_files_pass(recorded):
 @pytest.mark.slow
 def test_the_tests_of_every_optimizer_and_schedule_pass(copy):
     every = [f"tests/{kind}s/test_every_{kind}.py" for kind in ("optimizer", "schedule")]
-    assert run_tests(copy, "-k", "signum or triangular", *every) >= 7
+    assert run_tests(copy, "-k", "signum or rex]", *every) >= 7
 
 
 @pytest.mark.slow
@@ -156,7 +156,7 @@ def test_the_new_parts_train_evaluate_and_generate(copy):
     """Architecture with experts, activation, size, task, optimizer and schedule in one model."""
     primer = ("-m", "primer.cli")
     parts = ["--architecture=average_transformer", "--activation=glu", "--size=micro"]
-    files = ["architectures/switch.gin", "optimizers/signum.gin", "schedules/triangular.gin"]
+    files = ["architectures/switch.gin", "optimizers/signum.gin", "schedules/rex.gin"]
     for steps_of_training in (2, 4):  # The second run restores the optimizer's variables.
         run(
             copy,
