@@ -20,6 +20,7 @@ from primer.layers.position_encodings import (
     relative_attention_type,
 )
 from primer.layers.primer_norm import sublayer_primer_norm
+from primer.layers.recurrence.settings import segment_recurrence
 from primer.layers.stacks.parallel import ParallelLayerStack
 from primer.layers.stacks.post_norm import PostNormLayerStack
 from primer.layers.stacks.pre_norm import PreNormLayerStack
@@ -31,6 +32,7 @@ from primer.layers.unset_size import unset_size
 __all__ = [
     "block_layers",
     "relative_attention_type",
+    "segment_recurrence",
     "stack_depth",
     "feed_forward_width",
     "ladder_size",

@@ -86,6 +86,11 @@ class MDHA(MultiHeadAttention):
                 "values, and the keys are the values; set one of them to False"
             )
 
+    @property
+    def convolution_reach(self) -> int:
+        """The convolutions see `kernel_size - 1` positions back."""
+        return self.kernel_size - 1
+
     def make_params(self, context: transformer.Context) -> attention.AttentionParams:
         """Makes the projections of queries, keys, values and the output."""
         if not self.share_qk_rep:

@@ -29,6 +29,8 @@ from primer.layers.attention import (
 )
 from primer.layers.attention.options import alibi, qk_norm, rotary, value_embedding
 from primer.layers.attention.windows import local_attention
+from primer.layers.recurrence import recurrent_attention
+from primer.layers.recurrence.settings import Recurrence
 
 # The kind of a layer -> the function that attends; the keys are those of multi_head_settings.KINDS.
 _ATTEND = {
@@ -64,6 +66,7 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
         logit_cap: float | None = None,
         num_persistent_vectors: int = 0,
         num_value_embeddings: int = 0,
+        recurrence: Recurrence | None = None,
         **kwargs: Any,
     ) -> None:
         """Makes a layer.
@@ -86,6 +89,8 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
             logit_cap: the soft cap of the logits, cap * tanh(logits / cap), or None.
             num_persistent_vectors: learned keys and values that every position sees.
             num_value_embeddings: tables of value embeddings, each shared by two layers.
+            recurrence: the memory of earlier segments, as `segment_recurrence` returns it; None:
+                there is none.
             **kwargs: as for SelfAttention; `num_memory_heads`, `shared_kv`, `combine_dims`,
                 `relative_attention_type`, `z_loss_coeff` and so on mean the same.
 
@@ -107,6 +112,7 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
         self.logit_cap = logit_cap
         self.num_persistent_vectors = num_persistent_vectors
         self.num_value_embeddings = num_value_embeddings
+        self.recurrence = recurrence
         multi_head_settings.check(self)
 
     def set_heads(self) -> None:
@@ -124,6 +130,11 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
     def described_settings(self) -> dict[str, int]:
         """Settings that it records besides its attributes: what `window` was called once."""
         return {"radius": self.window} if self.kind == "local" else {}
+
+    @property
+    def convolution_reach(self) -> int:
+        """How many positions back the projections see, in classes that convolve them."""
+        return 0
 
     @property
     def own_scale(self) -> float | str | None:
@@ -146,14 +157,20 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
         """Attends: `[batch, length, d_model]` in and out, without length in incremental mode."""
         multi_head_settings.say_without_effect(self, context)
         params = self.make_params(context)
-        q, keys_values = self.project(context, params, x)  # [batch, length, heads, d_kv] each
-        q, keys_values = self.transform_heads(context, q, keys_values)
-        o = _ATTEND[self.kind](
-            self, context, params, q, keys_values
-        )  # [batch, length, heads, d_kv]
+        o = self._attend(context, params, x)  # [batch, length, heads, d_kv]
         # [batch, length, d_model]
         y = params.compute_output(o, output_shape=self.expected_attention_output_shape(x, params))
         return self.layer_output_from_attention_output(context, y, losses)
+
+    def _attend(
+        self, context: transformer.Context, params: attention.AttentionParams, x: mtf.Tensor
+    ) -> mtf.Tensor:
+        """Attends to what the layer's kind and its recurrence let a position see."""
+        if self.recurrence is not None:
+            return recurrent_attention.attend(self, context, params, x)
+        q, keys_values = self.project(context, params, x)  # [batch, length, heads, d_kv] each
+        q, keys_values = self.transform_heads(context, q, keys_values)
+        return _ATTEND[self.kind](self, context, params, q, keys_values)
 
     def project(
         self, context: transformer.Context, params: attention.AttentionParams, x: mtf.Tensor

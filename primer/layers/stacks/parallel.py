@@ -42,7 +42,7 @@ class ParallelLayerStack(PreNormLayerStack):
         super().__init__(layers, **kwargs)
         self._first_of_group = first_of_group(layers)
 
-    def call(self, context: transformer.Context, x: mtf.Tensor) -> mtf.Tensor:
+    def _call_layers(self, context: transformer.Context, x: mtf.Tensor) -> mtf.Tensor:
         """Runs the stack on `[batch, length, d_model]`, or `[batch, d_model]` in decoding.
 
         Args:

@@ -14,12 +14,14 @@ from typing import Any
 
 import gin
 import mesh_tensorflow as mtf
+import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer
 
 from primer.common import checks, graph_marks
 from primer.common.class_names import class_name
 from primer.layers import variables
 from primer.layers.kind_pattern import NoLayer
+from primer.layers.recurrence import past
 from primer.layers.stacks import sublayer_order
 from primer.layers.stacks.token_shift import sublayer_token_shift
 
@@ -55,6 +57,22 @@ class PreNormLayerStack(transformer.LayerStack):
         if checks.boolean("PreNormLayerStack.token_shift", token_shift, ValueError):
             self._sublayers_initial = [sublayer_token_shift, *(self._sublayers_initial or [])]
 
+    def call(self, context: transformer.Context, x: mtf.Tensor) -> mtf.Tensor:
+        """Runs the stack on `[batch, length, d_model]`, or `[batch, d_model]` in decoding."""
+        y = self._call_layers(context, x)
+        past.keep(self._layers, context)
+        return y
+
+    def _call_layers(self, context: transformer.Context, x: mtf.Tensor) -> mtf.Tensor:
+        """Runs the layers, and the sublayers before and after them."""
+        return super().call(context, x)
+
+    def carried_parts(
+        self, model_dim: mtf.Dimension, dtype: tf.DType, train: bool
+    ) -> dict[str, tuple[tuple[mtf.Dimension, ...], tf.DType]]:
+        """Returns the parts of `carried_state` that the layers have, as `past.parts`."""
+        return past.parts(self._layers, model_dim, dtype, train)
+
     def _layer_fn(
         self,
         x: mtf.Tensor,
@@ -74,6 +92,9 @@ class PreNormLayerStack(transformer.LayerStack):
         context.current_layer = layer
         context.current_layer_input = total
         sublayers = self._sublayers_of(layer)
+        context.past = past.of_layer(
+            layer, context, x, lambda stream: self._normalize(sublayers, stream, context)
+        )
         is_normalized = sublayer_order.normalizes_output(sublayers)
         graph_marks.set_normalized_output(context.train and is_normalized)
         y = self._call_sublayers(sublayers, x, context)  # [batch, length, d_model]
@@ -83,6 +104,13 @@ class PreNormLayerStack(transformer.LayerStack):
                 "a layer must keep the shape, for the residual connection"
             )
         return y
+
+    def _normalize(
+        self, sublayers: Sequence[Callable], x: mtf.Tensor, context: transformer.Context
+    ) -> mtf.Tensor:
+        """Applies the norms before the call to the stream of earlier positions."""
+        before = sublayer_order.before_call(sublayers)
+        return self._call_sublayers(filter(sublayer_order.is_norm, before), x, context)
 
     def _sublayers_of(self, layer: transformer.TransformerLayer) -> Sequence[Callable]:
         """Returns the sublayers that are called for a layer, in order."""

@@ -53,6 +53,12 @@ def move_norms_behind(
     return rest[:behind] + norms + rest[behind:]
 
 
+def before_call(sublayers: Sequence[Callable]) -> Sequence[Callable]:
+    """Returns the sublayers before `sublayer_call_layer`; all of them if there is none."""
+    names = names_of(sublayers)
+    return sublayers[: names.index(CALL)] if CALL in names else sublayers
+
+
 def normalizes_output(sublayers: Sequence[Callable]) -> bool:
     """Returns whether a norm is between the call of the layer and the residual connection."""
     names = names_of(sublayers)

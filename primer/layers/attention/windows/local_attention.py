@@ -11,7 +11,6 @@ with the same result. Decoding keeps the last r positions (`windowed_cache`), ho
 is.
 """
 
-import copy
 from typing import Any
 
 import mesh_tensorflow as mtf
@@ -22,7 +21,7 @@ from primer.common import graph_marks
 from primer.common.class_names import class_name
 from primer.layers import mesh_layout, positions
 from primer.layers.attention import inherited_settings, softmax_attention
-from primer.layers.attention.windows import windowed_blocks, windowed_cache
+from primer.layers.attention.windows import visible_bias, windowed_blocks, windowed_cache
 
 
 def attend(
@@ -69,7 +68,7 @@ def _attend_masked(layer, context, params, q, keys_values):
         index = mtf.range(context.mesh, context.length_dim, tf.int32)  # [length]
         # [length, memory_length]
         distance = index - layer.rename_length_to_memory_length(index, context)
-        hidden = _visibility_bias(mtf.less(distance, layer.window), context)
+        hidden = visible_bias.hidden_bias(mtf.less(distance, layer.window), context)
         bias += mtf.cast(hidden, bias.dtype)
     memory_length = layer.memory_length(context)
     return softmax_attention.attend(layer, context, params, q, keys_values, memory_length, bias)
@@ -83,7 +82,9 @@ def _attend_in_blocks(layer, context, params, q, keys_values, blocks):
     # [query_block_length, memory_block_length, blocks], with batch if packed
     visible = blocks.visible(context.mesh, positions.segment_id(context))
     query_position, memory_position = blocks.positions(context.mesh)
-    bias = _bias(layer, context, params, q, query_position, memory_position, visible)
+    bias = visible_bias.bias(
+        layer, context, params.query_heads_dims, q, query_position, memory_position, visible
+    )
     # [batch, blocks, query_block_length, heads, d_kv]
     o = softmax_attention.attend(
         layer, context, params, q, keys_values, blocks.memory_dim, bias, blocks
@@ -103,7 +104,9 @@ def _attend_to_cache(layer, context, params, q, keys_values):
     # [batch, window]
     memory_position = windowed_cache.cached_positions(context.mesh, context.position, window)
     visible = mtf.greater_equal(memory_position, 0)
-    bias = _bias(layer, context, params, q, context.position, memory_position, visible)
+    bias = visible_bias.bias(
+        layer, context, params.query_heads_dims, q, context.position, memory_position, visible
+    )
     return softmax_attention.attend(layer, context, params, q, keys_values, window, bias)
 
 
@@ -114,17 +117,6 @@ def _cache_prompt(layer, context, keys_values):
     context.record_new_states(
         [windowed_cache.cache_prompt(t, context.length_dim, end, window) for t in keys_values]
     )
-
-
-def _bias(layer, context, params, q, position, memory_position, visible):
-    """Returns the layer's relative bias for these positions, with this visibility mask."""
-    context = copy.copy(context)
-    context.position = position
-    # Without these, compute_bias adds no mask of its own.
-    context.read_priority = context.sequence_id = context.subsequence_id = None
-    bias = layer.compute_bias(context, memory_position, None, params.query_heads_dims, q)
-    hidden = _visibility_bias(visible, context)
-    return hidden if bias is None else mtf.cast(hidden, bias.dtype) + bias
 
 
 def _block_length(layer, context):
@@ -150,8 +142,3 @@ def _say_if_without_effect(layer, context):
             f"window = {layer.window}: rows have {length} tokens, so that local attention sees all "
             "of them, as global attention does; set window below the length for an effect"
         )
-
-
-def _visibility_bias(visible, context):
-    """Returns 0 where `visible` is true and a large negative number elsewhere."""
-    return attention.visibility_mask_to_attention_bias(visible, context.activation_dtype)

@@ -1,0 +1,1 @@
+"""Segment-level recurrence: attention layers with a memory of earlier segments."""
