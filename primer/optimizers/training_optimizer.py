@@ -8,6 +8,7 @@ import mesh_tensorflow as mtf
 
 from primer.common import checks, graph_marks
 from primer.common.class_names import source_name
+from primer.common.recurrence import carried_state
 from primer.errors import UsageError
 from primer.optimizers import (
     accumulation,
@@ -111,7 +112,7 @@ class TrainingOptimizer(mtf.optimize.Optimizer):
         parts += accumulated.assignments
         if step.is_accepted is not None:
             parts = assignments.only_if(step.is_accepted, parts)
-        return assignments.put_together(parts + step.assignments)
+        return assignments.put_together(parts + step.assignments) + _carried()
 
     def _watched(self, gradient_norm):
         """Returns what `outliers` says of the step."""
@@ -183,6 +184,12 @@ class TrainingOptimizer(mtf.optimize.Optimizer):
         mtf.scalar_summary("gradient_norm", gradient_norm)
         mtf.scalar_summary("weight_norm", weight_norm)
         mtf.scalar_summary("update_ratio", ratio)
+
+
+def _carried():
+    """Returns the assignments of what rows hand to the next rows: a skipped step has read them."""
+    state = carried_state.current()
+    return [] if state is None else state.assignments()
 
 
 def _above_0_or_none(setting, value, meaning):

@@ -11,9 +11,9 @@ from primer.checkpoints import pattern_free
 from primer.common import build_mode, random_seed
 from primer.errors import UsageError
 from primer.optimizers.training_optimizer import TrainingOptimizer
-from primer.runtime import estimator_evaluation, mesh
+from primer.runtime import estimator_evaluation, mesh, precision
 from primer.runtime.patches import learning_rates, resource_variables
-from primer.runtime.training import step_order
+from primer.runtime.training import carried_rows, step_order
 
 ESTIMATORS = ("local", "tpu_estimator")
 
@@ -74,6 +74,9 @@ def make_estimator(
         if not use_tpu:
             resource_variables.use_resources()
         with build_mode.building(mode, use_tpu):
+            if mode == "train":
+                dtype = precision.variable_dtype().activation_dtype
+                carried_rows.declare(model_fn.model, dtype, bool(use_tpu))
             spec = model_fn(features, labels, mode, params, config)
         if mode == "train" and not use_tpu:
             step_order.increment_step_last(spec.train_op)

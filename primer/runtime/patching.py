@@ -41,6 +41,7 @@ PATCHES = {
         "ops.embedding_lookup",
         "ops.cross_entropy",
         "patches.sampling_stop",
+        "patches.training_step.continued_inputs",
         "patches.sinusoid_positions",
         "patches.float32_norms",
         "patches.float32_loss",  # Last: it wraps the loss of `ops.cross_entropy`.
@@ -48,6 +49,7 @@ PATCHES = {
     "mesh_tensorflow.transformer.utils": (
         "patches.score_ids",  # First: `engine` keeps the settings without its change.
         "patches.target_text",
+        "patches.training_step.carried_microbatches",
         "patches.training_step.training_loss",
         "patches.checkpoints.initial_checkpoint",
         "patches.training_step.step_print",

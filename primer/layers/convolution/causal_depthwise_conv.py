@@ -79,9 +79,9 @@ def convolve(context: transformer.Context, x: mtf.Tensor, taps: Sequence[mtf.Ten
         context.record_new_states(
             last_positions(x, context.length_dim, context.initial_position, num_states)
         )
-    past = getattr(context, "convolution_past", None)
-    if past is not None:  # The layer has a memory of earlier positions.
-        return past.convolve(
+    earlier = getattr(context, "convolution_past", None)
+    if earlier is not None:  # The layer has a memory of earlier positions.
+        return earlier.convolve(
             x, num_states, lambda x, dim, ids: causal_depthwise_conv(x, taps, dim, ids)
         )
     # [batch, length, channels...]

@@ -21,8 +21,6 @@ from primer.layers import positions
 from primer.layers.recurrence import settings
 from primer.layers.recurrence.row_segments import number_of_tokens
 
-TEXTS = "texts"
-
 
 @dataclasses.dataclass(frozen=True)
 class Past:
@@ -75,7 +73,7 @@ def parts(
         for name, number in kept.items()
     }
     longest = settings.memory_positions_dim(max(kept.values()))
-    return {**found, TEXTS: ((longest,), tf.int32)}
+    return {**found, carried_state.TEXTS: ((longest,), tf.int32)}
 
 
 def of_layer(
@@ -100,13 +98,15 @@ def of_layer(
     state = carried_state.current()
     if state is not None and state.has(_name(context.layer_index)):
         before = _as_length(context, state.value(_name(context.layer_index)))
-        before_ids = _as_length(context, _last(state.value(TEXTS), kept))
+        before_ids = _as_length(context, _last(state.value(carried_state.TEXTS), kept))
     elif layer.recurrence.zero_memory:
         shape = _with_length(context, x.shape, kept)
         before = mtf.zeros(x.mesh, shape, x.dtype)
         before_ids = mtf.zeros(x.mesh, shape - context.model.model_dim, tf.int32)
     if before is not None:
-        before = before_call(mtf.stop_gradient(before))
+        # It depends on no weight. A stopped gradient would be an error where gradients are
+        # recomputed, which asks for those of all inputs.
+        before = before_call(before)
     return Past(before, before_ids, row)
 
 
@@ -125,8 +125,11 @@ def keep(layers: Iterable[Any], context: transformer.Context) -> None:
     for name, x in _streams(layers, context):
         if state.has(name):
             state.record(name, _newest(state.value(name), x, context.length_dim, end))
-    if state.has(TEXTS):
-        state.record(TEXTS, _newest(state.value(TEXTS), ids, context.length_dim, end))
+    if state.has(carried_state.TEXTS):
+        state.record(
+            carried_state.TEXTS,
+            _newest(state.value(carried_state.TEXTS), ids, context.length_dim, end),
+        )
 
 
 def segment_ids(context: transformer.Context) -> mtf.Tensor:

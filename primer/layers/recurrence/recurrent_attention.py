@@ -27,10 +27,10 @@ from primer.layers.recurrence import past as pasts
 from primer.layers.recurrence.convolution_past import ConvolutionPast
 from primer.layers.recurrence.row_segments import RowSegments
 
-Params = attention.AttentionParams
 
-
-def attend(layer: Any, context: transformer.Context, params: Params, x: mtf.Tensor) -> mtf.Tensor:
+def attend(
+    layer: Any, context: transformer.Context, params: attention.AttentionParams, x: mtf.Tensor
+) -> mtf.Tensor:
     """Attends, in any mode of the context.
 
     Args:
@@ -59,10 +59,9 @@ def attend(layer: Any, context: transformer.Context, params: Params, x: mtf.Tens
         for t, of_row, of_before in zip(own, of_memory, before, strict=True)
     ]  # [batch, blocks, memory_block_length, heads, d_kv] each
     q = segments.split_queries(q)  # [batch, blocks, query_block_length, heads, d_kv]
+    position, memory_position = segments.positions(context.mesh)
     heads_dims = params.query_heads_dims
-    bias = visible_bias.bias(
-        layer, context, heads_dims, q, *segments.positions(context.mesh), visible
-    )
+    bias = visible_bias.bias(layer, context, heads_dims, q, position, memory_position, visible)
     o = softmax_attention.attend(
         layer, context, params, q, keys_values, segments.memory_dim, bias, segments
     )  # [batch, blocks, query_block_length, heads, d_kv]

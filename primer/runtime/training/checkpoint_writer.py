@@ -194,17 +194,20 @@ class CheckpointWriter:
             )
             self._input_saver = None
 
-    def restore_input_position(self, sess: tf.Session, step: int) -> None:
+    def restore_input_position(self, sess: tf.Session, step: int) -> bool:
         """Restores the input position of a step if it is one of this run's input.
 
         Otherwise it prints a line with the reason, and the data are read from the start: TensorFlow
         would continue the saved pipeline, whatever the settings name now.
+
+        Returns:
+            Whether it was restored.
         """
         obstacle = self._restore_obstacle(step)
         if obstacle is None:
             try:
                 self._input_saver.restore(sess, pattern_free.readable(self._input_path(step)))
-                return
+                return True
             except (tf.errors.OpError, ValueError) as error:
                 obstacle = (
                     f"The input position of step {step} cannot be restored ({_first_line(error)})"
@@ -212,6 +215,7 @@ class CheckpointWriter:
                 # It may be restored in part.
                 sess.run(self._iterator.initializer)
         console.say(f"{obstacle}: reading from the start.")
+        return False
 
     def _restore_obstacle(self, step):
         """Returns why the input position of a step must not be restored, or None."""

@@ -15,6 +15,7 @@ from primer.errors import RunError, UsageError
 from primer.gin_config import gin_state
 from primer.runtime import callbacks, cluster, inputs, model_function, session
 from primer.runtime.training import (
+    carried_rows,
     checkpoint_writer,
     early_stop,
     initial_weights,
@@ -199,7 +200,9 @@ class TrainingRun:
             sess = monitored.raw_session()
             self._checkpoints.open(sess)
             if self.start:
-                self._checkpoints.restore_input_position(sess, self.start)
+                if not self._checkpoints.restore_input_position(sess, self.start):
+                    # Other text: what memory has is not before it.
+                    sess.run([v.initializer for v in carried_rows.variables()])
             else:
                 self._checkpoints.save(sess, 0)
             callbacks.run_start_functions(self.estimator.model_dir)
@@ -239,6 +242,11 @@ class TrainingRun:
         # slots of another optimizer.
         restore = checkpoint_files.Restore(tf.global_variables(), optional=tf.global_variables())
         missing = restore.missing(latest)
+        carried_rows.check_columns(latest, missing)
+        memory = [v.op.name for v in carried_rows.variables()]
+        if set(memory) & set(missing):
+            console.say(f"{latest} has no memory: the first rows begin with an empty one.")
+        missing = [name for name in missing if name not in memory]
         if missing:
             console.say(
                 f"{len(missing)} variables of the optimizer "

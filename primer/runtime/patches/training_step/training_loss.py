@@ -9,30 +9,23 @@ import types
 from typing import Any
 
 from primer.common import graph_marks
+from primer.runtime.patches.training_step.module_overlay import overlay
 
 
 def patch(utils: types.ModuleType) -> None:
     """Patches the name `mtf` of `mesh_tensorflow.transformer.utils`."""
-    utils.mtf = _recording(utils.mtf)
+    module = utils.mtf
 
+    def gradients(ys: list, xs: list, **kwargs: Any) -> list:
+        if len(ys) == 1:
+            graph_marks.set_training_loss(ys[0])
+        return module.gradients(ys, xs, **kwargs)
 
-def _recording(module: types.ModuleType) -> types.ModuleType:
-    """Returns a module that has everything of another, and records the loss of gradients."""
+    def serialize_training_step(*args: Any, **kwargs: Any) -> tuple[list, dict]:
+        found, outputs = module.serialize_training_step(*args, **kwargs)
+        graph_marks.set_training_loss(outputs["loss"])
+        return found, outputs
 
-    class Recording(types.ModuleType):
-        @staticmethod
-        def gradients(ys: list, xs: list, **kwargs: Any) -> list:
-            if len(ys) == 1:
-                graph_marks.set_training_loss(ys[0])
-            return module.gradients(ys, xs, **kwargs)
-
-        @staticmethod
-        def serialize_training_step(*args: Any, **kwargs: Any) -> tuple[list, dict]:
-            gradients, outputs = module.serialize_training_step(*args, **kwargs)
-            graph_marks.set_training_loss(outputs["loss"])
-            return gradients, outputs
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(module, name)
-
-    return Recording(module.__name__)
+    utils.mtf = overlay(
+        module, gradients=gradients, serialize_training_step=serialize_training_step
+    )
