@@ -53,10 +53,17 @@ class Softmax(ops.Operation):
         mesh_impl = lowering.mesh_impl(self)
         axis = mesh_impl.tensor_dimension_to_mesh_axis(x.shape.dims[-1])
         if axis is None:
-            value = mesh_impl.slicewise(tf.nn.softmax, lowering.tensors[x])
+            value = mesh_impl.slicewise(_softmax_of_rows, lowering.tensors[x])
         else:
             value = _split_softmax(mesh_impl, axis, lowering.tensors[x])
         lowering.set_tensor_lowering(self.outputs[0], value)
+
+
+def _softmax_of_rows(x: tf.Tensor) -> tf.Tensor:
+    """Returns the softmax over the last dimension; oneDNN's kernel takes five at most."""
+    if x.shape.ndims <= 5:
+        return tf.nn.softmax(x)
+    return tf.reshape(tf.nn.softmax(tf.reshape(x, [-1, x.shape[-1]])), x.shape)
 
 
 def _split_softmax(mesh_impl, axis, x):

@@ -53,3 +53,16 @@ def test_training_tpus_and_other_arguments_keep_the_stock_form():
         mtf.softmax(x, x.shape.dims[-1])
         mtf.softmax(mtf.cast(x, tf.bfloat16), x.shape.dims[-1])
         assert "Softmax" not in {type(operation).__name__ for operation in b.graph.operations}
+
+
+def test_six_dimensions_as_attention_in_blocks_has_them():
+    """oneDNN's kernel, which large tensors use, ends with an error above five."""
+    x = np.random.default_rng(1).normal(size=[1, 2, 4, 8, 32, 64]).astype(np.float32)
+    names = ("outer_batch", "batch", "blocks", "heads", "query", "memory")
+    with helpers.bench() as b, build_mode.building("eval"):
+        fed = tf.placeholder_with_default(x, x.shape)  # A constant would be folded.
+        shape = mtf.Shape([mtf.Dimension(*dim) for dim in zip(names, x.shape, strict=True)])
+        logits = mtf.import_tf_tensor(b.mesh, fed, shape)
+        found = b.run({"y": mtf.softmax(logits, shape.dims[-1])})["y"]
+    powers = np.exp(x - x.max(-1, keepdims=True))
+    np.testing.assert_allclose(found, powers / powers.sum(-1, keepdims=True), rtol=0, atol=1e-6)
