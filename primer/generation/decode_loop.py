@@ -1,7 +1,9 @@
 """The decoding loop: continues a batch of sequences step by step.
 
 Each sequence ends on its own: at the end token, at a stop string, or at the maximum of new tokens.
-A sequence that fills the model's length continues with its last half as the context.
+A sequence that fills the model's length continues with its last half as the context, unless the
+model has a memory: then the states of the layers go on without end, and a prompt may be of any
+length.
 """
 
 import dataclasses
@@ -29,6 +31,7 @@ class DecodedSequence:
         reason: why it ended: "end" (the end token), "stop" (a stop string), "length"; None while
             it is not finished.
         start: the index of the first token in the model's window.
+        num_read: how many tokens of the window the states have.
     """
 
     ids: list[int]
@@ -37,6 +40,7 @@ class DecodedSequence:
     detokenizer: Detokenizer
     reason: str | None = None
     start: int = 0
+    num_read: int = 0
 
     @property
     def new_tokens(self) -> int:
@@ -70,14 +74,19 @@ def decode_sequences(
         last piece of a sequence its `reason` is set.
     """
     for sequence in sequences:
-        sequence.start = dropped_prompt_tokens(len(sequence.ids), graph.length, max_tokens)
+        number = len(sequence.ids)
+        sequence.start = (
+            0 if graph.is_endless else dropped_prompt_tokens(number, graph.length, max_tokens)
+        )
     _read_windows(graph, sequences)
     while any(sequence.reason is None for sequence in sequences):
-        if _slide_full_windows(graph, sequences):
+        if not graph.is_endless and _slide_full_windows(graph, sequences):
             _read_windows(graph, sequences)
         logits = _next_logits(graph, sequences)
         for index, sequence in enumerate(sequences):
-            if sequence.reason is None:
+            is_prompt = sequence.num_read < len(sequence.window)
+            sequence.num_read += 1
+            if sequence.reason is None and not is_prompt:
                 token = sampling.draw(_masked(logits[index], vocabulary), sequence.rng)
                 yield index, _add_token(sequence, token, max_tokens, vocabulary.eos_id)
 
@@ -103,16 +112,19 @@ def _slide_full_windows(graph, sequences):
 def _read_windows(graph, sequences):
     # The logits of an ended sequence are not used, and its window may be full.
     windows = [sequence.window if sequence.reason is None else [] for sequence in sequences]
+    windows = [window[: graph.length] for window in windows]
     graph.read_prompts(windows + [[]] * (graph.rows - len(sequences)))
+    for sequence, window in zip(sequences, windows, strict=True):
+        sequence.num_read = len(window)
 
 
 def _next_logits(graph, sequences):
     tokens, positions = np.zeros([2, graph.rows], np.int32)
     for row, sequence in enumerate(sequences):
         if sequence.reason is None:
-            window = sequence.window
-            positions[row] = len(window)
-            tokens[row] = window[-1] if window else 0
+            number = sequence.num_read
+            positions[row] = number
+            tokens[row] = sequence.window[number - 1] if number else 0
     return graph.next_logits(tokens, positions)
 
 

@@ -8,7 +8,7 @@ import seqio
 from mesh_tensorflow.transformer import transformer
 
 from primer.common import console
-from primer.generation import decode_loop
+from primer.generation import decode_loop, step_graph
 from primer.generation.request import Request, encode_prompts, new_sequences
 from primer.generation.step_graph import StepGraph
 from primer.runtime import mesh
@@ -63,9 +63,13 @@ class Generator:
             RunError: the checkpoint cannot be read.
         """
         encoded = encode_prompts(self.vocabulary, request.prompts)
-        _say_what_does_not_fit(encoded, request.max_tokens, self.length)
+        endless = step_graph.is_endless(self._model)
+        if not endless:
+            _say_what_does_not_fit(encoded, request.max_tokens, self.length)
         waiting = new_sequences(request, self.vocabulary, encoded)
-        length = self._graph_length(max(map(len, encoded)) + request.max_tokens)
+        # Segments of a model with memory may be as long as its rows.
+        longest = max(map(len, encoded)) + request.max_tokens
+        length = self.length if endless else self._graph_length(longest)
         graph = self._graph_for(min(len(waiting), MAX_ROWS), length)
         for start in range(0, len(waiting), graph.rows):
             batch = waiting[start : start + graph.rows]

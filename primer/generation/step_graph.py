@@ -37,6 +37,7 @@ class StepGraph:
 
     Attributes:
         rows, length: as given.
+        is_endless: whether texts may be longer than `length`, as with a memory (`is_endless`).
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class StepGraph:
                 f"{estimator_model.kind_of(model)}, expected 'lm'"
             )
         self.rows, self.length = rows, length
+        self.is_endless = is_endless(model)
         mesh_shape = mtf.convert_to_shape(mesh_shape)
         layout = mtf.convert_to_layout_rules(layout_rules)
         devices = mesh_devices or [""] * mesh_shape.size
@@ -122,7 +124,8 @@ class StepGraph:
 
         Args:
             tokens: the last token of each row so far, `[rows]`; 0 at the beginning of a document.
-            positions: the position of the token to predict, `[rows]`, below `length`.
+            positions: the position of the token to predict, `[rows]`, below `length` unless the
+                graph is endless.
 
         Returns:
             float32 logits of the tokens at these positions, `[rows, padded vocabulary]`.
@@ -133,6 +136,15 @@ class StepGraph:
     def close(self) -> None:
         """Closes the session; the graph cannot be used afterwards."""
         self._session.close()
+
+
+def is_endless(model: transformer.Unitransformer) -> bool:
+    """Returns whether the states of a model's layers serve any position.
+
+    A model whose attention has a memory sees a bounded number of keys, by their distances.
+    """
+    layers = getattr(getattr(model, "layer_stack", None), "layers", ())
+    return any(getattr(layer, "recurrence", None) for layer in layers)
 
 
 def _fed(mesh, name, dims):

@@ -15,11 +15,13 @@ A, B = VOCABULARY.encode("ab")
 class Table:
     """A StepGraph whose next token follows from the last one and the position.
 
-    Records the prompts it reads, and refuses positions beyond its length.
+    Records the prompts it reads, and refuses positions beyond its length, unless it is endless.
     """
 
-    def __init__(self, rows, length, follow):
+    def __init__(self, rows, length, follow, is_endless=False):
         self.rows, self.length, self._follow = rows, length, follow
+        self.is_endless = is_endless
+        self.fed = []
         self.read = []
 
     def read_prompts(self, windows):
@@ -27,7 +29,8 @@ class Table:
         self.read.append([list(w) for w in windows])
 
     def next_logits(self, tokens, positions):
-        assert max(positions) < self.length
+        assert max(positions) < self.length or self.is_endless
+        self.fed.append((tokens.tolist(), positions.tolist()))
         logits = np.full([self.rows, 384], -20.0, np.float32)
         for row, (token, position) in enumerate(zip(tokens, positions)):
             logits[row, self._follow(int(token), int(position))] = 20
@@ -138,3 +141,16 @@ def test_padding_and_ids_beyond_the_vocabulary_are_never_drawn():
 
     found, _ = run(Tempting(1, 64, None), ["a"], max_tokens=40)
     assert all(0 < i < VOCABULARY.vocab_size for i in found[0].ids)
+
+
+def test_an_endless_graph_reads_a_long_prompt_token_by_token_and_goes_on():
+    """Rows with prompts of different lengths; nothing is read twice."""
+    graph = Table(2, 4, alternate, is_endless=True)
+    sequences, pieces = run(graph, ["ababab", "b"], max_tokens=6)
+    assert [len(text) for text in graph.read[0]] == [4, 1] and len(graph.read) == 1
+    # The first row has two more tokens of its prompt; the second begins to write.
+    assert [positions for _, positions in graph.fed[:3]] == [[4, 1], [5, 2], [6, 3]]
+    assert [tokens for tokens, _ in graph.fed[:3]] == [[B, B], [A, A], [B, B]]
+    texts = ["".join(piece for index, piece in pieces if index == row) for row in (0, 1)]
+    assert texts == ["ababab", "ababab"]
+    assert all(sequence.new_tokens == 6 for sequence in sequences)

@@ -16,6 +16,7 @@ class NextByte:
     """Stands in for a step graph: the byte after the last one follows; notes all graphs."""
 
     made: list = []
+    is_endless = False
 
     def __init__(self, model, rows, length, *mesh):
         self.rows, self.length, self.restored, self.closed = rows, length, None, False

@@ -28,6 +28,7 @@ from primer.layers.attention import (
 )
 from primer.layers.attention.multi_head import MultiHeadAttention
 from primer.layers.convolution import causal_depthwise_conv as conv
+from primer.layers.recurrence import refusals
 
 
 @gin.configurable
@@ -70,6 +71,7 @@ class MDHA(MultiHeadAttention):
         self._check_settings()
 
     def _check_settings(self) -> None:
+        refusals.check_layer(self)
         if self.share_qk_rep and self.shared_kv:
             raise ValueError(
                 "MDHA.share_qk_rep and MDHA.shared_kv are both True: keys can be shared with the "

@@ -9,6 +9,7 @@ from primer.common.class_names import class_name
 from primer.layers import scales
 from primer.layers.attention import inherited_settings, linear, projections
 from primer.layers.attention.options import logit_cap, persistent_vectors, qk_norm, rotary
+from primer.layers.recurrence import refusals
 
 KINDS = ("global", "local", "linear")
 DEFAULT_WINDOW = 256
@@ -37,6 +38,7 @@ def check(layer: Any) -> None:
         rotary.check(layer.key_value_size, layer.rotary_base, layer.rotary_fraction)
     _check_kind(layer)
     _check_shared_keys(layer)
+    refusals.check_layer(layer)
 
 
 def described_class(layer: Any) -> str:
@@ -57,6 +59,7 @@ def described_class(layer: Any) -> str:
         "logit_cap": None,
         "num_persistent_vectors": 0,
         "num_value_embeddings": 0,
+        "recurrence": None,
     }
     changed = [name for name, value in neutral.items() if getattr(layer, name) != value]
     changed += ["positions"] if layer.positions in ("rotary", "alibi") else []

@@ -26,6 +26,9 @@ from primer.layers.convolution import separable_conv
 class EvolvedConvolution(transformer.TransformerLayer):
     """Two branches of causal separable convolutions, a norm, and one more convolution."""
 
+    # Its convolutions begin with zeros at the first position of a row.
+    sees_row_only = True
+
     def __init__(
         self,
         dropout_rate: float = 0.0,

@@ -45,7 +45,7 @@ def attend(
     if context.mode in ("first_part", "incremental"):
         return _decode(layer, context, params, x)
     _check_length_is_whole(layer, context)
-    past = getattr(context, "past", None) or pasts.Past()
+    past = _past(layer, context)
     segments = _segments(layer, context, past)
     ids = pasts.segment_ids(context)
     before, rows = _projections(layer, context, params, x, past, segments, ids)
@@ -66,6 +66,17 @@ def attend(
         layer, context, params, q, keys_values, segments.memory_dim, bias, segments
     )  # [batch, blocks, query_block_length, heads, d_kv]
     return segments.join(o)
+
+
+def _past(layer, context):
+    """Returns what the stack has given the layer; for prompts there is nothing before."""
+    past = getattr(context, "past", None)
+    if past is None and context.train:
+        raise ValueError(
+            f"{class_name(layer)} with memory_length: the layer stack gives it no memory; set "
+            "layer_stack to @PreNormLayerStack or another stack of this library"
+        )
+    return past or pasts.Past()
 
 
 def _segments(layer, context, past):

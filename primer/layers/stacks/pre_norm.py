@@ -21,7 +21,7 @@ from primer.common import checks, graph_marks
 from primer.common.class_names import class_name
 from primer.layers import variables
 from primer.layers.kind_pattern import NoLayer
-from primer.layers.recurrence import past
+from primer.layers.recurrence import past, refusals
 from primer.layers.stacks import sublayer_order
 from primer.layers.stacks.token_shift import sublayer_token_shift
 
@@ -54,6 +54,7 @@ class PreNormLayerStack(transformer.LayerStack):
             **kwargs: as for LayerStack.
         """
         super().__init__([layer for layer in layers if not isinstance(layer, NoLayer)], **kwargs)
+        refusals.check_stack(self._layers, token_shift)
         if checks.boolean("PreNormLayerStack.token_shift", token_shift, ValueError):
             self._sublayers_initial = [sublayer_token_shift, *(self._sublayers_initial or [])]
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from primer.generation.step_graph import StepGraph
 from tests import gin_models
 from tests.layers import composition_checks, helpers
 from tests.layers.recurrence import recurrent_runs
@@ -122,6 +123,22 @@ def test_packed_rows_and_meshes(architecture):
     composition_checks.check_packing(
         case(architecture, "memory_length = 3", "segment_length = 2", "same_length = True")
     )
+
+
+@ARCHITECTURES
+def test_decoding_goes_on_beyond_the_length_of_its_graph(architecture, tmp_path):
+    """Keys are in a ring: a token costs the same at any position."""
+    long = np.random.default_rng(2).integers(2, 97, [2, 40])
+    segments = case(architecture, "memory_length = 5", "segment_length = 4")
+    expected = logits(segments, long)
+    variables = composition_checks.variables_of(segments)
+    graph = StepGraph(segments.build(), 2, 8)
+    graph.restore(composition_checks.save(variables, tmp_path / "model.ckpt-1"))
+    graph.read_prompts([row[:6] for row in long])
+    for position in range(6, 40):
+        found = graph.next_logits(long[:, position - 1], np.array([position, position]))
+        np.testing.assert_allclose(found, expected[:, position], rtol=0, atol=1e-4)
+    graph.close()
 
 
 def test_a_state_on_a_mesh():

@@ -46,6 +46,9 @@ NAME = "SynthesizerAttention"
 class SynthesizerAttention(MultiHeadAttention):
     """Attention with learned logits; settings of `MultiHeadAttention` apply too."""
 
+    # Its logits belong to positions of a row.
+    sees_row_only = True
+
     def __init__(
         self,
         synthesize_mode: str = "random_plus_alpha",
