@@ -13,6 +13,7 @@ import shutil
 
 import pytest
 
+from primer.common.recurrence.carried_state import is_part
 from primer.gin_config import config_files
 from tests import forked_commands, tiny_text
 from tests.optimizers import training_run
@@ -20,9 +21,9 @@ from tests.runtime import tiny
 
 pytestmark = pytest.mark.slow
 
-# Together sixty-six kills, and three for each optimizer.
+# Together seventy-two kills, and three for each optimizer.
 KILLS = {
-    **{"train": 22, "early stop": 6, "mixture": 6, "other data": 12},
+    **{"train": 22, "early stop": 6, "mixture": 6, "other data": 12, "memory": 6},
     **{"eval": 8, "prepare": 6, "average": 6},
 }
 KILLS |= {f"optimizer {name}": 3 for name in config_files.names_of_kind("optimizers")}
@@ -31,6 +32,10 @@ TEXT = ("--eval_every", 4, "--seed", 1, "--gin_param", "precision.activation_dty
 MIXTURE = (
     *("--task", "mixture", "--gin_file", "datasets/mixture.gin", "--gin_param"),
     "mixture.tasks = [('text', 2.0), ('sotu', 1.0)]",
+)
+MEMORY = (
+    *("--gin_file", "objectives/lm_stream.gin", "--gin_param", "memory_length = 20"),
+    *("--gin_param", "carry_memory = True"),
 )
 # What training does around the optimizer, too.
 AROUND = [word for binding in training_run.WRAPPED for word in ("--gin_param", binding)]
@@ -173,6 +178,13 @@ def test_training_that_ends_early(machine):
 
 def test_training_on_a_mixture(machine):
     check_training(machine, "mixture", None, MIXTURE)
+
+
+def test_training_with_memory(machine):
+    """The memory of the rows is saved with the position of their text."""
+    check_training(machine, "memory", None, MEMORY)
+    memory = {name for name in tiny.variables(machine.folder / "memory", 12) if is_part(name)}
+    assert len(memory) == 4
 
 
 @pytest.mark.parametrize("name", config_files.names_of_kind("optimizers"))

@@ -15,6 +15,7 @@ import tensorflow.compat.v1 as tf
 
 from primer.errors import RunError, UsageError
 from primer.runtime import cluster
+from tests import tiny_text
 from tests.paths import ROOT
 from tests.runtime import tiny
 
@@ -87,6 +88,36 @@ def test_two_hosts_train_the_weights_of_one(tmp_path):
     together, alone = tiny.variables(tmp_path / "both", 6), tiny.variables(tmp_path / "one", 6)
     for name, value in alone.items():
         np.testing.assert_allclose(together[name], value, rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.slow
+def test_two_hosts_carry_the_memory_of_one(tmp_path):
+    (tmp_path / "texts").mkdir()
+    texts = tiny_text.write(tmp_path / "texts")
+
+    def words(name):
+        settings = (
+            "memory_length = 20",
+            "carry_memory = True",
+            "precision.activation_dtype = 'float32'",
+        )
+        more = [word for setting in settings for word in ("--gin_param", setting)]
+        stream = ("--gin_file", "objectives/lm_stream.gin", "--steps", 6, "--seed", 1)
+        command = tiny_text.train_words(texts, tmp_path / name, *stream, *more)
+        return ["-m", "primer.cli", *map(str, command)]
+
+    addresses = free_addresses(2)
+    worker = start_host(addresses, 1, words("both"))
+    chief = start_host(addresses, 0, words("both"))
+    subprocess.run([sys.executable, *words("one")], cwd=ROOT, check=True, capture_output=True)
+    _, messages = chief.communicate(timeout=300)
+    assert chief.returncode == 0, messages
+    assert "mesh batch:2" in messages
+    assert worker.wait(timeout=300) == 0
+    together, alone = (tiny.variables(tmp_path / name, 6) for name in ("both", "one"))
+    assert "carried_state/layer_000" in alone
+    for name, value in alone.items():
+        np.testing.assert_allclose(together[name], value, rtol=1e-3, atol=1e-3, err_msg=name)
 
 
 @pytest.mark.slow
