@@ -24,10 +24,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import tiny_shakespeare  # noqa: E402
+from benchmarks import two_texts  # noqa: E402
 from benchmarks.learning_rates import next_rate  # noqa: E402
-from primer.data.vocabularies import vocabulary_file  # noqa: E402
-from primer.data.vocabularies.characters import count_characters, spell  # noqa: E402
 from primer.launch import engine, evaluate, train  # noqa: E402
 
 PUBLISHED = "published"
@@ -43,33 +41,16 @@ RATES = {
 # Lion's rates are a tenth of AdamW's, and its decay ten times as large (the paper, section 5).
 DECAYS = {"adafactor": 0.0, "lion": 1.0, "sgd": 0.0}
 SEEDS = (0, 1)
-TASK = "benchmarks.tiny_shakespeare"
+TASK = "benchmarks.two_texts"
 RECIPE = "recipes/nanogpt_shakespeare.gin"
 LATEST = {"evaluate_checkpoints.checkpoints": "latest"}
 
 Losses = dict[str, dict[str, dict[str, float]]]  # Optimizer -> rate -> seed -> nats.
 
 
-def prepare(text: pathlib.Path, folder: pathlib.Path) -> list[str]:
-    """Writes the two splits and the vocabulary; returns the bindings that select them."""
-    characters = text.read_text(encoding="utf-8")
-    cut = int(len(characters) * 0.9)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "train.txt").write_text(characters[:cut], encoding="utf-8")
-    (folder / "validation.txt").write_text(characters[cut:], encoding="utf-8")
-    vocabulary = folder / "characters.txt"
-    counts = count_characters([characters])
-    content = vocabulary_file.format_vocabulary(
-        vocabulary_file.most_frequent(counts), counts, spell
-    )
-    vocabulary.write_bytes(content)
-    os.environ[tiny_shakespeare.VARIABLE] = str(folder)
-    return [f"task_vocabulary.model_file = {str(vocabulary)!r}"]
-
-
 def loss_of(optimizer: str, rate: float, seed: int, bindings: list[str]) -> float:
     """Trains once; returns the nats per character of the last checkpoint, inf if it diverged."""
-    model_dir = pathlib.Path(os.environ[tiny_shakespeare.VARIABLE], f"{optimizer}_{rate:g}_{seed}")
+    model_dir = pathlib.Path(os.environ[two_texts.VARIABLE], f"{optimizer}_{rate:g}_{seed}")
     shutil.rmtree(model_dir, ignore_errors=True)
     files = [RECIPE]
     if optimizer != PUBLISHED:
@@ -84,7 +65,7 @@ def loss_of(optimizer: str, rate: float, seed: int, bindings: list[str]) -> floa
     run = train.TrainingRun(
         model=train.ModelChoice(architecture="gpt2", activation="gelu_exact", size="tiny"),
         model_dir=str(model_dir),
-        task=str(ROOT / "benchmarks" / "tiny_shakespeare.gin"),
+        task=str(ROOT / "benchmarks" / "two_texts.gin"),
         seed=seed,
         gin_file=files,
         gin_param=bindings,
@@ -187,7 +168,7 @@ def main() -> None:
     parser.add_argument("--folder", type=pathlib.Path, default=pathlib.Path("/tmp/optimizers"))
     parser.add_argument("--only", nargs="*", default=[PUBLISHED, *RATES])
     options = parser.parse_args()
-    bindings = prepare(options.text, options.folder)
+    bindings = two_texts.tiny_shakespeare(options.text, options.folder)
     stem = RESULTS / f"optimizers_{datetime.date.today().isoformat()}"
     data = stem.with_suffix(".json")
     results: Losses = json.loads(data.read_text()) if data.exists() else {}
