@@ -39,6 +39,11 @@ def uniform(shape: tuple[int, ...], *key: int) -> np.ndarray:
     return _random(key).random_sample(shape)
 
 
+def normal(shape: tuple[int, ...], *key: int) -> np.ndarray:
+    """Returns numbers of the standard normal distribution, [shape] float64; as `uniform`."""
+    return _random(key).standard_normal(shape)
+
+
 def _random(key):
     # RandomState's numbers are the same in every release of numpy, default_rng's are not.
     return np.random.RandomState([part & 0xFFFFFFFF for part in key])

@@ -13,6 +13,7 @@ from primer.schedules.piecewise import piecewise_schedule
 from primer.schedules.polynomial import polynomial_schedule
 from primer.schedules.simplified_decays import wsd_s_schedule
 from primer.schedules.t2t import t2t_schedule
+from primer.schedules.transformer_xl import transformer_xl_schedule
 from primer.schedules.warmup_stable_decay import wsd_schedule
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "piecewise_schedule",
     "polynomial_schedule",
     "t2t_schedule",
+    "transformer_xl_schedule",
     "wsd_s_schedule",
     "wsd_schedule",
 ]

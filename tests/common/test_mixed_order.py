@@ -5,6 +5,8 @@ import pytest
 
 from primer.common import mixed_order
 
+NORMAL = [[-0.20099112, -0.94661843], [0.04002267, -0.17314403]]
+
 
 def test_orders_follow_their_key():
     first = mixed_order.permutation(1000, 3, 1)
@@ -12,6 +14,12 @@ def test_orders_follow_their_key():
     assert first.tolist() == mixed_order.permutation(1000, 3, 1).tolist()
     for other in ((3, 2), (4, 1), (3,), (3, 1, 0), (-3, 1)):
         assert first.tolist() != mixed_order.permutation(1000, *other).tolist()
+
+
+def test_normal_numbers_are_those_of_every_release():
+    found = mixed_order.normal((2, 2), 0, 1)
+    np.testing.assert_allclose(found, NORMAL, atol=1e-8)
+    assert (mixed_order.normal((2, 2), 0, 2) != found).all()
 
 
 def test_orders_are_those_of_every_release():

@@ -39,7 +39,8 @@ def one_of_each_architecture():
 
 
 def test_every_published_size_is_of_one_model():
-    assert set(SIZES) == set(PUBLISHED)
+    """Those of Transformer-XL are of its recipes: tests/gin/test_transformer_xl_recipes.py."""
+    assert {name for name in SIZES if not name.startswith("transformer_xl")} == set(PUBLISHED)
     assert not set(SIZES) & set(config_files.names_of_kind("sizes"))
     for model in PUBLISHED:
         assert includes_of(model)[-1] == f"sizes/published/{model}.gin"

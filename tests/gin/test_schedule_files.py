@@ -14,7 +14,7 @@ NAMES = config_files.names_of_kind("schedules")
 # All longer than the warmups that are numbers of steps.
 TOTALS = (50_000, 10_000_000)
 # Their rates have jumps.
-STEPPED = ("piecewise", "wsd_s")
+STEPPED = ("piecewise", "wsd_s", "transformer_xl")
 # Their rate falls on after the end of the run, as it does not depend on the run's length.
 ENDLESS = ("rsqrt", "inverse_sqrt", "t2t")
 # Their learning_rate is no rate of any step.

@@ -1,8 +1,11 @@
 """Bindings without effect are found, and Primer's files have none."""
 
+import os
+
 import gin
 import pytest
 
+from primer.data.vocabularies import task_vocabulary
 from primer.evaluation import protocols
 from primer.gin_config import config_files, dead_bindings, statements
 from primer.planning import run_graph
@@ -104,20 +107,21 @@ def test_only_changed_bindings_are_checked():
     assert [d.scope for d in dead] == ["changed", "new"]
 
 
-def exercise():
+def exercise(vocabulary_size=97):
     """Builds both graphs, of training and of evaluation: each reads settings of its own."""
     for mode in run_graph.MODES:
-        run_graph.build_step(97, mode)
+        run_graph.build_step(vocabulary_size, mode)
     protocols.configured_protocol()  # As an evaluation does.
+    task_vocabulary.gin_settings()  # As a data set does.
 
 
-def own_dead(load, files, bindings=()):
-    """The dead bindings among those that the files after the defaults make."""
-    load(TINY[:1])
+def own_dead(load, files, bindings=(), data=(), vocabulary_size=97):
+    """The dead bindings among those that the files after the defaults and the data make."""
+    load([*TINY[:1], *data])
     before = dead_bindings.snapshot()
     load(files, [*ONE_BLOCK, *bindings])
     own = dead_bindings.changed_since(before)
-    exercise()
+    exercise(vocabulary_size)
     return [str(d) for d in dead_bindings.find_dead_bindings(own, declared=SLOTS)]
 
 
@@ -154,6 +158,19 @@ def test_a_binding_with_effect_is_not_reported(load):
     assert own_dead(load, TINY, bindings) == []
 
 
+LARGE = 800_000
+
+
+def included(path):
+    """The files that one of Primer's includes, at any depth, in order."""
+    found = []
+    if os.path.isfile(os.path.join(GIN, path)):
+        for statement in statements.parse_file(os.path.join(GIN, path)):
+            if statements.is_include(statement):
+                found += [*included(statement.filename), statement.filename]
+    return found
+
+
 # Kinds of files that bind parameters of a run on any data; some have no file yet.
 KINDS = {"meshes", "run", "optimizers", "schedules", "recipes"}
 
@@ -162,7 +179,9 @@ KINDS = {"meshes", "run", "optimizers", "schedules", "recipes"}
     "path", [path for path in statements.gin_files(GIN) if path.split("/")[0] in KINDS]
 )
 def test_every_line_of_every_file_takes_effect(path, load):
-    assert own_dead(load, [*TINY, path]) == []
+    """Of recipes without the data that they include; with a vocabulary beyond all cutoffs."""
+    data = [name for name in included(path) if name.split("/")[0] in ("datasets", "objectives")]
+    assert own_dead(load, [*TINY, path], data=data, vocabulary_size=LARGE if data else 97) == []
 
 
 # (architecture, files): a size of the ladder; each architecture with one function as its activation

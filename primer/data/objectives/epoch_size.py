@@ -11,10 +11,11 @@ from typing import Any
 import gin
 import numpy as np
 
-from primer.data.objectives import row_objectives
+from primer.data.objectives import row_objectives, segment_lengths
 
 _PIECE = "t5.data.preprocessors.select_random_chunk.max_length"
 _STITCH = "primer.documents_random.stitch"
+_VARY_LENGTH = "primer.lm_stream.vary_length"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,12 +27,14 @@ class EpochSize:
         length: tokens of a row; None if rows are not cut.
         piece: the maximum length of the one piece of each document that T5's `lm` reads, or None.
         stitch: the documents that `documents_random` joins before it takes a window.
+        tokens_per_row: the mean tokens of a row of `lm_stream` where they vary, or None.
     """
 
     objective: str
     length: int | None
     piece: int | None = None
     stitch: int = 1
+    tokens_per_row: float | None = None
 
     def positions(self, sizes: Any, maximum: Callable = np.maximum) -> Any:
         """Returns the positions of rows that documents take, before the factor `per_position`.
@@ -55,6 +58,8 @@ class EpochSize:
         """Returns the positions of an epoch's rows, from the sum of `positions`."""
         if self.objective == "documents_random":
             return positions // self.stitch
+        if self.tokens_per_row and self.length:
+            return int(positions * self.length / self.tokens_per_row)  # Rows end in padding.
         if self.objective == "lm" and self.length and self.length > 1:
             return positions * self.length // (self.length - 1)  # A row ends with an end token.
         return positions
@@ -75,7 +80,7 @@ class EpochSize:
         if self.objective == "documents_random":
             return self.scaled(documents * (self.length or 0))
         if self.objective != "lm":
-            return tokens + documents
+            return self.scaled(tokens + documents)
         whole = not self.piece or (longest is not None and longest <= self.piece)
         return self.scaled(tokens) if whole else None
 
@@ -134,7 +139,9 @@ def of_objective(length: int | None) -> EpochSize:
     names = row_objectives.chosen_preprocessors()
     own = [name for name in names if name in row_objectives.OBJECTIVES]
     if own:
-        return EpochSize(own[0], length, stitch=_bound(_STITCH, 1))
+        varies = own[0] == "lm_stream" and length and _bound(_VARY_LENGTH, False)
+        tokens = segment_lengths.varied_lengths(length).expected() if varies else None
+        return EpochSize(own[0], length, stitch=_bound(_STITCH, 1), tokens_per_row=tokens)
     if "select_random_chunk" not in names:
         return EpochSize("lm", length)
     return EpochSize("lm", length, _bound(_PIECE, None) or (length - 1 if length else None))

@@ -22,6 +22,7 @@ import seqio
 import tensorflow as tf
 
 from primer.common import checks
+from primer.data.objectives.segment_lengths import varied_lengths
 from primer.data.objectives.task_documents import TaskDocuments
 from primer.errors import UsageError
 
@@ -172,6 +173,7 @@ def lm_stream(
     sequence_length: Mapping[str, int],
     output_features: Mapping[str, seqio.Feature],
     columns: int = gin.REQUIRED,
+    vary_length: bool = False,
     **unused: Any,
 ) -> tf.data.Dataset:
     """Lays all documents out in parallel columns; a batch has the next row of each column.
@@ -182,9 +184,11 @@ def lm_stream(
         output_features: the task's.
         columns: the number of columns, which are the rows of a batch; `@rows_per_batch()` takes
             the run's batch size.
+        vary_length: whether the number of tokens is drawn for each batch (`segment_lengths`);
+            rows are padded to their length.
 
     Returns:
-        A data set of {"targets": [length]}; each `columns` rows are a batch.
+        A data set of {"targets": [at most length]}; each `columns` rows are a batch.
 
     Raises:
         UsageError: the task is no `DocumentTask`, or the text is too short.
@@ -193,7 +197,9 @@ def lm_stream(
         raise _needs_document_task("lm_stream")
     _require_open_rows(output_features)
     checks.whole_number("lm_stream.columns", columns)
-    return dataset.columns(columns, _row_length(sequence_length))
+    length = _row_length(sequence_length)
+    varies = checks.boolean("lm_stream.vary_length", vary_length)
+    return dataset.columns(columns, length, varied_lengths(length) if varies else None)
 
 
 OBJECTIVES = {fn.__name__ for fn in (lm_documents, lm_stream, documents_random, chunks)}

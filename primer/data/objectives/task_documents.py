@@ -13,7 +13,7 @@ import seqio
 import tensorflow as tf
 
 from primer.common import input_progress
-from primer.data.objectives import shuffled_rows, token_columns
+from primer.data.objectives import carried_segments, segment_lengths, shuffled_rows, token_columns
 from primer.data.objectives.epoch_streams import EpochStreams
 from primer.data.objectives.stored_tokens import StoredTokens
 
@@ -50,14 +50,20 @@ class TaskDocuments:
         """The tokens of each document, without its end token [documents]."""
         return np.diff(self.tokens.starts) - 1
 
-    def columns(self, number: int, length: int) -> tf.data.Dataset:
+    def columns(
+        self, number: int, length: int, variation: segment_lengths.Variation | None = None
+    ) -> tf.data.Dataset:
         """Returns the rows of `number` columns, in the order of batches.
 
         Args:
             number: columns, which are the rows of a batch.
-            length: tokens in a row.
+            length: positions of a row.
+            variation: how the tokens of a row vary from step to step; None: not.
         """
-        text = token_columns.Columns(self._streams(), number, length)
+        lengths = None
+        if variation is not None:
+            lengths = segment_lengths.VariedLengths(variation, self.seed or 0)
+        text = token_columns.Columns(self._streams(), number, length, lengths)
         progress = input_progress.current()
         if progress:
             progress.columns = number
@@ -65,6 +71,7 @@ class TaskDocuments:
                 f"{self.task}: {text.total:,} tokens of {len(self.sizes):,} documents in {number} "
                 "columns."
             )
+        carried_segments.report(token_columns.host_rows(text, self.num_epochs, self.shard))
         return token_columns.column_dataset(text, self.num_epochs, self.shard)
 
     def joined_rows(self, length: int) -> tf.data.Dataset:

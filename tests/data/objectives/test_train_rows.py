@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from primer.data import tasks  # noqa: F401
-from primer.data.objectives import train_rows
+from primer.data.objectives import carried_segments, train_rows
 from primer.errors import UsageError
 from tests.data.objectives import helpers
 
@@ -64,6 +64,77 @@ def test_padding_has_no_segment(objective, lines):
         is_token = row["targets"] != 0
         np.testing.assert_array_equal(row["targets_segmentation"], is_token)
         np.testing.assert_array_equal(row["targets_position"], np.arange(helpers.LENGTH) * is_token)
+
+
+def carried(objective, columns, steps, *bindings):
+    """The rows of a stream with the passes over the text as segments, [steps, columns] each."""
+    objective(
+        "lm_stream",
+        f"lm_stream.columns = {columns}",
+        "mesh_train_dataset_fn.seed = 3",
+        "train_rows.carried_segments = True",
+        *bindings,
+    )
+    found = fed(steps * columns)
+    return [
+        np.array([row[key] for row in found]).reshape(steps, columns, -1)
+        for key in ("targets", "targets_segmentation", "targets_position")
+    ]
+
+
+@pytest.mark.parametrize("vary", [False, True])
+def test_a_segment_goes_on_from_row_to_row_until_the_pass_ends(objective, lines, vary):
+    """Column by column against the joined documents: three columns."""
+    bindings = ["mesh_train_dataset_fn.shuffle = False"]
+    if vary:
+        bindings += ["lm_stream.vary_length = True", "varied_lengths.deviation = 1.0"]
+        bindings += ["varied_lengths.shortest = 2"]
+    rows = carried(objective, 3, 90, *bindings)
+    texts = helpers.stream(3, ids=helpers.joined(lines))
+    for column, text in enumerate(texts):
+        targets, segments, positions = (part[:, column] for part in rows)
+        is_token = targets != 0
+        read = targets[is_token]
+        assert read.tolist() == text[: len(read)].tolist() and len(read) > len(text) / 3
+        assert segments[is_token].tolist() == [
+            place // (len(text) // 3) + 1 for place in range(len(read))
+        ]
+        assert not segments[~is_token].any() and not positions[~is_token].any()
+        same = segments[:, 1:] == segments[:, :-1]
+        steps = np.where(is_token[:, 1:], np.where(same, positions[:, :-1] + 1, 0), 0)
+        assert not positions[:, 0].any() and (positions[:, 1:] == steps).all()
+        assert {len(set(row[row > 0])) for row in segments} == {1, 2}
+    lengths = (rows[0] != 0).sum(-1)
+    assert (lengths == lengths[:, :1]).all() and (len(set(lengths[:, 0])) > 3) == vary
+
+
+def test_other_settings_do_not_change_the_rows_of_a_stream(objective, lines):
+    plain = carried(objective, 2, 60, "train_rows.carried_segments = False")
+    passes = carried(objective, 2, 60)
+    np.testing.assert_array_equal(plain[0], passes[0])
+    assert (plain[1] == 1).all() and (passes[1] > 0).all() and passes[1].max() == 2
+
+
+def test_the_number_of_a_pass_begins_again_after_many():
+    number = carried_segments.PASSES
+    segments, positions = carried_segments.segments_of(np.array([number - 1, number, number]), 5)
+    assert segments.tolist() == [number, 1, 1, 0, 0]
+    assert positions.tolist() == [0, 0, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "name, bindings, message",
+    [
+        ("lm_documents", [], "carried_segments = True: memory .* \\(lm_documents\\) are shuffled"),
+        ("lm_stream", ["train_rows.separate_documents = True"], "separate_documents = True: expec"),
+        ("lm_stream", ["train_rows.carried_segments = 1"], "carried_segments = 1: expected True"),
+    ],
+)
+def test_rows_that_do_not_continue_each_other_are_refused(objective, name, bindings, message):
+    carry = "train_rows.carried_segments = True"
+    objective(name, "lm_stream.columns = 2", carry, *bindings)
+    with pytest.raises(UsageError, match=message):
+        fed(1)
 
 
 def test_separate_documents_are_refused_with_t5s_packing(objective):

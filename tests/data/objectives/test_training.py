@@ -14,6 +14,8 @@ from tests.paths import ROOT
 from tests.runtime import tiny
 
 OBJECTIVES = ["lm_documents", "lm_stream", "documents_random", "chunks"]
+# Rows of 32 positions with segments of 17 tokens on average, and the passes as segments.
+VARIED = ["lm_stream.vary_length = True", "train_rows.carried_segments = True"]
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +51,24 @@ def test_an_objective_trains(texts, tmp_path, objective):
         assert 0 < loss < 1.2 * np.log(384)
 
 
+def test_a_stream_of_varied_lengths_trains(texts, tmp_path, capfd):
+    """An epoch takes more steps than with full rows: the line counts padding too."""
+    more = ["utils.run.train_steps = 5", "utils.run.batch_size = 32"]
+    tiny.run(tmp_path, *bindings(texts, "lm_stream", *VARIED, *more))
+    # 5 steps have 5 * 32 * 32 positions; an epoch 2,194 tokens, in rows that are half full.
+    assert re.findall(r"epoch \d", capfd.readouterr().err)[-1] == "epoch 2"
+    # A mean over all positions, of which 17 of 32 have a token on average, and at least 5.
+    assert 0.1 * np.log(384) < tiny.scalars(tmp_path)["loss"][1] < np.log(384)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("objective", ["lm_stream", "lm_documents"])
-def test_a_killed_run_ends_like_an_uninterrupted_one(texts, tmp_path, capfd, objective):
+@pytest.mark.parametrize(
+    "objective, changes", [("lm_stream", []), ("lm_stream", VARIED), ("lm_documents", [])]
+)
+def test_a_killed_run_ends_like_an_uninterrupted_one(texts, tmp_path, capfd, objective, changes):
     """The weights of the last step depend on the tokens of each step."""
-    more = bindings(texts, objective, "utils.run.train_steps = 24", "utils.run.batch_size = 8")
+    more = ["utils.run.train_steps = 24", "utils.run.batch_size = 8", *changes]
+    more = bindings(texts, objective, *more)
     more.append("utils.run.save_checkpoints_steps = 12")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     tiny.run(whole, *more)
@@ -62,7 +77,8 @@ def test_a_killed_run_ends_like_an_uninterrupted_one(texts, tmp_path, capfd, obj
     assert "text: 60 documents, 2,194 tokens, 2,134 bytes, tokenized in" in said
     columns = "2,194 tokens of 60 documents in 8 columns" in said
     assert columns == (objective == "lm_stream")
-    assert re.findall(r"epoch \d", said)[-1] == "epoch 3"
+    last_epoch = re.findall(r"epoch \d", said)[-1]
+    assert last_epoch == ("epoch 2" if changes else "epoch 3")
     command = [sys.executable, "-m", "tests.runtime.killed_run", str(killed), "24", "before", *more]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -70,7 +86,7 @@ def test_a_killed_run_ends_like_an_uninterrupted_one(texts, tmp_path, capfd, obj
     tiny.run(killed, *more)
     said = capfd.readouterr().err
     assert "reading from the start" not in said
-    assert re.findall(r"epoch \d", said)[-1] == "epoch 3"
+    assert re.findall(r"epoch \d", said)[-1] == last_epoch
     first, again = tiny.variables(whole, 24), tiny.variables(killed, 24)
     for name, value in first.items():
         np.testing.assert_array_equal(value, again[name], err_msg=name)
