@@ -15,6 +15,35 @@ from primer.common.recurrence import carried_state
 from primer.errors import UsageError
 
 
+def parts_of(model: Any, dtype: tf.DType = tf.float32) -> dict[str, Any]:
+    """Returns the parts of the state that a model carries in training, as `carried_state` has them.
+
+    Args:
+        model: a Mesh-TF model.
+        dtype: the type of activations.
+    """
+    carried_parts = getattr(getattr(model, "layer_stack", None), "carried_parts", None)
+    return carried_parts(model.model_dim, dtype, train=True) if carried_parts else {}
+
+
+def check_input(model: Any, columns: int | None) -> None:
+    """Checks that the rows of the input continue those of the batch before, if memory does.
+
+    Args:
+        model: the Mesh-TF model.
+        columns: the columns of the text that the input reports; None: rows are in another order.
+
+    Raises:
+        UsageError: memory would go to rows of other text.
+    """
+    if columns is None and parts_of(model):
+        raise UsageError(
+            "carry_memory = True, and the rows of the training data do not continue one another: "
+            "use objectives/lm_stream.gin, after the file of the data set; or "
+            "carry_memory = False, and segment_length below the length of a row"
+        )
+
+
 def declare(model: Any, dtype: tf.DType, for_tpu: bool) -> None:
     """Declares the state of the training graph that is built next in the default graph.
 
@@ -24,10 +53,9 @@ def declare(model: Any, dtype: tf.DType, for_tpu: bool) -> None:
         for_tpu: whether the graph is for a TPU.
 
     Raises:
-        UsageError: a state is carried, on a TPU or for another model than a language model.
+        UsageError: a state is carried on a TPU, or by an ensemble.
     """
-    carried_parts = getattr(getattr(model, "layer_stack", None), "carried_parts", None)
-    parts = carried_parts(model.model_dim, dtype, train=True) if carried_parts else {}
+    parts = parts_of(model, dtype)
     if not parts:
         return
     if for_tpu:

@@ -180,6 +180,7 @@ class TrainingRun:
     def _check_columns(self):
         """Checks that a batch has one row per text column: only then do rows continue."""
         columns, rows = self._reading.columns, self._batch_shape[0]
+        carried_rows.check_input(self.estimator.model, columns)
         if columns not in (None, rows):
             raise UsageError(
                 f"lm_stream.columns is {columns}, and a batch has {rows} rows (utils.run.batch_size"

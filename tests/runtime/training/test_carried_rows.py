@@ -129,3 +129,14 @@ def test_memory_of_other_columns_is_refused(tmp_path):
         tf.get_variable(name, [4, 60])
         with pytest.raises(UsageError, match=r"memory of other columns: .*\[2, 60\].*\[4, 60\]"):
             carried_rows.check_columns(path, [name])
+
+
+@pytest.mark.parametrize("bindings, is_refused", [(CARRY, True), (MEMORY, False)])
+def test_rows_in_another_order_have_no_memory(bindings, is_refused):
+    model = gin_models.build(gin_models.files("primer"), bindings)
+    carried_rows.check_input(model, 4)
+    if is_refused:
+        with pytest.raises(UsageError, match="use objectives/lm_stream.gin"):
+            carried_rows.check_input(model, None)
+    else:
+        carried_rows.check_input(model, None)
