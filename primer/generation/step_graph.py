@@ -141,10 +141,12 @@ class StepGraph:
 def is_endless(model: transformer.Unitransformer) -> bool:
     """Returns whether the states of a model's layers serve any position.
 
-    A model whose attention has a memory sees a bounded number of keys, by their distances.
+    A model whose attention has a memory sees a bounded number of keys, by their distances; not with
+    positions that count from the end of a row.
     """
     layers = getattr(getattr(model, "layer_stack", None), "layers", ())
-    return any(getattr(layer, "recurrence", None) for layer in layers)
+    recurrent = [layer for layer in layers if getattr(layer, "recurrence", None)]
+    return bool(recurrent) and not any(layer.counts_from_row_end for layer in recurrent)
 
 
 def _fed(mesh, name, dims):

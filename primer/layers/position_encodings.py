@@ -5,6 +5,9 @@
     rotary, alibi    in primer/layers/attention/
     learned          a vector per position, added to the embedding (GPT-2)
     sinusoid         the same, fixed (https://arxiv.org/abs/1706.03762)
+    transformer_xl   in primer/layers/attention/transformer_xl/: logits of the distance
+                     (https://arxiv.org/abs/1901.02860); transformer_xl_learned, transformer_xl_
+                     sinusoid and transformer_xl_absolute are the other kinds of its authors' code
     none             attention does not distinguish positions, but for those that it cannot see
 
 The positions of learned and sinusoid restart with each text of a packed example.
@@ -14,7 +17,18 @@ import gin
 from mesh_tensorflow.transformer import transformer
 
 _RELATIVE_ATTENTION = {"t5_bias_shared": "bias_shared", "t5_bias": "bias"}
-POSITIONS = (*_RELATIVE_ATTENTION, "rotary", "alibi", "learned", "sinusoid", "none")
+POSITIONS = (
+    *_RELATIVE_ATTENTION,
+    "rotary",
+    "alibi",
+    "transformer_xl",
+    "transformer_xl_learned",
+    "transformer_xl_sinusoid",
+    "transformer_xl_absolute",
+    "learned",
+    "sinusoid",
+    "none",
+)
 
 
 @gin.configurable

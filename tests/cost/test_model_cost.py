@@ -53,11 +53,17 @@ D_MODEL, D_FF, LENGTH = 32, 64, 32
 DENSE = 2 * 2 * D_MODEL * D_FF
 ATTENTION = 4 * 2 * D_MODEL**2 + 2 * 2 * LENGTH * D_MODEL
 CONVOLUTIONS = 2 * 2 * 3 * D_MODEL
+# Of one distance more than keys: their vectors' products with W_r, and the queries' with these.
+DISTANCES = 2 * (LENGTH + 1) * (D_MODEL**2 / LENGTH + D_MODEL)
 
 
 @pytest.mark.parametrize(
     "architecture, attention",
-    [("transformer", ATTENTION), ("primer", ATTENTION + CONVOLUTIONS)],
+    [
+        ("transformer", ATTENTION),
+        ("primer", ATTENTION + CONVOLUTIONS),
+        ("transformer_xl", ATTENTION + DISTANCES),
+    ],
 )
 def test_the_flops_of_each_layer_are_those_of_its_equations(architecture, attention):
     assert cost_of(architecture).flops == {

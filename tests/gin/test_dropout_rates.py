@@ -73,6 +73,12 @@ def test_other_layers(architecture, overlay, layer, slot, load, dropped):
     assert [rate for scope, rate in dropped if layer in scope]
 
 
+def test_the_sinusoids_of_distances_are_dropped_once_with_the_embeddings(load, dropped):
+    load(gin_models.files("transformer_xl"), ["embedding_dropout_rate = 0.25"])
+    run_graph.build_forward(97)
+    assert dropped == [("", 0.25), (ATTENTION + "SelfAttention", 0.25)]
+
+
 def test_evaluation_has_no_dropout(load, dropped):
     load(FILES, [*ONE_BLOCK, "dropout_rate = 0.5"])
     _, graph = run_graph.build_forward(97, "eval")

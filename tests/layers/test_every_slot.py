@@ -38,6 +38,10 @@ VALUES = {
     "positions": others("positions", position_encodings.POSITIONS),
     "rotary_base": ["100.0"],
     "rotary_fraction": ["0.5"],
+    "untie_relative_biases": ["True"],
+    "clamp_length": ["3"],
+    "clamp_length_eval": ["2"],
+    "num_distances": ["4"],
     "attention_kinds": [
         *others("attention_kinds", [[kind] for kind in multi_head_settings.KINDS]),
         "['none', 'global']",
@@ -87,6 +91,10 @@ OF_ARCHITECTURES = {
 NEEDS = {
     "rotary_base": {"positions": "'rotary'"},
     "rotary_fraction": {"positions": "'rotary'"},
+    "untie_relative_biases": {"positions": "'transformer_xl'"},
+    "clamp_length": {"positions": "'transformer_xl'"},
+    "clamp_length_eval": {"positions": "'transformer_xl_sinusoid'"},
+    "num_distances": {"positions": "'transformer_xl_learned'"},
     "window": {"attention_kinds": "['local']"},
     "share_qk_rep": {"attention": "@MDHA"},
     "spatial_gating": {"attention": "@MDHA"},
@@ -94,12 +102,14 @@ NEEDS = {
 }
 # Linear attention has no logits, and so no biases of positions.
 LINEAR = {"positions": "'rotary'", "attention_logit_cap": "None", "num_persistent_vectors": "0"}
-SIZE = {"num_layers": "2", "window": "3", "max_length": "24"}
+SIZE = {"num_layers": "2", "window": "3", "max_length": "24", "num_distances": "6"}
 ALONE = [(slot, value) for slot, values in VALUES.items() for value in values]
 # The default run has values with code of their own in decoding.
 QUICK = {
     ("positions", "'alibi'"),
     ("positions", "'learned'"),
+    ("positions", "'transformer_xl'"),
+    ("positions", "'transformer_xl_absolute'"),
     ("attention_kinds", "['linear', 'local']"),
     ("attention_kinds", "['none', 'global']"),
     ("layer_stack", "@PostNormLayerStack"),

@@ -12,6 +12,8 @@ from tests.evaluation import tiny
 MODELS = {
     "transformer": [],
     "transformer, alibi": ["positions = 'alibi'"],
+    "transformer_xl": [],
+    "transformer, transformer_xl_sinusoid": ["positions = 'transformer_xl_sinusoid'"],
     "transformer, learned": ["positions = 'learned'"],
     "transformer, token shift": ["token_shift = True"],
     "qwen3": [],

@@ -35,6 +35,8 @@ def model_with(positions, **settings):
         ("t5_bias", "bias", False, False),
         ("rotary", None, False, False),
         ("alibi", None, False, False),
+        ("transformer_xl", None, False, False),
+        ("transformer_xl_absolute", None, False, False),
         ("learned", None, True, False),
         ("sinusoid", None, False, True),
         ("none", None, False, False),

@@ -28,9 +28,10 @@ from primer.common import graph_marks
 from primer.common.class_names import class_name
 from primer.layers import positions
 from primer.layers.attention import inherited_settings, linear_chunks
+from primer.layers.attention.transformer_xl import settings as transformer_xl
 
 # Encodings of positions that are no biases of logits.
-POSITIONS = ("rotary", "learned", "sinusoid", "none")
+POSITIONS = ("rotary", "learned", "sinusoid", *transformer_xl.OF_STREAM, "none")
 VALUE = "d_value"
 # Settings that act on logits -> their values without effect.
 _OF_LOGITS = {"logit_cap": None, "num_persistent_vectors": 0, "z_loss_coeff": None}

@@ -28,6 +28,8 @@ from primer.layers.attention import (
     projections,
 )
 from primer.layers.attention.options import alibi, qk_norm, rotary, value_embedding
+from primer.layers.attention.transformer_xl import relative_logits
+from primer.layers.attention.transformer_xl import settings as transformer_xl
 from primer.layers.attention.windows import local_attention
 from primer.layers.recurrence import recurrent_attention
 from primer.layers.recurrence.settings import Recurrence
@@ -67,6 +69,11 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
         num_persistent_vectors: int = 0,
         num_value_embeddings: int = 0,
         recurrence: Recurrence | None = None,
+        untie_relative_biases: bool = False,
+        clamp_length: int | None = None,
+        clamp_length_eval: int | None = None,
+        num_distances: int | None = None,
+        position_dropout_rate: float = 0.0,
         **kwargs: Any,
     ) -> None:
         """Makes a layer.
@@ -77,7 +84,8 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
             window: only for "local": how many keys a query sees, its own position's included.
             block_length: only for "local": positions per block in training and evaluation. None
                 chooses it; with the length of the text, or more, there are no blocks.
-            positions: "rotary" or "alibi"; other encodings are not this layer's.
+            positions: "rotary", "alibi", or one of Transformer-XL's (`transformer_xl.settings`);
+                other encodings are not this layer's.
             rotary_base: the base of the wavelengths of rotary positions.
             rotary_fraction: the fraction of a head's channels that rotate.
             qk_norm: "rms", "rms_unscaled", or None for no norm of queries and keys.
@@ -91,6 +99,13 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
             num_value_embeddings: tables of value embeddings, each shared by two layers.
             recurrence: the memory of earlier segments, as `segment_recurrence` returns it; None:
                 there is none.
+            untie_relative_biases: only for "transformer_xl": whether each layer has biases u and v
+                of its own.
+            clamp_length: only for Transformer-XL's positions: the longest distance in training;
+                longer ones are equal to it. None for no limit.
+            clamp_length_eval: the same in evaluation and decoding.
+            num_distances: the rows of a learned table of distances.
+            position_dropout_rate: dropout of the sinusoids of distances.
             **kwargs: as for SelfAttention; `num_memory_heads`, `shared_kv`, `combine_dims`,
                 `relative_attention_type`, `z_loss_coeff` and so on mean the same.
 
@@ -113,6 +128,11 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
         self.num_persistent_vectors = num_persistent_vectors
         self.num_value_embeddings = num_value_embeddings
         self.recurrence = recurrence
+        self.untie_relative_biases = untie_relative_biases
+        self.clamp_length = clamp_length
+        self.clamp_length_eval = clamp_length_eval
+        self.num_distances = num_distances
+        self.position_dropout_rate = position_dropout_rate
         multi_head_settings.check(self)
 
     def set_heads(self) -> None:
@@ -130,6 +150,11 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
     def described_settings(self) -> dict[str, int]:
         """Settings that it records besides its attributes: what `window` was called once."""
         return {"radius": self.window} if self.kind == "local" else {}
+
+    @property
+    def counts_from_row_end(self) -> bool:
+        """Whether positions are distances to the end of the row, so that they change with it."""
+        return self.positions in transformer_xl.OF_STREAM
 
     @property
     def convolution_reach(self) -> int:
@@ -205,6 +230,8 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
             q, k = (self._rotate(context, t) for t in (q, k))
         if self.own_scale is not None:
             q *= scales.resolve("MultiHeadAttention.scale", self.own_scale, self.key_value_size)
+        if self.positions in transformer_xl.OF_LOGITS:
+            q = relative_logits.add_query_bias(self, context, q)
         if self.num_value_embeddings:
             v = value_embedding.add(self, context, v)
         return q, [k] if len(keys_values) == 1 else [k, v]
@@ -225,8 +252,14 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
         q: mtf.Tensor,
         use_prompt_kv: str | None = None,
     ) -> mtf.Tensor | None:
-        """Returns SelfAttention's bias of masks and relative positions, and that of ALiBi."""
+        """Returns SelfAttention's bias, and that of ALiBi or Transformer-XL."""
         bias = super().compute_bias(context, memory_position, x, heads_dims, q, use_prompt_kv)
+        if self.positions in transformer_xl.OF_LOGITS:
+            # [batch, heads, length, memory_length]
+            logits = relative_logits.bias(self, context, memory_position, q)
+            if bias is None:
+                return logits
+            return mtf.add(logits, mtf.cast(bias, tf.float32), output_shape=logits.shape)
         if self.positions != "alibi":
             return bias
         sees_later = not context.model.fully_autoregressive

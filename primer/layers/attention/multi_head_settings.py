@@ -9,10 +9,13 @@ from primer.common.class_names import class_name
 from primer.layers import scales
 from primer.layers.attention import inherited_settings, linear, projections
 from primer.layers.attention.options import logit_cap, persistent_vectors, qk_norm, rotary
+from primer.layers.attention.transformer_xl import settings as transformer_xl
 from primer.layers.recurrence import refusals
 
 KINDS = ("global", "local", "linear")
 DEFAULT_WINDOW = 256
+# Encodings of positions that change what the layer computes.
+OWN_POSITIONS = ("rotary", "alibi", *transformer_xl.OF_LOGITS, *transformer_xl.OF_STREAM)
 
 
 def check(layer: Any) -> None:
@@ -36,6 +39,7 @@ def check(layer: Any) -> None:
     checks.whole_number(name, layer.num_value_embeddings, 0, error=ValueError)
     if layer.positions == "rotary":
         rotary.check(layer.key_value_size, layer.rotary_base, layer.rotary_fraction)
+    transformer_xl.check(layer)
     _check_kind(layer)
     _check_shared_keys(layer)
     refusals.check_layer(layer)
@@ -60,9 +64,10 @@ def described_class(layer: Any) -> str:
         "num_persistent_vectors": 0,
         "num_value_embeddings": 0,
         "recurrence": None,
+        "untie_relative_biases": False,
     }
     changed = [name for name, value in neutral.items() if getattr(layer, name) != value]
-    changed += ["positions"] if layer.positions in ("rotary", "alibi") else []
+    changed += ["positions"] if layer.positions in OWN_POSITIONS else []
     name = class_name(layer)
     if name == "MultiHeadAttention" and changed in ([], ["kind"]) and layer.kind != "linear":
         return "WindowedSelfAttention" if layer.kind == "local" else "SelfAttention"
@@ -84,6 +89,7 @@ def say_without_effect(layer: Any, context: transformer.Context) -> None:
                 graph_marks.add_remark(
                     f"{name} = {getattr(layer, name)!r} has no effect: positions are not rotary"
                 )
+    transformer_xl.say_without_effect(layer)
     stack = getattr(context.model, "layer_stack", None)
     if (
         stack is not None

@@ -14,6 +14,7 @@ from mesh_tensorflow.transformer import attention, transformer
 
 from primer.layers.attention import z_loss
 from primer.layers.attention.options import logit_cap, persistent_vectors
+from primer.layers.attention.transformer_xl import settings as transformer_xl
 from primer.layers.attention.windows import windowed_blocks
 
 
@@ -56,7 +57,10 @@ def attend(
     )
     if blocks is not None:
         context, kwargs = windowed_blocks.attention_arguments(context, kwargs, blocks)
-    return _attention(layer)(
+    shape = q.shape
+    if layer.positions in transformer_xl.OF_LOGITS:
+        q, keys_values = _with_shared_dims_in_front(q, keys_values, memory_dim, layer.kv_dim)
+    o = _attention(layer)(
         q,
         keys_values[0],
         keys_values[-1],
@@ -67,6 +71,25 @@ def attend(
         bias=bias,
         **kwargs,
     )
+    return o if o.shape == shape else mtf.transpose(o, shape)
+
+
+def _with_shared_dims_in_front(
+    q: mtf.Tensor,
+    keys_values: list[mtf.Tensor],
+    memory_dim: mtf.Dimension,
+    key_dim: mtf.Dimension,
+) -> tuple[mtf.Tensor, list[mtf.Tensor]]:
+    """Returns queries and keys in an order in which the logits are as a bias of all dimensions.
+
+    That is [batch, heads, length, memory_length]. In Mesh-TF's order TensorFlow would transpose
+    the bias, and in the gradient once more.
+    """
+    k = keys_values[0]
+    shared = [dim for dim in k.shape.dims if dim not in (memory_dim, key_dim)]
+    own = [dim for dim in q.shape.dims if dim not in [*shared, key_dim]]
+    q = mtf.transpose(q, [*shared, *own, key_dim])
+    return q, [mtf.transpose(t, [*shared, memory_dim, key_dim]) for t in keys_values]
 
 
 def _attention(layer: Any) -> Callable[..., mtf.Tensor]:

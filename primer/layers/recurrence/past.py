@@ -9,7 +9,7 @@ stream, `[batch, memory_positions, d_model]`, and for all layers their texts,
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import mesh_tensorflow as mtf
@@ -18,6 +18,7 @@ from mesh_tensorflow.transformer import transformer
 
 from primer.common.recurrence import carried_state
 from primer.layers import positions
+from primer.layers.attention.transformer_xl import stream
 from primer.layers.recurrence import settings
 from primer.layers.recurrence.row_segments import number_of_tokens
 
@@ -104,6 +105,10 @@ def of_layer(
         before = mtf.zeros(x.mesh, shape, x.dtype)
         before_ids = mtf.zeros(x.mesh, shape - context.model.model_dim, tf.int32)
     if before is not None:
+        kept_dim = before.shape.get_dim_by_name(context.length_dim.name)
+        before = stream.add_to_memory(
+            layer, context, before, kept_dim, context.length_dim.size, context.layer_index == 0
+        )
         # It depends on no weight. A stopped gradient would be an error where gradients are
         # recomputed, which asks for those of all inputs.
         before = before_call(before)
@@ -122,8 +127,11 @@ def keep(layers: Iterable[Any], context: transformer.Context) -> None:
         return
     ids = segment_ids(context)
     end = number_of_tokens(ids, context.length_dim)  # [batch]
-    for name, x in _streams(layers, context):
+    for index, layer in enumerate(layers):
+        name = _name(index)
         if state.has(name):
+            with tf.variable_scope(layer.name or ""):
+                x = stream.add_to_stream(layer, context, context.layer_outputs[index])
             state.record(name, _newest(state.value(name), x, context.length_dim, end))
     if state.has(carried_state.TEXTS):
         state.record(
@@ -138,13 +146,6 @@ def segment_ids(context: transformer.Context) -> mtf.Tensor:
     if ids is not None:
         return ids
     return mtf.ones(context.mesh, mtf.Shape([*context.batch_dims, context.length_dim]), tf.int32)
-
-
-def _streams(
-    layers: Iterable[Any], context: transformer.Context
-) -> Iterator[tuple[str, mtf.Tensor]]:
-    for index, _ in enumerate(layers):
-        yield _name(index), context.layer_outputs[index]
 
 
 def _name(index: int) -> str:

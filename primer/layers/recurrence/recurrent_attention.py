@@ -22,6 +22,7 @@ from mesh_tensorflow.transformer import attention, transformer
 from primer.common.class_names import class_name
 from primer.layers import mesh_layout
 from primer.layers.attention import softmax_attention
+from primer.layers.attention.transformer_xl import settings as transformer_xl
 from primer.layers.attention.windows import visible_bias, windowed_blocks, windowed_cache
 from primer.layers.recurrence import past as pasts
 from primer.layers.recurrence.convolution_past import ConvolutionPast
@@ -47,6 +48,7 @@ def attend(
     _check_length_is_whole(layer, context)
     past = _past(layer, context)
     segments = _segments(layer, context, past)
+    _check_one_segment(layer, segments)
     ids = pasts.segment_ids(context)
     before, rows = _projections(layer, context, params, x, past, segments, ids)
     q, own, of_memory = rows
@@ -187,6 +189,14 @@ def _decode(layer, context, params, x):
     heads_dims = params.query_heads_dims
     bias = visible_bias.bias(layer, context, heads_dims, q, position, memory_position, visible)
     return softmax_attention.attend(layer, context, params, q, keys_values, ring, bias)
+
+
+def _check_one_segment(layer, segments):
+    if layer.positions in transformer_xl.OF_STREAM and segments.blocks_dim.size > 1:
+        raise ValueError(
+            f"segment_length = {segments.block_length} and positions = {layer.positions!r}, which "
+            "count from the end of a row: leave segment_length out, or use other positions"
+        )
 
 
 def _check_length_is_whole(layer, context):

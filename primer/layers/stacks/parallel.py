@@ -17,6 +17,7 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer, transformer_layers
 
+from primer.layers.attention.transformer_xl import stream
 from primer.layers.kind_pattern import NoLayer
 from primer.layers.stacks.pre_norm import PreNormLayerStack
 
@@ -57,7 +58,8 @@ class ParallelLayerStack(PreNormLayerStack):
         x = total
         for index, layer in enumerate(self._layers):
             if self._first_of_group[index]:
-                x = total
+                with tf.variable_scope(layer.name or ""):
+                    x = total = stream.add_to_stream(layer, context, total)
             with tf.variable_scope(layer.name or ""):
                 total = self._add_layer(layer, context, x, total)
             if index != len(self._layers) - 1:

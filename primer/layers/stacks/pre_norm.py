@@ -20,6 +20,7 @@ from mesh_tensorflow.transformer import transformer
 from primer.common import checks, graph_marks
 from primer.common.class_names import class_name
 from primer.layers import variables
+from primer.layers.attention.transformer_xl import stream
 from primer.layers.kind_pattern import NoLayer
 from primer.layers.recurrence import past, refusals
 from primer.layers.stacks import sublayer_order
@@ -57,6 +58,14 @@ class PreNormLayerStack(transformer.LayerStack):
         refusals.check_stack(self._layers, token_shift)
         if checks.boolean("PreNormLayerStack.token_shift", token_shift, ValueError):
             self._sublayers_initial = [sublayer_token_shift, *(self._sublayers_initial or [])]
+        if stream.adds_to_embeddings(self.layers):
+            # After the token shift, before the dropout of the embeddings.
+            initial = self._sublayers_initial or []
+            self._sublayers_initial = [
+                *initial[:token_shift],
+                stream.sublayer_distance_sinusoids,
+                *initial[token_shift:],
+            ]
 
     def call(self, context: transformer.Context, x: mtf.Tensor) -> mtf.Tensor:
         """Runs the stack on `[batch, length, d_model]`, or `[batch, d_model]` in decoding."""
@@ -80,6 +89,7 @@ class PreNormLayerStack(transformer.LayerStack):
         layer: transformer.TransformerLayer,
         context: transformer.Context,
     ) -> mtf.Tensor:
+        x = stream.add_to_stream(layer, context, x)
         return self._run_layer(layer, context, x, x)
 
     def _run_layer(

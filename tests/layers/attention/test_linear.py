@@ -170,4 +170,4 @@ def test_settings_of_logits_raise_errors(settings, message):
 
 @pytest.mark.parametrize("positions", linear.POSITIONS)
 def test_other_positions_are_valid(positions):
-    layers.MultiHeadAttention(kind="linear", positions=positions)
+    layers.MultiHeadAttention(kind="linear", positions=positions, num_distances=8)

@@ -123,6 +123,12 @@ def test_heads_that_the_mesh_cannot_share_raise_an_error(changes):
         (MultiHeadAttention, {"kind": "local"}, "WindowedSelfAttention"),
         (MultiHeadAttention, {"kind": "linear"}, "MultiHeadAttention(kind)"),
         (MultiHeadAttention, {"positions": "alibi"}, "MultiHeadAttention(positions)"),
+        (MultiHeadAttention, {"positions": "transformer_xl"}, "MultiHeadAttention(positions)"),
+        (
+            MDHA,
+            {"positions": "transformer_xl", "untie_relative_biases": True},
+            "MDHA(untie_relative_biases, positions)",
+        ),
         (MultiHeadAttention, {"logit_cap": 5.0}, "MultiHeadAttention(logit_cap)"),
         (WindowedSelfAttention, {}, "WindowedSelfAttention"),
         (WindowedSelfAttention, {"kind": "global"}, "WindowedSelfAttention(kind)"),

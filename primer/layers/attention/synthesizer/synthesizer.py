@@ -27,6 +27,7 @@ from primer.layers import variables
 from primer.layers.attention import inherited_settings, kv_cache, projections
 from primer.layers.attention.multi_head import MultiHeadAttention
 from primer.layers.attention.synthesizer import synthesizer_logits
+from primer.layers.attention.transformer_xl import settings as transformer_xl
 
 MODES = (
     "random",
@@ -122,6 +123,7 @@ class SynthesizerAttention(MultiHeadAttention):
     def _check_settings_of_softmax(self, mode: str) -> None:
         unsupported = {
             "kind": self.kind != "global",
+            "positions": self.positions in transformer_xl.OF_LOGITS,
             "logit_cap": self.logit_cap is not None,
             "num_persistent_vectors": self.num_persistent_vectors > 0,
         }
@@ -134,8 +136,8 @@ class SynthesizerAttention(MultiHeadAttention):
         for name in [name for name, is_set in unsupported.items() if is_set]:
             raise ValueError(
                 f"{NAME}.{name} = {getattr(self, name)!r}: a Synthesizer has learned logits "
-                "for all pairs of positions, and no other kind, cap or persistent vectors; use its "
-                "default"
+                "for all pairs of positions, and no other kind, cap, persistent vectors or logits "
+                "of distances; use its default"
             )
         for name in [name for name, is_set in of_keys.items() if is_set and not self.has_keys]:
             raise ValueError(
