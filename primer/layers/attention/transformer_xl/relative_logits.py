@@ -12,7 +12,8 @@ each, W_r is `r` `[d_model, heads * d_kv]` of each layer. `positions = "transfor
 
 with `r_emb` `[distances, heads, d_kv]`, `r_bias` `[distances, heads]` and u of each layer. The
 products with keys are those of attention itself, with queries c (q + u); the others are a bias.
-The vectors of distances belong to the heads of queries where these share keys.
+The vectors of distances belong to the heads of queries where these share keys. A soft cap bounds
+the products with keys, as it leaves out all other biases.
 
 Distances count positions of the row, or of a block and its halo, also in packed rows: keys of other
 texts are hidden. Texts are as long as keys are many: these may begin before the queries do.
