@@ -11,6 +11,8 @@
   size of its last matrix has no effect.
 - *Schedule*: the learning rate of the step and the number of steps of the run, for the optimizer.
 - *Training loss*: the loss of the step, for the optimizer.
+- *Token losses*: a function that computes the loss of each token without the logits of all words,
+  from the embedding, for the training loss.
 - *Blocks left out*: the model has fewer blocks than gin describes, as where only the settings that
   it reads matter. Checks of the depth do not apply to it.
 
@@ -19,6 +21,7 @@ TensorFlow cannot write into checkpoints have a tuple as key, as its own private
 leaves these out without a warning.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -30,6 +33,7 @@ _RESIDUAL_LAYERS = "primer/residual_layers"
 _NORMALIZED_OUTPUT = "primer/normalized_output"
 _SCHEDULE = ("primer/schedule",)
 _TRAINING_LOSS = ("primer/training_loss",)
+_TOKEN_LOSSES = ("primer/token_losses",)
 _BLOCKS_LEFT_OUT = "primer/blocks_left_out"
 
 
@@ -108,6 +112,22 @@ def set_training_loss(loss: Any) -> None:
 def training_loss() -> Any:
     """Returns what `set_training_loss` recorded, or None."""
     return next(iter(tf.get_collection(_TRAINING_LOSS)), None)
+
+
+def set_token_losses(logits: Any, losses: Callable[[Any], Any]) -> None:
+    """Records how to compute losses without logits that the default graph has for other uses.
+
+    Args:
+        logits: a Mesh-TF Tensor `[..., vocab]`.
+        losses: a function from targets, int32 `[...]`, to their losses, float32 `[...]`.
+    """
+    tf.get_collection_ref(_TOKEN_LOSSES)[:] = [(logits, losses)]
+
+
+def token_losses(logits: Any) -> Callable[[Any], Any] | None:
+    """Returns the function that `set_token_losses` recorded for these logits, or None."""
+    recorded, losses = next(iter(tf.get_collection(_TOKEN_LOSSES)), (None, None))
+    return losses if recorded is logits else None
 
 
 def leave_out_blocks() -> None:

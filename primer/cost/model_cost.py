@@ -11,6 +11,7 @@
 """
 
 import dataclasses
+import math
 from typing import Any
 
 import mesh_tensorflow as mtf
@@ -96,13 +97,19 @@ def of_graph(model: Any, graph: mtf.Graph, tokens: int, length: int) -> ModelCos
         share = _expert_share(layers.get(owner or ""), operation, multiply_adds, tokens)
         part = owner or (LOGITS if _is_logits(model, operation) else OTHER)
         if part == LOGITS:
-            share *= model.output_vocab_size_unpadded / model.output_vocab_dim.size
+            share *= _used_share(model, operation)
         flops[part] = flops.get(part, 0.0) + 2 * multiply_adds * share / tokens
     return ModelCost(parameters.count(model, graph), length, flops)
 
 
 def _is_logits(model: Any, operation: mtf.Operation) -> bool:
-    return model.output_vocab_dim in operation.outputs[0].shape.dims
+    return any(dim.name.startswith("vocab") for dim in operation.outputs[0].shape.dims)
+
+
+def _used_share(model: Any, operation: mtf.Operation) -> float:
+    """Returns the share of a product with the output's table that is not of padding."""
+    weights = filter(None, map(products.weight_of, operation.inputs))
+    return math.prod(parameters.used_share(model, weight) for weight in weights)
 
 
 def _expert_share(layer: Any, operation: mtf.Operation, multiply_adds: int, tokens: int) -> float:

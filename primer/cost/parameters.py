@@ -40,7 +40,7 @@ def count(model: Any, graph: mtf.Graph) -> Parameters:
     for variable in graph.trainable_variables:
         owner = owners.owner(owners.without_model(variable.name), layers)
         total += variable.shape.size
-        padding += _padding(model, variable.shape)
+        padding += variable.shape.size - round(variable.shape.size * used_share(model, variable))
         if not _is_embedding(model, variable.shape, owner):
             without_embedding += variable.shape.size
             share = experts.share_used(layers.get(owner or ""), variable.shape)
@@ -54,13 +54,22 @@ def _is_embedding(model: Any, shape: mtf.Shape, owner: str | None) -> bool:
     return owner is None and model.max_length_dim in shape.dims
 
 
-def _padding(model: Any, shape: mtf.Shape) -> int:
-    """Returns how many of a variable's parameters belong to ids that no token has."""
+def used_share(model: Any, variable: mtf.Variable) -> float:
+    """Returns which part of a variable belongs to ids that a token may have.
+
+    Args:
+        model: a Mesh-TF Unitransformer.
+        variable: one of its weights. A table of a part of the vocabulary has an attribute
+            `vocabulary_ids`, the first and the end of the ids of its rows.
+    """
     unpadded = {
         model.input_vocab_dim: model.input_vocab_size_unpadded,
         model.output_vocab_dim: model.output_vocab_size_unpadded,
     }
-    for dim in shape.dims:
+    start, end = getattr(variable, "vocabulary_ids", (0, None))
+    for dim in variable.shape.dims:
+        if end is not None and dim.name == model.input_vocab_dim.name:
+            return (min(end, model.input_vocab_size_unpadded) - start) / dim.size
         if dim in unpadded:
-            return shape.size // dim.size * (dim.size - unpadded[dim])
-    return 0
+            return unpadded[dim] / dim.size
+    return 1.0

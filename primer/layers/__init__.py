@@ -9,6 +9,7 @@ from primer.layers.attention.synthesizer.synthesizer import SynthesizerAttention
 from primer.layers.attention.windows.windowed import WindowedSelfAttention
 from primer.layers.block import block_layers, stack_depth
 from primer.layers.convolution.evolved_convolution import EvolvedConvolution
+from primer.layers.embeddings.adaptive_embedding import AdaptiveEmbedding
 from primer.layers.embeddings.token_embedding import TokenEmbedding
 from primer.layers.experts import MixtureOfExperts, MixtureOfExperts2D
 from primer.layers.feed_forward_width import feed_forward_width
@@ -51,6 +52,7 @@ __all__ = [
     "WindowedSelfAttention",
     "MixtureOfExperts",
     "MixtureOfExperts2D",
+    "AdaptiveEmbedding",
     "TokenEmbedding",
     "has_learned_positions",
     "has_sinusoid_positions",

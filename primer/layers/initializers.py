@@ -1,9 +1,10 @@
 """Initial values by the role of a variable, for all layers at once.
 
 A layer draws its matrices with its own spread, such as 1 / sqrt(fan-in). The GPT family has one
-standard deviation for all of them. Three roles:
+standard deviation for all of them. Four roles:
 
     positions    the table of learned positions
+    projections  those of AdaptiveEmbedding, between its vectors and the model's width
     residual     the last matrix of a layer, whose product is added to the residual stream: divided
                  by sqrt(number of layers) in GPT-2 (N layers are N / 2 blocks of two), or zero
     others       matrices and embeddings
@@ -28,6 +29,7 @@ RESIDUAL_INITIALIZERS = (None, "scaled_by_depth", "zero")
 
 # The names of variables below a layer, which are Mesh-TensorFlow's.
 _POSITIONS = re.compile(r"(^|/)positional_embedding$")
+_PROJECTIONS = re.compile(r"(^|/)(embedding_|logits/)projection(_\d+)?$")
 _TAPS = re.compile(r"(^|/)depthwise_conv_hack/")
 _RESIDUAL = re.compile(
     r"(^|/)(o"  # Attention.
@@ -45,6 +47,7 @@ def weight_initializer(
     position_stddev: float | None = None,
     residual_initializer: str | None = None,
     width_multiplier: float | None = None,
+    projection_stddev: float | None = None,
 ) -> Any:
     """Returns the initializer of a variable, for `initial_values.initializer`.
 
@@ -59,11 +62,17 @@ def weight_initializer(
         residual_initializer: None, "scaled_by_depth" or "zero", for the matrices of role residual.
         width_multiplier: m, by which the deviations of a base width are carried over
             (`primer.parametrization.mup`); None: they are not.
+        projection_stddev: that of projections of AdaptiveEmbedding; None for weight_stddev.
 
     Raises:
         ValueError: a setting has no such value, or the number of layers is not known.
     """
-    _check(weight_stddev, position_stddev, residual_initializer)
+    own = {
+        "position_stddev": (_POSITIONS, position_stddev),
+        "projection_stddev": (_PROJECTIONS, projection_stddev),
+    }
+    _check({"weight_stddev": weight_stddev, **{key: own[key][1] for key in own}})
+    _check_residual(residual_initializer)
     if not is_random(initializer) or _TAPS.search(name):
         return initializer
     is_residual = bool(_RESIDUAL.search(name))
@@ -72,8 +81,9 @@ def weight_initializer(
     if is_residual and residual_initializer == "zero":
         return tf.zeros_initializer()
     stddev = weight_stddev
-    if _POSITIONS.search(name) and position_stddev is not None:
-        stddev = position_stddev
+    for pattern, value in own.values():
+        if value is not None and pattern.search(name):
+            stddev = value
     if stddev is not None:
         stddev *= getattr(initializer, "logit_factor", 1.0)
         if width_multiplier is not None:
@@ -143,11 +153,14 @@ class Scaled:
         return initializer(shape, dtype=dtype, partition_info=partition_info) * self._factor
 
 
-def _check(weight_stddev, position_stddev, residual_initializer):
-    for name, value in (("weight_stddev", weight_stddev), ("position_stddev", position_stddev)):
+def _check(deviations):
+    for name, value in deviations.items():
         if value is not None:
             expected = "a number above 0, or None for the layers' own initial values"
             checks.positive_number(f"weight_initializer.{name}", value, expected, ValueError)
+
+
+def _check_residual(residual_initializer):
     if residual_initializer not in RESIDUAL_INITIALIZERS:
         raise ValueError(
             f"weight_initializer.residual_initializer = {residual_initializer!r}: expected None, "

@@ -11,7 +11,8 @@ A weight is then
 
     matrix     from channels to channels: queries, keys, values, outputs, feed-forward layers, each
                expert's too
-    vector     one number for each channel or fewer: biases, scales of norms, taps of convolutions
+    vector     one number for each channel or fewer: biases, of words too, scales of norms, taps of
+               convolutions
     table      any other: embeddings, the output to the vocabulary, positions, relative biases,
                routers
 """
@@ -27,7 +28,9 @@ Role = Literal["matrix", "table", "vector"]
 STACKED = ("ensemble", "experts", "expert_x", "expert_y")
 # In the order in which a weight has them: query_heads are those of one head of keys.
 HEADS = ("heads", "query_heads", "d_kv")
-WIDTHS = ("d_model", "d_ff", "expert_hidden", "narrow_branch", *HEADS)
+WIDTHS = ("d_model", "d_embed", "d_ff", "expert_hidden", "narrow_branch", *HEADS)
+# The words and clusters of a softmax: a bias of each is a vector.
+OUTPUTS = ("vocab", "vocab_clusters")
 # Of options of layers that have a few learned numbers.
 FACTORS = ("gate_channels", "value_and_embedding", "alpha")
 
@@ -43,7 +46,7 @@ def role(shape: mtf.Shape) -> Role:
         return "matrix"
     sides = list(_sides(shape))
     names = {plain_name(dim) for side in sides for dim in side}
-    return "vector" if len(sides) <= 1 and names <= {*WIDTHS, *FACTORS} else "table"
+    return "vector" if len(sides) <= 1 and names <= {*WIDTHS, *FACTORS, *OUTPUTS} else "table"
 
 
 def matrix_sides(shape: mtf.Shape) -> tuple[list[mtf.Dimension], list[mtf.Dimension]] | None:

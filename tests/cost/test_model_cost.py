@@ -75,6 +75,25 @@ def test_the_flops_of_each_layer_are_those_of_its_equations(architecture, attent
     }
 
 
+@pytest.mark.parametrize("mode", run_graph.MODES)
+def test_an_adaptive_softmax(mode):
+    """Training computes the words of the first cluster, of width 32, at every position.
+
+    An evaluation computes the others, of widths 16 and 8, too.
+    """
+    bindings = [
+        "token_embedding = @AdaptiveEmbedding",
+        "embedding_cutoffs = [20, 50]",
+        "embedding_div_val = 2",
+        "z_loss = 0.0",
+    ]
+    found = cost_of("transformer", bindings, mode=mode).flops
+    words = 20 * 32 + (mode == "eval") * (30 * 16 + 47 * 8)
+    assert found[model_cost.LOGITS] == pytest.approx(2 * (words + 2 * 32))
+    # Of the embedding and of the output.
+    assert found[model_cost.OTHER] == 2 * 2 * D_MODEL * (32 + 16 + 8)
+
+
 def test_windows_count_the_keys_of_their_blocks():
     """256 positions in blocks of 64, each with the 64 before it, for a window of 64 keys."""
     found = cost_of("windowed_transformer", ["window = 64"], length=256)

@@ -46,6 +46,30 @@ def test_tables_of_positions_in_layers_are_not():
     assert long.without_embedding > short.without_embedding
 
 
+ADAPTIVE = [
+    "token_embedding = @AdaptiveEmbedding",
+    "embedding_cutoffs = [20, 50]",
+    "embedding_div_val = 2",
+    "z_loss = 0.0",
+]
+
+
+def test_padding_of_each_cluster():
+    """Tables and biases of 20, 30 and 47 words, each of 128 rows, of widths 32, 16 and 8."""
+    found = count(ADAPTIVE)
+    words = 20 * (32 + 1) + 30 * (16 + 1) + 47 * (8 + 1)
+    projections = 32 * (32 + 16 + 8)
+    clusters = (32 + 1) * 2
+    rows = PADDED * (32 + 16 + 8 + 3)
+    layers = count().without_embedding
+    assert found.padding == rows - words
+    assert found.total - found.padding == layers + words + projections + clusters
+    assert found.without_embedding == layers + projections
+    untied = count([*ADAPTIVE, "tied_embeddings = False", "tied_projections = [False, True, True]"])
+    assert untied.total - found.total == PADDED * (32 + 16 + 8) + 32 * 32
+    assert untied.padding - found.padding == rows - words - (3 * PADDED - 97)
+
+
 def test_gpt2_without_the_padding_has_its_published_number():
     gin_models.parse(["models/defaults.gin", "models/gpt2_124m.gin"])
     found = parameters.count(*run_graph.build_forward(50257))

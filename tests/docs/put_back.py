@@ -90,6 +90,23 @@ def one_output_for_an_ensemble():
     return replaced("primer.layers.TokenEmbedding._product", make)
 
 
+def clusters_of_half_a_row():
+    """The words of a rare cluster beyond half the length of their row have no loss."""
+
+    def make(original):
+        def log_z_and_picked(hidden, table, bias, ids, used, is_gathered=True):
+            length = ids.shape.dims[-1]
+            if is_gathered:
+                is_own = mtf.cast(mtf.greater_equal(ids, 0), tf.int32)
+                fits = mtf.less_equal(mtf.cumsum(is_own, length), length.size // 2)
+                ids = (ids + 1) * mtf.cast(fits, tf.int32) - 1
+            return original(hidden, table, bias, ids, used, is_gathered)
+
+        return log_z_and_picked
+
+    return replaced("primer.layers.embeddings.cluster_logits.log_z_and_picked", make)
+
+
 def decoding_convolves_over_the_batch():
     """A step of decoding convolves over the first dimension and ignores earlier positions."""
 

@@ -121,6 +121,8 @@ DEFECTS = {
     "An untied output is one matrix for all members of an ensemble": Defect(
         put_back.one_output_for_an_ensemble
     ),
+    "With a length_projection_factor below 1 its clusters lose the words for which a row has no "
+    "place": Defect(put_back.clusters_of_half_a_row),
     "The layer norm subtracts means in bfloat16: outputs are off by 3% where the mean is 20 times "
     "the spread": Defect(put_back.stock_layer_norm, {"mean": 2, "spread": 0.1}),
     "RMS norm and scale norm square, average and divide in bfloat16": Defect(

@@ -218,6 +218,8 @@ def test_every_default_takes_effect_in_some_model(load):
         norm = ["norm = @sublayer_scale_norm"] if files == SOME_MODELS[0][1] else []
         bindings = [*gin_models.fewest_block_bindings(architecture), *norm]
         add(files, bindings, lambda: run_graph.build_forward(97))
+    adaptive = ["token_embedding = @AdaptiveEmbedding", "z_loss = 0.0"]
+    add(TINY, [*ONE_BLOCK, *adaptive], lambda: run_graph.build_forward(97))
     experts = gin_models.fewest_block_bindings(SOME_MODELS[-1][0])
     add(SOME_MODELS[-1][1], experts, exercise)
     for path in SOME_RUNS:

@@ -62,6 +62,11 @@ VALUES = {
     "logit_scale": ["1.0", "'sqrt'", "'rsqrt'"],
     "logit_cap": ["3.0"],
     "mask_vocabulary_padding": ["True"],
+    "token_embedding": ["@AdaptiveEmbedding"],
+    "embedding_cutoffs": ["[20, 50]"],
+    "embedding_div_val": ["2"],
+    "d_embed": ["24"],
+    "tied_projections": ["False", "[False, True, True]"],
     "num_memory_heads": ["1", "2"],
     "num_heads": ["1"],
     "share_qk_rep": ["True"],
@@ -71,6 +76,7 @@ VALUES = {
 ELSEWHERE = {
     "weight_stddev": "layers/test_initializers.py",
     "position_stddev": "layers/test_initializers.py",
+    "projection_stddev": "layers/test_initializers.py",
     "residual_initializer": "layers/test_initializers.py",
     "z_loss": "layers/embeddings/test_token_embedding.py",
 }
@@ -87,6 +93,9 @@ OF_ARCHITECTURES = {
     "synthesizer_d_kv",
     "final_dropout_rate",
 }
+# Log-probabilities have no z_loss and no cap.
+ADAPTIVE = {"token_embedding": "@AdaptiveEmbedding", "z_loss": "0.0", "logit_cap": "None"}
+CLUSTERS = {"embedding_cutoffs": "[20, 50]", "embedding_div_val": "2"}
 # What a value needs in order to have an effect, or to be possible.
 NEEDS = {
     "rotary_base": {"positions": "'rotary'"},
@@ -99,6 +108,10 @@ NEEDS = {
     "share_qk_rep": {"attention": "@MDHA"},
     "spatial_gating": {"attention": "@MDHA"},
     "num_memory_heads": {"num_heads": "4"},
+    "embedding_cutoffs": ADAPTIVE,
+    "embedding_div_val": {**ADAPTIVE, **CLUSTERS},
+    "d_embed": ADAPTIVE,
+    "tied_projections": {**ADAPTIVE, **CLUSTERS},
 }
 # Linear attention has no logits, and so no biases of positions.
 LINEAR = {"positions": "'rotary'", "attention_logit_cap": "None", "num_persistent_vectors": "0"}
@@ -117,6 +130,7 @@ QUICK = {
     ("num_value_embeddings", "1"),
     ("token_shift", "True"),
     ("tied_embeddings", "False"),
+    ("tied_projections", "[False, True, True]"),
 }
 COMPOSITIONS = 10
 
@@ -128,6 +142,8 @@ def settled(slots):
         slots = {**NEEDS.get(slot, {}), **slots}
     if "linear" in slots.get("attention_kinds", ""):
         slots.update(LINEAR)
+    if slots.get("token_embedding") == "@AdaptiveEmbedding":
+        slots.update(ADAPTIVE)
     return tuple(f"{slot} = {value}" for slot, value in {**SIZE, **slots}.items())
 
 

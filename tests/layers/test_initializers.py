@@ -65,6 +65,22 @@ def check_normal(value, stddev):
         assert np.abs(value).max() > 3 * stddev  # A truncated one ends at 2.
 
 
+def test_projections_of_an_adaptive_softmax():
+    """Transformer-XL: 0.02, projections 0.01, biases 0."""
+    set_up(weight_stddev=0.02, projection_stddev=0.01)
+    gin.parse_config("get_vocab_embedding_cls.cls = @AdaptiveEmbedding")
+    adaptive = {"cutoffs": [20, 50], "div_val": 2, "tied_projections": [False, True, True]}
+    gin.parse_config([f"AdaptiveEmbedding.{key} = {value!r}" for key, value in adaptive.items()])
+    values = initial_values(helpers.build_model("primer_ez", model={"z_loss": 0.0}, **SIZE))
+    own = {name: value for name, value in values.items() if "block" not in name}
+    assert sum("projection" in name for name in own) == 4
+    for name, value in own.items():
+        if value.ndim == 1:
+            assert "scale" in name or not value.any()
+        else:
+            check_normal(value, 0.01 if "projection" in name else 0.02)
+
+
 def test_a_model_of_gpt_2():
     set_up(weight_stddev=0.02, position_stddev=0.01, residual_initializer="scaled_by_depth")
     values = initial_values()

@@ -15,12 +15,15 @@ ENDINGS = {
         r"/q_solo_project/kernel",
         r"/(wi|wi_\d|wo)/kernel",
         r"/pointwise_dense/kernel",
+        r"/embedding_projection(_\d)?",
+        r"/logits/projection_\d",
     ),
     "table": (
-        r"/embedding",
+        r"/embedding(_\d)?",
         r"/value_embedding_\d",
         r"/positional_embedding",
-        r"/logits/kernel",
+        r"/logits/kernel(_\d)?",
+        r"/logits/cluster_kernel",
         r"/relative_attention_bias",
         r"gating(_\d)?/kernel",
         r"/persistent_(keys|values)",
@@ -31,6 +34,7 @@ ENDINGS = {
     "vector": (
         r"/(wi|wi_\d|wo|pointwise_dense)/bias",
         r"/[qkvo]_bias",
+        r"/logits/(cluster_bias|bias(_\d)?)",
         r"norm\w*/scale",
         r"/\w+_norm_(scale|bias)",
         r"/conv_\d+",
@@ -40,6 +44,12 @@ ENDINGS = {
         r"/alpha",
     ),
 }
+ADAPTIVE = [
+    "token_embedding = @AdaptiveEmbedding",
+    "embedding_cutoffs = [20, 50]",
+    "embedding_div_val = 2",
+    "z_loss = 0.0",
+]
 # Compositions with options, which no architecture sets.
 OPTIONS = {
     "heads apart": ("transformer", None, ["SelfAttention.combine_dims = False"]),
@@ -51,6 +61,12 @@ OPTIONS = {
         ["num_memory_heads = 2", "SelfAttention.combine_dims = False"],
     ),
     "multi-query": ("primer", None, ["num_memory_heads = 1"]),
+    "adaptive softmax": ("transformer", None, ADAPTIVE),
+    "untied adaptive softmax": (
+        "transformer",
+        None,
+        [*ADAPTIVE, "tied_embeddings = False", "tied_projections = False"],
+    ),
     "shared keys and values": ("transformer", None, ["SelfAttention.shared_kv = True"]),
     "biases": ("transformer", None, ['attention_biases = "all"', "norm = @sublayer_scale_norm"]),
     "persistent vectors": ("transformer", None, ["num_persistent_vectors = 3"]),

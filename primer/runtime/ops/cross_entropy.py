@@ -13,7 +13,7 @@ from types import ModuleType
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
-from primer.common import build_mode
+from primer.common import build_mode, graph_marks
 from primer.runtime.ops.embedding_lookup import local_ids
 
 # Positions whose softmax is in memory at a time in a graph without gradients.
@@ -41,7 +41,12 @@ def _fused_loss(stock):
             return stock(self, context, logits, targets, output_vocab_dim)
         z_loss = self.z_loss if context.train else 0.0
         # Negative ids mark targets without a loss, as 0 does.
-        loss = cross_entropy(logits, mtf.maximum(targets, 0), output_vocab_dim, z_loss)
+        ids = mtf.maximum(targets, 0)
+        token_losses = graph_marks.token_losses(logits)
+        if token_losses is None:
+            loss = cross_entropy(logits, ids, output_vocab_dim, z_loss)
+        else:
+            loss = token_losses(ids)
         loss *= mtf.cast(mtf.greater(targets, 0), loss.dtype)
         return mtf.reduce_sum(loss) / self.loss_denominator(targets, context.num_microbatches)
 
