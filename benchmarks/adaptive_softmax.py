@@ -3,7 +3,7 @@
     make env && .venv/bin/python benchmarks/adaptive_softmax.py
 
 A model without layers: embedding, loss, and in training the gradients of all weights. Words are
-drawn by a power of their rank, so that a given share lies behind the first cutoff. The kinds run one
+drawn by a power of their rank, so that a given share lies behind the first cutoff. Kinds run one
 after the other in one process, and a machine's speed changes from minute to minute: small
 differences mean nothing. Writes a dated markdown file to `benchmarks/results/`.
 """

@@ -133,6 +133,20 @@ def compositions():
     return alone + [(n, o) for n in BASES if not rejects_experts(n) for o in OVERLAYS]
 
 
+def is_quick_with_experts(composition):
+    """Returns whether the quick tests that build every composition have this one.
+
+    They combine one overlay with every architecture, and the others with two.
+    """
+    architecture, overlay = composition
+    return overlay in (None, "switch") or architecture in ("primer", "llama")
+
+
+def run_compositions():
+    """Returns the compositions that tests run: all that `is_quick_with_experts` has."""
+    return list(filter(is_quick_with_experts, compositions()))
+
+
 def as_params(compositions, quick):
     """Returns test parameters with readable ids, marked slow unless `quick` is true of them."""
     from tests import slow

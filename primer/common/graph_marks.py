@@ -6,6 +6,7 @@
   marks its graph before it builds the model, and the layers then drop none.
 - *Caveats*: sentences of layers that have to be printed with the graph's numbers or texts.
 - *Remarks*: sentences of layers on settings without effect, printed once before the work starts.
+- *Routing*: the experts that each token chose, which evaluation may collect.
 - *Residual layers*: the number of layers of the model that is being built, for its initial values.
 - *Normalized output*: training normalizes the output of the layer that is being built, so that the
   size of its last matrix has no effect.
@@ -29,6 +30,8 @@ import tensorflow.compat.v1 as tf
 _NO_DROPPING = "primer/route_without_dropping"
 _CAVEATS = "primer/caveats"
 _REMARKS = "primer/remarks"
+_COLLECTS_ROUTING = ("primer/collects_routing",)
+_ROUTING = ("primer/routing",)
 _RESIDUAL_LAYERS = "primer/residual_layers"
 _NORMALIZED_OUTPUT = "primer/normalized_output"
 _SCHEDULE = ("primer/schedule",)
@@ -66,6 +69,33 @@ def add_remark(sentence: str) -> None:
 def remarks() -> list[str]:
     """Returns the remarks of the default graph in the order in which layers added them."""
     return tf.get_collection(_REMARKS)
+
+
+def collect_routing() -> None:
+    """Marks the default graph: layers of experts add their routing; before the model is built."""
+    tf.get_collection_ref(_COLLECTS_ROUTING)[:] = [1]
+
+
+def collects_routing() -> bool:
+    """Returns whether the default graph is marked by `collect_routing`."""
+    return bool(tf.get_collection(_COLLECTS_ROUTING))
+
+
+def add_routing(name: str, num_experts: int, index: Any, entropy: Any) -> None:
+    """Adds the routing of a layer.
+
+    Args:
+        name: the scope of the router.
+        num_experts: the number of its experts.
+        index: a Mesh-TF int32 Tensor `[tokens..., choices]`; -1 for a choice that was removed.
+        entropy: a Mesh-TF Tensor `[tokens...]`, of the router's distribution in nats.
+    """
+    tf.add_to_collection(_ROUTING, (name, num_experts, index, entropy))
+
+
+def routing() -> list[tuple[str, int, Any, Any]]:
+    """Returns what layers of the default graph gave to `add_routing`, in their order."""
+    return tf.get_collection(_ROUTING)
 
 
 def set_residual_layers(number: int) -> None:

@@ -133,6 +133,7 @@ class CheckpointEvaluator:
         split, caveats = self.settings["split"], [*scorer.caveats]
         if self._not_as_trained:
             caveats.append(f"Not the model as trained: {self._not_as_trained}.")
+        routers = scorer.routing.as_result()
         row = {
             "step": step,
             **self._protocol.total_of(nats, self._text).as_dict(),
@@ -142,6 +143,7 @@ class CheckpointEvaluator:
             "weights": weights,
             "not_as_trained": self._not_as_trained,
             "how": self._protocol.describe(split, scorer.length, caveats),
+            **({"routers": routers} if routers else {}),
             "evaluation_seconds": round(time.monotonic() - began, 3),
         }
         document_sums.write(row, document_sums.of_text(nats, self._text))

@@ -208,7 +208,8 @@ def _open_scorer(estimator, rows, configuration):
     shapes = model_function.of_estimator(estimator).shapes
     size = getattr(model, "output_vocab_size_unpadded", None)
     key = (configuration, shapes, size, outer_batch_size(), arguments)
-    return sharing.shared_scorer(functools.partial(Scorer, model, *arguments), repr(key))
+    make = functools.partial(Scorer, model, *arguments, router_statistics=True)
+    return sharing.shared_scorer(make, repr(key))
 
 
 def make_scorer(estimator: Any, rows: int | None = None) -> Scorer:

@@ -11,6 +11,7 @@ from primer.checkpoints import checkpoint_files
 from primer.common import build_mode, gc_pause, graph_marks
 from primer.errors import UsageError
 from primer.evaluation import scoring_graph
+from primer.evaluation.windows.routing import RoutingStatistics
 from primer.runtime import estimator_model, mesh, session
 from primer.runtime.patches import initial_values, resource_variables
 
@@ -36,12 +37,15 @@ class Scorer:
             `mode = "perplexity_eval"`. A window is then one text, and numbers depend on `rows`.
         masked: whether the model sees both sides of a token, and reads other tokens than it
             predicts: `inputs` of `nats`.
+        router_statistics: whether to count the experts that tokens choose, where no token is
+            dropped; it changes no loss.
 
     Raises:
         UsageError: the model is not a language model, or the mesh does not divide the rows.
 
     Attributes:
         length, rows: as above; rows is always a number.
+        routing: the statistics of the routers since the last `restore`.
         caveats: sentences on layers whose losses depend on the other texts of a batch.
         before_batch: called before each batch; what it raises ends the scoring. None for nothing.
     """
@@ -56,6 +60,7 @@ class Scorer:
         mesh_devices: list[str] | None = None,
         as_released: bool = False,
         masked: bool = False,
+        router_statistics: bool = False,
     ) -> None:
         _check_kind(model, masked)
         self.length = length
@@ -73,16 +78,20 @@ class Scorer:
             }
             if not as_released:
                 graph_marks.forbid_token_dropping()
+            if router_statistics:
+                graph_marks.collect_routing()
             with initial_values.weights_restored():
                 losses, are_best = scoring_graph.losses_and_best(model, self._feeds, as_released)
             self.caveats = graph_marks.caveats()
             build_mode.say_caveats()
+            self.routing = RoutingStatistics()
             lowering = mtf.Lowering(losses.graph, {losses.mesh: mesh_impl}, autostack=True)
             nats = lowering.export_to_tf_tensor(losses)
             self._nats = tf.reshape(nats, [self.rows, length])
             # Costs nothing unless `nats_and_best` fetches it.
             are_best = lowering.export_to_tf_tensor(are_best)
             self._are_best = tf.reshape(are_best, [self.rows, length])
+            self.routing.export(lowering)
             self._to_slices = lowering.copy_masters_to_slices()
             self._restore = checkpoint_files.Restore(tf.global_variables())
             graph.finalize()
@@ -99,6 +108,7 @@ class Scorer:
         with self._session.graph.as_default():
             self._restore(self._session, checkpoint_path)
         self._session.run(self._to_slices)
+        self.routing.reset()
 
     def nats(
         self,
@@ -154,7 +164,9 @@ class Scorer:
             tensor: np.pad(value, missing)
             for tensor, value in zip(self._feeds.values(), values, strict=True)
         }
-        return [found[: len(targets)] for found in self._session.run(fetches, feeds)]
+        results, routing = self._session.run((fetches, self.routing.fetches), feeds)
+        self.routing.add(routing, np.pad(segments, missing) > 0)
+        return [found[: len(targets)] for found in results]
 
     def close(self) -> None:
         """Closes the session; the scorer cannot be used afterwards."""

@@ -1,10 +1,10 @@
 """Chooses the layers of a block from the slots `block` and `dense_block` of gin/defaults.gin.
 
-`dense_block` is an architecture's block without experts. A file such as architectures/switch.gin
-sets `block` to attention layers with experts in place of feed-forward layers. The two combine where
-the architecture's block consists of an attention and a feed-forward layer. A block that was
-designed as a unit, such as the Evolved Transformer's, has no feed-forward layer to replace. The
-slot `attention_kinds` gives each attention layer its kind (`kind_pattern`).
+`dense_block` is an architecture's block without experts. Files such as architectures/switch.gin and
+fastmoe.gin set `block` to attention layers with experts in place of feed-forward layers. The two
+combine where the architecture's block consists of an attention and a feed-forward layer. A block
+that was designed as a unit, such as the Evolved Transformer's, has no feed-forward layer to
+replace. The slot `attention_kinds` gives each attention layer its kind (`kind_pattern`).
 """
 
 from collections.abc import Sequence
@@ -40,9 +40,9 @@ def block_layers(
         names = ", ".join(_name(layer) for layer in dense_block)
         raise ValueError(
             f"dense_block = [{names}], but block is set to other layers (as by "
-            "architectures/switch.gin): experts replace the feed-forward layer of blocks of one "
-            "attention and one feed-forward layer, and this block has other layers; leave out "
-            "switch.gin, or choose another architecture"
+            "architectures/switch.gin and fastmoe.gin): experts replace the feed-forward layer of "
+            "blocks of one attention and one feed-forward layer, and this block has other layers; "
+            "leave out that file, or choose another architecture"
         )
     return kind_pattern.with_kinds(block, attention_kinds, num_blocks)
 

@@ -138,6 +138,7 @@ def test_other_parts_of_a_model(bindings, length, attention, members, variables,
         (('expert_gating = "top_2"',), 2),
         (('expert_gating = "top_2"', "capacity_factor_eval = None"), 2),
         (('expert_gating = "expert_choice"', "capacity_factor_train = 1.5"), 1.5),
+        (('expert_gating = "naive"', "expert_top_k = 3", "capacity_factor_train = None"), 3),
     ],
 )
 def test_experts_count_the_experts_of_a_token(stack, mode, bindings, chosen):

@@ -278,6 +278,32 @@ def experts(**forced):
     return replaced("primer.layers.MixtureOfExperts.__init__", make)
 
 
+def noise_is_not_on_the_input():
+    """The router's input has no noise: FastMoE's is added to the logits."""
+    return replaced("primer.layers.experts.router.add_noise", lambda original: lambda x, *_: x)
+
+
+def first_choice_is_column_0():
+    """Where a token has more than two experts, the best one is not the first of them."""
+
+    def make(original):
+        def ranked(*arguments):
+            ranks = original(*arguments)
+            return ranks[::-1] if len(ranks) > 2 else ranks
+
+        return ranked
+
+    return replaced("primer.layers.experts.choices.ranked", make)
+
+
+def variance_of_a_sample():
+    """The variance over experts is divided by their number - 1."""
+    return replaced(
+        "primer.layers.experts.gates.noisy.squared_variation",
+        lambda original: lambda x, unbiased=True: original(x, True),
+    )
+
+
 def start_of_text_is_read_in_decoding():
     """In decoding, the convolutions read the first position, which holds no token."""
 

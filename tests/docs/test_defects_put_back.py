@@ -107,6 +107,19 @@ DEFECTS = {
     "The Evolved Transformer's convolutions compute another function in decoding": Defect(
         put_back.start_of_text_is_read_in_decoding, {"prompt_lengths": [4, 7, 12]}
     ),
+    "GShardGate multiplies its loss by the square of one worker's experts: on W workers it is W^2 "
+    "times too small": Defect(lambda: put_back.experts(fastmoe_workers=2)),
+    "GShardGate counts column 0 of an unsorted top-k as the first choice: mostly not the best "
+    "expert where a token has more than two": Defect(put_back.first_choice_is_column_0),
+    "SwitchGate adds its noise, 0.9 to 1.1, to the logits": Defect(
+        put_back.noise_is_not_on_the_input, {"policy": "input_jitter"}
+    ),
+    "SwitchGate divides the sums of its loss by the tokens that it kept": Defect(
+        lambda: put_back.experts(fastmoe_workers=2)
+    ),
+    "NoisyGate divides the variance over experts by their number - 1": Defect(
+        put_back.variance_of_a_sample, {"load": [1.0, 2.0, 3.0, 6.0]}
+    ),
     "Sampling continues rows after their end token": Defect(
         lambda: put_back.unpatched("sample_autoregressive"),
         lambda module: {"model": helpers.golden_model("primer_ez")},

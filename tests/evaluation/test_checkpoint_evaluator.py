@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import types
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ class Scorer:
     """Stands in for a scorer: a checkpoint's loss is its variable."""
 
     length, caveats, made = 4, [], 0
+    routing = types.SimpleNamespace(as_result=lambda: {"a router": {"load": [1.0]}})
 
     def __init__(self):
         type(self).made += 1

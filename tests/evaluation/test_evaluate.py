@@ -148,7 +148,7 @@ def test_directories_share_a_scorer_if_their_models_compute_the_same(estimator, 
     made = []
 
     class Closable:
-        def __init__(self, *arguments):
+        def __init__(self, *arguments, router_statistics):
             made.append(arguments)
 
         def close(self):

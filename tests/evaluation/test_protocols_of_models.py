@@ -10,7 +10,7 @@ from tests import gin_models, slow
 from tests.evaluation import tiny
 
 QUICK = {("primer", None), ("synthesizer", "switch")}
-ALL = gin_models.as_params(gin_models.compositions(), QUICK.__contains__)
+ALL = gin_models.as_params(gin_models.run_compositions(), QUICK.__contains__)
 
 PROTOCOLS = [
     Protocol("stream"),

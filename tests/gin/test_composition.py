@@ -20,7 +20,8 @@ OPTIMIZERS, SCHEDULES = (
 )
 SIZES = [n for n in config_files.names_of_kind("sizes") if not n.startswith("ladder_")]
 COMPOSITIONS = pytest.mark.parametrize(
-    "composition", gin_models.compositions(), ids=gin_models.name_of
+    "composition",
+    gin_models.as_params(gin_models.compositions(), gin_models.is_quick_with_experts),
 )
 
 
@@ -70,12 +71,16 @@ def test_every_combination_builds(composition, activation, load):
     model, graph = run_graph.build_forward(97)
     hidden = [v for v in graph.trainable_variables if "/wi" in v.name and "kernel" in v.name]
     blocks = gin_models.fewest_blocks(architecture)
-    assert len(hidden) == (2 if "glu" in activation else 1) * (4 if overlay else 1) * blocks
+    # Switch has three dense layers and one with experts in a block, FastMoE only experts.
+    layers = {None: 1, "switch": 4, "fastmoe": 1}[overlay]
+    assert len(hidden) == (2 if "glu" in activation else 1) * layers * blocks
     widths = {v.shape.dims[-1].size for v in hidden}
     wide = "12x" in gin_models.architecture_slots(architecture)["projection"].name
     assert widths == {(192 if wide else 44) if "glu" in activation else (288 if wide else 64)}
     experts = [v for v in hidden if "MoE1D" in v.name]
     assert bool(experts) == bool(overlay)
+    biases = [v for v in graph.trainable_variables if "MoE1D" in v.name and "bias" in v.name]
+    assert bool(biases) == (overlay == "fastmoe")
 
 
 @pytest.mark.parametrize(
@@ -118,6 +123,15 @@ def test_a_later_architecture_fully_replaces_an_earlier_one(load):
         alone = dead_bindings.snapshot()
         files = config_files.composition_files(second, "relu", "tiny")
         load([files[0], config_files.gin_file("architectures", first), *files[1:]])
+        assert dead_bindings.snapshot() == alone, (first, second)
+
+
+def test_a_later_overlay_fully_replaces_an_earlier_one(load):
+    for first, second in itertools.permutations(gin_models.OVERLAYS, 2):
+        load(gin_models.files("primer", overlay=second))
+        alone = dead_bindings.snapshot()
+        defaults, *files = gin_models.files("primer", overlay=second)
+        load([defaults, config_files.gin_file("architectures", first), *files])
         assert dead_bindings.snapshot() == alone, (first, second)
 
 

@@ -8,29 +8,35 @@ import pytest
 from tests import gin_models
 from tests.layers import composition_checks as checks
 
-COMPOSITIONS = gin_models.compositions()
-# The default run has each architecture without experts, and one with them.
+COMPOSITIONS = gin_models.run_compositions()
+# The default run has each architecture without experts, and some with them.
+WITH_EXPERTS = [COMPOSITIONS[-1], ("primer", "fastmoe")]
 ALL = pytest.mark.parametrize(
     "composition",
-    gin_models.as_params(COMPOSITIONS, lambda c: c[1] is None or c == COMPOSITIONS[-1]),
+    gin_models.as_params(COMPOSITIONS, lambda c: c[1] is None or c in WITH_EXPERTS),
 )
 # The default run has each kind of layer on a mesh once.
 QUICK = [
     ("primer", None),
     ("evolved_transformer", None),
     ("gpt_neox", None),
-    COMPOSITIONS[-1],
+    *WITH_EXPERTS,
 ]
 MESHES = pytest.mark.parametrize(
     "composition", gin_models.as_params(COMPOSITIONS, QUICK.__contains__)
 )
 # Deterministic and without dropping. The balance loss depends on the groups, hence on the mesh.
-EXPERTS = (
-    "block = [%attention, %experts]",
-    'MixtureOfExperts.switch_policy_train = "argmax"',
-    "MixtureOfExperts.loss_coef = 0.0",
-    "capacity_factor_train = 8.0",
-)
+EXPERTS = {
+    None: (),
+    "switch": (
+        "block = [%attention, %experts]",
+        'MixtureOfExperts.switch_policy_train = "argmax"',
+        "MixtureOfExperts.loss_coef = 0.0",
+        "capacity_factor_train = 8.0",
+    ),
+    # Drops nothing; its balance loss is that of all tokens, on every mesh.
+    "fastmoe": ('expert_balance_loss = "switch"',),
+}
 # Windows shorter than the rows of the checks.
 SMALL_WINDOW = ("window = 3",)
 
@@ -38,7 +44,7 @@ SMALL_WINDOW = ("window = 3",)
 def small(architecture, overlay):
     """Returns bindings for the fewest blocks, with one layer of experts in each if any."""
     blocks = gin_models.fewest_block_bindings(architecture)
-    return blocks + SMALL_WINDOW + (EXPERTS if overlay else ())
+    return blocks + SMALL_WINDOW + EXPERTS[overlay]
 
 
 def case(composition):

@@ -12,7 +12,7 @@ from tests import gin_models
 from tests.layers import helpers
 from tests.layers.test_every_composition import small
 
-COMPOSITIONS = gin_models.compositions()
+COMPOSITIONS = gin_models.run_compositions()
 NAMES = [gin_models.name_of(composition) for composition in COMPOSITIONS]
 ACTIVATIONS = config_files.names_of_kind("activations")
 TARGETS = np.random.default_rng(0).integers(2, 97, [4, 16])

@@ -176,7 +176,7 @@ def model_of(composition):
     return "\n".join(lines)
 
 
-ALL = gin_models.compositions()
+ALL = gin_models.run_compositions()
 
 
 @pytest.mark.parametrize("composition", gin_models.as_params(ALL, lambda c: c == ALL[-1]))

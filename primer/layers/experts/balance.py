@@ -5,7 +5,12 @@ Switch Transformer (https://arxiv.org/abs/2101.03961), equation 4, here for each
     loss = E * sum_e f_e P_e      f_e the fraction of tokens that choose e, P_e the mean of p_e
 
 `[..., group, experts]` -> scalar. It is 1 for a router without preference. Means are over all
-positions of a group, so that padding counts in the denominator, as in Mesh-TensorFlow.
+positions of a group, so that padding counts in the denominator, as in Mesh-TensorFlow. Without
+groups (no capacity) means are over the tokens of the batch that are not padding.
+
+`MixtureOfExperts.balance_loss` has the names: "switch" counts all choices in f, "gshard" the first
+ones (GShard, https://arxiv.org/abs/2006.16668, algorithm 1, times experts), "importance" and
+"importance_and_load" are those of Shazeer et al. (`gates.noisy`).
 """
 
 from collections.abc import Sequence
@@ -14,7 +19,88 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer
 
-from primer.layers.experts import choices, settings
+from primer.layers.experts import choices, router, settings
+from primer.layers.experts.gates import noisy
+from primer.layers.experts.gates.scores import Scores
+
+
+def of_choices(
+    scores: Scores,
+    ranks: Sequence[choices.Choice],
+    experts_dim: mtf.Dimension,
+    group_dim: mtf.Dimension | None,
+    importance: mtf.Tensor | None,
+    gating: settings.Gating,
+) -> mtf.Tensor | None:
+    """Returns the loss of a gating in which tokens choose, a scalar; None if there is none.
+
+    Args:
+        scores: Scores `[..., group, experts]`.
+        ranks: the choices of each rank, before the second policy removes any.
+        experts_dim: the Dimension of the experts.
+        group_dim: the Dimension of the tokens of a group, or None without groups.
+        importance: a Tensor `[..., group]`, or None.
+        gating: settings.Gating.
+    """
+    if gating.loss == "none" or (gating.loss == "importance_and_load" and not scores.noise):
+        return None  # There is no noise in evaluation.
+    if gating.loss.startswith("importance"):
+        return variation_loss(scores, ranks, experts_dim, importance, gating)
+    if group_dim is None:
+        return loss_of_tokens(scores.p, ranks, experts_dim, importance, gating)
+    if gating.loss == "gshard":
+        second = gating.use_second_place_loss
+        return ranked_loss(scores.p, ranks, experts_dim, group_dim, importance, second)
+    # [..., group, experts]
+    masks = mtf.add_n([mtf.one_hot(r.index, experts_dim, dtype=scores.p.dtype) for r in ranks])
+    masks /= len(ranks)
+    return switch_loss(scores.p, masks, experts_dim, group_dim, importance)
+
+
+def variation_loss(
+    scores: Scores,
+    ranks: Sequence[choices.Choice],
+    experts_dim: mtf.Dimension,
+    importance: mtf.Tensor | None,
+    gating: settings.Gating,
+) -> mtf.Tensor:
+    """Returns CV(importance)^2, and with "importance_and_load" + CV(load)^2; arguments as above."""
+    unbiased = gating.fastmoe_workers is not None
+
+    def over_tokens(x: mtf.Tensor) -> mtf.Tensor:
+        if importance is not None:
+            x *= choices.has_full_importance(importance)
+        return noisy.squared_variation(mtf.reduce_sum(x, output_shape=[experts_dim]), unbiased)
+
+    loss = over_tokens(noisy.gates(ranks))
+    count = len(ranks)
+    if gating.loss == "importance" or count == experts_dim.size:
+        return loss  # Where all experts are chosen, their load is equal.
+    assert scores.noise is not None  # See of_choices.
+    load = noisy.probability_of_choice(scores.noise, experts_dim, count)
+    return loss + over_tokens(load)
+
+
+def loss_of_tokens(
+    p: mtf.Tensor,
+    ranks: Sequence[choices.Choice],
+    experts_dim: mtf.Dimension,
+    importance: mtf.Tensor | None,
+    gating: settings.Gating,
+) -> mtf.Tensor:
+    """Returns the loss "gshard" or "switch" without groups; arguments as above."""
+    real = None if importance is None else choices.has_full_importance(importance)
+
+    def product(p: mtf.Tensor, mask: mtf.Tensor) -> mtf.Tensor:
+        f, mean_p = (router.mean_by_expert(t, experts_dim, real) for t in (mask, p))
+        return mtf.reduce_sum(f * mean_p) * float(experts_dim.size)
+
+    if gating.loss == "switch":
+        return product(p, mtf.add_n([rank.mask for rank in ranks]) / len(ranks))
+    loss = product(p, ranks[0].mask)
+    if gating.use_second_place_loss and len(ranks) > 1:
+        loss += 0.5 * product(_without_first(p, ranks, experts_dim), ranks[1].mask)
+    return loss
 
 
 def switch_loss(
@@ -62,11 +148,18 @@ def ranked_loss(
     first = p if importance is None else p * choices.has_full_importance(importance)
     loss = mtf.reduce_mean(_balance_product(first, ranks[0].mask, experts_dim, group_dim))  # []
     if second_place and len(ranks) > 1:
-        rest = p * (1.0 - ranks[0].mask)
-        rest /= mtf.reduce_sum(rest, reduced_dim=experts_dim) + 1e-9  # [..., group, experts]
+        rest = _without_first(p, ranks, experts_dim)
         second = _balance_product(rest, ranks[1].mask, experts_dim, group_dim)  # [...]
         loss += 0.5 * mtf.reduce_mean(second)
     return loss
+
+
+def _without_first(
+    p: mtf.Tensor, ranks: Sequence[choices.Choice], experts_dim: mtf.Dimension
+) -> mtf.Tensor:
+    """Returns the distribution p without the best expert."""
+    rest = p * (1.0 - ranks[0].mask)
+    return rest / (mtf.reduce_sum(rest, reduced_dim=experts_dim) + 1e-9)  # [..., group, experts]
 
 
 def tokens_loss(
@@ -93,20 +186,23 @@ def tokens_loss(
 
 
 def add_loss(
-    context: transformer.Context, loss: mtf.Tensor, gating: settings.Gating, dtype: tf.DType
+    context: transformer.Context,
+    loss: mtf.Tensor | None,
+    gating: settings.Gating,
+    dtype: tf.DType,
 ) -> None:
     """Adds the balance loss (and z-loss) to the model's losses, unless these are None.
 
     Args:
         context: a transformer.Context.
-        loss: a float32 scalar.
+        loss: a float32 scalar, or None for no loss.
         gating: settings.Gating.
         dtype: the type of the model's losses.
 
     Raises:
         ValueError: the layer stack recomputes gradients.
     """
-    if context.losses is None:
+    if context.losses is None or loss is None:
         return
     stack = getattr(context.model, "layer_stack", None)
     if getattr(stack, "_recompute_grads", False):

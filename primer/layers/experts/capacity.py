@@ -12,6 +12,7 @@ gate there.
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import mesh_tensorflow as mtf
@@ -54,8 +55,20 @@ def capacity_dim(
         factor: the capacity factor.
         name: the Dimension's name.
     """
-    count = max(int(group_dim.size * factor / experts_dim.size), gating.min_expert_capacity)
+    if gating.has_released_capacity:
+        count = _released_count(group_dim.size, experts_dim.size, gating, factor)
+    else:
+        count = max(int(group_dim.size * factor / experts_dim.size), gating.min_expert_capacity)
     return mtf.Dimension(name, min(group_dim.size, count))
+
+
+def _released_count(
+    group_size: int, num_experts: int, gating: settings.Gating, factor: float
+) -> int:
+    """Returns the slots of FastMoE's gates, which count the choices of a token (top_2)."""
+    if gating.gating == "top_2":
+        return max(1, math.ceil(factor * group_size) * 2 // num_experts)
+    return math.ceil(factor * group_size / num_experts)
 
 
 def in_order(
@@ -79,9 +92,9 @@ def in_order(
         mask = rank.mask * mtf.to_float(mtf.less(slot, float(slots_dim.size)))
         taken += mtf.reduce_sum(mask, reduced_dim=group_dim)  # [..., experts]
         num_slots += mtf.reduce_sum(mask, reduced_dim=experts_dim)  # [..., group]
-        combines.append(_combine(rank.gate, mask, slot, experts_dim, slots_dim, dtype))
+        combines.append(combine(rank.gate, mask, slot, experts_dim, slots_dim, dtype))
     chosen = mtf.add_n([rank.mask for rank in ranks])  # [..., group, experts]
-    return _plan(mtf.add_n(combines), chosen, mtf.minimum(num_slots, 1.0), ranks[0].mask)
+    return plan_of(mtf.add_n(combines), chosen, mtf.minimum(num_slots, 1.0), ranks[0].mask)
 
 
 def next_best(
@@ -102,8 +115,8 @@ def next_best(
         mask = wants * mtf.to_float(mtf.less(slot, float(slots_dim.size)))
         taken += mtf.reduce_sum(mask, reduced_dim=group_dim)  # [..., experts]
         unrouted += -mtf.reduce_sum(mask, reduced_dim=experts_dim)  # [..., group]
-        combines.append(_combine(rank.gate, mask, slot, experts_dim, slots_dim, dtype))
-    return _plan(mtf.add_n(combines), ranks[0].mask, 1.0 - unrouted, ranks[0].mask)
+        combines.append(combine(rank.gate, mask, slot, experts_dim, slots_dim, dtype))
+    return plan_of(mtf.add_n(combines), ranks[0].mask, 1.0 - unrouted, ranks[0].mask)
 
 
 def best_first(
@@ -122,10 +135,10 @@ def best_first(
         mtf.to_float(mtf.greater(gates, 0.0)) * mtf.to_float(dispatch),
         output_shape=choice.gate.shape,
     )  # [..., group]
-    return _plan(dispatch * mtf.cast(gates, dtype), choice.mask, routed, choice.mask)
+    return plan_of(dispatch * mtf.cast(gates, dtype), choice.mask, routed, choice.mask)
 
 
-def _combine(
+def combine(
     gate: mtf.Tensor,
     mask: mtf.Tensor,
     slot: mtf.Tensor,
@@ -133,13 +146,22 @@ def _combine(
     slots_dim: mtf.Dimension,
     dtype: tf.DType,
 ) -> mtf.Tensor:
-    """Returns the gate at the token's expert and slot; zero for a token that was dropped."""
+    """Returns the gate at the token's expert and slot; zero for a token that was dropped.
+
+    Args:
+        gate: a Tensor `[..., group]`.
+        mask: a Tensor `[..., group, experts]`, 1 for the token's expert, if it has a slot there.
+        slot: a Tensor like mask, the number of the slot.
+        experts_dim, slots_dim: Dimensions.
+        dtype: the type of the result `[..., group, experts, expert_capacity]`.
+    """
     gates = mtf.cast(gate * mask, dtype)  # [..., group, experts]
     slot = mtf.to_int32(mtf.reduce_sum(slot * mask, reduced_dim=experts_dim))  # [..., group]
     # [..., group, experts, expert_capacity]
     return gates * mtf.one_hot(slot, slots_dim, dtype=dtype)
 
 
-def _plan(combine: mtf.Tensor, chosen: mtf.Tensor, routed: mtf.Tensor, first: mtf.Tensor) -> Plan:
+def plan_of(combine: mtf.Tensor, chosen: mtf.Tensor, routed: mtf.Tensor, first: mtf.Tensor) -> Plan:
+    """Returns the Plan of a tensor `combine`; arguments as the attributes of a Plan."""
     dispatch = mtf.cast(mtf.cast(combine, tf.bool), combine.dtype)
     return Plan(dispatch, combine, chosen, routed, first)

@@ -8,6 +8,8 @@ With the router's distribution p `[..., experts]` of a token:
                                the k best, gates p_e; the first of them with a free slot is used
     top-k (https://arxiv.org/abs/1701.06538, GShard https://arxiv.org/abs/2006.16668)
                                the k best, gates p_e / sum over the k of p
+    naive, noisy (FastMoE)     the k best, gates softmax over their k logits: the same but for
+                               rounding, also where p is zero
 
 A choice of rank 2 or more may be removed at random or below a threshold (GShard, section 2.2).
 The `importance` `[...]` of a token is 1; 0 for padding, which chooses no expert; and 0.5 for a
@@ -55,6 +57,8 @@ def ranked(
         gating: settings.Gating of a gating in which tokens choose.
         train: whether the settings of training apply.
     """
+    if gating.gating in ("naive", "noisy"):
+        return best_logits(logits, experts_dim, gating.num_ranks, importance)
     if gating.gating in settings.RANKED:
         return normalized(best(p, experts_dim, gating.num_ranks, importance))
     if gating.gating == "ntlb":
@@ -63,8 +67,8 @@ def ranked(
 
 
 def apply_second_policy(ranks: list[Choice], gating: settings.Gating, train: bool) -> list[Choice]:
-    """Removes choices of rank 2 and more by the second policy, for gatings with ranks."""
-    if gating.gating not in settings.RANKED:
+    """Removes choices of rank 2 and more by the second policy, for gatings that have one."""
+    if gating.gating not in settings.WITH_SECOND_POLICY:
         return ranks
     phase = gating.phase(train)
     return [ranks[0]] + [_thin_out(rank, phase) for rank in ranks[1:]]
@@ -90,6 +94,31 @@ def best(
         rest = rest * (1.0 - used) - used  # [..., experts]
         ranks.append(Choice(index, gate, mask))
     return ranks
+
+
+def best_logits(
+    logits: mtf.Tensor,
+    experts_dim: mtf.Dimension,
+    count: int,
+    importance: mtf.Tensor | None = None,
+) -> list[Choice]:
+    """Returns the `count` experts with the largest logits; gates are the softmax over these."""
+    values, ranks, rest = [], [], logits
+    for _ in range(count):
+        value, index = mtf.top_1(rest, experts_dim)  # [...] each
+        mask = mtf.one_hot(index, experts_dim, dtype=logits.dtype)  # [..., experts]
+        rest = rest * (1.0 - mask) - mask * 1e30
+        if importance is not None:
+            mask *= has_full_importance(importance)
+        values.append(value)
+        ranks.append(Choice(index, value, mask))
+    # Relative to the largest, which overflows nowhere.
+    powers = [mtf.exp(value - values[0]) for value in values]
+    total = mtf.add_n(powers)
+    real = 1.0 if importance is None else has_full_importance(importance)
+    return [
+        dataclasses.replace(rank, gate=power / total * real) for rank, power in zip(ranks, powers)
+    ]
 
 
 def normalized(ranks: Sequence[Choice]) -> list[Choice]:

@@ -5,8 +5,9 @@
 with a product of several act(x Wi_e^j) for gated units, as in DenseReluDense; Shazeer et al.
 (https://arxiv.org/abs/1701.06538). Variables are `wi/kernel` `[experts, d_model, expert_hidden]`
 (`wi_0`, `wi_1` for gated units) and `wo/kernel` `[experts, expert_hidden, d_model]`, and with
-use_bias `wi/bias`, `wo/bias`. This module has the weights and two ways to apply them: to the slots
-of each expert (`on_slots`), or to tokens with the index of their experts (`on_tokens`).
+use_bias `wi/bias`, `wo/bias`. This module has the weights and the ways to apply them: to the slots
+of each expert (`on_slots`), to tokens with the index of their experts (`on_tokens`), or with
+another function that multiplies (`apply`).
 """
 
 import dataclasses
@@ -95,12 +96,36 @@ class FeedForward:
             y = mtf.layers.us_einsum([x, weights.kernel], shape)
             return y if weights.bias is None else y + weights.bias
 
+        return self.apply(dense, x, experts_dims, model_dim, context)
+
+    def apply(
+        self,
+        dense: Callable[[mtf.Tensor, selected_dense.Weights], mtf.Tensor],
+        x: mtf.Tensor,
+        experts_dims: Sequence[mtf.Dimension],
+        model_dim: mtf.Dimension,
+        context: transformer.Context,
+    ) -> mtf.Tensor:
+        """Applies the experts with a function that multiplies by the weights of each.
+
+        Dropout is that of the hidden layer, after the activation. FastMoE's example has it before
+        its ReLU, which is the same: max(c h, 0) = c max(h, 0) for c >= 0.
+
+        Args:
+            dense: (x, selected_dense.Weights) -> y, x in the shape of x with the weights' out_dim.
+            x: a Tensor `[..., d_model]`.
+            experts_dims: the Dimensions that number the experts.
+            model_dim: the last Dimension of x.
+            context: a transformer.Context.
+
+        Returns:
+            A Tensor with the shape of x.
+        """
         weights = self._weights(x, experts_dims, model_dim, context.variable_dtype)
-        # [experts, ..., expert_capacity, expert_hidden]
-        h = self._activate([dense(x, w) for w in weights[:-1]])
+        h = self._activate([dense(x, w) for w in weights[:-1]])  # [..., expert_hidden]
         if context.train and self.dropout_rate:
             h = mtf.dropout(h, is_training=True, rate=self.dropout_rate)
-        return dense(h, weights[-1])  # [experts, ..., expert_capacity, d_model]
+        return dense(h, weights[-1])  # [..., d_model]
 
     def on_tokens(
         self,

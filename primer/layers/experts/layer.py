@@ -7,11 +7,16 @@ every token, so that the parameters grow and the computation for a token does no
 
     y = sum over the chosen experts e of  gate_e(x) f_e(x)      [..., d_model] -> [..., d_model]
 
-In training, and in evaluation as other systems released it, an expert has a limited number of slots
-for each group of tokens (`capacity`). Decoding, evaluation in marked graphs
-(`primer.common.graph_marks`), and capacity_factor_eval = None drop no token (`undropped`): then y
-of a token depends only on its x. Expert choice always has a capacity, because its experts choose
-among the tokens of a group.
+With a capacity factor, in training and in evaluation as other systems released it, an expert has a
+limited number of slots for each group of tokens (`capacity`). Without one no token is dropped
+(`dropless` in training, `undropped` in evaluation), nor is one in decoding and in evaluation in
+marked graphs (`primer.common.graph_marks`): then y of a token depends only on its x. Expert choice
+always has a capacity, because its experts choose among the tokens of a group.
+
+FastMoE (https://arxiv.org/abs/2103.13262) is gating "naive" or "noisy", no capacity, and biases.
+Its GShardGate with random routing is "top_2" with second_policy_train = "random" and
+second_threshold_train = 0.5; its SwitchGate is "switch". `num_experts` is the number of all
+experts, FastMoE's `num_expert` that of one of its workers: num_expert * world_size.
 """
 
 from typing import Any
@@ -32,6 +37,7 @@ from primer.layers.experts import (
     settings,
     undropped,
 )
+from primer.layers.experts.dropless import layer_rows
 
 
 @variables.stored_under("MoE1D")
@@ -49,7 +55,7 @@ class MixtureOfExperts(transformer.TransformerLayer):
         gating: str = "top_2",
         num_experts_per_token: int = 3,
         ntlb_top_k: int = 4,
-        switch_policy_train: str = "input_jitter",
+        switch_policy_train: str | None = None,
         switch_policy_eval: str = "argmax",
         switch_jitter: float = 1e-2,
         switch_dropout: float = 0.1,
@@ -58,13 +64,16 @@ class MixtureOfExperts(transformer.TransformerLayer):
         second_policy_eval: str = "all",
         second_threshold_train: float = 0.2,
         second_threshold_eval: float = 0.2,
-        capacity_factor_train: float = 1.25,
+        capacity_factor_train: float | None = 1.25,
         capacity_factor_eval: float | None = 2.0,
         min_expert_capacity: int = 4,
         group_size: int = 1024,
         loss_coef: float = 1e-2,
         use_second_place_loss: bool = False,
         z_loss: float | None = None,
+        router_bias: bool | None = None,
+        balance_loss: str | None = None,
+        fastmoe_workers: int | None = None,
     ) -> None:
         """Makes a layer. Defaults are Mesh-TensorFlow's, but deterministic in evaluation.
 
@@ -74,12 +83,14 @@ class MixtureOfExperts(transformer.TransformerLayer):
             gating: how tokens are assigned to experts: "switch" (one expert per token),
                 "switch_max" (the same, a full expert keeps the tokens with the highest gates),
                 "ntlb" (the same, a token whose expert is full gets the next best one), "top_2",
-                "top_n", "expert_choice".
-            num_experts_per_token: only for "top_n".
+                "top_n", "expert_choice", "naive" (the softmax over the best experts' logits; no
+                loss), "noisy" (the same with learned noise, Shazeer et al.).
+            num_experts_per_token: only for "top_n", "naive" and "noisy".
             ntlb_top_k: only for "ntlb": how many experts are tried for a token.
             switch_policy_train, switch_policy_eval: "argmax"; "input_jitter" and "input_dropout"
                 add noise to the router's input in training; "sample" samples the expert ("switch"
-                and "switch_max"). The ranked gatings use only the noise.
+                and "switch_max"). The ranked gatings use only the noise. None in training:
+                "argmax" for "naive" and "noisy", else "input_jitter".
             switch_jitter: the noise of "input_jitter" is a factor in 1 - jitter ... 1 + jitter.
             switch_dropout: the fraction that "input_dropout" drops.
             switch_temperature: the temperature of "sample".
@@ -88,17 +99,24 @@ class MixtureOfExperts(transformer.TransformerLayer):
                 "random" (with probability gate / threshold).
             second_threshold_train, second_threshold_eval: that threshold.
             capacity_factor_train, capacity_factor_eval: the slots of an expert for each group, as
-                a multiple of tokens / experts; with None in evaluation, no token is dropped.
+                a multiple of tokens / experts. None: no limit, no token is dropped.
             min_expert_capacity: the least number of slots.
             group_size: the largest number of tokens in a group.
             loss_coef: the factor of the balance loss and the z-loss.
             use_second_place_loss: whether second choices have a balance loss too.
             z_loss: the coefficient of the z-loss in training, multiplied by loss_coef as well.
+            router_bias: whether the router has a bias; None: only that of "naive".
+            balance_loss: "none", "gshard", "switch", "importance" or "importance_and_load" (only
+                for "noisy"), see `balance`; None: the gating's own, for "naive" none.
+            fastmoe_workers: for "switch", "top_2" and "noisy": capacity and loss as FastMoE's code
+                computes them on so many workers (`gates.as_released`); None: as in the papers.
 
         Raises:
             ValueError: the first setting that is invalid.
         """
         owner = "MixtureOfExperts"
+        if switch_policy_train is None:
+            switch_policy_train = "argmax" if gating in ("naive", "noisy") else "input_jitter"
         checks.whole_number(f"{owner}.num_experts", num_experts, error=ValueError)
         self.num_experts = num_experts
         self.experts = feed_forward.FeedForward(
@@ -131,6 +149,9 @@ class MixtureOfExperts(transformer.TransformerLayer):
             z_loss=z_loss,
             group_size=group_size,
             min_expert_capacity=min_expert_capacity,
+            router_bias=router_bias,
+            balance_loss=balance_loss,
+            fastmoe_workers=fastmoe_workers,
         )
         settings.check_num_experts(self.gating, num_experts, "num_experts")
 
@@ -147,15 +168,19 @@ class MixtureOfExperts(transformer.TransformerLayer):
     ) -> mtf.Tensor:
         """Applies the layer: `[..., d_model]` in and out, with length or without it.
 
-        Adds the balance loss to context.losses, unless that is None or no token can be dropped.
+        Adds the balance loss to context.losses, unless that is None, there is no such loss, or
+        evaluation drops no token.
 
         Raises:
-            ValueError: the model is an ensemble, or recomputes gradients.
+            ValueError: the model is an ensemble, or recomputes gradients with a loss.
         """
         check_no_ensemble(context, self.gating.owner)
         if undropped.drops_no_token(context, self.gating):
             return self._undropped(context, x)
-        y, loss = self._in_groups(context, x)
+        if self.gating.phase(context.train).capacity_factor is None:
+            y, loss = self._dropless(context, x)
+        else:
+            y, loss = self._in_groups(context, x)
         balance.add_loss(context, loss, self.gating, x.dtype)
         return y
 
@@ -169,14 +194,27 @@ class MixtureOfExperts(transformer.TransformerLayer):
         y = undropped.combine_experts(self.experts, tokens, [index], gate, [experts_dim], context)
         return mtf.reshape(y, x.shape)  # [..., d_model]
 
+    def _dropless(
+        self, context: transformer.Context, x: mtf.Tensor
+    ) -> tuple[mtf.Tensor, mtf.Tensor | None]:
+        """Returns y and the loss of training without capacity."""
+        # In no groups: all dimensions but the last are those of tokens.
+        tokens = routing.Tokens(x, x.shape.dims[-2], padding.importance(context, x))
+        index, gate, loss = routing.choose(
+            tokens, self._unsplit_dim, self.gating, context, self.gating.variable_name
+        )
+        experts_dim = mtf.Dimension("experts", self.num_experts)
+        y = layer_rows.combine_experts(self.experts, x, index, gate, experts_dim, context)
+        return y, loss
+
     def _in_groups(
         self, context: transformer.Context, x: mtf.Tensor
-    ) -> tuple[mtf.Tensor, mtf.Tensor]:
+    ) -> tuple[mtf.Tensor, mtf.Tensor | None]:
         """Returns y and the loss."""
         # tokens.x is [outer_batch, batch, group, d_model]
-        tokens, grouped = grouped_tokens(context, x, self.gating)
+        tokens, grouped = routing.grouped_tokens(context, x, self.gating)
         gating, factor = self.gating, self.gating.phase(context.train).capacity_factor
-        assert factor is not None  # See undropped.drops_no_token.
+        assert factor is not None  # See call.
         slots_dim = capacity.capacity_dim(grouped.group_dim, self._unsplit_dim, gating, factor)
         plan, loss = routing.route(
             tokens, self._unsplit_dim, slots_dim, gating, context, gating.variable_name
@@ -196,24 +234,6 @@ class MixtureOfExperts(transformer.TransformerLayer):
     def _unsplit_dim(self) -> mtf.Dimension:
         """The Dimension of the experts where it is not split over the mesh."""
         return mtf.Dimension("expert_unsplit", self.num_experts)
-
-
-def grouped_tokens(
-    context: transformer.Context, x: mtf.Tensor, gating: settings.Gating, name: str = "group"
-) -> tuple[routing.Tokens, groups.Groups]:
-    """Returns routing.Tokens of x, and the groups.Groups they are in.
-
-    Args:
-        context: a transformer.Context.
-        x: a Tensor `[batch, length, d_model]`, or with outer_batch first.
-        gating: settings.Gating.
-        name: the name of the dimension of the tokens in a group.
-    """
-    grouped = groups.of_batch(x, gating.group_size, context.model, name)
-    importance = padding.importance(context, x)  # [batch, length]
-    if importance is not None:
-        importance = grouped.to_groups(importance)  # [outer_batch, batch, group]
-    return routing.Tokens(grouped.to_groups(x), grouped.group_dim, importance), grouped
 
 
 def check_no_ensemble(context: transformer.Context, owner: str) -> None:

@@ -3,7 +3,7 @@
 Shazeer et al. (https://arxiv.org/abs/1701.06538), Switch Transformer
 (https://arxiv.org/abs/2101.03961), section 2.1:
 
-    p(x) = softmax(x W_r)          [..., d_model] -> [..., experts]
+    p(x) = softmax(x W_r + b_r)    [..., d_model] -> [..., experts], b_r with router_bias
 
 in float32, whatever type the activations have (the paper's section 2.4). Multiplying the input by
 random numbers near 1, or dropping parts of it, makes the router explore in training.
@@ -26,7 +26,7 @@ def logits(
     name: str,
     outer_expert_dims: Sequence[mtf.Dimension] = (),
 ) -> mtf.Tensor:
-    """Returns x W_r, float32 `[..., experts]`.
+    """Returns x W_r (+ b_r), float32 `[..., experts]`.
 
     Args:
         x: a Tensor `[..., d_model]`.
@@ -42,7 +42,8 @@ def logits(
         experts_dim,
         reduced_dims=x.shape.dims[-1:],
         expert_dims=list(outer_expert_dims),
-        use_bias=False,
+        use_bias=gating.has_router_bias,
+        kernel_initializer=tf.zeros_initializer() if gating.gating == "noisy" else None,
         variable_dtype=with_float32_activations(variable_dtype),
         name=name,
     )  # [..., experts]
@@ -114,8 +115,13 @@ def z_loss(logits: mtf.Tensor, experts_dim: mtf.Dimension, real: mtf.Tensor | No
 
 def entropy(logits: mtf.Tensor, experts_dim: mtf.Dimension, real: mtf.Tensor | None) -> mtf.Tensor:
     """Returns the mean over tokens of the entropy of p, a scalar in nats; arguments as above."""
+    return mean(entropies(logits, experts_dim), real)
+
+
+def entropies(logits: mtf.Tensor, experts_dim: mtf.Dimension) -> mtf.Tensor:
+    """Returns the entropy of each token's p, `[...]` in nats; arguments as above."""
     log_p = mtf.log_softmax(logits, experts_dim)  # [..., experts]
-    return mean(mtf.reduce_sum(-mtf.exp(log_p) * log_p, reduced_dim=experts_dim), real)
+    return mtf.reduce_sum(-mtf.exp(log_p) * log_p, reduced_dim=experts_dim)
 
 
 def mean(x: mtf.Tensor, real: mtf.Tensor | None) -> mtf.Tensor:
@@ -124,3 +130,13 @@ def mean(x: mtf.Tensor, real: mtf.Tensor | None) -> mtf.Tensor:
         return mtf.reduce_mean(x)
     real = mtf.broadcast(real, x.shape)
     return mtf.reduce_sum(x * real) / mtf.maximum(mtf.reduce_sum(real), 1.0)  # []
+
+
+def mean_by_expert(
+    x: mtf.Tensor, experts_dim: mtf.Dimension, real: mtf.Tensor | None
+) -> mtf.Tensor:
+    """Returns the mean of x `[..., experts]` over the tokens where `real` is 1, `[experts]`."""
+    if real is None:
+        return mtf.reduce_mean(x, output_shape=[experts_dim])
+    total = mtf.reduce_sum(x * real, output_shape=[experts_dim])
+    return total / mtf.maximum(mtf.reduce_sum(real), 1.0)

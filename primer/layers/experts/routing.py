@@ -7,6 +7,9 @@ assigned. `[..., group, d_model]` -> a Plan `[..., group, experts, expert_capaci
     switch_max              the highest gates first
     ntlb                    in the order of the tokens; if the best expert is full, the next best
     expert_choice           experts choose tokens
+    naive, noisy            in the order of the tokens, if there is a capacity
+
+`choose` is for layers without capacity.
 """
 
 import dataclasses
@@ -20,10 +23,15 @@ from primer.layers.experts import (
     capacity,
     choices,
     expert_choice,
+    groups,
+    padding,
     router,
     settings,
     statistics,
+    undropped,
 )
+from primer.layers.experts.gates import as_released
+from primer.layers.experts.gates import scores as gate_scores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +50,24 @@ class Tokens:
     importance: mtf.Tensor | None
 
 
+def grouped_tokens(
+    context: transformer.Context, x: mtf.Tensor, gating: settings.Gating, name: str = "group"
+) -> tuple[Tokens, groups.Groups]:
+    """Returns Tokens of x, and the groups.Groups they are in.
+
+    Args:
+        context: a transformer.Context.
+        x: a Tensor `[batch, length, d_model]`, or with outer_batch first.
+        gating: settings.Gating.
+        name: the name of the dimension of the tokens in a group.
+    """
+    grouped = groups.of_batch(x, gating.group_size, context.model, name)
+    importance = padding.importance(context, x)  # [batch, length]
+    if importance is not None:
+        importance = grouped.to_groups(importance)  # [outer_batch, batch, group]
+    return Tokens(grouped.to_groups(x), grouped.group_dim, importance), grouped
+
+
 def route(
     tokens: Tokens,
     experts_dim: mtf.Dimension,
@@ -50,7 +76,7 @@ def route(
     context: transformer.Context,
     name: str,
     outer_expert_dims: Sequence[mtf.Dimension] = (),
-) -> tuple[capacity.Plan, mtf.Tensor]:
+) -> tuple[capacity.Plan, mtf.Tensor | None]:
     """Assigns the tokens of each group to experts; reports statistics in training.
 
     Args:
@@ -63,76 +89,128 @@ def route(
         outer_expert_dims: dimensions of x that have routers of their own.
 
     Returns:
-        A capacity.Plan, and the loss: a float32 scalar, not yet multiplied by loss_coef.
+        A capacity.Plan, and the loss: a float32 scalar, not yet multiplied by loss_coef, or None if
+        there is none.
     """
-    train, importance = context.train, tokens.importance
-    logits = router.logits(
-        tokens.x, experts_dim, gating, train, context.variable_dtype, name, outer_expert_dims
+    scores = gate_scores.compute(
+        tokens.x, experts_dim, gating, context, name, outer_expert_dims
     )  # [..., group, experts]
     plan_fn = _expert_choice if gating.gating == "expert_choice" else _token_choice
-    plan, loss = plan_fn(tokens, logits, experts_dim, slots_dim, gating, train)
+    plan, loss = plan_fn(tokens, scores, experts_dim, slots_dim, gating, context.train)
+    routing = _Routing(plan.chosen, plan.routed, scores.logits, [*outer_expert_dims, experts_dim])
+    return plan, _losses(routing, tokens.importance, loss, gating, context, name)
+
+
+def choose(
+    tokens: Tokens,
+    experts_dim: mtf.Dimension,
+    gating: settings.Gating,
+    context: transformer.Context,
+    name: str,
+) -> tuple[mtf.Tensor, mtf.Tensor, mtf.Tensor | None]:
+    """Chooses the experts of each token without capacity, as `route` does otherwise.
+
+    Args:
+        tokens: Tokens `[tokens..., d_model]` in no groups.
+        experts_dim, gating, context, name: as for `route`.
+
+    Returns:
+        The index (int32) and the gate (float32) of each choice, `[tokens..., expert_choice]`, as in
+        `undropped.choose`; and the loss.
+    """
+    scores = gate_scores.compute(tokens.x, experts_dim, gating, context, name)
+    ranks = choices.ranked(
+        scores.p, scores.logits, experts_dim, tokens.importance, gating, context.train
+    )
+    loss = balance.of_choices(scores, ranks, experts_dim, None, tokens.importance, gating)
+    ranks = choices.apply_second_policy(ranks, gating, context.train)
+    chosen = mtf.add_n([rank.mask for rank in ranks])  # [tokens..., experts]
+    routed = mtf.minimum(mtf.reduce_sum(chosen, reduced_dim=experts_dim), 1.0)  # [tokens...]
+    routing = _Routing(chosen, routed, scores.logits, [experts_dim])
+    loss = _losses(routing, tokens.importance, loss, gating, context, name)
+    return *undropped.stack(ranks, experts_dim, "expert_choice"), loss
+
+
+@dataclasses.dataclass(frozen=True)
+class _Routing:
+    """What the statistics are about; as for `statistics.report`."""
+
+    chosen: mtf.Tensor
+    routed: mtf.Tensor
+    logits: mtf.Tensor
+    experts_dims: Sequence[mtf.Dimension]
+
+
+def _losses(
+    routing: _Routing,
+    importance: mtf.Tensor | None,
+    balance_loss: mtf.Tensor | None,
+    gating: settings.Gating,
+    context: transformer.Context,
+    name: str,
+) -> mtf.Tensor | None:
+    """Returns the balance loss and the z-loss for one microbatch; reports statistics."""
     microbatches = context.num_microbatches or 1
-    balance_loss, loss = loss, loss / microbatches
-    if train:
-        real = None if importance is None else choices.has_full_importance(importance)
-        z = router.z_loss(logits, experts_dim, real)
-        scope = name.replace("gating", "router")
-        statistics.report(
-            plan, logits, [*outer_expert_dims, experts_dim], real, balance_loss, z, scope
-        )
-        if gating.z_loss is not None:
-            loss += gating.z_loss * z / microbatches
-    return plan, loss
+    loss = None if balance_loss is None else balance_loss / microbatches
+    if not context.train:
+        return loss
+    real = None if importance is None else choices.has_full_importance(importance)
+    z = router.z_loss(routing.logits, routing.experts_dims[-1], real)
+    scope = name.replace("gating", "router")
+    statistics.report(
+        routing.chosen,
+        routing.routed,
+        routing.logits,
+        routing.experts_dims,
+        real,
+        balance_loss,
+        z,
+        scope,
+    )
+    if gating.z_loss is None:
+        return loss
+    z *= gating.z_loss / microbatches
+    return z if loss is None else loss + z
 
 
 def _expert_choice(
     tokens: Tokens,
-    logits: mtf.Tensor,
+    scores: gate_scores.Scores,
     experts_dim: mtf.Dimension,
     slots_dim: mtf.Dimension,
     gating: settings.Gating,
     train: bool,
-) -> tuple[capacity.Plan, mtf.Tensor]:
+) -> tuple[capacity.Plan, mtf.Tensor | None]:
     """Returns the Plan and the balance loss where experts choose tokens."""
-    del gating, train
+    del train
     group_dim, importance = tokens.group_dim, tokens.importance
-    p = expert_choice.affinities(logits, group_dim, importance)  # [..., group, experts]
+    # [..., group, experts]
+    p = expert_choice.affinities(scores.logits, group_dim, importance)
     plan = expert_choice.plan(p, experts_dim, group_dim, slots_dim, importance, tokens.x.dtype)
+    if gating.loss == "none":
+        return plan, None
     return plan, balance.tokens_loss(p, experts_dim, group_dim, importance)
 
 
 def _token_choice(
     tokens: Tokens,
-    logits: mtf.Tensor,
+    scores: gate_scores.Scores,
     experts_dim: mtf.Dimension,
     slots_dim: mtf.Dimension,
     gating: settings.Gating,
     train: bool,
-) -> tuple[capacity.Plan, mtf.Tensor]:
+) -> tuple[capacity.Plan, mtf.Tensor | None]:
     """Returns the Plan and the balance loss where tokens choose experts."""
-    p = mtf.softmax(logits, experts_dim)  # [..., group, experts]
-    ranks = choices.ranked(p, logits, experts_dim, tokens.importance, gating, train)
-    loss = _balance_loss(tokens, p, ranks, experts_dim, gating)
+    importance, group_dim = tokens.importance, tokens.group_dim
+    ranks = choices.ranked(scores.p, scores.logits, experts_dim, importance, gating, train)
+    dims = (experts_dim, group_dim, slots_dim)
+    if gating.has_released_capacity:
+        real = None if importance is None else choices.has_full_importance(importance)
+        dtype = tokens.x.dtype
+        return as_released.route(scores, ranks, *dims, real, gating, train, dtype)
+    loss = balance.of_choices(scores, ranks, experts_dim, group_dim, importance, gating)
     ranks = choices.apply_second_policy(ranks, gating, train)
-    dims = (experts_dim, tokens.group_dim, slots_dim, tokens.x.dtype)
     if gating.gating == "switch_max":
-        return capacity.best_first(ranks[0], *dims), loss
+        return capacity.best_first(ranks[0], *dims, tokens.x.dtype), loss
     assign = capacity.next_best if gating.gating == "ntlb" else capacity.in_order
-    return assign(ranks, *dims), loss
-
-
-def _balance_loss(
-    tokens: Tokens,
-    p: mtf.Tensor,
-    ranks: Sequence[choices.Choice],
-    experts_dim: mtf.Dimension,
-    gating: settings.Gating,
-) -> mtf.Tensor:
-    group_dim, importance = tokens.group_dim, tokens.importance
-    if gating.gating in settings.RANKED:
-        second = gating.use_second_place_loss
-        return balance.ranked_loss(p, ranks, experts_dim, group_dim, importance, second)
-    # [..., group, experts]
-    masks = mtf.add_n([mtf.one_hot(r.index, experts_dim, dtype=p.dtype) for r in ranks])
-    masks /= len(ranks)
-    return balance.switch_loss(p, masks, experts_dim, group_dim, importance)
+    return assign(ranks, *dims, tokens.x.dtype), loss

@@ -6,9 +6,9 @@ x `[tokens, in]`, index `[tokens, choices]` -> y `[tokens, choices, out]`.
 
 Experts have no capacity and no token is dropped (as in MegaBlocks,
 https://arxiv.org/abs/2211.15841), so that y_t depends only on x_t. For evaluation and decoding;
-there is no gradient. The rows are sorted by expert, each expert multiplies its own, and the results
-return to the original order: the cost is one product per row. On TPU, where shapes must be static,
-every expert multiplies all rows and a mask selects.
+there is no gradient (`dropless` has one). The rows are sorted by expert, each expert multiplies its
+own, and the results return to the original order: the cost is one product per row. On TPU, where
+shapes must be static, every expert multiplies all rows and a mask selects.
 """
 
 import dataclasses
@@ -103,7 +103,7 @@ class SelectedDenseOperation(mtf.Operation):
     def lower(self, lowering: mtf.Lowering) -> None:
         """Multiplies on each processor by its experts, and sums over those with other parts."""
         mesh_impl = lowering.mesh_impl(self)
-        self._check_layout(mesh_impl)
+        check_layout(mesh_impl, self.inputs[2].shape, self._experts_dims)
         run = _multiply_masked if isinstance(mesh_impl, SimdMeshImpl) else _multiply_sorted
         sum_axes = mesh_layout.split_axes(mesh_impl, [*self._experts_dims, self._in_dim])
         in_parts = self._in_dim.size // mesh_impl.slice_shape(mtf.Shape([self._in_dim]))[0]
@@ -118,36 +118,39 @@ class SelectedDenseOperation(mtf.Operation):
             # [experts, in, out]
             kernel = tf.reshape(kernel, [math.prod(sizes), *kernel.shape.as_list()[-2:]])
             rows = tf.reshape(x, [-1, x.shape.as_list()[-1]])  # [rows, in]
-            expert = _local_expert(index, sizes, parts)  # [tokens..., choices...]
+            expert = local_expert(index, sizes, parts)  # [tokens..., choices...]
             # [rows * choices, out] or [rows, choices, out]
             y = run(rows, tf.reshape(expert, [rows.shape.as_list()[0], -1]), kernel, bias)
             return tf.reshape(y, [*index[0].shape.as_list(), y.shape.as_list()[-1]])
 
-        parts = [_part_number(mesh_impl, dim) for dim in self._experts_dims]
+        parts = [part_number(mesh_impl, dim) for dim in self._experts_dims]
         inputs = [lowering.tensors[t].to_laid_out_tensor() for t in self.inputs]
         y = mesh_impl.slicewise(slice_fn, *inputs, *parts)
         if sum_axes:
             y = mtf.LazyAllreduceSum(mesh_impl, y, sum_axes)
         lowering.set_tensor_lowering(self.outputs[0], y)
 
-    def _check_layout(self, mesh_impl: mtf.MeshImpl) -> None:
-        tokens = mesh_layout.split_axes(mesh_impl, self.inputs[2].shape.dims)
-        experts = mesh_layout.split_axes(mesh_impl, self._experts_dims)
-        if set(tokens) & set(experts):
-            raise ValueError(
-                f"tokens {self.inputs[2].shape} and experts {self._experts_dims} are split over "
-                "the same axis of the mesh; give the layout to the model too "
-                "(Unitransformer.layout, .mesh_shape), as Mesh-TensorFlow's run does"
-            )
+
+def check_layout(
+    mesh_impl: mtf.MeshImpl, tokens: mtf.Shape, experts_dims: Sequence[mtf.Dimension]
+) -> None:
+    """Raises a ValueError if the mesh splits tokens and experts over the same axis."""
+    axes = (mesh_layout.split_axes(mesh_impl, dims) for dims in (tokens.dims, experts_dims))
+    if set.intersection(*map(set, axes)):
+        raise ValueError(
+            f"tokens {tokens} and experts {list(experts_dims)} are split over "
+            "the same axis of the mesh; give the layout to the model too "
+            "(Unitransformer.layout, .mesh_shape), as Mesh-TensorFlow's run does"
+        )
 
 
-def _part_number(mesh_impl: mtf.MeshImpl, dim: mtf.Dimension) -> Any:
+def part_number(mesh_impl: mtf.MeshImpl, dim: mtf.Dimension) -> Any:
     """Returns the index of the part of a dimension that each processor holds."""
     axis = mesh_impl.tensor_dimension_to_mesh_axis(dim)
     return 0 if axis is None else mesh_impl.laid_out_pcoord(axis)
 
 
-def _local_expert(
+def local_expert(
     indices: Sequence[tf.Tensor], sizes: Sequence[int], parts: Sequence[tf.Tensor]
 ) -> tf.Tensor:
     """Returns the index of each row's expert among those of this processor.

@@ -5,9 +5,9 @@ In training, under the scope of the router's variable, with "router" for "gating
 
     load/expert_000 ...   the fraction of the tokens' choices that select this expert (in expert
                           choice: of the experts' choices, those of this expert)
-    dropped_tokens        the fraction of the tokens that no expert processes
+    dropped_tokens        the fraction of the tokens that no expert processes; 0 without capacity
     entropy               of the router's distribution over the experts, mean over tokens, in nats
-    z_loss, balance_loss  without their coefficients
+    z_loss, balance_loss  without their coefficients; the second where the gating has one
 
 All but the balance loss (`balance`) exclude padding.
 """
@@ -17,37 +17,40 @@ from collections.abc import Sequence
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
-from primer.layers.experts import capacity, router
+from primer.layers.experts import router
 
 
 def report(
-    plan: capacity.Plan,
+    chosen: mtf.Tensor,
+    routed: mtf.Tensor,
     logits: mtf.Tensor,
     experts_dims: Sequence[mtf.Dimension],
     real: mtf.Tensor | None,
-    balance: mtf.Tensor,
+    balance: mtf.Tensor | None,
     z: mtf.Tensor,
     scope: str,
 ) -> None:
     """Writes the statistics of one routing as `mtf.scalar_summary`.
 
     Args:
-        plan: a capacity.Plan.
+        chosen: a Tensor `[..., group, experts]`, 1 for each expert that a token chose.
+        routed: a Tensor `[..., group]`, 1 for each token that any expert processes.
         logits: a Tensor `[..., group, experts]`.
         experts_dims: the Dimensions of the experts, the router's last.
         real: a Tensor `[..., group]`, 1 for the tokens that count, or None for all.
-        balance: the balance loss, a scalar.
+        balance: the balance loss, a scalar, or None if there is none.
         z: the z-loss, a scalar.
         scope: the scope of the names.
     """
     with tf.variable_scope(scope):
-        for number, load in enumerate(loads(plan.chosen, experts_dims)):
+        for number, load in enumerate(loads(chosen, experts_dims)):
             mtf.scalar_summary(f"load/expert_{number:03d}", load)
-        routed = plan.routed if real is None else plan.routed * real  # [..., group]
+        routed = routed if real is None else routed * real  # [..., group]
         mtf.scalar_summary("dropped_tokens", 1.0 - router.mean(routed, real))
         mtf.scalar_summary("entropy", router.entropy(logits, experts_dims[-1], real))
         mtf.scalar_summary("z_loss", z)
-        mtf.scalar_summary("balance_loss", balance)
+        if balance is not None:
+            mtf.scalar_summary("balance_loss", balance)
 
 
 def loads(chosen: mtf.Tensor, experts_dims: Sequence[mtf.Dimension]) -> list[mtf.Tensor]:

@@ -94,6 +94,12 @@ class MixtureOfExperts2D(transformer.TransformerLayer):
             group_size=group_size,
             min_expert_capacity=min_expert_capacity,
         )
+        if capacity_factor_train is None:
+            raise ValueError(
+                f"{owner}.capacity_factor_train = None: training on two levels needs a fixed "
+                "number of slots for each expert; only capacity_factor_eval may be None, or use "
+                "MixtureOfExperts"
+            )
         for name, number in (("expert_x", expert_x), ("expert_y", expert_y)):
             checks.whole_number(f"{owner}.{name}", number, error=ValueError)
             settings.check_num_experts(self.gating, number, name)
@@ -130,7 +136,7 @@ class MixtureOfExperts2D(transformer.TransformerLayer):
     ) -> tuple[mtf.Tensor, mtf.Tensor]:
         """Returns y and the loss of both levels."""
         # tokens.x is [outer_batch, batch, group_size_x, d_model]
-        tokens, grouped = layer.grouped_tokens(context, x, self.gating, "group_size_x")
+        tokens, grouped = routing.grouped_tokens(context, x, self.gating, "group_size_x")
         unsplit_dim, experts_dim = _unsplit_and_split("expert_x", self.x)
         factor = self.gating.phase(context.train).capacity_factor
         assert factor is not None  # See undropped.drops_no_token.
@@ -150,11 +156,12 @@ class MixtureOfExperts2D(transformer.TransformerLayer):
         y, inner_loss = self._second_level(context, slots, importance)
         # [outer_batch, batch, group_size_x, d_model]
         y = exchange.to_tokens(y, plan, tokens.x.shape)
+        assert loss is not None and inner_loss is not None  # Top-2 has a balance loss.
         return grouped.from_groups(y), loss + inner_loss
 
     def _second_level(
         self, context: transformer.Context, x: mtf.Tensor, importance: mtf.Tensor
-    ) -> tuple[mtf.Tensor, mtf.Tensor]:
+    ) -> tuple[mtf.Tensor, mtf.Tensor | None]:
         """Applies the experts of each group to the slots of the group.
 
         Args:

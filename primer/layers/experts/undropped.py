@@ -2,19 +2,22 @@
 
     y = sum over choices c of  gate_c f_{index_c}(x)      [tokens..., d_model] in and out
 
-For evaluation and decoding, as in dropless mixtures of experts (MegaBlocks,
-https://arxiv.org/abs/2211.15841). There are no groups and no slots, and the output of a token does
-not depend on other tokens. Memory grows with tokens * choices * expert_hidden, as in a dense layer.
+For evaluation and decoding, on one level of experts or two (`dropless` is for training), as in
+dropless mixtures of experts (MegaBlocks, https://arxiv.org/abs/2211.15841). There are no groups and
+no slots, and the output of a token does not depend on other tokens. Memory grows with
+tokens * choices * expert_hidden, as in a dense layer.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 import mesh_tensorflow as mtf
+import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer
 
 from primer.common import graph_marks as marks
 from primer.layers.experts import choices, feed_forward, groups, router, settings
+from primer.layers.experts.gates import scores as gate_scores
 
 
 def drops_no_token(context: transformer.Context, gating: settings.Gating) -> bool:
@@ -56,8 +59,13 @@ def choose(
         gate 0.
     """
     # [tokens..., experts]
-    logits = router.logits(x, experts_dim, gating, False, context.variable_dtype, name)
-    return from_logits(logits, experts_dim, gating)
+    scores = gate_scores.compute(x, experts_dim, gating, context, name)
+    index, gate = _from_scores(scores, experts_dim, gating, None, "expert_choice")
+    if marks.collects_routing():
+        scope = f"{tf.get_variable_scope().name}/{name.replace('gating', 'router')}"
+        entropy = router.entropies(scores.logits, experts_dim)  # [tokens...]
+        marks.add_routing(scope, experts_dim.size, index, entropy)
+    return index, gate
 
 
 def from_logits(
@@ -76,8 +84,18 @@ def from_logits(
         importance: a Tensor `[tokens...]` as in `choices`, or None.
         choice_name: the name of the results' last dimension.
     """
-    p = mtf.softmax(logits, experts_dim)  # [tokens..., experts]
-    ranks = choices.ranked(p, logits, experts_dim, importance, gating, False)
+    scores = gate_scores.Scores(logits, mtf.softmax(logits, experts_dim))
+    return _from_scores(scores, experts_dim, gating, importance, choice_name)
+
+
+def _from_scores(
+    scores: gate_scores.Scores,
+    experts_dim: mtf.Dimension,
+    gating: settings.Gating,
+    importance: mtf.Tensor | None,
+    choice_name: str,
+) -> tuple[mtf.Tensor, mtf.Tensor]:
+    ranks = choices.ranked(scores.p, scores.logits, experts_dim, importance, gating, False)
     if gating.gating == "ntlb":
         # Without capacity the best expert is never full.
         ranks = ranks[:1]
