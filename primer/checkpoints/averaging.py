@@ -2,8 +2,8 @@
 
 As Tensor2Tensor's `t2t-avg-all` (and Polyak and Juditsky, 1992): the mean of the weights of a late
 part of training is better than most of them. Only weights are averaged. A mean of the optimizer's
-variables has no meaning, so they are left out, and no training can continue from the result; a file
-beside the checkpoints marks it.
+variables, or of the memory that rows of training hand to each other, has no meaning, so they are
+left out, and no training can continue from the result; a file beside the checkpoints marks it.
 
 A run with `average_decay` keeps a moving average itself: each of its checkpoints has the difference
 between the average of a weight and the weight (`primer.optimizers.weight_average`).

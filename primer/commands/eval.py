@@ -22,6 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser, "how the split is cut (docs/protocols.md); default: the data set's own"
     )
     parser.add_argument(
+        "--columns", type=int, help="with --protocol transformer_xl: columns of the text (10)"
+    )
+    parser.add_argument(
+        "--ext_len",
+        type=int,
+        help="with --protocol transformer_xl: tokens before each segment that are computed again",
+    )
+    parser.add_argument(
         "--follow", action="store_true", help="wait for new checkpoints until the run's last step"
     )
     parser.add_argument(
@@ -117,4 +125,6 @@ def _settings(options) -> dict[str, Any]:
         "evaluate_checkpoints.order_by": options.order_by,
         "protocol.name": options.protocol,
         "protocol.stride": options.stride,
+        "protocol.columns": options.columns,
+        "protocol.ext_len": options.ext_len,
     }

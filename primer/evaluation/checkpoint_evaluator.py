@@ -142,7 +142,9 @@ class CheckpointEvaluator:
             **training,
             "weights": weights,
             "not_as_trained": self._not_as_trained,
-            "how": self._protocol.describe(split, scorer.length, caveats),
+            "how": self._protocol.describe(
+                split, scorer.length, caveats, scorer.memory, self._text
+            ),
             **({"routers": routers} if routers else {}),
             "evaluation_seconds": round(time.monotonic() - began, 3),
         }

@@ -19,11 +19,13 @@ from primer.common import console
 from primer.data import preflight, text_stamps
 from primer.errors import RunError, UsageError
 from primer.evaluation import as_released as released
-from primer.evaluation import keep_best, protocols, report, scorer, sharing
+from primer.evaluation import keep_best, protocols, report, sharing
 from primer.evaluation.checkpoint_evaluator import CheckpointEvaluator
+from primer.evaluation.memory import reach
 from primer.evaluation.results import Results
 from primer.evaluation.scorer import Scorer
 from primer.evaluation.scoring_graph import outer_batch_size
+from primer.evaluation.windows import batch_rows
 from primer.gin_config.values import configured
 from primer.runtime import cluster, model_function
 from primer.runtime.estimator_model import length_of, model_of, task_name
@@ -115,14 +117,15 @@ def make_evaluator(
     task, length = task_name(), length_of(estimator)
     protocol = protocols.configured_protocol()
     protocol.check_stride(length)
-    protocol.check_model(is_masked=configured("utils.run.model_type") == "aligned")
+    is_masked = configured("utils.run.model_type") == "aligned"
+    protocol.check_model(is_masked, has_memory=reach.of_model(model_of(estimator)) is not None)
     configuration = configuration_of(estimator, rows)
     trained_on = os.path.join(model_dir, model_directory.TEXTS)
     text_stamps.say_doubts(trained_on, seqio.get_subtasks(preflight.find_task(task)))
     text = sharing.shared_split(protocol, task, split, length)
     identity = {
-        **{"model_dir": model_dir, "task": task, "split": split, "window": length},
-        "configuration": configuration,
+        **{"model_dir": model_dir, "task": task, "split": split},
+        **{"window": window_of(estimator), "configuration": configuration},
         **cost_of(estimator),
     }
     return CheckpointEvaluator(
@@ -135,6 +138,12 @@ def make_evaluator(
         announce,
         not_as_trained,
     )
+
+
+def window_of(estimator: Any) -> int:
+    """Returns the tokens of a window of the configured protocol, which each row names."""
+    memory = reach.of_model(model_of(estimator))
+    return protocols.configured_protocol().window(length_of(estimator), memory)
 
 
 def cost_of(estimator: Any) -> dict[str, Any]:
@@ -162,10 +171,10 @@ def configuration_of(estimator: Any, rows: int | None = None) -> str:
         UsageError: the model cannot be evaluated here, or the mesh does not divide the rows.
     """
     function = model_function.of_estimator(estimator)
-    length, rows, mesh_shape, layout, _, as_released, _ = _scorer_arguments(estimator, rows)
+    length, rows, mesh_shape, layout, _, as_released, *_ = _scorer_arguments(estimator, rows)
     if not as_released and not function.caveats:
         return function.fingerprint()
-    batch = [scorer.rows_of_batch(rows, length, mesh_shape, layout), outer_batch_size()]
+    batch = [batch_rows.rows_of_batch(rows, length, mesh_shape, layout), outer_batch_size()]
     return function.fingerprint(batch=batch, splits=function.splits)
 
 
@@ -230,11 +239,13 @@ def _scorer_arguments(estimator, rows):
             "whole splits are evaluated on this machine's own devices: leave out --tpu, and "
             "--eval_every with it"
         )
-    protocol = protocols.configured_protocol().name
-    as_released = protocol == protocols.AS_RELEASED
+    protocol = protocols.configured_protocol()
+    as_released = protocol.name == protocols.AS_RELEASED
     if as_released:
         rows = released.rows_per_batch(rows)
     mesh = (settings["mesh_shape"], settings["layout_rules"], settings.get("mesh_devices"))
     if cluster.of_this_run():  # While several hosts train, the chief validates on its own.
         mesh = ("", "", None)
-    return length_of(estimator), rows, *mesh, as_released, protocol == protocols.MASKED
+    length = protocol.row_length(length_of(estimator), reach.of_model(model_of(estimator)))
+    kinds = [protocol.name == name for name in (protocols.MASKED, protocols.TRANSFORMER_XL)]
+    return length, rows, *mesh, as_released, *kinds, protocol.ext_len or 0

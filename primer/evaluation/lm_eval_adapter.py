@@ -13,7 +13,8 @@ A Primer model reads a start symbol before the first token of a window, as in tr
 symbol takes the place of the harness's prefix token. A text that fits into the model's length is
 therefore one window without prefix and end token. A longer text is cut into the windows of the
 harness's `get_rolling_token_windows` with a context of one token: only the first token of the text
-is without context, and the last window is full.
+is without context, and the last window is full. A model with memory reads a long text window after
+window, each with the memory of those before it, and no text loses its beginning.
 """
 
 import json
@@ -34,8 +35,8 @@ except ImportError as error:
 import primer
 from primer.common import tf_data
 from primer.errors import UsageError
+from primer.evaluation.memory.pairs import nats_and_best
 from primer.evaluation.progress import Progress
-from primer.evaluation.windows import losses, rolling
 
 # Requests at a time. The harness's `use_cache` keeps the results of a part once it is done.
 _REQUESTS = 4096
@@ -154,10 +155,10 @@ class PrimerLM(TemplateLM):
 
     def _loglikelihood_tokens(self, requests, label="loglikelihood", **unused):
         """[(log-probability, is greedy)] of (unused, ids of context, ids of continuation)."""
-        ids, windows = rolling.cut_pairs([pair for _, *pair in requests], self.model.length)
-        with Progress(label, len(ids)) as progress:
-            nats, are_best = losses.token_nats_and_best(self.model.scorer, windows, ids, progress)
         ends = np.cumsum([len(context) + len(rest) for _, context, rest in requests])
+        with Progress(label, int(ends[-1]) if len(ends) else 0) as progress:
+            found = [(context, rest) for _, context, rest in requests]
+            nats, are_best = nats_and_best(self.model.scorer, found, progress)
         return [
             (
                 0.0 - float(np.sum(nats[end - len(rest) : end], dtype=np.float64)),

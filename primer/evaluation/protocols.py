@@ -10,12 +10,12 @@ For windows of L tokens, L being the model's length:
 - `packed`: the windows of `document`, several to a row, not seeing each other: the same number.
 - `as_released`: the rows that `mode = "perplexity_eval"` of the released systems evaluates, for
   reproduction; see `primer.evaluation.as_released`.
+- `masked`: the windows of `stream` with the masks of `masked_lm`; the loss of the predicted tokens.
+- `transformer_xl`: what the scripts of Transformer-XL count: `primer.evaluation.memory.columns`.
 
-- `masked`: the windows of `stream` with the masks of `masked_lm`: the loss of the predicted tokens,
-  for models that see both sides; see `primer.evaluation.windows.masked`.
-
-The first four score every token of the split exactly once. docs/protocols.md has the
-formulas.
+The first four score every token of the split exactly once. A model with memory carries it from
+window to window of a text (`primer.evaluation.memory.tracks`), except as released.
+docs/protocols.md has the formulas.
 """
 
 import dataclasses
@@ -26,39 +26,22 @@ from typing import TYPE_CHECKING
 import gin
 import numpy as np
 
-from primer.common import checks
 from primer.errors import UsageError
 from primer.evaluation import as_released, tokenized_split
+from primer.evaluation.memory import columns, plan
+from primer.evaluation.memory.reach import Memory
 from primer.evaluation.tokenized_split import TokenizedSplit
 from primer.evaluation.totals import Totals, total
-from primer.evaluation.units import (
-    UNITS_OF_TEXT,
-    UNITS_OF_TOKENS,
-    check_units_available,
-    check_units_known,
-)
-from primer.evaluation.windows import cutting, losses, masked
+from primer.evaluation.units import check_units_known
+from primer.evaluation.windows import cutting, descriptions, losses, masked, setting_checks
 
 if TYPE_CHECKING:
     from primer.evaluation.scorer import Scorer
 
 AS_RELEASED = "as_released"
 MASKED = "masked"
-NAMES = ("stream", "document", "packed", "sliding", AS_RELEASED, MASKED)
-
-_DESCRIPTIONS = {
-    "stream": "documents with their end tokens in one stream, cut into windows of {length} tokens; "
-    "no context across windows",
-    "document": "each document with its end token alone, cut into windows of {length} tokens; no "
-    "context across windows",
-    "packed": "each document with its end token alone, cut into windows of {length} tokens, "
-    "several to a row without seeing each other; no context across windows",
-    "sliding": "documents with their end tokens in one stream, in windows of {length} tokens, each "
-    "{stride} behind the one before; all but the first window's tokens have at least {context} "
-    "tokens of context",
-    MASKED: "documents with their end tokens in one stream, cut into windows of {length} tokens; "
-    "no context across windows",
-}
+TRANSFORMER_XL = "transformer_xl"
+NAMES = setting_checks.NAMES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,39 +52,31 @@ class Protocol:
         name: one of NAMES.
         stride: tokens between the starts of two windows of `sliding`; None for the others.
         units: units of `primer.evaluation.units.UNITS` that a result must have.
+        columns: the columns of `transformer_xl`; None for `columns.COLUMNS`, and for the others.
+        ext_len: tokens before each segment of `transformer_xl` that are computed again.
 
     Raises:
-        UsageError: an unknown name or unit, a stride of another protocol than `sliding`, or none
-            for `sliding`.
+        UsageError: an unknown name or unit, a setting of another protocol, or no stride for
+            `sliding`.
     """
 
     name: str
     stride: int | None = None
     units: tuple[str, ...] = ()
+    columns: int | None = None
+    ext_len: int | None = None
 
     def __post_init__(self) -> None:
         check_units_known(self.units)
-        if self.name not in NAMES:
-            raise UsageError(
-                f"protocol.name = {self.name!r} (--protocol): expected one of {', '.join(NAMES)}"
-            )
-        if self.name == "sliding":
-            checks.whole_number(
-                "protocol.stride (--stride)",
-                self.stride,
-                expected="1 or more tokens between two windows (protocol sliding); half the "
-                "model's length is common",
-            )
-        elif self.stride is not None:
-            raise UsageError(
-                f"protocol.stride = {self.stride!r} (--stride) is for the protocol sliding, and "
-                f"protocol.name is {self.name!r}; leave it out, or choose sliding"
-            )
+        setting_checks.check_settings(self.name, self.stride, self.columns, self.ext_len)
 
     @property
     def label(self) -> str:
-        """The name for files and tags, with the stride: "sliding_128"."""
-        return f"{self.name}_{self.stride}" if self.stride else self.name
+        """The name for files and tags, with its numbers: "sliding_128", "transformer_xl_10"."""
+        if self.name != TRANSFORMER_XL:
+            return f"{self.name}_{self.stride}" if self.stride else self.name
+        ext = f"_ext_{self.ext_len}" if self.ext_len else ""
+        return f"{self.name}_{self.columns or columns.COLUMNS}{ext}"
 
     def check_stride(self, length: int) -> None:
         """Raises UsageError if the stride is longer than the model's length."""
@@ -113,49 +88,60 @@ class Protocol:
 
     def check_units(self, task_name: str) -> None:
         """Raises UsageError if the data set of a task or mixture lacks the text for a unit."""
-        of_text = [unit for unit in self.units if unit in UNITS_OF_TEXT]
-        if of_text and self.name == MASKED:
-            raise UsageError(
-                f"protocol.units has {', '.join(of_text)}, and the protocol masked scores a part "
-                "of the tokens: there are no bytes, characters or words to divide by; use "
-                f"{UNITS_OF_TOKENS[0]}"
-            )
-        check_units_available(self.units, task_name, self.name == AS_RELEASED)
+        setting_checks.check_units(self.name, self.units, task_name)
 
-    def check_model(self, is_masked: bool) -> None:
+    def check_model(self, is_masked: bool, has_memory: bool = False) -> None:
         """Raises UsageError unless a model predicts tokens from what this protocol shows it.
 
         Args:
             is_masked: whether the model sees both sides of a token.
+            has_memory: whether the model has memory of earlier segments.
         """
-        if is_masked and self.name != MASKED:
-            raise UsageError(
-                f"protocol.name = {self.name!r} (--protocol) scores each token from those to its "
-                "left, and this model sees both sides (utils.run.model_type = 'aligned'); expected "
-                "masked"
-            )
-        if not is_masked and self.name == MASKED:
-            raise UsageError(
-                "protocol.name = 'masked' (--protocol) is for models that see both sides of a "
-                "token (objectives/masked_lm.gin), and this one reads left to right; expected one "
-                f"of {', '.join(NAMES[:-1])}"
-            )
+        setting_checks.check_model(self.name, self.ext_len, is_masked, has_memory)
 
-    def describe(self, split: str, length: int, caveats: Sequence[str] = ()) -> str:
-        """Returns sentences that say what a number of this protocol counts, with caveats."""
+    def window(self, length: int, memory: Memory | None) -> int:
+        """Returns the tokens of a window: the model's length, or its segment of transformer_xl."""
+        if self.name == TRANSFORMER_XL:
+            return columns.target_length(length, memory)
+        return length
+
+    def row_length(self, length: int, memory: Memory | None) -> int:
+        """Returns the tokens of a row that a scorer reads; more than a window of transformer_xl."""
+        if self.name == TRANSFORMER_XL:
+            return columns.row_length(length, memory, self.ext_len or 0)
+        return length
+
+    def describe(
+        self,
+        split: str,
+        length: int,
+        caveats: Sequence[str] = (),
+        memory: Memory | None = None,
+        text: TokenizedSplit | None = None,
+    ) -> str:
+        """Returns sentences that say what a number of this protocol counts.
+
+        Args:
+            split: the name of the split.
+            length: tokens of a row.
+            caveats: further sentences.
+            memory: that of the model.
+            text: what is scored; for transformer_xl.
+        """
         if self.name == AS_RELEASED:
             how = as_released.describe(split, length)
         elif self.name == MASKED:
             how = masked.describe(split, self.describe_windows(length))
+        elif isinstance(text, columns.ColumnSplit):
+            how = columns.describe(split, length, memory, self.ext_len or 0, text)
         else:
-            how = f"Whole {split} split, every token scored once: {self.describe_windows(length)}."
+            windows = self.describe_windows(length, memory)
+            how = f"Whole {split} split, every token scored once: {windows}."
         return " ".join([how, *caveats])
 
-    def describe_windows(self, length: int) -> str:
-        """Returns a phrase on how text is cut; for all protocols but as_released."""
-        return _DESCRIPTIONS[self.name].format(
-            length=length, stride=self.stride, context=length - (self.stride or 0)
-        )
+    def describe_windows(self, length: int, memory: Memory | None = None) -> str:
+        """Returns a phrase on how text is cut; not for as_released and transformer_xl."""
+        return descriptions.describe(self.name, length, self.stride, memory)
 
     def read_split(self, task_name: str, split: str, length: int) -> TokenizedSplit:
         """Reads what this protocol scores of a split.
@@ -173,10 +159,12 @@ class Protocol:
             return as_released.read_rows(task_name, split, length)
         if self.name == MASKED:
             return masked.read_split(task_name, split, length)
+        if self.name == TRANSFORMER_XL:
+            return columns.read_split(task_name, split, self.columns or columns.COLUMNS)
         return tokenized_split.read_split(task_name, split)
 
     def cut(self, text: TokenizedSplit, length: int) -> cutting.Windows:
-        """Cuts a text into windows of `length` tokens."""
+        """Cuts a text into windows of `length` tokens, for a model without memory."""
         self.check_stride(length)
         if self.stride is not None:
             return cutting.sliding(text, length, self.stride)
@@ -188,19 +176,26 @@ class Protocol:
         scorer: "Scorer",
         text: TokenizedSplit,
         progress: Callable[[float], None] | None = None,
+        previous: int = 0,
     ) -> np.ndarray:
         """Returns -log p of each token, [tokens] float32, in the text's order; 0 if not predicted.
 
         Args:
-            scorer: has the weights of a checkpoint; its length is that of the windows.
+            scorer: has the weights of a checkpoint; its length is that of the rows.
             text: what to score, from `read_split`.
             progress: called after each batch with the share that is done.
+            previous: the token before the text, where a model with memory goes on with a stream.
         """
-        windows = self.cut(text, scorer.length)
         if isinstance(text, masked.MaskedSplit):
+            windows = self.cut(text, scorer.length)
             nats = losses.token_nats(scorer, windows, text.ids, progress, text.inputs)
             return nats * text.predicted
-        return losses.token_nats(scorer, windows, text.ids, progress)
+        if scorer.memory is None and self.name != TRANSFORMER_XL:
+            return losses.token_nats(scorer, self.cut(text, scorer.length), text.ids, progress)
+        read = plan.make(
+            self.name, text, scorer.length, scorer.memory, scorer.rows, self.ext_len or 0, previous
+        )
+        return losses.token_nats(scorer, read.windows, text.ids, progress, read.inputs, read.begins)
 
     def evaluate(
         self,
@@ -228,15 +223,20 @@ class Protocol:
 
 def configured_protocol() -> Protocol:
     """Returns the protocol that gin configures; raises UsageError as `Protocol` does."""
-    name, stride, required = protocol_settings()
-    return Protocol(name, stride, (required,) if isinstance(required, str) else tuple(required))
+    name, stride, required, *of_columns = protocol_settings()
+    units = (required,) if isinstance(required, str) else tuple(required)
+    return Protocol(name, stride, units, *of_columns)
 
 
 @gin.configurable("protocol", module="primer")
 def protocol_settings(
-    name: str = "stream", stride: int | None = None, units: str | Sequence[str] = ()
+    name: str = "stream",
+    stride: int | None = None,
+    units: str | Sequence[str] = (),
+    columns: int | None = None,
+    ext_len: int | None = None,
 ) -> tuple:
-    """Returns (protocol.name, protocol.stride, protocol.units) as gin binds them.
+    """Returns (protocol.name, .stride, .units, .columns, .ext_len) as gin binds them.
 
     The values are checked by the caller: gin would append lines to an error that is raised here.
 
@@ -244,5 +244,7 @@ def protocol_settings(
         name: one of NAMES; each file of gin/datasets sets the one that fits its documents.
         stride: tokens between the starts of two windows, for `sliding`.
         units: units that a result must have, as ["perplexity_per_word"].
+        columns: how many columns the text is cut into, for `transformer_xl`; None for 10.
+        ext_len: tokens before each segment that are computed again, for `transformer_xl`.
     """
-    return name, stride, units
+    return name, stride, units, columns, ext_len

@@ -20,7 +20,7 @@ from primer.data.sources import corrupt_records
 from primer.errors import RunError, UsageError
 from primer.evaluation import evaluate, protocols
 from primer.gin_config.values import bound, configured
-from primer.runtime import callbacks, estimator_model
+from primer.runtime import callbacks
 from primer.runtime.training import validation
 
 VALIDATION = "validation"
@@ -54,7 +54,7 @@ class Validator:
         """Returns the rows of the model in the order of recording; the split is not read."""
         rows = evaluate.read_results(str(self._estimator.model_dir), VALIDATION).rows
         key = {
-            "window": estimator_model.length_of(self._estimator),
+            "window": evaluate.window_of(self._estimator),
             "configuration": evaluate.configuration_of(self._estimator),
         }
         return [row for row in rows if key.items() <= row.items()]
@@ -154,7 +154,10 @@ def check_data(mode: str) -> None:
         whole_documents.check_task(task)
         protocol = protocols.configured_protocol()
         protocol.check_units(task)
-        protocol.check_model(configured("utils.run.model_type") == "aligned")
+        protocol.check_model(
+            is_masked=configured("utils.run.model_type") == "aligned",
+            has_memory=configured("segment_recurrence.memory_length") is not None,
+        )
         if _length():
             protocol.check_stride(_length())
 

@@ -9,15 +9,14 @@ from mesh_tensorflow.transformer import transformer
 
 from primer.checkpoints import checkpoint_files
 from primer.common import build_mode, gc_pause, graph_marks
+from primer.common.recurrence import carried_state
 from primer.errors import UsageError
 from primer.evaluation import scoring_graph
+from primer.evaluation.memory import reach
+from primer.evaluation.windows import batch_rows, row_values
 from primer.evaluation.windows.routing import RoutingStatistics
-from primer.runtime import estimator_model, mesh, session
+from primer.runtime import estimator_model, session
 from primer.runtime.patches import initial_values, resource_variables
-
-# Bounds the memory of a batch, whose logits are 256 MB with T5's vocabulary. On processors batches
-# of twice the tokens were no faster, and took 150 MB more for a small model.
-BATCH_TOKENS = 2048
 
 
 class Scorer:
@@ -30,8 +29,8 @@ class Scorer:
     Args:
         model: a Mesh-TF Unitransformer that reads left to right, or as `masked` says.
         length: tokens per window.
-        rows: windows per batch, or None for about BATCH_TOKENS tokens. It changes the speed and
-            not the numbers.
+        rows: windows per batch, or None for about `batch_rows.BATCH_TOKENS` tokens. It changes
+            the speed and not the numbers.
         mesh_shape, layout_rules, mesh_devices: as in `utils.run`.
         as_released: whether experts drop tokens, and padding uses their capacity, as in
             `mode = "perplexity_eval"`. A window is then one text, and numbers depend on `rows`.
@@ -39,14 +38,21 @@ class Scorer:
             predicts: `inputs` of `nats`.
         router_statistics: whether to count the experts that tokens choose, where no token is
             dropped; it changes no loss.
+        reads_inputs: whether the first token of a window may be predicted from another than the
+            start symbol: `inputs` of `nats`. A model with memory always reads them.
+        recomputed: of a model with memory, tokens at the end of a window that the next window has
+            again, before its own; memory ends before them, and a window is one segment.
 
     Raises:
         UsageError: the model is not a language model, or the mesh does not divide the rows.
 
     Attributes:
-        length, rows: as above; rows is always a number.
         routing: the statistics of the routers since the last `restore`.
-        caveats: sentences on layers whose losses depend on the other texts of a batch.
+        length, rows, recomputed: as above; rows is always a number.
+        memory: what the model keeps of earlier windows (`begins` of `nats`); None without memory,
+            and as released, where every window begins with empty memory.
+        caveats: sentences on layers whose losses depend on the other texts of a batch, and on
+            memory that is not used.
         before_batch: called before each batch; what it raises ends the scoring. None for nothing.
     """
 
@@ -61,28 +67,32 @@ class Scorer:
         as_released: bool = False,
         masked: bool = False,
         router_statistics: bool = False,
+        reads_inputs: bool = False,
+        recomputed: int = 0,
     ) -> None:
         _check_kind(model, masked)
-        self.length = length
+        self.length, self.recomputed = length, recomputed
+        self.memory = None if as_released or masked else reach.of_model(model)
         self.before_batch: Callable[[], None] | None = None
         mesh_shape = mtf.convert_to_shape(mesh_shape)
         layout = mtf.convert_to_layout_rules(layout_rules)
-        self.rows = rows_of_batch(rows, length, mesh_shape, layout)
+        self.rows = batch_rows.rows_of_batch(rows, length, mesh_shape, layout)
         with gc_pause.paused(), tf.Graph().as_default() as graph, build_mode.building("eval"):
             resource_variables.use_resources()
             devices = mesh_devices or [""] * mesh_shape.size
             mesh_impl = mtf.placement_mesh_impl.PlacementMeshImpl(mesh_shape, layout, devices)
-            self._feeds = {
-                name: tf.placeholder(tf.int32, [self.rows, length], name)
-                for name in (*scoring_graph.FEEDS, *([scoring_graph.INPUTS] if masked else []))
-            }
+            self._feeds = self._placeholders(masked or reads_inputs)
             if not as_released:
                 graph_marks.forbid_token_dropping()
             if router_statistics:
                 graph_marks.collect_routing()
             with initial_values.weights_restored():
-                losses, are_best = scoring_graph.losses_and_best(model, self._feeds, as_released)
+                losses, are_best, updates = scoring_graph.losses_and_best(
+                    model, self._feeds, as_released, recomputed
+                )
             self.caveats = graph_marks.caveats()
+            if as_released and reach.of_model(model):
+                self.caveats = [*self.caveats, "Every row begins with empty memory."]
             build_mode.say_caveats()
             self.routing = RoutingStatistics()
             lowering = mtf.Lowering(losses.graph, {losses.mesh: mesh_impl}, autostack=True)
@@ -92,10 +102,29 @@ class Scorer:
             are_best = lowering.export_to_tf_tensor(are_best)
             self._are_best = tf.reshape(are_best, [self.rows, length])
             self.routing.export(lowering)
+            self._updates = [lowering.lowered_operation(update) for update in updates]
             self._to_slices = lowering.copy_masters_to_slices()
-            self._restore = checkpoint_files.Restore(tf.global_variables())
+            # The memory is that of the last batch, whatever a checkpoint of training has.
+            state = [v for v in tf.global_variables() if carried_state.is_part(v.op.name)]
+            empty_state = tf.variables_initializer(state) if state else []
+            self._restore = checkpoint_files.Restore(
+                [v for v in tf.global_variables() if v not in state]
+            )
             graph.finalize()
         self._session = tf.Session(graph=graph, config=session.default_config())
+        self._session.run(empty_state)
+
+    def _placeholders(self, reads_inputs):
+        """Returns {name: what is fed for each batch}."""
+        names = [*scoring_graph.FEEDS]
+        if reads_inputs or self.memory:
+            names.append(scoring_graph.INPUTS)
+        shape = [self.rows, self.length]
+        feeds = {name: tf.placeholder(tf.int32, shape, name) for name in names}
+        if self.memory:
+            name = scoring_graph.BEGINS
+            feeds[name] = tf.placeholder(tf.int32, [self.rows], name)
+        return feeds
 
     def restore(self, checkpoint_path: str) -> None:
         """Loads the weights of a checkpoint.
@@ -115,6 +144,7 @@ class Scorer:
         targets: np.ndarray,
         segments: np.ndarray | None = None,
         inputs: np.ndarray | None = None,
+        begins: np.ndarray | None = None,
     ) -> np.ndarray:
         """Returns the losses of any number of windows.
 
@@ -122,51 +152,75 @@ class Scorer:
             targets: token ids, [windows, length] integers; 0 is padding, at the end of a window.
             segments: the number of each token's text in its window, 0 for padding, same shape.
                 Texts of one window do not see each other. None: a window is one text.
-            inputs: what a masked model reads in place of the targets, same shape.
+            inputs: what the model reads at each position, same shape; None, of a model that is not
+                masked: the target before it in its text.
+            begins: of a model with memory, whether a window begins with empty memory, [windows]
+                bool. The others go on from the window that stands `rows` before, also from one
+                of the last call. None: all begin.
 
         Returns:
             -log p in nats, [windows, length] float32, 0 at padding.
         """
-        (nats,) = self._all_batches(targets, segments, [self._nats], inputs)
+        (nats,) = self._all_batches(targets, segments, inputs, begins, [self._nats])
         return nats
 
     def nats_and_best(
-        self, targets: np.ndarray, segments: np.ndarray | None = None
+        self,
+        targets: np.ndarray,
+        segments: np.ndarray | None = None,
+        inputs: np.ndarray | None = None,
+        begins: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Returns (nats, are_best) of any number of windows; arguments as for `nats`.
 
         are_best is [windows, length] bool: whether no other token of the vocabulary has a higher
         probability (of equal ones, the first is the best); False at padding.
         """
-        nats, are_best = self._all_batches(targets, segments, [self._nats, self._are_best])
+        fetches = [self._nats, self._are_best]
+        nats, are_best = self._all_batches(targets, segments, inputs, begins, fetches)
         return nats, are_best.astype(bool)
 
-    def _all_batches(self, targets, segments, fetches, inputs=None):
+    def _all_batches(self, targets, segments, inputs, begins, fetches):
         """Fetches for any number of windows; each result is [windows, length], 0 at padding."""
         targets = np.asarray(targets, np.int32)
         segments = np.asarray(targets != 0 if segments is None else segments, np.int32)
+        values = {
+            scoring_graph.INPUTS: row_values.previous_tokens(targets, segments)
+            if inputs is None
+            else inputs,
+            scoring_graph.BEGINS: np.ones(len(targets)) if begins is None else begins,
+            **dict(
+                zip(
+                    scoring_graph.FEEDS,
+                    (targets, segments, row_values.positions(segments)),
+                    strict=True,
+                )
+            ),
+        }
+        given = {name: np.asarray(values[name], np.int32) for name in self._feeds}
         results = [np.zeros(targets.shape, fetch.dtype.as_numpy_dtype) for fetch in fetches]
         for start in range(0, len(targets), self.rows):
             rows = slice(start, start + self.rows)
-            read = [] if inputs is None else [np.asarray(inputs, np.int32)[rows]]
-            found = self._batch(targets[rows], segments[rows], fetches, *read)
+            found = self._batch({name: value[rows] for name, value in given.items()}, fetches)
             for result, values in zip(results, found, strict=True):
                 result[rows] = values
         return [np.where(segments > 0, result, 0) for result in results]
 
-    def _batch(self, targets, segments, fetches, *inputs):
+    def _batch(self, given, fetches):
         """Runs the graph once; missing rows are padding."""
         if self.before_batch is not None:
             self.before_batch()
-        missing = ((0, self.rows - len(targets)), (0, 0))
-        values = (targets, segments, _positions(segments), *inputs)
+        number = len(next(iter(given.values())))
         feeds = {
-            tensor: np.pad(value, missing)
-            for tensor, value in zip(self._feeds.values(), values, strict=True)
+            tensor: np.pad(
+                given[name], [(0, self.rows - number)] + [(0, 0)] * (given[name].ndim - 1)
+            )
+            for name, tensor in self._feeds.items()
         }
-        results, routing = self._session.run((fetches, self.routing.fetches), feeds)
-        self.routing.add(routing, np.pad(segments, missing) > 0)
-        return [found[: len(targets)] for found in results]
+        fetched = (fetches, self.routing.fetches, self._updates)
+        found, routing, _ = self._session.run(fetched, feeds)
+        self.routing.add(routing, feeds[self._feeds["targets_segmentation"]] > 0)
+        return [values[:number] for values in found]
 
     def close(self) -> None:
         """Closes the session; the scorer cannot be used afterwards."""
@@ -185,37 +239,3 @@ def _check_kind(model, masked):
             "only a language model can be scored token by token; this model is "
             f"{estimator_model.kind_of(model)}, expected 'lm'"
         )
-
-
-def rows_of_batch(
-    rows: int | None,
-    length: int,
-    mesh_shape: str | mtf.Shape = "",
-    layout_rules: str | mtf.LayoutRules = "",
-) -> int:
-    """Returns the rows of a batch: as given, or about BATCH_TOKENS tokens; a multiple for the mesh.
-
-    Args:
-        rows, length, mesh_shape, layout_rules: as for `Scorer`.
-
-    Raises:
-        UsageError: the mesh does not divide the rows.
-    """
-    layout = mtf.convert_to_layout_rules(layout_rules)
-    divisor = mesh.rows_divisor(mtf.convert_to_shape(mesh_shape), layout)
-    divisor *= scoring_graph.outer_batch_size()
-    if rows is None:
-        rows = max(BATCH_TOKENS // length // divisor, 1) * divisor
-    if rows < 1 or rows % divisor:
-        raise UsageError(
-            f"batch size {rows} of the evaluation: expected a multiple of {divisor}, over which "
-            "the mesh divides the rows"
-        )
-    return rows
-
-
-def _positions(segments):
-    """The position of each token in its segment, as packed training examples have it."""
-    index = np.broadcast_to(np.arange(segments.shape[1], dtype=np.int32), segments.shape)
-    is_first = np.diff(segments, axis=1, prepend=0) != 0
-    return index - np.maximum.accumulate(np.where(is_first, index, 0), axis=1)

@@ -98,8 +98,8 @@ def shared_split(protocol: "Protocol", task: str, split: str, length: int) -> "T
 
     shared = _current.get()
     # The rows of as_released come from the training pipeline, which more settings affect; the masks
-    # of masked depend on the length.
-    if shared is None or protocol.name in ("as_released", "masked"):
+    # of masked depend on the length, and what transformer_xl scores on its columns.
+    if shared is None or protocol.name in ("as_released", "masked", "transformer_xl"):
         return read()
     return shared.text(_text_key(task, split), read)
 

@@ -20,6 +20,7 @@ SHAPES = {"a/kernel": [3, 4], "a/bias": [], "b_slot/kernel": [2]}
 SLOTS = (
     *("a/kernel_slot_vr", "a/kernel_slot_vc", "a/bias_slot_v", "b_slot/kernel_slot_m"),
     *("a/kernel/adam_m", "a/kernel/adam_v", "a/bias_momentum_v"),
+    "carried_state/layer_000",  # The memory that rows of training hand to each other.
 )
 
 

@@ -214,6 +214,9 @@ def test_an_average_is_evaluated_loaded_and_not_trained(model_dir, texts, tmp_pa
         (["--split", "test"], "no split 'test'"),
         (["--checkpoints", "4"], "there are 0, 3, 6"),
         (["--checkpoints", "best"], "primer eval --keep_best"),
+        (["--columns", 3], "protocol.columns = 3 (--columns) is for the protocol transformer_xl"),
+        (["--protocol", "transformer_xl", "--columns", 999999], "expected at most"),
+        (["--protocol", "transformer_xl", "--ext_len", 4], "protocol.ext_len = 4 (--ext_len)"),
         (["--gin_param", "protocol.units = ['bits']"], "protocol.units has 'bits'"),
     ],
 )

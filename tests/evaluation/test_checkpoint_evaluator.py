@@ -28,7 +28,7 @@ TEXT = from_documents([("ab", [5, 6])], 1)
 class Scorer:
     """Stands in for a scorer: a checkpoint's loss is its variable."""
 
-    length, caveats, made = 4, [], 0
+    length, caveats, memory, made = 4, [], None, 0
     routing = types.SimpleNamespace(as_result=lambda: {"a router": {"load": [1.0]}})
 
     def __init__(self):
@@ -62,7 +62,7 @@ class Protocol:
     def total_of(self, nats, text):
         return total(nats, text)
 
-    def describe(self, split, length, caveats):
+    def describe(self, split, length, caveats, memory, text):
         return f"{split} in {length}"
 
 

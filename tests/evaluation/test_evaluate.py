@@ -1,54 +1,28 @@
 """`evaluate_checkpoints` and its scorer, with an estimator of a tiny model."""
 
-import json
-import types
-
 import gin
 import numpy as np
 import pytest
 import t5.models  # noqa: F401  Registers mesh_train_dataset_fn.
 
 from primer.checkpoints import model_directory
-from primer.data import preflight
 from primer.errors import RunError, UsageError
 from primer.evaluation import evaluate, sharing
 from primer.evaluation.protocols import Protocol
 from primer.evaluation.tokenized_split import read_split
 from primer.runtime import model_function
-from tests.evaluation import tiny
+from tests.evaluation import estimators, tiny
 
 LINES = [f"{n} times {n} is {n * n}" for n in range(9)]
 
 
 @pytest.fixture
 def estimator(tmp_path):
-    """What `utils.run` passes: a model of gin, its settings, and a directory of two checkpoints."""
-    (tmp_path / "own.txt").write_text("\n".join(LINES))
     tiny.configure("transformer", "relu")
-    settings = ["text_files.unit = 'line'", "text_files.held_out = 0.0"]
-    settings += [f"text_files.glob = '{tmp_path}/own.txt'", "task_vocabulary.name = 'bytes'"]
-    settings += ["mesh_train_dataset_fn.mixture_or_task_name = 'text'"]
-    gin.parse_config(settings)
-    model_dir = tmp_path / "run"
-    model_dir.mkdir()
-    ids = np.full([1, tiny.LENGTH], 5)
-    for step, scale in ((1, 1.0), (2, 0.0)):
-        tiny.save_and_logits(model_dir, ids, scale, step)
-    return types.SimpleNamespace(
-        model_dir=model_dir,
-        model=tiny.model(),
-        settings={
-            "sequence_length": {"targets": tiny.LENGTH},
-            "vocabulary": preflight.find_task("text").output_features["targets"].vocabulary,
-            "mesh_shape": "",
-            "layout_rules": "",
-        },
-    )
+    return estimators.make(tmp_path, LINES)
 
 
-def lines_of(estimator):
-    (path,) = (estimator.model_dir / "eval").glob("*.jsonl")
-    return [json.loads(line) for line in path.read_text().splitlines()]
+lines_of = estimators.lines_of
 
 
 def test_every_checkpoint_is_evaluated_on_the_whole_split(estimator, capsys):

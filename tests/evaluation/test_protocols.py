@@ -11,7 +11,7 @@ from primer.evaluation import protocols, tokenized_split
 class Uniform:
     """Stands in for a scorer: each token costs its own id, and windows are remembered."""
 
-    length, rows = 4, 2
+    length, rows, memory = 4, 2, None
 
     def __init__(self):
         self.seen = []

@@ -95,7 +95,7 @@ def test_a_stride_longer_than_the_window_is_refused_before_the_model(length):
 class Scorer:
     """Stands in for a scorer: the loss of a token is the variable of a checkpoint."""
 
-    length, rows, caveats = 16, 64, ["A caveat."]
+    length, rows, caveats, memory = 16, 64, ["A caveat."], None
     routing = types.SimpleNamespace(as_result=dict)
 
     def restore(self, path):
@@ -138,7 +138,7 @@ def validator(tmp_path, readings):
 
 def make_validator(model_dir, before_batch=lambda: None):
     settings = {"sequence_length": {"targets": 16}}
-    estimator = types.SimpleNamespace(model_dir=str(model_dir), settings=settings)
+    estimator = types.SimpleNamespace(model_dir=str(model_dir), settings=settings, model=None)
     return runtime_callbacks.Validator(estimator, before_batch)
 
 

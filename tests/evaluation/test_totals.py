@@ -30,7 +30,7 @@ def use_lines(folder, vocabulary, model_file=None):
 class Uniform:
     """Stands in for a scorer: every token costs log 10."""
 
-    length, rows = 512, 64
+    length, rows, memory = 512, 64, None
 
     def nats(self, targets, segments):
         return np.where(segments > 0, np.float32(math.log(10)), 0)

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer, utils
 
+from primer.common.recurrence import carried_state
 from primer.evaluation.scorer import Scorer
 from primer.evaluation.tokenized_split import from_documents
 from primer.gin_config import config_files
@@ -70,6 +71,8 @@ def zero(made):
 def _load(made, value):
     with made._session.graph.as_default():
         for variable in sorted(tf.global_variables(), key=lambda v: v.name):
+            if carried_state.is_part(variable.op.name):
+                continue
             variable.load(value(variable).astype(np.float32), made._session)
     made._session.run(made._to_slices)
 

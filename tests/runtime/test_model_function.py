@@ -53,7 +53,9 @@ def fingerprint(composition, *bindings, **mesh):
 
 @pytest.mark.parametrize(
     "composition",
-    gin_models.as_params(gin_models.run_compositions(), lambda c: c in (SWITCH, ("transformer", None))),
+    gin_models.as_params(
+        gin_models.run_compositions(), lambda c: c in (SWITCH, ("transformer", None))
+    ),
 )
 def test_what_decides_the_function_changes_the_fingerprint_and_nothing_else_does(composition):
     first = fingerprint(composition)

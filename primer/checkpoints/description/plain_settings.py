@@ -30,7 +30,7 @@ _INITIAL_WORDS = {"initializer", "stddev"}
 # In spite of its words: whether queries are divided by the square root of their size.
 _FUNCTION = {"fold_scaling_into_initializer"}
 # A word in the names of settings that an evaluation may choose for itself.
-_EVALUATION_WORDS = {"eval", "evaluation"}
+_EVALUATION_WORDS = {"eval", "evaluate", "evaluation"}
 # Objects of these packages are named by their class.
 _NOT_ENTERED = ("tensorflow", "seqio", "gin")
 _PLAIN_TYPES = (bool, int, str, type(None))

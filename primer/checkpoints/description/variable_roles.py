@@ -1,5 +1,8 @@
 """Which variables of a checkpoint are the model's weights, and which are the optimizer's.
 
+The memory that rows of training hand to each other (`primer.common.recurrence.carried_state`) is
+neither: only training reads it.
+
 Training records both in `primer.json`, as its graph has them: optimizers give their variables any
 name. Directories that were trained in before have no record. There the names of the optimizers of
 Mesh-TF 0.1.21 decide, where they explain every variable.
@@ -11,6 +14,7 @@ from collections.abc import Iterable
 import tensorflow.compat.v1 as tf
 
 from primer.checkpoints import checkpoint_files, model_directory
+from primer.common.recurrence import carried_state
 from primer.errors import UsageError
 
 KEY = "variables"
@@ -29,7 +33,7 @@ def describe_graph() -> dict[str, dict[str, list[str]]]:
     """
     weights = {variable.op.name for variable in tf.trainable_variables()}
     saved = {variable.op.name for variable in tf.global_variables()}
-    others = saved - weights - {checkpoint_files.GLOBAL_STEP}
+    others = _of_model_or_optimizer(saved - weights - {checkpoint_files.GLOBAL_STEP})
     return {KEY: {"weights": sorted(weights), "optimizer": sorted(others)}}
 
 
@@ -43,7 +47,7 @@ def select_weights(model_dir: str, names: Iterable[str]) -> list[str]:
     Raises:
         UsageError: nothing is recorded, and some names may be those of an optimizer's variables.
     """
-    names = set(names)
+    names = _of_model_or_optimizer(names)
     record = model_directory.read_record(model_dir) or {}
     if KEY in record:
         return sorted(names & {*record[KEY]["weights"], checkpoint_files.GLOBAL_STEP})
@@ -58,6 +62,10 @@ def select_weights(model_dir: str, names: Iterable[str]) -> list[str]:
             f"them in {model_directory.RECORD}"
         )
     return sorted(names - slots)
+
+
+def _of_model_or_optimizer(names: Iterable[str]) -> set[str]:
+    return {name for name in names if not carried_state.is_part(name)}
 
 
 def _weight_of_slot(name):

@@ -36,10 +36,16 @@ class CarriedState:
     Args:
         parts: {name of a part: (its Dimensions besides those of the batch, its type)}. Its initial
             value is zero.
+        recomputed: tokens at the end of a row that the next row has again, before its own; what is
+            handed to it ends before them.
+
+    Attributes:
+        recomputed: as above.
     """
 
-    def __init__(self, parts: Mapping[str, tuple[Dims, tf.DType]]) -> None:
+    def __init__(self, parts: Mapping[str, tuple[Dims, tf.DType]], recomputed: int = 0) -> None:
         self._parts = dict(parts)
+        self.recomputed = recomputed
         self._before: dict[str, mtf.Tensor] = {}
         self._after: dict[str, mtf.Tensor] = {}
 
@@ -102,11 +108,11 @@ class CarriedState:
         ]
 
 
-def declare(parts: Mapping[str, tuple[Dims, tf.DType]]) -> CarriedState | None:
+def declare(parts: Mapping[str, tuple[Dims, tf.DType]], recomputed: int = 0) -> CarriedState | None:
     """Declares the state of the default graph, before the model is built; None without parts."""
     if not parts:
         return None
-    state = CarriedState(parts)
+    state = CarriedState(parts, recomputed)
     tf.get_collection_ref(_KEY)[:] = [state]
     return state
 

@@ -20,6 +20,7 @@ from primer.data import preflight, text_stamps, whole_documents
 from primer.data.vocabularies.round_trip import Changes
 from primer.errors import UsageError
 from primer.evaluation import evaluate, protocols
+from primer.evaluation.memory import reach
 from primer.evaluation.progress import TokenCounter
 from primer.evaluation.scores import documents, rows, streaming
 from primer.evaluation.scores import output as outputs
@@ -76,6 +77,7 @@ def score_texts(
     model_function.check(model_dir, model_function.of_estimator(estimator))
     vocabulary_size.check_embedding_size(model, [path])
     protocol = _configured_protocol(estimator_model.length_of(estimator))
+    protocol.check_model(is_masked=False, has_memory=reach.of_model(model) is not None)
     chunks, vocabulary, inputs = _chunks(model_dir, files, task, split, unit, field)
     outputs.check_output(output, format, overwrite, inputs)
     constants = {"step": checkpoint_files.step_of(path), "protocol": protocol.label}
@@ -94,7 +96,7 @@ def score_texts(
             raise UsageError("no document: the files or the split have nothing to score")
     scorer.close()
     _print_totals(sums.totals(), counter.seconds, constants["step"])
-    how = f"{protocol.label}: {protocol.describe_windows(scorer.length)}."
+    how = f"{protocol.label}: {protocol.describe_windows(scorer.length, scorer.memory)}."
     console.say(" ".join([how, *scorer.caveats]))
     say_changes(sums.changes)
     if output:
@@ -107,6 +109,11 @@ def _configured_protocol(length):
         raise UsageError(
             "protocol.name = 'as_released' (--protocol) scores the rows of a training pipeline and "
             "not documents; choose packed, document, stream or sliding"
+        )
+    if protocol.name == protocols.TRANSFORMER_XL:
+        raise UsageError(
+            "protocol.name = 'transformer_xl' (--protocol) leaves out tokens; choose packed, "
+            "document or stream"
         )
     protocol.check_stride(length)
     return protocol

@@ -2,7 +2,8 @@
 
 Protocols whose documents do not see each other (`document`, `packed`) score each chunk alone. The
 windows of a stream (`stream`, `sliding`) span chunks: complete windows are scored, and the tokens
-of the next window are kept until more come.
+of the next window are kept until more come. With memory, so are the windows before it that can
+change it (`reach.Memory.rows_before`), which are read again.
 """
 
 import collections
@@ -68,8 +69,10 @@ class _StreamScorer:
         self._protocol, self._scorer, self._progress = protocol, scorer, progress
         self._length = scorer.length
         self._stride = protocol.stride or scorer.length
+        self._rows_before = scorer.memory.rows_before(self._length) if scorer.memory else 0
         self._ids = np.zeros([0], np.int32)  # From the first token of the next window on.
         self._num_scored = 0  # How many of these were scored in earlier windows.
+        self._previous = 0  # The token before them.
 
     def add(self, ids):
         """Adds tokens; returns the losses of the windows that are now complete, [tokens]."""
@@ -77,9 +80,15 @@ class _StreamScorer:
         complete = (len(self._ids) - self._length) // self._stride + 1
         if complete < 1:
             return np.zeros([0], np.float32)
-        nats = self._score((complete - 1) * self._stride + self._length)
-        self._ids = self._ids[complete * self._stride :]
-        self._num_scored = self._length - self._stride
+        end = (complete - 1) * self._stride + self._length
+        if end <= self._num_scored:
+            return np.zeros([0], np.float32)
+        nats = self._score(end)
+        first = max(complete - self._rows_before, 0) * self._stride
+        if first:
+            self._previous = int(self._ids[first - 1])
+        self._ids = self._ids[first:]
+        self._num_scored = end - first
         return nats
 
     def finish(self):
@@ -91,7 +100,7 @@ class _StreamScorer:
     def _score(self, end):
         piece = tokenized_split.from_tokens(self._ids[:end], [end], 0)
         share_to_tokens = _share_to_tokens(end - self._num_scored, self._progress)
-        nats = self._protocol.token_nats(self._scorer, piece, share_to_tokens)
+        nats = self._protocol.token_nats(self._scorer, piece, share_to_tokens, self._previous)
         return nats[self._num_scored :]
 
 

@@ -51,10 +51,10 @@ class Windows:
         """
         pieces = slice(*np.searchsorted(self.rows, (first, end)))
         rows, lengths = self.rows[pieces] - first, self.lengths[pieces]
-        places = _ranges(rows * self.length + self.columns[pieces], lengths)
+        places = ranges(rows * self.length + self.columns[pieces], lengths)
         targets = np.zeros([(end - first) * self.length], np.int32)
         segments = np.zeros_like(targets)
-        targets[places] = ids[_ranges(self.starts[pieces], lengths)]
+        targets[places] = ids[ranges(self.starts[pieces], lengths)]
         numbers = np.arange(len(rows)) - np.searchsorted(rows, rows) + 1
         segments[places] = np.repeat(numbers, lengths)
         shape = (end - first, self.length)
@@ -72,7 +72,7 @@ class Windows:
         lengths = self.lengths[pieces] - contexts
         columns = (self.rows[pieces] - first) * self.length + self.columns[pieces]
         starts = self.starts[pieces]
-        return _ranges(starts + contexts, lengths), _ranges(columns + contexts, lengths)
+        return ranges(starts + contexts, lengths), ranges(columns + contexts, lengths)
 
 
 def stream(text: TokenizedSplit, length: int) -> Windows:
@@ -122,12 +122,12 @@ def _one_to_a_row(length, starts, lengths, contexts=None):
 def _cut(lengths, length):
     """Cuts documents of these lengths into (starts, lengths) of pieces of at most `length`."""
     pieces = -(-lengths // length)
-    inner = _ranges(np.zeros_like(pieces), pieces) * length
+    inner = ranges(np.zeros_like(pieces), pieces) * length
     starts = np.repeat(np.cumsum(lengths) - lengths, pieces) + inner
     return starts, np.minimum(np.repeat(lengths, pieces) - inner, length)
 
 
-def _ranges(starts, lengths):
+def ranges(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Concatenates ranges: starts [4, 0] and lengths [3, 2] give [4, 5, 6, 0, 1]."""
     before = np.cumsum(lengths) - lengths
     return np.repeat(starts - before, lengths) + np.arange(lengths.sum(), dtype=np.int64)

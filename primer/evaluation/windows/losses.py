@@ -17,6 +17,7 @@ def token_nats(
     ids: np.ndarray,
     progress: Callable[[float], None] | None = None,
     inputs: np.ndarray | None = None,
+    begins: np.ndarray | None = None,
 ) -> np.ndarray:
     """Returns -log p of each token, in nats, [tokens] float32; 0 for context alone.
 
@@ -25,13 +26,17 @@ def token_nats(
         windows: where each token stands.
         ids: the tokens of the text, [tokens].
         progress: called after each batch with the share of the rows that is done.
-        inputs: what a masked model reads in place of each token, [tokens].
+        inputs: what the model reads in place of each token, of a masked model, or before it,
+            [tokens]; None for the token before it in its window.
+        begins: of a model with memory, whether a row begins with empty memory, [rows]; None: all
+            do.
     """
 
-    def nats(targets, segments, *read):
-        return (scorer.nats(targets, segments, *read),)
+    def nats(*rows, **read):
+        return (scorer.nats(*rows, **read),)
 
-    (result,) = _gathered(nats, scorer.rows, windows, ids, (np.float32,), progress, inputs)
+    types = (np.float32,)
+    (result,) = _gathered(nats, scorer.rows, windows, ids, types, progress, inputs, begins)
     return result
 
 
@@ -40,26 +45,32 @@ def token_nats_and_best(
     windows: Windows,
     ids: np.ndarray,
     progress: Callable[[float], None] | None = None,
+    inputs: np.ndarray | None = None,
+    begins: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns (nats, are_best) of each token: also whether it is the model's first choice.
 
     The arguments are those of `token_nats`; are_best is [tokens] bool, False for context alone.
     """
-    types = (np.float32, bool)
-    nats, are_best = _gathered(scorer.nats_and_best, scorer.rows, windows, ids, types, progress)
+    types, compute = (np.float32, bool), scorer.nats_and_best
+    nats, are_best = _gathered(compute, scorer.rows, windows, ids, types, progress, inputs, begins)
     return nats, are_best
 
 
-def _gathered(compute, batch_rows, windows, ids, types, progress, inputs=None):
+def _gathered(compute, batch_rows, windows, ids, types, progress, inputs, begins):
     """One array [tokens] for each value that `compute(targets, segments)` returns.
 
-    With `inputs`, a third argument has the inputs of the rows.
+    With `inputs` and `begins` it gets those of the rows too.
     """
     results = [np.zeros(len(ids), dtype) for dtype in types]
     for first in range(0, windows.num_rows, batch_rows):
         end = min(first + batch_rows, windows.num_rows)
-        read = [] if inputs is None else [windows.fill_rows(inputs, first, end)[0]]
-        found = compute(*windows.fill_rows(ids, first, end), *read)
+        read = {}
+        if inputs is not None:
+            read["inputs"] = windows.fill_rows(inputs, first, end)[0]
+        if begins is not None:
+            read["begins"] = begins[first:end]
+        found = compute(*windows.fill_rows(ids, first, end), **read)
         tokens, places = windows.counted_tokens(first, end)
         for result, values in zip(results, found, strict=True):
             result[tokens] = values.reshape(-1)[places]

@@ -127,6 +127,8 @@ def keep(layers: Iterable[Any], context: transformer.Context) -> None:
         return
     ids = segment_ids(context)
     end = number_of_tokens(ids, context.length_dim)  # [batch]
+    if state.recomputed:
+        end = mtf.maximum(end - state.recomputed, 0)
     for index, layer in enumerate(layers):
         name = _name(index)
         if state.has(name):

@@ -112,12 +112,16 @@ def test_settings_that_do_not_decide_the_function(name):
     assert not plain_settings.decides_function(name)
 
 
+# "evaluate" is the reach of a layer with memory.
+OF_EVALUATION = ("capacity_factor_eval", "evaluate")
+
+
 @pytest.mark.parametrize(
-    "name", ["epsilon", "activation", "capacity_factor_eval", "fold_scaling_into_initializer"]
+    "name", ["epsilon", "activation", *OF_EVALUATION, "fold_scaling_into_initializer"]
 )
 def test_settings_that_decide_the_function(name):
     assert plain_settings.decides_function(name)
-    assert plain_settings.is_of_evaluation(name) == (name == "capacity_factor_eval")
+    assert plain_settings.is_of_evaluation(name) == (name in OF_EVALUATION)
 
 
 def test_a_fingerprint_is_of_the_values_in_any_order():

@@ -25,6 +25,18 @@ def test_the_graph_of_training_tells_weights_from_the_optimizers_variables():
         }
 
 
+def test_the_memory_of_training_is_neither(tmp_path):
+    memory = "carried_state/layer_000"
+    with tf.Graph().as_default():
+        for name, trainable in (("a", True), ("a_slot_v", False), (memory, False)):
+            tf.get_variable(name, [2], trainable=trainable)
+        assert variable_roles.describe_graph() == {
+            "variables": {"weights": ["a"], "optimizer": ["a_slot_v"]}
+        }
+    (tmp_path / "primer.json").write_text("{}")
+    assert variable_roles.select_weights(str(tmp_path), ["a", "a_slot_v", memory]) == ["a"]
+
+
 def test_the_record_decides_whatever_the_names(tmp_path):
     record(tmp_path, ["a", "a_slot_v", "gone"], ["b"])
     names = ["b", "a_slot_v", "a", "of_another_optimizer", "global_step"]

@@ -1,0 +1,1 @@
+"""Evaluation of models whose rows continue the rows before them (segment-level recurrence)."""
