@@ -184,6 +184,7 @@ def _number_of_layers():
     if number is None:
         raise ValueError(
             'residual_initializer = "scaled_by_depth" needs the number of layers, which only '
-            "TokenEmbedding records; set get_vocab_embedding_cls.cls = @TokenEmbedding"
+            "TokenEmbedding and AdaptiveEmbedding record; set "
+            "get_vocab_embedding_cls.cls = @TokenEmbedding"
         )
     return number

@@ -39,11 +39,12 @@ def recorded(context: transformer.Context, setting: str) -> TokenInputs:
         setting: the setting that needs the ids, for the error.
 
     Raises:
-        ValueError: the model's embedding is not TokenEmbedding.
+        ValueError: the model's embedding is neither TokenEmbedding nor AdaptiveEmbedding.
     """
     if _KEY not in context.cache:
         raise ValueError(
-            f"{setting} needs the ids of the tokens, which only TokenEmbedding gives to the "
-            "layers; set get_vocab_embedding_cls.cls = @TokenEmbedding"
+            f"{setting} needs the ids of the tokens, which only TokenEmbedding and "
+            "AdaptiveEmbedding give to the layers; set "
+            "get_vocab_embedding_cls.cls = @TokenEmbedding"
         )
     return context.cache[_KEY]
