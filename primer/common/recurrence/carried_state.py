@@ -19,10 +19,6 @@ import tensorflow.compat.v1 as tf
 
 # The scope of the variables.
 SCOPE = "carried_state"
-# The parts of every state: the texts of the positions in memory, int32 `[batch,
-# memory_positions]`, 0 for none; and where rows are shifted to inputs, the last token of each.
-TEXTS = "texts"
-LAST_TOKENS = "last_tokens"
 # The collection of a graph that has its state. TensorFlow leaves out a key that is a tuple, without
 # a warning, where it writes a graph.
 _KEY = ("primer/carried_state",)
@@ -56,10 +52,11 @@ class CarriedState:
 
     def variables(self, mesh: mtf.Mesh, batch_dims: list[mtf.Dimension]) -> dict[str, mtf.Tensor]:
         """Returns the variables' values before the step, `[batch, ...]` by name of the part."""
-        # A scope object is absolute, wherever in a model this is called. A reference variable would
-        # be written while it is read.
-        resource = tf.get_variable_scope().use_resource
-        with tf.variable_scope(tf.VariableScope(tf.AUTO_REUSE, name=SCOPE, use_resource=resource)):
+        # A scope object is absolute, wherever in a model this is called. It has no settings of the
+        # scope around it. The read of a variable that is no resource aliases its buffer: a part
+        # would be written while the model still reads it.
+        scope = tf.VariableScope(tf.AUTO_REUSE, name=SCOPE, use_resource=True)
+        with tf.variable_scope(scope):
             return {
                 name: mtf.get_variable(
                     mesh,

@@ -6,6 +6,7 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer
 
 from primer.common.recurrence import carried_state
+from primer.runtime.patches import resource_variables
 from tests.layers import helpers
 
 
@@ -29,6 +30,7 @@ def carried(
     rows = [np.asarray(row, np.int32) for row in rows]
     ids = [np.ones_like(row) for row in rows] if ids is None else ids
     with helpers.bench(mesh_shape, layout, variables) as b:
+        resource_variables.use_resources()  # A mesh makes further variables, of slices.
         feeds = [tf.placeholder(tf.int32, rows[0].shape) for _ in range(3)]
         shape = mtf.Shape([mtf.Dimension("batch", rows[0].shape[0])])
         shape += mtf.Dimension("length", rows[0].shape[1])
