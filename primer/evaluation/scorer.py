@@ -36,19 +36,19 @@ class Scorer:
             `mode = "perplexity_eval"`. A window is then one text, and numbers depend on `rows`.
         masked: whether the model sees both sides of a token, and reads other tokens than it
             predicts: `inputs` of `nats`.
-        router_statistics: whether to count the experts that tokens choose, where no token is
-            dropped; it changes no loss.
         reads_inputs: whether the first token of a window may be predicted from another than the
             start symbol: `inputs` of `nats`. A model with memory always reads them.
         recomputed: of a model with memory, tokens at the end of a window that the next window has
             again, before its own; memory ends before them, and a window is one segment.
+        router_statistics: whether to count the experts that tokens choose, where no token is
+            dropped; it changes no loss.
 
     Raises:
         UsageError: the model is not a language model, or the mesh does not divide the rows.
 
     Attributes:
-        routing: the statistics of the routers since the last `restore`.
         length, rows, recomputed: as above; rows is always a number.
+        routing: the statistics of the routers since the last `restore`.
         memory: what the model keeps of earlier windows (`begins` of `nats`); None without memory,
             and as released, where every window begins with empty memory.
         caveats: sentences on layers whose losses depend on the other texts of a batch, and on
@@ -66,9 +66,9 @@ class Scorer:
         mesh_devices: list[str] | None = None,
         as_released: bool = False,
         masked: bool = False,
-        router_statistics: bool = False,
         reads_inputs: bool = False,
         recomputed: int = 0,
+        router_statistics: bool = False,
     ) -> None:
         _check_kind(model, masked)
         self.length, self.recomputed = length, recomputed

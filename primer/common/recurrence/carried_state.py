@@ -19,6 +19,10 @@ import tensorflow.compat.v1 as tf
 
 # The scope of the variables.
 SCOPE = "carried_state"
+# The parts of every state: the texts of the positions in memory, int32 `[batch,
+# memory_positions]`, 0 for none; and where rows are shifted to inputs, the last token of each.
+TEXTS = "texts"
+LAST_TOKENS = "last_tokens"
 # The collection of a graph that has its state. TensorFlow leaves out a key that is a tuple, without
 # a warning, where it writes a graph.
 _KEY = ("primer/carried_state",)
