@@ -11,7 +11,15 @@ from tests.layers import helpers
 
 
 def carried(
-    model, variables, rows, mode="eval", gradients=False, mesh_shape="", layout="", ids=None
+    model,
+    variables,
+    rows,
+    mode="eval",
+    gradients=False,
+    mesh_shape="",
+    layout="",
+    ids=None,
+    first=0,
 ):
     """Runs rows one after the other; each continues the text of the one before.
 
@@ -23,6 +31,7 @@ def carried(
         gradients: whether to sum the gradients of the losses.
         mesh_shape, layout: as for `helpers.call`.
         ids: for each row the texts of its positions; None: one text.
+        first: the first input of each row, or of all.
 
     Returns:
         (logits `[batch, all positions, vocab]`, the sum of gradients by name of the weight or {}).
@@ -63,7 +72,8 @@ def carried(
                     v.load(variables[v.op.name], session)
             session.run(lowering.copy_masters_to_slices())
             everything = np.concatenate(rows, axis=1)
-            before = np.concatenate([np.zeros_like(rows[0][:, :1]), everything[:, :-1]], axis=1)
+            before = np.roll(everything, 1, axis=1)
+            before[:, 0] = first
             length = rows[0].shape[1]
             for number, (row, texts) in enumerate(zip(rows, ids, strict=True)):
                 begin = number * length
@@ -76,13 +86,14 @@ def carried(
     return np.concatenate(found, axis=1), named
 
 
-def at_once(model, variables, targets, mode="eval", gradients=False):
+def at_once(model, variables, targets, mode="eval", gradients=False, inputs=None):
     """Runs a row alone; returns its logits, and the gradients by name of the weight or {}."""
     targets = np.asarray(targets, np.int32)
     with helpers.bench(variables=variables) as b:
         ids = b.put(targets, "batch", "length")
+        given = None if inputs is None else b.put(np.asarray(inputs, np.int32), "batch", "length")
         logits, loss = model.call_simple(
-            inputs=transformer.autoregressive_inputs(ids),
+            inputs=transformer.autoregressive_inputs(ids) if inputs is None else given,
             targets=ids,
             compute_loss=True,
             mode=mode,
