@@ -9,6 +9,7 @@ that training records and that each reader of its checkpoints compares.
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import mesh_tensorflow as mtf
@@ -18,10 +19,12 @@ from mesh_tensorflow.transformer import transformer
 from primer.checkpoints import model_directory
 from primer.checkpoints.description import model_description, plain_settings
 from primer.common import build_mode, console, gc_pause, graph_marks
+from primer.common.recurrence import carried_state
 from primer.cost import model_cost
 from primer.gin_config import settings_read
 from primer.runtime import estimator_model
 from primer.runtime.patches import initial_values
+from primer.runtime.training import carried_rows
 
 # Configurables, by the ends of their names, whose parameters do not decide the function: initial
 # values, replaced by a checkpoint's; data types, float32 in evaluation; the seed; and the factor
@@ -89,6 +92,8 @@ def of_model(model: Any, vocabulary: Any, length: int) -> ModelFunction:
             sizes = [*splits, length]
             read = settings_read.settings_read(lambda: _build(model, graph, sizes))
         caveats = graph_marks.caveats()
+    if any(getattr(layer, "recurrence", None) for layer in _layers(model)):
+        graph = _with_memory(model, sizes)
     configuration = {name: value for name, value in read.items() if _decides_function(name)}
     return ModelFunction(
         model_description.describe(model, vocabulary, configuration | _scopes(configuration)),
@@ -97,6 +102,27 @@ def of_model(model: Any, vocabulary: Any, length: int) -> ModelFunction:
         splits,
         _cost(model, graph, sizes),
     )
+
+
+def _layers(model: Any) -> Sequence[Any]:
+    return getattr(getattr(model, "layer_stack", None), "_layers", ())
+
+
+def _with_memory(model: Any, sizes: list[int]) -> mtf.Graph:
+    """Returns the graph of a forward pass in training, with the memory that it reads, for its cost.
+
+    In the graph of the function every row begins with empty memory.
+    """
+    with gc_pause.paused(), tf.Graph().as_default(), build_mode.building("eval"):
+        with initial_values.weights_restored():
+            state = carried_state.declare(carried_rows.parts_of(model))
+            graph = mtf.Graph()
+            mesh = mtf.Mesh(graph, "memory")
+            if state is not None:
+                batch = zip(("outer_batch", "batch"), sizes, strict=False)
+                state.begin(mesh, [mtf.Dimension(*dim) for dim in batch])
+            _call(model, mesh, sizes, tf.estimator.ModeKeys.TRAIN)
+    return graph
 
 
 def _cost(model: Any, graph: mtf.Graph, sizes: list[int]) -> model_cost.ModelCost | None:
@@ -146,7 +172,11 @@ def _build(model: Any, graph: mtf.Graph, sizes: list[int]) -> None:
     """Builds the forward pass of evaluation on one batch of tokens."""
     if not isinstance(model, (transformer.Unitransformer, transformer.Bitransformer)):
         return
-    mesh = mtf.Mesh(graph, "model_function")
+    _call(model, mtf.Mesh(graph, "model_function"), sizes, tf.estimator.ModeKeys.EVAL)
+
+
+def _call(model: Any, mesh: mtf.Mesh, sizes: list[int], mode: str) -> None:
+    """Calls a model on one batch of tokens."""
     names = ("outer_batch", "batch", "length")
     shape = mtf.Shape([mtf.Dimension(*dim) for dim in zip(names, sizes, strict=True)])
     targets = mtf.ones(mesh, shape, tf.int32)
@@ -158,7 +188,7 @@ def _build(model: Any, graph: mtf.Graph, sizes: list[int]) -> None:
         inputs=targets,
         targets=targets,
         compute_loss=False,
-        mode=tf.estimator.ModeKeys.EVAL,
+        mode=mode,
         variable_dtype=_FLOAT32,
         **packing,
     )

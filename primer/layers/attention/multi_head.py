@@ -199,7 +199,7 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
 
     def project(
         self, context: transformer.Context, params: attention.AttentionParams, x: mtf.Tensor
-    ) -> tuple[mtf.Tensor, list[mtf.Tensor]]:
+    ) -> tuple[mtf.Tensor | None, list[mtf.Tensor]]:
         """Projects x to queries and [keys, values], or [keys that are also values].
 
         Args:
@@ -208,19 +208,21 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
             x: a Tensor `[batch, length, d_model]`, without length in incremental mode.
 
         Returns:
-            Tensors `[batch, length, heads, d_kv]`; keys and values have the memory heads.
+            Tensors `[batch, length, heads, d_kv]`; keys and values have the memory heads. Of
+            memory, which has no queries, they may be None.
         """
-        del context
-        return params.compute_q(x), kv_cache.project_keys_values(params, x)
+        is_memory = getattr(context, "is_memory", False)
+        q = None if is_memory else params.compute_q(x)
+        return q, kv_cache.project_keys_values(params, x)
 
     def transform_heads(
-        self, context: transformer.Context, q: mtf.Tensor, keys_values: list[mtf.Tensor]
-    ) -> tuple[mtf.Tensor, list[mtf.Tensor]]:
+        self, context: transformer.Context, q: mtf.Tensor | None, keys_values: list[mtf.Tensor]
+    ) -> tuple[mtf.Tensor | None, list[mtf.Tensor]]:
         """Normalizes, rotates and scales queries and keys, and adds value embeddings.
 
         Args:
             context: a transformer.Context.
-            q: a Tensor `[batch, length, heads, d_kv]`, without length in incremental mode.
+            q: a Tensor `[batch, length, heads, d_kv]`, without length in incremental mode; or None.
             keys_values: the same of keys and values.
         """
         k, v = keys_values[0], keys_values[-1]
@@ -228,18 +230,24 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
             q, k = (self._normalize(context, t, name) for t, name in ((q, "q_norm"), (k, "k_norm")))
         if self.positions == "rotary":
             q, k = (self._rotate(context, t) for t in (q, k))
-        if self.own_scale is not None:
+        if self.own_scale is not None and q is not None:
             q *= scales.resolve("MultiHeadAttention.scale", self.own_scale, self.key_value_size)
-        if self.positions in transformer_xl.OF_LOGITS:
+        if self.positions in transformer_xl.OF_LOGITS and q is not None:
             q = relative_logits.add_query_bias(self, context, q)
         if self.num_value_embeddings:
             v = value_embedding.add(self, context, v)
         return q, [k] if len(keys_values) == 1 else [k, v]
 
-    def _normalize(self, context: transformer.Context, x: mtf.Tensor, name: str) -> mtf.Tensor:
+    def _normalize(
+        self, context: transformer.Context, x: mtf.Tensor | None, name: str
+    ) -> mtf.Tensor | None:
+        if x is None:
+            return None
         return qk_norm.normalize(context, x, self.kv_dim, self.qk_norm, self.qk_norm_epsilon, name)
 
-    def _rotate(self, context: transformer.Context, x: mtf.Tensor) -> mtf.Tensor:
+    def _rotate(self, context: transformer.Context, x: mtf.Tensor | None) -> mtf.Tensor | None:
+        if x is None:
+            return None
         position = linear.position(context) if self.kind == "linear" else context.position
         return rotary.rotate(x, position, self.kv_dim, self.rotary_base, self.rotary_fraction)
 

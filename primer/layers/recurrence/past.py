@@ -65,7 +65,7 @@ def parts(
     kept = {
         _name(index): positions_kept(layer, train)
         for index, layer in enumerate(layers)
-        if positions_kept(layer, train) and (not train or layer.recurrence.carry)
+        if positions_kept(layer, train) and (not train or layer.recurrence.carry_in_training)
     }
     if not kept:
         return {}

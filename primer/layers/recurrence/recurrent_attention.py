@@ -117,6 +117,7 @@ def _projections(layer, context, params, x, past, segments, ids):
     several = segments.blocks_dim.size > 1
     if several and past.row is not None:
         run = _run(context, ConvolutionPast(ids, earlier))
+        run.is_memory = True
         _, of_memory = _project(layer, run, params, past.row)
         run = _run(context, ConvolutionPast(ids, run.convolution_past, segments))
         q, own = _project(layer, run, params, x)
@@ -142,6 +143,7 @@ def _run(context, convolution_past):
 def _run_before(context, past):
     """Returns the context of the run over what is before the row, at negative positions."""
     context = _run(context, ConvolutionPast(past.before_ids))
+    context.is_memory = True
     context.length_dim = past.before.shape.get_dim_by_name(context.length_dim.name)
     index = mtf.range(context.mesh, context.length_dim, tf.int32)
     context.position = index - context.length_dim.size

@@ -6,8 +6,8 @@ positions. A query at position p of the segment that starts at s sees the keys k
     s - M <= k <= p,      and with same_length only the M last ones, p - M < k.
 
 The memory of M positions before the segment consists of hidden states without a gradient. Memory
-goes from segment to segment inside a row; with `carry`, and in evaluation, from row to row too.
-Segments are cut from the beginning of the row, also where another text of a packed row begins.
+goes from segment to segment inside a row; in evaluation, and with `carry_in_training`, from row to
+row too. Segments are cut from the beginning of the row, also where another text of a packed row begins.
 """
 
 import dataclasses
@@ -41,14 +41,14 @@ class Recurrence:
     Attributes:
         train: what a query sees in training.
         evaluate: what it sees in evaluation and decoding.
-        carry: whether training hands memory from row to row.
+        carry_in_training: whether training hands memory from row to row.
         zero_memory: whether positions before the beginning of a text are seen, as hidden states of
             zeros. Hugging Face's Transformer-XL does so; in the original they do not exist.
     """
 
     train: Reach
     evaluate: Reach
-    carry: bool = False
+    carry_in_training: bool = False
     zero_memory: bool = False
 
     def reach(self, train: bool) -> Reach:
@@ -102,7 +102,7 @@ def segment_recurrence(
     return Recurrence(
         train=_reach("", memory_length, segment_length, same_length),
         evaluate=_reach("_eval", memory_length_eval, segment_length_eval, same_length_eval),
-        carry=carry_memory,
+        carry_in_training=carry_memory,
         zero_memory=zero_memory,
     )
 

@@ -71,8 +71,7 @@ def test_seeds_draw_other_weights_and_repeat():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tied", [True, False])
-@pytest.mark.parametrize("architecture", ["transformer", "primer"])
+@pytest.mark.parametrize(("architecture", "tied"), [("transformer", True), ("primer", False)])
 @pytest.mark.parametrize(
     ("optimizer", "params"),
     [
