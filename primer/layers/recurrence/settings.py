@@ -7,7 +7,8 @@ positions. A query at position p of the segment that starts at s sees the keys k
 
 The memory of M positions before the segment consists of hidden states without a gradient. Memory
 goes from segment to segment inside a row; in evaluation, and with `carry_in_training`, from row to
-row too. Segments are cut from the beginning of the row, also where another text of a packed row begins.
+row too. Segments are cut from the beginning of the row, also where another text of a packed row
+begins.
 """
 
 import dataclasses
