@@ -99,13 +99,17 @@ def test_microbatches_give_the_same(expected, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("setting", ["recompute", "two devices"])
+@pytest.mark.parametrize("setting", ["recompute", "two devices", "four devices"])
 def test_recomputation_and_meshes_give_the_same(expected, tmp_path, setting):
     bindings = {
         "recompute": ["LayerStack.recompute_grads = True"],
         "two devices": [
             'utils.run.mesh_shape = "batch:2"',
             'utils.run.mesh_devices = ["", ""]',
+        ],
+        "four devices": [
+            'utils.run.mesh_shape = "batch:2,model:2"',
+            'utils.run.mesh_devices = ["", "", "", ""]',
         ],
     }[setting]
     losses, _ = train(tmp_path, [*CARRY, *bindings], rows())
