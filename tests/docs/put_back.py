@@ -296,6 +296,18 @@ def first_choice_is_column_0():
     return replaced("primer.layers.experts.choices.ranked", make)
 
 
+def memory_of_zeros_is_seen():
+    """Positions before the beginning of a text are seen, as zeros."""
+
+    def make(original):
+        def init(self, *args, **kwargs):
+            original(self, *args, **{**kwargs, "zero_memory": True})
+
+        return init
+
+    return replaced("primer.layers.recurrence.settings.Recurrence.__init__", make)
+
+
 def variance_of_a_sample():
     """The variance over experts is divided by their number - 1."""
     return replaced(

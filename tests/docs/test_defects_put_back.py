@@ -36,6 +36,9 @@ def gin(path, old, new):
 
 # The first cell of a row -> its defect.
 DEFECTS = {
+    "Hugging Face's port begins with a memory of zeros, which is seen": Defect(
+        put_back.memory_of_zeros_is_seen
+    ),
     "Its Primer never uses the pre- and post-norm stack of its paper": Defect(
         put_back.norm_before_every_layer, {"architecture": "primer"}
     ),
