@@ -12,8 +12,8 @@ TARGETS = np.random.default_rng(0).integers(2, 97, [2, 12])
 # With each kind of positions that a memory may have, and with convolutions.
 ARCHITECTURES = pytest.mark.parametrize(
     "architecture",
-    ["transformer", "primer", "llama"]
-    + [pytest.param(name, marks=pytest.mark.slow) for name in ("primer_ez", "gpt_neox", "qwen3")],
+    ["primer", "llama"]
+    + [pytest.param(name, marks=pytest.mark.slow) for name in ("transformer", "gpt_neox", "qwen3")],
 )
 DEEP = ("num_layers = 2", "num_dense_blocks = 2")
 
