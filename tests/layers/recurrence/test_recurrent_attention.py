@@ -58,7 +58,7 @@ def test_same_length_is_a_window(architecture, segment_length):
 
 
 @ARCHITECTURES
-@pytest.mark.parametrize("memory", [2, 7])
+@pytest.mark.parametrize("memory", [7, pytest.param(2, marks=pytest.mark.slow)])
 def test_rows_that_carry_a_state_equal_segments_of_a_row(architecture, memory):
     segments = case(architecture, f"memory_length = {memory}", "segment_length = 4")
     model, variables = segments.build(), composition_checks.variables_of(segments)
@@ -107,7 +107,7 @@ def test_another_text_in_a_row_sees_no_memory():
 
 
 @ARCHITECTURES
-@pytest.mark.parametrize("same_length", [False, True])
+@pytest.mark.parametrize("same_length", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_steps_equal_teacher_forcing(architecture, same_length, tmp_path):
     settings = ("memory_length = 3", "segment_length = 2", f"same_length = {same_length}")
     composition_checks.check_steps(case(architecture, *settings), tmp_path)
