@@ -132,7 +132,8 @@ QUICK = {
     ("tied_embeddings", "False"),
     ("tied_projections", "[False, True, True]"),
 }
-COMPOSITIONS = 10
+# Seeds; 14 has persistent vectors with rotary positions of half the channels.
+COMPOSITIONS = [*range(10), 14]
 
 
 def settled(slots):
@@ -196,7 +197,7 @@ def test_causality_and_meshes(slot, value):
     checks.check_mesh(model)
 
 
-@pytest.mark.parametrize("seed", slow.all_but([0], range(COMPOSITIONS), str))
+@pytest.mark.parametrize("seed", slow.all_but([0], COMPOSITIONS, str))
 def test_random_compositions(seed, tmp_path):
     architecture, slots = drawn(seed)
     check(case(slots, architecture), tmp_path)

@@ -11,7 +11,7 @@ from tests import gin_models
 # The role of a weight whose name ends like this; each weight has exactly one.
 ENDINGS = {
     "matrix": (
-        r"/(SelfAttention|MDHA|Synthesizer|double_heads_attention)/(q|k|v|kv|o)",
+        r"/(SelfAttention|MDHA|Synthesizer|double_heads_attention)/(q|k|v|kv|o|r)",
         r"/q_solo_project/kernel",
         r"/(wi|wi_\d|wo)/kernel",
         r"/pointwise_dense/kernel",
@@ -27,6 +27,7 @@ ENDINGS = {
         r"/relative_attention_bias",
         r"gating(_\d)?/kernel",
         r"/persistent_(keys|values)",
+        r"/r_(emb|bias)",
         r"/R[12]?",
         r"/spatial_gate",
         r"/pi/(kernel|bias)",  # Of the Synthesizer: from channels to positions.
@@ -34,6 +35,7 @@ ENDINGS = {
     "vector": (
         r"/(wi|wi_\d|wo|pointwise_dense)/bias",
         r"/[qkvo]_bias",
+        r"/r_[wr]_bias",
         r"/logits/(cluster_bias|bias(_\d)?)",
         r"norm\w*/scale",
         r"/\w+_norm_(scale|bias)",
@@ -70,6 +72,11 @@ OPTIONS = {
     "shared keys and values": ("transformer", None, ["SelfAttention.shared_kv = True"]),
     "biases": ("transformer", None, ['attention_biases = "all"', "norm = @sublayer_scale_norm"]),
     "persistent vectors": ("transformer", None, ["num_persistent_vectors = 3"]),
+    "learned distances": (
+        "transformer",
+        None,
+        ['positions = "transformer_xl_learned"', "num_distances = 8"],
+    ),
     "value embeddings": (
         "transformer",
         None,

@@ -6,10 +6,11 @@ Attention Is All You Need (https://arxiv.org/abs/1706.03762), 3.2, of x `[batch,
     q, k = rotary(norm(q)), rotary(norm(k));  q = scale * q;  v = v + value embedding
     y = o Wo,  o_t = sum over s of softmax_s(cap(q_t k_s) + bias(t, s)) v_s
 
-Each part is optional and has a file of its own: `projections` (biases, grouped heads) and those in
-`options/`. The kind of a layer decides what o is: `global_attention` sees all earlier positions,
-`local_attention` the last ones, `linear` replaces the softmax. With the default settings the
-function and the variables are those of Mesh-TensorFlow's SelfAttention, whose checkpoints load.
+Each part is optional and has a file of its own: `projections` (biases, grouped heads),
+`head_transforms`, and those in `options/`. The kind of a layer decides what o is:
+`global_attention` sees all earlier positions, `local_attention` the last ones, `linear` replaces
+the softmax. With the default settings the function and the variables are those of
+Mesh-TensorFlow's SelfAttention, whose checkpoints load.
 """
 
 from typing import Any
@@ -19,15 +20,16 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import attention, transformer, transformer_layers
 
-from primer.layers import scales, variables
+from primer.layers import variables
 from primer.layers.attention import (
     global_attention,
+    head_transforms,
     kv_cache,
     linear,
     multi_head_settings,
     projections,
 )
-from primer.layers.attention.options import alibi, qk_norm, rotary, value_embedding
+from primer.layers.attention.options import alibi
 from primer.layers.attention.transformer_xl import relative_logits
 from primer.layers.attention.transformer_xl import settings as transformer_xl
 from primer.layers.attention.windows import local_attention
@@ -218,38 +220,8 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
     def transform_heads(
         self, context: transformer.Context, q: mtf.Tensor | None, keys_values: list[mtf.Tensor]
     ) -> tuple[mtf.Tensor | None, list[mtf.Tensor]]:
-        """Normalizes, rotates and scales queries and keys, and adds value embeddings.
-
-        Args:
-            context: a transformer.Context.
-            q: a Tensor `[batch, length, heads, d_kv]`, without length in incremental mode; or None.
-            keys_values: the same of keys and values.
-        """
-        k, v = keys_values[0], keys_values[-1]
-        if self.qk_norm is not None:
-            q, k = (self._normalize(context, t, name) for t, name in ((q, "q_norm"), (k, "k_norm")))
-        if self.positions == "rotary":
-            q, k = (self._rotate(context, t) for t in (q, k))
-        if self.own_scale is not None and q is not None:
-            q *= scales.resolve("MultiHeadAttention.scale", self.own_scale, self.key_value_size)
-        if self.positions in transformer_xl.OF_LOGITS and q is not None:
-            q = relative_logits.add_query_bias(self, context, q)
-        if self.num_value_embeddings:
-            v = value_embedding.add(self, context, v)
-        return q, [k] if len(keys_values) == 1 else [k, v]
-
-    def _normalize(
-        self, context: transformer.Context, x: mtf.Tensor | None, name: str
-    ) -> mtf.Tensor | None:
-        if x is None:
-            return None
-        return qk_norm.normalize(context, x, self.kv_dim, self.qk_norm, self.qk_norm_epsilon, name)
-
-    def _rotate(self, context: transformer.Context, x: mtf.Tensor | None) -> mtf.Tensor | None:
-        if x is None:
-            return None
-        position = linear.position(context) if self.kind == "linear" else context.position
-        return rotary.rotate(x, position, self.kv_dim, self.rotary_base, self.rotary_fraction)
+        """Normalizes, rotates and scales them, and so on (`head_transforms.transform`)."""
+        return head_transforms.transform(self, context, q, keys_values)
 
     def compute_bias(
         self,

@@ -68,6 +68,9 @@ def described_class(layer: Any) -> str:
     }
     changed = [name for name, value in neutral.items() if getattr(layer, name) != value]
     changed += ["positions"] if layer.positions in OWN_POSITIONS else []
+    if layer.num_persistent_vectors and layer.positions == "rotary":
+        # Earlier versions multiplied the vectors with rotated queries.
+        changed.append("persistent_vectors_without_position")
     name = class_name(layer)
     if name == "MultiHeadAttention" and changed in ([], ["kind"]) and layer.kind != "linear":
         return "WindowedSelfAttention" if layer.kind == "local" else "SelfAttention"

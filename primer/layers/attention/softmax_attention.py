@@ -34,7 +34,8 @@ def attend(
         layer: a MultiHeadAttention.
         context: a transformer.Context.
         params: the layer's projections.
-        q: queries `[batch, length, heads, d_kv]`, without length in incremental mode.
+        q: queries `[batch, length, heads, d_kv]`, without length in incremental mode; as
+            `transform_heads` returns them, which may give them further channels.
         keys_values: keys and values `[batch, memory_dim, heads, d_kv]`, or what is both.
         memory_dim: the Dimension of the keys.
         bias: a Tensor to add to the logits, or None.
@@ -43,6 +44,7 @@ def attend(
     Returns:
         A Tensor `[batch, length, heads, d_kv]`.
     """
+    key_dim = q.shape.get_dim_by_name(layer.kv_dim.name)
     # Before the z-loss, whose context has no layout: extend reads it.
     keys_values, memory_dim, bias = persistent_vectors.extend(
         context,
@@ -51,13 +53,14 @@ def attend(
         memory_dim,
         bias,
         layer.num_persistent_vectors,
+        key_dim.size - layer.kv_dim.size,
     )
     context, kwargs = z_loss.attention_arguments(
         context, layer.z_loss_coeff, layer.attention_kwargs_from_context(context)
     )
     if blocks is not None:
         context, kwargs = windowed_blocks.attention_arguments(context, kwargs, blocks)
-    shape = q.shape
+    shape = mtf.Shape([layer.kv_dim if dim == key_dim else dim for dim in q.shape.dims])
     if layer.positions in transformer_xl.OF_LOGITS:
         q, keys_values = _with_shared_dims_in_front(q, keys_values, memory_dim, layer.kv_dim)
     o = _attention(layer)(
@@ -66,7 +69,7 @@ def attend(
         keys_values[-1],
         context=context,
         memory_length_dim=memory_dim,
-        key_dim=layer.kv_dim,
+        key_dim=key_dim,
         value_dim=layer.kv_dim,
         bias=bias,
         **kwargs,

@@ -35,11 +35,11 @@ def check_layer(layer: Any) -> None:
             "its gates belong to positions of a row: set it to False",
         ),
     }
-    for name, (is_refused, way_out) in refused.items():
+    for name, (is_refused, remedy) in refused.items():
         if is_refused:
             raise ValueError(
                 f"memory_length = {recurrence.train.memory_length}: {class_name(layer)} has no "
-                f"memory with {name} = {getattr(layer, name)!r}; {way_out}, or leave memory_length "
+                f"memory with {name} = {getattr(layer, name)!r}; {remedy}, or leave memory_length "
                 "out"
             )
     if layer.kind == "local":

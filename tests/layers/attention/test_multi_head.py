@@ -130,6 +130,17 @@ def test_heads_that_the_mesh_cannot_share_raise_an_error(changes):
             "MDHA(untie_relative_biases, positions)",
         ),
         (MultiHeadAttention, {"logit_cap": 5.0}, "MultiHeadAttention(logit_cap)"),
+        (
+            MultiHeadAttention,
+            {"positions": "alibi", "num_persistent_vectors": 2},
+            "MultiHeadAttention(num_persistent_vectors, positions)",
+        ),
+        (
+            MultiHeadAttention,
+            {"positions": "rotary", "num_persistent_vectors": 2},
+            "MultiHeadAttention(num_persistent_vectors, positions, "
+            "persistent_vectors_without_position)",
+        ),
         (WindowedSelfAttention, {}, "WindowedSelfAttention"),
         (WindowedSelfAttention, {"kind": "global"}, "WindowedSelfAttention(kind)"),
         (MDHA, {}, "MDHA"),

@@ -61,9 +61,14 @@ def rotate(
         base: the base of the wavelengths.
         fraction: the fraction of the channels that rotate, as `check` accepts it.
     """
-    channels = round(fraction * key_dim.size)
+    channels = num_channels(key_dim, fraction)
     frequencies = [base ** (-2 * i / channels) for i in range(channels // 2)]
     return RotateOperation(x, position, key_dim, frequencies).outputs[0]
+
+
+def num_channels(key_dim: mtf.Dimension, fraction: float) -> int:
+    """Returns how many channels of a head rotate, the first ones."""
+    return round(fraction * key_dim.size)
 
 
 class RotateOperation(mtf.Operation):
