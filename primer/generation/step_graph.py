@@ -146,7 +146,10 @@ def is_endless(model: transformer.Unitransformer) -> bool:
     """
     layers = getattr(getattr(model, "layer_stack", None), "layers", ())
     recurrent = [layer for layer in layers if getattr(layer, "recurrence", None)]
-    return bool(recurrent) and not any(layer.counts_from_row_end for layer in recurrent)
+    return bool(recurrent) and not any(
+        layer.counts_from_row_end or not layer.recurrence.evaluate.memory_length
+        for layer in recurrent
+    )
 
 
 def _fed(mesh, name, dims):

@@ -74,11 +74,11 @@ def parse(files: Sequence[str], params: Sequence[str]) -> None:
 
     parsing.parse_files(files, params)
     with parsing.errors_in_one_line():
-        _require_slots()
+        _require_slots(files)
         gin.finalize()
 
 
-def _require_slots() -> None:
+def _require_slots(files: Sequence[str]) -> None:
     """Raises UsageError with every macro that bindings refer to and nothing sets."""
     from primer.gin_config import slots
     from primer.planning import run_graph
@@ -86,9 +86,12 @@ def _require_slots() -> None:
     missing = slots.unset_macros()  # gin's own error names only one of them.
     if missing:
         run_graph.require_language_model()  # Else defaults.gin is missing, which sets most slots.
+        remedy = "give a file of sizes/, or --gin_param"
+        if not any(file.endswith("defaults.gin") for file in files):
+            remedy = "list models/defaults.gin first"
         raise UsageError(
             f"{', '.join(missing)}: nothing sets {'these slots' if missing[1:] else 'this slot'}; "
-            "give a file of sizes/, or --gin_param"
+            f"{remedy}"
         )
 
 

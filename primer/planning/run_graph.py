@@ -18,6 +18,7 @@ from primer.cost import model_cost
 from primer.errors import UsageError
 from primer.gin_config import gin_state
 from primer.gin_config.values import bound
+from primer.runtime import model_function
 from primer.runtime.patches import initial_values
 
 # The mode of a graph -> the mode and the split of the run that builds it.
@@ -93,7 +94,9 @@ def build_forward(
 
 def cost_of(model: transformer.Unitransformer, graph: mtf.Graph) -> model_cost.ModelCost:
     """Returns the cost of the model that `build_forward` returned with its graph."""
-    return model_cost.of_graph(model, graph, tokens=_length(), length=_length())
+    length = _length()
+    graph = model_function.graph_with_memory(model, (1, 1, length)) or graph
+    return model_cost.of_graph(model, graph, tokens=length, length=length)
 
 
 def build_run(vocabulary_size: int, mode: str = "train", is_whole: bool = True) -> Any:

@@ -92,8 +92,7 @@ def of_model(model: Any, vocabulary: Any, length: int) -> ModelFunction:
             sizes = [*splits, length]
             read = settings_read.settings_read(lambda: _build(model, graph, sizes))
         caveats = graph_marks.caveats()
-    if any(getattr(layer, "recurrence", None) for layer in _layers(model)):
-        graph = _with_memory(model, sizes)
+    graph = graph_with_memory(model, sizes) or graph
     configuration = {name: value for name, value in read.items() if _decides_function(name)}
     return ModelFunction(
         model_description.describe(model, vocabulary, configuration | _scopes(configuration)),
@@ -104,15 +103,21 @@ def of_model(model: Any, vocabulary: Any, length: int) -> ModelFunction:
     )
 
 
-def _layers(model: Any) -> Sequence[Any]:
-    return getattr(getattr(model, "layer_stack", None), "_layers", ())
-
-
-def _with_memory(model: Any, sizes: list[int]) -> mtf.Graph:
+def graph_with_memory(model: Any, sizes: Sequence[int]) -> mtf.Graph | None:
     """Returns the graph of a forward pass in training, with the memory that it reads, for its cost.
 
     In the graph of the function every row begins with empty memory.
+
+    Args:
+        model: a Mesh-TF model.
+        sizes: those of the batch, `[outer_batch, batch, length]`.
+
+    Returns:
+        The graph; None if the model has no memory.
     """
+    layers = getattr(getattr(model, "layer_stack", None), "_layers", ())
+    if not any(getattr(layer, "recurrence", None) for layer in layers):
+        return None
     with gc_pause.paused(), tf.Graph().as_default(), build_mode.building("eval"):
         with initial_values.weights_restored():
             state = carried_state.declare(carried_rows.parts_of(model))
@@ -175,7 +180,7 @@ def _build(model: Any, graph: mtf.Graph, sizes: list[int]) -> None:
     _call(model, mtf.Mesh(graph, "model_function"), sizes, tf.estimator.ModeKeys.EVAL)
 
 
-def _call(model: Any, mesh: mtf.Mesh, sizes: list[int], mode: str) -> None:
+def _call(model: Any, mesh: mtf.Mesh, sizes: Sequence[int], mode: str) -> None:
     """Calls a model on one batch of tokens."""
     names = ("outer_batch", "batch", "length")
     shape = mtf.Shape([mtf.Dimension(*dim) for dim in zip(names, sizes, strict=True)])

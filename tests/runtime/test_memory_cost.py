@@ -25,3 +25,19 @@ def test_attention_to_carried_memory():
     projections = 2 * 2 * D_MODEL * HEADS * MEMORY / LENGTH
     assert carried - plain == pytest.approx(logits + projections)
     assert forward(memory) == plain
+
+
+def test_primer_check_counts_memory():
+    """As training does."""
+    from primer.planning import check
+
+    files = gin_models.files("transformer")
+    memory = [f"memory_length = {MEMORY}", "carry_memory = True"]
+    lengths = f"utils.run.sequence_length = {{'inputs': 1, 'targets': {LENGTH}}}"
+    one = ["num_layers = 1", "num_dense_blocks = 1", lengths]
+    costs = [
+        check.check_gin_files([*files], [*one, *more], 97).cost.flops for more in ([], memory)
+    ]
+    layer = "block_000/layer_000"
+    difference = forward(*memory) - forward()
+    assert costs[1][layer] - costs[0][layer] == pytest.approx(difference)

@@ -63,9 +63,9 @@ class Memory:
             seen = f"the last {self.memory_length} positions"
             settings += ", same_length_eval"
         elif self.segment_length is None:
-            seen = f"the window and {self.memory_length} positions before it"
+            seen = f"its window so far and {self.memory_length} positions before that"
         else:
-            seen = f"its segment and {self.memory_length} positions before it"
+            seen = f"its segment so far and {self.memory_length} positions before that"
             settings += f", segment_length_eval = {self.segment_length}"
         if self.clamp_length is not None:
             settings += f", clamp_length_eval = {self.clamp_length}"

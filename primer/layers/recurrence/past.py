@@ -46,7 +46,7 @@ def positions_kept(layer: Any, train: bool) -> int:
     A convolution needs those before the oldest position of memory.
     """
     recurrence = getattr(layer, "recurrence", None)
-    if recurrence is None:
+    if recurrence is None or not recurrence.reach(train).memory_length:
         return 0
     return recurrence.reach(train).memory_length + layer.convolution_reach
 

@@ -19,6 +19,7 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import attention, transformer
 
+from primer.common import graph_marks
 from primer.common.class_names import class_name
 from primer.layers import mesh_layout
 from primer.layers.attention import softmax_attention
@@ -48,6 +49,7 @@ def attend(
     _check_length_is_whole(layer, context)
     past = _past(layer, context)
     segments = _segments(layer, context, past)
+    _say_without_effect(layer, context, past, segments)
     _check_one_segment(layer, segments)
     ids = pasts.segment_ids(context)
     before, rows = _projections(layer, context, params, x, past, segments, ids)
@@ -191,6 +193,23 @@ def _decode(layer, context, params, x):
     heads_dims = params.query_heads_dims
     bias = visible_bias.bias(layer, context, heads_dims, q, position, memory_position, visible)
     return softmax_attention.attend(layer, context, params, q, keys_values, ring, bias)
+
+
+def _say_without_effect(layer, context, past, segments):
+    """Adds remarks on settings that do nothing in training."""
+    if not context.train:
+        return
+    reach, length = layer.recurrence.train, context.length_dim.size
+    if past.before is None and segments.blocks_dim.size == 1:
+        graph_marks.add_remark(
+            f"memory_length = {reach.memory_length} has no effect in training: a row of {length} "
+            "tokens is one segment, and rows begin with empty memory; set carry_memory = True "
+            "with objectives/lm_stream.gin, or segment_length below the length of a row"
+        )
+    elif reach.segment_length is not None and reach.segment_length >= length:
+        graph_marks.add_remark(
+            f"segment_length = {reach.segment_length} has no effect: rows have {length} tokens"
+        )
 
 
 def _check_one_segment(layer, segments):

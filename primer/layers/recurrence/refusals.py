@@ -48,7 +48,7 @@ def check_layer(layer: Any) -> None:
 
 
 def _check_window(layer: Any, setting: str, memory_length: int) -> None:
-    if memory_length < layer.window - 1:
+    if 0 < memory_length < layer.window - 1:
         raise ValueError(
             f"{setting} = {memory_length} is shorter than the window of a local layer, "
             f"{layer.window} keys: the first positions of a segment would see less. Set it to "

@@ -72,7 +72,7 @@ def segment_recurrence(
 
     Args:
         memory_length: positions of memory in training; None: no recurrence.
-        memory_length_eval: the same in evaluation and decoding.
+        memory_length_eval: the same in evaluation and decoding; 0: no memory there.
         segment_length: positions of a segment in training; None: the whole row.
         segment_length_eval: the same in evaluation and decoding.
         same_length: whether in training every query sees as many keys.
@@ -101,8 +101,10 @@ def segment_recurrence(
         return None
     memory_length_eval = memory_length if memory_length_eval is None else memory_length_eval
     return Recurrence(
-        train=_reach("", memory_length, segment_length, same_length),
-        evaluate=_reach("_eval", memory_length_eval, segment_length_eval, same_length_eval),
+        train=_reach("", memory_length, segment_length, same_length, least=1),
+        evaluate=_reach(
+            "_eval", memory_length_eval, segment_length_eval, same_length_eval, least=0
+        ),
         carry_in_training=carry_memory,
         zero_memory=zero_memory,
     )
@@ -113,13 +115,15 @@ def memory_positions_dim(number: int) -> mtf.Dimension:
     return mtf.Dimension("memory_positions", number)
 
 
-def _reach(suffix: str, memory: Any, segment: Any, same_length: bool) -> Reach:
-    expected = "positions of memory, a whole number of 1 or more, or None for no memory"
-    checks.whole_number(f"memory_length{suffix}", memory, 1, expected, ValueError)
+def _reach(suffix: str, memory: Any, segment: Any, same_length: bool, least: int) -> Reach:
+    without = "None for no memory" if least else "0 for no memory"
+    expected = f"positions of memory, a whole number of 1 or more, or {without}"
+    checks.whole_number(f"memory_length{suffix}", memory, least, expected, ValueError)
     if segment is not None:
         expected = "positions of a segment, a whole number of 1 or more, or None for the whole row"
         checks.whole_number(f"segment_length{suffix}", segment, 1, expected, ValueError)
-    return Reach(memory, segment, same_length)
+    # Without memory no query sees more than its segment.
+    return Reach(memory, segment, same_length and memory > 0)
 
 
 def _check_without_memory(settings: dict[str, Any]) -> None:

@@ -49,7 +49,22 @@ def describe_model(estimator: Any) -> str:
     if stack is None:
         return type(model).__name__
     kinds = list(dict.fromkeys(class_name(layer) for layer in stack._layers))
-    return f"{len(stack._layers)} sublayers ({', '.join(kinds)}) of width {model.model_dim.size}"
+    phrase = f"{len(stack._layers)} sublayers ({', '.join(kinds)}) of width {model.model_dim.size}"
+    return phrase + _describe_memory(stack._layers)
+
+
+def _describe_memory(layers):
+    """Returns what the layers remember in training, as a part of a sentence; empty for nothing."""
+    found = [layer.recurrence for layer in layers if getattr(layer, "recurrence", None)]
+    if not found:
+        return ""
+    recurrence = found[0]
+    segments = f", segments of {recurrence.train.segment_length}"
+    return (
+        f", a memory of {recurrence.train.memory_length} positions"
+        f"{segments if recurrence.train.segment_length else ''}"
+        f"{', carried from row to row' if recurrence.carry_in_training else ''}"
+    )
 
 
 def describe_mesh(settings: Mapping[str, Any]) -> str:

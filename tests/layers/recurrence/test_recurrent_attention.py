@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from primer.common import graph_marks
 from primer.generation.step_graph import StepGraph
 from tests import gin_models
 from tests.layers import composition_checks, helpers
@@ -90,6 +91,30 @@ def test_gradients_of_segments_are_those_of_rows(architecture):
         case(architecture).build(), variables, TARGETS, "train", gradients=True
     )
     assert max(np.abs(whole[name] - row[name]).max() for name in row) > 1e-4
+
+
+@pytest.mark.parametrize(
+    "bindings, remark",
+    [
+        ([], "memory_length = 4 has no effect in training"),
+        (["segment_length = 12"], "memory_length = 4 has no effect in training"),
+        (["segment_length = 4"], None),
+    ],
+)
+def test_a_memory_without_effect_is_remarked(bindings, remark):
+    model = case("transformer", "memory_length = 4", *bindings).build()
+    with helpers.bench() as b:
+        ids = b.put(TARGETS.astype(np.int32), "batch", "length")
+        model.call_simple(inputs=ids, targets=ids, compute_loss=True, mode="train")
+        remarks = graph_marks.remarks()
+    assert [r.startswith(remark or " ") for r in remarks if "memory" in r] == [True] * bool(remark)
+
+
+def test_an_evaluation_without_memory_is_that_of_rows_alone():
+    segments = case("primer", "memory_length = 7", "memory_length_eval = 0")
+    model = segments.build()
+    assert not model.layer_stack.carried_parts(model.model_dim, "float32", train=False)
+    np.testing.assert_allclose(logits(segments), logits(case("primer")), rtol=0, atol=1e-5)
 
 
 def test_another_text_in_a_row_sees_no_memory():
