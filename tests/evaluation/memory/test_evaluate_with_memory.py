@@ -38,7 +38,7 @@ def test_an_evaluation_chooses_its_own_memory(estimator, capsys):
     assert trained["configuration"] != longer["configuration"] and trained["nats"] != longer["nats"]
     assert "(memory_length_eval = 5)" in trained["how"] and "as trained" not in trained["how"]
     assert (
-        "memory from window to window: each token of a layer sees the window and 9" in longer["how"]
+        "memory from window to window: each token of a layer sees its window so far and 9" in longer["how"]
     )
     assert longer["not_as_trained"].endswith("recurrence evaluate memory_length 5 -> 9")
     capsys.readouterr()
