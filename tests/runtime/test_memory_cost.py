@@ -35,9 +35,7 @@ def test_primer_check_counts_memory():
     memory = [f"memory_length = {MEMORY}", "carry_memory = True"]
     lengths = f"utils.run.sequence_length = {{'inputs': 1, 'targets': {LENGTH}}}"
     one = ["num_layers = 1", "num_dense_blocks = 1", lengths]
-    costs = [
-        check.check_gin_files([*files], [*one, *more], 97).cost.flops for more in ([], memory)
-    ]
+    costs = [check.check_gin_files([*files], [*one, *more], 97).cost.flops for more in ([], memory)]
     layer = "block_000/layer_000"
     difference = forward(*memory) - forward()
     assert costs[1][layer] - costs[0][layer] == pytest.approx(difference)
