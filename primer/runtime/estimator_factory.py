@@ -76,7 +76,7 @@ def make_estimator(
         with build_mode.building(mode, use_tpu):
             if mode == "train":
                 dtype = precision.variable_dtype().activation_dtype
-                carried_rows.declare(model_fn.model, dtype, bool(use_tpu))
+                carried_rows.declare(getattr(model_fn, "model", None), dtype, bool(use_tpu))
             spec = model_fn(features, labels, mode, params, config)
         if mode == "train" and not use_tpu:
             step_order.increment_step_last(spec.train_op)

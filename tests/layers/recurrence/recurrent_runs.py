@@ -72,9 +72,10 @@ def each_row(
             values = {name: variables[name] for name in weights}
             found = []
             for number, (row, texts) in enumerate(zip(rows, ids, strict=True)):
-                for name in weights if learning_rate or not number else ():
-                    weights[name].load(values[name], session)
-                session.run(lowering.copy_masters_to_slices())
+                if learning_rate or not number:
+                    for name in weights:
+                        weights[name].load(values[name], session)
+                    session.run(lowering.copy_masters_to_slices())
                 feed = dict(zip(feeds, (_inputs(rows, number, first), row, texts), strict=True))
                 result, _ = session.run((exported, update), feed)
                 found.append(result)

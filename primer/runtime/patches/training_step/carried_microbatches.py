@@ -10,7 +10,7 @@ from collections.abc import Callable
 import mesh_tensorflow as mtf
 
 from primer.common.recurrence import carried_state
-from primer.runtime.patches.training_step.module_overlay import overlay
+from primer.runtime.patches.training_step.training_loss import overlay
 
 _PREFIX = f"{carried_state.SCOPE}/"
 

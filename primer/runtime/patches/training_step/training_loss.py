@@ -6,10 +6,10 @@ the model function asks for the gradients.
 """
 
 import types
+from collections.abc import Callable
 from typing import Any
 
 from primer.common import graph_marks
-from primer.runtime.patches.training_step.module_overlay import overlay
 
 
 def patch(utils: types.ModuleType) -> None:
@@ -29,3 +29,15 @@ def patch(utils: types.ModuleType) -> None:
     utils.mtf = overlay(
         module, gradients=gradients, serialize_training_step=serialize_training_step
     )
+
+
+def overlay(module: types.ModuleType, **functions: Callable) -> types.ModuleType:
+    """Returns a module that has everything of another, but for these functions."""
+
+    class Overlay(types.ModuleType):
+        def __getattr__(self, name: str) -> Any:
+            return getattr(module, name)
+
+    made = Overlay(module.__name__)
+    vars(made).update(functions)
+    return made
