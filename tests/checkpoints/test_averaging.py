@@ -90,8 +90,8 @@ def test_each_position_of_a_sliding_window_gives_a_checkpoint(model_dir):
 def test_sums_are_more_precise_than_float32(tmp_path):
     parts = [np.float32(1), *[np.float32(2**-24)] * 3]  # In float32, 1 + 2**-24 is 1.
     for step, part in enumerate(parts):
-        small_checkpoints.save(tmp_path, step, {"x": part})
-    output = average(tmp_path / "", "--last", 4)
+        small_checkpoints.save(tmp_path / "run", step, {"x": part})
+    output = average(tmp_path / "run", "--last", 4)
     assert small_checkpoints.load(output / "model.ckpt-3")["x"] == np.float32(
         (1 + 3 * 2.0**-24) / 4
     )
