@@ -105,7 +105,7 @@ class Scorer:
             self._updates = [lowering.lowered_operation(update) for update in updates]
             self._to_slices = lowering.copy_masters_to_slices()
             # The memory is that of the last batch, whatever a checkpoint of training has.
-            state = [v for v in tf.global_variables() if carried_state.is_part(v.op.name)]
+            state = carried_state.graph_variables()
             empty_state = tf.variables_initializer(state) if state else []
             self._restore = checkpoint_files.Restore(
                 [v for v in tf.global_variables() if v not in state]

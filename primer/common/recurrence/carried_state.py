@@ -95,9 +95,18 @@ class CarriedState:
         finally:
             self._before, self._after = saved
 
-    def set_variables(self, variables: Mapping[str, mtf.Tensor]) -> None:
-        """Sets what `variables` returned, where a loop has read them in place of the model."""
+    def end_loop(
+        self, variables: Mapping[str, mtf.Tensor], after: Mapping[str, mtf.Tensor]
+    ) -> None:
+        """Takes over from a `values_in_loop`.
+
+        Args:
+            variables: what `variables` returned, which the loop has read in place of the model.
+            after: the values after the step that the loop has recorded, by name.
+        """
         self._before = dict(variables)
+        for name, value in after.items():
+            self.record(name, value)
 
     def assignments(self) -> list[mtf.Operation]:
         """Returns the operations that assign the values after the step to the variables."""
@@ -121,6 +130,11 @@ def declare(parts: Mapping[str, tuple[Dims, tf.DType]], recomputed: int = 0) -> 
 def current() -> CarriedState | None:
     """Returns the state that is declared for the default graph, or None."""
     return next(iter(tf.get_collection(_KEY)), None)
+
+
+def graph_variables() -> list[tf.Variable]:
+    """Returns the variables of the default graph's carried state."""
+    return [v for v in tf.global_variables() if is_part(v.op.name)]
 
 
 def is_part(name: str) -> bool:

@@ -43,9 +43,7 @@ def continued(
     with state.values_in_loop(before) as after:
         with _rows_are_segments(model) if recomputed else contextlib.nullcontext():
             yield updates
-    state.set_variables(variables)
-    for name, value in after.items():
-        state.record(name, value)
+    state.end_loop(variables, after)
     updates += state.assignments()
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import mesh_tensorflow as mtf
 
-from primer.layers.recurrence.row_segments import RowSegments
+from primer.layers.recurrence.row_segments import RowSegments, last_of
 
 # (x, length_dim, segment_id) -> the convolution of x along the length.
 Convolve = Callable[[mtf.Tensor, mtf.Dimension, mtf.Tensor | None], mtf.Tensor]
@@ -56,12 +56,12 @@ class ConvolutionPast:
         ids = self._segment_id
         if self._earlier is not None and reach:
             old, old_ids = self._earlier._inputs[call], self._earlier._ids[call]
-            x = mtf.concat([_last(old, reach, length.name), x], length.name)
-            ids = mtf.concat([_last(old_ids, reach, length.name), ids], length.name)
+            x = mtf.concat([last_of(old, reach, length.name), x], length.name)
+            ids = mtf.concat([last_of(old_ids, reach, length.name), ids], length.name)
         self._inputs.append(x)
         self._ids.append(ids)
         y = convolve(x, ids.shape.dims[-1], ids)
-        return _last(y, length.size, length.name)
+        return last_of(y, length.size, length.name)
 
     def _convolve_segments(self, x, call, reach, convolve):
         """Convolves each segment after the last inputs of the memory before it."""
@@ -76,7 +76,7 @@ class ConvolutionPast:
             mtf.slice(t, 0, reach, length.name) if _size(t, length.name) > length.size else None
             for t in (past, ids)
         ]
-        rows = [_last(t, length.size, length.name) for t in (past, ids)]
+        rows = [last_of(t, length.size, length.name) for t in (past, ids)]
         x = segments.join_memory(x, rows[0], before[0])
         ids = segments.join_memory(self._segment_id, rows[1], before[1])
         y = convolve(x, segments.memory_dim, ids)
@@ -88,11 +88,6 @@ class ConvolutionPast:
                 segments.query_dim,
             )
         )
-
-
-def _last(x: mtf.Tensor, count: int, name: str) -> mtf.Tensor:
-    size = _size(x, name)
-    return x if size == count else mtf.slice(x, size - count, count, name)
 
 
 def _size(x: mtf.Tensor, name: str) -> int:

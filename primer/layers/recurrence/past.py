@@ -20,7 +20,7 @@ from primer.common.recurrence import carried_state
 from primer.layers import positions
 from primer.layers.attention.transformer_xl import stream
 from primer.layers.recurrence import settings
-from primer.layers.recurrence.row_segments import number_of_tokens
+from primer.layers.recurrence.row_segments import last_of, number_of_tokens
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +99,9 @@ def of_layer(
     state = carried_state.current()
     if state is not None and state.has(_name(context.layer_index)):
         before = _as_length(context, state.value(_name(context.layer_index)))
-        before_ids = _as_length(context, _last(state.value(carried_state.TEXTS), kept))
+        before_ids = last_of(
+            _as_length(context, state.value(carried_state.TEXTS)), kept, context.length_dim.name
+        )
     elif layer.recurrence.zero_memory:
         shape = _with_length(context, x.shape, kept)
         before = mtf.zeros(x.mesh, shape, x.dtype)
@@ -190,8 +192,3 @@ def _as_length(context: transformer.Context, x: mtf.Tensor) -> mtf.Tensor:
 def _with_length(context: transformer.Context, shape: mtf.Shape, size: int) -> mtf.Shape:
     length = mtf.Dimension(context.length_dim.name, size)
     return mtf.Shape([length if dim == context.length_dim else dim for dim in shape.dims])
-
-
-def _last(texts: mtf.Tensor, count: int) -> mtf.Tensor:
-    kept = texts.shape.dims[-1]
-    return texts if kept.size == count else mtf.slice(texts, kept.size - count, count, kept.name)

@@ -27,7 +27,7 @@ from primer.layers.attention.transformer_xl import settings as transformer_xl
 from primer.layers.attention.windows import visible_bias, windowed_blocks, windowed_cache
 from primer.layers.recurrence import past as pasts
 from primer.layers.recurrence.convolution_past import ConvolutionPast
-from primer.layers.recurrence.row_segments import RowSegments
+from primer.layers.recurrence.row_segments import RowSegments, last_of
 
 
 def attend(
@@ -157,8 +157,7 @@ def _last(x, segments):
     """Returns the M positions before the row of all that are kept; None if there is no memory."""
     if x is None or not segments.halo:
         return None
-    kept = x.shape.get_dim_by_name(segments.length_dim.name)
-    return mtf.slice(x, kept.size - segments.halo, segments.halo, kept.name)
+    return last_of(x, segments.halo, segments.length_dim.name)
 
 
 def _decode(layer, context, params, x):

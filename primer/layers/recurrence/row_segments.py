@@ -92,6 +92,12 @@ class RowSegments(windowed_blocks.Blocks):
         return mtf.logical_and(same, near)
 
 
+def last_of(x: mtf.Tensor, count: int, name: str) -> mtf.Tensor:
+    """Returns the last `count` positions of x along the dimension of this name."""
+    size = x.shape.get_dim_by_name(name).size
+    return x if size == count else mtf.slice(x, size - count, count, name)
+
+
 def number_of_tokens(segment_id: mtf.Tensor, length_dim: mtf.Dimension) -> mtf.Tensor:
     """Returns how many positions of a row have tokens, int32 `[batch]`; padding is at its end."""
     return mtf.reduce_sum(mtf.cast(mtf.not_equal(segment_id, 0), tf.int32), reduced_dim=length_dim)

@@ -71,11 +71,6 @@ def declare(model: Any, dtype: tf.DType, for_tpu: bool) -> None:
     carried_state.declare({**parts, carried_state.LAST_TOKENS: ((), tf.int32)})
 
 
-def variables() -> list[tf.Variable]:
-    """Returns the variables of the default graph's carried state."""
-    return [v for v in tf.global_variables() if carried_state.is_part(v.op.name)]
-
-
 def check_columns(path: str, missing: Iterable[str]) -> None:
     """Checks that a checkpoint has the memory of the run's columns, or none.
 
@@ -87,7 +82,7 @@ def check_columns(path: str, missing: Iterable[str]) -> None:
         UsageError: it has the memory of other columns.
     """
     shapes = checkpoint_files.open_reader(path).get_variable_to_shape_map()
-    own = {v.op.name: v.shape.as_list() for v in variables()}
+    own = {v.op.name: v.shape.as_list() for v in carried_state.graph_variables()}
     for name in missing:
         if name in own and name in shapes:
             raise UsageError(

@@ -11,6 +11,7 @@ import tensorflow.compat.v1 as tf
 from primer.checkpoints import checkpoint_files, directory_lock, model_directory, vocabulary_copy
 from primer.checkpoints.description import trained_tokens, variable_roles
 from primer.common import class_names, console, gc_pause, input_progress, random_seed
+from primer.common.recurrence import carried_state
 from primer.errors import RunError, UsageError
 from primer.gin_config import gin_state
 from primer.runtime import callbacks, cluster, inputs, model_function, session
@@ -203,7 +204,7 @@ class TrainingRun:
             if self.start:
                 if not self._checkpoints.restore_input_position(sess, self.start):
                     # Other text: what memory has is not before it.
-                    sess.run([v.initializer for v in carried_rows.variables()])
+                    sess.run([v.initializer for v in carried_state.graph_variables()])
             else:
                 self._checkpoints.save(sess, 0)
             callbacks.run_start_functions(self.estimator.model_dir)
@@ -244,7 +245,7 @@ class TrainingRun:
         restore = checkpoint_files.Restore(tf.global_variables(), optional=tf.global_variables())
         missing = restore.missing(latest)
         carried_rows.check_columns(latest, missing)
-        memory = [v.op.name for v in carried_rows.variables()]
+        memory = [v.op.name for v in carried_state.graph_variables()]
         if set(memory) & set(missing):
             console.say(f"{latest} has no memory: the first rows begin with an empty one.")
         missing = [name for name in missing if name not in memory]

@@ -38,10 +38,8 @@ def patch(utils: types.ModuleType) -> None:
         gradients, outputs = module.serialize_training_step(
             {**features, **names}, with_state, batch_dim, splits
         )
-        state.set_variables(variables)
-        for name in variables:
-            if _PREFIX + name in outputs:
-                state.record(name, outputs.pop(_PREFIX + name))
+        recorded = [name for name in variables if _PREFIX + name in outputs]
+        state.end_loop(variables, {name: outputs.pop(_PREFIX + name) for name in recorded})
         return gradients, outputs
 
     utils.mtf = overlay(module, serialize_training_step=serialize_training_step)
