@@ -37,6 +37,7 @@ ENDINGS = {
         r"/[qkvo]_bias",
         r"/r_[wr]_bias",
         r"/logits/(cluster_bias|bias(_\d)?)",
+        r"gating(_\d)?/bias",
         r"norm\w*/scale",
         r"/\w+_norm_(scale|bias)",
         r"/conv_\d+",
