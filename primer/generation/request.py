@@ -14,6 +14,7 @@ from primer.errors import UsageError
 from primer.generation.decode_loop import DecodedSequence
 from primer.generation.detokenizer import Detokenizer
 from primer.generation.sampling import Sampling, sequence_rng
+from primer.generation.token_numbers import TokenNumbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,14 +82,18 @@ def _lines(path):
     return lines
 
 
-def encode_prompts(vocabulary: seqio.Vocabulary, prompts: Sequence[str]) -> list[list[int]]:
+def encode_prompts(
+    vocabulary: seqio.Vocabulary | TokenNumbers, prompts: Sequence[str]
+) -> list[list[int]]:
     """Returns the token ids of each prompt; prints a prompt that the vocabulary cannot represent.
 
     Raises:
-        UsageError: a prompt is not UTF-8 text.
+        UsageError: a prompt is not UTF-8 text, or has no ids where `vocabulary` is `TokenNumbers`.
     """
     for prompt in prompts:
         _check_utf8(prompt)
+    if isinstance(vocabulary, TokenNumbers):
+        return [vocabulary.encode(prompt) for prompt in prompts]
     encoded = [ids.tolist() for ids in whole_documents.encode(vocabulary, prompts)]
     for prompt, ids in zip(prompts, encoded, strict=True):
         if ids and vocabulary.decode(ids) != prompt:
@@ -119,7 +124,7 @@ def _short(text):
 
 
 def new_sequences(
-    request: Request, vocabulary: seqio.Vocabulary, encoded: Sequence[Sequence[int]]
+    request: Request, vocabulary: seqio.Vocabulary | TokenNumbers, encoded: Sequence[Sequence[int]]
 ) -> list[tuple[int, int, DecodedSequence]]:
     """Returns a request's (prompt index, sample index, sequence), samples of a prompt together.
 

@@ -5,6 +5,7 @@ import pytest
 import seqio
 import tensorflow as tf
 
+from primer.checkpoints import vocabulary_copy
 from primer.data import preflight, whole_documents
 from primer.data.prepared import plan, pool, prepare
 from primer.errors import UsageError
@@ -67,6 +68,11 @@ def test_ids_of_another_vocabulary_make_room_for_padding(tmp_path):
     assert (vocabulary.vocab_size, vocabulary.eos_id) == (50258, 50257)
     with pytest.raises(UsageError, match="50258 ids and the model 50257"):
         preflight.check_split(TASK, "train", model_vocab_size=50257)
+    # A run records it beside its checkpoints.
+    record = vocabulary_copy.save_copy(str(tmp_path / "run"), vocabulary)["vocabulary_copy"]
+    assert record == {
+        "setting": {"name": "ids, 50257, end 50256", "model_file": None, "extra_ids": 0}
+    }
     bind(end_token=None)
     with pytest.raises(UsageError, match="gpt_neo_records.end_token is None"):
         preflight.check_split(TASK, "train", model_vocab_size=50258)

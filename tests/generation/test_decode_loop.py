@@ -59,6 +59,15 @@ def alternate(token, position):
     return A if token == B else B
 
 
+def test_the_log_probability_is_the_models_whatever_the_temperature():
+    found, _ = run(Table(1, 32, alternate), ["a"], max_tokens=3, temperature=0)
+    expected = 3 * -np.log1p(383 * np.exp(-40.0))
+    assert found[0].log_probability == pytest.approx(expected, rel=1e-6)
+    hot, _ = run(Table(1, 32, alternate), ["a"], max_tokens=3, temperature=1e4)
+    others = sum(token not in (A, B) for token in hot[0].ids[1:])
+    assert hot[0].log_probability <= -40 * max(others, 1)
+
+
 def test_each_row_ends_at_its_own_end_token():
     def end_after_six(token, position):
         return VOCABULARY.eos_id if position == 6 else alternate(token, position)

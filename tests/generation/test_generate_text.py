@@ -5,6 +5,7 @@ import types
 
 import pytest
 
+import primer
 from primer import saved_model
 from primer.data import preflight
 from primer.errors import UsageError
@@ -50,6 +51,26 @@ def test_prompts_and_files_are_continued(estimator, tmp_path, capsys):
     generate_text.generate_text(estimator, prompts=["7 times"], checkpoint=3, **settings)
     (earlier,) = rows(capsys)
     assert earlier["step"] == 3
+
+
+def test_texts_of_ids_have_the_log_probability_of_their_score(estimator, model_dir, capsys):
+    settings = {"max_tokens": 12, "temperature": 0.5, "seed": 3, "as_json": True}
+    generate_text.generate_text(estimator, prompts=["7 times"], **settings)
+    (text,) = rows(capsys)
+    vocabulary = estimator.settings["vocabulary"]
+    prompt = vocabulary.encode("7 times")
+    generate_text.generate_text(
+        estimator, prompts=[" ".join(map(str, prompt))], as_ids=True, **settings
+    )
+    (numbers,) = rows(capsys)
+    assert numbers["text"].split() == [str(i) for i in numbers["ids"] if i != 1]
+    assert numbers["ids"] == text["ids"] and vocabulary.decode(text["ids"]) == text["text"]
+    assert numbers["log_probability"] == text["log_probability"]
+    (scores,) = primer.load(str(model_dir)).token_scores(["7 times" + text["text"]])
+    both = [*prompt, *text["ids"]]
+    assert list(scores.ids[: len(both)]) == both
+    expected = sum(scores.log_probs[len(prompt) : len(both)])
+    assert text["log_probability"] == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,9 @@ def feed(printer, *pieces):
             sequence = types.SimpleNamespace(
                 reason=reason,
                 new_tokens=len(texts[prompt]),
+                ids=[9, *map(int, texts[prompt])],
+                prompt_length=1,
+                log_probability=-1.5,
                 detokenizer=types.SimpleNamespace(text=texts[prompt]),
             )
             printer.add_piece(prompt, 0, sequence, piece)
@@ -44,10 +47,10 @@ def test_the_first_text_is_printed_as_it_comes(capsys):
 def test_json_has_a_line_for_each_text_when_it_ends(capsys):
     feed(output.JsonPrinter(ASKED, 40), *TURNS)
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    common = {"sample": 0, "step": 40, "seed": 7}
+    common = {"sample": 0, "step": 40, "seed": 7, "log_probability": -1.5}
     assert rows == [
-        {"prompt": "b", "text": "24", "tokens": 2, "reason": "end", **common},
-        {"prompt": "a", "text": "135", "tokens": 3, "reason": "length", **common},
+        {"prompt": "b", "text": "24", "ids": [2, 4], "tokens": 2, "reason": "end", **common},
+        {"prompt": "a", "text": "135", "ids": [1, 3, 5], "tokens": 3, "reason": "length", **common},
     ]
 
 
