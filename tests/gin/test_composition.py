@@ -59,8 +59,30 @@ def test_a_later_optimizer_or_schedule_fully_replaces_an_earlier_one(kind, load)
         assert {key[0] for key, _ in left} <= {lint.own_scope(first)}, (first, second)
 
 
-@pytest.mark.parametrize("activation", slow.all_but(["squared_relu", "swiglu"], ACTIVATIONS))
-@COMPOSITIONS
+def combinations(names, quick, every):
+    """Returns pairs of a composition and a name: `every` composition has all names, others `quick`.
+
+    An activation, and likewise a size, is read by the feed-forward layers alone, of which there are
+    as many kinds as overlays: what holds for one architecture with all names, and for each one with
+    some of them, holds for all pairs.
+    """
+    pairs = [
+        (composition, name)
+        for composition in gin_models.compositions()
+        for name in names
+        if name in quick or composition[0] in every
+    ]
+    return slow.all_but(
+        lambda pair: pair[1] in quick and gin_models.is_quick_with_experts(pair[0]),
+        pairs,
+        lambda pair: f"{gin_models.name_of(pair[0])}-{pair[1]}",
+    )
+
+
+@pytest.mark.parametrize(
+    "composition, activation",
+    combinations(ACTIVATIONS, ["squared_relu", "swiglu"], ["transformer", "primer_full"]),
+)
 def test_every_combination_builds(composition, activation, load):
     architecture, overlay = composition
     load(
@@ -84,10 +106,13 @@ def test_every_combination_builds(composition, activation, load):
 
 
 @pytest.mark.parametrize(
-    "size",
-    slow.all_but(["small"], [n for n in SIZES if n != "tiny"]),
+    "composition, size",
+    combinations(
+        [n for n in SIZES if n != "tiny"],
+        ["small"],
+        ["transformer", "primer_full", "evolved_transformer"],
+    ),
 )
-@COMPOSITIONS
 def test_every_size_builds(composition, size, load):
     """Sizes set only numbers, so one block of each composition shows whether they fit.
 
