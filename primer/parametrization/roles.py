@@ -29,8 +29,8 @@ STACKED = ("ensemble", "experts", "expert_x", "expert_y")
 # In the order in which a weight has them: query_heads are those of one head of keys.
 HEADS = ("heads", "query_heads", "d_kv")
 WIDTHS = ("d_model", "d_embed", "d_ff", "expert_hidden", "narrow_branch", *HEADS)
-# The words and clusters of a softmax: a bias of each is a vector.
-OUTPUTS = ("vocab", "vocab_clusters")
+# The words and clusters of a softmax, the experts of a router: a bias of each is a vector.
+OUTPUTS = ("vocab", "vocab_clusters", "expert_unsplit")
 # Of options of layers that have a few learned numbers.
 FACTORS = ("gate_channels", "value_and_embedding", "alpha")
 
