@@ -20,6 +20,18 @@ def without_autotuning(dataset: tf.data.Dataset) -> tf.data.Dataset:
     return dataset.with_options(options)
 
 
+def shard_of(dataset: tf.data.Dataset, shard_info: Any) -> tf.data.Dataset:
+    """Returns the elements of a shard; the data set itself where there is one shard.
+
+    Args:
+        dataset: all elements.
+        shard_info: a seqio.ShardInfo, or None for one shard.
+    """
+    if shard_info and shard_info.num_shards > 1:
+        return dataset.shard(shard_info.num_shards, shard_info.index)
+    return dataset
+
+
 def elements(make_dataset: Callable[[], tf.data.Dataset]) -> Iterator[Any]:
     """Yields the elements of a data set as numpy values, read in a separate graph and session.
 

@@ -19,7 +19,7 @@ import gin
 import seqio
 import tensorflow as tf
 
-from primer.common import checks
+from primer.common import checks, tf_data
 from primer.data.sources import availability
 from primer.data.vocabularies.id_vocabulary import Ids, IdVocabulary
 
@@ -106,10 +106,11 @@ class SyntheticSource(seqio.DataSource):
         del options
         settings = Synthetic()
         validation = max(1, settings.documents // _TRAIN_TO_VALIDATION)
-        first, end = (0, validation) if split == "validation" else (validation, None)
-        numbers = tf.data.Dataset.range(first, end or validation + settings.documents)
-        if shard_info and shard_info.num_shards > 1:
-            numbers = numbers.shard(shard_info.num_shards, shard_info.index)
+        # The documents of both splits are numbered together, those of validation first.
+        first, end = 0, validation
+        if split == "train":
+            first, end = validation, validation + settings.documents
+        numbers = tf_data.shard_of(tf.data.Dataset.range(first, end), shard_info)
         if shuffle:
             numbers = numbers.shuffle(settings.documents, seed=seed)
         return numbers.map(lambda number: _document(settings, number), tf.data.AUTOTUNE)

