@@ -67,6 +67,14 @@ def build(files, bindings=(), vocabulary_size=97, layout="", mesh_shape=""):
 
 
 @functools.cache
+def two_dimensional(rows=2, columns=2):
+    """Returns mesh_shape and layout of meshes/two_dimensional.gin, for `build`."""
+    path = os.path.join(config_files.gin_directory(), "meshes", "two_dimensional.gin")
+    found = {s.arg_name: s.value for s in statements.parse_file(path) if statements.is_binding(s)}
+    return {"mesh_shape": f"rows:{rows},columns:{columns}", "layout": found["layout_rules"]}
+
+
+@functools.cache
 def slots(path):
     """Returns {slot: value} of one of our gin files, its includes first."""
     found = {}

@@ -14,6 +14,7 @@ from typing import Any
 
 import mesh_tensorflow as mtf
 
+from primer.common.sharding import stored_weights
 from primer.cost import experts, owners
 
 
@@ -67,7 +68,7 @@ def used_share(model: Any, variable: mtf.Variable) -> float:
         model.output_vocab_dim: model.output_vocab_size_unpadded,
     }
     start, end = getattr(variable, "vocabulary_ids", (0, None))
-    for dim in variable.shape.dims:
+    for dim in stored_weights.logical_shape(variable.shape.dims).dims:
         if end is not None and dim.name == model.input_vocab_dim.name:
             return (min(end, model.input_vocab_size_unpadded) - start) / dim.size
         if dim in unpadded:

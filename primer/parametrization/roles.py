@@ -22,6 +22,8 @@ from typing import Literal
 
 import mesh_tensorflow as mtf
 
+from primer.common.sharding import stored_weights
+
 Role = Literal["matrix", "table", "vector"]
 
 # Mesh-TF's names, without the underscore that it puts before one of two equal names.
@@ -95,5 +97,8 @@ def _are_of_one_side(first: mtf.Dimension, second: mtf.Dimension) -> bool:
 
 
 def plain_name(dim: mtf.Dimension) -> str:
-    """Returns a dimension's name without the underscore of the first of two equal names."""
-    return dim.name.lstrip("_")
+    """Returns a dimension's name without the underscore of the first of two equal names.
+
+    A dimension that is stored under another name (`stored_weights`) has its name in the layer.
+    """
+    return stored_weights.logical_name(dim.name.lstrip("_"))

@@ -12,7 +12,7 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from absl import flags
 
-from primer.common import console
+from primer.common import checks, console
 from primer.errors import UsageError
 from primer.gin_config import gin_state
 from primer.runtime import cluster
@@ -41,6 +41,44 @@ def mesh_shape(shape: str | mtf.Shape | None = None) -> str | mtf.Shape:
     _report_ignored_tpu_settings()
     devices = mesh_devices()
     return f"batch:{len(devices)}" if devices and len(devices) > 1 else ""
+
+
+@gin.configurable(module="primer")
+def mesh_axes(
+    rows: int | None = None, columns: int = 1, names: Sequence[str] = ("rows", "columns")
+) -> str:
+    """Returns the shape of a mesh of two axes, for `mesh_shape.shape`.
+
+    Args:
+        rows: the size of the first axis; None: the devices of `mesh_devices` divided by columns.
+        columns: the size of the second axis.
+        names: the names of both, as the layout has them.
+
+    Raises:
+        UsageError: a size is no whole number from 1, the devices do not make whole rows, or their
+            number is not known.
+    """
+    checks.whole_number("mesh_columns", columns)
+    if rows is None:
+        rows = _rows_of_devices(columns)
+    checks.whole_number("mesh_rows", rows)
+    return f"{names[0]}:{rows},{names[1]}:{columns}"
+
+
+def _rows_of_devices(columns):
+    if _tpu_flag():
+        raise UsageError(
+            "mesh_rows is not set, and with --tpu the number of cores is not known here: set "
+            "mesh_rows to the number of cores divided by mesh_columns"
+        )
+    number = len(mesh_devices() or [""])
+    # One processor computes all parts of any mesh.
+    if number > 1 and number % columns:
+        raise UsageError(
+            f"mesh_columns = {columns}: the {number} devices do not make rows of {columns}; choose "
+            f"a number that divides {number}, or name the devices in mesh_devices.devices"
+        )
+    return max(number // columns, 1)
 
 
 @gin.configurable(module="primer")

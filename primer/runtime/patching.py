@@ -31,6 +31,7 @@ PATCHES = {
         "patches.loop_iterations",
         "patches.initial_values",
         "patches.resource_variables",
+        "patches.sharding.stored_weights",
         "patches.loop_summaries",
         "ops.fused_softmax",
     ),
@@ -44,6 +45,7 @@ PATCHES = {
         "patches.training_step.continued_inputs",
         "patches.sinusoid_positions",
         "patches.float32_norms",
+        "patches.sharding.whole_inputs",
         "patches.float32_loss",  # Last: it wraps the loss of `ops.cross_entropy`.
     ),
     "mesh_tensorflow.transformer.utils": (

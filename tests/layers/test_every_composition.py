@@ -25,6 +25,8 @@ QUICK = [
 MESHES = pytest.mark.parametrize(
     "composition", gin_models.as_params(COMPOSITIONS, QUICK.__contains__)
 )
+# Every architecture once, and experts of each kind.
+ONE_OF_EACH = [c for c in COMPOSITIONS if c[1] is None or c in WITH_EXPERTS]
 # Deterministic and without dropping. The balance loss depends on the groups, hence on the mesh.
 EXPERTS = {
     None: (),
@@ -76,5 +78,20 @@ def test_packed_examples_equal_their_segments(composition):
 
 @MESHES
 def test_mesh_equals_one_device(composition):
-    """Rows, experts, heads and hidden layers over two processors each; outputs and gradients."""
+    """Weights, activations and experts over both axes of a 2x2 mesh; outputs and gradients."""
     checks.check_mesh(case(composition))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("composition", ONE_OF_EACH, ids=gin_models.name_of)
+def test_other_meshes_equal_one_device(composition):
+    """The same on 2x1, 1x2 and 4x1."""
+    for mesh in checks.OTHER_MESHES.values():
+        checks.check_mesh(case(composition), mesh)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("composition", ONE_OF_EACH, ids=gin_models.name_of)
+def test_steps_on_two_axes_equal_teacher_forcing(composition, tmp_path):
+    where = checks.LARGER_MESH
+    checks.check_steps(case(composition), tmp_path, prompts=checks.PROMPTS[-1:], **where)

@@ -31,7 +31,7 @@ CLASSES = ["adafactor", "adamw", "lamb", "lion", "muon", "sgd"]
 SETTINGS = {"alone": (), **({"wrapped": WRAPPED} if WRAPPED else {})}
 settings = pytest.mark.parametrize("around", SETTINGS)
 
-ONE_DEVICE, MESH_2X2 = "meshes/one_device.gin", "meshes/batch_2_model_2.gin"
+ONE_DEVICE, MESH_2X2 = "meshes/one_device.gin", "meshes/two_dimensional_2x2.gin"
 LONG_RUN = 100_000
 
 

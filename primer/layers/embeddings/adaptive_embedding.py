@@ -33,6 +33,7 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer
 
 from primer.common import build_mode, checks, graph_marks
+from primer.common.sharding import layer_inputs
 from primer.layers import position_encodings, scales
 from primer.layers.embeddings import cluster_output, clusters, token_inputs
 
@@ -85,6 +86,8 @@ class AdaptiveEmbedding:
         _check_none("width_multiplier", width_multiplier, "the rules of base_width do not cover it")
         checks.boolean(f"{NAME}.tied_embeddings", tied_embeddings, ValueError)
         d_embed = output_dim.size if d_embed is None else d_embed
+        # The tables' rows and activations may be split over one axis: both widths are whole here.
+        output_dim = layer_inputs.whole_dim(output_dim)
         self._clusters = clusters.make(cutoffs, vocab_dim, d_embed, div_val)
         self._cutoffs, self._vocab_dim, self._output_dim = cutoffs, vocab_dim, output_dim
         self._embedding_scale = scales.resolve(
@@ -152,6 +155,7 @@ class AdaptiveEmbedding:
                 self._clusters, self._tables, self._projections, strict=True
             )
         )
+        x = layer_inputs.to_split(x)
         return x if self._embedding_scale == 1.0 else x * self._embedding_scale
 
     def hidden_to_logits(self, hidden: mtf.Tensor, context: transformer.Context) -> mtf.Tensor:
@@ -159,7 +163,7 @@ class AdaptiveEmbedding:
         if self._logit_scale != 1.0:
             hidden *= self._logit_scale
         size = context.model.output_vocab_size_unpadded
-        inputs = self._output.inputs(hidden, context)
+        inputs = self._output.inputs(layer_inputs.to_whole(hidden), context)
         has_losses = context.train and not (build_mode.for_tpu() or context.model.ensemble_dims)
         logits = self._output.log_probabilities(inputs, size, is_used=not has_losses)
         if has_losses:

@@ -7,6 +7,7 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer
 
+from primer.common.sharding import stored_weights
 from primer.layers import variables
 from primer.layers.embeddings import cluster_logits, clusters
 
@@ -63,7 +64,8 @@ class Output:
         """
         numbers = range(len(self._clusters))
         with tf.variable_scope("logits"):
-            states = [self._project(hidden, self._projection(context, i), i) for i in numbers]
+            projections = [self._projection(context, hidden.shape.dims[-1], i) for i in numbers]
+            states = [self._project(hidden, projections[i], i) for i in numbers]
             tables = [self._table(context, i) for i in numbers]
             biases = [self._bias(context, each) for each in self._clusters]
             of_clusters = self._cluster_logits(states[0], context) if numbers[1:] else None
@@ -85,10 +87,9 @@ class Output:
         )
         return _float(_product(states, kernel, width)) + _float(bias)
 
-    def _projection(self, context, i):
+    def _projection(self, context, model_dim, i):
         if not self._is_projected or self._projections[i] is not None:
             return self._projections[i]
-        model_dim = context.model.model_dim
         name = "projection" + self._clusters[i].suffix
         return _variable(context, name, [model_dim, self._widths[i]], model_dim.size**-0.5)
 
@@ -196,7 +197,7 @@ def own_ids(cluster: clusters.Cluster, ids: mtf.Tensor) -> mtf.Tensor:
 
 def mark_padding(weight: mtf.Tensor, cluster: clusters.Cluster) -> None:
     """Records on a variable which ids its rows are of, for the counts of `primer.cost`."""
-    weight.operation.vocabulary_ids = (cluster.start, cluster.end)
+    stored_weights.variable_of(weight).vocabulary_ids = (cluster.start, cluster.end)
 
 
 def _variable(context, name, dims, stddev):

@@ -19,7 +19,8 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer
 
-from primer.common import checks, graph_marks
+from primer.common import build_mode, checks, graph_marks
+from primer.common.sharding import layer_inputs, stored_weights
 from primer.layers import position_encodings, scales
 from primer.layers.embeddings import token_inputs
 
@@ -67,6 +68,10 @@ class TokenEmbedding(transformer.VocabEmbedding):
         Raises:
             ValueError: a setting that this class does not support.
         """
+        # A table that is split over d_model, as activations are, has all rows everywhere.
+        self._logits_dim = vocab_dim
+        self._whole_dim = layer_inputs.whole_dim(output_dim)
+        vocab_dim = stored_weights.table_dim(vocab_dim, output_dim)
         super().__init__(mesh, vocab_dim, output_dim, variable_dtype, name, ensemble_dim)
         self._tied = checks.boolean(f"{NAME}.tied_embeddings", tied_embeddings, ValueError)
         m = width_multiplier or 1.0
@@ -133,21 +138,34 @@ class TokenEmbedding(transformer.VocabEmbedding):
         if self._logit_cap is not None:
             logits = mtf.tanh(logits) * self._logit_cap
         if self._mask_padding:
-            logits = _mask_padding(logits, self._vocab_dim, context.model)
+            logits = _mask_padding(logits, self._logits_dim, context.model)
         return logits
 
     def _product(self, hidden, context):
-        if self._tied:
+        if self._tied and self._vocab_dim == self._logits_dim:
             return mtf.einsum([hidden, self._embedding_weights], reduced_dims=[self._output_dim])
+        hidden = layer_inputs.to_whole(hidden)  # [batch, length, d_model_whole]
+        model_dim = hidden.shape.dims[-1]
+        if self._tied:
+            return mtf.einsum([hidden, self._output_table()], reduced_dims=[model_dim])
         return mtf.layers.dense(
             hidden,
-            reduced_dims=[self._output_dim],
-            new_dims=[self._vocab_dim],
+            reduced_dims=[model_dim],
+            new_dims=[self._logits_dim],
             expert_dims=context.model.ensemble_dims,
             use_bias=False,
             variable_dtype=context.variable_dtype,
             name="logits",
         )
+
+    def _output_table(self):
+        """Returns the table as `[vocab, d_model_whole]`, by an all-to-all."""
+        table = self._embedding_weights
+        if build_mode.for_tpu() and table.dtype == tf.float32:
+            # SimdMeshImpl rounds an all-to-all to bfloat16, and no gather.
+            table = layer_inputs.to_whole(table)
+        names = {self._vocab_dim: self._logits_dim, self._output_dim: self._whole_dim}
+        return mtf.reshape(table, mtf.Shape([names.get(dim, dim) for dim in table.shape.dims]))
 
     def _check_model(self, model: Any) -> None:
         if model.output_vocab_dim is None:

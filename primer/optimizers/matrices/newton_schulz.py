@@ -12,6 +12,8 @@ singular values are between 0.68 and 1.21 unless they were below 0.002 of X's Fr
 
 import mesh_tensorflow as mtf
 
+from primer.parametrization import roles
+
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 # Added to the norm, so that a matrix of zeros stays one.
 EPSILON = 1e-7
@@ -61,7 +63,7 @@ def _cost(side):
 
     Layouts rather split the other one (heads, d_ff), and the longer side may stay split.
     """
-    is_hidden = not any(dim.name == "d_model" for dim in side)
+    is_hidden = not any(roles.plain_name(dim) == "d_model" for dim in side)
     return mtf.Shape(side).size, is_hidden
 
 

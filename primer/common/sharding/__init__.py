@@ -1,0 +1,1 @@
+"""Layouts that split weights and activations over different axes of a mesh."""

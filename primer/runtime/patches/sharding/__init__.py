@@ -1,0 +1,1 @@
+"""Patches by which a layout splits weights over both axes of a mesh."""
