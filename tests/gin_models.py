@@ -107,6 +107,8 @@ def size_numbers(name):
 _NAMES = config_files.names_of_kind("architectures")
 OVERLAYS = [name for name in _NAMES if "block" in architecture_slots(name)]
 BASES = [name for name in _NAMES if name not in OVERLAYS]
+# Architectures that combine what others have: their tests are slow, and none has experts.
+VARIATIONS = [name for name in BASES if name.startswith("gshard_")]
 
 
 def files(architecture, activation="squared_relu", overlay=None, size="tiny"):
@@ -144,9 +146,11 @@ def compositions():
 def is_quick_with_experts(composition):
     """Returns whether the quick tests that build every composition have this one.
 
-    They combine one overlay with every architecture, and the others with two.
+    They combine one overlay with every architecture but VARIATIONS, and the others with two.
     """
     architecture, overlay = composition
+    if architecture in VARIATIONS:
+        return overlay is None
     return overlay in (None, "switch") or architecture in ("primer", "llama")
 
 
@@ -156,11 +160,24 @@ def run_compositions():
 
 
 def as_params(compositions, quick):
-    """Returns test parameters with readable ids, marked slow unless `quick` is true of them."""
+    """Returns test parameters with readable ids, marked slow unless `quick` is true of them.
+
+    Those of VARIATIONS are slow in any case.
+    """
     from tests import slow
 
+    def is_quick(value):
+        return value[0][0] not in VARIATIONS and quick(*value)
+
     alone = [(composition,) for composition in compositions]
-    return slow.all_but(lambda value: quick(*value), alone, lambda value: name_of(*value))
+    return slow.all_but(is_quick, alone, lambda value: name_of(*value))
+
+
+def architecture_params(names=BASES):
+    """Returns test parameters of architectures; VARIATIONS are slow."""
+    from tests import slow
+
+    return slow.all_but(lambda name: name not in VARIATIONS, names)
 
 
 def name_of(composition):

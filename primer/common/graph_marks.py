@@ -14,6 +14,8 @@
 - *Training loss*: the loss of the step, for the optimizer.
 - *Token losses*: a function that computes the loss of each token without the logits of all words,
   from the embedding, for the training loss.
+- *Text positions*: the position of each token in its text, which Mesh-TensorFlow withholds from
+  models without learned positions.
 - *Blocks left out*: the model has fewer blocks than gin describes, as where only the settings that
   it reads matter. Checks of the depth do not apply to it.
 
@@ -37,6 +39,7 @@ _NORMALIZED_OUTPUT = "primer/normalized_output"
 _SCHEDULE = ("primer/schedule",)
 _TRAINING_LOSS = ("primer/training_loss",)
 _TOKEN_LOSSES = ("primer/token_losses",)
+_TEXT_POSITIONS = ("primer/text_positions",)
 _BLOCKS_LEFT_OUT = "primer/blocks_left_out"
 
 
@@ -158,6 +161,20 @@ def token_losses(logits: Any) -> Callable[[Any], Any] | None:
     """Returns the function that `set_token_losses` recorded for these logits, or None."""
     recorded, losses = next(iter(tf.get_collection(_TOKEN_LOSSES)), (None, None))
     return losses if recorded is logits else None
+
+
+def set_text_positions(positions: Any) -> None:
+    """Records the positions that the model which is built next is called with.
+
+    Args:
+        positions: a Mesh-TF int32 Tensor `[batch, length]`, or None.
+    """
+    tf.get_collection_ref(_TEXT_POSITIONS)[:] = [positions]
+
+
+def text_positions() -> Any:
+    """Returns what `set_text_positions` recorded last, or None."""
+    return next(iter(tf.get_collection(_TEXT_POSITIONS)), None)
 
 
 def leave_out_blocks() -> None:

@@ -20,7 +20,7 @@ from primer.layers.position_encodings import (
     has_sinusoid_positions,
     relative_attention_type,
 )
-from primer.layers.primer_norm import sublayer_primer_norm
+from primer.layers.primer_norm import sublayer_primer_norm, sublayer_uncentered_primer_norm
 from primer.layers.recurrence.settings import segment_recurrence
 from primer.layers.stacks.parallel import ParallelLayerStack
 from primer.layers.stacks.post_norm import PostNormLayerStack
@@ -48,6 +48,7 @@ __all__ = [
     "PrePostNormLayerStack",
     "SandwichNormLayerStack",
     "sublayer_primer_norm",
+    "sublayer_uncentered_primer_norm",
     "sublayer_token_shift",
     "WindowedSelfAttention",
     "MixtureOfExperts",

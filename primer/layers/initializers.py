@@ -1,10 +1,11 @@
 """Initial values by the role of a variable, for all layers at once.
 
 A layer draws its matrices with its own spread, such as 1 / sqrt(fan-in). The GPT family has one
-standard deviation for all of them. Four roles:
+standard deviation for all of them. Five roles:
 
     positions    the table of learned positions
     projections  those of AdaptiveEmbedding, between its vectors and the model's width
+    biases       the tables of T5's relative biases
     residual     the last matrix of a layer, whose product is added to the residual stream: divided
                  by sqrt(number of layers) in GPT-2 (N layers are N / 2 blocks of two), or zero
     others       matrices and embeddings
@@ -23,13 +24,14 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
 from primer.common import checks, graph_marks
-from primer.parametrization import mup
+from primer.parametrization import mup, roles
 
 RESIDUAL_INITIALIZERS = (None, "scaled_by_depth", "zero")
 
 # The names of variables below a layer, which are Mesh-TensorFlow's.
 _POSITIONS = re.compile(r"(^|/)positional_embedding$")
 _PROJECTIONS = re.compile(r"(^|/)(embedding_|logits/)projection(_\d+)?$")
+_RELATIVE_BIASES = re.compile(r"(^|/)relative_attention_bias$")
 _TAPS = re.compile(r"(^|/)depthwise_conv_hack/")
 _RESIDUAL = re.compile(
     r"(^|/)(o"  # Attention.
@@ -48,6 +50,7 @@ def weight_initializer(
     residual_initializer: str | None = None,
     width_multiplier: float | None = None,
     projection_stddev: float | None = None,
+    relative_bias_stddev: float | str | None = None,
 ) -> Any:
     """Returns the initializer of a variable, for `initial_values.initializer`.
 
@@ -63,11 +66,14 @@ def weight_initializer(
         width_multiplier: m, by which the deviations of a base width are carried over
             (`primer.parametrization.mup`); None: they are not.
         projection_stddev: that of projections of AdaptiveEmbedding; None for weight_stddev.
+        relative_bias_stddev: that of relative biases: a number, "rsqrt" (of the size of the table),
+            or None for weight_stddev.
 
     Raises:
         ValueError: a setting has no such value, or the number of layers is not known.
     """
-    own = {
+    own: dict[str, tuple[re.Pattern, Any]] = {
+        "relative_bias_stddev": (_RELATIVE_BIASES, _of_table(relative_bias_stddev, shape)),
         "position_stddev": (_POSITIONS, position_stddev),
         "projection_stddev": (_PROJECTIONS, projection_stddev),
     }
@@ -95,6 +101,14 @@ def weight_initializer(
     if is_residual and residual_initializer == "scaled_by_depth":
         return Scaled(initializer, _number_of_layers() ** -0.5)
     return initializer
+
+
+def _of_table(stddev, shape):
+    """Returns a deviation, "rsqrt" as that of the size of a table, without stacked dimensions."""
+    if stddev != "rsqrt":
+        return stddev
+    stacked = roles.stacked_dims(shape)
+    return mtf.Shape([dim for dim in shape.dims if dim not in stacked]).size ** -0.5
 
 
 def is_random(initializer: Any) -> bool:

@@ -8,6 +8,10 @@ over d_model. In exact arithmetic the mean under the root equals mean((x - mu)^2
 negative for rows whose spread is small compared with their mean, and the original's output is then
 NaN (for one in sixteen ordinary bfloat16 rows). Here it is the mean of squares, in float32.
 `[..., d_model] -> [..., d_model]`.
+
+Lingvo's Primer (lingvo/core/gshard_builder.py, norms `pn` and `true_ln`) divides x itself by this
+root, not x - mu: `sublayer_uncentered_primer_norm`. A row of large mean and small spread is then
+large.
 """
 
 from typing import Any
@@ -44,12 +48,30 @@ def sublayer_primer_norm(
     """
     del layer_stack
     checks.norm_epsilon("sublayer_primer_norm", epsilon)
+    return _normalize(x, context, epsilon, centered=True)
+
+
+@gin.configurable
+def sublayer_uncentered_primer_norm(
+    x: mtf.Tensor, layer_stack: Any, context: transformer.Context, epsilon: float = 1e-6
+) -> mtf.Tensor:
+    """Divides x by the spread of its channels, as Lingvo does; else as `sublayer_primer_norm`."""
+    del layer_stack
+    checks.norm_epsilon("sublayer_uncentered_primer_norm", epsilon)
+    return _normalize(x, context, epsilon, centered=False)
+
+
+def _normalize(
+    x: mtf.Tensor, context: transformer.Context, epsilon: float, centered: bool
+) -> mtf.Tensor:
+    """Returns `[..., d_model]` with or without the mean in the numerator."""
     scale, bias = _scale_and_bias(context)  # [d_model] each
     wide = _to_bounded_float32(x)
     reduced = x.shape - context.model.model_dim
-    centered = wide - mtf.reduce_mean(wide, output_shape=reduced)  # [..., d_model]
-    variance = mtf.reduce_mean(mtf.square(centered), output_shape=reduced)  # [...]
-    y = centered * mtf.rsqrt(variance + epsilon) * scale + bias  # [..., d_model]
+    deviation = wide - mtf.reduce_mean(wide, output_shape=reduced)  # [..., d_model]
+    variance = mtf.reduce_mean(mtf.square(deviation), output_shape=reduced)  # [...]
+    numerator = deviation if centered else wide
+    y = numerator * mtf.rsqrt(variance + epsilon) * scale + bias  # [..., d_model]
     return mtf.cast(y, x.dtype)
 
 

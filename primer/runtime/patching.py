@@ -45,6 +45,8 @@ PATCHES = {
         "patches.training_step.continued_inputs",
         "patches.sinusoid_positions",
         "patches.float32_norms",
+        "patches.model.text_positions",
+        "patches.model.loss_denominator",
         "patches.sharding.whole_inputs",
         "patches.float32_loss",  # Last: it wraps the loss of `ops.cross_entropy`.
     ),

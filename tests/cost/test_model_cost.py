@@ -192,7 +192,7 @@ def test_the_cost_of_a_stack_of_layers_with_names_is_known(model, is_known):
     assert model_cost.is_known(model) == is_known
 
 
-@pytest.mark.parametrize("architecture", gin_models.BASES)
+@pytest.mark.parametrize("architecture", gin_models.architecture_params())
 def test_every_architecture_costs_the_same_in_training_and_in_evaluation(architecture):
     training, evaluation = (cost_of(architecture, mode=mode) for mode in run_graph.MODES)
     assert training == evaluation

@@ -146,7 +146,7 @@ def convolution_over_the_heads():
                 return original(self, context, x, losses)
             with mock.patch(
                 f"{CONVOLUTION}.convolve",
-                lambda context, x, taps: convolved_over(x, taps, taps[0].shape.dims[0]),
+                lambda context, x, taps, _: convolved_over(x, taps, taps[0].shape.dims[0]),
             ):
                 return original(self, context, x, losses)
 
@@ -165,7 +165,7 @@ def shared_keys_and_values_unconvolved():
             convolve = pkgutil.resolve_name(f"{CONVOLUTION}.convolve")
             calls = []
 
-            def only_first(context, x, taps):
+            def only_first(context, x, taps, _):
                 calls.append(x)
                 return convolve(context, x, taps) if len(calls) == 1 else x
 
@@ -194,6 +194,28 @@ def pseudo_variance(test_module):
         return centered * mtf.rsqrt(variance + epsilon)
 
     return mock.patch.object(test_module, "sublayer_primer_norm", norm)
+
+
+def no_cap_with_one_head_of_keys():
+    """Keys without heads get logits without a cap."""
+
+    def make(original):
+        def attend(q, k, *args, logit_cap=None, **kwargs):
+            has_heads = any(dim.name == "heads" for dim in k.shape.dims)
+            return original(q, k, *args, logit_cap=logit_cap if has_heads else None, **kwargs)
+
+        return attend
+
+    return replaced("primer.layers.attention.options.logit_cap.attend", make)
+
+
+def norm_keeps_the_mean():
+    """Primer's norm divides x by its spread, without its mean taken away."""
+
+    def make(original):
+        return lambda x, context, epsilon, centered: original(x, context, epsilon, False)
+
+    return replaced("primer.layers.primer_norm._normalize", make)
 
 
 def z_loss_dropped():

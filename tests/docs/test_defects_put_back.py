@@ -164,6 +164,15 @@ DEFECTS = {
             "rate_at_5": 0.5,
         },
     ),
+    "The cap of the logits does not apply with one head of keys": Defect(
+        put_back.no_cap_with_one_head_of_keys
+    ),
+    "Primer's norm divides x, not x less its mean": Defect(
+        put_back.norm_keeps_the_mean, {"binding": "norm = @sublayer_primer_norm"}
+    ),
+    "The convolutions of Primer see the text before their own": Defect(
+        put_back.convolution_crosses_texts, {"binding": "convolution_crosses_texts = False"}
+    ),
     "Attention of type none adds the layer's input to itself": Defect(
         put_back.attention_none_doubles, {"place": 1}
     ),

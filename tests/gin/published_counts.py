@@ -81,6 +81,14 @@ def tensor2tensor(hidden_size, filter_size, num_hidden_layers, vocabulary):
     return 2 * vocabulary * hidden_size + layers + 2 * hidden_size
 
 
+def gshard(model_dim, hidden_dim, num_heads, num_layers, gated, max_length=0, d_kv=128, buckets=32):
+    """Lingvo's DenseLm*: with a gate relative biases in each layer, else learned positions."""
+    attention = 4 * model_dim * num_heads * d_kv + (num_heads * buckets if gated else 0)
+    feed_forward = (3 if gated else 2) * model_dim * hidden_dim
+    tables = 32000 * model_dim + max_length * model_dim
+    return tables + num_layers * (attention + feed_forward + 2 * model_dim) + model_dim
+
+
 def _gpt2(name, n_embd, n_layer, reported):
     return Published(gpt2(n_embd, n_layer, 1024), GPT2_VOCABULARY, reported, name)
 
@@ -119,6 +127,22 @@ def _gpt3(name, n_embd, n_layer, heads, d_head):
     return Published(count, GPT2_VOCABULARY, None, name)
 
 
+def _dense_lm(name, reported, *sizes, **more):
+    return Published(gshard(*sizes, **more), 32000, reported, name)
+
+
+def _dense_lm_128b():
+    return _dense_lm(128 * 2**30, 137_702_416_384, 8192, 65536, 128, 64, gated=True)
+
+
+def _dense_lm_12k_wide(name, reported, num_layers):
+    return _dense_lm(name, reported, 12288, 49152, 96, num_layers, gated=False, max_length=2048)
+
+
+# Lingvo's names count in units of 2^30 where they are not those of GPT-3's sizes (13B, 175B); that
+# of 8B leaves out the embedding.
+_DENSE_LM_8B = 8 * 2**30 + 32000 * 8192
+
 # Name of models/ -> the model. GPT-3's 1.3B has 16 heads, not the table's 24, which do not give 1.3
 # billion parameters.
 PUBLISHED = {
@@ -153,4 +177,17 @@ PUBLISHED = {
     "gpt3_6_7b": _gpt3(6.7e9, 4096, 32, 32, 128),
     "gpt3_13b": _gpt3(13e9, 5140, 40, 40, 128),
     "gpt3_175b": _gpt3(175e9, 12288, 96, 96, 128),
+    "dense_lm_8b_2x2": _dense_lm(_DENSE_LM_8B, 8_852_168_704, 8192, 65536, 128, 4, gated=True),
+    "dense_lm_128b_8x8": _dense_lm_128b(),
+    "dense_lm_128b_16x16": _dense_lm_128b(),
+    "dense_lm_128b_32x32": _dense_lm_128b(),
+    "dense_lm_1t_16x16": _dense_lm(2**40, 1_100_041_175_040, 16384, 131072, 256, 128, gated=True),
+    "dense_lm_13b_32x32": _dense_lm(
+        13e9, 12_757_652_480, 5120, 20480, 40, 40, gated=False, max_length=2048
+    ),
+    "dense_lm_175b_32x32": _dense_lm_12k_wide(175e9, 174_366_928_896, 96),
+    "dense_lm_175b_32x32_dp": _dense_lm_12k_wide(175e9, 174_366_928_896, 96),
+    "dense_lm_12k_wide_41b_adam_8x8": _dense_lm_12k_wide(41 * 2**30, 43_905_527_808, 24),
+    "dense_lm_12k_wide_41b_adam_16x16": _dense_lm_12k_wide(41 * 2**30, 43_905_527_808, 24),
+    "dense_lm_12k_wide_162b_adam_16x16": _dense_lm_12k_wide(162 * 2**30, 174_366_928_896, 96),
 }

@@ -14,6 +14,7 @@ NORMS = (
     "sublayer_true_layer_norm",
     "sublayer_rms_norm",
     "sublayer_primer_norm",
+    "sublayer_uncentered_primer_norm",
     "sublayer_scale_norm",
 )
 STACKS = (

@@ -14,6 +14,7 @@ import pytest
 from primer.common.class_names import class_name
 from primer.gin_config import config_files
 from primer.planning import run_graph
+from tests import gin_models
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 
@@ -73,7 +74,9 @@ def split_by_layer(names, number):
     return [pieces[0][1:], *pieces[1:]], (pieces[0][:1], names[ends[-1] + 1 :])
 
 
-@pytest.mark.parametrize("architecture", config_files.names_of_kind("architectures"))
+@pytest.mark.parametrize(
+    "architecture", gin_models.architecture_params(config_files.names_of_kind("architectures"))
+)
 def test_wiring_is_as_recorded(architecture, load):
     found = wiring(load, architecture, "train")
     assert found == wiring(load, architecture, "eval")

@@ -3,6 +3,8 @@
 The list of compositions is read from the gin files, so that a new file needs no change here.
 """
 
+import contextlib
+
 import pytest
 
 from tests import gin_models
@@ -73,7 +75,11 @@ def test_no_position_depends_on_later_ones(composition):
 
 @ALL
 def test_packed_examples_equal_their_segments(composition):
-    checks.check_packing(case(composition))
+    """As released, the convolutions of Lingvo's Primer see the segment before."""
+    crosses = gin_models.architecture_slots(composition[0])["convolution_crosses_texts"]
+    difference = pytest.raises(AssertionError, match="Not equal to tolerance")
+    with difference if crosses else contextlib.nullcontext():
+        checks.check_packing(case(composition))
 
 
 @MESHES

@@ -53,6 +53,7 @@ VALUES = {
     "attention_biases": others("attention_biases", projections.BIASES),
     "attention_scale": ["0.5", "'rsqrt'"],
     "attention_logit_cap": ["2.0"],
+    "attention_extra_logit": ["0.0", "2.0"],
     "num_persistent_vectors": ["3"],
     "num_value_embeddings": ["1"],
     "token_shift": ["True"],
@@ -72,12 +73,15 @@ VALUES = {
     "share_qk_rep": ["True"],
     "spatial_gating": ["True"],
 }
-# Slots without effect on the logits of given variables -> their tests.
+# Slots without effect on the logits of given variables, or that break a promise -> their tests.
 ELSEWHERE = {
     "weight_stddev": "layers/test_initializers.py",
     "position_stddev": "layers/test_initializers.py",
     "projection_stddev": "layers/test_initializers.py",
     "residual_initializer": "layers/test_initializers.py",
+    "relative_bias_stddev": "layers/test_initializers.py",
+    "initializer_distribution": "layers/test_initializers.py",
+    "convolution_crosses_texts": "layers/attention/test_mdha.py",
     "z_loss": "layers/embeddings/test_token_embedding.py",
 }
 # Slots that architectures of other files set, or that only name layers, widths and dropout.
@@ -114,7 +118,12 @@ NEEDS = {
     "tied_projections": {**ADAPTIVE, **CLUSTERS},
 }
 # Linear attention has no logits, and so no biases of positions.
-LINEAR = {"positions": "'rotary'", "attention_logit_cap": "None", "num_persistent_vectors": "0"}
+LINEAR = {
+    "positions": "'rotary'",
+    "attention_logit_cap": "None",
+    "attention_extra_logit": "None",
+    "num_persistent_vectors": "0",
+}
 SIZE = {"num_layers": "2", "window": "3", "max_length": "24", "num_distances": "6"}
 ALONE = [(slot, value) for slot, values in VALUES.items() for value in values]
 # The default run has values with code of their own in decoding.
@@ -132,8 +141,21 @@ QUICK = {
     ("tied_embeddings", "False"),
     ("tied_projections", "[False, True, True]"),
 }
-# Seeds; 14 has persistent vectors with rotary positions of half the channels.
-COMPOSITIONS = [*range(10), 14]
+# Compositions that no seed needs to find: persistent vectors with half of the channels rotated.
+FIXED = {
+    "rotated": (
+        "transformer",
+        {
+            "num_persistent_vectors": "3",
+            "rotary_fraction": "0.5",
+            "qk_norm": "'rms_unscaled'",
+            "num_value_embeddings": "1",
+            "norm_epsilon": "1e-3",
+            "embedding_cutoffs": "[20, 50]",
+        },
+    )
+}
+COMPOSITIONS = [*range(10), *FIXED]
 
 
 def settled(slots):
@@ -154,7 +176,9 @@ def case(slots, architecture="transformer", overlay=None):
 
 
 def drawn(seed):
-    """Returns an architecture and values of six slots, drawn by a seed."""
+    """Returns an architecture and values of six slots, drawn by a seed, or one of FIXED."""
+    if seed in FIXED:
+        return FIXED[seed]
     draw = random.Random(seed)
     architecture = draw.choice(["transformer", "primer_ez", "primer", "llama", "gpt_neo"])
     slots = draw.sample(sorted(set(VALUES) - {"share_qk_rep", "spatial_gating", "num_heads"}), 6)

@@ -148,6 +148,58 @@ def test_zero():
             assert value.any() == (role(name) != "residual"), name
 
 
+def test_a_model_of_gshard():
+    """Lingvo's: embeddings N(0, 1), feed-forward layers uniform, biases by the table's size."""
+    sizes = [f"{name} = {value}" for name, value in {**SIZE, "d_ff_gated": 256}.items()]
+    values = initial_values(gin_models.build(gin_models.files("gshard", "geglu"), sizes))
+    d_model, d_ff, width = SIZE["d_model"], SIZE["d_ff"], SIZE["num_heads"] * SIZE["d_kv"]
+    variances = {
+        r"^embedding$": 1.0,
+        r"/q$": 1 / (d_model * SIZE["d_kv"]),
+        r"/[kv]$": 1 / d_model,
+        r"/o$": 1 / width,
+        r"/relative_attention_bias$": 1 / (SIZE["num_heads"] * 32),
+        r"/wi_[01]/kernel$": 1 / d_model,
+        r"/wo/kernel$": 1 / d_ff,
+    }
+    for name, value in values.items():
+        found = [v for ending, v in variances.items() if re.search(ending, name)]
+        if not found:
+            assert name.endswith("rms_norm/scale") and (value == 1).all()
+        elif "kernel" in name:
+            limit = (3 * found[0]) ** 0.5
+            assert 0.99 * limit < np.abs(value).max() <= limit
+            np.testing.assert_allclose(value.std(), limit / 3**0.5, rtol=0.02)
+        else:
+            check_normal(value, found[0] ** 0.5)
+
+
+@pytest.mark.parametrize("value, expected", [("rsqrt", 64**-1), (0.3, 0.3), (None, 0.5)])
+def test_tables_of_relative_biases(value, expected):
+    """As large as the root of their size without the models of an ensemble, or a number."""
+    dims = [mtf.Dimension(*dim) for dim in (("ensemble", 3), ("heads", 64), ("buckets", 64))]
+    initializer = initializers.weight_initializer(
+        "transformer/block_000/layer_000/SelfAttention/relative_attention_bias",
+        None,
+        mtf.Shape(dims),
+        weight_stddev=0.5,
+        relative_bias_stddev=value,
+    )
+    with tf.Graph().as_default(), tf.Session() as session:
+        check_normal(session.run(initializer([3, 64, 64])), expected)
+
+
+def test_the_distribution_of_feed_forward_layers_is_a_slot():
+    values = {}
+    for name in ("normal", "uniform"):
+        binding = f'initializer_distribution = "{name}"'
+        model = gin_models.build(gin_models.files("transformer"), ["num_layers = 1", binding])
+        values[name] = initial_values(model)["block_000/layer_001/DenseReluDense/wi/kernel"]
+    limit = (3 / 32) ** 0.5
+    assert np.abs(values["uniform"]).max() <= limit < np.abs(values["normal"]).max()
+    np.testing.assert_allclose(values["uniform"].std(), 32**-0.5, rtol=0.03)
+
+
 def test_positions_have_the_deviation_of_weights_unless_set():
     set_up(weight_stddev=0.5)
     check_normal(initial_values()["positional_embedding"], 0.5)

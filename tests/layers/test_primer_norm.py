@@ -5,17 +5,17 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
-from primer.layers import sublayer_primer_norm
+from primer.layers import sublayer_primer_norm, sublayer_uncentered_primer_norm
 from tests.layers import helpers
 
 RNG = np.random.default_rng(0)
 
 
-def run(x, dtype=tf.float32, mesh_shape="", layout=""):
+def run(x, dtype=tf.float32, mesh_shape="", layout="", norm=None):
     """The norm of x `[batch, d_model]` and the gradient of the sum of its squares, in float32."""
     with helpers.bench(mesh_shape, layout) as b:
         xs = mtf.cast(b.put(x.astype(np.float32), "batch", "d_model"), dtype)
-        y = sublayer_primer_norm(xs, None, helpers.layer_context(b, xs))
+        y = (norm or sublayer_primer_norm)(xs, None, helpers.layer_context(b, xs))
         assert y.dtype == dtype
         weights = b.put(np.arange(x.size, dtype=np.float32).reshape(x.shape), "batch", "d_model")
         loss = mtf.reduce_sum(mtf.to_float(y) * weights)
@@ -38,6 +38,16 @@ def test_numpy():
     step = 1e-5 * RNG.standard_normal(x.shape)
     slope = ((oracle(x + step) - oracle(x - step)) * weights).sum() / 2
     np.testing.assert_allclose((dx * step).sum(), slope, rtol=1e-3)
+
+
+def test_lingvos_norm_keeps_the_mean():
+    """Its gradients are those of Lingvo's models: tests/layers/gshard/."""
+    x = RNG.standard_normal([5, 32]) * 3 + 1
+    _, y, _ = run(x, norm=sublayer_uncentered_primer_norm)
+    mean, spread = x.mean(-1, keepdims=True), x.std(-1, keepdims=True)
+    np.testing.assert_allclose(y, oracle(x) + mean / spread, rtol=1e-5)
+    values = run(np.full([2, 32], 3.3e38), norm=sublayer_uncentered_primer_norm)
+    assert all(np.isfinite(value).all() for value in values)
 
 
 def test_d_model_may_be_split():

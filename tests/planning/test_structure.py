@@ -19,7 +19,7 @@ MODELS = [(name, None) for name in gin_models.BASES]
 MODELS += [composition for composition in gin_models.compositions() if composition[1]][:1]
 
 
-@pytest.mark.parametrize("composition", MODELS, ids=gin_models.name_of)
+@pytest.mark.parametrize("composition", gin_models.as_params(MODELS, lambda composition: True))
 def test_every_variable_is_counted_once(composition):
     gin_models.parse(
         gin_models.files(composition[0], overlay=composition[1]),

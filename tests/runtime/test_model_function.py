@@ -9,8 +9,8 @@ from primer.runtime import model_function
 from tests import gin_models, slow
 
 NORMS = [
-    f"{norm}.epsilon = 0.5"
-    for norm in ("sublayer_true_layer_norm", "sublayer_primer_norm", "sublayer_rms_norm")
+    f"sublayer_{norm}.epsilon = 0.5"
+    for norm in ("true_layer_norm", "primer_norm", "uncentered_primer_norm", "rms_norm")
 ]
 # They change the training, its speed, the numbers behind the point, or nothing.
 OTHER = [

@@ -34,7 +34,12 @@ from primer.layers.attention.transformer_xl import settings as transformer_xl
 POSITIONS = ("rotary", "learned", "sinusoid", *transformer_xl.OF_STREAM, "none")
 VALUE = "d_value"
 # Settings that act on logits -> their values without effect.
-_OF_LOGITS = {"logit_cap": None, "num_persistent_vectors": 0, "z_loss_coeff": None}
+_OF_LOGITS = {
+    "logit_cap": None,
+    "extra_logit": None,
+    "num_persistent_vectors": 0,
+    "z_loss_coeff": None,
+}
 
 
 def check(layer: Any) -> None:

@@ -21,6 +21,7 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import attention, transformer
 
+from primer.common import checks, graph_marks
 from primer.layers.attention import (
     projections,
     shared_query_key,
@@ -29,6 +30,11 @@ from primer.layers.attention import (
 from primer.layers.attention.multi_head import MultiHeadAttention
 from primer.layers.convolution import causal_depthwise_conv as conv
 from primer.layers.recurrence import refusals
+
+_CROSSES_TEXTS = (
+    "MDHA.crosses_texts = True, as in Lingvo: where a row has several texts (protocol packed), the "
+    "score of a token depends on the end of the text before its own."
+)
 
 
 @gin.configurable
@@ -42,6 +48,7 @@ class MDHA(MultiHeadAttention):
         rescale_shared_keys: bool = False,
         spatial_gating: bool = False,
         max_length: int = 512,
+        crosses_texts: bool = False,
         **kwargs: Any,
     ) -> None:
         """Makes a layer.
@@ -56,6 +63,8 @@ class MDHA(MultiHeadAttention):
             spatial_gating: whether every position has a learned gate after the softmax, as the
                 search found it (`spatial_gating`).
             max_length: only for spatial_gating: the number of positions that have a gate.
+            crosses_texts: whether the convolutions of a packed row see the end of the text before,
+                as Lingvo's do.
             **kwargs: as for MultiHeadAttention.
 
         Raises:
@@ -68,10 +77,17 @@ class MDHA(MultiHeadAttention):
         self.rescale_shared_keys = rescale_shared_keys
         self.spatial_gating = spatial_gating
         self.max_length = max_length
+        self.crosses_texts = checks.boolean("MDHA.crosses_texts", crosses_texts, ValueError)
         self._check_settings()
 
     def _check_settings(self) -> None:
         refusals.check_layer(self)
+        if self.crosses_texts and self.recurrence is not None:
+            raise ValueError(
+                "MDHA.crosses_texts = True and memory_length is set: the convolutions of a memory "
+                "stay in their text; set convolution_crosses_texts to False, or leave "
+                "memory_length out"
+            )
         if self.share_qk_rep and self.shared_kv:
             raise ValueError(
                 "MDHA.share_qk_rep and MDHA.shared_kv are both True: keys can be shared with the "
@@ -105,7 +121,11 @@ class MDHA(MultiHeadAttention):
         """Returns the queries and [keys, values], or [keys that are also values], convolved."""
 
         def convolved(projection: mtf.Tensor, dims: list[mtf.Dimension], name: str) -> mtf.Tensor:
-            return conv.convolve(context, projection, self._taps(context, dims, name))
+            taps = self._taps(context, dims, name)
+            return conv.convolve(context, projection, taps, self.crosses_texts)
+
+        if self.crosses_texts and context.mode == tf.estimator.ModeKeys.EVAL:
+            graph_marks.add_caveat(_CROSSES_TEXTS)
 
         # [batch, length, heads, d_kv] each; keys and values have the memory heads.
         if self.share_qk_rep:

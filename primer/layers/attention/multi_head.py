@@ -17,7 +17,6 @@ from typing import Any
 
 import gin
 import mesh_tensorflow as mtf
-import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import attention, transformer, transformer_layers
 
 from primer.layers import variables
@@ -29,8 +28,7 @@ from primer.layers.attention import (
     multi_head_settings,
     projections,
 )
-from primer.layers.attention.options import alibi
-from primer.layers.attention.transformer_xl import relative_logits
+from primer.layers.attention.options import extra_logit, logit_bias
 from primer.layers.attention.transformer_xl import settings as transformer_xl
 from primer.layers.attention.windows import local_attention
 from primer.layers.recurrence import recurrent_attention
@@ -68,6 +66,9 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
         biases: str = "none",
         scale: float | str | None = None,
         logit_cap: float | None = None,
+        extra_logit: float | None = None,
+        relative_max_distance: int = logit_bias.MAX_DISTANCE,
+        causal_by_position: bool = False,
         num_persistent_vectors: int = 0,
         num_value_embeddings: int = 0,
         recurrence: Recurrence | None = None,
@@ -97,6 +98,9 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
                 with qk_norm, else as `SelfAttention.fold_scaling_into_initializer` says, by default
                 in the initial values of the queries' projection.
             logit_cap: the soft cap of the logits, cap * tanh(logits / cap), or None.
+            extra_logit: the logit of a key without a value (`options.extra_logit`), or None.
+            relative_max_distance: the distance from which relative biases are all equal.
+            causal_by_position: whether the mask compares positions in the text, not in the row.
             num_persistent_vectors: learned keys and values that every position sees.
             num_value_embeddings: tables of value embeddings, each shared by two layers.
             recurrence: the memory of earlier segments, as `segment_recurrence` returns it; None:
@@ -127,6 +131,9 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
         self.biases = biases
         self.scale = scale
         self.logit_cap = logit_cap
+        self.extra_logit = extra_logit
+        self.relative_max_distance = relative_max_distance
+        self.causal_by_position = causal_by_position
         self.num_persistent_vectors = num_persistent_vectors
         self.num_value_embeddings = num_value_embeddings
         self.recurrence = recurrence
@@ -232,19 +239,10 @@ class MultiHeadAttention(transformer_layers.SelfAttention):
         q: mtf.Tensor,
         use_prompt_kv: str | None = None,
     ) -> mtf.Tensor | None:
-        """Returns SelfAttention's bias, and that of ALiBi or Transformer-XL."""
-        bias = super().compute_bias(context, memory_position, x, heads_dims, q, use_prompt_kv)
-        if self.positions in transformer_xl.OF_LOGITS:
-            # [batch, heads, length, memory_length]
-            logits = relative_logits.bias(self, context, memory_position, q)
-            if bias is None:
-                return logits
-            return mtf.add(logits, mtf.cast(bias, tf.float32), output_shape=logits.shape)
-        if self.positions != "alibi":
-            return bias
-        sees_later = not context.model.fully_autoregressive
-        # [heads, length, memory_length]
-        distances = alibi.bias(
-            context.mesh, heads_dims, context.position, memory_position, sees_later
-        )
-        return distances if bias is None else mtf.cast(bias, tf.float32) + distances
+        """Returns the mask and the bias of positions (`logit_bias.compute`)."""
+        return logit_bias.compute(self, context, memory_position, x, heads_dims, q, use_prompt_kv)
+
+    def attention_kwargs_from_context(self, context: transformer.Context) -> dict[str, Any]:
+        """Returns the keyword arguments of Mesh-TensorFlow's attention, with the extra logit."""
+        kwargs = super().attention_kwargs_from_context(context)
+        return extra_logit.add_to_arguments(self, kwargs)

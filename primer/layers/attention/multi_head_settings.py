@@ -8,7 +8,14 @@ from primer.common import checks, graph_marks
 from primer.common.class_names import class_name
 from primer.layers import scales
 from primer.layers.attention import inherited_settings, linear, projections
-from primer.layers.attention.options import logit_cap, persistent_vectors, qk_norm, rotary
+from primer.layers.attention.options import (
+    extra_logit,
+    logit_bias,
+    logit_cap,
+    persistent_vectors,
+    qk_norm,
+    rotary,
+)
 from primer.layers.attention.transformer_xl import settings as transformer_xl
 from primer.layers.recurrence import refusals
 
@@ -34,6 +41,8 @@ def check(layer: Any) -> None:
     if layer.scale is not None:
         scales.resolve("MultiHeadAttention.scale", layer.scale, layer.key_value_size)
     logit_cap.check(layer.logit_cap)
+    extra_logit.check(layer)
+    logit_bias.check(layer)
     persistent_vectors.check(layer.num_persistent_vectors)
     name = "MultiHeadAttention.num_value_embeddings"
     checks.whole_number(name, layer.num_value_embeddings, 0, error=ValueError)
@@ -61,12 +70,16 @@ def described_class(layer: Any) -> str:
         "biases": "none",
         "scale": None,
         "logit_cap": None,
+        "extra_logit": None,
+        "relative_max_distance": logit_bias.MAX_DISTANCE,
+        "causal_by_position": False,
+        "crosses_texts": False,  # Of MDHA.
         "num_persistent_vectors": 0,
         "num_value_embeddings": 0,
         "recurrence": None,
         "untie_relative_biases": False,
     }
-    changed = [name for name, value in neutral.items() if getattr(layer, name) != value]
+    changed = [n for n, value in neutral.items() if getattr(layer, n, value) != value]
     changed += ["positions"] if layer.positions in OWN_POSITIONS else []
     if layer.num_persistent_vectors and layer.positions == "rotary":
         # Earlier versions multiplied the vectors with rotated queries.

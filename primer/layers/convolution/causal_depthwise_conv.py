@@ -59,13 +59,19 @@ def convolution_taps(
     ]
 
 
-def convolve(context: transformer.Context, x: mtf.Tensor, taps: Sequence[mtf.Tensor]) -> mtf.Tensor:
+def convolve(
+    context: transformer.Context,
+    x: mtf.Tensor,
+    taps: Sequence[mtf.Tensor],
+    crosses_texts: bool = False,
+) -> mtf.Tensor:
     """Convolves x in any mode of a Context; the decoding states are the last k - 1 inputs.
 
     Args:
         context: a transformer.Context.
         x: a Tensor `[batch, length, channels...]`, without length in incremental mode.
         taps: k Tensors `[channels...]`, the one for x[t] first.
+        crosses_texts: whether a position of a packed row sees the end of the text before its own.
 
     Returns:
         A Tensor with the shape of x.
@@ -85,7 +91,8 @@ def convolve(context: transformer.Context, x: mtf.Tensor, taps: Sequence[mtf.Ten
             x, num_states, lambda x, dim, ids: causal_depthwise_conv(x, taps, dim, ids)
         )
     # [batch, length, channels...]
-    return causal_depthwise_conv(x, taps, context.length_dim, positions.segment_id(context))
+    segment_id = None if crosses_texts else positions.segment_id(context)
+    return causal_depthwise_conv(x, taps, context.length_dim, segment_id)
 
 
 def causal_depthwise_conv(

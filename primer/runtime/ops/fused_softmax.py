@@ -23,9 +23,10 @@ def patch(mesh_ops: ModuleType) -> None:
 def _fused_softmax(stock):
     @functools.wraps(stock)
     def softmax(x, reduced_dim, extra_logit=None, name=None):
-        fits = x.dtype == tf.float32 and x.shape.dims[-1:] == [reduced_dim] and extra_logit is None
+        fits = x.dtype == tf.float32 and x.shape.dims[-1:] == [reduced_dim]
+        fits = fits and not isinstance(extra_logit, ops.Tensor)
         if fits and build_mode.is_forward() and not build_mode.for_tpu():
-            return Softmax(x, name).outputs[0]
+            return Softmax(x, name, extra_logit).outputs[0]
         return stock(x, reduced_dim, extra_logit, name)
 
     return softmax
@@ -37,10 +38,14 @@ class Softmax(ops.Operation):
     Args:
         x: float32, `[..., reduced]`.
         name: the name of the operation.
+        extra_logit: a logit more in every row, whose probability is not returned; or None.
     """
 
-    def __init__(self, x: ops.Tensor, name: str | None = None) -> None:
+    def __init__(
+        self, x: ops.Tensor, name: str | None = None, extra_logit: float | None = None
+    ) -> None:
         super().__init__([x], name=name or "softmax")
+        self._extra_logit = extra_logit
         self._outputs = [ops.Tensor(self, x.shape, x.dtype)]
 
     def gradient(self, grad_ys: list[ops.Tensor]) -> list[ops.Tensor]:
@@ -53,20 +58,29 @@ class Softmax(ops.Operation):
         mesh_impl = lowering.mesh_impl(self)
         axis = mesh_impl.tensor_dimension_to_mesh_axis(x.shape.dims[-1])
         if axis is None:
-            value = mesh_impl.slicewise(_softmax_of_rows, lowering.tensors[x])
+            of_rows = functools.partial(_softmax_of_rows, extra_logit=self._extra_logit)
+            value = mesh_impl.slicewise(of_rows, lowering.tensors[x])
         else:
-            value = _split_softmax(mesh_impl, axis, lowering.tensors[x])
+            value = _split_softmax(mesh_impl, axis, lowering.tensors[x], self._extra_logit)
         lowering.set_tensor_lowering(self.outputs[0], value)
 
 
-def _softmax_of_rows(x: tf.Tensor) -> tf.Tensor:
+def _softmax_of_rows(x: tf.Tensor, extra_logit: float | None = None) -> tf.Tensor:
     """Returns the softmax over the last dimension; oneDNN's kernel takes five at most."""
     if x.shape.ndims <= 5:
-        return tf.nn.softmax(x)
-    return tf.reshape(tf.nn.softmax(tf.reshape(x, [-1, x.shape[-1]])), x.shape)
+        shares = tf.nn.softmax(x)
+    else:
+        shares = tf.reshape(tf.nn.softmax(tf.reshape(x, [-1, x.shape[-1]])), x.shape)
+    if extra_logit is None:
+        return shares
+    # With z the sum of the powers: z / (z + exp(e)) of each share. The largest share is
+    # exp(top) / z, and not below 1 / length, so that its logarithm is accurate.
+    top = tf.reduce_max(x, -1, keepdims=True)
+    log_z = top - tf.log(tf.reduce_max(shares, -1, keepdims=True))
+    return shares * tf.sigmoid(log_z - extra_logit)
 
 
-def _split_softmax(mesh_impl, axis, x):
+def _split_softmax(mesh_impl, axis, x, extra_logit=None):
     """Returns the softmax where each processor has a part of the dimension."""
 
     def over_parts(reduce, reduction, values):
@@ -74,5 +88,10 @@ def _split_softmax(mesh_impl, axis, x):
         return mesh_impl.allreduce(part, [axis], reduction)
 
     top = over_parts(tf.reduce_max, "MAX", x)
+    if extra_logit is not None:
+        top = mesh_impl.slicewise(lambda top: tf.maximum(top, extra_logit), top)
     powers = mesh_impl.slicewise(lambda x, top: tf.exp(x - top), x, top)
-    return mesh_impl.slicewise(tf.divide, powers, over_parts(tf.reduce_sum, "SUM", powers))
+    total = over_parts(tf.reduce_sum, "SUM", powers)
+    if extra_logit is not None:
+        total = mesh_impl.slicewise(lambda z, top: z + tf.exp(extra_logit - top), total, top)
+    return mesh_impl.slicewise(tf.divide, powers, total)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
+from primer import layers
 from primer.layers import MDHA
 from tests.layers import helpers
 
@@ -150,3 +151,34 @@ def test_variables_are_float32_whatever_the_activations_are():
             inputs=ids, targets=ids, compute_loss=False, mode="eval", variable_dtype=dtype
         )
         assert {v.dtype.base_dtype for v in tf.global_variables()} == {tf.float32}
+
+
+def test_convolution_crosses_texts():
+    """Each text sees the end of the one before, as in one text: convolution_crosses_texts.
+
+    Attention stays within texts: of the rows, only the first two positions of a text differ.
+    """
+    model, variables = helpers.golden_model("primer_ez")
+    targets = RNG.integers(2, 97, [1, 8])
+    ids = np.array([[1, 1, 1, 1, 2, 2, 2, 2]])
+    crossing, _ = helpers.golden_model("primer_ez", attention={"crosses_texts": True})
+    apart, found = (
+        helpers.call(m, variables, targets, sequence_id=ids)["logits"] for m in (model, crossing)
+    )
+    np.testing.assert_allclose(found[:, :4], apart[:, :4], rtol=0, atol=1e-6)
+    assert np.abs(found - apart)[:, 4:].max(axis=(0, 2)).min() > 1e-3
+    # What the first text is matters to the second one.
+    changed = targets.copy()
+    changed[:, 2] = 2 + (changed[:, 2] + 1) % 90
+    for m, differs in ((model, False), (crossing, True)):
+        before, after = (
+            helpers.call(m, variables, t, sequence_id=ids)["logits"][:, 4:]
+            for t in (targets, changed)
+        )
+        assert (np.abs(before - after).max() > 1e-4) == differs
+
+
+def test_a_memory_excludes_convolutions_across_texts():
+    gin.parse_config("segment_recurrence.memory_length = 8")
+    with pytest.raises(ValueError, match="MDHA.crosses_texts = True and memory_length is set"):
+        MDHA(crosses_texts=True, recurrence=layers.segment_recurrence())

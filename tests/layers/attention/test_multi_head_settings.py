@@ -38,6 +38,29 @@ CLASSES = [MDHA, DoubleHeadsAttention, MultiHeadAttention, WindowedSelfAttention
         ({"num_memory_heads": 3}, r"num_memory_heads = 3 must divide"),
         ({"attention_func": "hybrid", "num_persistent_vectors": 2}, r"attention_func = 'hybrid'"),
         ({"attention_func": "hybrid", "z_loss_coeff": 0.1}, r"attention_func = 'hybrid'"),
+        ({"extra_logit": True}, r"extra_logit = True: expected a number, such as GShard's 0.0"),
+        ({"extra_logit": float("inf")}, r"extra_logit = inf: expected a number"),
+        (
+            {"extra_logit": 0.0, "attention_kwargs": {"extra_logit": 1.0}},
+            r"extra_logit = 0.0 and attention_kwargs has extra_logit = 1.0",
+        ),
+        (
+            {"extra_logit": 0.0, "kind": "linear"},
+            r"extra_logit = 0.0 and kind = 'linear': linear attention has no logits",
+        ),
+        (
+            {"relative_attention_type": "bias", "relative_max_distance": 16},
+            r"relative_max_distance = 16: expected a whole number above the 16 distances",
+        ),
+        (
+            {"relative_attention_type": "bias", "relative_attention_num_buckets": 1},
+            r"relative_attention_num_buckets = 1: expected",
+        ),
+        ({"causal_by_position": 1}, r"causal_by_position = 1: expected True or False"),
+        (
+            {"causal_by_position": True, "kind": "local"},
+            r"causal_by_position = True: kind = 'local'",
+        ),
     ],
     ids=str,
 )

@@ -17,6 +17,7 @@ MEMORY = ("memory_length = 12", "segment_length = 4")
 WITHOUT = {
     *("evolved_transformer", "gpt2", "gpt_neo", "gpt_neo_global", "primer_full"),
     *("synthesizer", "synthesizer_as_released", "tensor2tensor_lm"),
+    *("gshard_learned", "gshard_learned_capped", "gshard_primer_as_released"),
 }
 EVERY = gin_models.as_params(
     [(name, None) for name in gin_models.BASES], lambda c: c[0] in ("gemma2", "transformer_xl")

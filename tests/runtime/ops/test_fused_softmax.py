@@ -44,14 +44,27 @@ def test_outputs_equal_mesh_tensorflows(mode, mesh_shape, layout):
     assert "Softmax" in kinds and "Softmax" not in stock
 
 
+@pytest.mark.parametrize("extra_logit", [0.0, -3.0, 20.0])
+@pytest.mark.parametrize("mesh_shape, layout", [("", ""), ("columns:2", "memory:columns")])
+def test_an_extra_logit(extra_logit, mesh_shape, layout):
+    """In a row that is masked completely it has all of the probability."""
+    found, kinds = softmax("eval", mesh_shape=mesh_shape, layout=layout, extra_logit=extra_logit)
+    assert "Softmax" in kinds
+    powers = np.exp(LOGITS.astype(np.float64))
+    expected = powers / (powers.sum(-1, keepdims=True) + np.exp(extra_logit))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+    assert not found[2, 1].any()
+    np.testing.assert_allclose(found, softmax("train", extra_logit=extra_logit)[0], atol=1e-6)
+
+
 def test_training_tpus_and_other_arguments_keep_the_stock_form():
     assert "Softmax" not in softmax("train")[1]
     assert "Softmax" not in softmax("eval", over="heads")[1]
-    assert "Softmax" not in softmax("eval", extra_logit=0.0)[1]
     with helpers.bench() as b, build_mode.building("eval", for_tpu=True):
         x = b.put(LOGITS, "batch", "heads", "memory")
         mtf.softmax(x, x.shape.dims[-1])
         mtf.softmax(mtf.cast(x, tf.bfloat16), x.shape.dims[-1])
+        mtf.softmax(x, x.shape.dims[-1], extra_logit=0.0)
         assert "Softmax" not in {type(operation).__name__ for operation in b.graph.operations}
 
 

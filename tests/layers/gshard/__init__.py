@@ -1,0 +1,1 @@
+"""GShard models against the numbers of Lingvo."""
