@@ -7,11 +7,12 @@ from primer.layers.attention.mdha import MDHA
 from primer.layers.attention.multi_head import MultiHeadAttention
 from primer.layers.attention.synthesizer.synthesizer import SynthesizerAttention
 from primer.layers.attention.windows.windowed import WindowedSelfAttention
-from primer.layers.block import block_layers, stack_depth
+from primer.layers.block import block_layers, half_depth, stack_depth
 from primer.layers.convolution.evolved_convolution import EvolvedConvolution
 from primer.layers.embeddings.adaptive_embedding import AdaptiveEmbedding
 from primer.layers.embeddings.token_embedding import TokenEmbedding
 from primer.layers.experts import MixtureOfExperts, MixtureOfExperts2D
+from primer.layers.experts.gshard.assignment import GShardAssignment
 from primer.layers.feed_forward_width import feed_forward_width
 from primer.layers.initializers import weight_initializer
 from primer.layers.ladder import ladder_size
@@ -35,6 +36,7 @@ __all__ = [
     "relative_attention_type",
     "segment_recurrence",
     "stack_depth",
+    "half_depth",
     "feed_forward_width",
     "ladder_size",
     "DoubleHeadsAttention",
@@ -53,6 +55,7 @@ __all__ = [
     "WindowedSelfAttention",
     "MixtureOfExperts",
     "MixtureOfExperts2D",
+    "GShardAssignment",
     "AdaptiveEmbedding",
     "TokenEmbedding",
     "has_learned_positions",

@@ -1,10 +1,11 @@
 """Chooses the layers of a block from the slots `block` and `dense_block` of gin/defaults.gin.
 
-`dense_block` is an architecture's block without experts. Files such as architectures/switch.gin and
-fastmoe.gin set `block` to attention layers with experts in place of feed-forward layers. The two
-combine where the architecture's block consists of an attention and a feed-forward layer. A block
-that was designed as a unit, such as the Evolved Transformer's, has no feed-forward layer to
-replace. The slot `attention_kinds` gives each attention layer its kind (`kind_pattern`).
+`dense_block` is an architecture's block without experts. Files such as architectures/switch.gin,
+fastmoe.gin and gshard_experts.gin set `block` to attention layers with experts in place of
+feed-forward layers. The two combine where the architecture's block consists of an attention and a
+feed-forward layer. A block that was designed as a unit, such as the Evolved Transformer's, has no
+feed-forward layer to replace. The slot `attention_kinds` gives each attention layer its kind
+(`kind_pattern`).
 """
 
 from collections.abc import Sequence
@@ -40,9 +41,9 @@ def block_layers(
         names = ", ".join(_name(layer) for layer in dense_block)
         raise ValueError(
             f"dense_block = [{names}], but block is set to other layers (as by "
-            "architectures/switch.gin and fastmoe.gin): experts replace the feed-forward layer of "
-            "blocks of one attention and one feed-forward layer, and this block has other layers; "
-            "leave out that file, or choose another architecture"
+            "architectures/switch.gin, fastmoe.gin or gshard_experts.gin): experts replace the "
+            "feed-forward layer of blocks of one attention and one feed-forward layer, and this "
+            "block has other layers; leave out that file, or choose another architecture"
         )
     return kind_pattern.with_kinds(block, attention_kinds, num_blocks)
 
@@ -56,6 +57,24 @@ def stack_depth(num_dense_blocks: int, num_blocks: int | None = None) -> int:
         num_blocks: the number of blocks of `block`, or None for `num_dense_blocks`.
     """
     return num_dense_blocks if num_blocks is None else num_blocks
+
+
+@gin.configurable
+def half_depth(num_dense_blocks: int) -> int:
+    """Returns the number of blocks that have two layers of attention each, for `num_blocks`.
+
+    Args:
+        num_dense_blocks: the number of layers of attention, that of blocks without experts.
+
+    Raises:
+        ValueError: it is odd. Lingvo leaves the last layer out then.
+    """
+    if num_dense_blocks % 2:
+        raise ValueError(
+            f"num_layers = {num_dense_blocks}: expected an even number of layers, as experts are "
+            "in every other one (num_blocks = @half_depth() of architectures/gshard_experts.gin)"
+        )
+    return num_dense_blocks // 2
 
 
 def _name(layer: Any) -> str:

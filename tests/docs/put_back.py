@@ -22,6 +22,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from primer.gin_config import config_files
+from primer.layers import mesh_layout
 from primer.runtime.patches import float32_norms
 
 CONVOLUTION = "primer.layers.convolution.causal_depthwise_conv"
@@ -298,6 +299,22 @@ def experts(**forced):
         return init
 
     return replaced("primer.layers.MixtureOfExperts.__init__", make)
+
+
+def legacy_gshard():
+    """Gates are normalized before capacity, and padding counts in the balance loss."""
+    return mock.patch("primer.layers.experts.settings.Gating.corrects_gshard", False)
+
+
+def groups_of_devices():
+    """GShard's groups are as many as the processors that hold rows."""
+
+    def group_size(self, x, train, model):
+        batch_dim, tokens = x.shape.dims[0], mtf.Shape(x.shape.dims[:-1]).size
+        return tokens // mesh_layout.num_splits(model, batch_dim)
+
+    target = "primer.layers.experts.gshard.assignment.GShardAssignment.group_size"
+    return replaced(target, lambda original: group_size)
 
 
 def noise_is_not_on_the_input():

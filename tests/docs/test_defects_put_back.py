@@ -173,6 +173,14 @@ DEFECTS = {
     "The convolutions of Primer see the text before their own": Defect(
         put_back.convolution_crosses_texts, {"binding": "convolution_crosses_texts = False"}
     ),
+    "The gates of a token are divided by their sum before some of its choices are dropped: what is "
+    "left has a smaller weight": Defect(put_back.legacy_gshard),
+    "Padding lowers the balance loss": Defect(put_back.legacy_gshard),
+    "A batch of training has as many groups as there are devices: the mesh decides which tokens "
+    "are dropped": Defect(put_back.groups_of_devices, {"mesh": "batch"}),
+    "An odd number of layers loses the last one": Defect(
+        gin("architectures/gshard_experts.gin", "num_blocks = @half_depth()", "num_blocks = 1")
+    ),
     "Attention of type none adds the layer's input to itself": Defect(
         put_back.attention_none_doubles, {"place": 1}
     ),

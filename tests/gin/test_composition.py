@@ -87,15 +87,15 @@ def test_every_combination_builds(composition, activation, load):
     architecture, overlay = composition
     load(
         gin_models.files(architecture, activation, overlay),
-        gin_models.fewest_block_bindings(architecture),
+        gin_models.fewest_block_bindings(architecture, overlay),
     )
     gin.finalize()
     model, graph = run_graph.build_forward(97)
     hidden = [v for v in graph.trainable_variables if "/wi" in v.name and "kernel" in v.name]
-    blocks = gin_models.fewest_blocks(architecture)
-    # Switch has three dense layers and one with experts in a block, FastMoE only experts.
-    layers = {None: 1, "switch": 4, "fastmoe": 1}[overlay]
-    assert len(hidden) == (2 if "glu" in activation else 1) * layers * blocks
+    layers = gin_models.fewest_layers(architecture, overlay)
+    # Switch has three dense layers and one with experts in a block.
+    layers *= 4 if overlay == "switch" else 1
+    assert len(hidden) == (2 if "glu" in activation else 1) * layers
     widths = {v.shape.dims[-1].size for v in hidden}
     wide = "12x" in gin_models.architecture_slots(architecture)["projection"].name
     assert widths == {(192 if wide else 44) if "glu" in activation else (288 if wide else 64)}
@@ -121,7 +121,7 @@ def test_every_size_builds(composition, size, load):
     architecture, overlay = composition
     load(
         gin_models.files(architecture, "swiglu", overlay, size),
-        gin_models.fewest_block_bindings(architecture),
+        gin_models.fewest_block_bindings(architecture, overlay),
     )
     gin.finalize()
     shapes = parameters.parameter_shapes(97)

@@ -184,16 +184,16 @@ def test_every_line_of_every_file_takes_effect(path, load):
     assert own_dead(load, [*TINY, path], data=data, vocabulary_size=LARGE if data else 97) == []
 
 
-# (architecture, files): a size of the ladder; each architecture with one function as its activation
-# and with a gate; experts.
+# (architecture, overlay, files): a size of the ladder; each architecture with one function as its
+# activation and with a gate; experts.
 SOME_MODELS = [
-    ("transformer", gin_models.files("transformer", size="ladder_3m")),
+    ("transformer", None, gin_models.files("transformer", size="ladder_3m")),
     *(
-        (base, gin_models.files(base, activation))
+        (base, None, gin_models.files(base, activation))
         for base in gin_models.BASES
         for activation in ("squared_relu", "swiglu")
     ),
-    *(("transformer", gin_models.files("transformer", overlay=o)) for o in gin_models.OVERLAYS),
+    *(("transformer", o, gin_models.files("transformer", overlay=o)) for o in gin_models.OVERLAYS),
 ]
 
 
@@ -213,15 +213,15 @@ def test_every_default_takes_effect_in_some_model(load):
         ever.update(own)
         live.update(own - {dead.key for dead in dead_bindings.find_dead_bindings(own)})
 
-    for architecture, files in SOME_MODELS:
+    for architecture, overlay, files in SOME_MODELS:
         # One of the norms is in no architecture.
-        norm = ["norm = @sublayer_scale_norm"] if files == SOME_MODELS[0][1] else []
-        bindings = [*gin_models.fewest_block_bindings(architecture), *norm]
+        norm = ["norm = @sublayer_scale_norm"] if files == SOME_MODELS[0][-1] else []
+        bindings = [*gin_models.fewest_block_bindings(architecture, overlay), *norm]
         add(files, bindings, lambda: run_graph.build_forward(97))
     adaptive = ["token_embedding = @AdaptiveEmbedding", "z_loss = 0.0"]
     add(TINY, [*ONE_BLOCK, *adaptive], lambda: run_graph.build_forward(97))
-    experts = gin_models.fewest_block_bindings(SOME_MODELS[-1][0])
-    add(SOME_MODELS[-1][1], experts, exercise)
+    architecture, overlay, files = SOME_MODELS[-1]
+    add(files, gin_models.fewest_block_bindings(architecture, overlay), exercise)
     for path in SOME_RUNS:
         add([*TINY, path], ONE_BLOCK, lambda: run_graph.build_step(97))
     # Training data are read in tests/data alone.

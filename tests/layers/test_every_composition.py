@@ -40,6 +40,8 @@ EXPERTS = {
     ),
     # Drops nothing; its balance loss is that of all tokens, on every mesh.
     "fastmoe": ('expert_balance_loss = "switch"',),
+    # Each row is a group: what is dropped, and its balance loss, are the same on every mesh.
+    "gshard_experts": (),
 }
 # Windows shorter than the rows of the checks.
 SMALL_WINDOW = ("window = 3",)
@@ -47,7 +49,7 @@ SMALL_WINDOW = ("window = 3",)
 
 def small(architecture, overlay):
     """Returns bindings for the fewest blocks, with one layer of experts in each if any."""
-    blocks = gin_models.fewest_block_bindings(architecture)
+    blocks = gin_models.fewest_block_bindings(architecture, overlay)
     return blocks + SMALL_WINDOW + EXPERTS[overlay]
 
 

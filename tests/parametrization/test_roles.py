@@ -114,7 +114,7 @@ COMPOSITIONS = gin_models.compositions()
 def check_roles(architecture, overlay, activation="swiglu", bindings=()):
     gin_models.parse(
         gin_models.files(architecture, activation, overlay),
-        [*gin_models.fewest_block_bindings(architecture), *bindings],
+        [*gin_models.fewest_block_bindings(architecture, overlay), *bindings],
     )
     _, graph = run_graph.build_forward(97)
     found = {variable.name: roles.role(variable.shape) for variable in graph.trainable_variables}

@@ -170,7 +170,7 @@ def model_of(composition):
     """The gin text of a composition with the fewest blocks, one with experts."""
     architecture, overlay = composition
     lines = [f'include "{name}"' for name in gin_models.files(architecture, overlay=overlay)]
-    lines += gin_models.fewest_block_bindings(architecture)
+    lines += gin_models.fewest_block_bindings(architecture, overlay)
     if overlay:
         lines.append("block = [%attention, %experts]")
     return "\n".join(lines)

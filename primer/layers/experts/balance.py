@@ -6,7 +6,8 @@ Switch Transformer (https://arxiv.org/abs/2101.03961), equation 4, here for each
 
 `[..., group, experts]` -> scalar. It is 1 for a router without preference. Means are over all
 positions of a group, so that padding counts in the denominator, as in Mesh-TensorFlow. Without
-groups (no capacity) means are over the tokens of the batch that are not padding.
+groups (no capacity) means are over the tokens of the batch that are not padding, and with
+`gshard.assignment` over those of the group.
 
 `MixtureOfExperts.balance_loss` has the names: "switch" counts all choices in f, "gshard" the first
 ones (GShard, https://arxiv.org/abs/2006.16668, algorithm 1, times experts), "importance" and
@@ -49,8 +50,8 @@ def of_choices(
     if group_dim is None:
         return loss_of_tokens(scores.p, ranks, experts_dim, importance, gating)
     if gating.loss == "gshard":
-        second = gating.use_second_place_loss
-        return ranked_loss(scores.p, ranks, experts_dim, group_dim, importance, second)
+        second, over_text = gating.use_second_place_loss, gating.corrects_gshard
+        return ranked_loss(scores.p, ranks, experts_dim, group_dim, importance, second, over_text)
     # [..., group, experts]
     masks = mtf.add_n([mtf.one_hot(r.index, experts_dim, dtype=scores.p.dtype) for r in ranks])
     masks /= len(ranks)
@@ -134,6 +135,7 @@ def ranked_loss(
     group_dim: mtf.Dimension,
     importance: mtf.Tensor | None,
     second_place: bool,
+    over_text: bool = False,
 ) -> mtf.Tensor:
     """Returns the loss of top-2 and top-n, a scalar.
 
@@ -144,13 +146,21 @@ def ranked_loss(
         importance: a Tensor `[..., group]`, or None.
         second_place: whether to add half of the loss of the second choices, for which P is the
             distribution without the best expert.
+        over_text: whether f and P are means over the tokens of a group that are not padding.
     """
-    first = p if importance is None else p * choices.has_full_importance(importance)
-    loss = mtf.reduce_mean(_balance_product(first, ranks[0].mask, experts_dim, group_dim))  # []
+    first, text = p, None  # [..., group, experts], and the fraction of text [...]
+    if importance is not None:
+        real = choices.has_full_importance(importance)  # [..., group]
+        first = p * real
+        text = mtf.reduce_mean(real, reduced_dim=group_dim) + 1e-6 if over_text else None
+
+    def mean_product(p: mtf.Tensor, mask: mtf.Tensor) -> mtf.Tensor:
+        product = _balance_product(p, mask, experts_dim, group_dim)  # [...]
+        return mtf.reduce_mean(product if text is None else product / mtf.square(text))  # []
+
+    loss = mean_product(first, ranks[0].mask)
     if second_place and len(ranks) > 1:
-        rest = _without_first(p, ranks, experts_dim)
-        second = _balance_product(rest, ranks[1].mask, experts_dim, group_dim)  # [...]
-        loss += 0.5 * mtf.reduce_mean(second)
+        loss += 0.5 * mean_product(_without_first(p, ranks, experts_dim), ranks[1].mask)
     return loss
 
 

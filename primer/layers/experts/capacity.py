@@ -43,7 +43,7 @@ def capacity_dim(
     group_dim: mtf.Dimension,
     experts_dim: mtf.Dimension,
     gating: settings.Gating,
-    factor: float,
+    factor: float | None,
     name: str = "expert_capacity",
 ) -> mtf.Dimension:
     """Returns the Dimension of an expert's slots for each group, at most as many as tokens.
@@ -52,9 +52,14 @@ def capacity_dim(
         group_dim: the Dimension of the tokens of a group.
         experts_dim: the Dimension of the experts.
         gating: settings.Gating, which has the least capacity.
-        factor: the capacity factor.
+        factor: the capacity factor; None only with GShard's assignment.
         name: the Dimension's name.
     """
+    if gating.assignment is not None:
+        least = gating.min_expert_capacity
+        count = gating.assignment.count_slots(group_dim.size, experts_dim.size, factor, least)
+        return mtf.Dimension(name, count)
+    assert factor is not None  # See Gating.limits_tokens.
     if gating.has_released_capacity:
         count = _released_count(group_dim.size, experts_dim.size, gating, factor)
     else:
@@ -77,6 +82,7 @@ def in_order(
     group_dim: mtf.Dimension,
     slots_dim: mtf.Dimension,
     dtype: tf.DType,
+    normalizes: bool = False,
 ) -> Plan:
     """Assigns slots to the first choices of all tokens in their order, then to second choices.
 
@@ -84,15 +90,23 @@ def in_order(
         ranks: a list of choices.Choice `[..., group]`.
         experts_dim, group_dim, slots_dim: Dimensions.
         dtype: the type of dispatch and combine.
+        normalizes: whether the gates of a token's choices that have a slot are made to sum to 1.
     """
-    taken, combines, num_slots = 0.0, [], 0.0
+    taken, kept, slots, num_slots = 0.0, [], [], 0.0
     for rank in ranks:
         # [..., group, experts], the slot that each choice gets if there is room.
         slot = (mtf.cumsum(rank.mask, group_dim, exclusive=True) + taken) * rank.mask
         mask = rank.mask * mtf.to_float(mtf.less(slot, float(slots_dim.size)))
         taken += mtf.reduce_sum(mask, reduced_dim=group_dim)  # [..., experts]
         num_slots += mtf.reduce_sum(mask, reduced_dim=experts_dim)  # [..., group]
-        combines.append(combine(rank.gate, mask, slot, experts_dim, slots_dim, dtype))
+        kept.append(dataclasses.replace(rank, mask=mask))
+        slots.append(slot)
+    if normalizes:
+        kept = choices.normalized_by_mask(kept, experts_dim)
+    combines = [
+        combine(rank.gate, rank.mask, slot, experts_dim, slots_dim, dtype)
+        for rank, slot in zip(kept, slots)
+    ]
     chosen = mtf.add_n([rank.mask for rank in ranks])  # [..., group, experts]
     return plan_of(mtf.add_n(combines), chosen, mtf.minimum(num_slots, 1.0), ranks[0].mask)
 

@@ -33,11 +33,13 @@ from primer.layers.experts import (
     feed_forward,
     groups,
     padding,
+    phase,
     routing,
     settings,
     undropped,
 )
 from primer.layers.experts.dropless import layer_rows
+from primer.layers.experts.gshard.assignment import GShardAssignment
 
 
 @variables.stored_under("MoE1D")
@@ -74,6 +76,7 @@ class MixtureOfExperts(transformer.TransformerLayer):
         router_bias: bool | None = None,
         balance_loss: str | None = None,
         fastmoe_workers: int | None = None,
+        assignment: GShardAssignment | None = None,
     ) -> None:
         """Makes a layer. Defaults are Mesh-TensorFlow's, but deterministic in evaluation.
 
@@ -96,7 +99,7 @@ class MixtureOfExperts(transformer.TransformerLayer):
             switch_temperature: the temperature of "sample".
             second_policy_train, second_policy_eval: for "top_2" and "top_n", whether experts of
                 rank 2 and more are used: "all", "none", "threshold" (if their gate is above it),
-                "random" (with probability gate / threshold).
+                "random" (with probability gate / threshold), "sampling" (drawn by their gates).
             second_threshold_train, second_threshold_eval: that threshold.
             capacity_factor_train, capacity_factor_eval: the slots of an expert for each group, as
                 a multiple of tokens / experts. None: no limit, no token is dropped.
@@ -110,6 +113,7 @@ class MixtureOfExperts(transformer.TransformerLayer):
                 for "noisy"), see `balance`; None: the gating's own, for "naive" none.
             fastmoe_workers: for "switch", "top_2" and "noisy": capacity and loss as FastMoE's code
                 computes them on so many workers (`gates.as_released`); None: as in the papers.
+            assignment: for "top_2" and "top_n": groups, slots and weights as in GShard; or None.
 
         Raises:
             ValueError: the first setting that is invalid.
@@ -125,14 +129,14 @@ class MixtureOfExperts(transformer.TransformerLayer):
         self.gating = settings.Gating(
             owner=owner,
             gating=gating,
-            training=settings.Phase(
+            training=phase.Phase(
                 True,
                 capacity_factor_train,
                 second_policy_train,
                 second_threshold_train,
                 switch_policy_train,
             ),
-            evaluation=settings.Phase(
+            evaluation=phase.Phase(
                 False,
                 capacity_factor_eval,
                 second_policy_eval,
@@ -152,6 +156,7 @@ class MixtureOfExperts(transformer.TransformerLayer):
             router_bias=router_bias,
             balance_loss=balance_loss,
             fastmoe_workers=fastmoe_workers,
+            assignment=assignment,
         )
         settings.check_num_experts(self.gating, num_experts, "num_experts")
 
@@ -177,10 +182,8 @@ class MixtureOfExperts(transformer.TransformerLayer):
         check_no_ensemble(context, self.gating.owner)
         if undropped.drops_no_token(context, self.gating):
             return self._undropped(context, x)
-        if self.gating.phase(context.train).capacity_factor is None:
-            y, loss = self._dropless(context, x)
-        else:
-            y, loss = self._in_groups(context, x)
+        limited = self.gating.limits_tokens(context.train)
+        y, loss = (self._in_groups if limited else self._dropless)(context, x)
         balance.add_loss(context, loss, self.gating, x.dtype)
         return y
 
@@ -214,7 +217,6 @@ class MixtureOfExperts(transformer.TransformerLayer):
         # tokens.x is [outer_batch, batch, group, d_model]
         tokens, grouped = routing.grouped_tokens(context, x, self.gating)
         gating, factor = self.gating, self.gating.phase(context.train).capacity_factor
-        assert factor is not None  # See call.
         slots_dim = capacity.capacity_dim(grouped.group_dim, self._unsplit_dim, gating, factor)
         plan, loss = routing.route(
             tokens, self._unsplit_dim, slots_dim, gating, context, gating.variable_name

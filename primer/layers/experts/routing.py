@@ -61,7 +61,10 @@ def grouped_tokens(
         gating: settings.Gating.
         name: the name of the dimension of the tokens in a group.
     """
-    grouped = groups.of_batch(x, gating.group_size, context.model, name)
+    size, assignment = gating.group_size, gating.assignment
+    if assignment is not None:
+        size = assignment.group_size(x, context.train, context.model)
+    grouped = groups.of_batch(x, size, context.model, name)
     importance = padding.importance(context, x)  # [batch, length]
     if importance is not None:
         importance = grouped.to_groups(importance)  # [outer_batch, batch, group]
@@ -124,6 +127,7 @@ def choose(
     )
     loss = balance.of_choices(scores, ranks, experts_dim, None, tokens.importance, gating)
     ranks = choices.apply_second_policy(ranks, gating, context.train)
+    ranks = choices.without_slots(ranks, gating)
     chosen = mtf.add_n([rank.mask for rank in ranks])  # [tokens..., experts]
     routed = mtf.minimum(mtf.reduce_sum(chosen, reduced_dim=experts_dim), 1.0)  # [tokens...]
     routing = _Routing(chosen, routed, scores.logits, [experts_dim])
@@ -212,5 +216,6 @@ def _token_choice(
     ranks = choices.apply_second_policy(ranks, gating, train)
     if gating.gating == "switch_max":
         return capacity.best_first(ranks[0], *dims, tokens.x.dtype), loss
-    assign = capacity.next_best if gating.gating == "ntlb" else capacity.in_order
-    return assign(ranks, *dims, tokens.x.dtype), loss
+    if gating.gating == "ntlb":
+        return capacity.next_best(ranks, *dims, tokens.x.dtype), loss
+    return capacity.in_order(ranks, *dims, tokens.x.dtype, gating.corrects_gshard), loss

@@ -5,9 +5,13 @@ The names and meanings are Mesh-TensorFlow's (`MoE1D`), its `moe_gating` being `
 """
 
 import dataclasses
-from collections.abc import Collection, Iterable
+from collections.abc import Callable
+
+import mesh_tensorflow as mtf
 
 from primer.common import checks
+from primer.layers.experts.gshard.assignment import GShardAssignment
+from primer.layers.experts.phase import Phase, check_one_of, listed
 
 # The method that assigns tokens to experts -> the name of the router's variable in a checkpoint.
 GATINGS = {
@@ -20,12 +24,6 @@ GATINGS = {
     "naive": "naive_gating",
     "noisy": "noisy_gating",
 }
-# Whether a token's second and further experts are used: always, never, where the gate is above
-# a threshold, or with the probability gate / threshold.
-SECOND_POLICIES = ("all", "none", "threshold", "random")
-# How the first expert is chosen: the best one, the best one after noise on the router's input
-# (in training only), or one sampled from the router's distribution.
-SWITCH_POLICIES = ("argmax", "input_jitter", "input_dropout", "sample")
 # The gatings in which several experts process a token, ranked by their gates; those with a policy
 # for the second and further ones.
 RANKED = ("top_2", "top_n", "naive", "noisy")
@@ -49,23 +47,13 @@ OF_FASTMOE = {"top_2": "GShardGate", "switch": "SwitchGate", "noisy": "NoisyGate
 
 
 @dataclasses.dataclass(frozen=True)
-class Phase:
-    """The settings of training, or those of evaluation; named as in MixtureOfExperts."""
-
-    train: bool
-    capacity_factor: float | None
-    second_policy: str
-    second_threshold: float
-    switch_policy: str = "argmax"
-
-
-@dataclasses.dataclass(frozen=True)
 class Gating:
     """The settings of routing, named as in MixtureOfExperts.
 
     Attributes:
         owner: the layer's name in gin, for messages.
         training, evaluation: the settings that differ between the two.
+        uniform: (mesh, shape) -> random numbers in 0 ... 1 of the second policies; None: new ones.
 
     Raises:
         ValueError: the first setting that is invalid.
@@ -88,20 +76,38 @@ class Gating:
     router_bias: bool | None = None
     balance_loss: str | None = None
     fastmoe_workers: int | None = None
+    assignment: GShardAssignment | None = None
+    uniform: Callable[..., mtf.Tensor] | None = None
 
     def __post_init__(self) -> None:
-        self._one_of("gating", self.gating, GATINGS)
-        for phase, name in ((self.training, "train"), (self.evaluation, "eval")):
-            self._check_phase(phase, name)
+        check_one_of(f"{self.owner}.gating", self.gating, GATINGS)
+        for phase in (self.training, self.evaluation):
+            phase.check(self.owner, self.gating)
         for name in ("group_size", "min_expert_capacity", "ntlb_top_k", "num_experts_per_token"):
             checks.whole_number(f"{self.owner}.{name}", getattr(self, name), error=ValueError)
         self._check_no_capacity_limit()
         self._check_balance_loss()
         self._check_as_released()
+        if self.assignment is not None:
+            self.assignment.check(self.owner, self.gating, self.balance_loss, self.fastmoe_workers)
 
     def phase(self, train: bool) -> Phase:
         """Returns the settings of training or of evaluation."""
         return self.training if train else self.evaluation
+
+    def limits_tokens(self, train: bool) -> bool:
+        """Returns whether experts have a limited number of slots."""
+        fixed = self.assignment is not None and self.assignment.expert_capacity is not None
+        return fixed or self.phase(train).capacity_factor is not None
+
+    def draw(self, mesh: mtf.Mesh, shape: mtf.Shape) -> mtf.Tensor:
+        """Returns random numbers in 0 ... 1 for a second policy."""
+        return (self.uniform or mtf.random_uniform)(mesh, shape)
+
+    @property
+    def corrects_gshard(self) -> bool:
+        """Whether gates are normalized last and the balance loss leaves out padding."""
+        return self.assignment is not None and not self.assignment.legacy_mtf_behavior
 
     @property
     def variable_name(self) -> str:
@@ -138,22 +144,6 @@ class Gating:
         """The balance loss: one of BALANCE_LOSSES, or "tokens" in expert choice."""
         return self.balance_loss or OWN_LOSSES.get(self.gating, "switch")
 
-    def _check_phase(self, phase: Phase, name: str) -> None:
-        self._one_of(f"second_policy_{name}", phase.second_policy, SECOND_POLICIES)
-        self._one_of(f"switch_policy_{name}", phase.switch_policy, SWITCH_POLICIES)
-        if phase.switch_policy == "sample" and self.gating in ("ntlb", "expert_choice"):
-            raise ValueError(
-                f"{self.owner}.switch_policy_{name} = 'sample': {self.owner}.gating = "
-                f"{self.gating!r} ranks experts and cannot sample them; expected one of "
-                f"{_listed(SWITCH_POLICIES[:-1])}"
-            )
-        factor = phase.capacity_factor
-        if factor is not None and factor <= 0:
-            raise ValueError(
-                f"{self.owner}.capacity_factor_{name} = {factor!r}: expected a number above 0, the "
-                "slots of an expert as a multiple of its even share of the tokens"
-            )
-
     def _check_no_capacity_limit(self) -> None:
         if self.training.capacity_factor is None and self.gating in NEED_CAPACITY:
             raise ValueError(
@@ -171,7 +161,7 @@ class Gating:
     def _check_balance_loss(self) -> None:
         if self.balance_loss is None:
             return
-        self._one_of("balance_loss", self.balance_loss, BALANCE_LOSSES)
+        check_one_of(f"{self.owner}.balance_loss", self.balance_loss, BALANCE_LOSSES)
         if self.gating == "expert_choice" and self.balance_loss != "none":
             raise ValueError(
                 f"{self.owner}.balance_loss = {self.balance_loss!r}: with {self.owner}.gating = "
@@ -192,7 +182,7 @@ class Gating:
         if self.gating not in OF_FASTMOE:
             raise ValueError(
                 f"{self.owner}.fastmoe_workers = {self.fastmoe_workers}: FastMoE has no other form "
-                f"of {self.owner}.gating = {self.gating!r}; expected one of {_listed(OF_FASTMOE)}, "
+                f"of {self.owner}.gating = {self.gating!r}; expected one of {listed(OF_FASTMOE)}, "
                 "or None"
             )
         if self.gating != "noisy" and self.training.capacity_factor is None:
@@ -207,10 +197,6 @@ class Gating:
                 f"{OF_FASTMOE[self.gating]} ({self.owner}.fastmoe_workers = "
                 f"{self.fastmoe_workers}) has a loss of its own; expected None or 'none'"
             )
-
-    def _one_of(self, name: str, value: object, allowed: Collection[str]) -> None:
-        if value not in allowed:
-            raise ValueError(f"{self.owner}.{name} = {value!r}: expected one of {_listed(allowed)}")
 
 
 def check_num_experts(gating: Gating, num_experts: int, setting: str) -> None:
@@ -230,7 +216,3 @@ def check_num_experts(gating: Gating, num_experts: int, setting: str) -> None:
             f"{gating.owner}.fastmoe_workers = {workers}: expected a divisor of the number of all "
             f"experts, {gating.owner}.{setting} = {num_experts}"
         )
-
-
-def _listed(values: Iterable[object]) -> str:
-    return ", ".join(repr(value) for value in values)

@@ -27,6 +27,7 @@ from primer.layers.experts import (
     feed_forward,
     groups,
     layer,
+    phase,
     router,
     routing,
     settings,
@@ -82,10 +83,10 @@ class MixtureOfExperts2D(transformer.TransformerLayer):
         self.gating = settings.Gating(
             owner=owner,
             gating="top_2",
-            training=settings.Phase(
+            training=phase.Phase(
                 True, capacity_factor_train, second_policy_train, second_threshold_train
             ),
-            evaluation=settings.Phase(
+            evaluation=phase.Phase(
                 False, capacity_factor_eval, second_policy_eval, second_threshold_eval
             ),
             use_second_place_loss=use_second_place_loss,

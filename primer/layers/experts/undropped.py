@@ -35,7 +35,7 @@ def drops_no_token(context: transformer.Context, gating: settings.Gating) -> boo
         )
         return False
     exact = context.mode in ("first_part", "incremental") or marks.forbids_token_dropping()
-    return exact or gating.evaluation.capacity_factor is None
+    return exact or not gating.limits_tokens(False)
 
 
 def choose(
@@ -99,7 +99,7 @@ def _from_scores(
     if gating.gating == "ntlb":
         # Without capacity the best expert is never full.
         ranks = ranks[:1]
-    ranks = choices.apply_second_policy(ranks, gating, False)
+    ranks = choices.without_slots(choices.apply_second_policy(ranks, gating, False), gating)
     return stack(ranks, experts_dim, choice_name)
 
 
