@@ -21,10 +21,10 @@ from tests.runtime import tiny
 
 pytestmark = pytest.mark.slow
 
-# Together twenty-eight kills, and one for each class of optimizers, which other files only set.
+# Together thirty kills, and one for each class of optimizers, which other files only set.
 OPTIMIZERS = [n for n in config_files.names_of_kind("optimizers") if "_" not in n]
 KILLS = {
-    **{"train": 7, "early stop": 3, "mixture": 3, "other data": 3, "memory": 3},
+    **{"train": 6, "early stop": 3, "mixture": 3, "other data": 3, "memory": 3, "mesh": 3},
     **{"eval": 3, "prepare": 3, "average": 3},
 }
 KILLS |= {f"optimizer {name}": 1 for name in OPTIMIZERS}
@@ -186,6 +186,13 @@ def test_training_with_memory(machine):
     check_training(machine, "memory", None, MEMORY)
     memory = {name for name in tiny.variables(machine.folder / "memory", 12) if is_part(name)}
     assert len(memory) == 4
+
+
+def test_training_on_a_mesh(machine):
+    """Two devices have a slice of each weight; a thread writes a checkpoint at every step."""
+    mesh = ("mesh_shape.shape = 'model:2'", "utils.run.save_checkpoints_steps = 1")
+    words = [word for binding in mesh for word in ("--gin_param", binding)]
+    check_training(machine, "mesh", None, words)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

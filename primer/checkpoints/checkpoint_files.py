@@ -1,12 +1,12 @@
-"""The files of checkpoints: lists them, checks that they are whole, and restores their values."""
+"""The files of checkpoints: lists them, and checks that they are whole, finite and of the model."""
 
 import contextlib
 import hashlib
 import os
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 
 from primer.checkpoints import checkpoint_state, finite_values, pattern_free
@@ -66,7 +66,7 @@ def fingerprint(path: str) -> str:
         for name in _files_of(path, r"data-\d+-of-\d+"):
             digest.update(str(tf.io.gfile.stat(name).length).encode())
     except tf.errors.OpError as error:
-        raise RunError(_damaged(path, error)) from error
+        raise RunError(damaged(path, error)) from error
     return digest.hexdigest()[:16]
 
 
@@ -143,7 +143,7 @@ def no_checkpoint_error(model_dir: str) -> UsageError:
 
 def check_variables(path: str, variables: Iterable[tf.Variable], model_dir: str) -> None:
     """Raises UsageError where a checkpoint lacks a variable, or has it in another shape."""
-    reason = _difference(open_reader(path), variables)
+    reason = difference(open_reader(path), variables)
     if reason:
         raise UsageError(
             f"model_dir = {model_dir!r} holds another architecture or vocabulary: its checkpoint "
@@ -151,7 +151,9 @@ def check_variables(path: str, variables: Iterable[tf.Variable], model_dir: str)
         )
 
 
-def _difference(reader, variables, names=None):
+def difference(
+    reader: Any, variables: Iterable[tf.Variable], names: Mapping[str, str] | None = None
+) -> str | None:
     """Says which of a graph's variables a checkpoint lacks or has in another shape, or None.
 
     Args:
@@ -170,85 +172,6 @@ def _difference(reader, variables, names=None):
     return None
 
 
-class Restore:
-    """Loads a checkpoint into a session; made before the graph is finalized.
-
-    Variables are float32; values that a checkpoint has in bfloat16 are cast. A checkpoint with a
-    value that is NaN or infinite is refused.
-
-    Args:
-        variables: what to load.
-        optional: those that keep their initial value where the checkpoint lacks them, or has them
-            in another shape; for all others that is an error.
-        names: name in the graph -> name in the checkpoint, where these are others.
-    """
-
-    def __init__(
-        self,
-        variables: Iterable[tf.Variable],
-        optional: Iterable[tf.Variable] = (),
-        names: Mapping[str, str] | None = None,
-    ) -> None:
-        self._names = dict(names or {})
-        self._variables = {self._names.get(v.op.name, v.op.name): v for v in variables}
-        self._optional = {variable.op.name for variable in optional}
-        self._saver = tf.train.Saver(self._variables, sharded=True) if self._variables else None
-
-    def __call__(self, sess: tf.Session, path: str) -> None:
-        """Loads the values of the checkpoint.
-
-        Raises:
-            UsageError: the checkpoint is of another model.
-            RunError: it cannot be read, or has values that are not finite.
-        """
-        reader = open_reader(path)
-        self._check(reader, path)
-        missing = self._missing(reader)
-        types = reader.get_variable_to_dtype_map()
-        same = all(types.get(name) == v.dtype.base_dtype for name, v in self._variables.items())
-        try:
-            if same and not missing:
-                if self._saver:
-                    self._saver.restore(sess, pattern_free.readable(path))
-            else:
-                for name, variable in self._variables.items():
-                    if variable.op.name in missing:
-                        sess.run(variable.initializer)
-                    else:
-                        _load(sess, reader, name, variable)
-        except (tf.errors.OpError, ValueError, IndexError) as error:
-            raise RunError(_damaged(path, error)) from error
-        spoiled = finite_values.first_in_session(sess, self._variables.values())
-        if spoiled:
-            raise RunError(_not_finite(path, spoiled, list(self._variables)))
-
-    def missing(self, path: str) -> list[str]:
-        """Returns the optional variables that a checkpoint lacks or has in another shape.
-
-        Raises:
-            RunError: it cannot be read.
-        """
-        return self._missing(open_reader(path))
-
-    def _missing(self, reader):
-        variables = [v for v in self._variables.values() if v.op.name in self._optional]
-        return [v.op.name for v in variables if _difference(reader, [v], self._names)]
-
-    def _check(self, reader, path):
-        required = [v for v in self._variables.values() if v.op.name not in self._optional]
-        reason = _difference(reader, required, self._names)
-        if reason:
-            raise UsageError(
-                f"the checkpoint {path} {reason}: it is of another architecture or vocabulary "
-                "than the gin files describe"
-            )
-
-
-def _load(sess, reader, name, variable):
-    value = np.asarray(reader.get_tensor(name)).astype(variable.dtype.as_numpy_dtype)
-    variable.load(value, sess)
-
-
 def newest_finite(directory: str, names: Iterable[str]) -> str | None:
     """Returns the path of the newest checkpoint whose variables of these names are finite, or None.
 
@@ -265,8 +188,8 @@ def newest_finite(directory: str, names: Iterable[str]) -> str | None:
     return None
 
 
-def _not_finite(path, name, names):
-    """The message on a checkpoint with a value that is not finite, with the way out."""
+def not_finite(path: str, name: str, names: Iterable[str]) -> str:
+    """Returns the message on a checkpoint with a value that is not finite, with the way out."""
     directory, newest = os.path.dirname(path), newest_finite(os.path.dirname(path), names)
     message = f"{name} is NaN or infinite in the checkpoint {path}, which is therefore not used; "
     if newest is None:
@@ -294,17 +217,32 @@ def open_reader(path: str) -> "tf.train.NewCheckpointReader":
     try:
         return tf.train.NewCheckpointReader(pattern_free.readable(path))
     except (tf.errors.OpError, ValueError) as error:
-        raise RunError(_damaged(path, error)) from error
+        raise RunError(damaged(path, error)) from error
 
 
-def _damaged(path, error):
+def damaged(path: str, error: Exception) -> str:
+    """Returns the message on a checkpoint that TensorFlow cannot read."""
+    reason = reason_of(error)
     return (
-        f"the checkpoint {path} cannot be read ({_reason(error)}); name another one, or delete its "
-        "files: training then continues from the newest that is left"
+        f"the checkpoint {path} cannot be read ({reason}{_in_file(path, reason)}); name another "
+        "one, or delete its files: training then continues from the newest that is left"
     )
 
 
-def _reason(error):
+def _in_file(path, reason):
+    """Returns " in <name>" with the file that a reason is about, where it does not name it."""
+    data = [os.path.basename(name) for name in _files_of(path, r"data-.+")]
+    if any(name in reason for name in data) or "data-" in reason:
+        return ""
+    shard = re.search(r"shard (\d+)", reason)
+    if shard:
+        data = [name for name in data if f".data-{int(shard[1]):05d}-" in name]
+    elif "sstable" in reason:
+        data = [f"{os.path.basename(path)}.index"]
+    return f" in {' or '.join(data)}" if data else ""
+
+
+def reason_of(error: Exception) -> str:
     """Returns the line of an error with the reason; in a graph's error, that before the node."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     before_nodes = [a for a, b in zip(lines, lines[1:]) if b.startswith("[[{{node")]

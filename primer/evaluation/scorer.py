@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer
 
-from primer.checkpoints import checkpoint_files
+from primer.checkpoints import restoring, variable_slices
 from primer.common import build_mode, gc_pause, graph_marks
 from primer.common.recurrence import carried_state
 from primer.errors import UsageError
@@ -103,13 +103,12 @@ class Scorer:
             self._are_best = tf.reshape(are_best, [self.rows, length])
             self.routing.export(lowering)
             self._updates = [lowering.lowered_operation(update) for update in updates]
-            self._to_slices = lowering.copy_masters_to_slices()
+            # Never run, as slices are restored without masters; recorded graphs have it.
+            lowering.copy_masters_to_slices()
             # The memory is that of the last batch, whatever a checkpoint of training has.
             state = carried_state.graph_variables()
-            empty_state = tf.variables_initializer(state) if state else []
-            self._restore = checkpoint_files.Restore(
-                [v for v in tf.global_variables() if v not in state]
-            )
+            empty_state = variable_slices.initializer(state) if state else []
+            self._restore = restoring.Restore([v for v in tf.global_variables() if v not in state])
             graph.finalize()
         self._session = tf.Session(graph=graph, config=session.default_config())
         self._session.run(empty_state)
@@ -136,7 +135,6 @@ class Scorer:
         # In a notebook, which is eager outside of graphs, a Saver would not use its session.
         with self._session.graph.as_default():
             self._restore(self._session, checkpoint_path)
-        self._session.run(self._to_slices)
         self.routing.reset()
 
     def nats(

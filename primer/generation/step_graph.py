@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer, utils
 
-from primer.checkpoints import checkpoint_files
+from primer.checkpoints import restoring, variable_slices
 from primer.common import build_mode, gc_pause
 from primer.errors import UsageError
 from primer.runtime import estimator_model, session
@@ -89,10 +89,11 @@ class StepGraph:
         self._logits = lowering.export_to_tf_tensor(logits)
         self._fill = [lowering.lowered_operation(op) for op in fills]
         self._update = [lowering.lowered_operation(op) for op in updates]
-        self._to_slices = lowering.copy_masters_to_slices()
+        # Never run, as slices are restored without masters; recorded graphs have it.
+        lowering.copy_masters_to_slices()
         own = [v for v in tf.global_variables() if v.op.name.startswith(_SCOPE)]
-        self._empty_states = tf.group(*(v.initializer for v in own))
-        self._restore = checkpoint_files.Restore([v for v in tf.global_variables() if v not in own])
+        self._empty_states = variable_slices.initializer(own)
+        self._restore = restoring.Restore([v for v in tf.global_variables() if v not in own])
 
     def restore(self, checkpoint_path: str) -> None:
         """Loads the weights of a checkpoint and resets the states.
@@ -104,7 +105,6 @@ class StepGraph:
         with self._session.graph.as_default():
             self._session.run(self._empty_states)
             self._restore(self._session, checkpoint_path)
-        self._session.run(self._to_slices)
 
     def read_prompts(self, texts: Sequence[Sequence[int]]) -> None:
         """Replaces the states by those after the given tokens.

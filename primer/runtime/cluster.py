@@ -25,6 +25,8 @@ from primer.errors import RunError, UsageError
 from primer.gin_config.values import bound
 
 JOBS = ("chief", "worker")
+# What TensorFlow raises where a host is lost.
+LOST_HOST_ERRORS = (tf.errors.UnavailableError, tf.errors.AbortedError)
 # Seconds between two connection attempts to another host.
 POLL_SECONDS = 1.0
 # Seconds without a connection after which a host that has answered before counts as lost.
@@ -169,7 +171,7 @@ def end_when_host_is_lost(cluster: Cluster | None) -> Iterator[None]:
     thread.start()
     try:
         yield
-    except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
+    except LOST_HOST_ERRORS as error:
         raise RunError(_lost_host_message(str(error).splitlines()[0])) from error
     finally:
         training_ended.set()

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from primer.checkpoints import checkpoint_files
+from primer.checkpoints import restoring
 from primer.common import random_seed
 from primer.errors import UsageError
 from primer.runtime import inputs, session
@@ -171,10 +171,10 @@ class _Graph:
             metrics = dict(metric_fn(*tensors), loss=tf.metrics.mean(spec.loss))
             self._updates = [update for _, update in metrics.values()]
             self._values = {key: value for key, (value, _) in metrics.items()}
-            self._hooks = [*spec.evaluation_hooks, *hooks]
+            self._hooks = session.without_copies([*spec.evaluation_hooks, *hooks])
             for hook in self._hooks:
                 hook.begin()
-            self._restore = checkpoint_files.Restore(tf.global_variables())
+            self._restore = restoring.Restore(tf.global_variables())
             self._reset = [tf.local_variables_initializer(), tf.tables_initializer()]
             graph.finalize()
         self._session = tf.Session(graph=graph, config=session.estimator_config(estimator))
@@ -184,7 +184,7 @@ class _Graph:
         with self._session.graph.as_default():
             self._restore(self._session, path)
         self._session.run(self._reset)
-        for hook in self._hooks:  # Mesh-TF's hook copies the weights to the slices on the mesh.
+        for hook in self._hooks:
             hook.after_create_session(self._session, None)
 
     def add(self, batch: Batch) -> None:

@@ -10,12 +10,14 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 from tensorflow.core.protobuf import rewriter_config_pb2
 
-from primer.checkpoints import checkpoint_files
+from primer.checkpoints import restoring, variable_slices
 from primer.runtime import cluster
 
 # Numbers this process's event writers: TensorFlow names an event file after the second and the
 # machine, so that a second writer of one second would truncate the file of the first.
 _writer_numbers = itertools.count()
+# Mesh-TF's hook that copies the masters of variables to their slices on the mesh.
+RESTORE_HOOK = "MtfRestoreHook"
 
 
 def estimator_config(estimator: Any) -> tf.ConfigProto:
@@ -72,6 +74,13 @@ def drop_events_from(writer: tf.summary.FileWriter, step: int) -> None:
     writer.add_session_log(tf.SessionLog(status=tf.SessionLog.START), step)
 
 
+def without_copies(
+    hooks: Sequence[tf.train.SessionRunHook],
+) -> list[tf.train.SessionRunHook]:
+    """Returns the hooks without Mesh-TF's that copies masters to slices, which are loaded here."""
+    return [hook for hook in hooks if type(hook).__name__ != RESTORE_HOOK]
+
+
 @contextlib.contextmanager
 def restored(
     estimator: Any,
@@ -84,15 +93,17 @@ def restored(
     Args:
         estimator: a LocalEstimator.
         checkpoint_path: the checkpoint.
-        hooks: hooks of Mesh-TF. Only their `begin` and `after_create_session` are called: they copy
-            the restored variables to the slices on the mesh.
-        scaffold: its `local_init_op`, if there is one, is run.
+        hooks: hooks of the session. Only their `begin` and `after_create_session` are called.
+        scaffold: its `local_init_op`, if there is one, is run; not on a mesh of several devices,
+            where Mesh-TF's copies masters, which have no values, to the slices.
     """
+    hooks = without_copies(hooks)
     for hook in hooks:
         hook.begin()
-    restore = checkpoint_files.Restore(tf.global_variables())
+    restore = restoring.Restore(tf.global_variables())
     initializers = [tf.local_variables_initializer(), tf.tables_initializer()]
-    if scaffold is not None and scaffold.local_init_op is not None:
+    has_slices = bool(variable_slices.of_graph())
+    if scaffold is not None and scaffold.local_init_op is not None and not has_slices:
         initializers.append(scaffold.local_init_op)
     tf.get_default_graph().finalize()
     with tf.Session(config=estimator_config(estimator)) as sess:
@@ -106,8 +117,11 @@ def restored(
 
 @contextlib.contextmanager
 def restored_unfinalized(estimator: Any, checkpoint_path: str) -> Iterator[tf.Session]:
-    """Yields a session with a checkpoint's values in a graph that an export may still extend."""
-    restore = checkpoint_files.Restore(tf.global_variables())
+    """Yields a session with a checkpoint's values in a graph that an export may still extend.
+
+    The values are in the masters: a SavedModel copies them to its slices when it is loaded.
+    """
+    restore = restoring.Restore(tf.global_variables(), whole=True)
     with tf.Session(config=estimator_config(estimator)) as sess:
         restore(sess, checkpoint_path)
         yield sess

@@ -10,6 +10,7 @@ from primer.checkpoints import (
     checkpoint_files,
     model_directory,
     pattern_free,
+    restoring,
     selection,
 )
 from primer.errors import UsageError
@@ -38,7 +39,7 @@ def test_a_directory_is_listed_and_its_checkpoints_are_read(directory):
     assert checkpoint_files.open_reader(latest).get_tensor("x") == 2
     with tf.Graph().as_default(), tf.Session() as sess:
         variable = tf.get_variable("x", [])
-        checkpoint_files.Restore([variable])(sess, latest)
+        restoring.Restore([variable])(sess, latest)
         assert sess.run(variable) == 2
 
 

@@ -2,42 +2,47 @@
 
 `python -m tests.runtime.killed_run MODEL_DIR STEP MOMENT [BINDING ...]`
 
-MOMENT is "before" (the input position is written, the model's files are not), "within" (the model's
-files are written, and `checkpoint` does not name them yet) or "after" (all files are written).
+MOMENT is "before" (the input position is written, the model's files are not), "late" (as "before",
+and training has gone on for two steps), "within" (the model's files are written, and `checkpoint`
+does not name them yet) or "after" (all files are written).
 """
 
 import os
 import signal
 import sys
+import threading
 
 from primer.runtime import import_hook
 
 import_hook.install()
 
-import tensorflow.compat.v1 as tf  # noqa: E402
-
 from primer.checkpoints.retention import Retention  # noqa: E402
+from primer.runtime.training.saving.checkpoint_writer import CheckpointWriter  # noqa: E402
+from primer.runtime.training.saving.snapshot import Snapshot  # noqa: E402
 from tests.runtime import tiny  # noqa: E402
+
+# Set when training has gone on after the fatal step.
+later = threading.Event()
 
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def dying_save(stock, fatal_step, moment):
-    """Returns a tf.train.Saver.save that kills the process at one step of the model's saver."""
+def dying_write(stock, fatal_step, moment):
+    """Returns a Snapshot.write that kills the process at one step, from the thread that writes."""
 
-    def save(saver, sess, path, global_step=None, **settings):
-        if global_step != fatal_step or not path.endswith("model.ckpt"):
-            return stock(saver, sess, path, global_step=global_step, **settings)
-        if moment == "before":
+    def write(snapshot, sess, path):
+        is_fatal = path.endswith(f"-{fatal_step}")
+        if is_fatal and moment in ("before", "late"):
+            if moment == "late":
+                later.wait()
             die()
-        written = stock(saver, sess, path, global_step=global_step, **settings)
-        if moment == "within":
+        stock(snapshot, sess, path)
+        if is_fatal and moment == "within":
             die()
-        return written
 
-    return save
+    return write
 
 
 def dying_add(stock, fatal_step):
@@ -51,8 +56,22 @@ def dying_add(stock, fatal_step):
     return add
 
 
+def noting_poll(stock, fatal_step):
+    """Returns a CheckpointWriter.poll, called after every step, that notes two later steps."""
+    calls = []
+
+    def poll(writer):
+        calls.append(1)
+        if len(calls) == fatal_step + 2:
+            later.set()
+        stock(writer)
+
+    return poll
+
+
 if __name__ == "__main__":
     model_dir, step, moment, *bindings = sys.argv[1:]
-    tf.train.Saver.save = dying_save(tf.train.Saver.save, int(step), moment)
+    CheckpointWriter.poll = noting_poll(CheckpointWriter.poll, int(step))
+    Snapshot.write = dying_write(Snapshot.write, int(step), moment)
     Retention.add = dying_add(Retention.add, int(step))
     tiny.run(model_dir, *bindings)

@@ -43,16 +43,16 @@ cluster.serve_until_chief_ends(cluster.from_environment())
 """
 
 
-def start_training(addresses, index, model_dir, *bindings):
+def start_training(addresses, index, model_dir, *bindings, cwd=ROOT):
     words = ["-m", "tests.runtime.cluster_host", str(model_dir), *bindings]
-    return start_host(addresses, index, words)
+    return start_host(addresses, index, words, cwd)
 
 
-def start_host(addresses, index, words):
+def start_host(addresses, index, words, cwd=ROOT):
     return subprocess.Popen(
         [sys.executable, *words],
-        cwd=ROOT,
-        env={**os.environ, **environment(addresses, index)},
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment(addresses, index)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -88,6 +88,62 @@ def test_two_hosts_train_the_weights_of_one(tmp_path):
     together, alone = tiny.variables(tmp_path / "both", 6), tiny.variables(tmp_path / "one", 6)
     for name, value in alone.items():
         np.testing.assert_allclose(together[name], value, rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+MOVING = ("dropout_rate = 0.0", "summaries.every = 1")
+
+
+def train_on_two(model_dir, steps, cwds=(ROOT, ROOT)):
+    """Trains on two hosts to a step; returns the messages of the first."""
+    addresses = free_addresses(2)
+    worker = start_host(addresses, 1, ["-c", SERVE], cwds[1])
+    more = (*MOVING, f"utils.run.train_steps = {steps}")
+    chief = start_training(addresses, 0, model_dir, *more, cwd=cwds[0])
+    _, messages = chief.communicate(timeout=300)
+    assert chief.returncode == 0, messages
+    assert worker.wait(timeout=300) == 0
+    return messages
+
+
+def assert_moved(moved, alone):
+    """The rows, the losses and the values are those of one host."""
+    losses = [tiny.scalars(directory)["loss"] for directory in (moved, alone)]
+    assert losses[0].keys() == losses[1].keys() and len(losses[0]) == 6
+    np.testing.assert_allclose(list(losses[0].values()), list(losses[1].values()), rtol=1e-5)
+    for name, value in tiny.variables(alone, 6).items():
+        np.testing.assert_allclose(
+            tiny.variables(moved, 6)[name], value, rtol=1e-4, atol=1e-5, err_msg=name
+        )
+
+
+@pytest.mark.slow
+def test_a_run_moves_to_one_host_and_back(tmp_path):
+    """Of a replicated weight each host has written its share."""
+    tiny.run(tmp_path / "one", *MOVING)
+    train_on_two(tmp_path / "moves", 2)
+    tiny.run(tmp_path / "moves", *MOVING, "utils.run.train_steps = 4")
+    train_on_two(tmp_path / "moves", 6)
+    assert_moved(tmp_path / "moves", tmp_path / "one")
+    for step, files in ((2, 2), (4, 1), (6, 2)):
+        found = list((tmp_path / "moves").glob(f"model.ckpt-{step}.data-*"))
+        assert len(found) == files
+        sizes = [path.stat().st_size for path in found]
+        assert max(sizes) < 0.7 * sum(sizes) or files == 1
+    assert not list((tmp_path / "moves").glob(".*unfinished"))
+
+
+@pytest.mark.slow
+def test_a_host_that_does_not_see_the_directory_leaves_the_files_to_the_first(tmp_path):
+    folders = (tmp_path / "first", tmp_path / "second")
+    for folder in folders:
+        folder.mkdir()
+    tiny.run(tmp_path / "one", *MOVING)
+    for steps in (3, 6):
+        messages = train_on_two("run", steps, folders)
+        assert "which therefore reads and writes the checkpoints of all hosts" in messages
+    assert_moved(folders[0] / "run", tmp_path / "one")
+    assert not list(folders[1].iterdir())
+    assert len(list((folders[0] / "run").glob("model.ckpt-6.data-*"))) == 1
 
 
 @pytest.mark.slow

@@ -7,7 +7,9 @@ that was read exists as long as an operation needs it.
 
 On a mesh of several devices Mesh-TF makes a variable of each slice of a weight. It keeps these out
 of all collections but TensorFlow's of trainable variables, whose readers take them for weights that
-a checkpoint lacks. With the patch slices are not trainable.
+a checkpoint lacks. With the patch slices are not trainable, and the graph records which weights
+they are slices of (`primer.checkpoints.variable_slices`): Mesh-TF would read and write checkpoints
+through a whole copy of each weight on one host.
 """
 
 import functools
@@ -15,6 +17,8 @@ from types import ModuleType
 
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow import utils as mtf_utils
+
+from primer.checkpoints import variable_slices
 
 
 def patch(ops: ModuleType) -> None:
@@ -36,6 +40,8 @@ def _lower_with_one_read(stock_lower):
         with mtf_utils.outside_all_rewrites(), _slices_not_trainable():
             laid_out = mesh_impl.LaidOutVariable(variable, mesh_impl)
         lowering.variables[variable] = laid_out
+        if not laid_out.slice_is_master:
+            _record(variable, mesh_impl, laid_out)
 
         def read(part):
             return tf.cast(tf.identity(part), variable.activation_dtype)
@@ -47,6 +53,22 @@ def _lower_with_one_read(stock_lower):
         return None
 
     return lower
+
+
+def _record(variable, mesh_impl, laid_out):
+    """Records which slice of the weight, or of the stacked weights, each device has."""
+    masters = getattr(variable, "_masters", None)
+    first = 1 if masters else 0  # The first dimension of stacked weights numbers them.
+    begins = [mesh_impl.slice_begin(variable.shape, n)[first:] for n in range(mesh_impl.size)]
+    variable_slices.record(
+        variable_slices.SlicedVariables(
+            tuple(masters or [variable.get_master()]),
+            bool(masters),
+            tuple(map(tuple, begins)),
+            tuple(mesh_impl.slice_shape(variable.shape)[first:]),
+            tuple(laid_out.laid_out_tensor.all_slices),
+        )
+    )
 
 
 def _slices_not_trainable():

@@ -13,7 +13,7 @@ import re
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import utils
 
-from primer.checkpoints import checkpoint_files, model_directory
+from primer.checkpoints import checkpoint_files, model_directory, restoring
 from primer.checkpoints.description import model_description
 from primer.common import console
 from primer.errors import UsageError
@@ -61,7 +61,7 @@ class InitialWeights:
     """
 
     path: str
-    restore: checkpoint_files.Restore
+    restore: restoring.Restore
     loaded: list[str]
     kept: list[str]
 
@@ -89,7 +89,7 @@ class InitialWeights:
                 f"{listed([v.op.name for v in tf.trainable_variables()])}"
             )
         names = {variable.op.name: name for variable, name in found}
-        restore = checkpoint_files.Restore([v for v, _ in found], names=names)
+        restore = restoring.Restore([v for v, _ in found], names=names)
         kept = [v.op.name for v in tf.trainable_variables() if v.op.name not in names]
         return cls(path, restore, list(names), kept)
 

@@ -8,30 +8,37 @@ from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from primer.checkpoints import checkpoint_files, directory_lock, model_directory, vocabulary_copy
+from primer.checkpoints import (
+    checkpoint_files,
+    directory_lock,
+    model_directory,
+    variable_slices,
+    vocabulary_copy,
+)
 from primer.checkpoints.description import trained_tokens, variable_roles
-from primer.common import class_names, console, gc_pause, input_progress, random_seed
+from primer.common import console, gc_pause, input_progress, random_seed
 from primer.common.recurrence import carried_state
 from primer.errors import RunError, UsageError
 from primer.gin_config import gin_state
 from primer.runtime import callbacks, cluster, inputs, model_function, session
 from primer.runtime.training import (
     carried_rows,
-    checkpoint_writer,
     early_stop,
     initial_weights,
     input_record,
     progress,
     run_cost,
     run_header,
+    scaffolds,
     signals,
     skipped_steps,
     summaries,
     validation,
 )
+from primer.runtime.training.saving import checkpoint_writer, shared_files
 
 # Hooks of Mesh-TF and t5 whose work this loop does itself.
-REPLACED_HOOKS = ("CheckpointSaverHook", "CheckpointInputPipelineHook")
+REPLACED_HOOKS = ("CheckpointSaverHook", "CheckpointInputPipelineHook", session.RESTORE_HOOK)
 
 
 def train_estimator(
@@ -84,6 +91,7 @@ def train_estimator(
                 )
             elif not stop_request.requested:
                 with tf.Graph().as_default(), session.chief_device(hosts):
+                    shared_files.choose_host(hosts, estimator.model_dir, initial_checkpoint)
                     run = TrainingRun(
                         estimator,
                         input_fn,
@@ -167,6 +175,7 @@ class TrainingRun:
         ]
         self._summaries = summaries.Summaries(self.estimator.model_dir, self.goal)
         self._skipped = skipped_steps.SkippedSteps()
+        self._empty_memory = variable_slices.initializer(carried_state.graph_variables())
 
     def _build_input(self):
         """Returns the features of a batch, their iterator, and the record of the input."""
@@ -202,18 +211,33 @@ class TrainingRun:
             sess = monitored.raw_session()
             self._checkpoints.open(sess)
             if self.start:
-                if not self._checkpoints.restore_input_position(sess, self.start):
+                if not self._checkpoints.position.restore(sess, self.start):
                     # Other text: what memory has is not before it.
-                    sess.run([v.initializer for v in carried_state.graph_variables()])
+                    sess.run(self._empty_memory)
             else:
-                self._checkpoints.save(sess, 0)
+                self._checkpoints.start(sess, 0)
             callbacks.run_start_functions(self.estimator.model_dir)
-            step = self._train_steps(monitored, sess, stop_request, cost and cost.full_speed)
-            if self._checkpoints.last_step != step:
+            with self._waiting_for_save():
+                step = self._train_steps(monitored, sess, stop_request, cost and cost.full_speed)
                 self._checkpoints.save(sess, step)
             self._summaries.close()
             self._checkpoints.close()
         self._print_end(step, stop_request)
+
+    @contextlib.contextmanager
+    def _waiting_for_save(self):
+        """Waits for a save that is under way where an error ends the block.
+
+        An error of the save came first, so it is raised in place of the other one; a lost host and
+        a second Ctrl-C end the run at once.
+        """
+        try:
+            yield
+        except cluster.LOST_HOST_ERRORS:
+            raise
+        except Exception:
+            self._checkpoints.wait()
+            raise
 
     def _scaffold(self):
         """Returns a Scaffold that restores the latest checkpoint, or initializes all variables."""
@@ -224,11 +248,11 @@ class TrainingRun:
             checkpoint_files.check_variables(
                 self.latest, tf.trainable_variables(), self.estimator.model_dir
             )
-            scaffold = self._resuming_scaffold(self.latest)
+            scaffold = scaffolds.resuming(self.latest, self.estimator.settings.get("optimizer"))
         elif self.initial_checkpoint:
-            scaffold = self._starting_scaffold(description)
+            scaffold = scaffolds.starting(self.initial_checkpoint, description)
         else:
-            scaffold = tf.train.Scaffold()
+            scaffold = scaffolds.initializing()
         vocabulary = self.estimator.settings.get("vocabulary")
         record = description | vocabulary_copy.save_copy(self.estimator.model_dir, vocabulary)
         record |= variable_roles.describe_graph()
@@ -238,40 +262,6 @@ class TrainingRun:
         )
         model_directory.write_record(self.estimator.model_dir, record)
         return scaffold
-
-    def _resuming_scaffold(self, latest):
-        # A checkpoint of the original may lack variables that only training adds, such as the
-        # slots of another optimizer.
-        restore = checkpoint_files.Restore(tf.global_variables(), optional=tf.global_variables())
-        missing = restore.missing(latest)
-        carried_rows.check_columns(latest, missing)
-        memory = [v.op.name for v in carried_state.graph_variables()]
-        if set(memory) & set(missing):
-            console.say(f"{latest} has no memory: the first rows begin with an empty one.")
-        missing = [name for name in missing if name not in memory]
-        if missing:
-            console.say(
-                f"{len(missing)} variables of the optimizer "
-                f"{class_names.source_name(self.estimator.settings.get('optimizer'))} are not in "
-                f"{latest} and start at their initial values: {initial_weights.listed(missing)}"
-            )
-
-        def init_fn(scaffold, sess):
-            del scaffold
-            restore(sess, latest)
-
-        return tf.train.Scaffold(init_op=tf.no_op(), init_fn=init_fn)
-
-    def _starting_scaffold(self, description):
-        """Returns a Scaffold that loads the weights of another model."""
-        weights = initial_weights.InitialWeights.of_graph(self.initial_checkpoint)
-        initial_weights.say_differences(self.initial_checkpoint, description)
-
-        def init_fn(scaffold, sess):
-            del scaffold
-            weights.load(sess)
-
-        return tf.train.Scaffold(init_fn=init_fn)
 
     def _train_steps(self, monitored, sess, stop_request, full_speed):
         """Runs the steps; returns the step that was reached."""
@@ -292,8 +282,9 @@ class TrainingRun:
                 self._check_loss(loss, step, values["summaries"]["scalars"])
                 progress_line.update(step, loss, self._summaries.measures(values["summaries"]))
                 self._summaries.write(sess, step, loss, values["summaries"], self._batch_shape[0])
+                self._checkpoints.poll()
                 if self._checkpoints.is_due(step):
-                    self._checkpoints.save(sess, step)
+                    self._checkpoints.start(sess, step)
                 if self.validation.is_due(step):
                     self._checkpoints.save(sess, step)
                     with progress_line.hidden():
@@ -318,6 +309,7 @@ class TrainingRun:
         if not (problem or self._skipped.in_a_row or math.isfinite(loss)):
             problem = f"the loss is {loss} at step {step}"
         if problem:
+            self._checkpoints.wait()
             raise RunError(
                 f"{problem}; the last good checkpoint is {self._checkpoints.last_path or 'none'}. "
                 f"{checkpoint_writer.DIVERGENCE_HINT}"

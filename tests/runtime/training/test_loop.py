@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 
 from primer import layers  # noqa: F401  (registers them with gin)
-from primer.runtime.training import checkpoint_writer, loop
+from primer.runtime.training import loop
+from primer.runtime.training.saving import checkpoint_writer
 from tests.evaluation import small_checkpoints
 from tests.runtime import tiny
 

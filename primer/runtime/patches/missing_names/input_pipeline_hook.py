@@ -1,8 +1,8 @@
 """TensorFlow 2.21 dropped `CheckpointInputPipelineHook`, which Mesh-TF 0.1.21 uses.
 
 Mesh-TF makes the hook where `checkpoint_input_pipeline` is set. The local estimator saves the
-position of the input pipeline with every checkpoint (`primer.runtime.training.checkpoint_writer`),
-so the patch provides a hook that does nothing.
+position of the input pipeline with every checkpoint
+(`primer.runtime.training.saving.input_position`), so the patch provides a hook that does nothing.
 """
 
 from types import ModuleType

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import gin
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from primer.errors import RunError
-from primer.runtime.training import checkpoint_writer
+from primer.runtime.training.saving import checkpoint_writer, input_position, snapshot
 from tests import slow
 from tests.evaluation import small_checkpoints
 from tests.paths import ROOT
@@ -34,7 +35,9 @@ def test_saved_weights_are_float32(trained):
 @pytest.mark.parametrize(
     "moment, step",
     slow.all_but(
-        [("within", 0)], [("before", 0), ("within", 0), ("after", 3)], name=lambda value: value[0]
+        [("late", 0)],
+        [("before", 0), ("late", 0), ("within", 0), ("after", 3)],
+        name=lambda value: value[0],
     ),
 )
 def test_a_run_resumed_after_a_kill_equals_an_uninterrupted_one(trained, tmp_path, moment, step):
@@ -55,11 +58,11 @@ def test_input_positions_are_kept_as_long_as_their_checkpoints(tmp_path):
         "utils.run.train_steps = 4",
     )
     names = os.listdir(tmp_path)
-    for kind in (checkpoint_writer.MODEL, checkpoint_writer.INPUT):
+    for kind in (checkpoint_writer.MODEL, input_position.INPUT):
         kept = sorted(n for n in names if n.startswith(kind) and n.endswith(".index"))
         assert kept == [f"{kind}-3.index", f"{kind}-4.index"]
     records = sorted(n for n in names if n.endswith(".json") and n.startswith("input"))
-    assert records == [f"{checkpoint_writer.INPUT}-{step}.json" for step in (3, 4)]
+    assert records == [f"{input_position.INPUT}-{step}.json" for step in (3, 4)]
 
 
 def test_an_update_that_spoils_the_weights_is_not_saved(tmp_path, capfd):
@@ -165,8 +168,66 @@ def test_a_full_disk_is_reported_with_the_last_checkpoint(make_writer, monkeypat
     with tf.compat.v1.Session() as sess:
         sess.run(tf.compat.v1.global_variables_initializer())
         writer.save(sess, 2)
-        monkeypatch.setattr(tf.compat.v1.train.Saver, "save", fail)
+        monkeypatch.setattr(snapshot.Snapshot, "write", fail)
         with pytest.raises(RunError, match="step 3 .*No space left on device.*model.ckpt-2"):
+            writer.save(sess, 3)
+
+
+class SlowDisk:
+    """Lets the writing of snapshots wait until it is told to go on, or fail."""
+
+    def __init__(self, monkeypatch):
+        self.gate, self.error = threading.Event(), None
+        stock = snapshot.Snapshot.write
+
+        def write(taken, sess, path):
+            assert self.gate.wait(30)
+            if self.error:
+                raise self.error
+            stock(taken, sess, path)
+
+        monkeypatch.setattr(snapshot.Snapshot, "write", write)
+
+
+def test_training_goes_on_while_a_checkpoint_is_written(make_writer, monkeypatch, tmp_path):
+    writer, disk, calls = make_writer(), SlowDisk(monkeypatch), []
+    writer.listeners.append(Listener(calls))
+    (weight,) = tf.compat.v1.global_variables()
+    update = weight.assign_add([1.0, 1.0])
+    with tf.compat.v1.Session() as sess:
+        sess.run(tf.compat.v1.global_variables_initializer())
+        writer.start(sess, 3)
+        writer.start(sess, 3)  # It is under way.
+        sess.run(update)
+        writer.poll()
+        assert (writer.last_path, calls) == (None, [("before", 3)])
+        assert tf.train.latest_checkpoint(str(tmp_path)) is None
+        disk.gate.set()
+        writer.save(sess, 4)  # It waits for the one before.
+    assert calls == [(when, step) for step in (3, 4) for when in ("before", "after")]
+    for step, value in ((3, [1.0, 2.0]), (4, [2.0, 3.0])):
+        assert list(tiny.variables(tmp_path, step)["w"]) == value
+
+
+def test_an_error_of_the_thread_is_raised_at_the_next_step(make_writer, monkeypatch):
+    writer, disk = make_writer(), SlowDisk(monkeypatch)
+    disk.error = tf.errors.ResourceExhaustedError(None, None, "No space left")
+    with tf.compat.v1.Session() as sess:
+        sess.run(tf.compat.v1.global_variables_initializer())
+        writer.start(sess, 3)
+        writer.poll()
+        disk.gate.set()
+        with pytest.raises(RunError, match="step 3 cannot be written .*No space left"):
+            while True:
+                writer.poll()
+
+
+def test_a_file_that_cannot_be_written_is_named(make_writer, tmp_path):
+    writer = make_writer()
+    (tmp_path / "model.ckpt-3.index" / "file").mkdir(parents=True)
+    with tf.compat.v1.Session() as sess:
+        sess.run(tf.compat.v1.global_variables_initializer())
+        with pytest.raises(RunError, match=r"step 3 cannot .*\(.*model.ckpt-3.index.*\); the last"):
             writer.save(sess, 3)
 
 
@@ -181,7 +242,7 @@ def test_the_input_continues_at_the_saved_position(make_writer, tmp_path):
         writer.save(sess, 4)
         assert sess.run(number) == 4
         sess.run(iterator.initializer)
-        writer.restore_input_position(sess, 4)
+        writer.position.restore(sess, 4)
         assert sess.run(number) == 4
 
 
@@ -196,7 +257,7 @@ def check_reads_from_the_start(make_writer, spoil):
         writer.save(sess, 4)
         spoil()
         sess.run(iterator.initializer)
-        writer.restore_input_position(sess, 4)
+        writer.position.restore(sess, 4)
         assert sess.run(number) == 0
 
 
@@ -217,7 +278,7 @@ def test_a_position_without_a_record_of_its_input_is_not_restored(make_writer, t
 def test_a_step_without_a_position_reads_from_the_start(make_writer, capsys):
     writer = make_writer()
     with tf.compat.v1.Session() as sess:
-        writer.restore_input_position(sess, 7)
+        writer.position.restore(sess, 7)
     assert capsys.readouterr().err == (
         "No input position was saved at step 7: reading from the start.\n"
     )
