@@ -15,7 +15,7 @@ An operation of another class has none, unless it has an attribute `multiply_add
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
@@ -34,6 +34,19 @@ def products(graph: mtf.Graph) -> Iterator[tuple[mtf.Operation, int]]:
         number = _multiply_adds(operation, selections)
         if number:
             yield operation, number
+
+
+def selections(operations: Iterable[mtf.Operation]) -> set[mtf.Tensor]:
+    """Returns the outputs that select entries of other tensors: one-hot, and functions of these.
+
+    Args:
+        operations: those of a graph, in its order, before lowering.
+    """
+    found: set[mtf.Tensor] = set()
+    for operation in operations:
+        if _makes_selection(operation, found):
+            found.update(operation.outputs)
+    return found
 
 
 def weight_of(tensor: mtf.Tensor) -> mtf.Variable | None:

@@ -101,6 +101,11 @@ class CausalDepthwiseConvGradOperation(depthwise_layout.ConvOperation):
             for i, t in enumerate([self._x] + self._taps)
         ]
 
+    @property
+    def multiply_adds(self) -> int:
+        """Twice those of the convolution, for `primer.planning`."""
+        return 2 * self._num_taps * self._x.shape.size
+
     def lower(self, lowering: mtf.Lowering) -> None:
         """Lowers as the convolution does, then sums the taps' gradients over the mesh."""
         mesh_impl = lowering.mesh_impl(self)
