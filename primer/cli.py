@@ -26,6 +26,7 @@ COMMANDS = {
     "generate": "continue prompts with a trained model",
     "data": "inspect text, build vocabularies, prepare data for training",
     "check": "show what gin files build, and which settings take no effect",
+    "plan": "compute the memory, the time and the collectives of a run on a mesh of chips",
     "plot": "draw learning-rate schedules",
     "demo": "compare Primer, Primer-EZ, the vanilla Transformer and Qwen3, trained here",
 }

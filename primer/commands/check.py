@@ -11,9 +11,6 @@ from primer.gin_config import config_files
 from primer.launch import train
 from primer.planning.coordinates import coordinate_check
 
-# The size of T5's vocabulary: the published parameter counts are for it.
-VOCABULARY_SIZE = 32128
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
@@ -32,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--vocabulary_size",
         type=int,
-        help=f"the number of token ids (default: {VOCABULARY_SIZE}, T5's; with --coordinates "
-        f"{coordinate_check.VOCABULARY_SIZE})",
+        help="the number of token ids (default: that of the published model, else T5's 32128; with "
+        f"--coordinates {coordinate_check.VOCABULARY_SIZE})",
     )
     parser.add_argument(
         "--all",
@@ -63,7 +60,8 @@ def run(options: argparse.Namespace) -> int:
     try:
         shared.import_modules(["t5_imports", *options.module_import])
         if options.coordinates:
-            code = check_coordinates.run(options, files, params, vocabulary_size)
+            size = vocabulary_size or coordinate_check.VOCABULARY_SIZE
+            code = check_coordinates.run(options, files, params, size)
         else:
             result = check.check_gin_files(files, params, vocabulary_size)
     except UsageError:
@@ -81,9 +79,9 @@ def run(options: argparse.Namespace) -> int:
     return 1 if result.findings.own else 0
 
 
-def _vocabulary_size(options) -> int:
+def _vocabulary_size(options) -> int | None:
     if options.vocabulary_size is None:
-        return coordinate_check.VOCABULARY_SIZE if options.coordinates else VOCABULARY_SIZE
+        return None  # That of the published model, or of the check of coordinates.
     return checks.whole_number("--vocabulary_size", options.vocabulary_size)
 
 

@@ -36,7 +36,7 @@ class CheckResult(NamedTuple):
 
 
 def check_gin_files(
-    files: Sequence[str], params: Sequence[str], vocabulary_size: int
+    files: Sequence[str], params: Sequence[str], vocabulary_size: int | None = None
 ) -> CheckResult:
     """Parses gin files as a run does and builds the graphs of training and of evaluation.
 
@@ -46,7 +46,7 @@ def check_gin_files(
     Args:
         files: the values of `--gin_file`.
         params: the values of `--gin_param`.
-        vocabulary_size: the number of token ids.
+        vocabulary_size: the number of token ids; None: that of `vocabulary.planned_vocabulary`.
 
     Raises:
         UsageError: gin cannot parse the files, or the model cannot be built.
@@ -55,12 +55,15 @@ def check_gin_files(
 
     from primer.common import gc_pause
     from primer.gin_config import findings, isolation
+    from primer.planning import vocabulary
     from primer.runtime import engine
 
     tf.disable_v2_behavior()
     with isolation.isolated(), gc_pause.paused():
         parse(files, params)
         settings = findings.settings_of_run(files, params)
+        planned = vocabulary.planned_vocabulary()  # Read in any case: it is a setting, too.
+        vocabulary_size = vocabulary_size or planned
         groups, cost = _build(vocabulary_size)
         found = findings.collect_findings(settings, _tasks(), engine.entry_points())
         return CheckResult(list(files), _slots(settings), groups, found, cost, vocabulary_size)

@@ -1,8 +1,8 @@
 """The callbacks that planning adds to a run of training; `t5_imports` imports this module.
 
-Before the run reads its data they check the schedule and the optimizer. Before the first step they
-warn of the user's settings without effect, and add the slots to the operative configuration in the
-model directory.
+Before the run reads its data they check the schedule, the optimizer, the mesh and the layout.
+Before the first step they warn of the user's settings without effect, and add the slots to the
+operative configuration in the model directory.
 """
 
 import os
@@ -12,6 +12,7 @@ import tensorflow.compat.v1 as tf
 from primer.common import console, files
 from primer.gin_config import findings, slots
 from primer.planning import run_warnings, schedule_curve
+from primer.planning.layouts import run_check
 from primer.runtime import callbacks
 
 
@@ -20,6 +21,13 @@ def check_optimization(mode: str) -> None:
     """Raises UsageError for a wrong setting of the schedule or the optimizer of training."""
     if mode in ("train", "finetune"):
         schedule_curve.check_optimization()
+
+
+@callbacks.before_run
+def check_mesh_and_layout(mode: str) -> None:
+    """Raises UsageError for a mesh or a layout that does not fit the model that is trained."""
+    if mode in ("train", "finetune"):
+        run_check.check_run()
 
 
 @callbacks.at_start

@@ -75,6 +75,14 @@ class CountingMesh(SimdMeshImpl):
                 self._pnum = tf.constant(0, tf.int32, name="pnum_constants")
         return self._pnum
 
+    @property
+    def supports_control_dependencies(self) -> bool:
+        """Whether `mtf.depend` can be lowered, as where a memory goes from row to row.
+
+        SimdMeshImpl refuses it; the meshes of CPUs and GPUs, which run it, do not.
+        """
+        return True
+
     class LaidOutVariable(SimdMeshImpl.LaidOutVariable):
         """A variable with one slice."""
 

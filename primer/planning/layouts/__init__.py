@@ -1,0 +1,1 @@
+"""Meshes and layouts: how they are written, checked, and searched."""

@@ -1,0 +1,187 @@
+"""Makes plans of the run that gin files describe: with its mesh and layout, or with others."""
+
+import contextlib
+import dataclasses
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from primer.planning.layouts.notation import layout_text, mesh_text
+from primer.planning.machines import chips
+
+if TYPE_CHECKING:
+    from primer.planning.device_program.program import DeviceProgram
+    from primer.planning.plans import repeated_blocks
+    from primer.planning.plans.plan import Changes, Plan
+
+STACK = "mesh_tensorflow.transformer.transformer.LayerStack"
+MICROBATCHES = "mesh_tensorflow.transformer.utils.serialize_num_microbatches"
+RECOMPUTES = (STACK, "recompute_grads")
+TOKENS_PER_MICROBATCH = (MICROBATCHES, "tokens_per_microbatch_per_replica")
+_PRECISION = ("primer.precision", "activation_dtype")
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """On what a plan is made.
+
+    Attributes:
+        chip: a value of `chips.NAMES`.
+        utilization: the share of the peak that matrix products are taken to reach.
+        vocabulary_size: the number of token ids.
+        whole: whether every block is lowered, in place of a few whose numbers are extended.
+    """
+
+    chip: str
+    utilization: float
+    vocabulary_size: int
+    whole: bool = False
+
+
+class Planner:
+    """Makes plans of the run in gin's configuration.
+
+    Args:
+        machine: the chip, and how the time on it is estimated.
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self._measured: dict[str, chips.Chip] = {}
+        self._model: tuple[repeated_blocks.Stack | None, dict[str, str]] | None = None
+        self._dimensions: set[str] = set()
+
+    def plan(
+        self,
+        name: str,
+        mesh: Mapping[str, int],
+        layout: Mapping[str, str],
+        changes: "Changes | None" = None,
+    ) -> "Plan":
+        """Returns the plan of training.
+
+        Args:
+            name: what it is, in words.
+            mesh: {axis: size}.
+            layout: {dimension: axis}.
+            changes: settings of gin to change.
+
+        Raises:
+            UsageError: the model cannot be built, or the layout does not fit it.
+        """
+        from primer.planning.machines import step_time
+        from primer.planning.plans.plan import Plan
+
+        program = self.program(mesh, layout, changes)
+        chip = self._chip(program.activation_dtype)
+        time = step_time.estimate(program, chip, self.machine.utilization)
+        named = {f"{key[0].rsplit('.', 1)[-1]}.{key[1]}": v for key, v in (changes or {}).items()}
+        classes = self._stack_and_classes()[1]
+        return Plan(name, dict(mesh), dict(layout), chip, program, time, named, classes)
+
+    def program(
+        self,
+        mesh: Mapping[str, int],
+        layout: Mapping[str, str],
+        changes: "Changes | None" = None,
+        mode: str = "train",
+    ) -> "DeviceProgram":
+        """Returns the program of one device; arguments as `plan`, and "train" or "eval"."""
+        from primer.planning import parse
+        from primer.planning.device_program import planner
+        from primer.planning.plans import extended
+
+        make = functools.partial(
+            planner.device_program,
+            self.machine.vocabulary_size,
+            mesh_text(mesh),
+            layout_text(layout),
+            mode,
+            for_tpu=self.machine.chip.startswith("v"),
+        )
+        with self._settings(changes or {}), parse.building("the plan"):
+            stack, _ = self._stack_and_classes()
+            if stack is None or self.machine.whole:
+                return make()
+            return extended.program(stack, make)
+
+    def _stack_and_classes(self) -> "tuple[repeated_blocks.Stack | None, dict[str, str]]":
+        """Returns the blocks that may be extended, and the classes of layers, of a model."""
+        from primer.planning.plans import repeated_blocks
+
+        if self._model is None:
+            self._model = repeated_blocks.stack_of(self.machine.vocabulary_size)
+        return self._model
+
+    def dimensions(self) -> set[str]:
+        """Returns the dimensions of the model, by the names that layouts use."""
+        from primer.planning.layouts import checks, run_check
+
+        if not self._dimensions:
+            graph = run_check.graph_of_blocks(self.machine.vocabulary_size)
+            self._dimensions = checks.dimension_names(graph)
+        return self._dimensions
+
+    @contextlib.contextmanager
+    def _settings(self, changes: "Changes") -> Iterator[None]:
+        from primer.gin_config import gin_state
+        from primer.gin_config.values import bound
+
+        values = dict(changes)
+        is_gpu = self.machine.chip in chips.ACCELERATORS and not self.machine.chip.startswith("v")
+        if is_gpu and bound(".".join(_PRECISION), "auto") == "auto":
+            values[_PRECISION] = "bfloat16"  # Not what this machine has.
+        with contextlib.ExitStack() as stack:
+            for (selector, parameter), value in values.items():
+                stack.enter_context(gin_state.parameter_bound(selector, parameter, value))
+            yield
+
+    def _chip(self, dtype: str) -> chips.Chip:
+        """Returns the chip; this machine's processor is measured once for each data type."""
+        if self.machine.chip != chips.CPU:
+            return chips.ACCELERATORS[self.machine.chip]
+        if dtype not in self._measured:
+            from primer.planning.machines import cpu
+
+            self._measured[dtype] = cpu.this_processor(dtype)
+        return self._measured[dtype]
+
+
+@contextlib.contextmanager
+def batch_held(rows: int) -> Iterator[None]:
+    """Holds the rows of a batch in the block: by default more devices have larger batches.
+
+    Args:
+        rows: the rows of a step on all devices.
+    """
+    from primer.gin_config import gin_state
+    from primer.planning import run_graph
+
+    size = ("sequences_per_batch", rows)
+    with gin_state.parameter_bound(run_graph.RUN, "batch_size", size):
+        yield
+
+
+@contextlib.contextmanager
+def settings_of(files: Sequence[str], params: Sequence[str]) -> Iterator[None]:
+    """Parses gin files for the block, as a run does, and restores gin's configuration after it.
+
+    Args:
+        files: the values of `--gin_file`.
+        params: the values of `--gin_param`.
+
+    Raises:
+        UsageError: gin cannot parse the files.
+    """
+    import tensorflow.compat.v1 as tf
+
+    from primer.common import gc_pause
+    from primer.gin_config import gin_state, isolation
+    from primer.planning import check, run_graph
+
+    tf.disable_v2_behavior()
+    with isolation.isolated(), gc_pause.paused():
+        check.parse(files, params)
+        # The mesh of a plan has no devices.
+        with gin_state.parameter_bound(run_graph.RUN, "mesh_devices", None):
+            yield
