@@ -83,7 +83,7 @@ EXTRAS = {
     # For primer.evaluation.lm_eval_adapter. The harness needs neither torch nor transformers.
     "lm-eval": ["lm-eval>=0.4.13,<0.5"],
     # For `primer plan --auto_layout`, which Mesh-TensorFlow's auto_mtf solves with it.
-    "auto_layout": ["ortools>=9.10"],
+    "auto-layout": ["ortools>=9.10"],
     # optax: optimizers that tests compare with.
     "test": ["pytest>=8", "pytest-xdist>=3.6", "optax>=0.2.5"],
     # For `make lint` and `make format`.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from primer.commands import options as shared
 from primer.common import checks, user_paths
 from primer.errors import UsageError
+from primer.gin_config import config_files
 from primer.launch import train
 from primer.planning.layouts import notation
 from primer.planning.machines import chips, step_time
@@ -155,13 +156,24 @@ def _gin_files(options: argparse.Namespace) -> list[str]:
     model_files = [] if choice.is_empty() else train.model_gin_files(choice)
     chosen = train.optimization_files(options.optimizer, options.schedule)
     named = [train.require_gin_file(file) for file in options.gin_file]
-    files = [*model_files, *options.files, *chosen, *named]
+    files = [*model_files, *_own_recipe(options), *options.files, *chosen, *named]
     if not files:
         raise UsageError(
             "nothing to plan: give --model, or all of --architecture, --activation and --size, or "
             "gin files, models/defaults.gin first"
         )
     return files
+
+
+def _own_recipe(options: argparse.Namespace) -> list[str]:
+    """Returns the file of a model's published run, unless the options name a recipe."""
+    named = [*options.files, *options.gin_file]
+    has_recipe = options.model in config_files.names_of_kind("recipes")
+    if not has_recipe or any("recipes/" in file for file in named):
+        return []
+    recipe = config_files.gin_file("recipes", options.model)
+    print(f"Batch, length and optimizer: {recipe}; later files and --gin_param change them.")
+    return [recipe]
 
 
 def _number_of_tokens(text: str | None) -> float | None:

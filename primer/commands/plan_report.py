@@ -84,10 +84,11 @@ def _heading(plan: "Plan") -> str:
     program, chip = plan.program, plan.chip
     mesh = notation.mesh_text(plan.mesh) or "one device"
     rules = notation.layout_text({d: a for d, a in plan.layout.items() if a in plan.mesh})
-    chips = f" = {plan.chips:,.0f} chips" if chip.devices_per_chip > 1 else ""
+    chips = f" = {plan.chips:,g} chips" if chip.devices_per_chip > 1 else ""
+    devices = f"{program.devices:,} device{'s, each' if program.devices > 1 else ','}"
     return (
         f"{program.parameters:,} parameters, {program.device_parameters:,} on a device\n"
-        f"Mesh {mesh}: {program.devices:,} devices, each {chip.unit}{chips}; layout "
+        f"Mesh {mesh}: {devices} {chip.unit}{chips}; layout "
         f"{rules or 'without a rule that splits'}\n"
         f"{plan.rows:,} rows of {program.batch['length']:,} tokens a step ({plan.time.tokens:,}), "
         f"{_microbatches(program.microbatches)}; activations {program.activation_dtype}; "
@@ -142,9 +143,25 @@ def _time_text(report: "Report") -> str:
 
 def _print_suggestions(console: "Console", report: "Report") -> None:
     if not report.suggestions:
-        console.print("No change that was tried suits this model.")
+        mesh = " The run has no mesh: --mesh names one." if not report.plan.mesh else ""
+        console.print(f"No change that was tried suits this model.{mesh}")
         return
     console.print(plan_tables.plans_table("Changes, each planned", report.suggestions, report.plan))
+    for number, plan in enumerate(report.suggestions[: plan_tables.PLANS_SHOWN], 1):
+        console.print(f"{number}: {_options(plan, report.plan)}", soft_wrap=True, highlight=False)
+    if not any(plan.fits for plan in report.suggestions):
+        console.print("None of these fits.")
+
+
+def _options(plan: "Plan", asked: "Plan") -> str:
+    """Returns the options that make a plan of another one."""
+    words = []
+    if plan.mesh != asked.mesh:
+        words.append(f"--mesh {notation.mesh_text(plan.mesh)}")
+    if plan.layout != asked.layout:
+        words.append(f"--layout {notation.layout_text(plan.layout)}")
+    words += [f'--gin_param "{name} = {value}"' for name, value in plan.changes.items()]
+    return " ".join(words)
 
 
 def _print_search(console: "Console", report: "Report") -> None:

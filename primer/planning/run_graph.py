@@ -172,6 +172,8 @@ def build_step(vocabulary_size: int, mode: str = "train", blocks: int | None = N
 def _length() -> int:
     """Returns the tokens of the row that `build_forward` builds the model on: the targets'."""
     lengths = bound("utils.run.sequence_length", {"targets": 512})
+    if isinstance(lengths, int):
+        return lengths
     return lengths.get("targets", max(lengths.values()))
 
 

@@ -1,5 +1,8 @@
 """A model of a few thousand parameters over bytes, for the tests of evaluation."""
 
+import os
+import tempfile
+
 import gin
 import mesh_tensorflow as mtf
 import numpy as np
@@ -69,12 +72,19 @@ def zero(made):
 
 
 def _load(made, value):
-    with made._session.graph.as_default():
-        for variable in sorted(tf.global_variables(), key=lambda v: v.name):
-            if carried_state.is_part(variable.op.name):
-                continue
-            variable.load(value(variable).astype(np.float32), made._session)
-    made._session.run(made._to_slices)
+    """Restores values into a scorer from a checkpoint that has them."""
+    variables = sorted(made._session.graph.get_collection("variables"), key=lambda v: v.name)
+    kept = [v for v in variables if not carried_state.is_part(v.op.name)]
+    values = {v.op.name: value(v).astype(np.float32) for v in kept}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        tf.Graph().as_default(),
+        tf.Session() as session,
+    ):
+        saved = [tf.Variable(value, name=name) for name, value in values.items()]
+        session.run([variable.initializer for variable in saved])
+        path = tf.train.Saver(saved).save(session, os.path.join(folder, "model.ckpt"), 1)
+        made.restore(path)
 
 
 def text(seed=0, documents=9):

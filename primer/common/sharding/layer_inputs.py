@@ -37,6 +37,7 @@ def inside_layer(context: Any) -> Iterator[None]:
     Args:
         context: the layer's transformer.Context.
     """
+    _gather_again(context.cache)
     model, past = context.model, getattr(context, "past", None)
     model_dim = model.model_dim
     model.model_dim = whole_dim(model_dim)
@@ -49,6 +50,19 @@ def inside_layer(context: Any) -> Iterator[None]:
         model.model_dim = model_dim
         if past is not None:
             context.past = past
+
+
+def _gather_again(cache: Any) -> None:
+    """Replaces weights that an earlier layer gathered and shares, such as its relative biases.
+
+    A layer that is recomputed in the backward pass may read variables of the layers before it, and
+    nothing else that they made.
+    """
+    for key, value in list((cache or {}).items()):
+        if isinstance(value, mtf.Tensor) and isinstance(value.operation, mtf.ReshapeOperation):
+            variable = value.operation.inputs[0].operation
+            if isinstance(variable, mtf.Variable):
+                cache[key] = mtf.reshape(variable.outputs[0], value.shape, name="gather_weight")
 
 
 def _past(value):

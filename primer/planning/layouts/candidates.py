@@ -44,9 +44,11 @@ def layouts(axes: Sequence[str], dimensions: Set[str]) -> list[tuple[str, dict[s
     """Returns (name, {dimension: axis}) of the layouts of a mesh.
 
     Args:
-        axes: the names of its axes, one or two.
+        axes: the names of its axes, at most two; without one there is no layout.
         dimensions: the dimensions of the model.
     """
+    if not axes:
+        return []
     found = _of_one_axis(axes[0]) if len(axes) == 1 else _of_two_axes(*axes)
     kept: list[tuple[str, dict[str, str]]] = []
     for name, layout in found:

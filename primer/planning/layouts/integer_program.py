@@ -42,8 +42,8 @@ def require_ortools() -> None:
     """Raises UsageError if ortools is not installed; imports nothing of it."""
     if importlib.util.find_spec("ortools") is None:
         raise UsageError(
-            "--auto_layout needs the package ortools: install Primer with the extra auto_layout, "
-            "pip install 'primer[auto_layout]'"
+            "--auto_layout needs the package ortools: install Primer with the extra auto-layout, "
+            "pip install 'primer[auto-layout]'"
         )
 
 

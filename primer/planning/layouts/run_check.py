@@ -5,6 +5,7 @@ same words.
 """
 
 import contextlib
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +20,8 @@ from primer.planning.layouts import checks, notation
 from primer.runtime import batch_size, callbacks, mesh
 
 _KEY = ("", run_graph.RUN, "layout_rules")
+# What a run records of all its settings, with the rules of installed files among them.
+_OF_RUNS = ("config.gin", "operative_config.gin")
 _MICROBATCHES = "mesh_tensorflow.transformer.utils.serialize_num_microbatches"
 
 
@@ -63,18 +66,25 @@ def check(
     if own_rules:
         checks.check_axes(axes, layout, setting)
     _check_rows(axes, layout)
-    if axes.get(layout.get(STORED, ""), 1) > 1:
-        # Weights have other names of dimensions, which only the mesh decides.
-        graph = graph_of_blocks(vocabulary_size, axes, layout)
-        known = {dim.name for weight in graph.all_variables for dim in weight.shape.dims}
-        known |= checks.dimension_names(graph_of_blocks(vocabulary_size))
-    else:
-        # With a mesh, some layers raise Mesh-TensorFlow's own errors.
-        graph = graph_of_blocks(vocabulary_size)
-        known = checks.dimension_names(graph)
     if own_rules:
-        checks.check_rules(layout, known, setting)
+        checks.check_rules(layout, _dimensions(axes, layout, vocabulary_size), setting)
+    try:
+        # Layers build other operations where the mesh splits their dimensions.
+        graph = graph_of_blocks(vocabulary_size, axes, layout)
+    except UsageError:
+        # Of Mesh-TensorFlow, whose words name no setting: the graph of one device may show why.
+        graph = graph_of_blocks(vocabulary_size)
+        checks.check_tensors(checks.shapes_of(graph), axes, layout)
+        raise
     checks.check_tensors(checks.shapes_of(graph), axes, layout)
+
+
+def _dimensions(
+    axes: Mapping[str, int], layout: Mapping[str, str], vocabulary_size: int
+) -> set[str]:
+    """Returns the names of the model's dimensions, and those that the layout gives to weights."""
+    known = checks.dimension_names(graph_of_blocks(vocabulary_size))
+    return known | {STORED} if layout.get(STORED) in axes else known
 
 
 def mesh_in_force() -> dict[str, int]:
@@ -95,12 +105,19 @@ def are_own_rules(files: list[str], params: list[str]) -> bool:
     """Returns whether the user's own files or parameters set the layout rules in force."""
     in_force = provenance.settings_in_force(findings.settings_of_run(files, params))
     setting = in_force.get(_KEY)
-    return setting is not None and not setting.is_installed(findings.installed_folders())
+    if setting is None:
+        return False
+    if setting.files and os.path.basename(setting.files[-1].path) in _OF_RUNS:
+        return False
+    return not setting.is_installed(findings.installed_folders())
 
 
 def _check_rows(axes: Mapping[str, int], layout: Mapping[str, str]) -> None:
-    rows = batch_size.rows_per_batch()
     shape, rules = notation.mesh_text(axes), notation.layout_text(layout)
+    with contextlib.ExitStack() as stack:
+        for name, text in (("mesh_shape", shape), ("layout_rules", rules)):
+            stack.enter_context(gin_state.parameter_bound(run_graph.RUN, name, text))
+        rows = batch_size.rows_per_batch()
     parts = mesh.rows_divisor(mtf.convert_to_shape(shape), mtf.convert_to_layout_rules(rules))
     if rows % parts:
         raise UsageError(

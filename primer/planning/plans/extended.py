@@ -159,6 +159,7 @@ class Extension:
             gradients=self._by_part(few.gradients, some.gradients),
             weight_casts=self._by_part(few.weight_casts, some.weight_casts),
             activations=self._by_part(few.activations, some.activations),
+            before_backward=self._grown(few.before_backward, some.before_backward),
             peak=peak.bytes,
             peak_part=peak.part,
             peak_phase=peak.phase,

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 
+from primer.errors import UsageError
 from primer.planning.device_program.program import DeviceProgram
 from primer.planning.plans import plan as plans
 from primer.planning.plans import suggestions as changes
@@ -17,7 +18,8 @@ class Report:
 
     Attributes:
         plan: the plan of the run as it is set.
-        other: the same with recomputation if the run has none, else without.
+        other: the same with recomputation if the run has none, else without; None where layers
+            cannot be recomputed.
         evaluation: the program of evaluation on one device.
         budget: what a number of tokens takes, if one is given.
         suggestions: plans with changes, if the run does not fit.
@@ -58,7 +60,10 @@ def report_of(
     recomputes = not plan.program.recomputes
     name = "recomputation" if recomputes else "without recomputation"
     say(name)
-    other = planner.plan(name, mesh, layout, {RECOMPUTES: recomputes})
+    try:
+        other = planner.plan(name, mesh, layout, {RECOMPUTES: recomputes})
+    except UsageError:
+        other = None  # Layers that cannot be recomputed, as experts.
     say("evaluation")
     evaluation = planner.program(mesh, layout, mode="eval")
     report = Report(plan, other, evaluation)

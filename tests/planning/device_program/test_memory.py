@@ -35,33 +35,29 @@ def test_planned_memory_is_what_tensorflow_allocates(architecture, mesh):
     compare(*planned_and_measured(architecture, mesh))
 
 
-def compare(program, measured):
-    """To 10%: variables, what the backward pass finds, and the peak."""
+def compare(program, measured, tolerance=0.1):
+    """Variables exactly; what the backward pass finds, and the peak, within a share."""
     memory = program.memory
     held = sum(memory.variables.values())
     assert held == sum(measured.variables.values())
-    assert memory.before_backward == pytest.approx(measured.before_backward, rel=0.1)
-    assert memory.peak - held == pytest.approx(measured.peak, rel=0.1)
+    assert memory.before_backward == pytest.approx(measured.before_backward, rel=tolerance)
+    assert memory.peak - held == pytest.approx(measured.peak, rel=tolerance)
 
 
 SETTINGS = [(RECOMPUTE,), (MICROBATCHES,), (MICROBATCHES, RECOMPUTE), (BFLOAT16,), (ADAMW, CLIPPED)]
-# The executor runs ahead where layers are recomputed on one device (14 to 28% more than the
-# plan), and where four devices run microbatches at different times (13%).
-AHEAD = pytest.mark.xfail(reason="TensorFlow's executor runs ahead of the plan", strict=False)
-KNOWN = [((RECOMPUTE,), ""), ((MICROBATCHES, RECOMPUTE), ""), ((MICROBATCHES,), "batch:2,model:2")]
+# TensorFlow's executor runs ahead of the plan where layers are recomputed on one device (the plan
+# is 12 to 22% low), and where four devices run microbatches at different times (12%).
+AHEAD = [((RECOMPUTE,), ""), ((MICROBATCHES, RECOMPUTE), ""), ((MICROBATCHES,), "batch:2,model:2")]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "more, mesh",
-    [
-        pytest.param(more, mesh, marks=[AHEAD] if (more, mesh) in KNOWN else [])
-        for more in SETTINGS
-        for mesh in ("", "batch:2,model:2")
-    ],
+    [(more, mesh) for more in SETTINGS for mesh in ("", "batch:2,model:2")],
 )
 def test_planned_memory_is_tensorflows_with_other_settings(more, mesh):
-    compare(*planned_and_measured("gpt2", mesh, *more))
+    tolerance = 0.3 if (more, mesh) in AHEAD else 0.1
+    compare(*planned_and_measured("gpt2", mesh, *more), tolerance)
 
 
 def test_parameters_and_slots_are_those_of_the_model():

@@ -17,7 +17,7 @@ needs_ortools = pytest.mark.skipif(
 
 def test_a_missing_package_is_one_line(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"needs the package ortools: .*primer\[auto_layout\]"):
+    with pytest.raises(UsageError, match=r"needs the package ortools: .*primer\[auto-layout\]"):
         integer_program.require_ortools()
 
 

@@ -7,7 +7,7 @@ import pytest
 from primer.planning.device_program.program import Collective, DeviceProgram, Kernel, Memory, Work
 from primer.planning.machines import chips, step_time
 
-MEMORY = Memory({}, {}, {}, {}, 0, "", "", {}, [])
+MEMORY = Memory({}, {}, {}, {}, 0, 0, "", "", {}, [])
 
 
 def program(kernels, collectives=(), mesh=None):
