@@ -81,9 +81,6 @@ class RecordingLowering(mtf.Lowering):
     def _record_lowering(self, operation: mtf.Operation) -> None:
         """Makes an operation add its span when it is lowered."""
         lower = operation.lower
-        if isinstance(operation, mtf.WhileLoopOperation):
-            # TensorFlow's default of 10 needs the memory of several iterations at once.
-            operation._tf_kwargs = {"parallel_iterations": 1, **operation._tf_kwargs}
 
         def recorded_lower(lowering: mtf.Lowering) -> None:
             start = tf.get_default_graph().version

@@ -1,9 +1,13 @@
-"""Mesh-TF 0.1.21: operations in the body of a loop cannot tell its iterations apart.
+"""Mesh-TF 0.1.21: a loop's operations cannot tell its iterations apart; ten run at a time.
 
 `WhileLoopOperation` lowers its body once and gives the operations in it no iteration number, so
 that a random operation has nothing to key its draws by; and an operation that no output of the body
 needs never runs. The patch keeps, on the Lowering, the bodies that are being lowered: each with the
 scalar that counts its iterations and with the operations that have to run in each of them.
+
+TensorFlow's loops start up to ten iterations before the first one ends, where operands allow it.
+The microbatches of a step, whose forward passes need nothing of one another, would keep the
+activations of ten of them. The patch sets one at a time.
 """
 
 import dataclasses
@@ -78,6 +82,7 @@ def _marked_loop_init(stock_init):
     @functools.wraps(stock_init)
     def init(loop, *args, **kwargs):
         stock_init(loop, *args, **kwargs)
+        loop._tf_kwargs = {"parallel_iterations": 1, **loop._tf_kwargs}
         first = loop.inputs[0]
         if first.dtype.is_integer and not first.shape.dims:
             loop._body_ops.insert(0, _BodyBorder(loop, opens=True))
