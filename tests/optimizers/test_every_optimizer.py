@@ -29,7 +29,8 @@ every_optimizer = pytest.mark.parametrize("name", OPTIMIZERS)
 CLASSES = ["adafactor", "adamw", "lamb", "lion", "muon", "sgd"]
 # Alone, and with all that training does around it.
 SETTINGS = {"alone": (), **({"wrapped": WRAPPED} if WRAPPED else {})}
-settings = pytest.mark.parametrize("around", SETTINGS)
+# For long tests: files of a class that has another one are enough alone.
+LONG = [(name, "wrapped" if name in CLASSES else "alone") for name in OPTIMIZERS]
 
 ONE_DEVICE, MESH_2X2 = "meshes/one_device.gin", "meshes/two_dimensional_2x2.gin"
 LONG_RUN = 100_000
@@ -66,8 +67,7 @@ def test_the_loss_falls(train, name):
     assert np.all(np.isfinite(losses)) and losses[-1] < losses[0]
 
 
-@pytest.mark.parametrize("around", slow.all_but(["alone"], SETTINGS))
-@pytest.mark.parametrize("name", slow.all_but(["muon"], OPTIMIZERS))
+@pytest.mark.parametrize(("name", "around"), slow.all_but([("muon", "wrapped")], LONG, "-".join))
 def test_a_mesh_gives_the_losses_of_one_device(train, name, around):
     one, several = (train(name, mesh, around) for mesh in (ONE_DEVICE, MESH_2X2))
     np.testing.assert_allclose(several.losses, one.losses, rtol=1e-5)
@@ -147,8 +147,7 @@ def first_half(tmp_path_factory):
 
 
 @pytest.mark.slow
-@settings
-@every_optimizer
+@pytest.mark.parametrize(("name", "around"), LONG)
 def test_resuming_is_exact(first_half, tmp_path, name, around):
     shutil.copytree(first_half(name, around), tmp_path / "resumed")
     train_to(tmp_path / "resumed", name, WHOLE, around)

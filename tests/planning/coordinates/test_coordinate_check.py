@@ -70,21 +70,29 @@ def test_seeds_draw_other_weights_and_repeat():
     assert np.all(np.abs(two / one - 1) < 0.5)
 
 
+TIED, UNTIED = ("transformer", True), ("primer", False)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("architecture", "tied"), [("transformer", True), ("primer", False)])
 @pytest.mark.parametrize(
-    ("optimizer", "params"),
+    ("model", "optimizer", "params"),
     [
-        pytest.param(ADAMW, [RATE], id="adamw"),
+        pytest.param(TIED, ADAMW, [RATE], id="adamw"),
+        pytest.param(UNTIED, ADAMW, [RATE], id="adamw-untied"),
         # A lower rate: 0.01 moves embeddings of this deviation by half of it in four steps, and two
         # seeds are then too few.
-        pytest.param(ADAMW, ["learning_rate = 0.002", "weight_stddev = 0.05"], id="adamw-stddev"),
-        pytest.param([], [], id="adafactor"),
-        pytest.param([], ["AdafactorOptimizer.multiply_by_parameter_scale = False"], id="unscaled"),
-        pytest.param([], ["optimizer = @SgdOptimizer", "learning_rate = 0.5"], id="sgd"),
+        pytest.param(
+            TIED, ADAMW, ["learning_rate = 0.002", "weight_stddev = 0.05"], id="adamw-stddev"
+        ),
+        pytest.param(UNTIED, [], [], id="adafactor"),
+        pytest.param(
+            TIED, [], ["AdafactorOptimizer.multiply_by_parameter_scale = False"], id="unscaled"
+        ),
+        pytest.param(UNTIED, [], ["optimizer = @SgdOptimizer", "learning_rate = 0.5"], id="sgd"),
     ],
 )
-def test_training_carries_over_with_a_base_width_alone(architecture, tied, optimizer, params):
+def test_training_carries_over_with_a_base_width_alone(model, optimizer, params):
+    architecture, tied = model
     settings = {
         "architecture": architecture,
         "optimizer": optimizer,
