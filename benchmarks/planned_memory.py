@@ -12,7 +12,6 @@ after each row.
 import argparse
 import datetime
 import pathlib
-import platform
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -57,7 +56,7 @@ VARIANTS = {
 }
 HEAD = (
     "| model | mesh | parameters and slots, planned | allocated | activations, planned | measured "
-    "| ratio | peak, planned | measured | ratio | ms |\n" + "|---" * 11 + "|"
+    "| ratio | peak, planned | measured | ratio |\n" + "|---" * 10 + "|"
 )
 
 
@@ -80,7 +79,7 @@ def line(name: str, mesh: str, program: DeviceProgram, measured: measured_step.M
         (memory.peak - held, measured.peak),
     ):
         cells += [f"{planned:,}", f"{allocated:,}", f"{planned / allocated:.3f}"]
-    return f"| {' | '.join([*cells, f'{measured.seconds * 1000:.0f}'])} |"
+    return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
@@ -103,8 +102,8 @@ def main() -> None:
         f"Bytes of one device in a training step of 16 rows of 128 tokens: 3 layers, d_model 128, "
         f"d_ff 512, 4 heads, {VOCABULARY} words, Adafactor, float32, layout `{LAYOUT}`. "
         "Activations: what exists when the first product of the backward pass begins; peak: the "
-        "most in a step; both without parameters and slots. ms: a step of all devices, in one "
-        f"thread, on {platform.machine()}.\n\n{HEAD}\n"
+        "most in a step; both without parameters and slots.\n\n"
+        f"{HEAD}\n"
     )
     for case in cases:
         text += row(*case) + "\n"

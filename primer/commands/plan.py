@@ -194,7 +194,9 @@ def _write(report: "Report", options: argparse.Namespace) -> None:
     from primer.planning.plans import data
 
     if options.json is not None:
-        files.write_whole(options.json, json.dumps(data.of_report(report), indent=2) + "\n")
+        files.write_output(
+            options.json, (json.dumps(data.of_report(report), indent=2) + "\n").encode()
+        )
         print(f"Plan: {options.json}")
     if options.output is not None:
         from primer.experiments import plan_figure

@@ -91,7 +91,8 @@ def _heading(plan: "Plan") -> str:
         f"Mesh {mesh}: {devices} {chip.unit}{chips}; layout "
         f"{rules or 'without a rule that splits'}\n"
         f"{plan.rows:,} rows of {program.batch['length']:,} tokens a step ({plan.time.tokens:,}), "
-        f"{_microbatches(program.microbatches)}; activations {program.activation_dtype}; "
+        f"{_microbatches(program.microbatches)}; {plan.vocabulary_size:,} token ids; "
+        f"activations {program.activation_dtype}; "
         f"{'with' if program.recomputes else 'without'} recomputation"
     )
 
@@ -160,6 +161,8 @@ def _options(plan: "Plan", asked: "Plan") -> str:
         words.append(f"--mesh {notation.mesh_text(plan.mesh)}")
     if plan.layout != asked.layout:
         words.append(f"--layout {notation.layout_text(plan.layout)}")
+    if words:  # By default the batch depends on both.
+        words.append(f'--gin_param "utils.run.batch_size = {plan.rows}"')
     words += [f'--gin_param "{name} = {value}"' for name, value in plan.changes.items()]
     return " ".join(words)
 

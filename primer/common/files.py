@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import io
 import json
 import os
 import re
@@ -131,6 +132,17 @@ def write_output(path: str, content: bytes) -> None:
         write_whole(path, content)
     except ERRORS as error:
         raise UsageError(f"{path} cannot be written: {first_line(error)}") from error
+
+
+def write_figure(path: str, figure: Any, dpi: int | None = None) -> None:
+    """Writes a matplotlib figure that the user has named, by its suffix, and makes its folder.
+
+    Raises:
+        UsageError: the file cannot be written there.
+    """
+    picture = io.BytesIO()
+    figure.savefig(picture, dpi=dpi, format=os.path.splitext(path)[1].lstrip(".") or "png")
+    write_output(path, picture.getvalue())
 
 
 def write_json(path: str, data: object) -> None:

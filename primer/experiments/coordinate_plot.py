@@ -3,6 +3,8 @@
 import math
 from typing import TYPE_CHECKING, Any
 
+from primer.common import files
+
 if TYPE_CHECKING:
     from primer.planning.coordinates.coordinate_check import CoordinateCheck
     from primer.planning.coordinates.growth import Growth
@@ -43,7 +45,7 @@ def draw_coordinates(result: "CoordinateCheck", path: str) -> None:
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center", frameon=False)
     figure.suptitle(_title(result), fontsize=11)
-    figure.savefig(path, dpi=150)
+    files.write_figure(path, figure, dpi=150)
     pyplot.close(figure)
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from primer.common import files
+
 # One color and one marker per model, in order; color-blind readers can tell the colors apart.
 COLORS = ("#4d4d4d", "#d95f02", "#1b6ca8", "#2a9d5c")
 MARKERS = ("o", "s", "^", "D")
@@ -33,7 +35,7 @@ def draw_curves(results: Sequence[Mapping[str, Any]], title: str, path: str) -> 
     panels[0].set_ylabel("validation perplexity per token")
     panels[1].legend(frameon=False)
     figure.suptitle(title, fontsize=11)
-    figure.savefig(path, dpi=150)
+    files.write_figure(path, figure, dpi=150)
     pyplot.close(figure)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from primer.common import files
 from primer.planning.plans.groups import Group, groups_of
 from primer.planning.plans.plan import Plan
 
@@ -41,7 +42,7 @@ def draw(plan: Plan, path: str, title: str = "") -> None:
     _draw_memory(panels[0], groups)
     _draw_times(panels[1], groups)
     figure.suptitle(title or _title(plan), fontsize=11)
-    figure.savefig(path, dpi=130)
+    files.write_figure(path, figure, dpi=130)
     pyplot.close(figure)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from primer.common import files
 from primer.experiments.curves import COLORS
 from primer.planning.schedule_curve import ScheduleCurve
 
@@ -49,5 +50,5 @@ def draw_schedules(schedules: Mapping[str, ScheduleCurve], path: str, log: bool 
     # Columns are as wide as the longest label with its line.
     columns = max(1, min(5, LETTERS // (max(map(len, schedules)) + 8), len(schedules)))
     figure.legend(frameon=False, loc="outside upper center", ncols=columns)
-    figure.savefig(path, dpi=150)
+    files.write_figure(path, figure, dpi=150)
     pyplot.close(figure)

@@ -132,6 +132,20 @@ def shape_as_text(shape: mtf.Shape) -> str:
     return ",".join(f"{dimension.name}:{dimension.size}" for dimension in shape.dims)
 
 
+def shape_of_topology() -> mtf.Shape:
+    """Returns `utils.tpu_mesh_shape()` also outside t5_mesh_transformer, whose flags it reads."""
+    from mesh_tensorflow.transformer import utils
+
+    is_parsed = flags.FLAGS.is_parsed()
+    if not is_parsed:
+        flags.FLAGS(["primer"])
+    try:
+        return utils.tpu_mesh_shape()
+    finally:
+        if not is_parsed:
+            flags.FLAGS.unparse_flags()
+
+
 def _report_ignored_tpu_settings() -> None:
     """Prints one line if TPU settings are bound; Mesh-TF's own defaults do not count."""
     bound = sorted(

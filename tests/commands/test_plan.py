@@ -30,7 +30,7 @@ def plan(capsys, tmp_path, monkeypatch):
 
 
 def test_tables_json_and_a_picture(plan, tmp_path):
-    words = ["--mesh", "2x2", "--tokens", "1M", "--json", "plan.json", "--output", "plan.png"]
+    words = ["--mesh", "2x2", "--tokens", "1M", "--json", "plan.json", "--output", "new/plan.png"]
     code, out, _ = plan(*TINY, *PARAMS, "--vocabulary_size", 128, *words)
     assert code == 0
     for text in ("Memory of a device", "Layers: bytes", "Collectives of a step", "Assumptions:"):
@@ -40,7 +40,7 @@ def test_tables_json_and_a_picture(plan, tmp_path):
     assert numbers["mesh"] == {"batch": 2, "model": 2} and numbers["fits"] is True
     from matplotlib import image
 
-    assert image.imread(tmp_path / "plan.png").std() > 0.05
+    assert image.imread(tmp_path / "new" / "plan.png").std() > 0.05
     code, _, err = plan(*TINY, "--json", "plan.json")
     assert code == 2 and "plan.json is there already" in err
 

@@ -1,17 +1,18 @@
 """What TensorFlow allocates, and how long it takes, when this machine's CPU runs a step as a mesh.
 
 The graph is that of a local run on a mesh of CPU devices (Mesh-TF's PlacementMeshImpl), with
-weights of zero and a batch of zeros. A step is run, timed, and run once more with TensorFlow's full
-trace (`RunOptions.FULL_TRACE`), which records for each operation what it allocates and when, and
-when it is freed, for all devices. One thread runs the operations, so that their order is
-TensorFlow's own but does not depend on the timing of threads.
+weights of zero and a batch of zeros. For the memory a step runs with TensorFlow's full trace
+(`RunOptions.FULL_TRACE`), which records for each operation what it allocates and when, and when it
+is freed, for all devices. There one thread runs the operations, so that their order is TensorFlow's
+own but does not depend on the timing of threads.
 """
 
+import contextlib
 import dataclasses
 import itertools
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import mesh_tensorflow as mtf
@@ -35,17 +36,15 @@ class MeasuredStep:
         before_backward: bytes that exist when the first product of the backward pass begins,
             without variables (`Memory.before_backward`); 0 in "eval".
         peak: most bytes that exist at once, without the variables that exist before the step.
-        seconds: the time of a step of the whole mesh on this machine.
     """
 
     variables: dict[str, int]
     before_backward: int
     peak: int
-    seconds: float
 
 
 def measure(
-    vocabulary_size: int, mesh_shape: str, layout_rules: str, mode: str = "train", steps: int = 1
+    vocabulary_size: int, mesh_shape: str, layout_rules: str, mode: str = "train"
 ) -> MeasuredStep:
     """Runs a step of the model that gin describes.
 
@@ -54,35 +53,65 @@ def measure(
         mesh_shape: as `utils.run.mesh_shape`.
         layout_rules: as `utils.run.layout_rules`.
         mode: "train" or "eval".
-        steps: the steps of which the shortest time counts.
     """
-    run = lowered_run.lower(
+    run = _lowered(vocabulary_size, mesh_shape, layout_rules, mode)
+    with _ready_session(run, one_thread()) as (session, step):
+        stats = _traced(session, step)
+    nodes = [node for device in stats.dev_stats if _is_first(device) for node in device.node_stats]
+    return MeasuredStep(_variable_bytes(run), _before_backward(run, nodes), _peak(nodes))
+
+
+@contextlib.contextmanager
+def timer(
+    vocabulary_size: int, mesh_shape: str, layout_rules: str, config: tf.ConfigProto
+) -> Iterator[Callable[[], float]]:
+    """Yields a function that runs a training step of the whole mesh and returns its seconds.
+
+    Args:
+        vocabulary_size, mesh_shape, layout_rules: as for `measure`.
+        config: the configuration of the session.
+    """
+    run = _lowered(vocabulary_size, mesh_shape, layout_rules, "train")
+    with _ready_session(run, config) as (session, step):
+
+        def seconds() -> float:
+            start = time.perf_counter()
+            session.run(step)
+            return time.perf_counter() - start
+
+        yield seconds
+
+
+def one_thread() -> tf.ConfigProto:
+    """Returns the configuration of a session that runs one operation after another."""
+    return tf.ConfigProto(
+        inter_op_parallelism_threads=1,
+        intra_op_parallelism_threads=1,
+        use_per_session_threads=True,
+        graph_options=_no_rewrites(),
+    )
+
+
+def _lowered(vocabulary_size: int, mesh_shape: str, layout_rules: str, mode: str) -> LoweredRun:
+    return lowered_run.lower(
         vocabulary_size, mode, mesh_shape, layout_rules, for_tpu=False, mesh_class=_placed_mesh
     )
-    devices = mtf.convert_to_shape(mesh_shape).size
+
+
+@contextlib.contextmanager
+def _ready_session(
+    run: LoweredRun, config: tf.ConfigProto
+) -> Iterator[tuple[tf.Session, tf.Operation]]:
+    """Yields a session and the step, which it has run once: that prepares the graph."""
+    config = tf.ConfigProto.FromString(config.SerializeToString())
+    config.device_count["CPU"] = run.mesh.size
     with run.graph.as_default():
         step = tf.group(run.lowering.results())
         initializers = [tf.global_variables_initializer(), *_slice_initializers(run)]
-        config = tf.ConfigProto(
-            device_count={"CPU": devices},
-            inter_op_parallelism_threads=1,
-            intra_op_parallelism_threads=1,
-            use_per_session_threads=True,
-            graph_options=_no_rewrites(),
-        )
         with tf.Session(config=config) as session:
             session.run(initializers)
             session.run(step)
-            seconds = min(_seconds(session, step) for _ in range(steps))
-            stats = _traced(session, step)
-    nodes = [node for device in stats.dev_stats if _is_first(device) for node in device.node_stats]
-    return MeasuredStep(_variable_bytes(run), _before_backward(run, nodes), _peak(nodes), seconds)
-
-
-def _seconds(session: tf.Session, step: tf.Operation) -> float:
-    start = time.perf_counter()
-    session.run(step)
-    return time.perf_counter() - start
+            yield session, step
 
 
 def _placed_mesh(shape: Any, layout: Any, devices: Any) -> Any:

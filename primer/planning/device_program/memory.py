@@ -5,10 +5,10 @@ from collections.abc import Iterable
 
 import mesh_tensorflow as mtf
 
-from primer.planning.device_program import program, schedule
+from primer.planning.device_program import einsum_copies, program, schedule
 from primer.planning.device_program.liveness import Buffer, Liveness
 from primer.planning.device_program.lowered_run import LoweredRun
-from primer.planning.device_program.operations import Step
+from primer.planning.device_program.operations import Node, Step
 from primer.planning.device_program.program import DeviceVariable, Memory
 from primer.planning.device_program.replay import Replay
 
@@ -38,7 +38,8 @@ def of_step(run: LoweredRun, step: Step, variables: Iterable[DeviceVariable]) ->
     for buffer, kind in kinds.items():
         if buffer.is_kept:
             kept[kind][buffer.value.node.part] += buffer.bytes
-    replay = Replay(liveness, kinds, held)
+    copies = _no_copies if run.for_tpu else einsum_copies.size
+    replay = Replay(liveness, kinds, held, copies)
     return Memory(
         variables=dict(held),
         gradients=_gradients(run, step),
@@ -51,6 +52,11 @@ def of_step(run: LoweredRun, step: Step, variables: Iterable[DeviceVariable]) ->
         at_peak=replay.at_peak,
         timeline=replay.timeline,
     )
+
+
+def _no_copies(node: Node) -> int:
+    del node
+    return 0
 
 
 def _kinds(run: LoweredRun, step: Step, liveness: Liveness) -> dict[Buffer, str]:

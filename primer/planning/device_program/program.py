@@ -88,14 +88,15 @@ class Collective:
 
 @dataclasses.dataclass(frozen=True)
 class Kernel:
-    """Equal operations of one part of the model, each with what is fused into it.
+    """Equal operations of one part of the model.
 
     Attributes:
         kind: the type of the TensorFlow operation.
         part, phase: where in the model and in the step.
         flops: of one: 2 for each multiply-add of a product, else 0.
         bytes: what one reads and writes in memory if element-wise operations are fused into their
-            only reader.
+            only reader; 0 for one that is.
+        bytes_unfused: what it reads and writes if each operation reads and writes memory.
         dtype: the type of the first operand.
         times: how many of them a step has, iterations of loops included.
     """
@@ -105,6 +106,7 @@ class Kernel:
     phase: str
     flops: int
     bytes: int
+    bytes_unfused: int
     dtype: str
     times: int
 
@@ -119,6 +121,7 @@ class Work:
             model (`primer.cost.products`) leaves out.
         unsplit_flops: `flops` of one device if no device repeated another's work: that of the whole
             mesh, without repetitions, over the number of devices.
+        useful_flops: `unsplit_flops` without products with one-hot tensors.
         element_operations: results of element-wise operations and operands of reductions.
         bytes: read and written, with element-wise operations fused (`Kernel.bytes`).
         bytes_unfused: read and written if each operation reads and writes memory.
@@ -128,6 +131,7 @@ class Work:
     flops: int = 0
     selection_flops: int = 0
     unsplit_flops: float = 0
+    useful_flops: float = 0
     element_operations: int = 0
     bytes: int = 0
     bytes_unfused: int = 0

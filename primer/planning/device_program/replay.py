@@ -1,13 +1,13 @@
 """What is in memory at each moment of a step."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from primer.planning.device_program.flops import PRODUCTS
 from primer.planning.device_program.liveness import Buffer, Liveness
 from primer.planning.device_program.operations import Node
 from primer.planning.device_program.parts import BACKWARD
-from primer.planning.device_program.program import Moment
+from primer.planning.device_program.program import TEMPORARY, Moment
 
 
 class Replay:
@@ -17,6 +17,7 @@ class Replay:
         liveness: the buffers.
         kinds: the kind of memory of each.
         held: {kind: bytes} of the variables.
+        copies: returns what an operation allocates only while it runs.
 
     Attributes:
         timeline: the stretches of the step in one part and phase, with the most in use at once.
@@ -26,7 +27,11 @@ class Replay:
     """
 
     def __init__(
-        self, liveness: Liveness, kinds: Mapping[Buffer, str], held: Mapping[str, int]
+        self,
+        liveness: Liveness,
+        kinds: Mapping[Buffer, str],
+        held: Mapping[str, int],
+        copies: Callable[[Node], int],
     ) -> None:
         self._kinds = kinds
         self._live: Counter[str] = Counter(held)
@@ -47,7 +52,7 @@ class Replay:
                 self._add(buffer, buffer.bytes)
                 if buffer.replaces:
                     self._add(buffer.replaces, -buffer.bytes)
-            self._look(node)
+            self._look(node, copies(node))
             for buffer in ends[position]:
                 if buffer not in replaced:
                     self._add(buffer, -buffer.bytes)
@@ -56,12 +61,13 @@ class Replay:
         self._live[self._kinds[buffer]] += size
         self._total += size
 
-    def _look(self, node: Node) -> None:
+    def _look(self, node: Node, copies: int) -> None:
         """Records what is in use while an operation runs."""
-        moment = Moment(node.part, node.phase, self._total)
+        moment = Moment(node.part, node.phase, self._total + copies)
         if moment.bytes > self.peak.bytes:
             self.peak = moment
-            self.at_peak = {kind: size for kind, size in self._live.items() if size}
+            live = self._live + Counter({TEMPORARY: copies})
+            self.at_peak = {kind: size for kind, size in live.items() if size}
         last = self.timeline[-1] if self.timeline else None
         if last and (last.part, last.phase) == (node.part, node.phase):
             self.timeline[-1] = max(last, moment, key=lambda m: m.bytes)

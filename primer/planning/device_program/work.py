@@ -1,10 +1,10 @@
 """What the operations of a step compute, read and write, by part of the model and phase.
 
 Memory access is counted twice: as if each operation read its operands from memory and wrote its
-result there, and as a compiler like XLA fuses operations, by one rule: an element-wise operation
-whose only reader is element-wise or a reduction, in the same part and phase, writes nothing; its
-reader reads its operands. A compiler may fuse more or less than that. A slice and a lookup of rows
-read what they return.
+result there, copies of Einsum's operands included, and as a compiler like XLA fuses operations, by
+one rule: an element-wise operation whose only reader is element-wise or a reduction, in the same
+part and phase, writes nothing; its reader reads its operands. A compiler may fuse more or less than
+that. A slice and a lookup of rows read what they return.
 """
 
 import math
@@ -14,7 +14,7 @@ from typing import Any
 
 import mesh_tensorflow as mtf
 
-from primer.planning.device_program import flops
+from primer.planning.device_program import einsum_copies, flops
 from primer.planning.device_program.liveness import ALIASES, ELEMENT_WISE
 from primer.planning.device_program.lowered_run import LoweredRun
 from primer.planning.device_program.operations import Node, Value
@@ -29,7 +29,7 @@ _MOVES_NOTHING = ALIASES | frozenset(
     "Const VarHandleOp VarIsInitializedOp VariableV2 NoOp Enter Exit Merge Shape".split()
 )
 _READS_PART = frozenset({"Slice", "StridedSlice", "GatherV2", "ResourceGather"})
-_KernelKey = tuple[str, str, str, int, int, str]
+_KernelKey = tuple[str, str, str, int, int, int, str]
 
 
 class WorkCount:
@@ -60,24 +60,26 @@ class WorkCount:
 
     def _count(self, node: Node) -> None:
         work, number = self.work[node.part, node.phase], self._flops(node)
-        written = sum(value.bytes for value in node.outputs)
         source: Any = node.source
         work.operations += node.times
-        work.bytes_unfused += (sum(v.bytes for v in node.inputs) + written) * node.times
         if number:
             work.flops += number * node.times
-            work.unsplit_flops += self._unsplit(node, number) * node.times
+            unsplit = self._unsplit(node, number) * node.times
+            work.unsplit_flops += unsplit
             if source.name.split("/gradients/")[0] in self._run.lowering.selecting:
                 work.selection_flops += number * node.times
+            else:
+                work.useful_flops += unsplit
         elif node.kind in _FUSED | _REDUCTIONS:
             values = (*node.inputs, *node.outputs)
             work.element_operations += node.times * max(math.prod(v.shape or ()) for v in values)
-        if not _is_fused(node):
-            read = sum(map(self._bytes_read, node.inputs))
-            moved = written + (min(read, written) if node.kind in _READS_PART else read)
-            work.bytes += moved * node.times
-            dtype = node.operation.inputs[0].dtype.base_dtype.name if node.inputs else ""
-            self._kernels[node.kind, node.part, node.phase, number, moved, dtype] += node.times
+        read = sum(value.bytes for value in node.inputs)
+        alone = _moved(node, read) + 2 * einsum_copies.size(node)
+        fused = 0 if _is_fused(node) else _moved(node, sum(map(self._bytes_read, node.inputs)))
+        work.bytes_unfused += alone * node.times
+        work.bytes += fused * node.times
+        dtype = node.operation.inputs[0].dtype.base_dtype.name if node.inputs else ""
+        self._kernels[node.kind, node.part, node.phase, number, fused, alone, dtype] += node.times
 
     def _bytes_read(self, value: Value) -> int:
         """Returns what a reader of a tensor reads from memory."""
@@ -114,6 +116,12 @@ class WorkCount:
             return whole / devices
         shape = source.outputs[0].shape
         return number * shape.size / (self._run.mesh.slice_size(shape) * devices)
+
+
+def _moved(node: Node, read: int) -> int:
+    """Returns the bytes that an operation reads and writes, of operands of `read` bytes."""
+    written = sum(value.bytes for value in node.outputs)
+    return written + (min(read, written) if node.kind in _READS_PART else read)
 
 
 def _is_fused(node: Node) -> bool:

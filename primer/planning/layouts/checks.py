@@ -32,6 +32,23 @@ def check_axes(mesh: Mapping[str, int], layout: Mapping[str, str], setting: str 
             )
 
 
+def check_every_axis(mesh: Mapping[str, int], layout: Mapping[str, str]) -> None:
+    """Raises UsageError for an axis that no rule names: its devices would repeat one another.
+
+    Args:
+        mesh: {axis: size}.
+        layout: {dimension: axis}.
+    """
+    for axis, size in mesh.items():
+        if size > 1 and axis not in layout.values():
+            named = ", ".join(dict.fromkeys(layout.values())) or "no axis"
+            raise UsageError(
+                f"the mesh {mesh_text(mesh)!r} has the axis {axis} of {size} devices, and the "
+                f"layout {layout_text(layout)!r} names {named}: all {size} would compute the same; "
+                f"name another axis (--mesh), or split a dimension over {axis} (--layout)"
+            )
+
+
 def check_rules(layout: Mapping[str, str], dimensions: Set[str], setting: str = SETTING) -> None:
     """Raises UsageError for a rule whose dimension no tensor of the model has.
 
@@ -51,7 +68,10 @@ def check_rules(layout: Mapping[str, str], dimensions: Set[str], setting: str = 
 
 
 def check_tensors(
-    shapes: Iterable[tuple[str, mtf.Shape]], mesh: Mapping[str, int], layout: Mapping[str, str]
+    shapes: Iterable[tuple[str, mtf.Shape]],
+    mesh: Mapping[str, int],
+    layout: Mapping[str, str],
+    sizes_only: bool = False,
 ) -> None:
     """Raises UsageError for a tensor that the layout cannot split.
 
@@ -59,6 +79,7 @@ def check_tensors(
         shapes: (name, shape) of each tensor.
         mesh: {axis: size}.
         layout: {dimension: axis}; rules for axes that the mesh does not have take no effect.
+        sizes_only: whether two dimensions on one axis are left to another check.
     """
     rules = {name: axis for name, axis in layout.items() if mesh.get(axis, 1) > 1}
     seen: set[tuple] = set()
@@ -66,11 +87,15 @@ def check_tensors(
         split = tuple((d.name, d.size, rules[d.name]) for d in shape.dims if d.name in rules)
         if split and split not in seen:
             seen.add(split)
-            _check_shape(name, shape, split, mesh)
+            _check_shape(name, shape, split, mesh, sizes_only)
 
 
 def _check_shape(
-    name: str, shape: mtf.Shape, split: Sequence[tuple[str, int, str]], mesh: Mapping[str, int]
+    name: str,
+    shape: mtf.Shape,
+    split: Sequence[tuple[str, int, str]],
+    mesh: Mapping[str, int],
+    sizes_only: bool,
 ) -> None:
     by_axis: dict[str, tuple[str, int]] = {}
     for dimension, size, axis in split:
@@ -81,7 +106,7 @@ def _check_shape(
                 f"size to a multiple of {mesh[axis]}, the axis to a divisor of {size:,}, or remove "
                 f"the rule {dimension}:{axis} from {SETTING} (--layout)"
             )
-        if axis in by_axis:
+        if axis in by_axis and not sizes_only:
             other, other_size = by_axis[axis]
             raise UsageError(
                 f"{_text(name, shape)} has two dimensions on the mesh axis {axis}: {other} of "

@@ -20,6 +20,8 @@ from primer.planning.layouts import checks, notation
 from primer.runtime import batch_size, callbacks, mesh
 
 _KEY = ("", run_graph.RUN, "layout_rules")
+MESH_SETTING = "utils.run.mesh_shape"
+_SHAPE, _TOPOLOGY = "primer.mesh_shape.shape", "utils.tpu_mesh_shape.tpu_topology"
 # What a run records of all its settings, with the rules of installed files among them.
 _OF_RUNS = ("config.gin", "operative_config.gin")
 _MICROBATCHES = "mesh_tensorflow.transformer.utils.serialize_num_microbatches"
@@ -72,9 +74,11 @@ def check(
         # Layers build other operations where the mesh splits their dimensions.
         graph = graph_of_blocks(vocabulary_size, axes, layout)
     except UsageError:
-        # Of Mesh-TensorFlow, whose words name no setting: the graph of one device may show why.
+        # Of Mesh-TensorFlow, whose words name no setting: the graph of one device may show why. In
+        # it weights have d_model, where the layout may rename it: two dimensions on one axis.
         graph = graph_of_blocks(vocabulary_size)
-        checks.check_tensors(checks.shapes_of(graph), axes, layout)
+        is_renamed = layout.get(STORED) in axes
+        checks.check_tensors(checks.shapes_of(graph), axes, layout, is_renamed)
         raise
     checks.check_tensors(checks.shapes_of(graph), axes, layout)
 
@@ -89,8 +93,22 @@ def _dimensions(
 
 def mesh_in_force() -> dict[str, int]:
     """Returns {axis: size} of `utils.run.mesh_shape`."""
-    shape = mtf.convert_to_shape(configured("utils.run.mesh_shape", ""))
-    return {dimension.name: dimension.size for dimension in shape.dims}
+    shape = configured("utils.run.mesh_shape", "")
+    if isinstance(shape, str) and shape:
+        axes = notation.mesh_of(shape, MESH_SETTING)
+        if isinstance(axes, dict):
+            return axes
+        raise UsageError(
+            f"{MESH_SETTING} = {shape!r}: expected axes with their names, as batch:2,model:2"
+        )
+    return {dimension.name: dimension.size for dimension in mtf.convert_to_shape(shape).dims}
+
+
+def planned_mesh(for_tpu: bool) -> dict[str, int]:
+    """Returns {axis: size} of gin's mesh; on a TPU that of its topology, if no shape is set."""
+    if for_tpu and bound(_TOPOLOGY) and bound(_SHAPE) is None:
+        return {dim.name: dim.size for dim in mesh.shape_of_topology().dims}
+    return mesh_in_force()
 
 
 def layout_in_force() -> dict[str, str]:

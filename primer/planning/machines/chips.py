@@ -53,8 +53,10 @@ class Chip:
         ring_of: chips in an axis of a slice from which on, in multiples, it closes to a ring.
         node: devices in a node with a switch.
         network_bandwidth: bytes per second of a device to other nodes, in one direction.
-        shares_host: whether all devices are parts of one processor, which `peak`,
-            `memory` and `memory_bandwidth` are of.
+        shares_host: whether all devices are parts of one processor, which `peak`, `memory` and
+            `memory_bandwidth` are of, and run each operation alone.
+        operation_seconds: what an operation takes besides, if it runs alone.
+        transfer_seconds: what it takes that another device of the processor gets a tensor.
     """
 
     name: str
@@ -62,13 +64,15 @@ class Chip:
     peak: Mapping[str, float]
     memory: float
     memory_bandwidth: float
-    link_bandwidth: float
+    link_bandwidth: float = 0.0
     devices_per_chip: int = 1
     torus_axes: int = 0
     ring_of: int = 1
     node: int = 1
     network_bandwidth: float = 0.0
     shares_host: bool = False
+    operation_seconds: float = 0.0
+    transfer_seconds: float = 0.0
 
     def peak_of(self, dtype: str) -> float:
         """Returns the FLOP/s of products of a data type, by the name TensorFlow has for it."""

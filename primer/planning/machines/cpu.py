@@ -1,49 +1,88 @@
 """The `--chip cpu`: this machine's processor, measured, whose parts are the devices of the mesh.
 
 Devices of a CPU mesh share the processor, its memory and its memory's bandwidth: a mesh of eight
-has eight devices of an eighth each. A collective copies the parts through the memory.
+has eight devices of an eighth each. TensorFlow runs each operation alone, which takes some
+microseconds whatever it computes: with many devices most of a small model's step.
 """
 
 import os
 import time
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 
 from primer.planning.machines import chips
+from primer.runtime import session
 from primer.runtime.training import product_speed
 
-# Bytes of the array that is copied: larger than the caches.
-COPIED = 2**28
-RUNS = 3
+# Numbers in a tensor of the activations of a small model: 4 MiB.
+ELEMENTS = 2**20
+RUNS = 10
+# Operations of a run: chains that do not wait for one another, as those of several devices.
+CHAINS, LENGTH = 8, 250
 
 
-def this_processor(dtype: str = "float32") -> chips.Chip:
+def this_processor(dtype: str = "float32", config: tf.ConfigProto | None = None) -> chips.Chip:
     """Returns this machine as a chip; takes about a second.
 
     Args:
         dtype: the data type of matrix products, by TensorFlow's name.
+        config: the configuration of the sessions that measure; None: that of a run, which uses all
+            threads of the machine.
     """
-    speed = product_speed.measure(tf.as_dtype(dtype), "cpu:0")
-    bandwidth = copy_bandwidth()
+    config = config or session.default_config()
+    speed = product_speed.measure(tf.as_dtype(dtype), "cpu:0", config)
     return chips.Chip(
         chips.CPU,
         "a part of this machine's processor",
         {dtype: speed, "float32": speed},
         memory=float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")),
-        memory_bandwidth=bandwidth,
-        link_bandwidth=bandwidth,
+        memory_bandwidth=bandwidth(config),
         shares_host=True,
+        operation_seconds=operation_seconds(config),
+        transfer_seconds=transfer_seconds(config),
     )
 
 
-def copy_bandwidth() -> float:
-    """Returns the bytes per second of a copy between arrays: those that are read and written."""
-    source = np.ones(COPIED // 8)
-    target = np.zeros_like(source)  # Written once, so that no run waits for its pages.
-    seconds = []
-    for _ in range(RUNS):
-        began = time.perf_counter()
-        np.copyto(target, source)
-        seconds.append(time.perf_counter() - began)
-    return 2 * COPIED / min(seconds)
+def bandwidth(config: tf.ConfigProto) -> float:
+    """Returns the bytes per second that element-wise operations read and write."""
+    length = 20
+    return 3 * 4 * ELEMENTS * length / _seconds(config, 1, length, ELEMENTS)
+
+
+def operation_seconds(config: tf.ConfigProto) -> float:
+    """Returns the time of an operation on a few numbers, the processor's threads sharing them."""
+    return _seconds(config, CHAINS, LENGTH, CHAINS) / (CHAINS * LENGTH)
+
+
+def transfer_seconds(config: tf.ConfigProto) -> float:
+    """Returns what such an operation takes more if its operand is another device's."""
+    crossing = _seconds(config, CHAINS, LENGTH, CHAINS, devices=2) / (CHAINS * LENGTH)
+    return max(crossing - operation_seconds(config), 0.0)
+
+
+def _seconds(
+    config: tf.ConfigProto, chains: int, length: int, elements: int, devices: int = 1
+) -> float:
+    """Returns the shortest time of chains of operations, each on the next device."""
+    config = tf.ConfigProto.FromString(config.SerializeToString())
+    config.device_count["CPU"] = devices
+    with tf.Graph().as_default(), tf.Session(config=config) as sess:
+        step = tf.group([_chain(length, elements, devices) for _ in range(chains)])
+        sess.run(step)
+        return min(_run_seconds(sess, step) for _ in range(RUNS))
+
+
+def _chain(length: int, elements: int, devices: int) -> tf.Operation:
+    """Makes operations that each read the results of the two before: none writes over another's."""
+    with tf.device("cpu:0"):
+        x = y = tf.random_uniform([elements])
+    for number in range(length):
+        with tf.device(f"cpu:{number % devices}"):
+            x, y = tf.maximum(x, y), x
+    return x.op
+
+
+def _run_seconds(sess: tf.Session, step: tf.Operation) -> float:
+    began = time.perf_counter()
+    sess.run(step)
+    return time.perf_counter() - began

@@ -60,9 +60,6 @@ def axes_of(chip: Chip, mesh: Mapping[str, int]) -> dict[str, Axis]:
 
 
 def _axis(chip: Chip, size: int, inner: int, sizes: Sequence[int]) -> Axis:
-    if chip.shares_host:
-        link = chip.link_bandwidth / math.prod(sizes)
-        return Axis(size, link, link, link * size / 2)
     if not chip.torus_axes:
         return _switch_axis(chip, size, inner)
     has_cores = inner % chip.devices_per_chip != 0  # All devices of a chip lie in this axis.

@@ -1,18 +1,19 @@
 """The time of a step on a chip: a roofline of each operation, and its collectives over each axis.
 
 An operation takes the longer of its FLOPs at `utilization` of the peak and its bytes at the
-bandwidth of the memory; the operations of a device follow one another. Collectives take the time of
-`interconnect.seconds`. Between the two bounds that are printed lies what a compiler makes of it: no
-collective while the device computes (`seconds`, the estimate), and all of them behind computation
-(`overlapped`).
+bandwidth of the memory; the operations of a device follow one another. Chips run what a compiler
+fuses; on the devices of one processor TensorFlow runs each operation alone, which takes
+`Chip.operation_seconds` more, also those of collectives (`host_collectives`). Chips' collectives
+take the time of `interconnect.seconds`. Between the two bounds that are printed lies what a
+compiler makes of it: no collective while the device computes (`seconds`, the estimate), and all of
+them behind computation (`overlapped`).
 """
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Mapping
 
 from primer.planning.device_program.program import DeviceProgram, Work
-from primer.planning.machines import interconnect
+from primer.planning.machines import host_collectives, interconnect
 from primer.planning.machines.chips import Chip
 
 RECOMPUTE = "recompute"  # As `parts.RECOMPUTE`, which imports TensorFlow.
@@ -123,11 +124,13 @@ def estimate(program: DeviceProgram, chip: Chip, utilization: float = UTILIZATIO
     for kernel in program.kernels:
         time = parts.setdefault((kernel.part, kernel.phase), PartTime(kernel.part, kernel.phase))
         compute = kernel.flops / (chip.peak_of(kernel.dtype) / share * utilization)
-        memory = kernel.bytes / bandwidth
+        moved = kernel.bytes_unfused if chip.shares_host else kernel.bytes
+        memory = moved / bandwidth
+        start = chip.operation_seconds * share
         time.compute += compute * kernel.times
         time.memory += memory * kernel.times
-        time.operations += max(compute, memory) * kernel.times
-    _add_collectives(parts, program, interconnect.axes_of(chip, program.mesh))
+        time.operations += (max(compute, memory) + start) * kernel.times
+    _add_collectives(parts, program, chip)
     return StepTime(
         utilization,
         list(parts.values()),
@@ -147,19 +150,23 @@ def useful_flops(work: Work, phase: str) -> float:
         work: what a part computes in a phase.
         phase: the phase.
     """
-    return 0.0 if phase == RECOMPUTE else max(work.unsplit_flops - work.selection_flops, 0.0)
+    return 0.0 if phase == RECOMPUTE else work.useful_flops
 
 
 def _add_collectives(
-    parts: dict[tuple[str, str], PartTime],
-    program: DeviceProgram,
-    axes: Mapping[str, interconnect.Axis],
+    parts: dict[tuple[str, str], PartTime], program: DeviceProgram, chip: Chip
 ) -> None:
+    axes = interconnect.axes_of(chip, program.mesh)
     for collective in program.collectives:
         key = collective.part, collective.phase
-        seconds = interconnect.seconds(
-            collective.kind, collective.bytes, [axes[name] for name in collective.axes]
-        )
+        if chip.shares_host:
+            cost = host_collectives.cost(collective)
+            started = cost.operations * chip.operation_seconds
+            sent = cost.transfers * chip.transfer_seconds
+            seconds = (started + sent + cost.bytes / chip.memory_bandwidth) * program.devices
+        else:
+            own = [axes[name] for name in collective.axes]
+            seconds = interconnect.seconds(collective.kind, collective.bytes, own)
         time = parts.setdefault(key, PartTime(*key))
         name = " x ".join(collective.axes)
         before = time.collectives.get(name, 0.0)

@@ -8,8 +8,7 @@ def sentences(plan: Plan) -> list[str]:
     return [
         _device(plan),
         f"Matrix products reach {plan.time.utilization:.0%} of the peak (--utilization); every "
-        "other operation moves its bytes at the full bandwidth of the memory, with element-wise "
-        "operations fused into their only reader.",
+        f"other operation moves its bytes at the full bandwidth of the memory, {_fusion(plan)}.",
         "Operations and collectives follow one another; with all collectives behind computation a "
         f"step takes {plan.time.overlapped:.4g} s.",
         _interconnect(plan),
@@ -18,6 +17,13 @@ def sentences(plan: Plan) -> list[str]:
         "The peak is of buffers that live until their last use; what a compiler and a runtime "
         "reserve is not counted.",
     ]
+
+
+def _fusion(plan: Plan) -> str:
+    chip = plan.chip
+    if not chip.shares_host:
+        return "with element-wise operations fused into their only reader"
+    return f"and each takes {chip.operation_seconds * 1e6:.2g} microseconds more"
 
 
 def _device(plan: Plan) -> str:
@@ -34,7 +40,10 @@ def _device(plan: Plan) -> str:
 def _interconnect(plan: Plan) -> str:
     chip = plan.chip
     if chip.shares_host:
-        return "Collectives copy through the memory that all devices share."
+        return (
+            "Collectives are operations of the devices; another device gets a tensor in "
+            f"{chip.transfer_seconds * 1e6:.2g} microseconds, without a copy."
+        )
     link = f"{chip.link_bandwidth / 1e9:,.4g} GB/s in each direction"
     if chip.torus_axes:
         shared = ", which two cores share," if chip.devices_per_chip > 1 else ""

@@ -34,6 +34,7 @@ def of_plan(plan: Plan) -> dict[str, Any]:
     data |= {
         "parameters": program.parameters,
         "parameters_per_device": program.device_parameters,
+        "vocabulary_size": plan.vocabulary_size,
         "batch": program.batch,
         "microbatches": program.microbatches,
         "recomputes": program.recomputes,

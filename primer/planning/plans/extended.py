@@ -9,8 +9,9 @@ difference; the largest of them is the peak.
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 from primer.planning.device_program.program import (
     Collective,
@@ -21,8 +22,6 @@ from primer.planning.device_program.program import (
     Work,
 )
 from primer.planning.plans.repeated_blocks import BLOCK, FEW, SOME, Stack, built_with
-
-_Record = TypeVar("_Record", Collective, Kernel)
 
 
 def program(stack: Stack, make: Callable[[], DeviceProgram]) -> DeviceProgram:
@@ -65,9 +64,9 @@ class Extension:
             some,
             parts=parts,
             variables=variables,
-            collectives=self._records(self._few.collectives, some.collectives),
+            collectives=self._collectives(),
             work=self._work(),
-            kernels=self._records(self._few.kernels, some.kernels),
+            kernels=self._kernels(),
             memory=self._memory(variables),
         )
 
@@ -87,29 +86,46 @@ class Extension:
     def _grown(self, few: float, some: float) -> int:
         return max(round(some + self._more * (some - few)), 0)
 
-    def _records(self, few: list[_Record], some: list[_Record]) -> list[_Record]:
-        """Returns collectives or kernels: copied in blocks, grown outside them."""
-        found: list[_Record] = []
-        outside: dict[Any, list[list[_Record]]] = {}
-        for number, records in enumerate((few, some)):
-            for record in records:
-                if BLOCK.match(record.part):
-                    if number:
-                        parts = self._parts(record.part)
-                        found += [dataclasses.replace(record, part=part) for part in parts]
-                else:
+    def _kernels(self) -> list[Kernel]:
+        """Returns the kernels: those in blocks copied.
+
+        Outside, their numbers grow by the difference of both programs, below 0 for one that only
+        the smaller program has: so all sums grow evenly, also where variables are stacked.
+        """
+        found: list[Kernel] = []
+        outside: Counter[Kernel] = Counter()
+        for program, weight in ((self._some, 1 + self._more), (self._few, -self._more)):
+            for kernel in program.kernels:
+                if not BLOCK.match(kernel.part):
+                    outside[dataclasses.replace(kernel, times=0)] += weight * kernel.times
+                elif program is self._some:
+                    parts = self._parts(kernel.part)
+                    found += [dataclasses.replace(kernel, part=part) for part in parts]
+        found += [dataclasses.replace(kernel, times=n) for kernel, n in outside.items() if n]
+        return found
+
+    def _collectives(self) -> list[Collective]:
+        """Returns the collectives: copied in blocks, grown outside them."""
+        found: list[Collective] = []
+        outside: dict[Any, list[list[Collective]]] = {}
+        for number, program in enumerate((self._few, self._some)):
+            for record in program.collectives:
+                if not BLOCK.match(record.part):
                     outside.setdefault(_kind(record), [[], []])[number].append(record)
+                elif number:
+                    parts = self._parts(record.part)
+                    found += [dataclasses.replace(record, part=part) for part in parts]
         for before, after in outside.values():
             found += self._outside(before, after)
         return found
 
-    def _outside(self, few: list[_Record], some: list[_Record]) -> Iterator[_Record]:
+    def _outside(self, few: list[Collective], some: list[Collective]) -> Iterator[Collective]:
         """Yields the records of a kind outside the blocks.
 
         Equal ones grow in number; the others, of stacked variables, become one that grows in bytes.
         """
         known = {dataclasses.replace(record, times=0): record.times for record in few}
-        rest: list[_Record] = []
+        rest: list[Collective] = []
         for record in some:
             times = known.pop(dataclasses.replace(record, times=0), None)
             if times is None:
@@ -118,12 +134,8 @@ class Extension:
                 yield dataclasses.replace(record, times=self._grown(times, record.times))
         if rest:
             left = [record for record in few if dataclasses.replace(record, times=0) in known]
-            values: dict[str, Any] = {
-                name: self._grown(_total(left, name), _total(rest, name))
-                for name in ("bytes", "flops")
-                if hasattr(rest[0], name)
-            }
-            yield dataclasses.replace(rest[0], times=1, **values)
+            size = self._grown(_total(left), _total(rest))
+            yield dataclasses.replace(rest[0], times=1, bytes=size)
 
     def _work(self) -> dict[tuple[str, str], Work]:
         found: dict[tuple[str, str], Work] = {}
@@ -206,11 +218,11 @@ class Extension:
         return found
 
 
-def _kind(record: Collective | Kernel) -> tuple:
-    """Returns what is equal in the records that grow together."""
+def _kind(record: Collective) -> tuple:
+    """Returns what is equal in the collectives that grow together."""
     names = ("kind", "purpose", "axes", "group_size", "part", "phase", "dtype")
-    return tuple(getattr(record, name, None) for name in names)
+    return tuple(getattr(record, name) for name in names)
 
 
-def _total(records: Iterable[Any], name: str) -> int:
-    return sum(getattr(record, name) * record.times for record in records)
+def _total(records: Iterable[Collective]) -> int:
+    return sum(record.bytes * record.times for record in records)

@@ -24,6 +24,7 @@ class Plan:
         time: its estimated time.
         changes: the changed settings, {"selector.parameter": value} as gin writes them.
         classes: {part of the model: name of the class of the layer}.
+        vocabulary_size: the number of token ids.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Plan:
     time: StepTime
     changes: Mapping[str, object] = dataclasses.field(default_factory=dict)
     classes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    vocabulary_size: int = 0
 
     @property
     def capacity(self) -> float:

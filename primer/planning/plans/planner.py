@@ -77,7 +77,8 @@ class Planner:
         time = step_time.estimate(program, chip, self.machine.utilization)
         named = {f"{key[0].rsplit('.', 1)[-1]}.{key[1]}": v for key, v in (changes or {}).items()}
         classes = self._stack_and_classes()[1]
-        return Plan(name, dict(mesh), dict(layout), chip, program, time, named, classes)
+        size = self.machine.vocabulary_size
+        return Plan(name, dict(mesh), dict(layout), chip, program, time, named, classes, size)
 
     def program(
         self,

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
+from primer.errors import UsageError
 from primer.planning import vocabulary
 from primer.planning.layouts import candidates, notation, run_check
 from primer.planning.machines import step_time
@@ -63,6 +64,8 @@ def report(request: Request, say: Callable[[str], None] = lambda text: None) -> 
         )
         setting = "--layout" if request.layout is not None else run_check.checks.SETTING
         run_check.check(mesh, layout, own, vocabulary_size, setting)
+        run_check.checks.check_every_axis(mesh, layout)
+        _check_search(request, mesh)
         machine = Machine(request.chip, request.utilization, vocabulary_size, request.whole)
         planner = Planner(machine)
         result = reports.report_of(planner, mesh, layout, request.tokens, say)
@@ -72,11 +75,17 @@ def report(request: Request, say: Callable[[str], None] = lambda text: None) -> 
         return result
 
 
+def _check_search(request: Request, mesh: Mapping[str, int]) -> None:
+    if (request.sweep or request.automatic) and candidates.size(dict(mesh)) == 1:
+        option = "--sweep_mesh" if request.sweep else "--auto_layout"
+        raise UsageError(f"{option}: the mesh has one device; name a larger one, as --mesh 8")
+
+
 def mesh_and_layout(request: Request) -> tuple[dict[str, int], dict[str, str]]:
     """Returns the mesh and the layout of a request, those of gin where it has none."""
     layout = run_check.layout_in_force() if request.layout is None else dict(request.layout)
     if request.mesh is None:
-        return run_check.mesh_in_force(), layout
+        return run_check.planned_mesh(request.chip.startswith("v")), layout
     if isinstance(request.mesh, Mapping):
         return dict(request.mesh), layout
     of_gin = run_check.mesh_in_force() if request.layout is None else {}

@@ -18,7 +18,8 @@ MICROBATCHES = "serialize_num_microbatches.tokens_per_microbatch_per_replica = 6
 BFLOAT16 = 'precision.activation_dtype = "bfloat16"'
 ADAMW = "optimizer = @AdamWOptimizer"
 CLIPPED = "usual_clip_norm = 1.0"
-CASES = [(architecture, mesh) for architecture in ("gpt2", "primer", "llama") for mesh in MESHES]
+CASES = [("gpt2", mesh) for mesh in MESHES]
+CASES += [(name, mesh) for name in ("primer", "llama") for mesh in ("", "model:2")]
 QUICK = [("gpt2", "batch:2,model:2"), ("primer", "model:2")]
 
 
@@ -45,9 +46,8 @@ def compare(program, measured, tolerance=0.1):
 
 
 SETTINGS = [(RECOMPUTE,), (MICROBATCHES,), (MICROBATCHES, RECOMPUTE), (BFLOAT16,), (ADAMW, CLIPPED)]
-# TensorFlow's executor runs ahead of the plan where layers are recomputed on one device (the plan
-# is 12 to 22% low), and where four devices run microbatches at different times (12%).
-AHEAD = [((RECOMPUTE,), ""), ((MICROBATCHES, RECOMPUTE), ""), ((MICROBATCHES,), "batch:2,model:2")]
+# On one device, where layers are recomputed, the plan is 11% low.
+LOW = ((RECOMPUTE,), "")
 
 
 @pytest.mark.slow
@@ -56,7 +56,7 @@ AHEAD = [((RECOMPUTE,), ""), ((MICROBATCHES, RECOMPUTE), ""), ((MICROBATCHES,), 
     [(more, mesh) for more in SETTINGS for mesh in ("", "batch:2,model:2")],
 )
 def test_planned_memory_is_tensorflows_with_other_settings(more, mesh):
-    tolerance = 0.3 if (more, mesh) in AHEAD else 0.1
+    tolerance = 0.15 if (more, mesh) == LOW else 0.1
     compare(*planned_and_measured("gpt2", mesh, *more), tolerance)
 
 

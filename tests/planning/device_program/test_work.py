@@ -89,6 +89,16 @@ def test_what_every_device_repeats_is_visible():
     assert 1 < share < 2
 
 
+def test_useful_work_is_the_same_on_every_mesh():
+    """Lookups of biases, which devices repeat, are no part of it."""
+    models.parse("primer")
+    useful = [
+        models.program(mesh).work_of().useful_flops * devices
+        for mesh, devices in (("", 1), ("batch:2", 2), ("batch:2,model:2", 4))
+    ]
+    assert useful[1:] == pytest.approx(useful[:1] * 2)
+
+
 def test_microbatches_and_recomputation_change_no_other_work():
     models.parse("gpt2")
     plain = models.program("batch:2,model:2")

@@ -60,6 +60,29 @@ def test_a_layout_that_does_not_fit(settings, message):
         check(**settings)
 
 
+def test_heads_that_do_not_divide_are_named_where_the_layout_renames_weights():
+    rules = "batch:rows,d_model:columns,d_model_weight:rows,heads:columns,vocab:columns"
+    with pytest.raises(UsageError, match="the dimension heads has 4 entries in .* 8 devices"):
+        check(mesh={"rows": 1, "columns": 8}, layout=rules)
+
+
+@pytest.mark.parametrize("text", ["2x2", "nonsense"])
+def test_a_mesh_that_is_none_is_one_line(text):
+    with planner.settings_of(FILES, [f"mesh_shape.shape = {text!r}"]):
+        with pytest.raises(UsageError, match=f"^utils.run.mesh_shape .*{text}.*: expected .*axes"):
+            run_check.mesh_in_force()
+
+
+def test_the_mesh_of_a_tpus_topology():
+    files = [*FILES, "meshes/tpu_two_dimensional.gin"]
+    topology = ['utils.tpu_mesh_shape.tpu_topology = "4x4"']
+    with planner.settings_of(files, topology):
+        assert run_check.planned_mesh(for_tpu=True) == {"rows": 4, "columns": 8}
+        assert run_check.planned_mesh(for_tpu=False) == {}
+    with planner.settings_of(files, [*topology, "mesh_shape.shape = 'rows:2'"]):
+        assert run_check.planned_mesh(for_tpu=True) == {"rows": 2}
+
+
 def test_a_dimension_inside_a_loop_over_microbatches_is_seen():
     params = ["utils.serialize_num_microbatches.tokens_per_microbatch_per_replica = 512"]
     with pytest.raises(UsageError, match="two dimensions on the mesh axis model: .*memory_length"):

@@ -19,12 +19,11 @@ WITHOUT_MODEL = ("t2t_", "dense_lm")
 TINY = ["activations/relu.gin", "sizes/tiny.gin"]
 
 
-def plan(files, vocabulary_size=None):
+def plan(files):
     with plans.settings_of(files, []):
-        size = vocabulary_size or vocabulary.planned_vocabulary()
+        size = vocabulary.planned_vocabulary()
         mesh = run_check.mesh_in_force() or {"batch": 1}
         layout = run_check.layout_in_force()
-        run_check.check(mesh, layout, False, size)
         return plans.Planner(plans.Machine("v4", 0.7, size)).plan("as set", mesh, layout)
 
 
@@ -43,7 +42,6 @@ def test_a_model(model):
 
 @pytest.mark.parametrize("recipe", all_but({"t2t_base"}, RECIPES))
 def test_a_recipe(recipe):
-    """The vocabulary is beyond the cutoffs of adaptive embeddings."""
     file = config_files.gin_file("recipes", recipe)
     if recipe in MODELS:
         check(plan([*config_files.published_model_files(recipe), file]))
@@ -52,4 +50,4 @@ def test_a_recipe(recipe):
     elif recipe == "transformer_xl":
         check(plan([DEFAULTS, file, *TINY]))
     else:
-        check(plan([DEFAULTS, file], vocabulary_size=300_000 if "lm1b" in recipe else None))
+        check(plan([DEFAULTS, file]))

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 
 import pytest
 
@@ -66,17 +67,26 @@ def test_a_plan_that_does_not_fit_has_changes_that_are_planned():
     assert by_name["recomputation"].changes == {"LayerStack.recompute_grads": True}
     assert by_name["recomputation"].program.recomputes
     assert {plan.rows for plan in found.suggestions} == {2048}
+    # What is printed for a change makes its plan: the mesh, the layout and the batch.
+    (larger,) = [plan for plan in found.suggestions if plan.name == "4 devices along model"]
+    words = shlex.split(plan_report._options(larger, found.plan))
+    assert words[:2] == ["--mesh", "batch:1,model:4"]
+    assert words[-2:] == ["--gin_param", "utils.run.batch_size = 2048"]
 
 
 @pytest.mark.slow
 def test_a_search_ranks_what_fits_first_and_then_by_time():
-    found = report("num_layers = 4", mesh=[2, 2], sweep=True)
+    found = report("num_layers = 4", mesh=[2, 2], sweep=True, automatic=True)
     plans = found.sweep.plans
     assert [plan.rank() for plan in plans] == sorted(plan.rank() for plan in plans)
     meshes = {tuple(plan.mesh.items()) for plan in plans}
     assert meshes == {(("rows", 4),), (("rows", 2), ("columns", 2))}
     assert {plan.rows for plan in plans} == {8}
     assert found.sweep.rank_of(plans[2]) == 3 and found.sweep.ratio_of(plans[0]) == 1
+    program = found.automatic.program
+    assert tuple(found.automatic.mesh.items()) in meshes
+    assert program.device_parameters < program.parameters
+    assert found.automatic.rows == 8
 
 
 def test_layouts_that_do_not_fit_are_errors_before_anything_is_lowered(monkeypatch):
@@ -85,3 +95,11 @@ def test_layouts_that_do_not_fit_are_errors_before_anything_is_lowered(monkeypat
         report(mesh={"a": 2, "b": 2}, layout={"batch": "a", "d_fff": "b"})
     with pytest.raises(UsageError, match="the dimension d_ff has 66 entries in .* 4 devices"):
         report("d_ff = 66", mesh=[2, 4])
+    with pytest.raises(UsageError, match="has the axis columns of 2 devices, .* names a: all 2"):
+        report(mesh={"a": 2, "columns": 2}, layout={"batch": "a"})
+
+
+def test_one_device_has_no_layouts_to_search(monkeypatch):
+    monkeypatch.setattr(planner.Planner, "plan", None)
+    with pytest.raises(UsageError, match="^--sweep_mesh: the mesh has one device; name a larger"):
+        report(mesh=[1], sweep=True)
