@@ -5,7 +5,7 @@ import json
 
 from primer.commands import check_coordinates
 from primer.commands import options as shared
-from primer.common import checks, user_paths
+from primer.common import checks
 from primer.errors import UsageError
 from primer.gin_config import config_files
 from primer.launch import train
@@ -14,13 +14,7 @@ from primer.planning.coordinates import coordinate_check
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
-    parser.add_argument(
-        "files",
-        type=user_paths.expand,
-        nargs="*",
-        metavar="GIN_FILE",
-        help="gin files as for --gin_file of t5_mesh_transformer, models/defaults.gin first",
-    )
+    shared.add_gin_files(parser)
     shared.add_optimization(parser)
     shared.add_gin_file(parser)
     shared.add_model(parser, "a model, before these files")

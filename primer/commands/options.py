@@ -93,6 +93,17 @@ def add_scoring(parser: argparse.ArgumentParser, protocol_help: str) -> None:
     )
 
 
+def add_gin_files(parser: argparse.ArgumentParser) -> None:
+    """Adds the positional GIN_FILE, a list `files`."""
+    parser.add_argument(
+        "files",
+        type=user_paths.expand,
+        nargs="*",
+        metavar="GIN_FILE",
+        help="gin files as for --gin_file of t5_mesh_transformer, models/defaults.gin first",
+    )
+
+
 def add_gin_file(parser: argparse.ArgumentParser) -> None:
     """Adds --gin_file, a list."""
     parser.add_argument(

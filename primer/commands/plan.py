@@ -22,13 +22,7 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
-    parser.add_argument(
-        "files",
-        type=user_paths.expand,
-        nargs="*",
-        metavar="GIN_FILE",
-        help="gin files as for --gin_file of t5_mesh_transformer, models/defaults.gin first",
-    )
+    shared.add_gin_files(parser)
     shared.add_model(parser, "a model, before these files")
     shared.add_optimization(parser)
     shared.add_gin_file(parser)

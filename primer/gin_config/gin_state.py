@@ -140,6 +140,19 @@ def parameter_bound(selector: str, parameter: str, value: Any) -> Iterator[None]
 
 
 @contextlib.contextmanager
+def parameters_bound(values: Mapping[tuple[str, str], Any]) -> Iterator[None]:
+    """Binds several parameters inside the block.
+
+    Args:
+        values: {(selector, parameter): value}, as for `parameter_bound`.
+    """
+    with contextlib.ExitStack() as stack:
+        for (selector, parameter), value in values.items():
+            stack.enter_context(parameter_bound(selector, parameter, value))
+        yield
+
+
+@contextlib.contextmanager
 def calls_recorded() -> Iterator[dict[tuple[str, str], dict[str, Any]]]:
     """Yields a dict that holds, when the block has ended, the calls that gin recorded inside it.
 

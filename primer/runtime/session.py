@@ -44,6 +44,14 @@ def default_config() -> tf.ConfigProto:
     return tf.ConfigProto(allow_soft_placement=True, graph_options=graph)
 
 
+def with_cpus(config: tf.ConfigProto, number: int) -> tf.ConfigProto:
+    """Returns a copy of a configuration with a number of CPU devices."""
+    copy = tf.ConfigProto()
+    copy.CopyFrom(config)
+    copy.device_count["CPU"] = number
+    return copy
+
+
 def master(hosts: cluster.Cluster | None) -> str:
     """Returns the address of the server that runs training's session; "" is this process."""
     return tf.compat.as_str(cluster.server(hosts).target) if hosts else ""

@@ -150,10 +150,13 @@ def lower(
     Raises:
         UsageError: gin describes another model than a language model.
     """
+    settings = {
+        (run_graph.RUN, "mesh_shape"): mesh_shape,
+        (run_graph.RUN, "layout_rules"): layout_rules,
+    }
     with (
         gc_pause.paused(),
-        gin_state.parameter_bound(run_graph.RUN, "mesh_shape", mesh_shape),
-        gin_state.parameter_bound(run_graph.RUN, "layout_rules", layout_rules),
+        gin_state.parameters_bound(settings),
         build_mode.building(mode, for_tpu),
         _loops_in_the_graph(),
     ):

@@ -24,6 +24,7 @@ from primer.planning.device_program.flops import PRODUCTS
 from primer.planning.device_program.lowered_run import LoweredRun
 from primer.planning.device_program.operations import Step
 from primer.planning.device_program.parts import BACKWARD
+from primer.runtime import session as run_session
 from primer.runtime.patches import resource_variables
 
 
@@ -103,11 +104,10 @@ def _ready_session(
     run: LoweredRun, config: tf.ConfigProto
 ) -> Iterator[tuple[tf.Session, tf.Operation]]:
     """Yields a session and the step, which it has run once: that prepares the graph."""
-    config = tf.ConfigProto.FromString(config.SerializeToString())
-    config.device_count["CPU"] = run.mesh.size
     with run.graph.as_default():
         step = tf.group(run.lowering.results())
         initializers = [tf.global_variables_initializer(), *_slice_initializers(run)]
+        config = run_session.with_cpus(config, run.mesh.size)
         with tf.Session(config=config) as session:
             session.run(initializers)
             session.run(step)

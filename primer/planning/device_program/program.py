@@ -1,8 +1,7 @@
 """What one device of a mesh holds, computes, reads and sends in one step."""
 
 import dataclasses
-from collections.abc import Iterable
-from typing import Any
+import math
 
 # Roles of variables.
 PARAMETER, SLOT, STATE = "parameter", "slot", "state"
@@ -122,20 +121,12 @@ class Work:
         unsplit_flops: `flops` of one device if no device repeated another's work: that of the whole
             mesh, without repetitions, over the number of devices.
         useful_flops: `unsplit_flops` without products with one-hot tensors.
-        element_operations: results of element-wise operations and operands of reductions.
-        bytes: read and written, with element-wise operations fused (`Kernel.bytes`).
-        bytes_unfused: read and written if each operation reads and writes memory.
-        operations: TensorFlow operations that compute something.
     """
 
     flops: int = 0
     selection_flops: int = 0
     unsplit_flops: float = 0
     useful_flops: float = 0
-    element_operations: int = 0
-    bytes: int = 0
-    bytes_unfused: int = 0
-    operations: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,22 +217,22 @@ class DeviceProgram:
     @property
     def devices(self) -> int:
         """The number of devices of the mesh."""
-        return _product(self.mesh.values())
+        return math.prod(self.mesh.values())
 
     @property
     def tokens(self) -> int:
         """The tokens of a step, on all devices together."""
-        return _product(self.batch.values())
+        return math.prod(self.batch.values())
 
     @property
     def parameters(self) -> int:
         """The trainable parameters of the whole model."""
-        return sum(_product(v.shape.values()) for v in self.variables if v.role == PARAMETER)
+        return sum(math.prod(v.shape.values()) for v in self.variables if v.role == PARAMETER)
 
     @property
     def device_parameters(self) -> int:
         """The trainable parameters of one device."""
-        return sum(_product(v.slice_shape) for v in self.variables if v.role == PARAMETER)
+        return sum(math.prod(v.slice_shape) for v in self.variables if v.role == PARAMETER)
 
     @property
     def flops(self) -> int:
@@ -257,26 +248,3 @@ class DeviceProgram:
                     value = getattr(total, field.name) + getattr(work, field.name)
                     setattr(total, field.name, value)
         return total
-
-    def as_json(self) -> dict[str, Any]:
-        """Returns plain data; without the kernels, which are many."""
-        data = dataclasses.asdict(self)
-        data.pop("kernels")
-        data["work"] = [
-            {"part": part, "phase": phase, **dataclasses.asdict(work)}
-            for (part, phase), work in self.work.items()
-        ]
-        data |= {
-            name: getattr(self, name)
-            for name in ("devices", "tokens", "parameters", "device_parameters", "flops")
-        }
-        for collective, entry in zip(self.collectives, data["collectives"], strict=True):
-            entry["sent_bytes"] = collective.sent_bytes
-        return data
-
-
-def _product(numbers: Iterable[int]) -> int:
-    result = 1
-    for number in numbers:
-        result *= number
-    return result

@@ -61,7 +61,6 @@ class WorkCount:
     def _count(self, node: Node) -> None:
         work, number = self.work[node.part, node.phase], self._flops(node)
         source: Any = node.source
-        work.operations += node.times
         if number:
             work.flops += number * node.times
             unsplit = self._unsplit(node, number) * node.times
@@ -70,14 +69,9 @@ class WorkCount:
                 work.selection_flops += number * node.times
             else:
                 work.useful_flops += unsplit
-        elif node.kind in _FUSED | _REDUCTIONS:
-            values = (*node.inputs, *node.outputs)
-            work.element_operations += node.times * max(math.prod(v.shape or ()) for v in values)
         read = sum(value.bytes for value in node.inputs)
         alone = _moved(node, read) + 2 * einsum_copies.size(node)
         fused = 0 if _is_fused(node) else _moved(node, sum(map(self._bytes_read, node.inputs)))
-        work.bytes_unfused += alone * node.times
-        work.bytes += fused * node.times
         dtype = node.operation.inputs[0].dtype.base_dtype.name if node.inputs else ""
         self._kernels[node.kind, node.part, node.phase, number, fused, alone, dtype] += node.times
 

@@ -130,11 +130,17 @@ def are_own_rules(files: list[str], params: list[str]) -> bool:
     return not setting.is_installed(findings.installed_folders())
 
 
+def _of_run(axes: Mapping[str, int], layout: Mapping[str, str]) -> dict[tuple[str, str], Any]:
+    """Returns a mesh and a layout as settings of `utils.run`."""
+    return {
+        (run_graph.RUN, "mesh_shape"): notation.mesh_text(axes),
+        (run_graph.RUN, "layout_rules"): notation.layout_text(layout),
+    }
+
+
 def _check_rows(axes: Mapping[str, int], layout: Mapping[str, str]) -> None:
     shape, rules = notation.mesh_text(axes), notation.layout_text(layout)
-    with contextlib.ExitStack() as stack:
-        for name, text in (("mesh_shape", shape), ("layout_rules", rules)):
-            stack.enter_context(gin_state.parameter_bound(run_graph.RUN, name, text))
+    with gin_state.parameters_bound(_of_run(axes, layout)):
         rows = batch_size.rows_per_batch()
     parts = mesh.rows_divisor(mtf.convert_to_shape(shape), mtf.convert_to_layout_rules(rules))
     if rows % parts:
@@ -161,16 +167,14 @@ def graph_of_blocks(
         blocks: the number of blocks; None: that of the model.
     """
     settings = {
-        (run_graph.RUN, "mesh_shape"): notation.mesh_text(axes or {}),
-        (run_graph.RUN, "layout_rules"): notation.layout_text(layout or {}),
+        **_of_run(axes or {}, layout or {}),
         (run_graph.RUN, "mesh_devices"): None,
         (_MICROBATCHES, "tokens_per_microbatch_per_replica"): None,
     }
     with contextlib.ExitStack() as stack:
         stack.enter_context(gin_state.recorded_calls_restored())
         stack.enter_context(parse.building("the model"))
-        for (selector, parameter), value in settings.items():
-            stack.enter_context(gin_state.parameter_bound(selector, parameter, value))
+        stack.enter_context(gin_state.parameters_bound(settings))
         # It slices the variables, with Mesh-TensorFlow's own errors.
         stack.enter_context(run_graph.replaced(mtf.Lowering, "autostack", lambda lowering: None))
         return run_graph.build_step(vocabulary_size, blocks=blocks)

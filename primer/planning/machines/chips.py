@@ -151,3 +151,8 @@ H100 = Chip(
 ACCELERATORS = {chip.name: chip for chip in (V3, V4, V5E, V5P, H100, A100)}
 CPU = "cpu"
 NAMES = (*ACCELERATORS, CPU)
+
+
+def is_tpu(name: str) -> bool:
+    """Returns whether a value of `--chip` is a TPU."""
+    return name in ACCELERATORS and ACCELERATORS[name].torus_axes > 0

@@ -30,6 +30,7 @@ def this_processor(dtype: str = "float32", config: tf.ConfigProto | None = None)
             threads of the machine.
     """
     config = config or session.default_config()
+    alone = operation_seconds(config)
     speed = product_speed.measure(tf.as_dtype(dtype), "cpu:0", config)
     return chips.Chip(
         chips.CPU,
@@ -38,8 +39,8 @@ def this_processor(dtype: str = "float32", config: tf.ConfigProto | None = None)
         memory=float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")),
         memory_bandwidth=bandwidth(config),
         shares_host=True,
-        operation_seconds=operation_seconds(config),
-        transfer_seconds=transfer_seconds(config),
+        operation_seconds=alone,
+        transfer_seconds=transfer_seconds(config, alone),
     )
 
 
@@ -54,18 +55,22 @@ def operation_seconds(config: tf.ConfigProto) -> float:
     return _seconds(config, CHAINS, LENGTH, CHAINS) / (CHAINS * LENGTH)
 
 
-def transfer_seconds(config: tf.ConfigProto) -> float:
-    """Returns what such an operation takes more if its operand is another device's."""
+def transfer_seconds(config: tf.ConfigProto, alone: float) -> float:
+    """Returns what such an operation takes more if its operand is another device's.
+
+    Args:
+        config: the configuration of the session.
+        alone: its `operation_seconds`.
+    """
     crossing = _seconds(config, CHAINS, LENGTH, CHAINS, devices=2) / (CHAINS * LENGTH)
-    return max(crossing - operation_seconds(config), 0.0)
+    return max(crossing - alone, 0.0)
 
 
 def _seconds(
     config: tf.ConfigProto, chains: int, length: int, elements: int, devices: int = 1
 ) -> float:
     """Returns the shortest time of chains of operations, each on the next device."""
-    config = tf.ConfigProto.FromString(config.SerializeToString())
-    config.device_count["CPU"] = devices
+    config = session.with_cpus(config, devices)
     with tf.Graph().as_default(), tf.Session(config=config) as sess:
         step = tf.group([_chain(length, elements, devices) for _ in range(chains)])
         sess.run(step)

@@ -98,7 +98,7 @@ class Planner:
             mesh_text(mesh),
             layout_text(layout),
             mode,
-            for_tpu=self.machine.chip.startswith("v"),
+            for_tpu=chips.is_tpu(self.machine.chip),
         )
         with self._settings(changes or {}), parse.building("the plan"):
             stack, _ = self._stack_and_classes()
@@ -129,12 +129,11 @@ class Planner:
         from primer.gin_config.values import bound
 
         values = dict(changes)
-        is_gpu = self.machine.chip in chips.ACCELERATORS and not self.machine.chip.startswith("v")
+        chip = self.machine.chip
+        is_gpu = chip in chips.ACCELERATORS and not chips.is_tpu(chip)
         if is_gpu and bound(".".join(_PRECISION), "auto") == "auto":
             values[_PRECISION] = "bfloat16"  # Not what this machine has.
-        with contextlib.ExitStack() as stack:
-            for (selector, parameter), value in values.items():
-                stack.enter_context(gin_state.parameter_bound(selector, parameter, value))
+        with gin_state.parameters_bound(values):
             yield
 
     def _chip(self, dtype: str) -> chips.Chip:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from primer.errors import UsageError
 from primer.planning import vocabulary
 from primer.planning.layouts import candidates, notation, run_check
-from primer.planning.machines import step_time
+from primer.planning.machines import chips, step_time
 from primer.planning.plans import planner as plans
 from primer.planning.plans import report as reports
 from primer.planning.plans import sweep as sweeps
@@ -85,7 +85,7 @@ def mesh_and_layout(request: Request) -> tuple[dict[str, int], dict[str, str]]:
     """Returns the mesh and the layout of a request, those of gin where it has none."""
     layout = run_check.layout_in_force() if request.layout is None else dict(request.layout)
     if request.mesh is None:
-        return run_check.planned_mesh(request.chip.startswith("v")), layout
+        return run_check.planned_mesh(chips.is_tpu(request.chip)), layout
     if isinstance(request.mesh, Mapping):
         return dict(request.mesh), layout
     of_gin = run_check.mesh_in_force() if request.layout is None else {}

@@ -15,8 +15,7 @@ SHAPE = [64, 64]
 def operations(n, make, shape):
     """Returns how many operations TensorFlow runs on each of n devices."""
     devices = [f"/device:CPU:{number}" for number in range(n)]
-    config = session.default_config()
-    config.device_count["CPU"] = n
+    config = session.with_cpus(session.default_config(), n)
     with tf.Graph().as_default():
         xs = mtf.parallel(
             devices, lambda number: tf.random_uniform(shape, seed=number), list(range(n))
