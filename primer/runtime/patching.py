@@ -12,7 +12,7 @@ import sys
 from types import ModuleType
 
 from primer.common import gc_pause
-from primer.runtime.patches import startup_notices
+from primer.runtime.patches import onednn, startup_notices
 
 # Applied before t5, Mesh-TensorFlow and gin.tf import TensorFlow's names.
 TENSORFLOW = {
@@ -34,6 +34,9 @@ PATCHES = {
         "patches.sharding.stored_weights",
         "patches.loop_summaries",
         "ops.fused_softmax",
+        "ops.relu_gradient",
+        "ops.einsum_order",
+        "ops.leading_sums",
     ),
     "mesh_tensorflow.layers": ("patches.layer_norm",),
     "mesh_tensorflow.optimize": ("patches.learning_rates",),
@@ -53,6 +56,7 @@ PATCHES = {
     "mesh_tensorflow.transformer.utils": (
         "patches.score_ids",  # First: `engine` keeps the settings without its change.
         "patches.target_text",
+        "ops.adafactor_update",
         "patches.training_step.carried_microbatches",
         "patches.training_step.training_loss",
         "patches.checkpoints.initial_checkpoint",
@@ -78,6 +82,7 @@ COMMANDS = (startup_notices.SCRIPT, "primer")
 def prepare_tensorflow() -> None:
     """Imports TensorFlow with the names that Mesh-TensorFlow, t5 and gin.tf import from it."""
     startup_notices.patch(os)
+    onednn.patch(os)
     if importlib.util.find_spec("tensorflow") is None:
         return  # The import that follows raises the error.
     with gc_pause.paused():

@@ -1,11 +1,10 @@
-"""Attention with the dimensions that queries and keys share in front, in graphs without gradients.
+"""Attention with the dimensions that queries and keys share in front.
 
 Mesh-TF 0.1.21 has queries and keys as `[batch, length, heads, d_kv]` and logits as `[batch, length,
 heads, memory_length]`. On a CPU, TensorFlow transposes these logits, the largest tensor of a layer,
-in the product that makes them and again in the product with the values. In the order `[batch,
-heads, length, ...]` both are products of matrices, and only tensors of width d_kv are transposed:
-an evaluation takes a tenth less time. Training keeps Mesh-TF's order, so that its gradients keep
-their bits. A TPU keeps it too: XLA chooses the order itself.
+in the product that makes them, in the product with the values and in the gradients of both. In the
+order `[batch, heads, length, ...]` all six are products of matrices, and only tensors of width d_kv
+are transposed. A TPU keeps Mesh-TF's order: XLA chooses the order itself.
 """
 
 import functools
@@ -27,9 +26,10 @@ def _with_shared_dims_in_front(stock):
         tail = [memory_length_dim, key_dim]
         shared = [dim for dim in k.shape.dims if dim not in tail]
         own = [dim for dim in q.shape.dims if dim not in [*shared, key_dim]]
-        # Two where the keys have no heads; none for a single new token.
-        if len(own) != 1 or not build_mode.is_forward() or build_mode.for_tpu():
+        if not own or build_mode.for_tpu():  # No dimension of its own: a single new token.
             return stock(q, k, v, memory_length_dim, key_dim, value_dim, *args, **kwargs)
+        # Length comes first in q, and last in the biases of logits: behind further query heads.
+        own = [*own[1:], own[0]]
         outputs = stock(
             mtf.transpose(q, [*shared, *own, key_dim]),
             mtf.transpose(k, [*shared, *tail]),
