@@ -17,6 +17,7 @@ STAMP := $(TAG)-$(firstword $(shell pwd | cksum))
 LOCK := $(wildcard constraints/current-$(TAG).txt)
 TPU_LOCK := $(wildcard constraints/tpu-$(TAG).txt)
 TPU_TESTS := $(wildcard tests/tpu_track/test_*.py)
+TORCH := torch==2.13.0
 METADATA := setup.py pyproject.toml
 # What `make locks KEEP=1` passes on: versions that are already listed stay.
 LOCK_ARGS := $(if $(KEEP),--keep)
@@ -24,14 +25,16 @@ LOCK_ARGS := $(if $(KEEP),--keep)
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --progress-bar off --no-deps
 UV_INSTALL := pip install --quiet --no-cache --no-deps --compile-bytecode
 
-.PHONY: help demo lint format test test-tpu test-install golden env env-tpu locks clean
+.PHONY: help demo lint format test test-tpu test-install golden bench env env-tpu env-torch locks clean
 
 help:
 	@echo "make demo    compare Primer, Primer-EZ, the vanilla Transformer and Qwen3, trained here"
 	@echo "make test    run the tests (PYTEST_ARGS=... for pytest's own arguments)"
 	@echo "make lint    check style, formatting and types; make format: rewrite files to pass the first two"
 	@echo "make golden  record again what the models compute, after a change that alters it on purpose"
+	@echo "make bench   measure speeds against stock t5 and torch.compile (half an hour)"
 	@echo "make env     only make .venv/; make env-tpu: only .venv-tpu/ (Python 3.10 or 3.11)"
+	@echo "make env-torch  PyTorch in .venv-torch/, which only comparisons with it need"
 	@echo "make locks   resolve setup.py's ranges and write constraints/ (KEEP=1: keep listed versions)"
 	@echo "make clean   remove the environments and the files that the other commands wrote"
 
@@ -71,6 +74,10 @@ golden: env
 		tests/test_recorded_runs.py tests/gin/test_wiring.py
 	git diff --stat -- tests
 
+# The stock command and PyTorch are compared with where they can be installed.
+bench: env env-torch $(if $(TPU_LOCK),env-tpu)
+	.venv/bin/python benchmarks/step.py
+
 env: .venv/.installed-$(STAMP)
 
 env-tpu: .venv-tpu/.installed-$(STAMP)
@@ -104,6 +111,17 @@ endef
 	@.venv-tpu/bin/python $(PIP_INSTALL) --no-build-isolation --editable .
 	@touch $@
 
+# PyTorch's build for CPUs alone has a name of its own, which not every package index has.
+env-torch: .venv-torch/.installed-$(STAMP)
+
+.venv-torch/.installed-$(STAMP):
+	@echo "Installing PyTorch into .venv-torch/ (a minute or more)"
+	@rm -rf .venv-torch
+	@$(PYTHON) -m venv .venv-torch
+	@.venv-torch/bin/python $(filter-out --no-deps,$(PIP_INSTALL)) numpy "$(TORCH)+cpu" 2>/dev/null || \
+		.venv-torch/bin/python $(filter-out --no-deps,$(PIP_INSTALL)) numpy "$(TORCH)"
+	@touch $@
+
 locks:
 	rm -rf build/locks
 	$(PYTHON) -m venv build/locks
@@ -112,5 +130,5 @@ locks:
 	rm -rf build/locks
 
 clean:
-	rm -rf .venv .venv-tpu build dist demo primer.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .venv-tpu .venv-torch build dist demo primer.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find primer tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -2,6 +2,7 @@
 
     .venv/bin/python benchmarks/model_step.py MODEL ROWS LENGTH train|eval [gin bindings...]
 
+MODEL is a published name, or an architecture, an activation and a size, as "primer,relu,small".
 `train`: a training step (forward, backward, update) on rows of zeros, as `primer train` runs it,
 without its input. `eval`: a batch of `primer eval`. The products are those of the step's graph,
 each with its sizes and type as a plain product of two matrices in memory order, one after another,
@@ -132,7 +133,7 @@ class Products:
         self._session.run(self._step)
 
 
-def training(rows: int, length: int) -> tuple[Callable[[], None], collections.Counter[Product]]:
+def training() -> tuple[Callable[[], None], collections.Counter[Product]]:
     """Returns a function that runs a training step, and the products of a step."""
     run = measured_step._lowered(VOCABULARY, "", "", "train")
     sess = tf.Session(graph=run.graph, config=session.default_config())
@@ -176,10 +177,13 @@ def main() -> None:
         f"utils.run.sequence_length = {{'inputs': 1, 'targets': {length}}}",
         f"max_length = {length}",
     ]
-    files = config_files.published_model_files(model)
+    files = (
+        config_files.composition_files(*model.split(","))
+        if "," in model
+        else config_files.published_model_files(model)
+    )
     check.parse(files, [*sizes, *bindings])
-    prepare = {"train": training, "eval": evaluation}[mode]
-    step, products = prepare(int(rows), int(length))
+    step, products = training() if mode == "train" else evaluation(int(rows), int(length))
     alone = Products(products)
     seconds: dict[str, list[float]] = {"step_s": [], "products_s": []}
     for _ in range(ROUNDS + 1):  # The first round prepares the graphs and does not count.

@@ -34,9 +34,7 @@ SETTINGS = [
 def trained(settings, mesh_shape="", layout="", tpu=False):
     """Returns {name: value} of the variables, slots included, after some steps."""
     with helpers.bench(mesh_shape, layout) as b, build_mode.building("train", for_tpu=tpu):
-        optimizer = mtf.optimize.AdafactorOptimizer(
-            learning_rate=0.01, decay_rate=0.8, **settings
-        )
+        optimizer = mtf.optimize.AdafactorOptimizer(learning_rate=0.01, decay_rate=0.8, **settings)
         feeds, updates = {}, []
         for name, dims in SHAPES.items():
             shape = mtf.Shape([mtf.Dimension(*dim) for dim in dims])
@@ -54,7 +52,9 @@ def trained(settings, mesh_shape="", layout="", tpu=False):
             for index in range(STEPS):
                 session.run(step, {feeds[n]: values[index] for n, values in GRADIENTS.items()})
             session.run(lowering.copy_slices_to_masters())
-            return {v.op.name: session.run(v) for v in tf.global_variables() if "slice" not in v.name}
+            return {
+                v.op.name: session.run(v) for v in tf.global_variables() if "slice" not in v.name
+            }
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
