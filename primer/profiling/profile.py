@@ -1,7 +1,6 @@
 """The profile of a step: its operations with their time, layer, phase, FLOPs and bytes."""
 
 import dataclasses
-import statistics
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -12,7 +11,7 @@ from primer.planning.device_program.operations import Node, Step
 from primer.planning.device_program.recording import LoweredGraph
 from primer.planning.device_program.work import NodeWork, WorkCount
 from primer.profiling import form, trace
-from primer.profiling.protocol import Protocol
+from primer.profiling import protocol as protocols
 from primer.runtime.training.profiling.timed_steps import TimedSteps
 
 # Parts besides those of `planning.device_program.parts`: what reads the batch, and what is outside
@@ -65,7 +64,7 @@ class Profile:
         notes: what the numbers do not include, as sentences.
     """
 
-    protocol: Protocol
+    protocol: protocols.Protocol
     parts: list[str]
     classes: dict[str, str]
     operations: list[Operation]
@@ -92,13 +91,13 @@ class Profile:
         return sum(operation.seconds for operation in self.operations if operation.flops)
 
 
-def of_traces(graph: LoweredGraph, steps: TimedSteps, protocol: Protocol) -> Profile:
-    """Returns the profile of a graph.
+def of_steps(graph: LoweredGraph, steps: TimedSteps, setting: protocols.Setting) -> Profile:
+    """Returns the profile of a graph; measures what the machine can do, too.
 
     Args:
         graph: the graph.
         steps: its timed and traced steps.
-        protocol: how they were measured.
+        setting: what they were run with.
     """
     step = Step(graph)
     work = WorkCount(graph, step.nodes).of_nodes
@@ -109,20 +108,8 @@ def of_traces(graph: LoweredGraph, steps: TimedSteps, protocol: Protocol) -> Pro
         for measured in found.operations
     ]
     layers = owners.layers_by_name(graph.model)
-    measured_protocol = dataclasses.replace(
-        protocol,
-        span_seconds=found.span,
-        busy_seconds=found.busy,
-        most_at_once=found.most_at_once,
-        step_seconds=min(steps.untraced),
-        median_seconds=statistics.median(steps.untraced),
-        cpu_seconds=min(steps.cpu),
-        traced_seconds=min(steps.traced),
-        steps=steps.number,
-        warm_up=steps.warm_up,
-    )
     return Profile(
-        measured_protocol,
+        protocols.measure(setting, steps, found),
         [INPUT, *step.parts.names, OUTSIDE],
         {name: class_name(layer) for name, layer in layers.items()},
         sorted(operations, key=lambda operation: -operation.seconds),

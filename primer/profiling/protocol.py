@@ -3,14 +3,16 @@
 import dataclasses
 import math
 import os
+import statistics
 import time
 from collections.abc import Callable
-from typing import Any
 
 import tensorflow.compat.v1 as tf
 
 from primer.planning.machines import cpu
+from primer.profiling.trace import Trace
 from primer.runtime.training import product_speed
+from primer.runtime.training.profiling.timed_steps import TimedSteps
 
 # A speed is measured until so many measurements in a row are not faster by more than _TOLERANCE:
 # other work on the machine slows it.
@@ -18,12 +20,30 @@ _IN_A_ROW, _TOLERANCE, _MOST = 3, 0.02, 12
 
 
 @dataclasses.dataclass(frozen=True)
+class Setting:
+    """What steps were run with.
+
+    Attributes:
+        mode: "train" or "eval".
+        batch: the sizes of a batch, `[rows, length]`, behind further dimensions.
+        dtype: the type of activations.
+        device: the device that computes products: "gpu:0" or "cpu:0".
+        config: the configuration of the session.
+    """
+
+    mode: str
+    batch: tuple[int, ...]
+    dtype: tf.DType
+    device: str
+    config: tf.ConfigProto
+
+
+@dataclasses.dataclass(frozen=True)
 class Protocol:
     """How a profile was measured, and the times of whole steps in seconds.
 
     Attributes:
-        mode: "train" or "eval".
-        batch: the sizes of a batch, `[rows, length]`.
+        mode, batch: as of `Setting`.
         dtype: the type of activations.
         product: a description of the product, "float32 product of 1,024 x 1,024".
         product_speed: its FLOP/s, measured in the same process behind the steps.
@@ -53,15 +73,15 @@ class Protocol:
     threads_between: int
     threads_within: int
     processors: int
-    steps: int = 0
-    warm_up: int = 0
-    step_seconds: float = 0.0
-    median_seconds: float = 0.0
-    cpu_seconds: float = 0.0
-    traced_seconds: float = 0.0
-    span_seconds: float = 0.0
-    busy_seconds: float = 0.0
-    most_at_once: int = 0
+    steps: int
+    warm_up: int
+    step_seconds: float
+    median_seconds: float
+    cpu_seconds: float
+    traced_seconds: float
+    span_seconds: float
+    busy_seconds: float
+    most_at_once: int
 
     @property
     def batch_text(self) -> str:
@@ -79,31 +99,40 @@ class Protocol:
         return math.prod(self.batch)
 
 
-def measure(
-    mode: str, batch: tuple[int, ...], dtype: tf.DType, device: str, config: Any
-) -> Protocol:
-    """Measures the speeds of this machine; the times of steps are added later.
+def measure(setting: Setting, steps: TimedSteps, traced: Trace) -> Protocol:
+    """Measures the speeds of this machine, and returns them with the times of steps.
 
     Args:
-        mode, batch: as of `Protocol`.
-        dtype: the type of activations.
-        device: the device that computes products: "gpu:0" or "cpu:0".
-        config: the configuration of the session of the steps.
+        setting: what the steps were run with.
+        steps: their times.
+        traced: what their traces have.
     """
+    dtype, device, config = setting.dtype, setting.device, setting.config
     size = product_speed.size(dtype, device)
+
+    def product(clock: Callable[[], float]) -> float:
+        return _highest(lambda: product_speed.measure(dtype, device, config, clock))
+
     return Protocol(
-        mode=mode,
-        batch=batch,
+        mode=setting.mode,
+        batch=setting.batch,
         dtype=dtype.name,
         product=f"{dtype.name} product of {size:,} x {size:,}",
-        product_speed=_highest(lambda: product_speed.measure(dtype, device, config)),
-        product_cpu_speed=_highest(
-            lambda: product_speed.measure(dtype, device, config, time.process_time)
-        ),
+        product_speed=product(time.perf_counter),
+        product_cpu_speed=product(time.process_time),
         bandwidth=_highest(lambda: cpu.bandwidth(config)),
         threads_between=config.inter_op_parallelism_threads,
         threads_within=config.intra_op_parallelism_threads,
         processors=len(os.sched_getaffinity(0)),
+        steps=steps.number,
+        warm_up=steps.warm_up,
+        step_seconds=min(steps.untraced),
+        median_seconds=statistics.median(steps.untraced),
+        cpu_seconds=min(steps.cpu),
+        traced_seconds=min(steps.traced),
+        span_seconds=traced.span,
+        busy_seconds=traced.busy,
+        most_at_once=traced.most_at_once,
     )
 
 

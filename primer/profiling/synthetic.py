@@ -49,8 +49,10 @@ class Request:
         return config
 
 
-def measure(request: Request, say: Callable[[str], None] = lambda text: None) -> profile.Profile:
-    """Returns a profile.
+def measured(
+    request: Request, say: Callable[[str], None] = lambda text: None
+) -> tuple[profile.Profile, TimedSteps, tf.Graph]:
+    """Returns a profile, the steps that it was made of, and their graph.
 
     Args:
         request: what to profile.
@@ -59,13 +61,6 @@ def measure(request: Request, say: Callable[[str], None] = lambda text: None) ->
     Raises:
         UsageError: the model cannot be built.
     """
-    return measured(request, say)[0]
-
-
-def measured(
-    request: Request, say: Callable[[str], None] = lambda text: None
-) -> tuple[profile.Profile, TimedSteps, tf.Graph]:
-    """Returns a profile, the steps that it was made of, and their graph; arguments as `measure`."""
     say("the graph is built")
     with parse.building("the model"):
         run = lowered_run.lower(
@@ -85,14 +80,9 @@ def measured(
             steps.run(lambda options, data: sess.run(step, options=options, run_metadata=data))
             say(f"step {number + 1} of {steps.total}")
     say("the product and the memory are measured")
-    sizes = protocol.measure(
-        request.mode,
-        tuple(run.batch.values()),
-        run.activation_dtype,
-        run_cost.device_of({}, None),
-        config,
-    )
-    return profile.of_traces(run, steps, sizes), steps, run.graph
+    batch, device = tuple(run.batch.values()), run_cost.device_of({}, None)
+    setting = protocol.Setting(request.mode, batch, run.activation_dtype, device, config)
+    return profile.of_steps(run, steps, setting), steps, run.graph
 
 
 @contextlib.contextmanager

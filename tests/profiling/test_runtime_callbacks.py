@@ -12,10 +12,10 @@ from tests.runtime import tiny
 
 @pytest.fixture(autouse=True)
 def registered():
-    callbacks.set_profiler(runtime_callbacks.TrainingProfiler)
+    callbacks.set_profiler(runtime_callbacks.make_profiler)
 
 
-def test_a_profile_leaves_losses_and_weights_as_they_are(tmp_path, capsys):
+def test_a_profile_leaves_losses_and_weights_as_they_are(tmp_path, capfd):
     """The model has dropout: the random numbers are those of the run without a profile, too."""
     directories = [tmp_path / "plain", tmp_path / "profiled"]
     settings = ("summaries.every = 1", "utils.run.save_checkpoints_steps = 6")
@@ -24,7 +24,7 @@ def test_a_profile_leaves_losses_and_weights_as_they_are(tmp_path, capsys):
     plain, profiled = map(tiny.scalars, directories)
     assert len(plain["loss"]) == 6 and plain["loss"] == profiled["loss"]
     tiny.assert_equal_variables(*(tiny.variables(path, 6) for path in directories))
-    assert "By layer" in capsys.readouterr().err
+    assert "By layer" in capfd.readouterr().err
     folder = directories[1] / "profile"
     assert {"profile.json", "profile.png", "trace.json"} <= set(os.listdir(folder))
     found = json.loads((folder / "profile.json").read_text())
