@@ -79,7 +79,7 @@ def _draw_rows(
             max(end, ideal) + 0.012 * most, place, _remark(profile, row), va="center", fontsize=7.5
         )
     panel.set_yticks(places, labels, fontsize=8)
-    panel.set_xlim(0, 1.35 * most)
+    panel.set_xlim(0, 1.5 * most)
     panel.set_title(title, fontsize=9, loc="left")
     panel.set_xlabel("milliseconds of a step", fontsize=8)
     panel.tick_params(axis="x", labelsize=8)
