@@ -41,7 +41,7 @@ def print_profile(profile: Profile, file: IO[str] | None = None) -> None:
 
 _MEANING = (
     "Shares are of the sum of the operations' times. Operations that run at the same time share "
-    "the processors, and each is slower than alone: --threads_between 1 shows them alone.",
+    "the processors, and each is slower than alone (`primer profile --threads_between 1`).",
     "GFLOP/s: the row's products in all of its time; of product: as a share of the measured one.",
     "MiB, GB/s: what operations read and write, with the copies in an Einsum, caches left out.",
 )
