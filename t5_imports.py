@@ -20,6 +20,7 @@ MODULES = (
     "primer.runtime.engine",
     "primer.evaluation.runtime_callbacks",
     "primer.planning.runtime_callbacks",
+    "primer.profiling.runtime_callbacks",
 )
 
 # Old name -> new name of modules that gin files import: a model directory's config.gin has the

@@ -27,6 +27,7 @@ COMMANDS = {
     "data": "inspect text, build vocabularies, prepare data for training",
     "check": "show what gin files build, and which settings take no effect",
     "plan": "compute the memory, the time and the collectives of a run on a mesh of chips",
+    "profile": "measure where the time of a step goes, by layer and kind of operation",
     "plot": "draw learning-rate schedules",
     "demo": "compare Primer, Primer-EZ, the vanilla Transformer and Qwen3, trained here",
 }

@@ -18,6 +18,7 @@ FLOORS = {
     "commands": 9,
     "experiments": 8,
     "model": 8,
+    "profiling": 8,
     "saved_model": 7,
     "launch": 7,
     "planning": 7,

@@ -167,3 +167,40 @@ def import_modules(names: Iterable[str]) -> None:
             importlib.import_module(name)
         except ImportError as error:
             raise UsageError(f"--module_import={name}: {error}") from error
+
+
+def gin_files_of_run(options: argparse.Namespace, verb: str) -> list[str]:
+    """Returns the gin files of a run in the order of a command line, for a command without data.
+
+    They are those of `add_model`, `add_gin_files`, `add_optimization` and `add_gin_file`. A model
+    with a recipe of its own has it, and a line says so, unless the options name another.
+
+    Args:
+        options: the options.
+        verb: what the command does with the run, for messages.
+
+    Raises:
+        UsageError: there is no file, or a name is unknown.
+    """
+    choice = model_choice(options)
+    model_files = [] if choice.is_empty() else train.model_gin_files(choice)
+    chosen = train.optimization_files(options.optimizer, options.schedule)
+    named = [train.require_gin_file(file) for file in options.gin_file]
+    files = [*model_files, *_own_recipe(options), *options.files, *chosen, *named]
+    if not files:
+        raise UsageError(
+            f"nothing to {verb}: give --model, or all of --architecture, --activation and --size, "
+            "or gin files, models/defaults.gin first"
+        )
+    return files
+
+
+def _own_recipe(options: argparse.Namespace) -> list[str]:
+    """Returns the file of a model's published run, unless the options name a recipe."""
+    named = [*options.files, *options.gin_file]
+    has_recipe = options.model in config_files.names_of_kind("recipes")
+    if not has_recipe or any("recipes/" in file for file in named):
+        return []
+    recipe = config_files.gin_file("recipes", options.model)
+    print(f"Batch, length and optimizer: {recipe}; later files and --gin_param change them.")
+    return [recipe]

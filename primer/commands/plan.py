@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from primer.commands import options as shared
 from primer.common import checks, user_paths
 from primer.errors import UsageError
-from primer.gin_config import config_files
 from primer.launch import train
 from primer.planning.layouts import notation
 from primer.planning.machines import chips, step_time
@@ -80,7 +79,7 @@ def _add_mesh(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Prints the plan and returns 0, also if the run does not fit; that is a result."""
-    files = _gin_files(options)
+    files = shared.gin_files_of_run(options, "plan")
     mesh = notation.mesh_of(options.mesh) if options.mesh is not None else None
     layout = notation.layout_of(options.layout) if options.layout is not None else None
     tokens = _number_of_tokens(options.tokens)
@@ -142,32 +141,6 @@ def _check_options(options: argparse.Namespace) -> None:
             checks.output_file(path, f"--{option}", options.overwrite, options.files)
     if options.output is not None and not options.output.endswith(".png"):
         raise UsageError(f"--output {options.output}: expected the name of a .png file")
-
-
-def _gin_files(options: argparse.Namespace) -> list[str]:
-    """Returns the gin files in the order of a command line."""
-    choice = shared.model_choice(options)
-    model_files = [] if choice.is_empty() else train.model_gin_files(choice)
-    chosen = train.optimization_files(options.optimizer, options.schedule)
-    named = [train.require_gin_file(file) for file in options.gin_file]
-    files = [*model_files, *_own_recipe(options), *options.files, *chosen, *named]
-    if not files:
-        raise UsageError(
-            "nothing to plan: give --model, or all of --architecture, --activation and --size, or "
-            "gin files, models/defaults.gin first"
-        )
-    return files
-
-
-def _own_recipe(options: argparse.Namespace) -> list[str]:
-    """Returns the file of a model's published run, unless the options name a recipe."""
-    named = [*options.files, *options.gin_file]
-    has_recipe = options.model in config_files.names_of_kind("recipes")
-    if not has_recipe or any("recipes/" in file for file in named):
-        return []
-    recipe = config_files.gin_file("recipes", options.model)
-    print(f"Batch, length and optimizer: {recipe}; later files and --gin_param change them.")
-    return [recipe]
 
 
 def _number_of_tokens(text: str | None) -> float | None:

@@ -4,8 +4,9 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING
 
 from primer.commands import plan_tables
-from primer.commands.plan_tables import seconds, size
 from primer.common.live_line import LiveLine
+from primer.common.terminal import tables
+from primer.common.terminal.tables import seconds, size
 from primer.planning.layouts import notation
 
 if TYPE_CHECKING:
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 
     from primer.planning.plans.plan import Plan
     from primer.planning.plans.report import Report
-
-WIDTH = 140  # Of tables where the output is not a terminal.
 
 
 class Progress:
@@ -48,13 +47,9 @@ def print_report(report: "Report", file: IO[str] | None = None) -> None:
         report: what to print.
         file: the output; None: standard output.
     """
-    from rich.console import Console
-
     from primer.planning.plans import assumptions
 
-    console = Console(file=file, highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(file=file, highlight=False, markup=False, width=WIDTH)
+    console = tables.console(file)
     console.print(_heading(report.plan), soft_wrap=True)
     console.print(plan_tables.memory_table(report))
     console.print(plan_tables.layers_table(report.plan))

@@ -1,7 +1,9 @@
-"""The tables of `primer plan`, and its numbers as text."""
+"""The tables of `primer plan`."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from primer.common.terminal import tables
+from primer.common.terminal.tables import flops, seconds, size
 from primer.planning.layouts import notation
 
 if TYPE_CHECKING:
@@ -11,8 +13,8 @@ if TYPE_CHECKING:
     from primer.planning.plans.report import Report
 
 PLANS_SHOWN = 30  # Of a search.
-# Columns of words; those of numbers are on the right.
-_TEXT = set("layer class memory plan mesh layout over for".split())
+# Columns of words.
+_WORDS = frozenset("layer class memory plan mesh layout over for".split())
 _KINDS = {
     "slots": "optimizer slots",
     "gradients": "gradients, all of them",
@@ -22,39 +24,8 @@ _KINDS = {
 
 
 def table(title: str, *columns: str) -> "Table":
-    """Returns a table without rows; columns of numbers are on the right."""
-    from rich import box
-    from rich.table import Table
-
-    result = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for column in columns:
-        justify: Literal["left", "right"] = "left" if column in _TEXT else "right"
-        result.add_column(column, justify=justify, overflow="fold", no_wrap=column == "layer")
-    return result
-
-
-def size(number: float) -> str:
-    """Returns bytes as text, in GiB, MiB or KiB."""
-    for unit, scale in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if number >= scale:
-            return f"{number / scale:,.2f} {unit}"
-    return f"{number:,.0f} B"
-
-
-def seconds(number: float) -> str:
-    """Returns a time as text, in s, ms or us."""
-    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
-        if number >= scale:
-            return f"{number / scale:,.3g} {unit}"
-    return "0"
-
-
-def flops(number: float) -> str:
-    """Returns a number of FLOPs as text."""
-    for unit, scale in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if number >= scale:
-            return f"{number / scale:,.4g} {unit}"
-    return f"{number:,.0f}"
+    """Returns a table without rows, as `tables.table`."""
+    return tables.table(title, *columns, words=_WORDS)
 
 
 def memory_table(report: "Report") -> "Table":

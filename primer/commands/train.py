@@ -39,6 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="end when N evaluations in a row brought no better loss; needs --eval_every",
     )
+    parser.add_argument(
+        "--profile",
+        type=int,
+        metavar="N",
+        help="trace N steps after the first ones, and write where their time goes to "
+        "model_dir/profile/",
+    )
     shared.add_optimization(parser)
     shared.add_gin_file(parser)
     shared.add_gin_param(parser)

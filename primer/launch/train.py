@@ -53,6 +53,7 @@ class TrainingRun:
         seed: of initial values, data order and dropout.
         eval_every: steps between two evaluations of the validation split.
         early_stop: evaluations in a row without a better loss, after which training ends.
+        profile: steps to profile, in the middle of training.
         optimizer: a name of optimizers/, or a gin file.
         schedule: a name of schedules/, or a gin file.
         learning_rate: the highest learning rate.
@@ -70,6 +71,7 @@ class TrainingRun:
     seed: int | None = None
     eval_every: int | None = None
     early_stop: int | None = None
+    profile: int | None = None
     optimizer: str | None = None
     schedule: str | None = None
     learning_rate: float | None = None
@@ -86,7 +88,7 @@ def engine_arguments(run: TrainingRun) -> list[str]:
         UsageError: an unknown model, part, task, optimizer or schedule (the message lists the known
             ones), a number below 1, a rate of 0 or below, or a missing file.
     """
-    for name in ("steps", "eval_every", "early_stop"):
+    for name in ("steps", "eval_every", "early_stop", "profile"):
         value = getattr(run, name)
         if value is not None:
             checks.whole_number(f"--{name}", value)
@@ -104,7 +106,7 @@ def engine_arguments(run: TrainingRun) -> list[str]:
         arguments.append(f"--gin_param=utils.run.train_steps = {run.steps}")
     bindings = [*learning_rate_bindings(run.learning_rate), *run.gin_param]
     arguments += [f"--gin_param={binding}" for binding in bindings]
-    for name in ("seed", "eval_every", "early_stop", "t5_tfds_data_dir"):
+    for name in ("seed", "eval_every", "early_stop", "profile", "t5_tfds_data_dir"):
         value = getattr(run, name)
         if value is not None:
             arguments.append(f"--{name}={value}")

@@ -10,6 +10,7 @@ from typing import Any
 
 import gin
 import mesh_tensorflow as mtf
+import numpy as np
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer, utils
 
@@ -99,15 +100,17 @@ def cost_of(model: transformer.Unitransformer, graph: mtf.Graph) -> model_cost.M
     return model_cost.of_graph(model, graph, tokens=length, length=length)
 
 
-def build_run(vocabulary_size: int, mode: str = "train", is_whole: bool = True) -> Any:
+def build_run(
+    vocabulary_size: int, mode: str = "train", is_whole: bool = True, will_run: bool = False
+) -> Any:
     """Builds the whole graph of a run: model, loss, optimizer, schedule, savers, metrics.
-
-    The input is packed rows of zeros.
 
     Args:
         vocabulary_size: the number of token ids.
         mode: "train" or "eval".
         is_whole: whether the model has as many blocks as gin describes without a change.
+        will_run: whether the input is rows of random ids, and the weights have their initial
+            values; else all are zero.
 
     Returns:
         The EstimatorSpec or TPUEstimatorSpec of Mesh-TF's model function.
@@ -119,14 +122,35 @@ def build_run(vocabulary_size: int, mode: str = "train", is_whole: bool = True) 
     estimator = estimator_arguments(SizedVocabulary(vocabulary_size), mode)
     rows = estimator["train_batch_size"]
     length = estimator["sequence_length"]["targets"]
-    with tf.Graph().as_default(), initial_values.weights_restored():
+    values = contextlib.nullcontext() if will_run else initial_values.weights_restored()
+    with tf.Graph().as_default(), values:
         tf.train.get_or_create_global_step()
         if not is_whole:
             graph_marks.leave_out_blocks()
-        names = ["targets", "targets_segmentation", "targets_position"]
-        names += ["inputs"] if kind == "aligned" else []
-        features = {name: tf.zeros([rows, length], tf.int32) for name in names}
+        ids = ["targets", "inputs"] if kind == "aligned" else ["targets"]
+        make = _random_features if will_run else _zero_features
+        features = make(ids, [rows, length], vocabulary_size)
         return estimator["model_fn"](features, None, mode, {"batch_size": rows}, None)
+
+
+def _zero_features(ids: list[str], shape: list[int], vocabulary_size: int) -> dict[str, tf.Tensor]:
+    """Returns a batch of packed rows of zeros."""
+    del vocabulary_size
+    names = [*ids, "targets_segmentation", "targets_position"]
+    return {name: tf.zeros(shape, tf.int32) for name in names}
+
+
+def _random_features(
+    ids: list[str], shape: list[int], vocabulary_size: int
+) -> dict[str, tf.Tensor]:
+    """Returns a batch of rows of one text each, whose ids are random and not padding."""
+    draw = np.random.default_rng(0)
+    drawn = {
+        name: draw.integers(min(1, vocabulary_size - 1), vocabulary_size, shape) for name in ids
+    }
+    positions = np.broadcast_to(np.arange(shape[-1]), shape)
+    packing = {"targets_segmentation": np.ones(shape), "targets_position": positions}
+    return {name: tf.constant(value, tf.int32) for name, value in (drawn | packing).items()}
 
 
 def build_step(vocabulary_size: int, mode: str = "train", blocks: int | None = None) -> mtf.Graph:

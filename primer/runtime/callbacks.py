@@ -5,7 +5,8 @@ register what they check, print and evaluate; `t5_imports` imports these modules
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 from absl import flags
@@ -44,6 +45,25 @@ class Validator(Protocol):
 # Takes an estimator, and a function that is called before each batch and may raise.
 ValidatorFactory = Callable[[Any, Callable[[], None]], Validator]
 
+
+class Profiler(Protocol):
+    """Reports where the time of a step of training goes."""
+
+    def building(self) -> AbstractContextManager[None]:
+        """Returns the context in which the graph of the step is built."""
+
+    def report(self, steps: Any, step: int, batch: Sequence[int]) -> None:
+        """Reports a profile: prints it, and writes it below the model's directory.
+
+        Args:
+            steps: the times and traces (`timed_steps.TimedSteps`).
+            step: the last one of them.
+            batch: the sizes of a batch, `[rows, length]`.
+        """
+
+
+ProfilerFactory = Callable[[Any], Profiler]  # Takes an estimator.
+
 _Function = TypeVar("_Function", bound=Callable)
 
 
@@ -53,6 +73,7 @@ class _Registry:
     start_functions: list[StartFunction] = dataclasses.field(default_factory=list)
     explainers: list[Explainer] = dataclasses.field(default_factory=list)
     validator_factory: ValidatorFactory | None = None
+    profiler_factory: ProfilerFactory | None = None
 
 
 # Global because t5 forces it: `--module_import` imports a module and passes nothing to it, and
@@ -106,6 +127,16 @@ def set_validator(make_validator: ValidatorFactory) -> None:
 def validator_factory() -> ValidatorFactory | None:
     """Returns the function that `set_validator` registered, or None."""
     return _registry.validator_factory
+
+
+def set_profiler(make_profiler: ProfilerFactory) -> None:
+    """Sets what reports the profile of `--profile`; it makes a Profiler of an estimator."""
+    _registry.profiler_factory = make_profiler
+
+
+def profiler_factory() -> ProfilerFactory | None:
+    """Returns the function that `set_profiler` registered, or None."""
+    return _registry.profiler_factory
 
 
 def command_line() -> tuple[list[str], list[str]]:

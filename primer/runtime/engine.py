@@ -18,6 +18,7 @@ from primer.runtime import (
 from primer.runtime.command_line import flags, guarded_run
 from primer.runtime.patches import initial_values
 from primer.runtime.training import summaries, validation
+from primer.runtime.training.profiling import profiled_steps
 
 path_settings.declare("utils.run.init_checkpoint")
 
@@ -33,6 +34,7 @@ def entry_points() -> tuple[Callable, ...]:
         initial_values.initial_values,
         mesh.mesh_shape,
         precision.precision,
+        profiled_steps.profile_settings,
         random_seed.run_seed,
         summaries.events_every,
         validation.validation,

@@ -55,6 +55,7 @@ def test_options_of_the_engine_come_last_and_files_are_checked(tmp_path):
         "lm1b_autoregressive_language_modeling",
         eval_every=5,
         early_stop=3,
+        profile=5,
         gin_file=["run/smoke.gin", "dataset.gin", str(own)],
         module_import=["mine"],
         t5_tfds_data_dir="/data",
@@ -73,11 +74,12 @@ def test_options_of_the_engine_come_last_and_files_are_checked(tmp_path):
         f"--gin_file={own}",
         "--eval_every=5",
         "--early_stop=3",
+        "--profile=5",
         "--t5_tfds_data_dir=/data",
     ]
 
 
-@pytest.mark.parametrize("name", ["steps", "eval_every", "early_stop"])
+@pytest.mark.parametrize("name", ["steps", "eval_every", "early_stop", "profile"])
 @pytest.mark.parametrize("value", [0, -1])
 def test_numbers_below_one_are_refused(name, value):
     run = TrainingRun(ModelChoice("small_primer"), "m", "sotu", **{name: value})

@@ -134,6 +134,7 @@ def lower(
     layout_rules: str,
     for_tpu: bool = True,
     mesh_class: Callable[..., Any] = CountingMesh,
+    will_run: bool = False,
 ) -> LoweredRun:
     """Builds and lowers the graph that gin describes.
 
@@ -146,6 +147,7 @@ def lower(
             `precision.activation_dtype = "auto"` activations of training are bfloat16. Else this
             machine decides.
         mesh_class: the mesh that lowers it.
+        will_run: as for `run_graph.build_run`.
 
     Raises:
         UsageError: gin describes another model than a language model.
@@ -162,7 +164,7 @@ def lower(
     ):
         run = LoweredRun(mode, for_tpu, mesh_class)
         with run.recorded():
-            run_graph.build_run(vocabulary_size, mode)
+            run_graph.build_run(vocabulary_size, mode, will_run=will_run)
     return run
 
 

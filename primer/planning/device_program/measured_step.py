@@ -95,7 +95,7 @@ def one_thread() -> tf.ConfigProto:
 
 def _lowered(vocabulary_size: int, mesh_shape: str, layout_rules: str, mode: str) -> LoweredRun:
     return lowered_run.lower(
-        vocabulary_size, mode, mesh_shape, layout_rules, for_tpu=False, mesh_class=_placed_mesh
+        vocabulary_size, mode, mesh_shape, layout_rules, for_tpu=False, mesh_class=placed_mesh
     )
 
 
@@ -114,7 +114,8 @@ def _ready_session(
             yield session, step
 
 
-def _placed_mesh(shape: Any, layout: Any, devices: Any) -> Any:
+def placed_mesh(shape: Any, layout: Any, devices: Any = None) -> PlacementMeshImpl:
+    """Returns a mesh of this machine's CPU devices, one each; `devices` has no effect."""
     del devices
     resource_variables.use_resources()
     number = mtf.convert_to_shape(shape).size

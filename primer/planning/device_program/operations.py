@@ -7,9 +7,8 @@ from typing import Any
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
-from primer.planning.device_program.lowered_run import LoweredRun
 from primer.planning.device_program.parts import OPTIMIZER, PHASES, UPDATE, Parts
-from primer.planning.device_program.recording import Span
+from primer.planning.device_program.recording import LoweredGraph, Span
 
 
 @dataclasses.dataclass(slots=True, eq=False)
@@ -89,7 +88,7 @@ class Step:
         loops: the loops, outer ones first.
     """
 
-    def __init__(self, run: LoweredRun) -> None:
+    def __init__(self, run: LoweredGraph) -> None:
         spans = run.lowering.spans
         self.parts = Parts(run.model, run.lowering.original_operations)
         operations = run.graph.get_operations()

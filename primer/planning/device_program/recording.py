@@ -1,7 +1,7 @@
 """A lowering that records which Mesh-TensorFlow operation made which TensorFlow operations."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
@@ -88,3 +88,19 @@ class RecordingLowering(mtf.Lowering):
             self.spans.append(Span(operation, start, tf.get_default_graph().version))
 
         operation.lower = recorded_lower
+
+
+class LoweredGraph(Protocol):
+    """A graph whose lowering was recorded.
+
+    Attributes:
+        model: the Mesh-TF model.
+        graph: the TensorFlow graph.
+        mesh: the mesh that lowered it.
+        lowering: the lowering, with the Mesh-TF graph.
+    """
+
+    model: Any
+    graph: tf.Graph
+    mesh: Any
+    lowering: RecordingLowering

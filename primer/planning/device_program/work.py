@@ -10,15 +10,15 @@ that. A slice and a lookup of rows read what they return.
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import mesh_tensorflow as mtf
 
 from primer.planning.device_program import einsum_copies, flops
 from primer.planning.device_program.liveness import ALIASES, ELEMENT_WISE
-from primer.planning.device_program.lowered_run import LoweredRun
 from primer.planning.device_program.operations import Node, Value
 from primer.planning.device_program.program import Kernel, Work
+from primer.planning.device_program.recording import LoweredGraph
 
 _FUSED = ELEMENT_WISE | frozenset(
     "Cast Fill Select SelectV2 Equal NotEqual Less LessEqual Greater GreaterEqual BroadcastTo "
@@ -32,6 +32,19 @@ _READS_PART = frozenset({"Slice", "StridedSlice", "GatherV2", "ResourceGather"})
 _KernelKey = tuple[str, str, str, int, int, int, str]
 
 
+class NodeWork(NamedTuple):
+    """What an operation computes and moves in a step, iterations of loops included.
+
+    Attributes:
+        flops, useful_flops: as of `Work`.
+        bytes: its operands and its result, and the copies that Einsum makes of them.
+    """
+
+    flops: int
+    useful_flops: float
+    bytes: int
+
+
 class WorkCount:
     """The work of a step.
 
@@ -41,15 +54,17 @@ class WorkCount:
 
     Attributes:
         work: {(part, phase): Work}.
+        of_nodes: the work of each operation that accesses memory.
     """
 
-    def __init__(self, run: LoweredRun, nodes: Sequence[Node]) -> None:
+    def __init__(self, run: LoweredGraph, nodes: Sequence[Node]) -> None:
         self._run = run
         self._products = {node.source for node in nodes if node.kind in flops.PRODUCTS}
         self._counted: set[mtf.Operation | None] = set()
         self._kernels: Counter[_KernelKey] = Counter()
         self._read: dict[Value, int] = {}
         self.work: dict[tuple[str, str], Work] = defaultdict(Work)
+        self.of_nodes: dict[Node, NodeWork] = {}
         for node in nodes:
             if node.kind not in _MOVES_NOTHING:
                 self._count(node)
@@ -61,6 +76,7 @@ class WorkCount:
     def _count(self, node: Node) -> None:
         work, number = self.work[node.part, node.phase], self._flops(node)
         source: Any = node.source
+        useful = 0.0
         if number:
             work.flops += number * node.times
             unsplit = self._unsplit(node, number) * node.times
@@ -69,8 +85,10 @@ class WorkCount:
                 work.selection_flops += number * node.times
             else:
                 work.useful_flops += unsplit
+                useful = unsplit
         read = sum(value.bytes for value in node.inputs)
         alone = _moved(node, read) + 2 * einsum_copies.size(node)
+        self.of_nodes[node] = NodeWork(number * node.times, useful, alone * node.times)
         fused = 0 if _is_fused(node) else _moved(node, sum(map(self._bytes_read, node.inputs)))
         dtype = node.operation.inputs[0].dtype.base_dtype.name if node.inputs else ""
         self._kernels[node.kind, node.part, node.phase, number, fused, alone, dtype] += node.times

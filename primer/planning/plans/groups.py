@@ -3,7 +3,7 @@
 import dataclasses
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from primer.planning.device_program.program import DeviceProgram
 from primer.planning.machines import step_time
@@ -55,8 +55,8 @@ def groups_of(plan: Plan) -> list[Group]:
     """Returns the groups of a plan in the order of the model, without those that take nothing."""
     program = plan.program
     groups = [
-        Group(_name(parts), plan.classes.get(parts[0], ""), parts)
-        for parts in _equal_parts(program)
+        Group(name_of(parts), plan.classes.get(parts[0], ""), parts)
+        for parts in equal_parts(program.parts, _measures(program))
     ]
     owner = {part: group for group in groups for part in group.parts}
     for variable in program.variables:
@@ -93,20 +93,32 @@ def _is_shown(group: Group, least: float) -> bool:
     return bool(held or any(group.flops.values()) or group.seconds > least)
 
 
-def _equal_parts(program: DeviceProgram) -> Iterator[list[str]]:
-    """Yields lists of parts that are equal, at the place of the first one."""
+def _measures(program: DeviceProgram) -> Callable[[str], Sequence[float]]:
+    """Returns the function of a part that returns its FLOPs and the bytes of its parameters."""
     weight: Counter[str] = Counter()
     for variable in program.variables:
         if variable.role == "parameter":
             weight[variable.part] += variable.bytes
+    return lambda part: (program.work_of(part).flops, weight[part])
+
+
+def equal_parts(
+    parts: Iterable[str], measures: Callable[[str], Sequence[float]]
+) -> Iterator[list[str]]:
+    """Yields lists of parts that are equal, at the place of the first one.
+
+    Args:
+        parts: the parts of a model, in its order.
+        measures: returns numbers that differ by less than 1% between equal parts.
+    """
     found: dict[str, list[list[str]]] = defaultdict(list)
     order: list[list[str]] = []
-    for part in program.parts:
+    for part in parts:
         match = _LAYER.fullmatch(part)
         layer = match[2] if match else part
-        for parts in found[layer] if match else []:
-            if _are_equal(program, weight, parts[0], part):
-                parts.append(part)
+        for equal in found[layer] if match else []:
+            if _are_close(measures(equal[0]), measures(part)):
+                equal.append(part)
                 break
         else:
             found[layer].append([part])
@@ -114,14 +126,15 @@ def _equal_parts(program: DeviceProgram) -> Iterator[list[str]]:
     yield from order
 
 
-def _are_equal(program: DeviceProgram, weight: Counter[str], one: str, other: str) -> bool:
-    flops = [program.work_of(part).flops for part in (one, other)]
-    pairs = (flops, [weight[one], weight[other]])
-    return all(abs(a - b) <= _TOLERANCE * max(a, b) for a, b in pairs)
+def _are_close(some: Sequence[float], others: Sequence[float]) -> bool:
+    return all(abs(a - b) <= _TOLERANCE * max(a, b) for a, b in zip(some, others, strict=True))
 
 
-def _name(parts: Sequence[str]) -> str:
-    """Returns `block_000-023/layer_001`; `block_000.../layer_001` for blocks with gaps."""
+def name_of(parts: Sequence[str]) -> str:
+    """Returns the name of equal parts, as `block_000-023/layer_001`.
+
+    Blocks with gaps are `block_000...023`.
+    """
     if len(parts) == 1:
         return parts[0]
     numbers = []

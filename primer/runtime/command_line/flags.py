@@ -1,4 +1,4 @@
-"""The command-line flags that Primer adds to t5's main: --seed, --eval_every, --early_stop."""
+"""The command-line flags that Primer adds to t5's main: those of PARAMETERS."""
 
 import functools
 import types
@@ -17,6 +17,7 @@ PARAMETERS = {
     "seed": "run_seed.seed",
     "eval_every": "validation.every",
     "early_stop": "validation.early_stop",
+    "profile": "profile.steps",
 }
 
 # Flags of t5's main whose values are paths, or lists of paths.
@@ -43,6 +44,7 @@ def patch(utils: types.ModuleType) -> None:
     _define("seed", "Seed of initial values, data order, dropout and jitter.")
     _define("eval_every", "Training steps between two evaluations on the held-out split.")
     _define("early_stop", "Evaluations of --eval_every without a better loss that end training.")
+    _define("profile", "Training steps to profile, in the middle of training.")
     utils.parse_gin_defaults_and_flags = _bind_flags(utils.parse_gin_defaults_and_flags)
 
 

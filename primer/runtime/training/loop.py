@@ -35,6 +35,7 @@ from primer.runtime.training import (
     summaries,
     validation,
 )
+from primer.runtime.training.profiling import profiled_steps
 from primer.runtime.training.saving import checkpoint_writer, shared_files
 
 # Hooks of Mesh-TF and t5 whose work this loop does itself.
@@ -147,6 +148,7 @@ class TrainingRun:
 
     def __post_init__(self) -> None:
         self._early_end: early_stop.EarlyEnd | None = None
+        self._profiled = profiled_steps.ProfiledSteps(self.estimator, self.start, self.goal)
         with gc_pause.paused():
             self._build()
 
@@ -160,7 +162,8 @@ class TrainingRun:
         features, iterator, record = self._build_input()
         self._batch_shape = [int(size) for size in features["targets"].shape]
         self._check_columns()
-        self._spec = self.estimator.call_model(features, "train")
+        with self._profiled.building():
+            self._spec = self.estimator.call_model(features, "train")
         spec_hooks = [*self._spec.training_chief_hooks, *self._spec.training_hooks]
         self._checkpoints = checkpoint_writer.CheckpointWriter.from_hooks(
             self.estimator.model_dir,
@@ -282,6 +285,7 @@ class TrainingRun:
                 self._check_loss(loss, step, values["summaries"]["scalars"])
                 progress_line.update(step, loss, self._summaries.measures(values["summaries"]))
                 self._summaries.write(sess, step, loss, values["summaries"], self._batch_shape[0])
+                self._profiled.report(step, self._batch_shape, progress_line.hidden)
                 self._checkpoints.poll()
                 if self._checkpoints.is_due(step):
                     self._checkpoints.start(sess, step)
@@ -294,7 +298,7 @@ class TrainingRun:
 
     def _run_step(self, monitored, fetches, step):
         try:
-            return monitored.run(fetches)
+            return self._profiled.run(monitored, fetches)
         except tf.errors.OutOfRangeError as error:
             # A monitored session would end silently on this error.
             raise RunError(

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow.compat.v1 as tf
@@ -31,7 +32,12 @@ def size(dtype: tf.DType, device: str) -> int:
     return EMULATED_SIZE if is_emulated else CPU_SIZE
 
 
-def measure(dtype: tf.DType, device: str, config: Any = None) -> float:
+def measure(
+    dtype: tf.DType,
+    device: str,
+    config: Any = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
     """Returns the FLOP/s of the product on one device, in the fastest of some runs.
 
     The graph and the session are its own: the run's graph and its random numbers stay as they are.
@@ -40,6 +46,7 @@ def measure(dtype: tf.DType, device: str, config: Any = None) -> float:
         dtype: the data type of the product.
         device: the device that computes it: "gpu:0" or "cpu:0".
         config: the configuration of the session; None: that of training.
+        clock: returns seconds; `time.process_time` measures the time of processors.
     """
     products = GPU_PRODUCTS if _is_gpu(device) else 1
     rows = size(dtype, device)
@@ -58,20 +65,19 @@ def measure(dtype: tf.DType, device: str, config: Any = None) -> float:
             y = tf.matmul(y, value)
         with tf.Session(config=config or session.default_config()) as sess:
             sess.run(weight.initializer)
-            fastest = min(_seconds(sess, y.op))
+            fastest = min(_seconds(sess, y.op, clock))
     return products * 2 * rows**3 / fastest
 
 
-def _seconds(sess, operation):
+def _seconds(sess, operation, clock):
     """Yields the seconds of each run but the first, until SECONDS have passed."""
     sess.run(operation)
     end = time.perf_counter() + SECONDS
     for _ in range(MOST_RUNS):
-        began = time.perf_counter()
+        began = clock()
         sess.run(operation)
-        now = time.perf_counter()
-        yield now - began
-        if now > end:
+        yield clock() - began
+        if time.perf_counter() > end:
             return
 
 

@@ -80,7 +80,7 @@ def measure(
         return None
     with build_mode.building("train"):
         dtype, _ = precision.precision()
-    device = _device(estimator.settings, hosts)
+    device = device_of(estimator.settings, hosts)
     speed = product_speed.measure(dtype, device, session.estimator_config(estimator))
     size = product_speed.size(dtype, device)
     product = f"{dtype.name} product of {size:,} x {size:,}"
@@ -90,7 +90,7 @@ def measure(
     return run_cost
 
 
-def _device(settings: Mapping[str, Any], hosts: cluster.Cluster | None) -> str:
+def device_of(settings: Mapping[str, Any], hosts: cluster.Cluster | None) -> str:
     """Returns the name of a device of the mesh: its first GPU, else a CPU."""
     names = [name.lower() for name in settings.get("mesh_devices") or ()]
     gpus = [name for name in names if "gpu" in name]

@@ -1,4 +1,4 @@
-"""The flags `--seed`, `--eval_every` and `--early_stop`."""
+"""The flags `--seed`, `--eval_every`, `--early_stop` and `--profile`."""
 
 import gin
 import mesh_tensorflow.transformer.utils  # noqa: F401  (its patch defines the flags)
@@ -9,6 +9,7 @@ from t5.models import mesh_transformer  # noqa: F401  (registers mesh_train_data
 from primer.common import random_seed
 from primer.runtime.command_line import flags as engine_flags
 from primer.runtime.training import validation
+from primer.runtime.training.profiling import profiled_steps
 
 DATA_SEED = "t5.models.mesh_transformer.mesh_train_dataset_fn.seed"
 
@@ -31,7 +32,7 @@ def parse(monkeypatch):
 
 
 def test_the_patch_of_mesh_tensorflow_defines_the_flags():
-    assert {"seed", "eval_every", "early_stop"} <= set(flags.FLAGS)
+    assert {"seed", "eval_every", "early_stop", "profile"} <= set(flags.FLAGS)
 
 
 def test_without_flags_the_defaults_hold(parse):
@@ -40,9 +41,11 @@ def test_without_flags_the_defaults_hold(parse):
 
 
 def test_flags_bind_after_gin_param(parse):
-    parse("--gin_param=run_seed.seed = 3", "--seed=4", "--eval_every=5", "--early_stop=6")
+    words = ("--seed=4", "--eval_every=5", "--early_stop=6", "--profile=7")
+    parse("--gin_param=run_seed.seed = 3", *words)
     settings = validation.ValidationSettings(every=5, early_stop=6)
     assert (random_seed.run_seed(), validation.validation()) == (4, settings)
+    assert profiled_steps.profile_settings().number == 7
 
 
 def test_the_data_order_has_the_seed_of_the_run(parse):

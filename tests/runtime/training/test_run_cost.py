@@ -75,7 +75,7 @@ def test_the_product_is_computed_by_the_kind_of_device_of_the_mesh(
 ):
     monkeypatch.setattr(run_cost.tf.config, "list_physical_devices", lambda kind: [kind] * gpus)
     free = "gpu:0" if gpus else "cpu:0"
-    assert run_cost._device({"mesh_devices": mesh_devices}, hosts) == (device or free)
+    assert run_cost.device_of({"mesh_devices": mesh_devices}, hosts) == (device or free)
 
 
 @pytest.mark.parametrize(
