@@ -208,18 +208,9 @@ def add_loss(
         loss: a float32 scalar, or None for no loss.
         gating: settings.Gating.
         dtype: the type of the model's losses.
-
-    Raises:
-        ValueError: the layer stack recomputes gradients.
     """
     if context.losses is None or loss is None:
         return
-    stack = getattr(context.model, "layer_stack", None)
-    if getattr(stack, "_recompute_grads", False):
-        raise ValueError(
-            "LayerStack.recompute_grads = True: a recomputed layer can return only its output, "
-            f"and {gating.owner} has a balance loss; set it to False"
-        )
     context.losses.append(mtf.cast(loss * gating.loss_coef, dtype))
 
 
