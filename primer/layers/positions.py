@@ -34,9 +34,10 @@ def in_segment(context: transformer.Context) -> mtf.Tensor | None:
     ids = segment_id(context)
     if ids is None:
         return None
-    # All layers share the count.
+    # All layers share the count, except where it was made inside a layer with recomputed
+    # gradients: such a tensor is unusable outside of that layer.
     cached = context.cache.get("positions_in_segments")
-    if cached is None:
+    if cached is None or not cached.usable:
         cached = _count_earlier_tokens(context, ids)
         context.cache["positions_in_segments"] = cached
     return cached

@@ -16,6 +16,7 @@ from primer.runtime import (
     precision,
 )
 from primer.runtime.command_line import flags, guarded_run
+from primer.runtime.memory import policy
 from primer.runtime.patches import initial_values
 from primer.runtime.training import summaries, validation
 
@@ -32,6 +33,7 @@ def entry_points() -> tuple[Callable, ...]:
         estimator_factory.estimator,
         initial_values.initial_values,
         mesh.mesh_shape,
+        policy.memory_check,
         precision.precision,
         random_seed.run_seed,
         summaries.events_every,

@@ -55,8 +55,8 @@ def inside_layer(context: Any) -> Iterator[None]:
 def _gather_again(cache: Any) -> None:
     """Replaces weights that an earlier layer gathered and shares, such as its relative biases.
 
-    A weight that is gathered where it is read need not be kept for the layers behind, and a layer
-    that is recomputed in the backward pass gathers it again.
+    A layer that is recomputed in the backward pass may read variables of the layers before it, and
+    nothing else that they made.
     """
     for key, value in list((cache or {}).items()):
         if isinstance(value, mtf.Tensor) and isinstance(value.operation, mtf.ReshapeOperation):

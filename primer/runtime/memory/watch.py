@@ -5,17 +5,17 @@ planning registers. A run that lacks more than a quarter of what there is does n
 """
 
 import contextlib
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import gin
 import tensorflow.compat.v1 as tf
 
-from primer.common import checks, console
+from primer.common import console
 from primer.errors import RunError, UsageError
 from primer.runtime import callbacks, cluster
-from primer.runtime.memory import machine
+from primer.runtime.memory import machine, policy
 from primer.runtime.memory.devices import Devices
 
 # A shortage by a larger factor refuses the run. Predictions are off by up to a fifth, and the
@@ -23,22 +23,6 @@ from primer.runtime.memory.devices import Devices
 CLEAR = 1.25
 # Steps without a checkpoint under way over which the peak is measured.
 MEASURED_STEPS = 3
-REFUSE, WARN, IGNORE = ("refuse", "warn", "ignore")
-
-
-@gin.configurable(module="primer")
-def memory_check(shortage: str = REFUSE) -> str:
-    """Returns what a run of training does that needs more memory than there is.
-
-    Args:
-        shortage: "refuse": a run whose predicted peak is above 1.25 times what is available ends
-            with the changes that fit, one above 1 says them; "warn": both say them and go on;
-            "ignore": the prediction is printed and compared with nothing.
-
-    Raises:
-        UsageError: another value.
-    """
-    return checks.one_of("memory_check.shortage", shortage, (REFUSE, WARN, IGNORE))
 
 
 class Watch:
@@ -69,11 +53,11 @@ class Watch:
         self._thread.start()
 
     def _predict(self, operations, results):
-        predict = callbacks.memory_planner() and callbacks.memory_planner().need
-        if predict is None:
+        planner = callbacks.memory_planner()
+        if planner is None:
             return
         try:
-            self._need = predict(operations, results, self._devices.counts)
+            self._need = planner.need(operations, results, self._devices.counts)
         except Exception as error:  # A prediction must not end a run.
             console.log(f"the memory of a step could not be predicted: {error!r}")
 
@@ -86,13 +70,13 @@ class Watch:
         Raises:
             UsageError: it is far above what is available, and `memory_check` refuses such a run.
         """
-        policy = memory_check()
+        shortage = policy.memory_check()
         self._thread.join()
         if self._need is None:
             return
         available = self._devices.available(sess, self._available)
         console.say(_prediction(self._need, self._trainable, available, self._devices.where))
-        if policy == IGNORE or available is None or self._need.total <= available:
+        if shortage == policy.IGNORE or available is None or self._need.total <= available:
             return
         changes = self._changes(available)
         is_clear = self._need.total > CLEAR * available
@@ -100,7 +84,7 @@ class Watch:
             f"a step is predicted to need {machine.as_text(self._need.total)} of memory, and "
             f"{machine.as_text(available)} are available. {changes}"
         )
-        if is_clear and policy == REFUSE:
+        if is_clear and shortage == policy.REFUSE:
             raise UsageError(
                 f"{sentence} To train all the same: --gin_param \"memory_check.shortage = 'warn'\""
             )
@@ -168,6 +152,8 @@ def exhaustion_explained(estimator: Any) -> Iterator[None]:
     try:
         yield
     except tf.errors.ResourceExhaustedError as error:
+        if not re.search("OOM|alloc|memory", error.message or ""):
+            raise  # Of files: a disk is full.
         planner = callbacks.memory_planner()
         changes = planner.changes(estimator.settings, None) if planner else ""
         raise RunError(f"out of memory ({_first_line(error)}). {changes}") from error

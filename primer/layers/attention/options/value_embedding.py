@@ -107,9 +107,11 @@ def table_number(layer_number: int, num_layers: int, num_tables: int) -> int | N
 def _embedded(context, values, number):
     inputs = token_inputs.recorded(context, SETTING)
     heads = [dim for dim in values.shape.dims if dim not in inputs.ids.shape.dims]  # [heads, d_kv]
-    key = (SETTING, number, *heads)  # Both layers of a table use one lookup.
+    # Both layers of a table use one lookup, except where gradients are recomputed: such a tensor is
+    # unusable outside of its layer.
+    key = (SETTING, number, *heads)
     embedded = context.cache.get(key)
-    if embedded is None:
+    if embedded is None or not embedded.usable:
         embedded = context.cache[key] = _look_up(context, inputs, heads, number)
     return embedded
 

@@ -147,8 +147,9 @@ def _sinusoids(
     """Returns `[relative_distance, d_model]`, in training with dropout, of all layers at once."""
     limit, rate = settings.clamp_length(layer, context), layer.position_dropout_rate
     key = ("transformer_xl_sinusoids", first, dim, limit, rate)
+    # A tensor that was made in a layer with recomputed gradients is unusable outside of it.
     cached = context.cache.get(key)
-    if cached is not None:
+    if cached is not None and cached.usable:
         return cached
     distance = first - mtf.range(context.mesh, dim, tf.int32)  # [relative_distance]
     if limit is not None:
