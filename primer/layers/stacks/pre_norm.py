@@ -39,6 +39,7 @@ class PreNormLayerStack(transformer.LayerStack):
     _sublayers_initial: list[Callable] | None
     _sublayers_per_layer: list[Callable] | None
     _sublayers_final: list[Callable] | None
+    _recompute_grads: bool
 
     def __init__(
         self,
