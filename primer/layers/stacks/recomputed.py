@@ -1,4 +1,4 @@
-"""Which layers of a stack the backward pass computes again (`primer.common.recomputation`).
+"""Which layers of a stack the backward pass computes again (`primer.layers.stacks.recomputed_operations`).
 
 With "layers" training keeps the input of each layer, with "blocks" that of each block: attention
 and feed-forward layer, or what `block` of gin/defaults.gin lists. The backward pass then has the
@@ -13,7 +13,7 @@ from typing import Any
 import mesh_tensorflow as mtf
 from mesh_tensorflow.transformer import transformer
 
-from primer.common import recomputation
+from primer.layers.stacks import recomputed_operations
 
 NONE, LAYERS, BLOCKS = VALUES = ("none", "layers", "blocks")
 # The attribute of a transformer.Context that has the parts of the graph which its layers built.
@@ -69,7 +69,7 @@ def layers(
     operations = context.mesh.graph.operations
     for group in _grouped(list(groups), recompute == BLOCKS):
         first, last = group[0], group[-1]
-        recomputation.recompute(operations[first.start : last.end], last.output)
+        recomputed_operations.recompute(operations[first.start : last.end], last.output)
 
 
 @contextlib.contextmanager

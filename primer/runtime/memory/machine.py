@@ -20,7 +20,7 @@ def most_resident() -> int | None:
 
 
 def reset_most() -> bool:
-    """Makes `most_resident` begin anew; returns whether the system allows it."""
+    """Makes `most_resident` begin again; returns whether the system allows it."""
     try:
         with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
             file.write("5")
