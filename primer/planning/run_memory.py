@@ -144,6 +144,7 @@ def _sentences(found: "Sequence[Plan]", available: int | None) -> str:
 
 def _option(plan: "Plan") -> str:
     """Returns the name of a change with the options that make it."""
-    options = [f"{name} = {value!r}" for name, value in plan.changes.items()]
+    changes = plan.changes.items()
+    options = [f'{k} = "{v}"' if isinstance(v, str) else f"{k} = {v!r}" for k, v in changes]
     words = " ".join(f"--gin_param {shlex.quote(option)}" for option in options)
     return f"{plan.name}: {words}" if words else plan.name

@@ -30,7 +30,7 @@ def test_changes_that_fit_are_named_with_their_settings_and_peaks(capsys):
     text = changes(5 * 2**20)
     assert text.startswith("By their plans, this fits: ")
     assert "recomputation and microbatches of one row: " in text
-    assert "--gin_param 'recompute = '\"'\"'layers'\"'\"''" in text
+    assert "--gin_param 'recompute = \"layers\"'" in text
     assert "serialize_num_microbatches.tokens_per_microbatch_per_replica = 64" in text
     assert sizes(text) and max(sizes(text)) <= 5
     assert "planning recomputation\n" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Which layers of a stack the backward pass computes again (`primer.layers.stacks.recomputed_operations`).
+"""Which layers of a stack the backward pass computes again (`recomputed_operations` says how).
 
 With "layers" training keeps the input of each layer, with "blocks" that of each block: attention
 and feed-forward layer, or what `block` of gin/defaults.gin lists. The backward pass then has the
