@@ -112,7 +112,8 @@ def _is_copied(operation: mtf.Operation) -> bool:
 def _wait(x: mtf.Tensor, after: mtf.Tensor) -> mtf.Tensor:
     """Returns x, for operations that run when `after` is known."""
     for_tpu = build_mode.for_tpu()
-    if for_tpu and (not x.dtype.is_floating or isinstance(x.operation, mtf.Variable)):
+    is_made_once = isinstance(x.operation, (mtf.Variable, mtf.RandomOperation))
+    if for_tpu and (is_made_once or not x.dtype.is_floating):
         return x
     return _WaitOperation(x, after, for_tpu).outputs[0]
 
