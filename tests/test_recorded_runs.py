@@ -43,5 +43,19 @@ def test_losses_and_graphs_are_as_recorded(composition, tmp_path):
     assert found["losses"] == pytest.approx(expected["losses"], rel=ELSEWHERE)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "composition", filter(quick, COMPOSITIONS), ids=lambda value: gin_models.name_of(value)
+)
+def test_recomputed_blocks_give_the_recorded_losses(composition, tmp_path):
+    architecture, overlay = composition
+    files = gin_models.files(architecture, overlay=overlay)
+    bindings = [recorded_runs.SETTINGS, 'recompute = "blocks"']
+    made = recorded_runs.estimator_of(files, bindings, tmp_path)
+    _, losses = recorded_runs.train(made)
+    expected = json.loads(path_of(composition).read_text(encoding="utf-8"))["losses"]
+    assert losses == pytest.approx(expected, rel=ELSEWHERE)
+
+
 def test_every_recorded_run_has_its_composition():
     assert {path.stem for path in RUNS.glob("*.json")} == set(map(gin_models.name_of, COMPOSITIONS))

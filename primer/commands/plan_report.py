@@ -158,7 +158,7 @@ def _options(plan: "Plan", asked: "Plan") -> str:
         words.append(f"--layout {notation.layout_text(plan.layout)}")
     if words:  # By default the batch depends on both.
         words.append(f'--gin_param "utils.run.batch_size = {plan.rows}"')
-    words += [f'--gin_param "{name} = {value}"' for name, value in plan.changes.items()]
+    words += [f'--gin_param "{name} = {value!r}"' for name, value in plan.changes.items()]
     return " ".join(words)
 
 

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeGuard
 
 from primer.common import user_paths
@@ -53,6 +53,24 @@ def boolean(setting: str, value: object, error: type[Exception] = UsageError) ->
     """
     if not isinstance(value, bool):
         raise error(f"{setting} = {value!r}: expected True or False")
+    return value
+
+
+def one_of(setting: str, value: object, values: Sequence[str]) -> str:
+    """Raises UsageError unless a value is one of several words.
+
+    Args:
+        setting: the setting's name, as the user writes it.
+        value: the setting's value.
+        values: the valid values, two or more.
+
+    Returns:
+        The value.
+    """
+    if not isinstance(value, str) or value not in values:
+        words = [f'"{word}"' for word in values]
+        expected = f"{', '.join(words[:-1])} or {words[-1]}"
+        raise UsageError(f"{setting} = {value!r}: expected {expected}")
     return value
 
 

@@ -7,6 +7,9 @@ import tensorflow.compat.v1 as tf
 
 # The graph collection that holds the scalar which changes with every run of the graph.
 STEP_KEY = "primer_random_step"
+# The attribute of a random Mesh-TF operation that repeats the draw of another one, as in the
+# backward pass of a recomputed layer: (the other operation, the Mesh-TF tensor that it waits for).
+COPY = "primer_copy_of"
 
 
 @gin.configurable(module="primer")

@@ -1,8 +1,9 @@
 """The callbacks that planning adds to a run of training; `t5_imports` imports this module.
 
 Before the run reads its data they check the schedule, the optimizer, the mesh and the layout.
-Before the first step they warn of the user's settings without effect, and add the slots to the
-operative configuration in the model directory.
+While its session is made they predict the memory of a step. Before the first step they warn of the
+user's settings without effect, and add the slots to the operative configuration in the model
+directory.
 """
 
 import os
@@ -11,7 +12,7 @@ import tensorflow.compat.v1 as tf
 
 from primer.common import console, files
 from primer.gin_config import findings, slots
-from primer.planning import run_warnings, schedule_curve
+from primer.planning import run_memory, run_warnings, schedule_curve
 from primer.planning.layouts import run_check
 from primer.runtime import callbacks
 
@@ -28,6 +29,9 @@ def check_mesh_and_layout(mode: str) -> None:
     """Raises UsageError for a mesh or a layout that does not fit the model that is trained."""
     if mode in ("train", "finetune"):
         run_check.check_run()
+
+
+callbacks.set_memory_planner(run_memory.RunMemory())
 
 
 @callbacks.at_start

@@ -5,11 +5,14 @@ register what they check, print and evaluate; `t5_imports` imports these modules
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from absl import flags
+
+if TYPE_CHECKING:
+    import tensorflow.compat.v1 as tf
 
 Check = Callable[[str], None]  # Takes the mode of `utils.run`.
 StartFunction = Callable[[str], None]  # Takes the model directory.
@@ -40,6 +43,50 @@ class Validator(Protocol):
 
     def close(self) -> None:
         """Closes its session and files."""
+
+
+@dataclasses.dataclass(frozen=True)
+class MemoryNeed:
+    """What a step of training has in memory at its peak.
+
+    Attributes:
+        variables: {name: bytes} of the variables that it uses.
+        temporary: bytes of everything else: activations, gradients, temporary results.
+    """
+
+    variables: Mapping[str, int]
+    temporary: int
+
+    @property
+    def total(self) -> int:
+        """All of it, in bytes."""
+        return sum(self.variables.values()) + self.temporary
+
+
+class MemoryPlanner(Protocol):
+    """Predicts what a step needs, and plans changes that need less."""
+
+    def need(
+        self,
+        operations: "Sequence[tf.Operation]",
+        results: "Sequence[tf.Operation]",
+        counts: "Callable[[tf.Operation], bool]",
+    ) -> MemoryNeed:
+        """Returns the memory that a step of a built graph needs.
+
+        Args:
+            operations: all operations of the graph, in the order in which they were built.
+            results: those that a step runs.
+            counts: whether an operation's results are in the memory in question.
+        """
+
+    def changes(self, settings: Mapping[str, Any], available: int | None) -> str:
+        """Returns sentences with the settings by which the run that gin describes needs less.
+
+        Args:
+            settings: the estimator's.
+            available: the bytes for a step, on all devices; None: fewer than it needs.
+        """
 
 
 # Takes an estimator, and a function that is called before each batch and may raise.
@@ -74,6 +121,7 @@ class _Registry:
     explainers: list[Explainer] = dataclasses.field(default_factory=list)
     validator_factory: ValidatorFactory | None = None
     profiler_factory: ProfilerFactory | None = None
+    memory_planner: MemoryPlanner | None = None
 
 
 # Global because t5 forces it: `--module_import` imports a module and passes nothing to it, and
@@ -137,6 +185,16 @@ def set_profiler(make_profiler: ProfilerFactory) -> None:
 def profiler_factory() -> ProfilerFactory | None:
     """Returns the function that `set_profiler` registered, or None."""
     return _registry.profiler_factory
+
+
+def set_memory_planner(planner: MemoryPlanner) -> None:
+    """Sets what predicts the memory of training and plans changes that need less."""
+    _registry.memory_planner = planner
+
+
+def memory_planner() -> MemoryPlanner | None:
+    """Returns what `set_memory_planner` registered, or None."""
+    return _registry.memory_planner
 
 
 def command_line() -> tuple[list[str], list[str]]:

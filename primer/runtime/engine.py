@@ -16,6 +16,7 @@ from primer.runtime import (
     precision,
 )
 from primer.runtime.command_line import flags, guarded_run
+from primer.runtime.memory import policy
 from primer.runtime.patches import initial_values
 from primer.runtime.training import summaries, validation
 from primer.runtime.training.profiling import profiled_steps
@@ -33,6 +34,7 @@ def entry_points() -> tuple[Callable, ...]:
         estimator_factory.estimator,
         initial_values.initial_values,
         mesh.mesh_shape,
+        policy.memory_check,
         precision.precision,
         profiled_steps.profile_settings,
         random_seed.run_seed,

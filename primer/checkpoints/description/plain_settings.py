@@ -21,7 +21,10 @@ from primer.common.class_names import class_name
 
 # Where variables and activations are, what is computed twice, and the names of variables. The
 # shapes of the variables have a maximum length where it matters.
-_NOT_FUNCTION = {"name", "layout", "mesh_shape", "recompute_grads", "max_length", "max_length_dim"}
+_NOT_FUNCTION = {
+    *("name", "layout", "mesh_shape", "recompute", "recompute_grads", "max_length"),
+    "max_length_dim",
+}
 # Words in the names of settings that act in training only: they decide which weights training
 # finds, and not what the model computes with them.
 _TRAINING_WORDS = {"train", "training", "dropout", "jitter", "loss", "losses", "smoothing"}

@@ -210,15 +210,16 @@ def add_loss(
         dtype: the type of the model's losses.
 
     Raises:
-        ValueError: the layer stack recomputes gradients.
+        ValueError: Mesh-TensorFlow's layer stack recomputes gradients.
     """
     if context.losses is None or loss is None:
         return
     stack = getattr(context.model, "layer_stack", None)
     if getattr(stack, "_recompute_grads", False):
         raise ValueError(
-            "LayerStack.recompute_grads = True: a recomputed layer can return only its output, "
-            f"and {gating.owner} has a balance loss; set it to False"
+            "LayerStack.recompute_grads = True: a layer of Mesh-TensorFlow's LayerStack can return "
+            f"only its output then, and {gating.owner} has a balance loss; use "
+            'recompute = "layers" with layer_stack = @PreNormLayerStack'
         )
     context.losses.append(mtf.cast(loss * gating.loss_coef, dtype))
 

@@ -19,6 +19,7 @@ from mesh_tensorflow.transformer import transformer, transformer_layers
 
 from primer.layers.attention.transformer_xl import stream
 from primer.layers.kind_pattern import NoLayer
+from primer.layers.stacks import recomputed
 from primer.layers.stacks.pre_norm import PreNormLayerStack
 
 # A layer of these classes begins a group; so does an attention layer that is left out.
@@ -78,13 +79,8 @@ class ParallelLayerStack(PreNormLayerStack):
         total: mtf.Tensor,
     ) -> mtf.Tensor:
         """Returns `total` plus the layer's output for x, all of one shape."""
-
-        def run(x: mtf.Tensor, total: mtf.Tensor | None = None) -> mtf.Tensor:
-            return self._run_layer(layer, context, x, x if total is None else total)
-
-        # recompute_grad would count the gradient of an input twice that is given twice.
-        inputs = [x] if total is x else [x, total]
-        return mtf.recompute_grad(run, inputs) if self._recompute_grads else run(*inputs)
+        with recomputed.layer(context) as done:
+            return done(self._run_layer(layer, context, x, total))
 
 
 def first_of_group(layers: Sequence[transformer.TransformerLayer]) -> list[bool]:

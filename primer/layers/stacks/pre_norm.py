@@ -23,7 +23,7 @@ from primer.layers import variables
 from primer.layers.attention.transformer_xl import stream
 from primer.layers.kind_pattern import NoLayer
 from primer.layers.recurrence import past, refusals
-from primer.layers.stacks import sublayer_order
+from primer.layers.stacks import recomputed, sublayer_order
 from primer.layers.stacks.token_shift import sublayer_token_shift
 
 
@@ -33,18 +33,19 @@ from primer.layers.stacks.token_shift import sublayer_token_shift
 class PreNormLayerStack(transformer.LayerStack):
     """A LayerStack that leaves out the layers of kind "none".
 
-    The sublayers and `recompute_grads` are set as `LayerStack.*`, for each of the stacks that
-    derive from this one.
+    The sublayers are set as `LayerStack.*`, for each of the stacks that derive from this one.
     """
 
     _sublayers_initial: list[Callable] | None
     _sublayers_per_layer: list[Callable] | None
     _sublayers_final: list[Callable] | None
+    _recompute_grads: bool
 
     def __init__(
         self,
         layers: Sequence[transformer.TransformerLayer],
         token_shift: bool = False,
+        recompute: str = recomputed.NONE,
         **kwargs: Any,
     ) -> None:
         """Makes a stack.
@@ -52,9 +53,13 @@ class PreNormLayerStack(transformer.LayerStack):
         Args:
             layers: a list of TransformerLayer. Those after a NoLayer keep their names.
             token_shift: whether the stack begins with a `sublayer_token_shift`.
-            **kwargs: as for LayerStack.
+            recompute: what the backward pass computes again, and so is not kept: "none", each of
+                the "layers", or each of the "blocks".
+            **kwargs: as for LayerStack; its `recompute_grads = True` is `recompute = "layers"`.
         """
         super().__init__([layer for layer in layers if not isinstance(layer, NoLayer)], **kwargs)
+        self._recompute = recomputed.setting(recompute, self._recompute_grads)
+        self._recompute_grads = False  # Of LayerStack, which would recompute by itself.
         refusals.check_stack(self._layers, token_shift)
         if checks.boolean("PreNormLayerStack.token_shift", token_shift, ValueError):
             self._sublayers_initial = [sublayer_token_shift, *(self._sublayers_initial or [])]
@@ -69,7 +74,8 @@ class PreNormLayerStack(transformer.LayerStack):
 
     def call(self, context: transformer.Context, x: mtf.Tensor) -> mtf.Tensor:
         """Runs the stack on `[batch, length, d_model]`, or `[batch, d_model]` in decoding."""
-        y = self._call_layers(context, x)
+        with recomputed.layers(self._recompute, self._layers, context):
+            y = self._call_layers(context, x)
         past.keep(self._layers, context)
         return y
 
@@ -89,8 +95,9 @@ class PreNormLayerStack(transformer.LayerStack):
         layer: transformer.TransformerLayer,
         context: transformer.Context,
     ) -> mtf.Tensor:
-        x = stream.add_to_stream(layer, context, x)
-        return self._run_layer(layer, context, x, x)
+        with recomputed.layer(context) as done:
+            x = stream.add_to_stream(layer, context, x)
+            return done(self._run_layer(layer, context, x, x))
 
     def _run_layer(
         self,

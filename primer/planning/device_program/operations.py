@@ -94,7 +94,7 @@ class Step:
         operations = run.graph.get_operations()
         self.loops = _loops(spans, operations)
         sources = _sources(spans, len(operations))
-        needed = _needed(run.lowering.results())
+        needed = needed_by(run.lowering.results())
         by_operation: dict[tf.Operation, Node] = {}
         for index, operation in enumerate(operations):
             if operation in needed:
@@ -126,11 +126,17 @@ class Step:
         part, phase = self.parts.of(source) if source else (OPTIMIZER, UPDATE)
         loop = next((loop for loop in self.loops[::-1] if loop.start <= index < loop.end), None)
         node = Node(index, operation, source, part, phase, loop.trips if loop else 1, loop)
-        node.outputs = [_value(node, tensor) for tensor in operation.outputs]
+        node.outputs = [value_of(node, tensor) for tensor in operation.outputs]
         return node
 
 
-def _value(node: Node, tensor: tf.Tensor) -> Value:
+def value_of(node: Node, tensor: tf.Tensor) -> Value:
+    """Returns the value of an output of an operation.
+
+    Args:
+        node: the operation.
+        tensor: one of its outputs.
+    """
     dtype = tensor.dtype.base_dtype
     if dtype in (tf.resource, tf.variant, tf.string) or tensor.shape.rank is None:
         return Value(node, 0, None)
@@ -146,7 +152,7 @@ def _sources(spans: Iterable[Span], number: int) -> list[mtf.Operation | None]:
     return sources
 
 
-def _needed(results: Iterable[tf.Operation]) -> set[tf.Operation]:
+def needed_by(results: Iterable[tf.Operation]) -> set[tf.Operation]:
     """Returns the operations that results depend on, and themselves."""
     needed: set[tf.Operation] = set()
     waiting = list(results)

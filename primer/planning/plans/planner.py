@@ -14,9 +14,15 @@ if TYPE_CHECKING:
     from primer.planning.plans import repeated_blocks
     from primer.planning.plans.plan import Changes, Plan
 
-STACK = "mesh_tensorflow.transformer.transformer.LayerStack"
+STACK = "primer.layers.stacks.pre_norm.PreNormLayerStack"
 MICROBATCHES = "mesh_tensorflow.transformer.utils.serialize_num_microbatches"
-RECOMPUTES = (STACK, "recompute_grads")
+LAYER_STACK = "mesh_tensorflow.transformer.transformer.LayerStack"
+# Changes of the settings; layers are recomputed if either setting says so.
+RECOMPUTED: "Changes" = {(STACK, "recompute"): "layers"}
+NOT_RECOMPUTED: "Changes" = {
+    (STACK, "recompute"): "none",
+    (LAYER_STACK, "recompute_grads"): False,
+}
 TOKENS_PER_MICROBATCH = (MICROBATCHES, "tokens_per_microbatch_per_replica")
 _PRECISION = ("primer.precision", "activation_dtype")
 
@@ -30,12 +36,14 @@ class Machine:
         utilization: the share of the peak that matrix products are taken to reach.
         vocabulary_size: the number of token ids.
         whole: whether every block is lowered, in place of a few whose numbers are extended.
+        memory: the bytes that the chip, or the machine of `chips.CPU`, has; None: all of its own.
     """
 
     chip: str
     utilization: float
     vocabulary_size: int
     whole: bool = False
+    memory: float | None = None
 
 
 class Planner:
@@ -74,8 +82,10 @@ class Planner:
 
         program = self.program(mesh, layout, changes)
         chip = self._chip(program.activation_dtype)
+        if self.machine.memory is not None:
+            chip = dataclasses.replace(chip, memory=self.machine.memory)
         time = step_time.estimate(program, chip, self.machine.utilization)
-        named = {f"{key[0].rsplit('.', 1)[-1]}.{key[1]}": v for key, v in (changes or {}).items()}
+        named = {_name_of(key): value for key, value in (changes or {}).items()}
         classes = self._stack_and_classes()[1]
         size = self.machine.vocabulary_size
         return Plan(name, dict(mesh), dict(layout), chip, program, time, named, classes, size)
@@ -145,6 +155,12 @@ class Planner:
 
             self._measured[dtype] = cpu.this_processor(dtype)
         return self._measured[dtype]
+
+
+def _name_of(setting: tuple[str, str]) -> str:
+    """Returns the name of a setting as gin files write it: the slot, of recomputation."""
+    selector, parameter = setting
+    return parameter if selector == STACK else f"{selector.rsplit('.', 1)[-1]}.{parameter}"
 
 
 @contextlib.contextmanager

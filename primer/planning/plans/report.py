@@ -8,7 +8,7 @@ from primer.planning.device_program.program import DeviceProgram
 from primer.planning.plans import plan as plans
 from primer.planning.plans import suggestions as changes
 from primer.planning.plans.plan import Budget, Plan
-from primer.planning.plans.planner import RECOMPUTES, Planner, batch_held
+from primer.planning.plans.planner import NOT_RECOMPUTED, RECOMPUTED, Planner, batch_held
 from primer.planning.plans.sweep import Sweep
 
 
@@ -61,9 +61,9 @@ def report_of(
     name = "recomputation" if recomputes else "without recomputation"
     say(name)
     try:
-        other = planner.plan(name, mesh, layout, {RECOMPUTES: recomputes})
+        other = planner.plan(name, mesh, layout, RECOMPUTED if recomputes else NOT_RECOMPUTED)
     except UsageError:
-        other = None  # Layers that cannot be recomputed, as experts.
+        other = None  # Layers that cannot be recomputed.
     say("evaluation")
     evaluation = planner.program(mesh, layout, mode="eval")
     report = Report(plan, other, evaluation)

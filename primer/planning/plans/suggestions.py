@@ -1,6 +1,6 @@
 """What to change in a plan that does not fit; each change is planned.
 
-Recomputation, microbatches, another layout, a larger axis.
+Recomputation, microbatches, another layout, a larger axis; of a run also smaller batches.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -9,7 +9,7 @@ from primer.errors import UsageError
 from primer.gin_config.values import configured
 from primer.planning.layouts import candidates
 from primer.planning.plans.plan import Changes, Plan
-from primer.planning.plans.planner import RECOMPUTES, TOKENS_PER_MICROBATCH, Planner
+from primer.planning.plans.planner import RECOMPUTED, TOKENS_PER_MICROBATCH, Planner
 
 # Changes that are planned at most: each takes as long as the plan itself.
 MOST = 6
@@ -36,7 +36,8 @@ def suggestions(
             found.append(planner.plan(name, mesh, layout, changes))
         except UsageError:
             continue  # The change does not suit this model: a size that does not divide.
-    found += _larger_axes(planner, plan, found, say)
+    if not plan.chip.shares_host:  # More devices of one machine have no more memory.
+        found += _larger_axes(planner, plan, found, say)
     return sorted(found, key=Plan.rank)
 
 
@@ -48,6 +49,8 @@ def _changes(
     if held < plan.capacity:  # Else the weights alone do not fit.
         for name, changes in _settings(plan):
             yield name, plan.mesh, plan.layout, changes
+    if plan.program.devices == 1:
+        return
     dimensions = planner.dimensions()
     now = candidates.effective(plan.layout, plan.mesh, dimensions)
     for name, layout in candidates.layouts(list(plan.mesh)[:2], dimensions):
@@ -55,19 +58,19 @@ def _changes(
             continue
         yield f"the layout {name}", plan.mesh, layout, {}
         if not plan.program.recomputes:
-            yield f"the layout {name}, recomputation", plan.mesh, layout, {RECOMPUTES: True}
+            yield f"the layout {name}, recomputation", plan.mesh, layout, RECOMPUTED
 
 
 def _settings(plan: Plan) -> Iterator[tuple[str, Changes]]:
     """Yields (name, changes) of settings that need less memory for activations."""
     smallest = _row_of_tokens(plan)
     if not plan.program.recomputes:
-        yield "recomputation", {RECOMPUTES: True}
+        yield "recomputation", RECOMPUTED
     if smallest is not None:
         yield "microbatches of one row", {TOKENS_PER_MICROBATCH: smallest}
         if not plan.program.recomputes:
             name = "recomputation and microbatches of one row"
-            yield name, {RECOMPUTES: True, TOKENS_PER_MICROBATCH: smallest}
+            yield name, {**RECOMPUTED, TOKENS_PER_MICROBATCH: smallest}
 
 
 def _row_of_tokens(plan: Plan) -> int | None:
@@ -84,7 +87,7 @@ def _larger_axes(
     planner: Planner, plan: Plan, found: list[Plan], say: Callable[[str], None]
 ) -> Iterator[Plan]:
     """Yields plans on more devices: an axis twice as large, and again until one fits."""
-    recomputes = {RECOMPUTES: True} if not plan.program.recomputes else {}
+    recomputes = RECOMPUTED if not plan.program.recomputes else {}
     doublings = DOUBLINGS
     if any(other.fits for other in found):
         recomputes, doublings = {}, 1

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
 from primer.errors import UsageError
 from primer.planning.layouts import candidates, checks
-from primer.planning.plans.plan import Changes, Plan
-from primer.planning.plans.planner import RECOMPUTES, Planner
+from primer.planning.plans.plan import Plan
+from primer.planning.plans.planner import RECOMPUTED, Planner
 
 
 @dataclasses.dataclass
@@ -74,5 +74,4 @@ def _plans(
     held = sum(plan.program.memory.variables.values())
     if plan.fits or plan.program.recomputes or held > plan.capacity:
         return [plan]
-    changes: Changes = {RECOMPUTES: True}
-    return [plan, planner.plan(f"{name}, recomputation", mesh, layout, changes)]
+    return [plan, planner.plan(f"{name}, recomputation", mesh, layout, RECOMPUTED)]

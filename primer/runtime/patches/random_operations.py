@@ -41,8 +41,13 @@ def _keyed_random_lower(stock_lower):
     def lower(operation, lowering):
         mesh_impl = lowering.mesh_impl(operation)
         stateless_fn = _stateless_functions().get(operation._tf_fn)
+        original, after = _recomputed(lowering, operation)
+        if original and not stateless_fn:  # Another draw would give other numbers.
+            drawn = lowering.tensors[original.outputs[0]]
+            return lowering.set_tensor_lowering(operation.outputs[0], drawn)
         if stateless_fn is None or not hasattr(mesh_impl, "devices"):
-            return stock_lower(operation, lowering)
+            with tf.control_dependencies([part for x in after for part in x.all_slices]):
+                return stock_lower(operation, lowering)
         shape = operation.outputs[0].shape
         kwargs = {key: value for key, value in operation._kwargs.items() if key != "name"}
         dtype = kwargs.pop("dtype", tf.float32)
@@ -51,19 +56,29 @@ def _keyed_random_lower(stock_lower):
         name_seed = random_seed.stable_hash(random_seed.run_seed(), operation.name)
         key = _run_key(lowering)
 
-        def draw(slice_number):
-            seed = name_seed + 7919 * tf.cast(slice_number, tf.int64)
-            numbers = stateless_fn(
-                mesh_impl.slice_shape(shape), seed=tf.stack([seed, key]), dtype=draw_type, **kwargs
-            )
-            return tf.cast(numbers, dtype)
+        def draw(slice_number, *after):
+            with tf.control_dependencies(after):
+                seed = name_seed + 7919 * tf.cast(slice_number, tf.int64)
+                numbers = stateless_fn(
+                    mesh_impl.slice_shape(shape),
+                    seed=tf.stack([seed, key]),
+                    dtype=draw_type,
+                    **kwargs,
+                )
+                return tf.cast(numbers, dtype)
 
         # Processors that hold the same slice have the same slice number, and draw the same.
-        slices = mesh_impl.slicewise(draw, mesh_impl.laid_out_slice_num(shape))
+        slices = mesh_impl.slicewise(draw, mesh_impl.laid_out_slice_num(shape), *after)
         lowering.set_tensor_lowering(operation.outputs[0], slices)
         return None
 
     return lower
+
+
+def _recomputed(lowering, operation):
+    """Returns of an operation of the backward pass its original and, in a list, what it awaits."""
+    original, after = getattr(operation, random_seed.COPY, (None, None))
+    return original, [] if after is None else [lowering.tensors[after].to_laid_out_tensor()]
 
 
 def _run_key(lowering):

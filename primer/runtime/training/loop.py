@@ -21,6 +21,7 @@ from primer.common.recurrence import carried_state
 from primer.errors import RunError, UsageError
 from primer.gin_config import gin_state
 from primer.runtime import callbacks, cluster, inputs, model_function, session
+from primer.runtime.memory import watch
 from primer.runtime.training import (
     carried_rows,
     early_stop,
@@ -205,13 +206,18 @@ class TrainingRun:
         scaffold = self._scaffold()
         run_header.print_header(self.estimator, self._batch_shape, self.start, self.goal)
         cost = run_cost.measure(self.estimator, self._batch_shape, self.hosts)
-        with tf.train.SingularMonitoredSession(
-            hooks=self._hooks,
-            scaffold=scaffold,
-            master=session.master(self.hosts),
-            config=session.estimator_config(self.estimator),
-        ) as monitored:
+        self._memory = watch.Watch(self.estimator, self._results(), self.hosts)
+        with (
+            watch.exhaustion_explained(self.estimator),
+            tf.train.SingularMonitoredSession(
+                hooks=self._hooks,
+                scaffold=scaffold,
+                master=session.master(self.hosts),
+                config=session.estimator_config(self.estimator),
+            ) as monitored,
+        ):
             sess = monitored.raw_session()
+            self._memory.check(sess)
             self._checkpoints.open(sess)
             if self.start:
                 if not self._checkpoints.position.restore(sess, self.start):
@@ -226,6 +232,11 @@ class TrainingRun:
             self._summaries.close()
             self._checkpoints.close()
         self._print_end(step, stop_request)
+
+    def _results(self):
+        """Returns the operations that a step runs."""
+        fetched = (self._spec.train_op, self._spec.loss)
+        return [getattr(result, "op", result) for result in fetched]
 
     @contextlib.contextmanager
     def _waiting_for_save(self):
@@ -287,6 +298,7 @@ class TrainingRun:
                 self._summaries.write(sess, step, loss, values["summaries"], self._batch_shape[0])
                 self._profiled.report(step, self._batch_shape, progress_line.hidden)
                 self._checkpoints.poll()
+                self._memory.after_step(self._checkpoints.is_saving)
                 if self._checkpoints.is_due(step):
                     self._checkpoints.start(sess, step)
                 if self.validation.is_due(step):

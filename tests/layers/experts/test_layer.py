@@ -76,7 +76,7 @@ def test_ensembles_raise_an_error(cls):
         helpers.random_variables(model)
 
 
-def test_recomputed_gradients_raise_an_error():
+def test_recomputed_gradients_of_mesh_tensorflows_stack_raise_an_error():
     """Mesh-TF raises "unusable input"."""
     model = small_model((MixtureOfExperts, {"hidden_size": 8}), stack={"recompute_grads": True})
     with pytest.raises(ValueError, match="LayerStack.recompute_grads = True"):

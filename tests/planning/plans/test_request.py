@@ -64,7 +64,7 @@ def test_a_plan_that_does_not_fit_has_changes_that_are_planned():
     assert ranks == sorted(ranks) and found.suggestions[0].fits
     by_name = {plan.name: plan for plan in found.suggestions}
     assert "recomputation and microbatches of one row" in by_name
-    assert by_name["recomputation"].changes == {"LayerStack.recompute_grads": True}
+    assert by_name["recomputation"].changes == {"recompute": "layers"}
     assert by_name["recomputation"].program.recomputes
     assert {plan.rows for plan in found.suggestions} == {2048}
     # What is printed for a change makes its plan: the mesh, the layout and the batch.

@@ -183,6 +183,11 @@ class CheckpointWriter:
                 self._meta_graph = self._saver.export_meta_graph().SerializeToString()
         return self._meta_graph
 
+    @property
+    def is_saving(self) -> bool:
+        """Whether a save is under way, with a copy of the values in memory."""
+        return self._under_way is not None
+
     def poll(self) -> None:
         """Completes a save that has ended; raises as `wait`."""
         if self._writing.has_ended():
