@@ -16,6 +16,7 @@ from primer.runtime import (
     precision,
 )
 from primer.runtime.command_line import flags, guarded_run
+from primer.runtime.compilation import setting
 from primer.runtime.patches import initial_values
 from primer.runtime.training import summaries, validation
 
@@ -34,6 +35,7 @@ def entry_points() -> tuple[Callable, ...]:
         mesh.mesh_shape,
         precision.precision,
         random_seed.run_seed,
+        setting.xla_setting,
         summaries.events_every,
         validation.validation,
     )

@@ -34,6 +34,7 @@ PATCHES = {
         "patches.sharding.stored_weights",
         "patches.loop_summaries",
         "ops.fused_softmax",
+        "ops.narrow_products",
     ),
     "mesh_tensorflow.layers": ("patches.layer_norm",),
     "mesh_tensorflow.optimize": ("patches.learning_rates",),
