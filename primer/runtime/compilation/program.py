@@ -49,7 +49,7 @@ class Program:
         names = sorted({tf.DeviceSpec.from_string(device).to_string() for device in devices})
         if on_gpu and names == [""]:
             names = ["/device:GPU:0"]
-        leaves = [leaf for leaf in tf.nest.flatten(self._stock) if leaf is not None]
+        leaves = tf.nest.flatten(self._stock)
         operations = {leaf if isinstance(leaf, tf.Operation) else leaf.op for leaf in leaves}
         try:
             segments, constants = divide(list(operations), names, on_gpu)
@@ -61,9 +61,7 @@ class Program:
         tensors = [leaf for leaf in leaves if isinstance(leaf, tf.Tensor)]
         name = "xla_" + self._what.removeprefix("the ").replace(" ", "_")
         calls = Calls(tf.get_default_graph(), segments, constants, tensors, name)
-        self.fetches = tf.nest.map_structure(
-            lambda leaf: None if leaf is None else calls.replaced(leaf), self._stock
-        )
+        self.fetches = tf.nest.map_structure(calls.replaced, self._stock)
         self.is_compiled = True
         self._inputs = [
             tensor

@@ -59,7 +59,7 @@ def divide(
     needed = _in_graph_order(_needed(leaves))
     places = {op: _place(op, devices, on_gpu) for op in needed}
     groups = _groups(needed)
-    _check_loops(groups, places)
+    _check_loops(groups, places, on_gpu)
     order = _sorted(needed, groups)
     constants = _constants(order, places, groups)
     levels = _levels(order, places, groups, constants)
@@ -121,22 +121,19 @@ def _outermost(context):
     return context
 
 
-def _check_loops(groups, places):
-    """Checks that each loop is of one device, which XLA compiles."""
-    found: dict = {}
+def _check_loops(groups, places, on_gpu):
+    """Checks that XLA can compile each loop: it is of one device."""
+    places_of: dict = {}
     for op, group in groups.items():
         if group is not op:
-            found.setdefault(group, {})[places[op]] = op
-    for group, operations in found.items():
-        if _OUTSIDE in operations and len(operations) > 1:
-            op = operations[_OUTSIDE]
-            if kernels.compiles(op, False) or kernels.compiles(op, True):
-                raise CannotCompile(f"the loop {group.name} is on several devices")
-            raise CannotCompile(f"XLA has no {op.type} ({op.name}), which is in a loop")
-        if len(operations) > 1:
+            if not kernels.compiles(op, on_gpu):
+                raise CannotCompile(f"XLA has no {op.type} ({op.name}), which is in a loop")
+            places_of.setdefault(group, set()).add(places[op])
+    for group, found in places_of.items():
+        if len(found) > 1:
             raise CannotCompile(
-                f"the loop {group.name}, as over microbatches, is on {len(operations)} devices, "
-                "and XLA compiles the operations of one"
+                f"the loop {group.name}, as over microbatches, is on several devices, and XLA "
+                "compiles the operations of one"
             )
 
 
@@ -166,11 +163,15 @@ def _sorted(needed, groups):
 
 
 def _constants(order, places, groups):
-    """Returns the operations whose values follow from constants alone."""
+    """Returns the operations whose values follow from constants alone.
+
+    One that waits for another is none: what reads it waits too.
+    """
     found: set = set()
     for op in order:
-        if places[op] is not _OUTSIDE and groups[op] is op and not op.op_def.is_stateful:
-            if op.outputs and all(tensor.op in found for tensor in op.inputs):
+        is_pure = op.outputs and not op.op_def.is_stateful and not op.control_inputs
+        if is_pure and places[op] is not _OUTSIDE and groups[op] is op:
+            if all(tensor.op in found for tensor in op.inputs):
                 found.add(op)
     return found
 

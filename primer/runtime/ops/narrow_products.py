@@ -39,9 +39,10 @@ def _with_narrow_operands(stock):
 
 
 def _is_widened(x):
-    """Whether a float32 tensor was widened from a bfloat16 one."""
-    is_cast = isinstance(x.operation, ops.CastOperation) and x.dtype == tf.float32
-    return is_cast and x.operation.inputs[0].dtype == tf.bfloat16
+    """Whether `mtf.cast` has widened a tensor from bfloat16 to float32."""
+    made = x.operation
+    is_cast = isinstance(made, ops.SlicewiseOperation) and made.name.startswith("cast")
+    return is_cast and (made.inputs[0].dtype, x.dtype) == (tf.bfloat16, tf.float32)
 
 
 def _output_shape(xs, output_shape, reduced_dims):
