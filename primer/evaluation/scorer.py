@@ -186,9 +186,7 @@ class Scorer:
         are_best is [windows, length] bool: whether no other token of the vocabulary has a higher
         probability (of equal ones, the first is the best); False at padding.
         """
-        nats, are_best = self._all_batches(
-            targets, segments, inputs, begins, self._nats_and_best
-        )
+        nats, are_best = self._all_batches(targets, segments, inputs, begins, self._nats_and_best)
         return nats, are_best.astype(bool)
 
     def _all_batches(self, targets, segments, inputs, begins, fetched):

@@ -152,9 +152,15 @@ def mesh_devices(cluster: Cluster) -> tuple[str, ...]:
         for kind in ("GPU", "CPU")
     )
     if any(gpus) and not all(gpus):
-        without = [task[2] for task, own_gpus in zip(cluster.tasks, gpus, strict=True) if not own_gpus]
+        addresses = [address for _, _, address in cluster.tasks]
+        without = [address for address, own in zip(addresses, gpus, strict=True) if not own]
         console.say_once(f"{', '.join(without)} has no GPU: all hosts train on their CPUs.")
-    return tuple(name for host in (gpus if all(gpus) else cpus) for name in sorted(host))
+    chosen = gpus if all(gpus) else cpus
+    return tuple(name for host in chosen for name in sorted(host, key=_number_of))
+
+
+def _number_of(device: str) -> int:
+    return int(device.rsplit(":", 1)[1])
 
 
 def _wait_for_hosts(cluster):

@@ -21,7 +21,6 @@ CLUSTER = (
 )
 
 
-
 def make_cpus() -> None:
     """Makes the CPU devices of this host, before TensorFlow makes its own."""
     (cpu,) = tf.config.list_physical_devices("CPU")

@@ -124,6 +124,8 @@ def test_a_loop_over_several_devices_is_not_compiled(capsys):
     found = tf.while_loop(lambda i, *_: i < 3, body, [0, *parts])
     program = Program(found[1], ["cpu:0", "cpu:1"], "the step")
     assert not program.is_compiled
-    assert "is on several devices, and XLA compiles the operations of one" in capsys.readouterr().err
+    assert (
+        "is on several devices, and XLA compiles the operations of one" in capsys.readouterr().err
+    )
     with session(TWO_CPUS) as sess:
         assert program.run(sess.run) == 12.0

@@ -13,15 +13,18 @@ def bind(value):
         gin.bind_parameter("compile.xla", value)
 
 
-@pytest.mark.parametrize("gpus, devices, expected", [
-    ([], None, False),
-    ([], ["cpu:0", "cpu:1"], False),
-    (["gpu"], None, True),
-    (["gpu"], [""], True),
-    (["gpu"], ["cpu:0"], False),
-    (["gpu"], ["gpu:0", "gpu:1"], True),
-    ([], ["/job:worker/task:0/device:GPU:0", "/job:worker/task:1/device:GPU:0"], True),
-])
+@pytest.mark.parametrize(
+    "gpus, devices, expected",
+    [
+        ([], None, False),
+        ([], ["cpu:0", "cpu:1"], False),
+        (["gpu"], None, True),
+        (["gpu"], [""], True),
+        (["gpu"], ["cpu:0"], False),
+        (["gpu"], ["gpu:0", "gpu:1"], True),
+        ([], ["/job:worker/task:0/device:GPU:0", "/job:worker/task:1/device:GPU:0"], True),
+    ],
+)
 def test_auto_is_on_for_gpus_alone(monkeypatch, gpus, devices, expected):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
     assert setting.is_on(devices) is expected
