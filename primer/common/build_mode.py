@@ -13,6 +13,7 @@ from primer.common import console, graph_marks
 # (mode, for_tpu). A context variable because Mesh-TF's and TensorFlow's callbacks take no further
 # arguments.
 _build = contextvars.ContextVar("build", default=("none", False))
+_compiling = contextvars.ContextVar("compiling", default=False)
 
 
 @contextlib.contextmanager
@@ -23,6 +24,16 @@ def building(mode: str, for_tpu: bool = False) -> Iterator[None]:
         yield
     finally:
         _build.reset(token)
+
+
+@contextlib.contextmanager
+def compiling(by_xla: bool) -> Iterator[None]:
+    """Declares whether XLA is to compile the graphs that the block builds."""
+    token = _compiling.set(by_xla)
+    try:
+        yield
+    finally:
+        _compiling.reset(token)
 
 
 def mode() -> str:
@@ -38,6 +49,11 @@ def is_forward() -> bool:
 def for_tpu() -> bool:
     """Returns whether a TPU will run the graph."""
     return _build.get()[1]
+
+
+def for_xla() -> bool:
+    """Returns whether XLA compiles the graph, as always on a TPU: it needs static shapes."""
+    return for_tpu() or _compiling.get()
 
 
 def say_caveats() -> None:

@@ -16,6 +16,7 @@ from primer.evaluation.memory import reach
 from primer.evaluation.windows import batch_rows, row_values
 from primer.evaluation.windows.routing import RoutingStatistics
 from primer.runtime import estimator_model, session
+from primer.runtime.compilation import program, setting
 from primer.runtime.patches import initial_values, resource_variables
 
 
@@ -77,7 +78,12 @@ class Scorer:
         mesh_shape = mtf.convert_to_shape(mesh_shape)
         layout = mtf.convert_to_layout_rules(layout_rules)
         self.rows = batch_rows.rows_of_batch(rows, length, mesh_shape, layout)
-        with gc_pause.paused(), tf.Graph().as_default() as graph, build_mode.building("eval"):
+        with (
+            gc_pause.paused(),
+            tf.Graph().as_default() as graph,
+            build_mode.building("eval"),
+            build_mode.compiling(setting.is_on(mesh_devices)),
+        ):
             resource_variables.use_resources()
             devices = mesh_devices or [""] * mesh_shape.size
             mesh_impl = mtf.placement_mesh_impl.PlacementMeshImpl(mesh_shape, layout, devices)
@@ -97,14 +103,20 @@ class Scorer:
             self.routing = RoutingStatistics()
             lowering = mtf.Lowering(losses.graph, {losses.mesh: mesh_impl}, autostack=True)
             nats = lowering.export_to_tf_tensor(losses)
-            self._nats = tf.reshape(nats, [self.rows, length])
-            # Costs nothing unless `nats_and_best` fetches it.
+            nats = tf.reshape(nats, [self.rows, length])
+            # Costs nothing unless `nats_and_best` fetches it, with a program of its own.
             are_best = lowering.export_to_tf_tensor(are_best)
-            self._are_best = tf.reshape(are_best, [self.rows, length])
+            are_best = tf.reshape(are_best, [self.rows, length])
             self.routing.export(lowering)
-            self._updates = [lowering.lowered_operation(update) for update in updates]
+            updates = [lowering.lowered_operation(update) for update in updates]
             # Never run, as slices are restored without masters; recorded graphs have it.
             lowering.copy_masters_to_slices()
+            self._nats, self._nats_and_best = (
+                program.Program(
+                    (found, self.routing.fetches, updates), mesh_devices, "the evaluation"
+                )
+                for found in ([nats], [nats, are_best])
+            )
             # The memory is that of the last batch, whatever a checkpoint of training has.
             state = carried_state.graph_variables()
             empty_state = variable_slices.initializer(state) if state else []
@@ -159,7 +171,7 @@ class Scorer:
         Returns:
             -log p in nats, [windows, length] float32, 0 at padding.
         """
-        (nats,) = self._all_batches(targets, segments, inputs, begins, [self._nats])
+        (nats,) = self._all_batches(targets, segments, inputs, begins, self._nats)
         return nats
 
     def nats_and_best(
@@ -174,12 +186,14 @@ class Scorer:
         are_best is [windows, length] bool: whether no other token of the vocabulary has a higher
         probability (of equal ones, the first is the best); False at padding.
         """
-        fetches = [self._nats, self._are_best]
-        nats, are_best = self._all_batches(targets, segments, inputs, begins, fetches)
+        nats, are_best = self._all_batches(targets, segments, inputs, begins, self._nats_and_best)
         return nats, are_best.astype(bool)
 
-    def _all_batches(self, targets, segments, inputs, begins, fetches):
-        """Fetches for any number of windows; each result is [windows, length], 0 at padding."""
+    def _all_batches(self, targets, segments, inputs, begins, fetched):
+        """Runs a program for any number of windows; its results are [windows, length].
+
+        They are 0 at padding.
+        """
         targets = np.asarray(targets, np.int32)
         segments = np.asarray(targets != 0 if segments is None else segments, np.int32)
         values = {
@@ -196,16 +210,17 @@ class Scorer:
             ),
         }
         given = {name: np.asarray(values[name], np.int32) for name in self._feeds}
-        results = [np.zeros(targets.shape, fetch.dtype.as_numpy_dtype) for fetch in fetches]
+        types = [value.dtype.as_numpy_dtype for value in fetched.fetches[0]]
+        results = [np.zeros(targets.shape, dtype) for dtype in types]
         for start in range(0, len(targets), self.rows):
             rows = slice(start, start + self.rows)
-            found = self._batch({name: value[rows] for name, value in given.items()}, fetches)
+            found = self._batch({name: value[rows] for name, value in given.items()}, fetched)
             for result, values in zip(results, found, strict=True):
                 result[rows] = values
         return [np.where(segments > 0, result, 0) for result in results]
 
-    def _batch(self, given, fetches):
-        """Runs the graph once; missing rows are padding."""
+    def _batch(self, given, fetched):
+        """Runs a program once; missing rows are padding."""
         if self.before_batch is not None:
             self.before_batch()
         number = len(next(iter(given.values())))
@@ -215,8 +230,7 @@ class Scorer:
             )
             for name, tensor in self._feeds.items()
         }
-        fetched = (fetches, self.routing.fetches, self._updates)
-        found, routing, _ = self._session.run(fetched, feeds)
+        found, routing, _ = fetched.run(self._session.run, feeds)
         self.routing.add(routing, feeds[self._feeds["targets_segmentation"]] > 0)
         return [values[:number] for values in found]
 

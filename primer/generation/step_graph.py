@@ -17,6 +17,7 @@ from primer.checkpoints import restoring, variable_slices
 from primer.common import build_mode, gc_pause
 from primer.errors import UsageError
 from primer.runtime import estimator_model, session
+from primer.runtime.compilation import program, setting
 from primer.runtime.patches import initial_values, resource_variables
 
 # The variable scope of the states, which are not in the checkpoint.
@@ -59,11 +60,18 @@ class StepGraph:
         mesh_shape = mtf.convert_to_shape(mesh_shape)
         layout = mtf.convert_to_layout_rules(layout_rules)
         devices = mesh_devices or [""] * mesh_shape.size
-        with gc_pause.paused(), tf.Graph().as_default() as graph, build_mode.building("infer"):
+        with (
+            gc_pause.paused(),
+            tf.Graph().as_default() as graph,
+            build_mode.building("infer"),
+            build_mode.compiling(setting.is_on(mesh_devices)),
+        ):
             resource_variables.use_resources()
             mesh_impl = mtf.placement_mesh_impl.PlacementMeshImpl(mesh_shape, layout, devices)
             with initial_values.weights_restored():
                 self._build(model, mesh_impl)
+            self._step = program.Program(self._step, mesh_devices, "a step of decoding")
+            self._fill = program.Program(self._fill, mesh_devices, "the reading of prompts")
             build_mode.say_caveats()
             graph.finalize()
         self._session = tf.Session(graph=graph, config=session.default_config())
@@ -86,9 +94,10 @@ class StepGraph:
         logits = mtf.anonymize(mtf.cast(logits, tf.float32))
 
         lowering = mtf.Lowering(mesh.graph, {mesh: mesh_impl}, autostack=False)
-        self._logits = lowering.export_to_tf_tensor(logits)
+        logits = lowering.export_to_tf_tensor(logits)
         self._fill = [lowering.lowered_operation(op) for op in fills]
-        self._update = [lowering.lowered_operation(op) for op in updates]
+        updates = [lowering.lowered_operation(op) for op in updates]
+        self._step = [logits, updates]
         # Never run, as slices are restored without masters; recorded graphs have it.
         lowering.copy_masters_to_slices()
         own = [v for v in tf.global_variables() if v.op.name.startswith(_SCOPE)]
@@ -117,7 +126,7 @@ class StepGraph:
         for row, ids in enumerate(texts):
             prompts[row, : len(ids)] = ids
         lengths = [len(ids) for ids in texts]
-        self._session.run(self._fill, {self._prompts: prompts, self._lengths: lengths})
+        self._fill.run(self._session.run, {self._prompts: prompts, self._lengths: lengths})
 
     def next_logits(self, tokens: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Runs one step and updates the states.
@@ -131,7 +140,7 @@ class StepGraph:
             float32 logits of the tokens at these positions, `[rows, padded vocabulary]`.
         """
         feeds = {self._tokens: tokens, self._positions: positions}
-        return self._session.run([self._logits, self._update], feeds)[0]
+        return self._step.run(self._session.run, feeds)[0]
 
     def close(self) -> None:
         """Closes the session; the graph cannot be used afterwards."""

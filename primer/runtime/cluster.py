@@ -53,7 +53,7 @@ class Cluster:
         return self.own_index == 0
 
     def devices(self) -> list[str]:
-        """Returns one TensorFlow device name per host: its CPU."""
+        """Returns one TensorFlow device name per host: its first CPU."""
         return [f"/job:{job}/task:{index}/device:CPU:0" for job, index, _ in self.tasks]
 
 
@@ -108,13 +108,73 @@ def server(cluster: Cluster) -> tf.train.Server:
     spec: dict[str, list[str]] = {}
     for other_job, _, other_address in cluster.tasks:
         spec.setdefault(other_job, []).append(other_address)
+    config = tf.ConfigProto()
+    own_cpus = _logical_cpus()
+    if own_cpus > 1:
+        config.device_count["CPU"] = own_cpus
     try:
-        return tf.train.Server(tf.train.ClusterSpec(spec), job_name=job, task_index=index)
+        return tf.train.Server(
+            tf.train.ClusterSpec(spec), job_name=job, task_index=index, config=config
+        )
     except tf.errors.OpError as error:
         raise UsageError(
             f"TF_CONFIG: cannot serve on {address} ({str(error).splitlines()[0]}): is the port "
             "in use, or the address not this host's?"
         ) from None
+
+
+def _logical_cpus() -> int:
+    """Returns the CPU devices of `tf.config.set_logical_device_configuration` on this host."""
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    return len(tf.config.get_logical_device_configuration(cpu) or [cpu])
+
+
+@functools.cache
+def mesh_devices(cluster: Cluster) -> tuple[str, ...]:
+    """Returns the devices that the hosts train on: their GPUs if all have one, else their CPUs.
+
+    On the chief. If it has neither a GPU nor several CPU devices, it asks no other host, and each
+    trains on one CPU.
+
+    Raises:
+        UsageError: the port cannot be opened.
+        RunError: a host did not start within START_SECONDS.
+    """
+    if not tf.config.list_physical_devices("GPU") and _logical_cpus() == 1:
+        return tuple(cluster.devices())
+    own = server(cluster)
+    _wait_for_hosts(cluster)
+    with tf.Graph().as_default(), tf.Session(own.target) as session:
+        found = [device.name.replace("/replica:0", "") for device in session.list_devices()]
+    hosts = [f"/job:{job}/task:{index}/device" for job, index, _ in cluster.tasks]
+    gpus, cpus = (
+        [[name for name in found if name.startswith(f"{host}:{kind}:")] for host in hosts]
+        for kind in ("GPU", "CPU")
+    )
+    if any(gpus) and not all(gpus):
+        addresses = [address for _, _, address in cluster.tasks]
+        without = [address for address, own in zip(addresses, gpus, strict=True) if not own]
+        console.say_once(f"{', '.join(without)} has no GPU: all hosts train on their CPUs.")
+    chosen = gpus if all(gpus) else cpus
+    return tuple(name for host in chosen for name in sorted(host, key=_number_of))
+
+
+def _number_of(device: str) -> int:
+    return int(device.rsplit(":", 1)[1])
+
+
+def _wait_for_hosts(cluster):
+    """Waits until all other hosts listen: TensorFlow would wait without end."""
+    began = time.monotonic()
+    for _, _, address in cluster.tasks[1:]:
+        while not _answers(address):
+            if time.monotonic() - began > START_SECONDS:
+                raise RunError(_not_started_message(address))
+            time.sleep(POLL_SECONDS)
+
+
+def _not_started_message(address: str) -> str:
+    return f"the host {address} of TF_CONFIG did not start in {START_SECONDS:.0f} s"
 
 
 def serve_until_chief_ends(cluster: Cluster) -> None:
@@ -190,9 +250,7 @@ def _watch_hosts(cluster: Cluster, training_ended: threading.Event) -> None:
             elif last_answer is not None and now - last_answer > LOST_SECONDS:
                 _exit_process(_lost_host_message(address + " does not answer"))
             elif last_answer is None and now - began > START_SECONDS:
-                _exit_process(
-                    f"the host {address} of TF_CONFIG did not start in {START_SECONDS:.0f} s"
-                )
+                _exit_process(_not_started_message(address))
 
 
 def _exit_process(message: str) -> None:

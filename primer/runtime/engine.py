@@ -16,6 +16,7 @@ from primer.runtime import (
     precision,
 )
 from primer.runtime.command_line import flags, guarded_run
+from primer.runtime.compilation import setting
 from primer.runtime.memory import policy
 from primer.runtime.patches import initial_values
 from primer.runtime.training import summaries, validation
@@ -38,6 +39,7 @@ def entry_points() -> tuple[Callable, ...]:
         precision.precision,
         profiled_steps.profile_settings,
         random_seed.run_seed,
+        setting.xla_setting,
         summaries.events_every,
         validation.validation,
     )

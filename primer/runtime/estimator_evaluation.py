@@ -19,6 +19,7 @@ from primer.checkpoints import restoring
 from primer.common import random_seed
 from primer.errors import UsageError
 from primer.runtime import inputs, session
+from primer.runtime.compilation import program
 from primer.runtime.patches import initial_values
 
 # A larger split is read again for each checkpoint.
@@ -169,7 +170,8 @@ class _Graph:
                 spec = estimator.call_model(dict(self._feeds), "eval")
             metric_fn, tensors = spec.eval_metrics
             metrics = dict(metric_fn(*tensors), loss=tf.metrics.mean(spec.loss))
-            self._updates = [update for _, update in metrics.values()]
+            updates = [update for _, update in metrics.values()]
+            self._updates = program.Program(updates, estimator.mesh_devices, "the evaluation")
             self._values = {key: value for key, (value, _) in metrics.items()}
             self._hooks = session.without_copies([*spec.evaluation_hooks, *hooks])
             for hook in self._hooks:
@@ -190,7 +192,7 @@ class _Graph:
     def add(self, batch: Batch) -> None:
         """Adds a batch to the metrics."""
         feeds = {tensor: batch[name] for name, tensor in self._feeds.items()}
-        self._session.run(self._updates, feeds)
+        self._updates.run(self._session.run, feeds)
 
     def values(self) -> dict[str, np.float32]:
         """Returns the metrics of all batches since `start`."""

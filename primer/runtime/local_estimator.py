@@ -26,6 +26,7 @@ from primer.runtime import (
     model_function,
     session,
 )
+from primer.runtime.compilation import program, setting
 from primer.runtime.training import loop
 
 PREDICT = "infer"
@@ -80,6 +81,11 @@ class LocalEstimator:
     def model_dir(self) -> str:
         """The directory of checkpoints and events."""
         return self.config.model_dir
+
+    @property
+    def mesh_devices(self) -> list[str] | None:
+        """The devices of the mesh, or None for one device without a name."""
+        return self.settings.get("mesh_devices")
 
     def latest_checkpoint(self) -> str | None:
         """Returns the path of the newest checkpoint of `model_dir`, or None.
@@ -179,9 +185,10 @@ class LocalEstimator:
             random_seed.set_step_key(batch_number)
             spec = self.call_model(inputs.features(input_fn), PREDICT)
             scaffold = spec.scaffold_fn() if spec.scaffold_fn else None
+            predictions = program.Program(spec.predictions, self.mesh_devices, "the prediction")
             all_hooks = [*spec.prediction_hooks, *hooks]
             with session.restored(self, path, all_hooks, scaffold) as sess:
-                for batch in _run_batches(sess, spec.predictions, batch_number):
+                for batch in _run_batches(sess, predictions, batch_number):
                     if yield_single_examples:
                         yield from _examples(batch)
                     else:
@@ -209,7 +216,8 @@ class LocalEstimator:
         """
         tf.set_random_seed(random_seed.run_seed())
         tf.train.get_or_create_global_step()
-        spec = self._model_fn(features, None, mode, self._params, self.config)
+        with build_mode.compiling(setting.is_on(self.mesh_devices)):
+            spec = self._model_fn(features, None, mode, self._params, self.config)
         build_mode.say_caveats()
         return spec
 
@@ -244,11 +252,11 @@ class LocalEstimator:
         console.say(line)
 
 
-def _run_batches(sess, fetches, batch_number):
-    """Yields the values of the fetches for each batch, until the data end."""
+def _run_batches(sess, predictions, batch_number):
+    """Yields the values of the predictions for each batch, until the data end."""
     for number in itertools.count():
         try:
-            yield sess.run(fetches, {batch_number: number})
+            yield predictions.run(sess.run, {batch_number: number})
         except tf.errors.OutOfRangeError:
             return
 

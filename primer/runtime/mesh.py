@@ -86,7 +86,8 @@ def mesh_devices(devices: list[str] | None = None) -> list[str] | None:
     """Returns the devices of the mesh, for `utils.run.mesh_devices`.
 
     Args:
-        devices: TensorFlow device names, or None for TF_CONFIG's hosts, else all visible GPUs.
+        devices: TensorFlow device names, or None for those of TF_CONFIG's hosts
+            (`cluster.mesh_devices`), else all visible GPUs.
 
     Returns:
         The device names, or None where the mesh needs none (a TPU, a single device).
@@ -95,7 +96,7 @@ def mesh_devices(devices: list[str] | None = None) -> list[str] | None:
         return devices
     hosts = cluster.of_this_run()
     if hosts:
-        return hosts.devices()
+        return list(cluster.mesh_devices(hosts))
     gpus = tf.config.list_physical_devices("GPU")
     return [f"gpu:{number}" for number in range(len(gpus))] if len(gpus) > 1 else None
 

@@ -37,6 +37,7 @@ PATCHES = {
         "ops.relu_gradient",
         "ops.einsum_order",
         "ops.leading_sums",
+        "ops.narrow_products",
     ),
     "mesh_tensorflow.layers": ("patches.layer_norm",),
     "mesh_tensorflow.optimize": ("patches.learning_rates",),

@@ -60,7 +60,9 @@ def variable_dtype() -> mtf.VariableDType:
 def hardware_has_bfloat16() -> bool:
     """Whether the devices that train have native bfloat16 products."""
     gpus = tf.config.list_physical_devices("GPU")
-    if gpus and not cluster.of_this_run():  # The hosts of a cluster train on their CPUs.
+    hosts = cluster.of_this_run()
+    # Some host of a cluster may have no GPU: all then train on their CPUs.
+    if gpus and (not hosts or all(":GPU:" in name for name in cluster.mesh_devices(hosts))):
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
         return all(
             detail.get("compute_capability", (0, 0)) >= GPU_BFLOAT16_CAPABILITY

@@ -42,6 +42,20 @@ def test_equals_numpy_on_the_logits(tmp_path, architecture, activation):
     assert np.std(nats) > 0.1  # Not the uniform distribution, for which all would be equal.
 
 
+def test_a_scorer_compiled_by_xla(tmp_path):
+    tiny.configure()
+    gin.parse_config(["compile.xla = True", "num_layers = 1"])
+    ids = random_ids(3)
+    path, logits = tiny.save_and_logits(tmp_path, ids)
+    scorer = tiny.scorer()
+    scorer.restore(path)
+    nats, are_best = scorer.nats_and_best(ids)
+    np.testing.assert_allclose(nats, log_softmax_nats(logits, ids), rtol=1e-5, atol=1e-5)
+    assert (are_best == (logits[..., : tiny.VOCABULARY].argmax(-1) == ids)).all()
+    assert scorer._nats_and_best.is_compiled
+    scorer.close()
+
+
 @pytest.mark.parametrize("positions", ["learned", "sinusoid"])
 def test_absolute_positions_restart_with_each_text_of_a_row(tmp_path, positions):
     tiny.configure("transformer", "relu")

@@ -74,6 +74,17 @@ def test_positions_embeddings_and_outputs(tmp_path, bindings):
     graph.close()
 
 
+def test_steps_compiled_by_xla(tmp_path):
+    tiny.configure()
+    gin.parse_config(["compile.xla = True", "num_layers = 1"])
+    ids = np.random.default_rng(0).integers(3, tiny.VOCABULARY, [ROWS, tiny.LENGTH])
+    path, logits = tiny.save_and_logits(tmp_path, ids)
+    graph = StepGraph(tiny.model(), ROWS, tiny.LENGTH)
+    check_steps(graph, path, ids, logits, [2, 0, 7])
+    assert graph._step.is_compiled and graph._fill.is_compiled
+    graph.close()
+
+
 def test_other_models_than_language_models_are_refused():
     with pytest.raises(UsageError, match="this model is a object .utils.run.model_type"):
         StepGraph(object(), 1, 8)

@@ -1,5 +1,6 @@
 """Training on the hosts of TF_CONFIG: two processes on loopback."""
 
+import contextlib
 import json
 import os
 import socket
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 
 import gin
 import numpy as np
@@ -37,22 +39,29 @@ def free_addresses(count):
 
 # What a worker's command does, without the imports of a training.
 SERVE = """
+from tests.runtime import cluster_host
+cluster_host.make_cpus()
 from primer.runtime import cluster
 cluster.POLL_SECONDS, cluster.LOST_SECONDS = 0.2, 2.0
 cluster.serve_until_chief_ends(cluster.from_environment())
 """
 
 
-def start_training(addresses, index, model_dir, *bindings, cwd=ROOT):
+def start_training(addresses, index, model_dir, *bindings, cwd=ROOT, cpus=1):
     words = ["-m", "tests.runtime.cluster_host", str(model_dir), *bindings]
-    return start_host(addresses, index, words, cwd)
+    return start_host(addresses, index, words, cwd, cpus)
 
 
-def start_host(addresses, index, words, cwd=ROOT):
+def start_host(addresses, index, words, cwd=ROOT, cpus=1):
     return subprocess.Popen(
         [sys.executable, *words],
         cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment(addresses, index)},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "TEST_CPUS": str(cpus),
+            **environment(addresses, index),
+        },
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -88,6 +97,44 @@ def test_two_hosts_train_the_weights_of_one(tmp_path):
     together, alone = tiny.variables(tmp_path / "both", 6), tiny.variables(tmp_path / "one", 6)
     for name, value in alone.items():
         np.testing.assert_allclose(together[name], value, rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.slow
+def test_a_host_serves_all_its_devices(tmp_path):
+    """Two of each host, as they would be GPUs."""
+    addresses = free_addresses(2)
+    worker = start_host(addresses, 1, ["-c", SERVE], cpus=2)
+    chief = start_training(addresses, 0, tmp_path / "four", *MOVING, cpus=2)
+    tiny.run(tmp_path / "one", *MOVING)
+    _, messages = chief.communicate(timeout=300)
+    assert chief.returncode == 0, messages
+    assert "mesh batch:4" in messages
+    assert worker.wait(timeout=300) == 0
+    assert_moved(tmp_path / "four", tmp_path / "one")
+
+
+def served(*devices):
+    """Returns a server's session that lists these devices of the first and the second host."""
+    names = [f"/job:worker/replica:0/task:{task}/device:{kind}:{n}" for task, kind, n in devices]
+    listed = [types.SimpleNamespace(name=name) for name in names]
+    return contextlib.nullcontext(types.SimpleNamespace(list_devices=lambda: listed))
+
+
+@pytest.mark.parametrize("without, expected", [(None, "GPU"), (1, "CPU")])
+def test_the_mesh_has_the_gpus_of_all_hosts_or_none(monkeypatch, capsys, without, expected):
+    gpus = [(task, "GPU", n) for task in (1, 0) for n in (1, 0) if task != without]
+    found = served((0, "CPU", 0), (1, "CPU", 0), *gpus)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    monkeypatch.setattr(cluster, "server", lambda hosts: types.SimpleNamespace(target=""))
+    monkeypatch.setattr(cluster, "_answers", lambda address: True)
+    monkeypatch.setattr(cluster.tf, "Session", lambda target: found)
+    cluster.mesh_devices.cache_clear()
+    devices = cluster.mesh_devices(two_hosts(0))
+    cluster.mesh_devices.cache_clear()
+    numbers = (0, 1) if expected == "GPU" else (0,)
+    names = [f"/job:worker/task:{t}/device:{expected}:{n}" for t in (0, 1) for n in numbers]
+    assert list(devices) == names
+    assert ("has no GPU" in capsys.readouterr().err) == (without is not None)
 
 
 MOVING = ("dropout_rate = 0.0", "summaries.every = 1")

@@ -17,6 +17,8 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.simd_mesh_impl import SimdMeshImpl
 
+from primer.common import build_mode
+
 
 class ConvOperation(mtf.Operation):
     """What the convolution and its gradient share: inputs by role, layout, halos."""
@@ -50,7 +52,7 @@ class ConvOperation(mtf.Operation):
         """Returns whether slices are `[rows..., length, channels...]` with the whole length."""
         channels = self._x.shape.dims[self._axis + 1 :]
         return (
-            not isinstance(mesh_impl, SimdMeshImpl)
+            not (isinstance(mesh_impl, SimdMeshImpl) or build_mode.for_xla())
             and mesh_impl.tensor_dimension_to_mesh_axis(self._length_dim) is None
             and self._taps[0].shape.dims == channels
         )

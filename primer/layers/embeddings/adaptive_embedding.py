@@ -164,7 +164,7 @@ class AdaptiveEmbedding:
             hidden *= self._logit_scale
         size = context.model.output_vocab_size_unpadded
         inputs = self._output.inputs(layer_inputs.to_whole(hidden), context)
-        has_losses = context.train and not (build_mode.for_tpu() or context.model.ensemble_dims)
+        has_losses = context.train and not (build_mode.for_xla() or context.model.ensemble_dims)
         logits = self._output.log_probabilities(inputs, size, is_used=not has_losses)
         if has_losses:
             graph_marks.set_token_losses(

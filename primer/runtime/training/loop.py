@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,6 +22,7 @@ from primer.common.recurrence import carried_state
 from primer.errors import RunError, UsageError
 from primer.gin_config import gin_state
 from primer.runtime import callbacks, cluster, inputs, model_function, session
+from primer.runtime.compilation import program
 from primer.runtime.memory import watch
 from primer.runtime.training import (
     carried_rows,
@@ -179,6 +181,12 @@ class TrainingRun:
         ]
         self._summaries = summaries.Summaries(self.estimator.model_dir, self.goal)
         self._skipped = skipped_steps.SkippedSteps()
+        fetches = {
+            "train_op": self._spec.train_op,
+            "loss": self._spec.loss,
+            "summaries": self._summaries.fetches(),
+        }
+        self._program = program.Program(fetches, self.estimator.mesh_devices, "the training step")
         self._empty_memory = variable_slices.initializer(carried_state.graph_variables())
 
     def _build_input(self):
@@ -281,16 +289,11 @@ class TrainingRun:
         """Runs the steps; returns the step that was reached."""
         step = self.start
         tokens = math.prod(self._batch_shape)
-        fetches = {
-            "train_op": self._spec.train_op,
-            "loss": self._spec.loss,
-            "summaries": self._summaries.fetches(),
-        }
         with progress.Progress(
             self.start, self.goal, tokens, self._reading, full_speed
         ) as progress_line:
             while step < self.goal and not stop_request.requested and not self._early_end:
-                values = self._run_step(monitored, fetches, step)
+                values = self._run_step(monitored, sess, step)
                 step += 1
                 loss = float(values["loss"])
                 self._check_loss(loss, step, values["summaries"]["scalars"])
@@ -308,9 +311,13 @@ class TrainingRun:
                         self._early_end = self.validation.early_end(step)
         return step
 
-    def _run_step(self, monitored, fetches, step):
+    def _run_step(self, monitored, sess, step):
         try:
-            return self._profiled.run(monitored, fetches)
+            return self._profiled.run(
+                lambda **trace: self._program.run(
+                    functools.partial(monitored.run, **trace), read=sess.run
+                )
+            )
         except tf.errors.OutOfRangeError as error:
             # A monitored session would end silently on this error.
             raise RunError(

@@ -94,19 +94,18 @@ def device_of(settings: Mapping[str, Any], hosts: cluster.Cluster | None) -> str
     """Returns the name of a device of the mesh: its first GPU, else a CPU."""
     names = [name.lower() for name in settings.get("mesh_devices") or ()]
     gpus = [name for name in names if "gpu" in name]
-    if gpus and not hosts:
-        return gpus[0]
-    # TensorFlow places what has no device on a GPU. The hosts of a cluster train on their CPUs.
+    if gpus:
+        return "gpu:0" if hosts else gpus[0]
+    # TensorFlow places what has no device on a GPU. Hosts without GPUs train on their CPUs.
     is_free = not hosts and not any("cpu" in name for name in names)
     return "gpu:0" if is_free and tf.config.list_physical_devices("GPU") else "cpu:0"
 
 
 def _devices(settings: Mapping[str, Any], hosts: cluster.Cluster | None) -> int:
     """Returns the number of devices of the mesh; all processors on one host's CPU are one."""
-    if hosts:
-        return len(hosts.tasks)
     names = {name.lower() for name in settings.get("mesh_devices") or ()}
-    return max(1, sum("gpu" in name for name in names))
+    gpus = sum("gpu" in name for name in names)
+    return gpus or (len(hosts.tasks) if hosts else 1)
 
 
 def in_units(number: float) -> str:

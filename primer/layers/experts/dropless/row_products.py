@@ -11,6 +11,7 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.simd_mesh_impl import SimdMeshImpl
 
+from primer.common import build_mode
 from primer.layers import mesh_layout
 from primer.layers.experts import selected_dense
 from primer.layers.experts.dropless import block_products
@@ -144,8 +145,8 @@ class RowsDenseGradOperation(mtf.Operation):
 
 
 def _form(mesh_impl: mtf.MeshImpl) -> block_products.Form:
-    """Returns the form for a mesh: static shapes on TPU."""
-    static = isinstance(mesh_impl, SimdMeshImpl)
+    """Returns the form for a mesh: static shapes on a TPU, and where XLA compiles the graph."""
+    static = isinstance(mesh_impl, SimdMeshImpl) or build_mode.for_xla()
     return block_products.IN_BLOCKS if static else block_products.BY_EXPERT
 
 

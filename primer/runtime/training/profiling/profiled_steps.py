@@ -73,12 +73,16 @@ class ProfiledSteps:
         """Returns the context in which the graph of a step is built."""
         return self._profiler.building() if self._profiler else contextlib.nullcontext()
 
-    def run(self, monitored: Any, fetches: Any) -> Any:
-        """Runs a step in a monitored session and returns the values of the fetches."""
+    def run(self, run: Callable[..., Any]) -> Any:
+        """Runs a step and returns its values.
+
+        Args:
+            run: runs a step, with the arguments `options` and `run_metadata` of a session's run.
+        """
         if self._steps is None or self._profiler is None:
-            return monitored.run(fetches)
+            return run()
         return self._steps.run(
-            lambda options, metadata: monitored.run(fetches, options=options, run_metadata=metadata)
+            lambda options, metadata: run(options=options, run_metadata=metadata)
         )
 
     def report(
