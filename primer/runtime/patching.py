@@ -12,6 +12,7 @@ import sys
 from types import ModuleType
 
 from primer.common import gc_pause
+from primer.runtime.lazy_imports import finder, postponed
 from primer.runtime.patches import startup_notices
 
 # Applied before t5, Mesh-TensorFlow and gin.tf import TensorFlow's names.
@@ -60,6 +61,7 @@ PATCHES = {
         "patches.checkpoints.checkpoint_names",
         "engine",
     ),
+    "t5.evaluation.metrics": ("patches.sklearn_metrics",),
     "t5.models.mtf_model": (
         "patches.checkpoints.own_settings",
         "patches.checkpoints.finetune_steps",
@@ -80,9 +82,11 @@ def prepare_tensorflow() -> None:
     startup_notices.patch(os)
     if importlib.util.find_spec("tensorflow") is None:
         return  # The import that follows raises the error.
-    with gc_pause.paused():
+    finder.install(postponed.NAMES)
+    with gc_pause.paused(), postponed.keras_left_out():
         for name, patches in TENSORFLOW.items():
             apply(importlib.import_module(name), patches)
+        postponed.keep_lite(sys.modules["tensorflow"])
     if os.path.basename(sys.argv[0]) in COMMANDS:
         gc_pause.freeze_existing()
 
