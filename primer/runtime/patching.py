@@ -11,7 +11,8 @@ import os
 import sys
 from types import ModuleType
 
-from primer.common import gc_pause
+from primer.common import console, gc_pause
+from primer.errors import UsageError
 from primer.runtime.lazy_imports import finder, postponed
 from primer.runtime.patches import startup_notices
 
@@ -79,6 +80,8 @@ COMMANDS = (startup_notices.SCRIPT, "primer")
 
 def prepare_tensorflow() -> None:
     """Imports TensorFlow with the names that Mesh-TensorFlow, t5 and gin.tf import from it."""
+    if os.path.basename(sys.argv[0]) == startup_notices.SCRIPT:
+        _check_settings()
     startup_notices.patch(os)
     if importlib.util.find_spec("tensorflow") is None:
         return  # The import that follows raises the error.
@@ -89,6 +92,17 @@ def prepare_tensorflow() -> None:
         postponed.keep_lite(sys.modules["tensorflow"])
     if os.path.basename(sys.argv[0]) in COMMANDS:
         gc_pause.freeze_existing()
+
+
+def _check_settings() -> None:
+    """Ends t5's command, before the long imports, where its settings' text is misuse."""
+    from primer.gin_config.before_imports import check
+
+    try:
+        check.check_command(sys.argv[1:])
+    except UsageError as error:
+        console.say(f"primer: {str(error).splitlines()[0]}")
+        sys.exit(error.exit_code)
 
 
 def apply(module: ModuleType, patches: tuple[str, ...]) -> None:
