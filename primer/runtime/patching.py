@@ -23,6 +23,7 @@ TENSORFLOW = {
         "patches.missing_names.estimator_stub",
         "patches.missing_names.input_pipeline_hook",
     ),
+    "tensorflow.python.ops.variable_scope": ("patches.start_up.variable_scopes",),
     "tensorflow.python.checkpoint.checkpoint_management": ("patches.checkpoints.checkpoint_names",),
 }
 
@@ -62,7 +63,7 @@ PATCHES = {
         "patches.checkpoints.checkpoint_names",
         "engine",
     ),
-    "t5.evaluation.metrics": ("patches.sklearn_metrics",),
+    "t5.evaluation.metrics": ("patches.start_up.sklearn_metrics",),
     "t5.models.mtf_model": (
         "patches.checkpoints.own_settings",
         "patches.checkpoints.finetune_steps",

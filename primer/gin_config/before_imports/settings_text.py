@@ -3,7 +3,8 @@
 import dataclasses
 import importlib.machinery
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import tokenize
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from primer.common import user_paths
@@ -63,7 +64,7 @@ def read(arguments: engine_arguments.EngineArguments) -> Settings:
     for name in arguments.gin_files:
         reader.read_file(name, f"--gin_file {name}")
     for text in arguments.gin_params:
-        reader.read_all(_parse(text, f"--gin_param {text.strip()!r}"))
+        reader.read_all(_parsed(f"--gin_param {text.strip()!r}", statements.parse_text, text))
     return reader.settings
 
 
@@ -83,8 +84,7 @@ class _Reader:
             self.settings.is_complete = False
             return
         self._open.append(path)
-        with open(path, encoding="utf-8", errors="replace") as lines:
-            self.read_all(_parse(lines.read(), path))
+        self.read_all(_parsed(path, statements.parse_file, path))
         self._open.pop()
 
     def read_all(self, found: Iterable[Statement]) -> None:
@@ -115,10 +115,11 @@ class _Reader:
         return ", ".join(folder or "this directory" for folder in self._folders)
 
 
-def _parse(text: str, origin: str) -> Sequence[Statement]:
+def _parsed(origin: str, parse: Callable[[str], list[Statement]], text: str) -> list[Statement]:
+    """Calls a parser; its errors become a UsageError that begins with the origin of the text."""
     try:
-        return statements.parse_text(text)
-    except (SyntaxError, ValueError) as error:
+        return parse(text)
+    except (SyntaxError, ValueError, tokenize.TokenError) as error:
         raise UsageError(f"{origin}: {gin_errors.as_usage_error(error)}") from error
 
 
