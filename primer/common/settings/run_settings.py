@@ -58,16 +58,6 @@ def check_train_steps(value: Any) -> None:
         raise UsageError(f"utils.run.train_steps = {value!r}: expected a number of steps")
 
 
-def check_sequence_length(value: Any) -> None:
-    """Raises UsageError unless a value is legal for `utils.run.sequence_length`."""
-    sizes = value.values() if isinstance(value, dict) else [value]
-    if not sizes or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in sizes):
-        raise UsageError(
-            f"utils.run.sequence_length = {value!r}: expected a number of tokens, or one for each "
-            "feature, as {'inputs': 1, 'targets': 128}"
-        )
-
-
 def _one_of(setting: str, value: Any, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise UsageError(f"{setting} = {value!r}: expected one of {', '.join(choices)}")

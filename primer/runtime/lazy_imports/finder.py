@@ -31,7 +31,10 @@ class Finder:
         lazy_module.execute_named(name.rpartition(".")[0])
         found = sys.modules.get(name)
         # The package has imported it: without this the import system would execute it again.
-        return None if found is None else ModuleSpec(name, _ExistingLoader(found))
+        if found is None:
+            return None
+        # Not a subclass of importlib.abc.Loader, whose import costs time.
+        return ModuleSpec(name, _ExistingLoader(found))  # type: ignore[arg-type]
 
     def _lazy_spec(self, name, path, target):
         for finder in sys.meta_path:
@@ -44,11 +47,15 @@ class Finder:
 
 
 class _ExistingLoader:
-    """Returns a module that was imported during the search for it."""
+    """Returns a module that was imported during the search for it.
+
+    Until then the module is without its spec, by which the import system would execute it again.
+    """
 
     def __init__(self, module: Any) -> None:
         self._module = module
         self._spec = module.__spec__
+        module.__spec__ = None
 
     def create_module(self, spec):
         return self._module

@@ -71,19 +71,21 @@ def execute(module: ModuleType) -> None:
         Exception: whatever the execution raises; the next use tries again.
     """
     with _lock:
-        if type(module) is not LazyModule or module.__loader__.is_executing:
+        loader: Any = module.__loader__ if type(module) is LazyModule else None
+        if loader is None or loader.is_executing:
             return  # In the latter case the module's own code, or what it imports, uses it.
         execute_named(module.__name__.rpartition(".")[0])
         if type(module) is not LazyModule:
-            return
-        loader, spec = module.__loader__, module.__spec__
+            return  # The package has executed it.
         loader.is_executing = True
         try:
             loader.own.exec_module(module)
         finally:
             loader.is_executing = False
-        spec.loader = module.__loader__ = loader.own
-        module.__class__ = ModuleType
+        module.__loader__ = loader.own
+        if module.__spec__ is not None:
+            module.__spec__.loader = loader.own
+        module.__class__ = ModuleType  # type: ignore[assignment]
 
 
 def execute_named(name: str) -> None:

@@ -65,4 +65,4 @@ def keep_lite(tensorflow: ModuleType) -> None:
     interface = tensorflow.__dict__.get("lite")
     if type(interface) is lazy_module.LazyModule:
         importlib.import_module("tensorflow.lite")
-        tensorflow.lite = interface  # type: ignore[attr-defined]
+        tensorflow.lite = interface
