@@ -44,6 +44,7 @@ def run(options: argparse.Namespace) -> int:
     params = [*train.learning_rate_bindings(options.learning_rate), *options.gin_param]
     vocabulary_size = _vocabulary_size(options)
     check_coordinates.check_options(options)
+    shared.check_settings(files, params, options.module_import)
     # Not at the top: these import TensorFlow, whose messages are captured first.
     from primer.common import console
     from primer.planning import check

@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object per text")
     shared.add_checkpoint(parser)
+    shared.add_gin_param(parser, "memory_length = 256")
     shared.add_module_import(parser)
     shared.add_trust(parser)
 
@@ -73,7 +74,7 @@ def engine_arguments(options: argparse.Namespace) -> list[str]:
     return engine.arguments_for_model_dir(
         options.model_dir,
         "run/generate.gin",
-        bindings,
+        [*bindings, *options.gin_param],
         options.module_import,
         trust=options.trust,
     )

@@ -156,6 +156,17 @@ def add_tfds_data_dir(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def check_settings(files: Iterable[str], params: Iterable[str], modules: Iterable[str]) -> None:
+    """Checks gin files and bindings as text, before the imports that reading them needs.
+
+    Raises:
+        UsageError: a file is missing or not gin.
+    """
+    from primer.gin_config.before_imports import check
+
+    check.check_files(files, params, modules)
+
+
 def import_modules(names: Iterable[str]) -> None:
     """Imports the modules of --module_import, which register what gin files and options name.
 

@@ -85,6 +85,7 @@ def run(options: argparse.Namespace) -> int:
     tokens = _number_of_tokens(options.tokens)
     _check_options(options)
     params = [*train.learning_rate_bindings(options.learning_rate), *options.gin_param]
+    shared.check_settings(files, params, options.module_import)
     # Not at the top: these import TensorFlow, whose messages are captured first.
     from primer.common import console
     from primer.runtime import import_hook

@@ -81,7 +81,7 @@ def positive_number(
     error: type[Exception] = UsageError,
 ) -> float:
     """Raises an error unless a value is a finite number above 0; arguments as `whole_number`."""
-    if not _is_number(value) or not 0 < value < float("inf"):
+    if not is_number(value) or not 0 < value < float("inf"):
         raise error(f"{setting} = {value!r}: expected {expected or 'a number above 0'}")
     return value
 
@@ -93,7 +93,7 @@ def number_from_zero(
     error: type[Exception] = UsageError,
 ) -> float:
     """Raises an error unless a value is a finite number from 0; arguments as `whole_number`."""
-    if not _is_number(value) or not 0 <= value < float("inf"):
+    if not is_number(value) or not 0 <= value < float("inf"):
         raise error(f"{setting} = {value!r}: expected {expected or 'a number of 0 or more'}")
     return value
 
@@ -154,7 +154,7 @@ def output_file(
         raise UsageError(f"{option} {path} is there already; name another file{hint}")
 
 
-def _is_number(value: object) -> TypeGuard[float]:
+def is_number(value: object) -> TypeGuard[float]:
     """Returns whether a value is a number; a bool is none."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 

@@ -16,6 +16,7 @@ import seqio
 
 from primer.checkpoints import model_directory, selection, vocabulary_size, watcher
 from primer.common import console
+from primer.common.settings import evaluation_settings
 from primer.data import preflight, text_stamps
 from primer.errors import RunError, UsageError
 from primer.evaluation import as_released as released
@@ -65,7 +66,7 @@ def evaluate_checkpoints(
         RunError: a checkpoint was damaged; the others have been evaluated.
     """
     del training_arguments, training_settings
-    report.check_order(order_by)
+    evaluation_settings.check_order(order_by)
     model_dir = str(estimator.model_dir)
     paths = selection.select_checkpoints(model_dir, checkpoints, may_be_none=follow)
     if keep_the_best:

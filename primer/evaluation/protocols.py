@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 import gin
 import numpy as np
 
+from primer.common.settings import evaluation_settings
 from primer.errors import UsageError
 from primer.evaluation import as_released, tokenized_split
 from primer.evaluation.memory import columns, plan
@@ -68,7 +69,7 @@ class Protocol:
 
     def __post_init__(self) -> None:
         check_units_known(self.units)
-        setting_checks.check_settings(self.name, self.stride, self.columns, self.ext_len)
+        evaluation_settings.check_protocol(self.name, self.stride, self.columns, self.ext_len)
 
     @property
     def label(self) -> str:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from primer.errors import UsageError
+from primer.common.settings import evaluation_settings
 
 # Key of a row -> (head of its column, format).
 COLUMNS = {
@@ -27,7 +27,7 @@ ERRORS = "Standard errors are of each loss over documents, not of the difference
 TEXT_COUNTS = ("bytes", "characters", "words")
 WIDTH = 100
 # What the rows of a table can be ordered by -> the key of a row. Rows without it are the last.
-ORDERS = {"step": "step", "loss": "nats_per_token", "flops": "training_flops"}
+ORDERS = evaluation_settings.ORDERS
 
 Row = dict[str, Any]
 
@@ -92,18 +92,10 @@ def ordered(rows: Sequence[Row], order_by: str) -> list[Row]:
     Raises:
         UsageError: another name.
     """
-    check_order(order_by)
+    evaluation_settings.check_order(order_by)
     numbers = ((row.get(ORDERS[order_by], math.nan), row) for row in rows)
     pairs = [(math.inf if math.isnan(number) else number, row) for number, row in numbers]
     return [row for _, row in sorted(pairs, key=lambda pair: pair[0])]
-
-
-def check_order(order_by: str) -> None:
-    """Raises UsageError for another name than those of ORDERS."""
-    if order_by not in ORDERS:
-        raise UsageError(
-            f"evaluate_checkpoints.order_by = {order_by!r}: expected one of {', '.join(ORDERS)}"
-        )
 
 
 def best_of_each(rows: Sequence[Row]) -> list[tuple[str, Row]]:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 
 import seqio
 
-from primer.common import checks, console, text_lines, user_paths
+from primer.common import console, text_lines, user_paths
+from primer.common.settings import generation_settings
 from primer.data import whole_documents
 from primer.errors import UsageError
 from primer.generation.decode_loop import DecodedSequence
@@ -41,13 +42,9 @@ class Request:
     stops: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("num_samples", "max_tokens"):
-            checks.whole_number(name, getattr(self, name))
-        checks.whole_number("seed", self.seed, least=0)
+        generation_settings.check_request(self.num_samples, self.max_tokens, self.seed, self.stops)
         if not self.prompts:
             raise UsageError("no prompt: give at least one; an empty one begins a document")
-        if "" in self.stops:
-            raise UsageError("stop = '': expected a string that ends the text")
 
 
 def read_prompts(prompts: Iterable[str] | None, prompt_file: str | None = None) -> tuple[str, ...]:

@@ -6,11 +6,10 @@ fewest tokens whose probabilities at the given temperature sum to p
 """
 
 import dataclasses
-import math
 
 import numpy as np
 
-from primer.errors import UsageError
+from primer.common.settings import generation_settings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,20 +32,7 @@ class Sampling:
     top_p: float | None = None
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.temperature) and self.temperature >= 0):
-            raise UsageError(
-                f"temperature = {self.temperature}: expected 0 (the best token) or a positive "
-                "number; 1 is the model's own distribution"
-            )
-        if self.top_k is not None and self.top_k < 1:
-            raise UsageError(
-                f"top_k = {self.top_k}: expected 1 or more; leave it out for all tokens"
-            )
-        if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise UsageError(
-                f"top_p = {self.top_p}: expected a probability above 0 and up to 1; leave it out "
-                "for all tokens"
-            )
+        generation_settings.check_sampling(self.temperature, self.top_k, self.top_p)
 
     def draw(self, logits: np.ndarray, rng: np.random.Generator) -> int:
         """Samples a token.

@@ -1,5 +1,6 @@
 """Where the gin files are, which names they have, and which files a name stands for."""
 
+import functools
 import math
 import os
 import re
@@ -19,6 +20,7 @@ _SIZED = re.compile(r"(.+?)_(\d+(?:_\d+)?)([mb])")
 _UNITS = {"m": 1e6, "b": 1e9}
 
 
+@functools.cache
 def gin_directory() -> str:
     """Returns the absolute path of the folder of gin files.
 
@@ -42,9 +44,14 @@ def gin_directory() -> str:
 
 def kinds() -> list[str]:
     """Returns the names of the folders of gin files, sorted: "architectures", "sizes", ..."""
+    return list(_folders_of_kinds())
+
+
+@functools.cache
+def _folders_of_kinds() -> tuple[str, ...]:
     directory = gin_directory()
     folders = (entry for entry in os.listdir(directory) if not entry.startswith((".", "_")))
-    return sorted(name for name in folders if os.path.isdir(os.path.join(directory, name)))
+    return tuple(sorted(name for name in folders if os.path.isdir(os.path.join(directory, name))))
 
 
 def names_of_kind(kind: str) -> list[str]:
@@ -100,7 +107,7 @@ def kind_of(path: str) -> str | None:
     """
     own = os.path.relpath(path, gin_directory()).split(os.sep)
     folder = os.path.basename(os.path.dirname(path)) if own[0] == os.pardir else own[0]
-    return folder if folder in kinds() else None
+    return folder if folder in _folders_of_kinds() else None
 
 
 def short_list(names: Iterable[str]) -> str:

@@ -5,6 +5,7 @@ the names of configurables are registered by then.
 """
 
 import dataclasses
+import functools
 import os
 from collections.abc import Iterable, Sequence
 
@@ -30,7 +31,7 @@ class GinFile:
     name: str
     path: str
 
-    @property
+    @functools.cached_property
     def kind(self) -> str | None:
         """Its folder of Primer's, or the one whose name its own folder has, or None."""
         return config_files.kind_of(self.path)
@@ -88,8 +89,12 @@ def settings_in_force(settings: Iterable[Setting]) -> dict[Key, Setting]:
 def _of_file(name: str, including: tuple[GinFile, ...]) -> list[Setting]:
     path, reader = gin_state.find_file(name)
     absolute = path if user_paths.is_remote(path) else os.path.realpath(path)
-    with reader(path) as lines:
-        return _of_statements(statements.parse_text(lines), (*including, GinFile(name, absolute)))
+    if reader is open:
+        parsed = statements.parse_file(path)
+    else:
+        with reader(path) as lines:
+            parsed = statements.parse_text(lines)
+    return _of_statements(parsed, (*including, GinFile(name, absolute)))
 
 
 def _of_statements(

@@ -4,6 +4,7 @@ Needs neither TensorFlow nor the classes that the files name.
 """
 
 import dataclasses
+import functools
 import os
 from typing import IO, Any, TypeAlias
 
@@ -56,6 +57,19 @@ def parse_file(path: str) -> list[Statement]:
     Raises:
         SyntaxError: the file is not gin; the error names the line.
     """
+    stat = os.stat(path)
+    return list(_parsed(os.path.abspath(path), stat.st_mtime_ns, stat.st_size))
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(path: str, *unchanged: int) -> list[Statement]:
+    """Parses a file once as long as its time and size stay: a run's start reads it several times.
+
+    Args:
+        path: the file.
+        unchanged: its time of modification and its size.
+    """
+    del unchanged
     with open(path, encoding="utf-8") as lines:
         return parse_text(lines)
 

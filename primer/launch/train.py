@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from primer.common import checks, user_paths
 from primer.errors import UsageError
 from primer.gin_config import config_files, statements
-from primer.launch import prepared_data
+from primer.launch import composed_files, prepared_data
 
 # Part of a model, an option of commands -> the folder of its gin files.
 PARTS = {"architecture": "architectures", "activation": "activations", "size": "sizes"}
@@ -96,8 +96,8 @@ def engine_arguments(run: TrainingRun) -> list[str]:
     arguments = [
         *(f"--module_import={name}" for name in ["t5_imports", *run.module_import]),
         f"--model_dir={run.model_dir}",
-        *(f"--gin_file={name}" for name in model_gin_files(run.model)),
-        f"--gin_file={task_gin_file(task)}",
+        *(f"--gin_file={name}" for name in _model_files(run)),
+        *([f"--gin_file={task_gin_file(task)}"] if task else []),
         *(f"--gin_file={name}" for name in optimization_files(run.optimizer, run.schedule)),
         *(f"--gin_file={require_gin_file(name)}" for name in run.gin_file),
         *data_arguments,
@@ -138,11 +138,23 @@ def learning_rate_bindings(learning_rate: float | None) -> list[str]:
     return [f"learning_rate = {checks.positive_number('--learning_rate', learning_rate)!r}"]
 
 
-def _task_and_data_arguments(run: TrainingRun) -> tuple[str, list[str]]:
-    """Returns the task, and the engine's arguments that read its prepared data."""
+def _model_files(run: TrainingRun) -> list[str]:
+    """Returns the gin files of the model; the defaults alone where a named file has a model."""
+    if run.model.is_empty() and composed_files.set_a_model(map(require_gin_file, run.gin_file)):
+        return [config_files.MODEL_DEFAULTS]
+    return model_gin_files(run.model)
+
+
+def _task_and_data_arguments(run: TrainingRun) -> tuple[str | None, list[str]]:
+    """Returns the task, and the engine's arguments that read its prepared data.
+
+    The task is None where a named file has one.
+    """
     if run.data:
         full_name, arguments = prepared_data.task_and_arguments(run.data, _full_name(run.task))
         return run.task or full_name, arguments
+    if not run.task and composed_files.set_a_task(map(require_gin_file, run.gin_file)):
+        return None, []
     if not run.task:
         raise UsageError(
             "no data: give --task, or --data with what `primer data prepare` wrote; tasks: "

@@ -5,17 +5,11 @@ from typing import Any
 
 import gin
 
+from primer.common.settings import run_settings
 from primer.errors import UsageError
 from primer.gin_config.values import bound
 from primer.runtime import callbacks
 
-# How a pair gives the size of a batch.
-_METHODS = (
-    "tokens_per_batch",
-    "tokens_per_replica",
-    "sequences_per_batch",
-    "sequences_per_replica",
-)
 # The default of utils.run.batch_size.
 _DEFAULT = ("tokens_per_replica", 2048)
 
@@ -71,14 +65,10 @@ def check_tokens_fill_rows(mode: str) -> None:
 
 def _check_tokens_fill_rows():
     size, lengths = _value("utils.run.batch_size", _DEFAULT), _lengths()
-    if not isinstance(size, (tuple, list)) or len(size) != 2 or not lengths:
+    run_settings.check_batch_size(size)
+    if isinstance(size, int) or not lengths:
         return
     (method, value), length = size, max(lengths.values())
-    if method not in _METHODS:
-        raise UsageError(
-            f"utils.run.batch_size is {tuple(size)!r}: expected a number of rows, or a pair of one "
-            f"of {', '.join(_METHODS)} and a number"
-        )
     if method.startswith("tokens_per_") and value % length:
         raise UsageError(
             f"utils.run.batch_size is {tuple(size)!r}, which is not a whole number of rows of "

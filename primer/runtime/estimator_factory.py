@@ -9,13 +9,11 @@ import gin
 
 from primer.checkpoints import pattern_free
 from primer.common import build_mode, random_seed
-from primer.errors import UsageError
+from primer.common.settings import run_settings
 from primer.optimizers.training_optimizer import TrainingOptimizer
 from primer.runtime import estimator_evaluation, mesh, precision
 from primer.runtime.patches import learning_rates, resource_variables
 from primer.runtime.training import carried_rows, step_order
-
-ESTIMATORS = ("local", "tpu_estimator")
 
 
 @gin.configurable(module="primer")
@@ -32,8 +30,7 @@ def estimator(kind: str = "local") -> str:
     Raises:
         UsageError: another value.
     """
-    if kind not in ESTIMATORS:
-        raise UsageError(f"estimator.kind = {kind!r}: expected one of {', '.join(ESTIMATORS)}")
+    run_settings.check_estimator(kind)
     return kind
 
 

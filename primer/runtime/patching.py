@@ -11,7 +11,9 @@ import os
 import sys
 from types import ModuleType
 
-from primer.common import gc_pause
+from primer.common import console, gc_pause
+from primer.errors import UsageError
+from primer.runtime.lazy_imports import finder, postponed
 from primer.runtime.patches import onednn, startup_notices
 
 # Applied before t5, Mesh-TensorFlow and gin.tf import TensorFlow's names.
@@ -21,6 +23,7 @@ TENSORFLOW = {
         "patches.missing_names.estimator_stub",
         "patches.missing_names.input_pipeline_hook",
     ),
+    "tensorflow.python.ops.variable_scope": ("patches.start_up.variable_scopes",),
     "tensorflow.python.checkpoint.checkpoint_management": ("patches.checkpoints.checkpoint_names",),
 }
 
@@ -65,6 +68,7 @@ PATCHES = {
         "patches.checkpoints.checkpoint_names",
         "engine",
     ),
+    "t5.evaluation.metrics": ("patches.start_up.sklearn_metrics",),
     "t5.models.mtf_model": (
         "patches.checkpoints.own_settings",
         "patches.checkpoints.finetune_steps",
@@ -82,15 +86,30 @@ COMMANDS = (startup_notices.SCRIPT, "primer")
 
 def prepare_tensorflow() -> None:
     """Imports TensorFlow with the names that Mesh-TensorFlow, t5 and gin.tf import from it."""
+    if os.path.basename(sys.argv[0]) == startup_notices.SCRIPT:
+        _check_settings()
     startup_notices.patch(os)
     onednn.patch(os)
     if importlib.util.find_spec("tensorflow") is None:
         return  # The import that follows raises the error.
-    with gc_pause.paused():
+    finder.install(postponed.NAMES)
+    with gc_pause.paused(), postponed.keras_left_out():
         for name, patches in TENSORFLOW.items():
             apply(importlib.import_module(name), patches)
+        postponed.keep_lite(sys.modules["tensorflow"])
     if os.path.basename(sys.argv[0]) in COMMANDS:
         gc_pause.freeze_existing()
+
+
+def _check_settings() -> None:
+    """Ends t5's command, before the long imports, where its settings' text is misuse."""
+    from primer.gin_config.before_imports import check
+
+    try:
+        check.check_command(sys.argv[1:])
+    except UsageError as error:
+        console.say(f"primer: {str(error).splitlines()[0]}")
+        sys.exit(error.exit_code)
 
 
 def apply(module: ModuleType, patches: tuple[str, ...]) -> None:

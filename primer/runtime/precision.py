@@ -13,10 +13,9 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
 from primer.common import build_mode
-from primer.errors import UsageError
+from primer.common.settings import run_settings
 from primer.runtime import cluster
 
-CHOICES = ("auto", "float32", "bfloat16")
 CPU_BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")
 GPU_BFLOAT16_CAPABILITY = (8, 0)
 
@@ -36,11 +35,7 @@ def precision(activation_dtype: str = "auto") -> tuple[tf.DType, str]:
     Raises:
         UsageError: another value.
     """
-    if activation_dtype not in CHOICES:
-        raise UsageError(
-            f"precision.activation_dtype = {activation_dtype!r}: expected one of "
-            f"{', '.join(CHOICES)}"
-        )
+    run_settings.check_activation_dtype(activation_dtype)
     if build_mode.mode() != "train":
         return tf.float32, "evaluation is always in float32"
     if activation_dtype != "auto":

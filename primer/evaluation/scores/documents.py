@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import seqio
 
+from primer.common.settings import evaluation_settings
 from primer.data import preflight, whole_documents
 from primer.data.sources import formats, readers
 from primer.data.sources import text_files as text_task
@@ -17,7 +18,7 @@ from primer.errors import UsageError
 from primer.evaluation import tokenized_split
 from primer.evaluation.tokenized_split import TokenizedSplit
 
-UNITS = ("file", "line")
+UNITS = evaluation_settings.UNITS_OF_FILES
 _MAX_DOCUMENTS = 8192  # In a chunk; of long documents, about formats.BATCH_BYTES characters.
 
 
@@ -49,8 +50,7 @@ def find_files(
     Raises:
         UsageError: no file matches, a file has another suffix, or the unit is unknown.
     """
-    if unit not in UNITS:
-        raise UsageError(f"score_texts.unit = {unit!r} (--unit): expected {' or '.join(UNITS)}")
+    evaluation_settings.check_score_unit(unit)
     paths = [
         path for pattern in patterns for path in text_task.expand_glob(pattern, "score_texts.files")
     ]

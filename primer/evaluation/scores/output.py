@@ -16,10 +16,11 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from primer.common import checks, files, user_paths
+from primer.common.settings import evaluation_settings
 from primer.errors import RunError, UsageError
 
-JSONL, PARQUET = "jsonl", "parquet"
-FORMATS = (JSONL, PARQUET)
+PARQUET = evaluation_settings.PARQUET
+FORMATS = evaluation_settings.SCORE_FORMATS
 
 
 def check_output(
@@ -37,12 +38,7 @@ def check_output(
         UsageError: an unknown format, a folder, Parquet on standard output, a file that exists, or
             one of `inputs`.
     """
-    if form not in FORMATS:
-        raise UsageError(
-            f"score_texts.format = {form!r} (--format): expected {' or '.join(FORMATS)}"
-        )
-    if form == PARQUET and not output:
-        raise UsageError("--format parquet cannot go to standard output: name a file with --output")
+    evaluation_settings.check_score_format(form, output)
     if output and not user_paths.is_remote(output) and os.path.isdir(output):
         raise UsageError(f"score_texts.output = {output!r} (--output) is a folder; name a file")
     if output:

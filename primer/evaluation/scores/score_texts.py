@@ -16,6 +16,7 @@ import seqio
 
 from primer.checkpoints import checkpoint_files, model_directory, selection, vocabulary_size
 from primer.common import console, user_paths
+from primer.common.settings import evaluation_settings
 from primer.data import preflight, text_stamps, whole_documents
 from primer.data.vocabularies.round_trip import Changes
 from primer.errors import UsageError
@@ -105,16 +106,7 @@ def score_texts(
 
 def _configured_protocol(length):
     protocol = protocols.configured_protocol()
-    if protocol.name == protocols.AS_RELEASED:
-        raise UsageError(
-            "protocol.name = 'as_released' (--protocol) scores the rows of a training pipeline and "
-            "not documents; choose packed, document, stream or sliding"
-        )
-    if protocol.name == protocols.TRANSFORMER_XL:
-        raise UsageError(
-            "protocol.name = 'transformer_xl' (--protocol) leaves out tokens; choose packed, "
-            "document or stream"
-        )
+    evaluation_settings.check_score_protocol(protocol.name)
     protocol.check_stride(length)
     return protocol
 
@@ -130,19 +122,13 @@ def _chunks(
     """Checks the input; returns its documents, not read yet, their vocabulary, and their files."""
     own = estimator_model.task_name()
     vocabulary = _vocabulary(own)
-    if bool(files) == bool(split):
-        raise UsageError(
-            "primer score takes files, or --split for a data set"
-            + (", not both" if files else "; there is neither")
-        )
+    evaluation_settings.check_score_input(files, split, task)
     if split:
         _check_task(task or own, split, vocabulary)
         trained_on = os.path.join(model_dir, model_directory.TEXTS)
         text_stamps.say_doubts(trained_on, seqio.get_subtasks(preflight.find_task(task or own)))
         chunks = documents.read_split(task or own, split)
         return chunks, vocabulary, whole_documents.input_files(task or own)
-    if task:
-        raise UsageError("--task goes with --split; files are read without a task")
     are_lines = whole_documents.are_lines(own)
     unit = unit or documents.UNITS[are_lines]
     found = documents.find_files([files] if isinstance(files, str) else files or [], unit, field)

@@ -2,42 +2,12 @@
 
 from collections.abc import Sequence
 
-from primer.common import checks
+from primer.common.settings import evaluation_settings
 from primer.errors import UsageError
 from primer.evaluation.units import UNITS_OF_TEXT, UNITS_OF_TOKENS, check_units_available
 
-NAMES_LEFT_TO_RIGHT = (
-    *("stream", "document", "packed", "sliding", "as_released"),
-    "transformer_xl",
-)
-NAMES = (*NAMES_LEFT_TO_RIGHT, "masked")
-
-
-def check_settings(name: str, stride: int | None, columns: int | None, ext_len: int | None) -> None:
-    """Raises UsageError for a protocol's name, or for a setting that it lacks or does not have."""
-    if name not in NAMES:
-        raise UsageError(
-            f"protocol.name = {name!r} (--protocol): expected one of {', '.join(NAMES)}"
-        )
-    if name == "sliding":
-        checks.whole_number(
-            "protocol.stride (--stride)",
-            stride,
-            expected="1 or more tokens between two windows (protocol sliding); half the "
-            "model's length is common",
-        )
-    own = {"stride": ("sliding", stride)}
-    own |= {"columns": ("transformer_xl", columns), "ext_len": ("transformer_xl", ext_len)}
-    for setting, (protocol, value) in own.items():
-        if value is not None and name != protocol:
-            raise UsageError(
-                f"protocol.{setting} = {value!r} (--{setting}) is for the protocol {protocol}, and "
-                f"protocol.name is {name!r}; leave it out, or choose {protocol}"
-            )
-    if columns is not None:
-        checks.whole_number("protocol.columns (--columns)", columns)
-    if ext_len is not None:
-        checks.whole_number("protocol.ext_len (--ext_len)", ext_len, least=0)
+NAMES_LEFT_TO_RIGHT = evaluation_settings.PROTOCOLS_LEFT_TO_RIGHT
+NAMES = evaluation_settings.PROTOCOLS
 
 
 def check_model(name: str, ext_len: int | None, is_masked: bool, has_memory: bool) -> None:

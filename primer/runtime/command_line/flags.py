@@ -1,6 +1,7 @@
 """The command-line flags that Primer adds to t5's main: those of PARAMETERS."""
 
 import functools
+import tokenize
 import types
 from collections.abc import Callable
 
@@ -77,7 +78,7 @@ def _bind_flags(stock: Callable) -> Callable:
         with OneLineErrors():
             try:
                 stock(*args, **kwargs)
-            except (ValueError, SyntaxError) as error:
+            except (ValueError, SyntaxError, tokenize.TokenError) as error:
                 raise gin_errors.as_usage_error(error) from error
             gin_errors.check_macro_names(flags.FLAGS.gin_param or [])
             absolute_paths.make_absolute()

@@ -1,0 +1,1 @@
+"""Legal values of settings, for their owners and for the checks before TensorFlow's import."""
