@@ -69,14 +69,15 @@ class StepGraph:
             resource_variables.use_resources()
             mesh_impl = mtf.placement_mesh_impl.PlacementMeshImpl(mesh_shape, layout, devices)
             with initial_values.weights_restored():
-                self._build(model, mesh_impl)
-            self._step = program.Program(self._step, mesh_devices, "a step of decoding")
-            self._fill = program.Program(self._fill, mesh_devices, "the reading of prompts")
+                fill, step = self._build(model, mesh_impl)
+            self._fill = program.Program(fill, mesh_devices, "the reading of prompts")
+            self._step = program.Program(step, mesh_devices, "a step of decoding")
             build_mode.say_caveats()
             graph.finalize()
         self._session = tf.Session(graph=graph, config=session.default_config())
 
     def _build(self, model, mesh_impl):
+        """Returns what to fetch to fill the states after prompts, and for a step."""
         mesh = mtf.Mesh(mtf.Graph(), "decoding")
         batch, length = mtf.Dimension("batch", self.rows), mtf.Dimension("length", self.length)
         self._prompts, prompts = _fed(mesh, "prompts", [batch, length])
@@ -95,14 +96,14 @@ class StepGraph:
 
         lowering = mtf.Lowering(mesh.graph, {mesh: mesh_impl}, autostack=False)
         logits = lowering.export_to_tf_tensor(logits)
-        self._fill = [lowering.lowered_operation(op) for op in fills]
+        fills = [lowering.lowered_operation(op) for op in fills]
         updates = [lowering.lowered_operation(op) for op in updates]
-        self._step = [logits, updates]
         # Never run, as slices are restored without masters; recorded graphs have it.
         lowering.copy_masters_to_slices()
         own = [v for v in tf.global_variables() if v.op.name.startswith(_SCOPE)]
         self._empty_states = variable_slices.initializer(own)
         self._restore = restoring.Restore([v for v in tf.global_variables() if v not in own])
+        return fills, [logits, updates]
 
     def restore(self, checkpoint_path: str) -> None:
         """Loads the weights of a checkpoint and resets the states.
