@@ -8,6 +8,7 @@ from primer.runtime import engine, precision
 
 # The names that gin files use, and that a run calls without a binding.
 NAMES = {
+    "primer.compile",
     "primer.initial_values",
     "primer.estimator",
     "primer.mesh_shape",

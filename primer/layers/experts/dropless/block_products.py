@@ -88,8 +88,9 @@ class _Blocks:
     def __init__(self, expert: tf.Tensor, num_experts: int) -> None:
         num_rows = expert.shape.as_list()[0]
         self.count = -(-num_rows // BLOCK) + num_experts
-        size = num_experts + 1
-        counts = tf.math.bincount(expert, minlength=size, maxlength=size)[:-1]  # [experts]
+        # No bincount: the number of its bins is no constant for XLA.
+        chosen = tf.equal(expert[:, None], tf.range(num_experts))  # [rows, experts]
+        counts = tf.reduce_sum(tf.cast(chosen, tf.int32), 0)  # [experts]
         blocks = -(-counts // BLOCK)  # [experts]
         own = tf.minimum(expert, num_experts - 1)  # [rows]
         first_row = tf.gather(tf.cumsum(counts, exclusive=True), own)
