@@ -6,7 +6,9 @@ For several lengths of text: the time of one more token after a text of that len
 texts at a time, with the graph of `primer generate` (its states have the text's length), and with
 one forward pass over the whole text, as a model without states needs it (it computes the logits of
 all positions and uses the last). Both run in turn in one process, because a machine's speed changes
-from minute to minute: compare the ratios. Writes a dated markdown file to `benchmarks/results/`.
+from minute to minute: compare the ratios. A second table has the time of a token with 63 and with
+2,047 tokens before it, of graphs that run in turn too. Writes a dated markdown file to
+`benchmarks/results/`; `--only_window` prints the second table and writes nothing.
 """
 
 import argparse
@@ -37,6 +39,7 @@ RESULTS = pathlib.Path(__file__).resolve().parent / "results"
 VOCABULARY = 8192
 LENGTHS = (64, 128, 256, 512)
 ROWS = (1, 16)
+WINDOW = (64, 2048)  # Tokens of the texts of the second table.
 
 
 def build(name: str) -> transformer.Unitransformer:
@@ -106,13 +109,57 @@ def measure(
     return {kind: statistics.median(values[2:]) for kind, values in times.items()}
 
 
+def window_costs(
+    model: transformer.Unitransformer, rows: int, repeats: int
+) -> dict[int, tuple[float, float]]:
+    """Returns the (wall, processor) seconds of a token for each length of WINDOW: the fastest."""
+    graphs = {length: StepGraph(model, rows, length) for length in WINDOW}
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Recompute(model, 1, 8)
+        checkpoint = weights.saver.save(weights.session, f"{folder}/model.ckpt-0")
+        for graph in graphs.values():
+            graph.restore(checkpoint)
+    weights.session.close()
+    times: dict[int, list[tuple[float, float]]] = {length: [] for length in WINDOW}
+    for _ in range(repeats + 2):
+        for length, graph in graphs.items():
+            began, busy = time.perf_counter(), time.process_time()
+            graph.next_logits(np.full([rows], 5), np.full([rows], length - 1))
+            times[length].append((time.perf_counter() - began, time.process_time() - busy))
+    for graph in graphs.values():
+        graph.close()
+    return {length: tuple(map(min, zip(*of[2:]))) for length, of in times.items()}
+
+
+def window_table(model: transformer.Unitransformer, repeats: int) -> list[str]:
+    """Returns the lines of the second table."""
+    lines = [
+        "| texts at a time | tokens before | ms a step | processor ms | ratio | processor ratio |",
+        "|---|---|---|---|---|---|",
+    ]
+    for rows in ROWS:
+        costs = window_costs(model, rows, repeats)
+        first = costs[WINDOW[0]]
+        for length, (wall, busy) in costs.items():
+            lines.append(
+                f"| {rows} | {length - 1:,} | {wall * 1e3:.1f} | {busy * 1e3:.1f} | "
+                f"{wall / first[0]:.2f} | {busy / first[1]:.2f} |"
+            )
+            print(lines[-1], flush=True)
+    return lines
+
+
 def main() -> None:
     """Measures and writes the page of results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="small_primer")
     parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--only_window", action="store_true")
     arguments = parser.parse_args()
     model = build(arguments.model)
+    of_window = window_table(model, arguments.repeats)
+    if arguments.only_window:
+        return
     lines = [
         "| texts at a time | tokens before | with states: ms a step | tokens/s | recomputed: ms a "
         "step | ratio |",
@@ -130,7 +177,10 @@ def main() -> None:
     date = datetime.date.today().isoformat()
     text = (
         f"# Decoding, {date}\n\n{arguments.model}, vocabulary of {VOCABULARY:,}, float32, medians "
-        f"of {arguments.repeats} steps. {platform.machine()}, one session.\n\n" + "\n".join(lines)
+        f"of {arguments.repeats} steps. {platform.machine()}, one session.\n\n"
+        + "\n".join(lines)
+        + "\n\nWithin the window, the fastest of as many steps:\n\n"
+        + "\n".join(of_window)
     )
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"generate_{date}.md").write_text(text + "\n")

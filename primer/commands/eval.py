@@ -51,6 +51,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the order of the rows: flops (of the training up to the checkpoint), step or loss; "
         "default: step, and several --model_dir as given",
     )
+    parser.add_argument(
+        "--activation_dtype",
+        choices=("float32", "bfloat16"),
+        help="the type of the model's activations (float32); a result of bfloat16 says so",
+    )
     shared.add_gin_param(parser)
     shared.add_module_import(parser)
     shared.add_trust(parser)
@@ -123,6 +128,7 @@ def _settings(options) -> dict[str, Any]:
         "evaluate_checkpoints.again": options.again or None,
         "evaluate_checkpoints.keep_the_best": options.keep_best or None,
         "evaluate_checkpoints.order_by": options.order_by,
+        "evaluate_checkpoints.activation_dtype": options.activation_dtype,
         "protocol.name": options.protocol,
         "protocol.stride": options.stride,
         "protocol.columns": options.columns,

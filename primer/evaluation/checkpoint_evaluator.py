@@ -12,9 +12,11 @@ from primer.checkpoints import checkpoint_files, model_directory
 from primer.checkpoints.description import trained_tokens
 from primer.common import console
 from primer.errors import RunError, UsageError
+from primer.evaluation import report, sharing
 from primer.evaluation.paired import document_sums
 from primer.evaluation.progress import Progress
 from primer.evaluation.protocols import Protocol
+from primer.evaluation.report import FLOAT32, activation_dtype
 from primer.evaluation.results import Results
 from primer.evaluation.scorer import Scorer
 from primer.evaluation.tokenized_split import TokenizedSplit
@@ -166,6 +168,35 @@ class CheckpointEvaluator:
         """Returns the rows sorted by step."""
         return sorted(self.rows, key=lambda row: row["step"])
 
+    def print_rows(self, with_earlier: bool, order_by: str) -> None:
+        """Prints the rows as a table, and adds them to those of the command's other directories.
+
+        Args:
+            with_earlier: whether to print those of earlier evaluations too.
+            order_by: the order of the rows, one of `report.ORDERS`.
+
+        Raises:
+            RunError: a checkpoint could not be evaluated.
+        """
+        settings = self.settings
+        rows = self.results.rows_with(settings) if with_earlier else self.sorted_rows()
+        sharing.collect_rows(rows)
+        if rows:
+            title = f"{settings['model_dir']}: {settings['task']}, {settings['split']} split"
+            report.print_checkpoints(title, rows, order_by=order_by)
+        if self.num_reused:
+            console.say(
+                f"{self.num_reused} of {len(self.rows)} results were known (--again scores these "
+                "checkpoints again)"
+            )
+        if self.results.rows:
+            console.say(f"Results are in {self.results.path} and {self.results.table_path}")
+        if self.problems:
+            raise RunError(
+                f"{len(self.problems)} of {len(self.problems) + len(self.rows)} checkpoints could "
+                f"not be evaluated: {'; '.join(self.problems)}"
+            )
+
     def close(self) -> None:
         """Leaves the scorer's context and closes the event file."""
         self._exit_stack.close()
@@ -192,6 +223,8 @@ def _summary_line(row) -> str:
     if math.isfinite(row["bits_per_byte"]):
         parts.append(f"{row['bits_per_byte']:.4f} bits per byte")
     parts.append(f"{row['tokens'] / max(row['evaluation_seconds'], 1e-3):,.0f} tokens/s")
+    if activation_dtype(row) != FLOAT32:
+        parts.append(f"({activation_dtype(row)} activations)")
     if row["not_as_trained"]:
         parts.append(f"({row['not_as_trained']})")
     return "  ".join(parts)

@@ -15,10 +15,9 @@ import gin
 import seqio
 
 from primer.checkpoints import model_directory, selection, vocabulary_size, watcher
-from primer.common import console
 from primer.common.settings import evaluation_settings
 from primer.data import preflight, text_stamps
-from primer.errors import RunError, UsageError
+from primer.errors import UsageError
 from primer.evaluation import as_released as released
 from primer.evaluation import keep_best, protocols, report, sharing
 from primer.evaluation.checkpoint_evaluator import CheckpointEvaluator
@@ -28,7 +27,7 @@ from primer.evaluation.scorer import Scorer
 from primer.evaluation.scoring_graph import outer_batch_size
 from primer.evaluation.windows import batch_rows
 from primer.gin_config.values import configured
-from primer.runtime import cluster, model_function
+from primer.runtime import cluster, model_function, precision
 from primer.runtime.estimator_model import length_of, model_of, task_name
 
 
@@ -44,6 +43,7 @@ def evaluate_checkpoints(
     again: bool = False,
     keep_the_best: bool = False,
     order_by: str = "step",
+    activation_dtype: str = report.FLOAT32,
     **training_settings: Any,
 ) -> None:
     """Evaluates checkpoints on a whole split; prints a table, writes JSON lines, TSV and events.
@@ -58,29 +58,33 @@ def evaluate_checkpoints(
         again: whether to score checkpoints whose result is known.
         keep_the_best: whether to copy the best of them to model_dir/best.
         order_by: the order of the printed rows, one of `report.ORDERS`.
+        activation_dtype: that of the model, "float32" or "bfloat16"; results of bfloat16 say so.
         training_arguments, training_settings: the trainer's arguments; unused.
 
     Raises:
         UsageError: there is nothing to evaluate, the model is not that of the directory, or
-            `order_by` is unknown.
+            `order_by` or `activation_dtype` is unknown.
         RunError: a checkpoint was damaged; the others have been evaluated.
     """
     del training_arguments, training_settings
     evaluation_settings.check_order(order_by)
+    precision.of_activations("evaluate_checkpoints.activation_dtype", activation_dtype)
     model_dir = str(estimator.model_dir)
     paths = selection.select_checkpoints(model_dir, checkpoints, may_be_none=follow)
     if keep_the_best:
         paths = keep_best.kept_first(model_dir, paths)
     model = model_of(estimator)
     not_as_trained = model_function.check(model_dir, model_function.of_estimator(estimator))
-    if keep_the_best and not_as_trained:
-        raise UsageError(
-            f"--keep_best keeps the best of the model as trained, and this is another function "
-            f"({'; '.join(not_as_trained)}); leave out one of the two"
-        )
+    if keep_the_best:
+        keep_best.check_function(not_as_trained, activation_dtype)
     vocabulary_size.check_embedding_size(model, paths)
     evaluator = make_evaluator(
-        estimator, split, rows=batch_size, again=again, not_as_trained="; ".join(not_as_trained)
+        estimator,
+        split,
+        rows=batch_size,
+        again=again,
+        not_as_trained="; ".join(not_as_trained),
+        activation_dtype=activation_dtype,
     )
     found: Iterable[str] = paths
     if follow:
@@ -93,7 +97,7 @@ def evaluate_checkpoints(
                 best.consider(path, row)
     finally:
         evaluator.close()
-    _report(evaluator, with_earlier=follow, order_by=order_by)
+    evaluator.print_rows(with_earlier=follow, order_by=order_by)
 
 
 def make_evaluator(
@@ -104,6 +108,7 @@ def make_evaluator(
     again: bool = False,
     announce: bool = True,
     not_as_trained: str = "",
+    activation_dtype: str = report.FLOAT32,
 ) -> CheckpointEvaluator:
     """Reads a split and returns an evaluator of the configured task and protocol.
 
@@ -111,8 +116,9 @@ def make_evaluator(
         estimator: a LocalEstimator.
         split: the split of the task.
         open_scorer: as for `CheckpointEvaluator`; None for a scorer that directories share.
-        rows: windows per batch, or None for the scorer's own number.
+        rows: windows per batch, or None for those that fit the number of windows.
         again, announce, not_as_trained: as for `CheckpointEvaluator`.
+        activation_dtype: as for `Scorer`.
     """
     model_dir = str(estimator.model_dir)
     task, length = task_name(), length_of(estimator)
@@ -120,13 +126,19 @@ def make_evaluator(
     protocol.check_stride(length)
     is_masked = configured("utils.run.model_type") == "aligned"
     protocol.check_model(is_masked, has_memory=reach.of_model(model_of(estimator)) is not None)
-    configuration = configuration_of(estimator, rows)
+    configuration = configuration_of(estimator, rows, activation_dtype)
     trained_on = os.path.join(model_dir, model_directory.TEXTS)
     text_stamps.say_doubts(trained_on, seqio.get_subtasks(preflight.find_task(task)))
     text = sharing.shared_split(protocol, task, split, length)
+    if open_scorer is None:
+        rows = rows or _fitting_rows(estimator, protocol, text)
+        open_scorer = functools.partial(
+            _open_scorer, estimator, rows, configuration, activation_dtype
+        )
     identity = {
         **{"model_dir": model_dir, "task": task, "split": split},
         **{"window": window_of(estimator), "configuration": configuration},
+        report.ACTIVATION_DTYPE: activation_dtype,
         **cost_of(estimator),
     }
     return CheckpointEvaluator(
@@ -134,7 +146,7 @@ def make_evaluator(
         text,
         identity,
         read_results(model_dir, split),
-        open_scorer or functools.partial(_open_scorer, estimator, rows, configuration),
+        open_scorer,
         again,
         announce,
         not_as_trained,
@@ -159,51 +171,37 @@ def read_results(model_dir: str, split: str) -> Results:
     return Results(model_dir, f"{task_name()}_{split}_{label}")
 
 
-def configuration_of(estimator: Any, rows: int | None = None) -> str:
+def configuration_of(
+    estimator: Any, rows: int | None = None, activation_dtype: str = report.FLOAT32
+) -> str:
     """Returns the fingerprint of the function that an evaluation measures, for its rows.
 
-    It has the batch where numbers depend on it: as released, and with experts that choose tokens.
-
-    Args:
-        estimator: a LocalEstimator.
-        rows: windows per batch, or None for the scorer's own number.
+    It has the batch where numbers depend on it: as released, and with experts that choose tokens;
+    and the type of activations that are not float32. The arguments are those of `make_evaluator`.
 
     Raises:
         UsageError: the model cannot be evaluated here, or the mesh does not divide the rows.
     """
     function = model_function.of_estimator(estimator)
     length, rows, mesh_shape, layout, _, as_released, *_ = _scorer_arguments(estimator, rows)
-    if not as_released and not function.caveats:
-        return function.fingerprint()
-    batch = [batch_rows.rows_of_batch(rows, length, mesh_shape, layout), outer_batch_size()]
-    return function.fingerprint(batch=batch, splits=function.splits)
+    more: dict[str, Any] = {}
+    if activation_dtype != report.FLOAT32:
+        more[report.ACTIVATION_DTYPE] = activation_dtype
+    if as_released or function.caveats:
+        batch = [batch_rows.rows_of_batch(rows, length, mesh_shape, layout), outer_batch_size()]
+        more |= {"batch": batch, "splits": function.splits}
+    return function.fingerprint(**more)
 
 
-def _report(evaluator, with_earlier, order_by):
-    """Prints the rows in an order, with those of earlier evaluations where a run was followed.
-
-    Raises:
-        RunError: a checkpoint could not be evaluated.
-    """
-    results, settings = evaluator.results, evaluator.settings
-    rows = results.rows_with(settings) if with_earlier else evaluator.sorted_rows()
-    sharing.collect_rows(rows)
-    if rows:
-        title = f"{settings['model_dir']}: {settings['task']}, {settings['split']} split"
-        report.print_checkpoints(title, rows, order_by=order_by)
-    if evaluator.num_reused:
-        console.say(
-            f"{evaluator.num_reused} of {len(evaluator.rows)} results were known (--again scores "
-            "these checkpoints again)"
-        )
-    if results.rows:
-        console.say(f"Results are in {results.path} and {results.table_path}")
-    problems = evaluator.problems
-    if problems:
-        raise RunError(
-            f"{len(problems)} of {len(problems) + len(evaluator.rows)} checkpoints could not "
-            f"be evaluated: {'; '.join(problems)}"
-        )
+def _fitting_rows(estimator, protocol, text):
+    """The rows of batches that pad the last one least; None where numbers depend on the rows."""
+    length, _, mesh_shape, layout, _, as_released, *_ = _scorer_arguments(estimator, None)
+    memory = reach.of_model(model_of(estimator))
+    in_columns = protocol.name == protocols.TRANSFORMER_XL
+    if as_released or in_columns or memory or model_function.of_estimator(estimator).caveats:
+        return None
+    windows = protocol.cut(text, length).num_rows
+    return batch_rows.rows_for(windows, length, mesh_shape, layout) if windows else None
 
 
 def _last_step():
@@ -212,13 +210,15 @@ def _last_step():
     return steps if isinstance(steps, int) else None
 
 
-def _open_scorer(estimator, rows, configuration):
+def _open_scorer(estimator, rows, configuration, activation_dtype=report.FLOAT32):
     """A context with the scorer of an estimator, shared with the last directory if it is equal."""
     model, arguments = model_of(estimator), _scorer_arguments(estimator, rows)
     shapes = model_function.of_estimator(estimator).shapes
     size = getattr(model, "output_vocab_size_unpadded", None)
     key = (configuration, shapes, size, outer_batch_size(), arguments)
-    make = functools.partial(Scorer, model, *arguments, router_statistics=True)
+    make = functools.partial(
+        Scorer, model, *arguments, activation_dtype=activation_dtype, router_statistics=True
+    )
     return sharing.shared_scorer(make, repr(key))
 
 

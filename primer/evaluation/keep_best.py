@@ -7,13 +7,15 @@ may delete the better one soon.
 
 import contextlib
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow.compat.v1 as tf
 
 from primer.checkpoints import best_checkpoint, checkpoint_files, directory_lock, selection
 from primer.common import console
-from primer.errors import RunError
+from primer.errors import RunError, UsageError
+from primer.evaluation import report
 from primer.runtime.training import validation
 
 
@@ -25,6 +27,25 @@ def kept_first(model_dir: str, paths: list[str]) -> list[str]:
     step = checkpoint_files.step_of(kept)
     same = [path for path in paths if checkpoint_files.step_of(path) == step]
     return [*(same or [kept]), *(path for path in paths if path not in same)]
+
+
+def check_function(not_as_trained: Sequence[str], activation_dtype: str) -> None:
+    """Raises UsageError unless losses are those of the model as trained, in float32.
+
+    Args:
+        not_as_trained: the settings in which the function is another.
+        activation_dtype: the type of the model's activations.
+    """
+    if not_as_trained:
+        raise UsageError(
+            f"--keep_best keeps the best of the model as trained, and this is another function "
+            f"({'; '.join(not_as_trained)}); leave out one of the two"
+        )
+    if activation_dtype != report.FLOAT32:
+        raise UsageError(
+            f"--keep_best and --activation_dtype = {activation_dtype!r}: the best checkpoint is "
+            "that of float32; leave out one of the two"
+        )
 
 
 class BestCheckpointKeeper:

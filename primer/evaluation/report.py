@@ -29,6 +29,10 @@ WIDTH = 100
 # What the rows of a table can be ordered by -> the key of a row. Rows without it are the last.
 ORDERS = evaluation_settings.ORDERS
 
+# The type of the model's activations. Where it is not float32, a row's "configuration" differs from
+# that of float32, so that no result counts for another type.
+ACTIVATION_DTYPE, FLOAT32 = "activation_dtype", "float32"
+
 Row = dict[str, Any]
 
 
@@ -116,10 +120,18 @@ def find_difference(rows: Sequence[Row]) -> str | None:
         counts = dict.fromkeys(row[key] for row in rows if _is_count(row.get(key)))
         if len(counts) > 1:
             return f"the texts have {' and '.join(f'{count:,}' for count in counts)} {key}"
+    types = list(dict.fromkeys(map(activation_dtype, rows)))
+    if len(types) > 1:
+        return f"the activations are {' and '.join(types)}"
     checksums = dict.fromkeys(str(row.get("text_checksum")) for row in rows)
     if len(checksums) > 1 and not all(_is_count(row.get("bytes")) for row in rows):
         return f"the tokens differ (checksums {' and '.join(checksums)}), and no bytes are known"
     return None
+
+
+def activation_dtype(row: Row) -> str:
+    """Returns the type of the activations that a row was computed with; of old rows, float32."""
+    return str(row.get(ACTIVATION_DTYPE, FLOAT32))
 
 
 def describe_counts(row: Row) -> str:

@@ -21,6 +21,7 @@ from typing import Any
 import tensorflow.compat.v1 as tf
 
 from primer.common import console, files, user_paths
+from primer.evaluation import report
 from primer.runtime import session
 
 FOLDER = "eval"
@@ -32,7 +33,6 @@ SETTINGS = (
 )
 CHECKPOINT = ("step", "weights")
 ALL = SETTINGS + CHECKPOINT
-
 Row = dict[str, Any]
 
 
@@ -91,7 +91,8 @@ class Results:
     def _add_events(self, row):
         """Writes tags `primer_eval/<name>/<unit>`, apart from those of stock evaluation.
 
-        Numbers of another function than was trained are a curve of their own.
+        Numbers of another function than was trained, and of other types than float32, are a curve
+        of their own.
         """
         summary = tf.Summary()
         for key, value in row.items():
@@ -104,7 +105,9 @@ class Results:
     def _event_writer(self, row=None):
         if self._writer is None:
             name = self._name
-            if row and row.get("not_as_trained"):
+            if row and (
+                row.get("not_as_trained") or report.activation_dtype(row) != report.FLOAT32
+            ):
                 name = f"{name}_{row['configuration']}"
             self._writer = session.event_writer(os.path.join(self._directory, name))
         return self._writer

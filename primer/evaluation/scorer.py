@@ -24,8 +24,8 @@ class Scorer:
     """Computes -log p of each token, given the tokens to its left in its window.
 
     The first token of a window, and of a segment, is predicted from the start symbol, as in
-    training. Activations, weights and losses are float32, and the softmax is the model's own, over
-    its padded vocabulary.
+    training. Weights and losses are float32, and so are activations unless bfloat16 is asked for;
+    the softmax is the model's own, over its padded vocabulary.
 
     Args:
         model: a Mesh-TF Unitransformer that reads left to right, or as `masked` says.
@@ -41,6 +41,7 @@ class Scorer:
             start symbol: `inputs` of `nats`. A model with memory always reads them.
         recomputed: of a model with memory, tokens at the end of a window that the next window has
             again, before its own; memory ends before them, and a window is one segment.
+        activation_dtype: "float32" or "bfloat16".
         router_statistics: whether to count the experts that tokens choose, where no token is
             dropped; it changes no loss.
 
@@ -69,6 +70,7 @@ class Scorer:
         masked: bool = False,
         reads_inputs: bool = False,
         recomputed: int = 0,
+        activation_dtype: str = "float32",
         router_statistics: bool = False,
     ) -> None:
         _check_kind(model, masked)
@@ -94,11 +96,13 @@ class Scorer:
                 graph_marks.collect_routing()
             with initial_values.weights_restored():
                 losses, are_best, updates = scoring_graph.losses_and_best(
-                    model, self._feeds, as_released, recomputed
+                    model, self._feeds, as_released, recomputed, activation_dtype
                 )
             self.caveats = graph_marks.caveats()
             if as_released and reach.of_model(model):
                 self.caveats = [*self.caveats, "Every row begins with empty memory."]
+            if activation_dtype != "float32":
+                self.caveats = [*self.caveats, f"Activations are {activation_dtype}."]
             build_mode.say_caveats()
             self.routing = RoutingStatistics()
             lowering = mtf.Lowering(losses.graph, {losses.mesh: mesh_impl}, autostack=True)

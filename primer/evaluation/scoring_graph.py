@@ -2,10 +2,11 @@
 
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
-from mesh_tensorflow.transformer import transformer, utils
+from mesh_tensorflow.transformer import transformer
 
 from primer.evaluation.memory import row_state
 from primer.gin_config.values import configured
+from primer.runtime import precision
 from primer.runtime.ops import cross_entropy
 
 FEEDS = ("targets", "targets_segmentation", "targets_position")
@@ -25,6 +26,7 @@ def losses_and_best(
     feeds: dict[str, tf.Tensor],
     as_released: bool,
     recomputed: int = 0,
+    activation_dtype: str = "float32",
 ) -> tuple[mtf.Tensor, mtf.Tensor, list[mtf.Operation]]:
     """Builds the model on the fed tokens.
 
@@ -35,6 +37,7 @@ def losses_and_best(
             continue those of the batch before, BEGINS -> placeholder [rows] int32.
         as_released: whether segments and positions are ignored: a row is one text.
         recomputed: as for `row_state.continued`.
+        activation_dtype: the type of the model's activations, "float32" or "bfloat16".
 
     Returns:
         (losses float32, are_best int32, updates). The first two are [outer_batch, batch, length]:
@@ -56,6 +59,7 @@ def losses_and_best(
     targets, segments, positions = (imported[name] for name in FEEDS)
     if as_released:
         segments = positions = None
+    dtype = precision.of_activations("Scorer.activation_dtype", activation_dtype)
     inputs = imported.get(INPUTS)
     if inputs is None:
         inputs = transformer.autoregressive_inputs(targets, sequence_id=segments)
@@ -65,10 +69,11 @@ def losses_and_best(
             targets=targets,
             compute_loss=False,
             mode=tf.estimator.ModeKeys.EVAL,
-            variable_dtype=utils.get_variable_dtype(),
+            variable_dtype=dtype,
             sequence_id=segments,
             position=positions,
         )
+    logits = mtf.cast(logits, tf.float32)
     losses = cross_entropy.cross_entropy(logits, targets, model.output_vocab_dim)
     are_best = mtf.cast(mtf.equal(_likeliest(logits, model), targets), tf.int32)
     return mtf.anonymize(losses), mtf.anonymize(are_best), updates
@@ -81,4 +86,4 @@ def _likeliest(logits, model):
     outside = mtf.logical_or(
         mtf.equal(ids, 0), mtf.greater_equal(ids, model.output_vocab_size_unpadded)
     )
-    return mtf.argmax(mtf.cast(logits, tf.float32) - 1e9 * mtf.cast(outside, tf.float32), vocab)
+    return mtf.argmax(logits - 1e9 * mtf.cast(outside, tf.float32), vocab)

@@ -8,7 +8,7 @@ import seqio
 from mesh_tensorflow.transformer import transformer
 
 from primer.common import console
-from primer.generation import decode_loop, step_graph
+from primer.generation import decode_loop, prompts
 from primer.generation.request import Request, encode_prompts, new_sequences
 from primer.generation.step_graph import StepGraph
 from primer.generation.token_numbers import TokenNumbers
@@ -16,6 +16,9 @@ from primer.runtime import mesh
 
 MAX_ROWS = 16  # Sequences at a time.
 _LENGTH_STEP = 32  # Lengths are rounded up, so that requests of similar length share a graph.
+# A graph serves requests down to half of its rows or length. For smaller ones a new graph pays: it
+# takes seconds to build, and the prompts and steps of the larger one would take longer.
+_MOST_WASTE = 2
 
 
 class Generator:
@@ -64,40 +67,68 @@ class Generator:
             RunError: the checkpoint cannot be read.
         """
         encoded = encode_prompts(self.vocabulary, request.prompts)
-        endless = step_graph.is_endless(self._model)
+        endless = prompts.is_endless(self._model)
         if not endless:
             _say_what_does_not_fit(encoded, request.max_tokens, self.length)
         waiting = new_sequences(request, self.vocabulary, encoded)
-        # Segments of a model with memory may be as long as its rows.
-        longest = max(map(len, encoded)) + request.max_tokens
-        length = self.length if endless else self._graph_length(longest)
-        graph = self._graph_for(min(len(waiting), MAX_ROWS), length)
-        for start in range(0, len(waiting), graph.rows):
-            batch = waiting[start : start + graph.rows]
+        for batch in _batches(waiting):
             sequences = [sequence for _, _, sequence in batch]
+            graph = self._graph_for(sequences, request.max_tokens, endless)
             pieces = decode_loop.decode_sequences(
                 graph, sequences, request.sampling, request.max_tokens, self.vocabulary
             )
             for index, piece in pieces:
                 yield (*batch[index], piece)
 
-    def _graph_length(self, tokens):
-        return min(-(-tokens // _LENGTH_STEP) * _LENGTH_STEP, self.length)
-
-    def _graph_for(self, rows, length):
-        """The last graph if its rows and length are equal, else a new one."""
-        rows = -(-rows // self._divisor) * self._divisor
-        if self._graph is None or self._graph.rows != rows or self._graph.length != length:
+    def _graph_for(self, sequences, max_tokens, endless):
+        """The last graph if the sequences fit it without much waste, else a new one."""
+        rows = -(-len(sequences) // self._divisor) * self._divisor
+        prompt = max(sequence.prompt_length for sequence in sequences)
+        length = prompt_length = self.length
+        if not endless:  # Segments of a model with memory may be as long as its rows.
+            length = self._rounded(prompt + max_tokens)
+            # Texts that grow beyond the length are read again from the middle of the window.
+            slides = prompt + max_tokens > self.length
+            prompt_length = length if slides else self._rounded(prompt)
+        if not self._fits(rows, length, prompt_length):
             self.close()
-            self._graph = StepGraph(self._model, rows, length, *self._mesh)
+            self._graph = StepGraph(
+                self._model, rows, length, *self._mesh, prompt_length=prompt_length
+            )
             self._graph.restore(self._checkpoint)
         return self._graph
+
+    def _rounded(self, tokens):
+        return min(-(-tokens // _LENGTH_STEP) * _LENGTH_STEP, self.length)
+
+    def _fits(self, rows, length, prompt_length):
+        """Whether the last graph has these rows and lengths, and not many more."""
+        graph = self._graph
+        return (
+            graph is not None
+            and rows <= graph.rows <= _MOST_WASTE * rows
+            and length <= graph.length <= _MOST_WASTE * length
+            and prompt_length <= graph.prompt_length
+        )
 
     def close(self) -> None:
         """Closes the session of the last graph."""
         if self._graph is not None:
             self._graph.close()
             self._graph = None
+
+
+def _batches(waiting):
+    """Splits the texts into batches of equal size, those of the longest prompts first.
+
+    A batch has prompts of similar length, and all batches as many texts: rows without a text, and
+    positions after a prompt, would be computed for nothing. A single batch keeps its order.
+    """
+    number = -(-len(waiting) // MAX_ROWS)
+    rows = -(-len(waiting) // number)
+    if number > 1:
+        waiting = sorted(waiting, key=lambda one: -one[2].prompt_length)
+    return [waiting[start : start + rows] for start in range(0, len(waiting), rows)]
 
 
 def _say_what_does_not_fit(encoded, max_tokens, length):

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 import mesh_tensorflow as mtf
 import numpy as np
 import tensorflow.compat.v1 as tf
-from mesh_tensorflow.transformer import transformer, utils
+from mesh_tensorflow.transformer import transformer
 
-from primer.checkpoints import restoring, variable_slices
+from primer.checkpoints import restoring
 from primer.common import build_mode, gc_pause
 from primer.errors import UsageError
+from primer.generation import prompts
 from primer.runtime import estimator_model, session
 from primer.runtime.compilation import program, setting
 from primer.runtime.patches import initial_values, resource_variables
@@ -32,13 +33,16 @@ class StepGraph:
         rows: sequences at a time.
         length: positions of the states: the longest sequence, prompt included.
         mesh_shape, layout_rules, mesh_devices: as in `utils.run`.
+        prompt_length: tokens of the longest prompt, at most `length`; None for `length`. Prompts
+            are computed as rows of so many tokens where the model allows it (`prompts`).
 
     Raises:
         UsageError: the model is not a language model, or its layers cannot decode step by step.
 
     Attributes:
         rows, length: as given.
-        is_endless: whether texts may be longer than `length`, as with a memory (`is_endless`).
+        prompt_length: tokens of the prompts' rows.
+        is_endless: whether texts may be longer than `length`, as with a memory.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class StepGraph:
         mesh_shape: str | mtf.Shape = "",
         layout_rules: str | mtf.LayoutRules = "",
         mesh_devices: list[str] | None = None,
+        prompt_length: int | None = None,
     ) -> None:
         if not getattr(model, "fully_autoregressive", False):
             raise UsageError(
@@ -56,9 +61,11 @@ class StepGraph:
                 f"{estimator_model.kind_of(model)}, expected 'lm'"
             )
         self.rows, self.length = rows, length
-        self.is_endless = is_endless(model)
+        self.is_endless = prompts.is_endless(model)
         mesh_shape = mtf.convert_to_shape(mesh_shape)
         layout = mtf.convert_to_layout_rules(layout_rules)
+        is_short = prompts.may_be_shorter(model, layout, mesh_shape)
+        self.prompt_length = (prompt_length or length) if is_short else length
         devices = mesh_devices or [""] * mesh_shape.size
         with (
             gc_pause.paused(),
@@ -80,15 +87,16 @@ class StepGraph:
         """Returns what to fetch to fill the states after prompts, and for a step."""
         mesh = mtf.Mesh(mtf.Graph(), "decoding")
         batch, length = mtf.Dimension("batch", self.rows), mtf.Dimension("length", self.length)
-        self._prompts, prompts = _fed(mesh, "prompts", [batch, length])
+        row = mtf.Dimension("length", self.prompt_length)
+        self._prompts, given = _fed(mesh, "prompts", [batch, row])
         self._lengths, lengths = _fed(mesh, "lengths", [batch])
         self._tokens, tokens = _fed(mesh, "tokens", [batch])
         self._positions, positions = _fed(mesh, "positions", [batch])
 
-        initial = _first_part(model, prompts, lengths, length)
+        initial = prompts.states_after(model, given, lengths, length)
         states = [_state_variable(mesh, i, state) for i, state in enumerate(initial)]
         logits, new = _step(model, tokens, positions, length, states)
-        fills = [mtf.assign(state, value) for state, value in zip(states, initial)]
+        fills = [mtf.assign(state, _copy(value)) for state, value in zip(states, initial)]
         # A new state may be the old one of another: read all of them before writing any.
         new = [mtf.depend(value, states) for value in new]
         updates = [mtf.assign(state, value) for state, value in zip(states, new)]
@@ -101,7 +109,7 @@ class StepGraph:
         # Never run, as slices are restored without masters; recorded graphs have it.
         lowering.copy_masters_to_slices()
         own = [v for v in tf.global_variables() if v.op.name.startswith(_SCOPE)]
-        self._empty_states = variable_slices.initializer(own)
+        self._empty_states = _emptied(lowering, states)
         self._restore = restoring.Restore([v for v in tf.global_variables() if v not in own])
         return fills, [logits, updates]
 
@@ -120,14 +128,14 @@ class StepGraph:
         """Replaces the states by those after the given tokens.
 
         Args:
-            texts: `rows` sequences of token ids, each of at most `length`; an empty one begins a
-                document.
+            texts: `rows` sequences of token ids, each of at most `prompt_length`; an empty one
+                begins a document.
         """
-        prompts = np.zeros([self.rows, self.length], np.int32)
+        given = np.zeros([self.rows, self.prompt_length], np.int32)
         for row, ids in enumerate(texts):
-            prompts[row, : len(ids)] = ids
+            given[row, : len(ids)] = ids
         lengths = [len(ids) for ids in texts]
-        self._fill.run(self._session.run, {self._prompts: prompts, self._lengths: lengths})
+        self._fill.run(self._session.run, {self._prompts: given, self._lengths: lengths})
 
     def next_logits(self, tokens: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Runs one step and updates the states.
@@ -148,20 +156,6 @@ class StepGraph:
         self._session.close()
 
 
-def is_endless(model: transformer.Unitransformer) -> bool:
-    """Returns whether the states of a model's layers serve any position.
-
-    A model whose attention has a memory sees a bounded number of keys, by their distances; not with
-    positions that count from the end of a row.
-    """
-    layers = getattr(getattr(model, "layer_stack", None), "layers", ())
-    recurrent = [layer for layer in layers if getattr(layer, "recurrence", None)]
-    return bool(recurrent) and not any(
-        layer.counts_from_row_end or not layer.recurrence.evaluate.memory_length
-        for layer in recurrent
-    )
-
-
 def _fed(mesh, name, dims):
     """A placeholder of ids, and the mtf.Tensor of its values on every device."""
     shape = mtf.Shape(dims)
@@ -169,48 +163,9 @@ def _fed(mesh, name, dims):
     return placeholder, mtf.import_fully_replicated(mesh, placeholder, shape, name=name)
 
 
-def _context(model, mesh, batch_dims, length, **settings):
-    return transformer.Context(
-        model=model,
-        mesh=mesh,
-        batch_dims=batch_dims,
-        length_dim=length,
-        variable_dtype=utils.get_variable_dtype(),
-        new_states=[],
-        constant_states=[],
-        write_priority=mtf.range(mesh, length, tf.int32),
-        **settings,
-    )
-
-
-def _first_part(model, prompts, lengths, length):
-    """The states of the layers after the prompts."""
-    positions = mtf.range(prompts.mesh, length, tf.int32)
-    context = _context(
-        model,
-        prompts.mesh,
-        prompts.shape.dims[:-1],
-        length,
-        mode="first_part",
-        position=positions,
-        position_is_default=True,
-        initial_position=lengths,
-        read_priority=positions,
-        inputs=prompts,
-    )
-    with tf.variable_scope(model.name):
-        model._call_internal(context, transformer.autoregressive_inputs(prompts))
-    if context.constant_states:
-        raise UsageError(
-            "a layer of this model keeps constant states while decoding (as attention to an "
-            "encoder does): it cannot generate text step by step"
-        )
-    return context.new_states
-
-
 def _step(model, tokens, positions, length, states):
     """The logits of one position, and the states after it."""
-    context = _context(
+    context = prompts.context(
         model,
         tokens.mesh,
         tokens.shape.dims,
@@ -221,6 +176,8 @@ def _step(model, tokens, positions, length, states):
         states=states,
         inputs=tokens,
     )
+    # Attention writes a position into the memory of the variable that holds its cache.
+    context.owns_states = True
     with tf.variable_scope(model.name, reuse=True):
         logits = model._call_internal(context, tokens)
     for old, new in zip(states, context.new_states, strict=True):
@@ -229,6 +186,19 @@ def _step(model, tokens, positions, length, states):
                 f"a layer changed the shape of a decoding state from {old.shape} to {new.shape}"
             )
     return logits, context.new_states
+
+
+def _copy(value):
+    """The value in memory of its own, which steps overwrite: an assignment may share memory."""
+    return mtf.cwise(lambda x: tf.raw_ops.DeepCopy(x=x), [value])
+
+
+def _emptied(lowering, states):
+    """The operation that gives states zeros, each in memory of its own."""
+    held = [v for s in states for v in lowering.variables[s.operation].laid_out_tensor.all_slices]
+    return tf.group(
+        *(v.assign(tf.raw_ops.DeepCopy(x=tf.zeros(v.shape, v.dtype.base_dtype))).op for v in held)
+    )
 
 
 def _state_variable(mesh, index, state):

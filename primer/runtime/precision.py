@@ -26,8 +26,8 @@ def precision(activation_dtype: str = "auto") -> tuple[tf.DType, str]:
 
     Args:
         activation_dtype: "auto", "float32" or "bfloat16". "auto" is bfloat16 for training where the
-            hardware multiplies bfloat16 natively, and float32 otherwise. Evaluation and decoding
-            always run in float32.
+            hardware multiplies bfloat16 natively, and float32 otherwise. Decoding always runs in
+            float32; so does evaluation, but for `evaluate_checkpoints.activation_dtype`.
 
     Returns:
         (dtype, reason): the type for the mode that is being built, and a phrase that says why.
@@ -37,7 +37,7 @@ def precision(activation_dtype: str = "auto") -> tuple[tf.DType, str]:
     """
     run_settings.check_activation_dtype(activation_dtype)
     if build_mode.mode() != "train":
-        return tf.float32, "evaluation is always in float32"
+        return tf.float32, "evaluation is in float32"
     if activation_dtype != "auto":
         return tf.as_dtype(activation_dtype), "as set"
     if build_mode.for_tpu():
@@ -50,6 +50,21 @@ def precision(activation_dtype: str = "auto") -> tuple[tf.DType, str]:
 def variable_dtype() -> mtf.VariableDType:
     """Returns the data types of variables; replaces Mesh-TF's `get_variable_dtype`."""
     return mtf.VariableDType(tf.float32, tf.float32, precision()[0])
+
+
+def of_activations(setting: str, name: str) -> mtf.VariableDType:
+    """Returns the data types of variables with the type of activations that a setting names.
+
+    Args:
+        setting: the name of the setting, for the message.
+        name: its value, "float32" or "bfloat16".
+
+    Raises:
+        UsageError: another value.
+    """
+    if name not in CHOICES[1:]:
+        raise UsageError(f"{setting} = {name!r}: expected {' or '.join(CHOICES[1:])}")
+    return mtf.VariableDType(tf.float32, tf.float32, tf.as_dtype(name))
 
 
 def hardware_has_bfloat16() -> bool:

@@ -1,5 +1,7 @@
 """`evaluate_checkpoints` and its scorer, with an estimator of a tiny model."""
 
+import pathlib
+
 import gin
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import t5.models  # noqa: F401  Registers mesh_train_dataset_fn.
 
 from primer.checkpoints import model_directory
 from primer.errors import RunError, UsageError
-from primer.evaluation import evaluate, sharing
+from primer.evaluation import evaluate, report, sharing
 from primer.evaluation.protocols import Protocol
 from primer.evaluation.tokenized_split import read_split
 from primer.runtime import model_function
@@ -55,6 +57,32 @@ def test_another_function_has_a_row_of_its_own(estimator, capsys):
     evaluate.evaluate_checkpoints(estimator, split="train", checkpoints="1")
     assert "1 of 1 results were known" in capsys.readouterr().err
     assert len(lines_of(estimator)) == 3
+
+
+def test_bfloat16_activations_are_marked_and_never_taken_for_float32(estimator, capsys):
+    """Close to float32, in a row, a line and a curve of their own; the best is that of float32."""
+    for dtype in ("float32", "bfloat16", "float32", "bfloat16"):
+        evaluate.evaluate_checkpoints(
+            estimator, split="train", checkpoints="1", activation_dtype=dtype
+        )
+    plain, other = lines_of(estimator)  # Each was scored once.
+    assert (plain["activation_dtype"], other["activation_dtype"]) == ("float32", "bfloat16")
+    assert plain["configuration"] != other["configuration"]
+    assert plain["nats"] != other["nats"] == pytest.approx(plain["nats"], rel=5e-3)
+    assert other["how"].endswith("Activations are bfloat16.") and "float" not in plain["how"]
+    printed = capsys.readouterr()
+    assert "(bfloat16 activations)" in printed.err
+    assert "Activations are bfloat16." in printed.out.replace("\n", " ")
+    curves = (pathlib.Path(estimator.model_dir) / "eval").glob("*/events*")
+    assert len({path.parent for path in curves}) == 2
+    difference = report.find_difference([{**plain, "activation_dtype": "float32"}, other])
+    assert difference == "the activations are float32 and bfloat16"
+    del plain["activation_dtype"]  # A line of an older version.
+    assert report.find_difference([plain, other]) == difference
+    with pytest.raises(UsageError, match="the best checkpoint is that of float32"):
+        evaluate.evaluate_checkpoints(estimator, keep_the_best=True, activation_dtype="bfloat16")
+    with pytest.raises(UsageError, match="activation_dtype = 'half': expected float32 or bfloat16"):
+        evaluate.evaluate_checkpoints(estimator, activation_dtype="half")
 
 
 def test_a_function_that_is_not_the_one_trained_is_named_beside_its_number(estimator, capsys):
@@ -122,7 +150,7 @@ def test_directories_share_a_scorer_if_their_models_compute_the_same(estimator, 
     made = []
 
     class Closable:
-        def __init__(self, *arguments, router_statistics):
+        def __init__(self, *arguments, **settings):
             made.append(arguments)
 
         def close(self):

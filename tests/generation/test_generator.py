@@ -18,7 +18,8 @@ class NextByte:
     made: list = []
     is_endless = False
 
-    def __init__(self, model, rows, length, *mesh):
+    def __init__(self, model, rows, length, *mesh, prompt_length):
+        self.prompt_length = prompt_length
         self.rows, self.length, self.restored, self.closed = rows, length, None, False
         self.made.append(self)
 
@@ -26,7 +27,7 @@ class NextByte:
         self.restored = checkpoint
 
     def read_prompts(self, windows):
-        assert len(windows) == self.rows and max(map(len, windows)) <= self.length
+        assert len(windows) == self.rows and max(map(len, windows)) <= self.prompt_length
 
     def next_logits(self, tokens, positions):
         assert max(positions) < self.length
@@ -66,8 +67,31 @@ def test_every_sample_is_generated_in_batches(graphs):
         (number, 1): "".join(chr(ord(prompt) + n) for n in (1, 2, 3))
         for number, prompt in enumerate(prompts)
     }
-    assert len(found) == 18 and [graph.rows for graph in graphs] == [generator.MAX_ROWS]
-    assert order[:16] == order[16:32] and set(order[-6:]) == {(8, 0), (8, 1)}
+    # Two batches of nine: sixteen and two would compute fourteen rows for nothing.
+    assert len(found) == 18 and [graph.rows for graph in graphs] == [9]
+    assert order[:9] == order[9:18] and len(set(order[:9])) == 9
+    assert order[27:36] == order[36:45] and not set(order[:9]) & set(order[27:])
+
+
+def test_batches_have_prompts_of_similar_length(graphs):
+    """Short prompts do not pay for the positions of long ones; the texts are the same."""
+    prompts = ["a" * (1 + 99 * (number % 2)) for number in range(32)]
+    found, order = texts(make(), prompts, max_tokens=2)
+    assert {prompt % 2 for prompt, _ in order[:32]} == {1} and len(found) == 32
+    assert set(found.values()) == {"bc"}
+    sizes = [(graph.rows, graph.length, graph.prompt_length) for graph in graphs]
+    assert sizes == [(16, 128, 128), (16, 32, 32)] and graphs[0].closed
+
+
+def test_rows_of_prompts_are_as_long_as_the_prompts(graphs):
+    made = make(length=64)
+    texts(made, ["a"], max_tokens=60)
+    assert (graphs[0].length, graphs[0].prompt_length) == (64, 32)
+    texts(made, ["a"], max_tokens=80)  # A full window is read again.
+    assert (graphs[1].length, graphs[1].prompt_length) == (64, 64)
+    texts(made, ["a" * 40], max_tokens=8)
+    texts(made, ["a", "b"], max_tokens=8)
+    assert [graph.rows for graph in graphs] == [1, 1, 2]
 
 
 def test_requests_of_similar_length_share_a_graph(graphs):

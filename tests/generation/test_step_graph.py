@@ -85,6 +85,43 @@ def test_steps_compiled_by_xla(tmp_path):
     graph.close()
 
 
+# Prompts of a few tokens are read as shorter rows, also where a cache is a ring; where positions or
+# segments depend on the length of the row, they are not.
+SHORT = {
+    "primer": ("", 4),
+    "windowed_transformer": ("window = 6", 4),
+    "transformer_xl": ("memory_length = 4", tiny.LENGTH),
+}
+
+
+@pytest.mark.parametrize("architecture", SHORT)
+def test_prompts_in_short_rows_leave_the_same_states(tmp_path, architecture):
+    binding, length = SHORT[architecture]
+    tiny.configure(architecture, "relu")
+    gin.parse_config(binding)
+    ids = np.random.default_rng(0).integers(3, tiny.VOCABULARY, [ROWS, tiny.LENGTH])
+    path, logits = tiny.save_and_logits(tmp_path, ids)
+    graph = StepGraph(tiny.model(), ROWS, tiny.LENGTH, prompt_length=4)
+    assert graph.prompt_length == length
+    check_steps(graph, path, ids, logits, [2, 0, 4])
+    graph.close()
+
+
+def test_states_share_no_memory(saved):
+    """Steps overwrite the states' memory: those after `restore` and after prompts are apart."""
+    graph, path, ids, logits = saved
+    graph.restore(path)
+    graph.next_logits(ids[:, 0], np.array([0] * ROWS))
+    variables = graph._session.graph.get_collection("variables")
+    caches = [v for v in variables if v.shape.as_list()[2:3] == [tiny.LENGTH]]
+    values = graph._session.run(caches)
+    assert len(values) == 4  # Keys and values of two layers.
+    for value in values:
+        assert value[:, :, 0].any() and not value[:, :, 1:].any()
+    assert len({value.tobytes() for value in values}) == 4
+    check_steps(graph, path, ids, logits, [0, 0, 0])
+
+
 def test_other_models_than_language_models_are_refused():
     with pytest.raises(UsageError, match="this model is a object .utils.run.model_type"):
         StepGraph(object(), 1, 8)

@@ -12,7 +12,7 @@ from typing import Any
 import mesh_tensorflow as mtf
 from mesh_tensorflow.transformer import attention, transformer
 
-from primer.layers.attention import z_loss
+from primer.layers.attention import cached_position, z_loss
 from primer.layers.attention.options import logit_cap, persistent_vectors
 from primer.layers.attention.transformer_xl import settings as transformer_xl
 from primer.layers.attention.windows import windowed_blocks
@@ -63,6 +63,8 @@ def attend(
     shape = mtf.Shape([layer.kv_dim if dim == key_dim else dim for dim in q.shape.dims])
     if layer.positions in transformer_xl.OF_LOGITS:
         q, keys_values = _with_shared_dims_in_front(q, keys_values, memory_dim, layer.kv_dim)
+    if context.mode == "incremental":
+        q = cached_position.one_query(q, keys_values[0])
     o = _attention(layer)(
         q,
         keys_values[0],
@@ -74,6 +76,7 @@ def attend(
         bias=bias,
         **kwargs,
     )
+    o = cached_position.without_query(o)
     return o if o.shape == shape else mtf.transpose(o, shape)
 
 

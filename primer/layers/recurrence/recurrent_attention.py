@@ -176,9 +176,9 @@ def _decode(layer, context, params, x):
         without_states = copy.copy(context)
         without_states.mode = tf.estimator.ModeKeys.EVAL
         return attend(layer, without_states, params, x)
-    caches = context.get_states(len(keys_values))  # [batch, window, heads, d_kv] each
+    caches = context.get_states(len(keys_values))  # [batch, heads, window, d_kv] each
     keys_values = [
-        windowed_cache.cache_position(cache, t, context.position, ring)
+        windowed_cache.cache_position(cache, t, ring, context)
         for cache, t in zip(caches, keys_values, strict=True)
     ]
     context.record_new_states(keys_values)

@@ -24,7 +24,12 @@ from mesh_tensorflow.transformer import attention, transformer
 
 from primer.common import checks
 from primer.layers import variables
-from primer.layers.attention import inherited_settings, kv_cache, projections
+from primer.layers.attention import (
+    cached_position,
+    inherited_settings,
+    kv_cache,
+    projections,
+)
 from primer.layers.attention.multi_head import MultiHeadAttention
 from primer.layers.attention.synthesizer import synthesizer_logits
 from primer.layers.attention.transformer_xl import settings as transformer_xl
@@ -185,7 +190,8 @@ class SynthesizerAttention(MultiHeadAttention):
         weights = synthesizer_logits.attention_weights(self, context, logits, shape)
         v = keys_values[-1]
         shape = mtf.Shape(x.shape.dims[:-1] + heads + [self.kv_dim])
-        o = mtf.einsum([mtf.cast(weights, v.dtype), v], shape)  # [batch, length, heads, d_kv]
+        # [batch, length, heads, d_kv]
+        o = cached_position.product(mtf.cast(weights, v.dtype), v, shape)
         # [batch, length, d_model]
         y = params.compute_output(o, output_shape=self.expected_attention_output_shape(x, params))
         return self.layer_output_from_attention_output(context, y, losses)

@@ -20,7 +20,7 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import attention, transformer
 
 from primer.layers import variables
-from primer.layers.attention import z_loss
+from primer.layers.attention import cached_position, z_loss
 from primer.layers.attention.synthesizer import synthesizer_tables as tables
 
 # In the signatures, `layer` is a SynthesizerAttention, whose module imports this one.
@@ -64,7 +64,9 @@ def logits(
         return synthetic
     q, k = mtf.cast(q, tf.float32), mtf.cast(k, tf.float32)
     # [batch, length, heads, memory_length]
+    q = cached_position.one_query(q, k)
     product = mtf.layers.us_einsum([q, k], reduced_dims=[layer.kv_dim])
+    product = cached_position.without_query(product)
     if mode.endswith("alpha"):
         share = _synthetic_share(context)  # []
         return product * (1.0 - share) + synthetic * share

@@ -95,10 +95,10 @@ def _attend_in_blocks(layer, context, params, q, keys_values, blocks):
 def _attend_to_cache(layer, context, params, q, keys_values):
     """Attends from one position to itself and the earlier ones in the window."""
     window = windowed_cache.window_dim(layer.window, context.length_dim)
-    caches = context.get_states(len(keys_values))  # [batch, window, heads, d_kv] each
+    caches = context.get_states(len(keys_values))  # [batch, heads, window, d_kv] each
     keys_values = [
-        windowed_cache.cache_position(cache, t, context.position, window)
-        for cache, t in zip(caches, keys_values)
+        windowed_cache.cache_position(cache, t, window, context)
+        for cache, t in zip(caches, keys_values, strict=True)
     ]
     context.record_new_states(keys_values)
     # [batch, window]
@@ -111,9 +111,11 @@ def _attend_to_cache(layer, context, params, q, keys_values):
 
 
 def _cache_prompt(layer, context, keys_values):
-    window = windowed_cache.window_dim(layer.window, context.length_dim)
+    # The texts that follow may be longer than the prompts.
+    length = getattr(context, "states_length", context.length_dim)
+    window = windowed_cache.window_dim(layer.window, length)
     end = context.initial_position  # [batch]
-    # [batch, window, heads, d_kv] each
+    # [batch, heads, window, d_kv] each
     context.record_new_states(
         [windowed_cache.cache_prompt(t, context.length_dim, end, window) for t in keys_values]
     )

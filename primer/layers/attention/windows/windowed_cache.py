@@ -6,11 +6,14 @@ https://arxiv.org/abs/2004.05150). At position p, slot s holds
 
     position(s) = p - ((p - s) mod n),      negative where nothing was written yet.
 
-`[batch, length, heads, d_kv] -> [batch, window, heads, d_kv]`. Positions are per row, `[batch]`.
+`[batch, length, heads, d_kv] -> [batch, heads, window, d_kv]`. Positions are per row, `[batch]`.
 """
 
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
+from mesh_tensorflow.transformer import transformer
+
+from primer.layers.attention import cached_position
 
 
 def window_dim(radius: int, length_dim: mtf.Dimension) -> mtf.Dimension:
@@ -38,31 +41,34 @@ def cached_positions(mesh: mtf.Mesh, position: mtf.Tensor, window: mtf.Dimension
 def cache_prompt(
     x: mtf.Tensor, length_dim: mtf.Dimension, end: mtf.Tensor, window: mtf.Dimension
 ) -> mtf.Tensor:
-    """Returns the cache `[batch, window, ...]` after positions 0 .. end - 1 of a prompt.
+    """Returns the cache `[batch, heads, window, d_kv]` after positions 0 .. end - 1 of a prompt.
 
     Args:
-        x: keys or values `[batch, length, ...]`.
+        x: keys or values `[batch, length, heads, d_kv]`.
         length_dim: the Dimension of the positions.
         end: an int32 Tensor `[batch]`, the length of each row's prompt.
         window: the Dimension of the slots; slots that were not written are zero.
     """
     position = cached_positions(x.mesh, end - 1, window)  # [batch, window]
-    shape = mtf.Shape([window if dim == length_dim else dim for dim in x.shape.dims])
+    dims = [window if dim == length_dim else dim for dim in x.shape.dims]
+    shape = cached_position.order(mtf.Shape(dims), window)
     # gather multiplies by the one-hot of the position, which is zero for a negative one.
-    return mtf.gather(x, position, length_dim, output_shape=shape)  # [batch, window, ...]
+    return mtf.gather(x, position, length_dim, output_shape=shape)  # [batch, heads, window, d_kv]
 
 
 def cache_position(
-    cache: mtf.Tensor, x: mtf.Tensor, position: mtf.Tensor, window: mtf.Dimension
+    cache: mtf.Tensor,
+    x: mtf.Tensor,
+    window: mtf.Dimension,
+    context: transformer.Context,
 ) -> mtf.Tensor:
-    """Returns the cache with x written into the slot of `position`.
+    """Returns the cache with x written into the slot of the context's position.
 
     Args:
-        cache: a Tensor `[batch, window, ...]`.
-        x: keys or values `[batch, ...]` of one position.
-        position: an int32 Tensor `[batch]`.
+        cache: a Tensor `[batch, heads, window, d_kv]`.
+        x: keys or values `[batch, heads, d_kv]` of one position.
         window: the Dimension of the slots.
+        context: the layer's context, whose position is an int32 Tensor `[batch]`.
     """
-    # [batch, window]
-    here = mtf.one_hot(mtf.mod(position, window.size), window, dtype=cache.dtype)
-    return cache * (1.0 - here) + x * here  # [batch, window, ...]
+    slot = mtf.mod(context.position, window.size)
+    return cached_position.write(cache, x, slot, window, context)
