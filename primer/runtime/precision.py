@@ -62,8 +62,7 @@ def of_activations(setting: str, name: str) -> mtf.VariableDType:
     Raises:
         UsageError: another value.
     """
-    if name not in CHOICES[1:]:
-        raise UsageError(f"{setting} = {name!r}: expected {' or '.join(CHOICES[1:])}")
+    run_settings.check_dtype(setting, name)
     return mtf.VariableDType(tf.float32, tf.float32, tf.as_dtype(name))
 
 

@@ -81,7 +81,9 @@ def test_bfloat16_activations_are_marked_and_never_taken_for_float32(estimator, 
     assert report.find_difference([plain, other]) == difference
     with pytest.raises(UsageError, match="the best checkpoint is that of float32"):
         evaluate.evaluate_checkpoints(estimator, keep_the_best=True, activation_dtype="bfloat16")
-    with pytest.raises(UsageError, match="activation_dtype = 'half': expected float32 or bfloat16"):
+    with pytest.raises(
+        UsageError, match="activation_dtype = 'half': expected one of float32, bfloat16"
+    ):
         evaluate.evaluate_checkpoints(estimator, activation_dtype="half")
 
 

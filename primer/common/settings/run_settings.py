@@ -28,6 +28,11 @@ def check_activation_dtype(value: Any) -> None:
     _one_of("precision.activation_dtype", value, ACTIVATION_DTYPES)
 
 
+def check_dtype(setting: str, value: Any) -> None:
+    """Raises UsageError unless a value names the type of activations itself, not "auto"."""
+    _one_of(setting, value, ACTIVATION_DTYPES[1:])
+
+
 def check_estimator(value: Any) -> None:
     """Raises UsageError unless a value is legal for `estimator.kind`."""
     _one_of("estimator.kind", value, ESTIMATORS)

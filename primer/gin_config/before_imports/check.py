@@ -1,5 +1,6 @@
 """Refuses a command whose gin files and bindings alone show that the run would refuse it."""
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -59,6 +60,8 @@ def _check_values(settings: Settings, has_tpu: bool) -> None:
 
 def _check_evaluation(settings: Settings) -> None:
     _check_one(settings, f"{EVALUATION}.order_by", evaluation_settings.check_order)
+    dtype = f"{EVALUATION}.activation_dtype"
+    _check_one(settings, dtype, functools.partial(run_settings.check_dtype, dtype))
     _check_protocol(settings)
 
 
