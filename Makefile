@@ -25,7 +25,7 @@ LOCK_ARGS := $(if $(KEEP),--keep)
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --progress-bar off --no-deps
 UV_INSTALL := pip install --quiet --no-cache --no-deps --compile-bytecode
 
-.PHONY: help demo lint format test test-tpu test-install golden bench env env-tpu env-torch locks clean
+.PHONY: help demo lint format test test-slow test-tpu test-install golden bench env env-tpu env-torch locks clean
 
 help:
 	@echo "make demo    compare Primer, Primer-EZ, the vanilla Transformer and Qwen3, trained here"
@@ -63,6 +63,9 @@ else
 test-tpu: env-tpu
 	.venv-tpu/bin/python -m pytest -m "tpu_track and not slow" tests/tpu_track $(PYTEST_ARGS)
 endif
+
+test-slow: env
+	.venv/bin/python -m pytest -m slow --ignore=tests/packaging/test_install.py -n auto --dist=load $(PYTEST_ARGS)
 
 # Slow: `pip install` into an empty environment for each Python on the PATH.
 test-install: env

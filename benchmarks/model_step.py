@@ -152,7 +152,8 @@ def evaluation(rows: int, length: int) -> tuple[Callable[[], None], collections.
     scorer._session.run([v.initializer for v in graph.get_collection("variables")])
     columns = np.ones([rows, length], np.int32)
     feed = {placeholder: columns for placeholder in scorer._feeds.values()}
-    return lambda: scorer._session.run(scorer._nats, feed), products_of(_needed(scorer._nats.op))
+    losses = scorer._nats.fetches[0]
+    return lambda: scorer._session.run(losses, feed), products_of(_needed(losses[0].op))
 
 
 def _needed(operation):

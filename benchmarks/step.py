@@ -47,7 +47,6 @@ COMPOSED = {
     "recurrence (Transformer-XL)": ["transformer_xl", "memory_length = 128"],
     "windows (64 of 512)": ["windowed_transformer", "window = 64"],
 }
-DECODED = (64, 2048)
 
 
 def output_of(words: list[str], **environment: str) -> str:
@@ -129,8 +128,7 @@ def products(model: str, rows: int, length: int, mode: str, *bindings: str) -> d
 
 def decoded() -> dict[str, float]:
     """Returns {length: the seconds of a token after a text of so many}."""
-    lengths = map(str, DECODED)
-    return last_json([PYTHON, str(BENCHMARKS / "token_cost.py"), VANILLA, *lengths])
+    return last_json([PYTHON, str(BENCHMARKS / "token_cost.py"), VANILLA])
 
 
 def measurements(dtype: str) -> dict[str, Callable[[], dict[str, float]]]:

@@ -1,36 +1,25 @@
-"""The time of one more token after texts of several lengths, with the graph of `primer generate`.
+"""The time of one more token with 63 and with 2,047 tokens before it, as `generate.py` has it.
 
-    .venv/bin/python benchmarks/token_cost.py MODEL LENGTH...
+    .venv/bin/python benchmarks/token_cost.py MODEL
 
-One text at a time; the lengths in turn, in one process. Prints one line of JSON: {length: seconds},
-medians.
+One text at a time. Prints one line of JSON: {length: seconds}, the fastest of some steps.
 """
 
 import json
 import pathlib
-import statistics
 import sys
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from benchmarks import generate  # noqa: E402
 
-STEPS = 12
+STEPS = 15
 
 
 def main() -> None:
     """Measures and prints."""
-    name, *lengths = sys.argv[1:]
-    model = generate.build(name)
-    graphs = {length: generate.decoding(model, 1, int(length)) for length in lengths}
-    seconds = {length: [] for length in lengths}
-    for _ in range(STEPS + 2):
-        for length, step in graphs.items():
-            began = time.perf_counter()
-            step()
-            seconds[length].append(time.perf_counter() - began)
-    print(json.dumps({length: statistics.median(s[2:]) for length, s in seconds.items()}))
+    costs = generate.window_costs(generate.build(sys.argv[1]), 1, STEPS)
+    print(json.dumps({str(length): wall for length, (wall, _) in costs.items()}))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import zlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
@@ -22,6 +23,23 @@ def pytest_xdist_auto_num_workers():
     At most four, because each uses up to 3 GB.
     """
     return min(os.cpu_count() + 1, 4)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leaves the slow tests of one part, where PRIMER_SLOW_PART names it: "2/4" is the second."""
+    part = os.environ.get("PRIMER_SLOW_PART")
+    if part is None:
+        return
+    index, parts = map(int, part.split("/"))
+    left_out = [
+        item
+        for item in items
+        if item.get_closest_marker("slow")
+        and zlib.crc32(item.nodeid.encode()) % parts != index % parts
+    ]
+    config.hook.pytest_deselected(items=left_out)
+    kept = set(items) - set(left_out)
+    items[:] = [item for item in items if item in kept]
 
 
 @pytest.fixture(autouse=True)
