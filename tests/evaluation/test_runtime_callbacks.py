@@ -125,7 +125,7 @@ def readings(monkeypatch):
 
     monkeypatch.setattr(evaluate.protocols.Protocol, "read_split", read)
     monkeypatch.setattr(evaluate, "make_scorer", lambda estimator: Scorer())
-    monkeypatch.setattr(evaluate, "configuration_of", lambda estimator, rows=None: "a function")
+    monkeypatch.setattr(evaluate, "configuration_of", lambda *estimator_and_form: "a function")
     monkeypatch.setattr(evaluate, "cost_of", lambda estimator: {})
     gin.parse_config(TASK)
     return found
