@@ -46,8 +46,8 @@ def compare(program, measured, tolerance=0.1):
 
 
 SETTINGS = [(RECOMPUTE,), (MICROBATCHES,), (MICROBATCHES, RECOMPUTE), (BFLOAT16,), (ADAMW, CLIPPED)]
-# On one device the plan is 11% low where layers are recomputed, and 13% high where a microbatch is one
-# row of 64 tokens.
+# On one device the plan is 11% low where layers are recomputed, and 13% high where a microbatch is
+# one row of 64 tokens.
 FAR = [((RECOMPUTE,), ""), ((MICROBATCHES,), ""), ((MICROBATCHES, RECOMPUTE), "")]
 
 
