@@ -134,6 +134,16 @@ def write_output(path: str, content: bytes) -> None:
         raise UsageError(f"{path} cannot be written: {first_line(error)}") from error
 
 
+def pyplot() -> Any:
+    """Returns matplotlib's pyplot, imported here for figures in files, which need no display."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as found
+
+    return found
+
+
 def write_figure(path: str, figure: Any, dpi: int | None = None) -> None:
     """Writes a matplotlib figure that the user has named, by its suffix, and makes its folder.
 

@@ -22,11 +22,7 @@ def draw_coordinates(result: "CoordinateCheck", path: str) -> None:
         result: what is drawn.
         path: where the PNG is written.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot = files.pyplot()
     parts = list(dict.fromkeys(output.part for output in result.outputs))
     figure, panels = pyplot.subplots(
         2, len(parts), figsize=(2.6 * len(parts) + 0.8, 5.4), sharex=True, layout="constrained"

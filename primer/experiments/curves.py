@@ -19,11 +19,7 @@ def draw_curves(results: Sequence[Mapping[str, Any]], title: str, path: str) -> 
         title: the title above both panels.
         path: where the PNG is written.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot = files.pyplot()
     figure, panels = pyplot.subplots(1, 2, figsize=(10, 4.4), sharey=True, layout="constrained")
     axes = (
         ("tokens_trained", 1e3, "training tokens (thousands)"),

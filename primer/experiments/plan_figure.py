@@ -30,11 +30,7 @@ def draw(plan: Plan, path: str, title: str = "") -> None:
         path: where the PNG is written.
         title: above the picture; "" for the mesh and the chip.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot = files.pyplot()
     groups = groups_of(plan)
     height = 2.6 + 0.3 * len(groups)
     figure, (top, *panels) = _panels(pyplot, height, len(groups))

@@ -20,10 +20,8 @@ def draw_schedules(schedules: Mapping[str, ScheduleCurve], path: str, log: bool 
         path: where the PNG is written.
         log: whether the axis of rates is logarithmic, for rates of very different sizes.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot, ticker
+    pyplot = files.pyplot()
+    from matplotlib import ticker
 
     colors = (*COLORS, *MORE_COLORS)
     figure, panel = pyplot.subplots(figsize=(8, 4.6), layout="constrained")

@@ -24,11 +24,7 @@ def draw(profile: Profile, path: str, title: str = "") -> None:
         path: where the PNG is written.
         title: above the picture; "" for the batch and the time.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot = files.pyplot()
     layers = [r for r in rows.by_layer(profile) if r.seconds >= _LEAST * profile.seconds]
     kinds = rows.by_kind(profile)[:KINDS]
     forms = rows.by_form(profile)[:FORMS]
