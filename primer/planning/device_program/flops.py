@@ -2,8 +2,9 @@
 
 They are counted on the TensorFlow operations of one device: matrix products (`Einsum`, `MatMul`,
 `BatchMatMul`) and convolutions, of whatever is multiplied, one-hot tensors too. A product of two
-vectors (an `Einsum` in which not both operands have a dimension of their own) and component-wise
-operations count none. Mesh-TF operations with an attribute `multiply_adds` that are lowered to
+vectors (an `Einsum` in which not both operands have a dimension of their own), a sum as a product
+with ones (a `MatMul` of one row or column) and component-wise operations count none.
+Mesh-TF operations with an attribute `multiply_adds` that are lowered to
 component-wise operations (a depthwise convolution on a TPU) count it for their share of the result.
 """
 
@@ -52,9 +53,12 @@ def _einsum(equation: str, shapes: Sequence[tuple[int, ...]]) -> int:
 
 def _matrix_product(node: Node) -> int:
     first = _shapes(node)[0]
+    output = node.outputs[0].shape or ()
+    if 1 in output[-2:]:
+        return 0
     attribute = "transpose_a" if node.kind == "MatMul" else "adj_x"
     summed = first[-2] if node.operation.get_attr(attribute) else first[-1]
-    return math.prod(node.outputs[0].shape or ()) * summed
+    return math.prod(output) * summed
 
 
 def _convolution(node: Node) -> int:
