@@ -51,7 +51,7 @@ def estimates(files, params, mesh, layout=None):
         planner = plans.Planner(machine)
         rules = run_check.layout_in_force() if layout is None else layout
         plan = planner.plan("as set", mesh, rules)
-        again = planner.plan("recomputation", mesh, rules, {plans.RECOMPUTES: True})
+        again = planner.plan("recomputation", mesh, rules, plans.RECOMPUTED)
     return plan, again
 
 

@@ -189,7 +189,12 @@ def _step(model, tokens, positions, length, states):
 
 
 def _copy(value):
-    """The value in memory of its own, which steps overwrite: an assignment may share memory."""
+    """The value in memory of its own, which steps overwrite: an assignment may share memory.
+
+    Steps that XLA compiles overwrite nothing, and it has no such copy.
+    """
+    if build_mode.for_xla():
+        return value
     return mtf.cwise(lambda x: tf.raw_ops.DeepCopy(x=x), [value])
 
 

@@ -57,7 +57,8 @@ def write(
     *rows, channels = cache.shape - positions
     x = mtf.transpose(mtf.cast(x, cache.dtype), [*rows, channels])
     position = mtf.broadcast(position, rows)  # [batch, heads]
-    is_owned = getattr(context, "owns_states", False)
+    # XLA has no operation that overwrites its operand; it finds out itself where it may.
+    is_owned = getattr(context, "owns_states", False) and not build_mode.for_xla()
     return _Write(cache, x, position, positions, is_owned).outputs[0]
 
 

@@ -14,7 +14,7 @@ CASES = {
     "primer with recomputation": (
         ["architectures/primer.gin"],
         ["num_layers = 5", f"{MICRO} = 512"],
-        {planner.RECOMPUTES: True},
+        planner.RECOMPUTED,
     ),
     "two kinds of attention": (
         [],
