@@ -1,11 +1,13 @@
 """The decoding loop: continues a batch of sequences step by step.
 
 Each sequence ends on its own: at the end token, at a stop string, or at the maximum of new tokens.
+Its row then serves a sequence that waits.
 A sequence that fills the model's length continues with its last half as the context, unless the
 model has a memory: then the states of the layers go on without end, and a prompt may be of any
 length.
 """
 
+import collections
 import dataclasses
 from collections.abc import Iterator, Sequence
 
@@ -18,6 +20,10 @@ from primer.generation.step_graph import StepGraph
 from primer.generation.token_numbers import TokenNumbers
 
 END, LENGTH, STOP = "end", "length", "stop"
+
+# Sequences that wait are read when this share of the rows is free: reading computes all rows, and
+# takes as long as a number of steps.
+_FREE_SHARE = 1 / 4
 
 
 @dataclasses.dataclass
@@ -67,8 +73,8 @@ def decode_sequences(
     """Continues sequences until each has ended.
 
     Args:
-        graph: has at least as many rows as there are sequences.
-        sequences: changed in place.
+        graph: decodes as many sequences at a time as it has rows.
+        sequences: changed in place; they begin in this order.
         sampling: how tokens are sampled.
         max_tokens: the maximum of new tokens per sequence, its end token included.
         vocabulary: for its size and its end token.
@@ -82,18 +88,26 @@ def decode_sequences(
         sequence.start = (
             0 if graph.is_endless else dropped_prompt_tokens(number, graph.length, max_tokens)
         )
-    _read_windows(graph, sequences)
-    while any(sequence.reason is None for sequence in sequences):
-        if not graph.is_endless and _slide_full_windows(graph, sequences):
-            _read_windows(graph, sequences)
-        logits = _next_logits(graph, sequences)
-        for index, sequence in enumerate(sequences):
+    waiting = collections.deque(range(len(sequences)))
+    rows: dict[int, int] = {}  # Row of the graph -> index of the sequence that it decodes.
+    while waiting or rows:
+        unread = _fill_free_rows(graph, rows, waiting)
+        if not graph.is_endless:
+            unread |= _slide_full_windows(graph, rows, sequences)
+        if unread:
+            _read_windows(graph, {row: sequences[rows[row]] for row in unread})
+        logits = _next_logits(graph, {row: sequences[index] for row, index in rows.items()})
+        for row, index in sorted(rows.items()):
+            sequence = sequences[index]
             is_prompt = sequence.num_read < len(sequence.window)
             sequence.num_read += 1
-            if sequence.reason is None and not is_prompt:
-                token = sampling.draw(_masked(logits[index], vocabulary), sequence.rng)
-                sequence.log_probability += _log_probability(logits[index], token)
-                yield index, _add_token(sequence, token, max_tokens, vocabulary.eos_id)
+            if is_prompt:
+                continue
+            token = sampling.draw(_masked(logits[row], vocabulary), sequence.rng)
+            sequence.log_probability += _log_probability(logits[row], token)
+            yield index, _add_token(sequence, token, max_tokens, vocabulary.eos_id)
+            if sequence.reason is not None:
+                del rows[row]
 
 
 def dropped_prompt_tokens(prompt_length: int, length: int, max_tokens: int) -> int:
@@ -106,30 +120,39 @@ def dropped_prompt_tokens(prompt_length: int, length: int, max_tokens: int) -> i
     return 0 if prompt_length + 1 <= length else prompt_length + space - length
 
 
-def _slide_full_windows(graph, sequences):
-    """Moves full windows to the last half of their tokens; returns whether there was one."""
-    full = [s for s in sequences if s.reason is None and len(s.window) >= graph.length]
-    for sequence in full:
+def _fill_free_rows(graph, rows, waiting):
+    """Gives free rows to waiting sequences if enough are free; returns the set of these rows."""
+    free = [row for row in range(graph.rows) if row not in rows]
+    if len(free) < _FREE_SHARE * graph.rows:
+        return set()
+    filled = {row: waiting.popleft() for row in free[: len(waiting)]}
+    rows.update(filled)
+    return set(filled)
+
+
+def _slide_full_windows(graph, rows, sequences):
+    """Moves full windows to the last half of their tokens; returns the set of their rows."""
+    full = {row for row, index in rows.items() if len(sequences[index].window) >= graph.length}
+    for row in full:
+        sequence = sequences[rows[row]]
         sequence.start = len(sequence.ids) - graph.length // 2
-    return bool(full)
+    return full
 
 
 def _read_windows(graph, sequences):
-    # The logits of an ended sequence are not used, and its window may be full.
-    windows = [sequence.window if sequence.reason is None else [] for sequence in sequences]
-    windows = [window[: graph.length] for window in windows]
-    graph.read_prompts(windows + [[]] * (graph.rows - len(sequences)))
-    for sequence, window in zip(sequences, windows, strict=True):
-        sequence.num_read = len(window)
+    """Reads the windows of {row: sequence}; other rows keep their states."""
+    windows = {row: sequence.window[: graph.length] for row, sequence in sequences.items()}
+    graph.read_prompts([windows.get(row) for row in range(graph.rows)])
+    for row, sequence in sequences.items():
+        sequence.num_read = len(windows[row])
 
 
 def _next_logits(graph, sequences):
+    """The logits of {row: sequence}; those of other rows are not used."""
     tokens, positions = np.zeros([2, graph.rows], np.int32)
-    for row, sequence in enumerate(sequences):
-        if sequence.reason is None:
-            number = sequence.num_read
-            positions[row] = number
-            tokens[row] = sequence.window[number - 1] if number else 0
+    for row, sequence in sequences.items():
+        positions[row] = number = sequence.num_read
+        tokens[row] = sequence.window[number - 1] if number else 0
     return graph.next_logits(tokens, positions)
 
 

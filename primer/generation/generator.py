@@ -60,7 +60,8 @@ class Generator:
 
         Yields:
             (prompt index, sample index, sequence, piece of text) for each new token; the sequences
-            of a batch take turns. With the last piece of a sequence its `reason` is set.
+            that are decoded together take turns. With the last piece of a sequence its `reason` is
+            set.
 
         Raises:
             UsageError: a prompt is not UTF-8 text, or not of ids where texts are ids.
@@ -71,18 +72,19 @@ class Generator:
         if not endless:
             _say_what_does_not_fit(encoded, request.max_tokens, self.length)
         waiting = new_sequences(request, self.vocabulary, encoded)
-        for batch in _batches(waiting):
-            sequences = [sequence for _, _, sequence in batch]
+        for group in _groups(waiting):
+            sequences = [sequence for _, _, sequence in group]
             graph = self._graph_for(sequences, request.max_tokens, endless)
             pieces = decode_loop.decode_sequences(
                 graph, sequences, request.sampling, request.max_tokens, self.vocabulary
             )
             for index, piece in pieces:
-                yield (*batch[index], piece)
+                yield (*group[index], piece)
 
     def _graph_for(self, sequences, max_tokens, endless):
         """The last graph if the sequences fit it without much waste, else a new one."""
-        rows = -(-len(sequences) // self._divisor) * self._divisor
+        rounds = -(-len(sequences) // MAX_ROWS)  # Rows without a sequence cost as much as others.
+        rows = -(-len(sequences) // (rounds * self._divisor)) * self._divisor
         prompt = max(sequence.prompt_length for sequence in sequences)
         length = prompt_length = self.length
         if not endless:  # Segments of a model with memory may be as long as its rows.
@@ -118,17 +120,23 @@ class Generator:
             self._graph = None
 
 
-def _batches(waiting):
-    """Splits the texts into batches of equal size, those of the longest prompts first.
+def _groups(waiting):
+    """Splits the texts into groups for one graph each, those of the longest prompts first.
 
-    A batch has prompts of similar length, and all batches as many texts: rows without a text, and
-    positions after a prompt, would be computed for nothing. A single batch keeps its order.
+    A group has prompts of similar length: positions after a prompt would be computed for nothing.
+    As many texts as fit into one graph at a time are one group, in their order.
     """
-    number = -(-len(waiting) // MAX_ROWS)
-    rows = -(-len(waiting) // number)
-    if number > 1:
-        waiting = sorted(waiting, key=lambda one: -one[2].prompt_length)
-    return [waiting[start : start + rows] for start in range(0, len(waiting), rows)]
+    if len(waiting) <= MAX_ROWS:
+        return [waiting]
+    groups = []
+    for one in sorted(waiting, key=lambda one: -one[2].prompt_length):
+        longest = groups[-1][0][2].prompt_length if groups else 0
+        is_similar = one[2].prompt_length * _MOST_WASTE + _LENGTH_STEP > longest
+        if groups and (is_similar or len(groups[-1]) < MAX_ROWS):
+            groups[-1].append(one)
+        else:
+            groups.append([one])
+    return groups
 
 
 def _say_what_does_not_fit(encoded, max_tokens, length):

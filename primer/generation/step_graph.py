@@ -90,13 +90,17 @@ class StepGraph:
         row = mtf.Dimension("length", self.prompt_length)
         self._prompts, given = _fed(mesh, "prompts", [batch, row])
         self._lengths, lengths = _fed(mesh, "lengths", [batch])
+        self._given, is_given = _fed(mesh, "given", [batch])
         self._tokens, tokens = _fed(mesh, "tokens", [batch])
         self._positions, positions = _fed(mesh, "positions", [batch])
 
         initial = prompts.states_after(model, given, lengths, length)
         states = [_state_variable(mesh, i, state) for i, state in enumerate(initial)]
         logits, new = _step(model, tokens, positions, length, states)
-        fills = [mtf.assign(state, _copy(value)) for state, value in zip(states, initial)]
+        fills = [
+            mtf.assign(state, _chosen(is_given, value, state))
+            for state, value in zip(states, initial)
+        ]
         # A new state may be the old one of another: read all of them before writing any.
         new = [mtf.depend(value, states) for value in new]
         updates = [mtf.assign(state, value) for state, value in zip(states, new)]
@@ -124,18 +128,21 @@ class StepGraph:
             self._session.run(self._empty_states)
             self._restore(self._session, checkpoint_path)
 
-    def read_prompts(self, texts: Sequence[Sequence[int]]) -> None:
+    def read_prompts(self, texts: Sequence[Sequence[int] | None]) -> None:
         """Replaces the states by those after the given tokens.
 
         Args:
             texts: `rows` sequences of token ids, each of at most `prompt_length`; an empty one
-                begins a document.
+                begins a document, and a row with None keeps its states.
         """
-        given = np.zeros([self.rows, self.prompt_length], np.int32)
-        for row, ids in enumerate(texts):
-            given[row, : len(ids)] = ids
-        lengths = [len(ids) for ids in texts]
-        self._fill.run(self._session.run, {self._prompts: given, self._lengths: lengths})
+        given = [ids is not None for ids in texts]
+        prompts = [[] if ids is None else ids for ids in texts]
+        padded = np.zeros([self.rows, self.prompt_length], np.int32)
+        for row, ids in enumerate(prompts):
+            padded[row, : len(ids)] = ids
+        lengths = [len(ids) for ids in prompts]
+        feeds = {self._prompts: padded, self._lengths: lengths, self._given: given}
+        self._fill.run(self._session.run, feeds)
 
     def next_logits(self, tokens: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """Runs one step and updates the states.
@@ -188,14 +195,17 @@ def _step(model, tokens, positions, length, states):
     return logits, context.new_states
 
 
-def _copy(value):
-    """The value in memory of its own, which steps overwrite: an assignment may share memory.
+def _chosen(is_given, value, state):
+    """The new value in the rows that are given, and the old state in others.
 
-    Steps that XLA compiles overwrite nothing, and it has no such copy.
+    It has memory of its own, which steps overwrite: an assignment of the value may share memory.
     """
-    if build_mode.for_xla():
-        return value
-    return mtf.cwise(lambda x: tf.raw_ops.DeepCopy(x=x), [value])
+
+    def choose(is_given, value, state):
+        return tf.where(is_given > 0, value, state)
+
+    inputs = [mtf.broadcast(is_given, state.shape), value, state]
+    return mtf.cwise(choose, inputs, output_dtype=state.dtype)
 
 
 def _emptied(lowering, states):

@@ -18,7 +18,10 @@ from primer.runtime.patches import onednn, startup_notices
 
 # Applied before t5, Mesh-TensorFlow and gin.tf import TensorFlow's names.
 TENSORFLOW = {
-    "tensorflow.python.framework.ops": ("patches.missing_names.tensor_conversion",),
+    "tensorflow.python.framework.ops": (
+        "patches.missing_names.tensor_conversion",
+        "patches.start_up.shared_constants",
+    ),
     "tensorflow": (
         "patches.missing_names.estimator_stub",
         "patches.missing_names.input_pipeline_hook",

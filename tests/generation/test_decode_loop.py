@@ -25,8 +25,8 @@ class Table:
         self.read = []
 
     def read_prompts(self, windows):
-        assert len(windows) == self.rows and all(len(w) <= self.length for w in windows)
-        self.read.append([list(w) for w in windows])
+        assert len(windows) == self.rows and all(len(w or []) <= self.length for w in windows)
+        self.read.append(windows)
 
     def next_logits(self, tokens, positions):
         assert max(positions) < self.length or self.is_endless
@@ -66,6 +66,34 @@ def test_the_log_probability_is_the_models_whatever_the_temperature():
     hot, _ = run(Table(1, 32, alternate), ["a"], max_tokens=3, temperature=1e4)
     others = sum(token not in (A, B) for token in hot[0].ids[1:])
     assert hot[0].log_probability <= -40 * max(others, 1)
+
+
+def end_at_eight(token, position):
+    return VOCABULARY.eos_id if position == 8 else alternate(token, position)
+
+
+def test_free_rows_serve_waiting_texts():
+    prompts = ["b" * length for length in (1, 8, 8, 8, 5, 5, 5)]
+    graph = Table(4, 32, end_at_eight)
+    found, pieces = run(graph, prompts, max_tokens=9)
+    assert [t.new_tokens for t in found] == [8, 1, 1, 1, 4, 4, 4]
+    assert {t.reason for t in found} == {"end"} and len(pieces) == 23
+    alone = [run(Table(1, 32, end_at_eight), [prompt], max_tokens=9)[0][0] for prompt in prompts]
+    assert [t.ids for t in found] == [t.ids for t in alone]
+    # Eight steps; two batches would take eight and four. The first row is not read again.
+    assert len(graph.fed) == 8
+    assert [[window and len(window) for window in read] for read in graph.read] == [
+        [1, 8, 8, 8],
+        [None, 5, 5, 5],
+    ]
+
+
+def test_waiting_texts_are_read_when_a_quarter_of_the_rows_is_free():
+    lengths = (8, 7, 1, 1, 1, 1, 1, 1, 6)
+    graph = Table(8, 32, end_at_eight)
+    run(graph, ["b" * length for length in lengths], max_tokens=9)
+    assert [positions[0] for _, positions in graph.fed[:4]] == [8, 0, 6, 7]
+    assert len(graph.read) == 2 and len(graph.fed) == 8
 
 
 def test_each_row_ends_at_its_own_end_token():

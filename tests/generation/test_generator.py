@@ -27,7 +27,8 @@ class NextByte:
         self.restored = checkpoint
 
     def read_prompts(self, windows):
-        assert len(windows) == self.rows and max(map(len, windows)) <= self.prompt_length
+        assert len(windows) == self.rows
+        assert max(len(window or []) for window in windows) <= self.prompt_length
 
     def next_logits(self, tokens, positions):
         assert max(positions) < self.length

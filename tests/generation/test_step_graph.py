@@ -50,6 +50,16 @@ def test_prompts_replace_the_states(saved):
     np.testing.assert_allclose(found, logits[:, 4], rtol=1e-4, atol=1e-4)
 
 
+def test_a_prompt_leaves_the_states_of_other_rows(saved):
+    graph, path, ids, logits = saved
+    graph.restore(path)
+    graph.read_prompts([row[:9] for row in ids])
+    graph.next_logits(ids[:, 8], np.array([9] * ROWS))
+    graph.read_prompts([None, ids[1][:4], None])
+    found = graph.next_logits(np.array([ids[0][9], ids[1][3], ids[2][9]]), np.array([10, 4, 10]))
+    np.testing.assert_allclose(found, logits[range(ROWS), [10, 4, 10]], rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     "bindings",
     [
