@@ -7,7 +7,7 @@ import zipfile
 
 import gin
 
-from primer.gin_config import config_files, statements
+from primer.gin_config import config_files, dead_bindings, statements
 from tests.paths import GOLDEN
 
 
@@ -23,12 +23,21 @@ def t5_gin():
 
 def parse(files, bindings=()):
     """Parses gin files and bindings after Mesh-TensorFlow's defaults."""
-    before = gin.config._LOCATION_PREFIXES
-    gin.config._LOCATION_PREFIXES = ["", config_files.gin_directory(), t5_gin()]
-    try:
+
+    def parse_all():
         gin.clear_config()
         _parse_files(tuple(map(str, files)))
         gin.parse_config(list(bindings))
+
+    _with_prefixes(parse_all)
+
+
+def _with_prefixes(parse_files):
+    """Calls a function while gin searches our folder and t5's."""
+    before = gin.config._LOCATION_PREFIXES
+    gin.config._LOCATION_PREFIXES = ["", config_files.gin_directory(), t5_gin()]
+    try:
+        parse_files()
     finally:
         gin.config._LOCATION_PREFIXES = before
 
@@ -64,6 +73,26 @@ def build(files, bindings=(), vocabulary_size=97, layout="", mesh_shape=""):
         mtf.convert_to_layout_rules(layout),
         mtf.convert_to_shape(mesh_shape),
     )
+
+
+@functools.cache
+def own_bindings(file):
+    """Returns {(scope, selector, parameter): text} of what a gin file and its includes set."""
+    gin.clear_config()
+    gin.config._IMPORTS.clear()
+    _with_prefixes(lambda: gin.parse_config_files_and_bindings([file], [], finalize_config=False))
+    return dead_bindings.snapshot()
+
+
+def merged_bindings(files):
+    """Returns the bindings of files in this order, without parsing them together.
+
+    As in gin, a later file replaces what an earlier one set; tests/gin/test_composition.py compares.
+    """
+    merged = {}
+    for file in files:
+        merged |= own_bindings(file)
+    return merged
 
 
 @functools.cache

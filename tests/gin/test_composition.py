@@ -19,43 +19,53 @@ OPTIMIZERS, SCHEDULES = (
     for kind in ("optimizers", "schedules")
 )
 SIZES = [n for n in config_files.names_of_kind("sizes") if not n.startswith("ladder_")]
-COMPOSITIONS = pytest.mark.parametrize(
-    "composition",
-    gin_models.as_params(gin_models.compositions(), gin_models.is_quick_with_experts),
+
+
+
+
+@pytest.mark.parametrize(
+    "files", [gin_models.files("gemma2", "swiglu", "switch"), [DEFAULTS, OPTIMIZERS[0], SCHEDULES[0]]]
 )
+def test_a_later_file_replaces_what_an_earlier_one_set(files, load):
+    """What the tests below take as known of gin."""
+    for order in (files, files[::-1]):
+        load(order)
+        found = dead_bindings.snapshot()
+        expected = gin_models.merged_bindings(order)
+        assert {key: found[key] for key in expected} == expected
+        load([])
+        assert found.keys() - expected.keys() == dead_bindings.snapshot().keys() - expected.keys()
 
 
-@COMPOSITIONS
-def test_the_order_of_the_files_does_not_matter(composition, load):
+def check_that_the_order_does_not_matter(files):
+    """Two files that set the same parameter set it to the same value."""
+    for first, second in itertools.combinations(map(gin_models.own_bindings, files), 2):
+        both = first.keys() & second.keys()
+        assert {key: first[key] for key in both} == {key: second[key] for key in both}
+
+
+@pytest.mark.parametrize("composition", gin_models.compositions(), ids=gin_models.name_of)
+def test_the_order_of_the_files_does_not_matter(composition):
     architecture, overlay = composition
     for activation in ("squared_relu", "swiglu"):  # One ungated, one gated.
-        defaults, *parts = gin_models.files(architecture, activation, overlay)
-        configurations = []
-        for order in itertools.permutations(parts):
-            load([defaults, *order])
-            configurations.append(dead_bindings.snapshot())
-        assert all(configuration == configurations[0] for configuration in configurations)
+        check_that_the_order_does_not_matter(
+            gin_models.files(architecture, activation, overlay)[1:]
+        )
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_the_order_of_an_optimizer_and_a_schedule_does_not_matter(optimizer, load):
-    defaults, *model = gin_models.files("primer")
+def test_the_order_of_an_optimizer_and_a_schedule_does_not_matter(optimizer):
     for schedule in SCHEDULES:
-        configurations = []
-        for order in itertools.permutations([model, [optimizer], [schedule]]):
-            load([defaults, *itertools.chain(*order)])
-            configurations.append(dead_bindings.snapshot())
-        assert all(configuration == configurations[0] for configuration in configurations)
+        check_that_the_order_does_not_matter([*gin_models.files("primer")[1:], optimizer, schedule])
 
 
 @pytest.mark.parametrize("kind", [OPTIMIZERS, SCHEDULES], ids=["optimizers", "schedules"])
-def test_a_later_optimizer_or_schedule_fully_replaces_an_earlier_one(kind, load):
+def test_a_later_optimizer_or_schedule_fully_replaces_an_earlier_one(kind):
     """Settings in the scope of the earlier file stay set, and nothing enters the scope."""
     for first, second in itertools.permutations(kind, 2):
-        load([DEFAULTS, second])
-        alone = dead_bindings.snapshot()
-        load([DEFAULTS, first, second])
-        left = set(dead_bindings.snapshot().items()) ^ set(alone.items())
+        alone = gin_models.merged_bindings([DEFAULTS, second])
+        both = gin_models.merged_bindings([DEFAULTS, first, second])
+        left = set(both.items()) ^ set(alone.items())
         assert {key[0] for key, _ in left} <= {lint.own_scope(first)}, (first, second)
 
 
@@ -141,23 +151,23 @@ def test_a_block_of_other_layers_rejects_experts(overlay, load):
             run_graph.build_forward(97)
 
 
-def test_a_later_architecture_fully_replaces_an_earlier_one(load):
-    """No slot of the earlier architecture stays set."""
-    for first, second in itertools.permutations(ARCHITECTURES, 2):
-        load(config_files.composition_files(second, "relu", "tiny"))
-        alone = dead_bindings.snapshot()
-        files = config_files.composition_files(second, "relu", "tiny")
-        load([files[0], config_files.gin_file("architectures", first), *files[1:]])
-        assert dead_bindings.snapshot() == alone, (first, second)
+def check_that_it_is_replaced(first, files):
+    """An earlier architecture leaves nothing set in a model of other files."""
+    defaults, *parts = files
+    both = [defaults, config_files.gin_file("architectures", first), *parts]
+    assert gin_models.merged_bindings(both) == gin_models.merged_bindings(files), first
 
 
-def test_a_later_overlay_fully_replaces_an_earlier_one(load):
+@pytest.mark.parametrize("second", ARCHITECTURES)
+def test_a_later_architecture_fully_replaces_an_earlier_one(second):
+    files = config_files.composition_files(second, "relu", "tiny")
+    for first in ARCHITECTURES:
+        check_that_it_is_replaced(first, files)
+
+
+def test_a_later_overlay_fully_replaces_an_earlier_one():
     for first, second in itertools.permutations(gin_models.OVERLAYS, 2):
-        load(gin_models.files("primer", overlay=second))
-        alone = dead_bindings.snapshot()
-        defaults, *files = gin_models.files("primer", overlay=second)
-        load([defaults, config_files.gin_file("architectures", first), *files])
-        assert dead_bindings.snapshot() == alone, (first, second)
+        check_that_it_is_replaced(first, gin_models.files("primer", overlay=second))
 
 
 @pytest.mark.parametrize("missing", ["d_model", "d_ff", "num_layers", "num_heads", "d_kv"])
