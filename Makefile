@@ -25,7 +25,7 @@ LOCK_ARGS := $(if $(KEEP),--keep)
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --progress-bar off --no-deps
 UV_INSTALL := pip install --quiet --no-cache --no-deps --compile-bytecode
 
-.PHONY: help demo lint format test test-slow test-tpu test-install golden bench env env-tpu env-torch locks clean
+.PHONY: help demo lint format test quick-cases test-slow test-tpu test-install golden bench env env-tpu env-torch locks clean
 
 help:
 	@echo "make demo    compare Primer, Primer-EZ, the vanilla Transformer and Qwen3, trained here"
@@ -63,6 +63,12 @@ else
 test-tpu: env-tpu
 	.venv-tpu/bin/python -m pytest -m "tpu_track and not slow" tests/tpu_track $(PYTEST_ARGS)
 endif
+
+# Which cases of long tests run always, from the times of all that are not marked slow in the code.
+quick-cases: env
+	rm -f tests/quick_cases.json
+	.venv/bin/python -m pytest $(PYTEST_JOBS) --junitxml=build/times.xml $(PYTEST_ARGS) || true
+	.venv/bin/python -m tests.quick_cases build/times.xml
 
 test-slow: env
 	.venv/bin/python -m pytest -m slow --ignore=tests/packaging/test_install.py -n auto --dist=load $(PYTEST_ARGS)

@@ -11,6 +11,7 @@ import pytest  # noqa: E402
 
 from primer.common import console  # noqa: E402
 from primer.runtime import import_hook  # noqa: E402
+from tests import quick_cases  # noqa: E402
 from tests.paths import ROOT  # noqa: E402
 
 import_hook.install()
@@ -25,8 +26,10 @@ def pytest_xdist_auto_num_workers():
     return min(os.cpu_count(), 4)
 
 
+@pytest.hookimpl(tryfirst=True)  # Before pytest selects by marks.
 def pytest_collection_modifyitems(config, items):
     """Leaves the slow tests of one part, where PRIMER_SLOW_PART names it: "2/4" is the second."""
+    quick_cases.mark_slow(items)
     part = os.environ.get("PRIMER_SLOW_PART")
     if part is None:
         return

@@ -29,15 +29,16 @@ def patch(ops: ModuleType) -> None:
 
 def _shared(stock: Callable, default_graph: Callable) -> Callable:
     @functools.wraps(stock)
-    def _create_graph_constant(value, dtype, shape, name, *args):
+    def _create_graph_constant(value, dtype, shape, name, *args, **settings):
         values = _plain(value) if build_mode.mode() != "none" and not build_mode.for_tpu() else None
         if values is None:
-            return stock(value, dtype, shape, name, *args)
+            return stock(value, dtype, shape, name, *args, **settings)
         graph = default_graph()
-        key = (values, dtype, None if shape is None else str(shape), args, _place(graph))
+        given = (None if shape is None else str(shape), args, tuple(sorted(settings.items())))
+        key = (values, dtype, given, _place(graph))
         known = _constants.setdefault(graph, {})
         if key not in known:
-            known[key] = stock(value, dtype, shape, name, *args)
+            known[key] = stock(value, dtype, shape, name, *args, **settings)
         return known[key]
 
     return _create_graph_constant

@@ -56,6 +56,14 @@ def test_a_constant_stays_in_its_device_control_flow_and_order(graph):
     assert tf.constant(3.0) is first
 
 
+def test_a_function_captures_a_small_constant(graph):
+    """TensorFlow copies it into the function's graph, with arguments by name."""
+    outer = tf.constant(5.0)
+    function = tf.function(lambda: outer + 1.0)
+    with tf.Session() as session:
+        assert session.run(function()) == 6.0
+
+
 def test_large_constants_and_other_graphs_are_as_they_were(graph):
     assert tf.constant([1] * 99) is not tf.constant([1] * 99)
     with tf.Graph().as_default() as other:
