@@ -87,7 +87,7 @@ def own_bindings(file):
 def merged_bindings(files):
     """Returns the bindings of files in this order, without parsing them together.
 
-    As in gin, a later file replaces what an earlier one set; tests/gin/test_composition.py compares.
+    As in gin, a later file replaces what an earlier one set (tests/gin/test_composition.py).
     """
     merged = {}
     for file in files:

@@ -21,10 +21,9 @@ OPTIMIZERS, SCHEDULES = (
 SIZES = [n for n in config_files.names_of_kind("sizes") if not n.startswith("ladder_")]
 
 
-
-
 @pytest.mark.parametrize(
-    "files", [gin_models.files("gemma2", "swiglu", "switch"), [DEFAULTS, OPTIMIZERS[0], SCHEDULES[0]]]
+    "files",
+    [gin_models.files("gemma2", "swiglu", "switch"), [DEFAULTS, OPTIMIZERS[0], SCHEDULES[0]]],
 )
 def test_a_later_file_replaces_what_an_earlier_one_set(files, load):
     """What the tests below take as known of gin."""
