@@ -1,8 +1,9 @@
-"""Which cases of long parametrized tests run always; the others run with -m slow.
+"""Which tests run always and which with -m slow, by the time that they take.
 
-`make quick-cases` measures all quick tests and writes quick_cases.json again: of each parametrized
-test that takes longer than a few seconds, the cases that take the least time. Every test function
-keeps at least one case.
+`make quick-cases` measures all tests that are not marked slow in the code and writes
+quick_cases.json again. A test that takes more than `LONGEST` seconds is slow; of the cases of a
+parametrized test the fastest ones run always, until they take `SECONDS` together. Every file keeps
+at least one test that runs always.
 """
 
 import collections
@@ -14,11 +15,15 @@ import xml.etree.ElementTree
 import pytest
 
 PATH = pathlib.Path(__file__).with_suffix(".json")
-SECONDS = 4.0  # Of the cases of one test function, on two cores of a slow machine.
+# On two cores of a slow machine.
+LONGEST = 8.0
+SECONDS = 4.0
+
+Times = dict[str, dict[str, float]]
 
 
 def mark_slow(items: list[pytest.Item]) -> None:
-    """Marks the cases of listed tests slow that are not listed."""
+    """Marks the listed tests slow, but for the cases that are listed with them."""
     listed = read()
     for item in items:
         test, _, case = item.nodeid.partition("[")
@@ -27,31 +32,42 @@ def mark_slow(items: list[pytest.Item]) -> None:
 
 
 def read() -> dict[str, list[str]]:
-    """Returns {test: cases that run always} of the tests of which some are slow."""
+    """Returns {test: cases that run always} of the tests of which some or all are slow."""
     return json.loads(PATH.read_text(encoding="utf-8")) if PATH.exists() else {}
 
 
-def choose(times: dict[str, dict[str, float]]) -> dict[str, list[str]]:
-    """Returns the fastest cases of each test that takes longer than `SECONDS`.
+def choose(times: Times) -> dict[str, list[str]]:
+    """Returns {test: cases that run always} of the tests of which some or all are slow.
 
     Args:
         times: {test: {case: seconds}}; a test without cases has the case "".
     """
-    chosen = {}
-    for test, cases in sorted(times.items()):
-        if len(cases) == 1 or sum(cases.values()) <= SECONDS:
-            continue
-        kept, total = [], 0.0
-        for case in sorted(cases, key=cases.__getitem__):
-            total += cases[case]
-            if kept and total > SECONDS:
-                break
-            kept.append(case)
-        chosen[test] = sorted(kept)
-    return chosen
+    chosen = {test: _fastest(cases) for test, cases in times.items()}
+    files = collections.defaultdict(list)
+    for test in times:
+        files[test.partition("::")[0]].append(test)
+    for tests in files.values():
+        if not any(chosen[test] for test in tests):
+            test, case = min(
+                ((test, case) for test in tests for case in times[test]),
+                key=lambda pair: times[pair[0]][pair[1]],
+            )
+            chosen[test] = [case]
+    return {test: kept for test, kept in sorted(chosen.items()) if len(kept) < len(times[test])}
 
 
-def measured(reports: list[str]) -> dict[str, dict[str, float]]:
+def _fastest(cases):
+    """The cases of a test that run always."""
+    kept, total = [], 0.0
+    for case in sorted(cases, key=cases.__getitem__):
+        total += cases[case]
+        if cases[case] > LONGEST or (kept and total > SECONDS):
+            break
+        kept.append(case)
+    return sorted(kept)
+
+
+def measured(reports: list[str]) -> Times:
     """Returns {test: {case: seconds}} of the JUnit files of pytest."""
     times = collections.defaultdict(dict)
     for report in reports:
@@ -66,7 +82,7 @@ def main() -> None:
     """Writes the file from the JUnit files that the command line names."""
     chosen = choose(measured(sys.argv[1:]))
     PATH.write_text(json.dumps(chosen, indent=1) + "\n", encoding="utf-8")
-    print(f"{PATH.name}: {len(chosen)} tests, of which some cases are slow")
+    print(f"{PATH.name}: {len(chosen)} tests of which some or all cases are slow")
 
 
 if __name__ == "__main__":
