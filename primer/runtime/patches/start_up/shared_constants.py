@@ -7,10 +7,8 @@ built and optimized in less time.
 """
 
 import functools
-import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
@@ -18,8 +16,7 @@ from primer.common import build_mode
 
 _MOST_VALUES = 8  # Permutations and shapes; the keys of larger constants would take long.
 _NUMBERS = (bool, int, float, np.integer, np.floating)
-
-_constants: weakref.WeakKeyDictionary[Any, dict[Hashable, Any]] = weakref.WeakKeyDictionary()
+_ATTRIBUTE = "_primer_constants"  # Of a graph: its constants end with it.
 
 
 def patch(ops: ModuleType) -> None:
@@ -36,7 +33,9 @@ def _shared(stock: Callable, default_graph: Callable) -> Callable:
         graph = default_graph()
         given = (None if shape is None else str(shape), args, tuple(sorted(settings.items())))
         key = (values, dtype, given, _place(graph))
-        known = _constants.setdefault(graph, {})
+        if not hasattr(graph, _ATTRIBUTE):
+            setattr(graph, _ATTRIBUTE, {})
+        known = getattr(graph, _ATTRIBUTE)
         if key not in known:
             known[key] = stock(value, dtype, shape, name, *args, **settings)
         return known[key]

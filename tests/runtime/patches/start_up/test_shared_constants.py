@@ -1,5 +1,8 @@
 """Equal small constants of a graph under construction are one operation."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
@@ -68,6 +71,15 @@ def test_large_constants_and_other_graphs_are_as_they_were(graph):
     assert tf.constant([1] * 99) is not tf.constant([1] * 99)
     with tf.Graph().as_default() as other:
         assert tf.constant(3.0).graph is other
+
+
+def test_a_graph_is_freed_with_its_constants():
+    with tf.Graph().as_default() as graph, build_mode.building("train"):
+        tf.constant(3.0)
+    held = weakref.ref(graph)
+    del graph
+    gc.collect()
+    assert held() is None
 
 
 def test_graphs_that_are_not_models_are_as_they_were():
