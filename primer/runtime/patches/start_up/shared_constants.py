@@ -3,7 +3,7 @@
 Of the operations of a Mesh-TensorFlow step 30% are constants, most of them equal to an earlier one:
 an axis, a permutation, a factor. The patch gives the same operation to equal small constants of one
 graph, device and control flow. TensorFlow merges them before the first step anyway; the graph is
-built and optimized in less time.
+built and optimized in less time. Initial values stay apart: they may be fed, each for its variable.
 """
 
 import functools
@@ -27,12 +27,13 @@ def patch(ops: ModuleType) -> None:
 def _shared(stock: Callable, default_graph: Callable) -> Callable:
     @functools.wraps(stock)
     def _create_graph_constant(value, dtype, shape, name, *args, **settings):
-        values = _plain(value) if build_mode.mode() != "none" and not build_mode.for_tpu() else None
+        is_operand = shape is None and name != "initial_value"  # Initializers give a shape.
+        is_shared = is_operand and build_mode.mode() != "none" and not build_mode.for_tpu()
+        values = _plain(value) if is_shared else None
         if values is None:
             return stock(value, dtype, shape, name, *args, **settings)
         graph = default_graph()
-        given = (None if shape is None else str(shape), args, tuple(sorted(settings.items())))
-        key = (values, dtype, given, _place(graph))
+        key = (values, dtype, args, tuple(sorted(settings.items())), _place(graph))
         if not hasattr(graph, _ATTRIBUTE):
             setattr(graph, _ATTRIBUTE, {})
         known = getattr(graph, _ATTRIBUTE)

@@ -67,6 +67,13 @@ def test_a_function_captures_a_small_constant(graph):
         assert session.run(function()) == 6.0
 
 
+def test_initial_values_are_fed_each_for_its_variable(graph):
+    made = [tf.get_variable(name, [2], initializer=tf.zeros_initializer()) for name in "ab"]
+    made += [tf.Variable(0.0), tf.Variable(0.0)]
+    starts = [variable.initializer.inputs[1] for variable in made]
+    assert len({tensor.ref() for tensor in starts}) == 4
+
+
 def test_large_constants_and_other_graphs_are_as_they_were(graph):
     assert tf.constant([1] * 99) is not tf.constant([1] * 99)
     with tf.Graph().as_default() as other:
