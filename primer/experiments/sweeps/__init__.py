@@ -1,1 +1,1 @@
-"""Sweeps: a YAML file of axes, its runs with a directory each, and their training on one machine."""
+"""Sweeps: a YAML file of axes, its runs in a directory each, their training on one machine."""

@@ -1,14 +1,14 @@
 """The file of a sweep: what all runs share, and the axes along which they differ.
 
-    name: rates                      # default: the file's name
-    output: runs/rates               # the folder of all runs; from the file's folder on
-    run: {architecture: primer_ez, activation: squared_relu, size: tiny, task: sotu, steps: 100}
-    axes:                            # crossed; the first one varies slowest
-      - learning_rate: [1e-3, 3e-3]
-      - gin.attention: {mha: "@SelfAttention", mdha: "@MDHA"}      # {label: value}
-      - zip: {gin.num_layers: [2, 4], gin.d_model: [64, 32]}       # advance together
-      - {gin.num_heads: [2, 4], when: {gin.attention: mdha}}       # in some of the runs
-      - seed: [1, 2, 3]
+name: rates                      # default: the file's name
+output: runs/rates               # the folder of all runs; from the file's folder on
+run: {architecture: primer_ez, activation: squared_relu, size: tiny, task: sotu, steps: 100}
+axes:                            # crossed; the first one varies slowest
+  - learning_rate: [1e-3, 3e-3]
+  - gin.attention: {mha: "@SelfAttention", mdha: "@MDHA"}      # {label: value}
+  - zip: {gin.num_layers: [2, 4], gin.d_model: [64, 32]}       # advance together
+  - {gin.num_heads: [2, 4], when: {gin.attention: mdha}}       # in some of the runs
+  - seed: [1, 2, 3]
 """
 
 import dataclasses
