@@ -3,7 +3,7 @@
 import argparse
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from primer.common import checks, console, user_paths
@@ -70,12 +70,18 @@ def _show(sweep: sweep_file.Sweep, runs: Sequence[SweepRun], options: argparse.N
     if options.json:
         print(json.dumps([_as_json(one, states[one.name]) for one in runs], indent=2))
         return
-    title = f"{sweep.name}: {states_table.counts(states)}, in {sweep.output}"
-    rows = states_table.table(title, runs, states)
-    tables.console().print(rows)
+    _print_table(sweep, runs, states)
     if options.commands:
         for one in runs:
             print(f"# {one.index}: {one.name}\n{engine.shell_command(one.arguments)}\n")
+
+
+def _print_table(
+    sweep: sweep_file.Sweep, runs: Sequence[SweepRun], states: Mapping[str, str]
+) -> None:
+    title = f"{sweep.name}: {states_table.counts(states)}"
+    tables.console().print(states_table.table(title, runs, states))
+    print(f"Directories of the runs: {sweep.output}")
 
 
 def _as_json(one: SweepRun, state: str) -> dict[str, Any]:
@@ -123,8 +129,7 @@ def train(
     with states_table.StatesTable(sweep.name, chosen) as display:
         local = local_runs.LocalRuns(chosen, workers, origin, display, program)
         code = local.train()
-    title = f"{sweep.name}: {states_table.counts(local.states)}, in {sweep.output}"
-    tables.console().print(states_table.table(title, chosen, local.states))
+    _print_table(sweep, chosen, local.states)
     if code:
         console.say("The same command goes on with the runs that are not done.")
     return code

@@ -21,8 +21,8 @@ class Progress(NamedTuple):
     Attributes:
         step, goal: the step that has ended, and the last one.
         loss: its loss in nats per position, as printed.
-        tokens_per_second: as printed; "" if it is not known.
-        left: the remaining time, as printed; "" if it is not known.
+        tokens_per_second: as printed; "" if the last start has not printed any.
+        left: the remaining time, as `tokens_per_second`.
     """
 
     step: int
@@ -51,12 +51,15 @@ def progress(model_dir: str) -> Progress | None:
 def _progress(path: str, size: int) -> Progress | None:
     """Returns the last progress of a log of `size` bytes, which is read once: logs only grow."""
     del size
-    lines = list(_PROGRESS.finditer(_tail(path)))
+    text = _tail(path)
+    lines = list(_PROGRESS.finditer(text))
     if not lines:
         return None
     last = lines[-1]
     step, goal = (int(number.replace(",", "")) for number in last.group(1, 2))
-    return Progress(step, goal, last[3], last[4] or "", last[5] or "")
+    is_of_last_start = f"\n{_START}" not in text[last.end() :]
+    speed, left = last.group(4, 5) if is_of_last_start else ("", "")
+    return Progress(step, goal, last[3], speed or "", left or "")
 
 
 def last_lines(model_dir: str, count: int) -> list[str]:

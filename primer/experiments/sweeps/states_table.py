@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _AROUND = 8  # Lines of a terminal that are not rows.
-# Which rows are shown where not all fit.
+# The order of rows where not all may fit.
 _ORDER = (
     run_record.RUNNING,
     run_record.FAILED,
@@ -44,9 +44,9 @@ class StatesTable(live_line.LiveLine):
             self.show(f"{self._name}: {counts(states)}{self._running(states)}")
             return
         height = max(3, self._live.console.height - _AROUND)
-        ranked = sorted(self._runs, key=lambda run: _ORDER.index(states[run.name]))
-        shown = {run.name for run in ranked[:height]}
-        runs = [run for run in self._runs if run.name in shown]
+        runs = list(self._runs)
+        if 2 * len(runs) > height:  # A long name takes two lines.
+            runs = sorted(runs, key=lambda run: _ORDER.index(states[run.name]))[:height]
         title = f"{self._name}: {counts(states)}"
         self._live.update(table(title, runs, states, with_speed=True), refresh=True)
 

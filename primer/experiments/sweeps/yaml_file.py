@@ -68,7 +68,8 @@ def read(path: str) -> Any:
 
 def _reason(error: yaml.YAMLError) -> str:
     """Returns what is wrong, and the line."""
-    problem = getattr(error, "problem", None) or _first_line(error)
+    parts = (getattr(error, "context", None), getattr(error, "problem", None))
+    problem = " ".join(filter(None, parts)) or _first_line(error)
     mark = getattr(error, "problem_mark", None)
     return f"{problem} (line {mark.line + 1})" if mark else problem
 

@@ -10,7 +10,7 @@ from tests.experiments.sweeps import stand_in
 PROGRAM = (sys.executable, os.path.abspath(stand_in.__file__))
 
 
-def train(path, workers=1, index=None):
+def train(path, workers=None, index=None):
     sweep = sweep_file.read(str(path))
     return command.train(sweep, expansion.expand(sweep), workers, index, PROGRAM)
 
