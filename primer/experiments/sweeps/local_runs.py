@@ -4,7 +4,7 @@ import collections
 import os
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from primer.errors import UsageError
 from primer.experiments.sweeps import run_log, run_process, run_record
@@ -39,7 +39,7 @@ class LocalRuns:
         self,
         runs: Sequence[SweepRun],
         workers: int,
-        origin: Mapping[str, Any],
+        sweep: Mapping[str, str],
         display: Display,
         program: Sequence[str] | None = None,
     ) -> None:
@@ -48,7 +48,7 @@ class LocalRuns:
         Args:
             runs: the runs.
             workers: how many are trained at a time; each has its share of the processors.
-            origin: for `run_process.begin`.
+            sweep: for `run_process.begin`.
             display: shows what happens.
             program: the words that begin the engine; tests name another program.
 
@@ -58,7 +58,7 @@ class LocalRuns:
         self._shares = shares(workers)
         for run in runs:
             run_record.check_same_run(run)
-        self._origin = origin
+        self._sweep = sweep
         self._display = display
         self._program = list(program or run_process.engine_program())
         self.states = {run.name: run_record.state_of(run) for run in runs}
@@ -160,7 +160,7 @@ class LocalRuns:
                 self.states[run.name] = state
                 os.close(lock)
                 return
-            active = run_process.begin(run, lock, self._shares[0], self._program, self._origin)
+            active = run_process.begin(run, lock, self._shares[0], self._program, self._sweep)
         except BaseException:
             os.close(lock)
             raise

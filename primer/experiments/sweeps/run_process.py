@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from primer.experiments.sweeps import process_start, run_log, run_record
+from primer.experiments.sweeps import environment, process_start, run_log, run_record
 from primer.experiments.sweeps.expansion import SweepRun
 from primer.launch import engine
 
@@ -94,7 +94,7 @@ def begin(
     lock: int,
     processors: Sequence[int],
     program: Sequence[str],
-    origin: Mapping[str, Any],
+    sweep: Mapping[str, str],
 ) -> RunProcess:
     """Begins the engine of a run whose lock is held; the record is written before.
 
@@ -103,16 +103,21 @@ def begin(
         lock: the file descriptor of its lock, which the engine inherits.
         processors: the numbers of the processors that the engine may use.
         program: the words before the engine's arguments, from `engine_program`.
-        origin: what the record says of the sweep, and of where it runs.
+        sweep: the "name" and the "file" of the sweep, for the record.
 
     Raises:
         OSError: the directory cannot be written; the lock is still held.
     """
     before = run_record.read(run.model_dir)
     starts = before["starts"] if before else []
-    start: dict[str, Any] = {"began": _now(), "processors": len(processors), **origin["now"]}
+    # Described at each start: code and packages may change while a long sweep runs.
+    start: dict[str, Any] = {
+        "began": _now(),
+        "processors": len(processors),
+        **environment.describe(os.path.dirname(sweep["file"])),
+    }
     record = {
-        "sweep": origin["sweep"],
+        "sweep": dict(sweep),
         "run": run.name,
         "values": dict(run.values),
         "settings": dict(run.settings),

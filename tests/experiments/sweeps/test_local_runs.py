@@ -127,7 +127,7 @@ def test_kills_lose_nothing_and_the_table_is_that_of_an_undisturbed_sweep(
     process.wait()
     assert len(steps(folders[0])) < 30 and outcomes(folders[0]) == [None]
 
-    # At once again, while they may still end. SIGTERM: the engines save, and the code is that of the signal.
+    # The next one waits for their end. SIGTERM: the engines save, and the code is the signal's.
     process = begin(path, 2)
     until(lambda: len(outcomes(folders[0])) == 2 and len(steps(folders[0])) >= 5)
     process.terminate()
