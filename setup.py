@@ -60,6 +60,8 @@ REQUIREMENTS = [
     "setuptools>=77,<81",
     "rich>=13",
     "matplotlib>=3.7",
+    # Files of sweeps.
+    "PyYAML>=6.0.1,<7",
 ]
 
 EXTRAS = {

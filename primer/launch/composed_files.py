@@ -23,6 +23,11 @@ def set_a_task(files: Iterable[str]) -> bool:
     return any("MIXTURE_NAME" in statements.macros_set(path) for path in _with_included(files))
 
 
+def macros_set(files: Iterable[str]) -> set[str]:
+    """Returns the names of the macros that files and their includes set; as `set_a_model`."""
+    return {name for path in _with_included(files) for name in statements.macros_set(path)}
+
+
 def _with_included(files: Iterable[str]) -> list[str]:
     """Returns the paths of local files and of all that they include; others are left out."""
     found: dict[str, None] = {}

@@ -1,0 +1,145 @@
+"""`primer sweep`: the runs of a YAML file of axes, shown, and trained on this machine."""
+
+import argparse
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from primer.common import checks, console, user_paths
+from primer.common.terminal import tables
+from primer.errors import UsageError
+from primer.experiments.sweeps import (
+    expansion,
+    local_runs,
+    run_record,
+    states_table,
+    sweep_file,
+)
+from primer.experiments.sweeps.expansion import SweepRun
+from primer.launch import engine
+
+# What `--index env` reads: SLURM's arrays, Kubernetes' indexed jobs.
+INDEX_VARIABLES = ("SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the subcommands to the command's parser."""
+    subparsers = parser.add_subparsers(dest="sweep_command", metavar="COMMAND", required=True)
+    summary = "show the runs of a sweep, their directories and their states; start nothing"
+    expand = subparsers.add_parser("expand", help=summary, description=f"{summary.capitalize()}.")
+    _add_file(expand)
+    expand.add_argument(
+        "--commands", action="store_true", help="print the t5_mesh_transformer line of each run"
+    )
+    expand.add_argument("--json", action="store_true", help="print a list of JSON objects")
+    summary = "train the runs of a sweep; the same command goes on with what is not done"
+    run_parser = subparsers.add_parser("run", help=summary, description=f"{summary.capitalize()}.")
+    _add_file(run_parser)
+    run_parser.add_argument(
+        "--workers",
+        type=int,
+        help="how many runs are trained at a time (default 1); the processors are divided",
+    )
+    run_parser.add_argument(
+        "--index",
+        help="train only the run of this number, from 0, as `primer sweep expand` shows; env: the "
+        f"number in {' or '.join(INDEX_VARIABLES)}",
+    )
+
+
+def _add_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", type=user_paths.expand, metavar="FILE", help="the sweep's YAML file"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the subcommand; returns its exit code."""
+    sweep = sweep_file.read(options.file)
+    runs = expansion.expand(sweep)
+    if options.sweep_command == "expand":
+        _show(sweep, runs, options)
+        return 0
+    return train(sweep, runs, options.workers, options.index)
+
+
+def _show(sweep: sweep_file.Sweep, runs: Sequence[SweepRun], options: argparse.Namespace) -> None:
+    states = {one.name: run_record.state_of(one) for one in runs}
+    if options.json:
+        print(json.dumps([_as_json(one, states[one.name]) for one in runs], indent=2))
+        return
+    _print_table(sweep, runs, states)
+    if options.commands:
+        for one in runs:
+            print(f"# {one.index}: {one.name}\n{engine.shell_command(one.arguments)}\n")
+
+
+def _print_table(
+    sweep: sweep_file.Sweep, runs: Sequence[SweepRun], states: Mapping[str, str]
+) -> None:
+    title = f"{sweep.name}: {states_table.counts(states)}"
+    tables.console().print(states_table.table(title, runs, states))
+    print(f"Directories of the runs: {sweep.output}")
+
+
+def _as_json(one: SweepRun, state: str) -> dict[str, Any]:
+    return {
+        "index": one.index,
+        "name": one.name,
+        "model_dir": one.model_dir,
+        "state": state,
+        "values": dict(one.values),
+        "command": [engine.SCRIPT, *one.arguments],
+    }
+
+
+def train(
+    sweep: sweep_file.Sweep,
+    runs: Sequence[SweepRun],
+    workers: int | None,
+    index: str | None,
+    program: Sequence[str] | None = None,
+) -> int:
+    """Trains the runs of a sweep, or one of them, and prints their table.
+
+    Args:
+        sweep: the sweep.
+        runs: its runs.
+        workers: how many are trained at a time; None for one.
+        index: the number of one run, "env", or None for all.
+        program: the words that begin the engine; None for `t5_mesh_transformer`.
+
+    Returns:
+        The exit code: 0 if all are done, 1 if not, 128 + the number of a signal.
+
+    Raises:
+        UsageError: an illegal number, or a directory of the sweep holds something else.
+    """
+    if workers is not None and index is not None:
+        raise UsageError("--workers and --index: give one or the other; --index is one run")
+    chosen = runs if index is None else [_chosen(runs, index)]
+    workers = checks.whole_number("--workers", 1 if workers is None else workers)
+    names = {"name": sweep.name, "file": sweep.path}
+    with states_table.StatesTable(sweep.name, chosen) as display:
+        local = local_runs.LocalRuns(chosen, workers, names, display, program)
+        code = local.train()
+    _print_table(sweep, chosen, local.states)
+    if code:
+        console.say("The same command goes on with the runs that are not done.")
+    return code
+
+
+def _chosen(runs: Sequence[SweepRun], index: str) -> SweepRun:
+    text, where = index, "--index"
+    if index == "env":
+        name = next((name for name in INDEX_VARIABLES if name in os.environ), None)
+        if name is None:
+            raise UsageError(f"--index env: none of {', '.join(INDEX_VARIABLES)} is set")
+        text, where = os.environ[name], name
+    if not text.isdecimal() or int(text) >= len(runs):
+        raise UsageError(
+            f"{where} = {text!r}: expected a number from 0 to {len(runs) - 1}"
+            + ("" if index == "env" else ", or env")
+        )
+    return runs[int(text)]

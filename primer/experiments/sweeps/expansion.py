@@ -1,0 +1,108 @@
+"""The runs of a sweep: their names, directories and command lines, always in the same order."""
+
+import collections
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from primer.errors import UsageError
+from primer.experiments.sweeps import run_settings
+from primer.experiments.sweeps.sweep_file import Axis, Choice, Sweep
+from primer.launch import train
+
+MOST_RUNS = 10_000
+_LONGEST_NAME = 200  # File systems allow 255 bytes.
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepRun:
+    """One run of a sweep.
+
+    Attributes:
+        index: its place in the sweep, from 0.
+        name: its name, as "architecture=primer,seed=1", unique in the sweep.
+        model_dir: its directory.
+        values: {key: value} of the axes that apply to it.
+        settings: {key: value} of all its settings.
+        arguments: its arguments of `t5_mesh_transformer`.
+    """
+
+    index: int
+    name: str
+    model_dir: str
+    values: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    arguments: Sequence[str]
+
+
+def expand(sweep: Sweep) -> list[SweepRun]:
+    """Returns the runs of a sweep, the values of its last axis next to each other.
+
+    Raises:
+        UsageError: a run has an unknown part or an illegal setting, or sets one twice; two runs
+            have one name; there are too many.
+    """
+    rows = _rows(sweep)
+    names = _names(sweep, rows)
+    return [_run(sweep, number, name, row) for number, (name, row) in enumerate(zip(names, rows))]
+
+
+def _rows(sweep: Sweep) -> list[dict[str, Choice]]:
+    rows: list[dict[str, Choice]] = [{}]
+    for axis in sweep.axes:
+        rows = [longer for row in rows for longer in _extended(sweep, axis, row)]
+        if len(rows) > MOST_RUNS:
+            raise UsageError(f"{sweep.path}: more than {MOST_RUNS:,} runs; shorten the axes")
+    return rows
+
+
+def _extended(sweep: Sweep, axis: Axis, row: dict[str, Choice]) -> list[dict[str, Choice]]:
+    if not all(key in row and row[key].label in labels for key, labels in axis.when.items()):
+        return [row]
+    for key in axis.keys:
+        if key in row:
+            raise UsageError(f"{sweep.path}: two axes set {key} in one run; join them, or use when")
+    return [{**row, **position} for position in axis.positions]
+
+
+def _names(sweep: Sweep, rows: Sequence[Mapping[str, Choice]]) -> list[str]:
+    short = _short_keys({key for axis in sweep.axes for key in axis.keys})
+    names = [
+        ",".join(f"{short[key]}={choice.label}" for key, choice in row.items()) or "run"
+        for row in rows
+    ]
+    counts = collections.Counter(names)
+    for name in names:
+        if counts[name] > 1:
+            raise UsageError(f"{sweep.path}: two runs are called {name}: expected different ones")
+        if len(name.encode()) > _LONGEST_NAME:
+            raise UsageError(
+                f"{sweep.path}: the name {name[:60]}... is too long for a directory; give the "
+                "values short labels: {label: value}"
+            )
+    return names
+
+
+def _short_keys(keys: set[str]) -> dict[str, str]:
+    """Returns {key: its last part, or the whole binding where two end alike, safe for paths}."""
+    ends = collections.Counter(key.rsplit(".", 1)[-1].rsplit("/", 1)[-1] for key in keys)
+    found = {}
+    for key in keys:
+        end = key.rsplit(".", 1)[-1].rsplit("/", 1)[-1]
+        found[key] = end if ends[end] == 1 else key.replace("/", "-")
+    return found
+
+
+def _run(sweep: Sweep, index: int, name: str, row: Mapping[str, Choice]) -> SweepRun:
+    values = {key: choice.value for key, choice in row.items()}
+    settings = run_settings.merged(sweep.fixed, values)
+    model_dir = os.path.join(sweep.output, name)
+    try:
+        arguments = train.engine_arguments(run_settings.training_run(settings, model_dir))
+        run_settings.check_slots(settings, arguments)
+    except UsageError as error:
+        raise UsageError(f"{sweep.path}: {name}: {error}") from error
+    except SyntaxError as error:
+        raise UsageError(f"{sweep.path}: {name}: not a gin file: {error}") from error
+    return SweepRun(index, name, model_dir, values, settings, arguments)

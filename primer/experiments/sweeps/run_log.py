@@ -1,0 +1,79 @@
+"""A run's log.txt: what the engine printed, with a line at each start; its progress and its end."""
+
+import functools
+import os
+import re
+from typing import NamedTuple
+
+from primer.experiments.sweeps.run_record import LOG
+
+_START = "=== "
+_TAIL = 64 * 1024  # Bytes: hundreds of lines of progress, or a long traceback.
+# The lines of `primer.runtime.training.progress`.
+_PROGRESS = re.compile(
+    r"^step ([\d,]+)/([\d,]+)  loss (\S+)(?:.*?  (\S+) tokens/s)?(?:.*?  (\S+) left)?", re.MULTILINE
+)
+
+
+class Progress(NamedTuple):
+    """The last line of progress.
+
+    Attributes:
+        step, goal: the step that has ended, and the last one.
+        loss: its loss in nats per position, as printed.
+        tokens_per_second: as printed; "" if the last start has not printed any.
+        left: the remaining time, as `tokens_per_second`.
+    """
+
+    step: int
+    goal: int
+    loss: str
+    tokens_per_second: str
+    left: str
+
+
+def begin(model_dir: str, text: str) -> None:
+    """Appends the line of a start; raises OSError."""
+    with open(os.path.join(model_dir, LOG), "a", encoding="utf-8") as log:
+        log.write(f"{_START}{text}\n")
+
+
+def progress(model_dir: str) -> Progress | None:
+    """Returns the last progress that the log has, of any start; None without one."""
+    path = os.path.join(model_dir, LOG)
+    try:
+        return _progress(path, os.path.getsize(path))
+    except OSError:
+        return None
+
+
+@functools.lru_cache(maxsize=1024)
+def _progress(path: str, size: int) -> Progress | None:
+    """Returns the last progress of a log of `size` bytes, which is read once: logs only grow."""
+    del size
+    text = _tail(path)
+    lines = list(_PROGRESS.finditer(text))
+    if not lines:
+        return None
+    last = lines[-1]
+    step, goal = (int(number.replace(",", "")) for number in last.group(1, 2))
+    is_of_last_start = f"\n{_START}" not in text[last.end() :]
+    speed, left = last.group(4, 5) if is_of_last_start else ("", "")
+    return Progress(step, goal, last[3], speed or "", left or "")
+
+
+def last_lines(model_dir: str, count: int) -> list[str]:
+    """Returns the last lines of the last start, without empty ones."""
+    text = _tail(os.path.join(model_dir, LOG))
+    own = re.split(rf"^{re.escape(_START)}.*$", text, flags=re.MULTILINE)[-1]
+    return [line.rstrip() for line in own.splitlines() if line.strip()][-count:]
+
+
+def _tail(path: str) -> str:
+    try:
+        with open(path, "rb") as log:
+            log.seek(0, os.SEEK_END)
+            log.seek(max(0, log.tell() - _TAIL))
+            return log.read().decode(errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,134 @@
+"""`primer sweep`: what expand shows, --index, misuse, and two runs of the real engine."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+
+import pytest
+
+from tests.command_lines import run
+from tests.experiments.sweeps.train_with_stand_in import train
+from tests.paths import ROOT
+
+SWEEP = """
+name: two_rates
+output: runs
+run: {architecture: primer_ez, activation: squared_relu, size: tiny, task: sotu, steps: 3}
+axes:
+  - learning_rate: {low: 1e-3, high: 1e-2}
+  - seed: [1, 2]
+"""
+
+
+@pytest.fixture
+def path(write):
+    return write("s.yaml", SWEEP)
+
+
+def test_expand_shows_runs_and_their_commands(path, tmp_path, capsys):
+    assert run("sweep", "expand", path, "--commands") == 0
+    output = capsys.readouterr().out
+    assert "two_rates: 0 of 4 done, 4 waiting" in output
+    assert "3   learning_rate=high,seed=2   waiting" in output
+    blocks = output.split("\n# ")[1:]
+    assert [block.splitlines()[0] for block in blocks][1] == "1: learning_rate=low,seed=2"
+    words = shlex.split(blocks[1].partition("\n")[2].replace("\\\n", ""))
+    assert run("sweep", "expand", path, "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert rows[1] == {
+        "index": 1,
+        "name": "learning_rate=low,seed=2",
+        "model_dir": f"{tmp_path}/runs/learning_rate=low,seed=2",
+        "state": "waiting",
+        "values": {"learning_rate": 1e-3, "seed": 2},
+        "command": words,
+    }
+    assert words[0] == "t5_mesh_transformer" and words[-1] == "--seed=2"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_neither_command_imports_tensorflow(path):
+    code = (
+        "import sys\n"
+        f"from tests.experiments.sweeps.train_with_stand_in import train\n"
+        f"assert train({path!r}, index='2') == 0\n"
+        "from primer import cli\n"
+        f"try: cli.main(['sweep', 'expand', {path!r}])\n"
+        "except SystemExit as end: assert not end.code\n"
+        "print([name for name in sys.modules if name.split('.')[0] == 'tensorflow'])\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-c", code]
+    output = subprocess.check_output(words, env=environment, cwd=ROOT, text=True)
+    assert output.splitlines()[-1] == "[]"
+    assert "two_rates: 1 of 4 done, 3 waiting" in output
+
+
+@pytest.mark.parametrize(
+    "variables, index, name",
+    [
+        ({}, "0", "learning_rate=low,seed=1"),
+        ({"SLURM_ARRAY_TASK_ID": "2"}, "env", "learning_rate=high,seed=1"),
+        ({"JOB_COMPLETION_INDEX": "3"}, "env", "learning_rate=high,seed=2"),
+    ],
+)
+def test_index_is_one_run(variables, index, name, path, tmp_path, monkeypatch, capsys):
+    for variable, value in variables.items():
+        monkeypatch.setenv(variable, value)
+    assert train(path, index=index) == 0
+    assert os.listdir(tmp_path / "runs") == [name]
+    assert "1 of 1 done" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["--index", "4"], "--index = '4': expected a number from 0 to 3, or env"),
+        (["--index", "-1"], "--index = '-1'"),
+        (["--index", "env"], "none of SLURM_ARRAY_TASK_ID, JOB_COMPLETION_INDEX is set"),
+        (["--index", "1", "--workers", "1"], "give one or the other"),
+        (["--workers", "0"], "--workers = 0: expected a whole number"),
+        (["--workers", "9999"], "--workers = 9999: this process may use"),
+    ],
+)
+def test_misuse_of_run_is_one_line(words, message, path, tmp_path, capsys, monkeypatch):
+    for name in ("SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX"):
+        monkeypatch.delenv(name, raising=False)
+    assert run("sweep", "run", path, *words) == 2
+    error = capsys.readouterr().err
+    assert message in error and len(error.splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow  # Two starts of TensorFlow.
+def test_the_engine_trains_two_runs_and_a_second_command_none(small_texts, write, tmp_path, capfd):
+    path = write(
+        "s.yaml",
+        f"""
+output: runs
+run:
+  architecture: primer_ez
+  activation: squared_relu
+  size: tiny
+  task: text
+  gin_file: {small_texts}/tiny.gin
+  steps: 2
+axes:
+  - gin.dropout_rate: [0.0, 1e-1]
+  - seed: [7]
+""",
+    )
+    workers = str(min(2, len(os.sched_getaffinity(0))))
+    assert run("sweep", "run", path, "--workers", workers) == 0, capfd.readouterr().err
+    output = capfd.readouterr().out
+    assert "s: 2 of 2 done" in output and output.count(" 2/2 ") == 2
+    for name in ("dropout_rate=0.0,seed=7", "dropout_rate=0.1,seed=7"):
+        folder = tmp_path / "runs" / name
+        assert (folder / "model.ckpt-2.index").exists() and (folder / "config.gin").exists()
+        (start,) = json.loads((folder / "run.json").read_text())["starts"]
+        assert (start["outcome"], start["exit_code"], start["step"]) == ("done", 0, 2)
+    assert run("sweep", "run", path) == 0
+    again, messages = capfd.readouterr()
+    assert again == output and not messages
