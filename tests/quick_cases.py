@@ -3,7 +3,7 @@
 `make quick-cases` measures all tests that are not marked slow in the code and writes
 quick_cases.json again. A test that takes more than `LONGEST` seconds is slow; of the cases of a
 parametrized test the fastest ones run always, until they take `SECONDS` together. Every file keeps
-at least one test that runs always.
+at least one test that runs always, unless each takes more than `LONGEST_OF_A_FILE`.
 """
 
 import collections
@@ -16,8 +16,9 @@ import pytest
 
 PATH = pathlib.Path(__file__).with_suffix(".json")
 # On two cores of a slow machine.
-LONGEST = 8.0
-SECONDS = 4.0
+LONGEST = 6.0
+SECONDS = 3.0
+LONGEST_OF_A_FILE = 20.0
 
 Times = dict[str, dict[str, float]]
 
@@ -52,7 +53,8 @@ def choose(times: Times) -> dict[str, list[str]]:
                 ((test, case) for test in tests for case in times[test]),
                 key=lambda pair: times[pair[0]][pair[1]],
             )
-            chosen[test] = [case]
+            if times[test][case] <= LONGEST_OF_A_FILE:
+                chosen[test] = [case]
     return {test: kept for test, kept in sorted(chosen.items()) if len(kept) < len(times[test])}
 
 

@@ -7,22 +7,24 @@ from tests.paths import ROOT
 
 
 def test_the_fastest_cases_run_always():
-    times = {"a.py::t": {"x": 2.0, "y": 1.0, "z": 3.0}, "a.py::u": {"": 7.0}}
+    times = {"a.py::t": {"x": 1.5, "y": 1.0, "z": 2.5}, "a.py::u": {"": 5.0}}
     assert quick_cases.choose(times) == {"a.py::t": ["x", "y"]}
 
 
 def test_a_long_test_is_slow_unless_its_file_has_no_other():
     times = {
-        "a.py::t": {"": 9.0},
-        "a.py::u": {"x": 9.0, "y": 1.0},
-        "b.py::t": {"x": 30.0, "y": 20.0},
-        "b.py::u": {"": 25.0},
+        "a.py::t": {"": 7.0},
+        "a.py::u": {"x": 7.0, "y": 1.0},
+        "b.py::t": {"x": 30.0, "y": 15.0},
+        "b.py::u": {"": 18.0},
+        "c.py::t": {"": 25.0},
     }
     assert quick_cases.choose(times) == {
         "a.py::t": [],
         "a.py::u": ["y"],
         "b.py::t": ["y"],
         "b.py::u": [],
+        "c.py::t": [],
     }
 
 

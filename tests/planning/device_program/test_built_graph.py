@@ -36,8 +36,9 @@ def peaks():
 def test_the_peak_is_what_tensorflow_allocates(peaks, name):
     found, variables, most = peaks[name]
     assert sum(found.variables.values()) == pytest.approx(variables, rel=0.01)
-    # TensorFlow computes gradients of weights later, and keeps what they read.
-    assert found.temporary == pytest.approx(most, rel=0.15 if name == "layers" else 0.1)
+    # TensorFlow computes gradients of weights later, and keeps what they read; in loops the order
+    # of its executor is not known.
+    assert found.temporary == pytest.approx(most, rel=0.1 if name == "plain" else 0.15)
 
 
 def test_recomputation_lowers_both(peaks):
