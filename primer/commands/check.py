@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     console.discard_startup()
     if options.coordinates:
         return code
-    from primer.commands import check_report
+    from primer.commands.printing import check_report
 
     if options.json:
         print(json.dumps(check_report.as_data(result, options.all), indent=2))

@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
 
     console.capture_startup()
     import_hook.install()
-    from primer.commands import plan_report
+    from primer.commands.printing import plan_report
     from primer.planning.plans import request
 
     asked = request.Request(

@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 import t5_imports  # noqa: F401  Registers what gin files name.
-from primer.commands import plan_report
+from primer.commands.printing import plan_report
 from primer.errors import UsageError
 from primer.gin_config import config_files
 from primer.planning.plans import data, planner, request

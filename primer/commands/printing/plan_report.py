@@ -3,7 +3,7 @@
 from types import TracebackType
 from typing import IO, TYPE_CHECKING
 
-from primer.commands import plan_tables
+from primer.commands.printing import plan_tables
 from primer.common.live_line import LiveLine
 from primer.common.terminal import tables
 from primer.common.terminal.tables import seconds, size

@@ -2,7 +2,7 @@
 
 import io
 
-from primer.commands import check_report
+from primer.commands.printing import check_report
 from primer.cost.model_cost import ModelCost
 from primer.cost.parameters import Parameters
 from primer.gin_config.findings import BINDING, UNREAD, Finding, Findings

@@ -1,0 +1,1 @@
+"""The output of commands on the terminal: tables, verdicts and progress."""
