@@ -1,0 +1,96 @@
+"""`primer report`: compares evaluated runs over seeds, on one page and on the terminal."""
+
+import argparse
+import os
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from primer.common import checks, user_paths
+from primer.common.terminal import tables
+from primer.errors import UsageError
+
+# Columns of the table on the terminal that have words.
+_WORDS = ("group", "result")
+if TYPE_CHECKING:
+    from primer.experiments.report.sections import Section
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command to its parser."""
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        type=user_paths.expand,
+        metavar="RUNS_OR_SWEEP",
+        help="directories of runs, folders of them, or YAML files of sweeps",
+    )
+    parser.add_argument(
+        "--output",
+        type=user_paths.expand,
+        default="report.html",
+        help="the page; PNG, CSV and JSON are in the folder beside it (default: report.html)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier report")
+    parser.add_argument(
+        "--baseline",
+        metavar="NAME",
+        help="the group of runs that the others are compared with, by its name without the seed "
+        "(default: the first group)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Writes the report, prints its final tables, and returns 0."""
+    remote = next((path for path in [*options.runs, options.output] if "://" in path), None)
+    if remote:
+        raise UsageError(f"{remote}: expected a local path; copy the directories first")
+    if not options.output.endswith((".html", ".htm")):
+        raise UsageError(f"--output {options.output}: expected the name of an .html file")
+    checks.output_file(options.output, "--output", options.overwrite, options.runs)
+    # Not at the top: these import TensorFlow, whose messages are captured first.
+    from primer.common import console
+
+    console.capture_startup()
+    try:
+        from primer.experiments.report import contents, exports, finals, speedup_table
+    finally:
+        console.discard_startup()
+    report = contents.build(options.runs, options.baseline)
+    exports.write(exports.files_of(report, options.output))
+    for section in report.sections:
+        _print_section(section, finals)
+        _print_speedups(section, speedup_table)
+    for remark in report.remarks:
+        print(remark)
+    print(f"Page: {options.output}; the same as files: {os.path.splitext(options.output)[0]}_files")
+    return 0
+
+
+def _print_section(section: "Section", finals: ModuleType) -> None:
+    heads = finals.columns(section)
+    table = tables.table(section.title, *(heads[key] for key in finals.SHORT), words=_WORDS)
+    rows = finals.rows(section)
+    for row in rows:
+        texts = finals.texts(row)
+        table.add_row(*(texts[key] for key in finals.SHORT))
+    tables.console().print(table)
+    if section.reason:
+        print(f"Not compared with the first table: {section.reason}.")
+    for row in rows:
+        if row["remarks"]:
+            print(f"{row['group']}: {row['remarks']}.")
+    print(section.how)
+
+
+def _print_speedups(section: "Section", speedup_table: ModuleType) -> None:
+    found = speedup_table.rows(section)
+    heads, known = speedup_table.HEADS, [row for row in found if not row["remark"]]
+    if known:
+        title = f"Compute to reach the final loss of {section.baseline}"
+        table = tables.table(title, *heads.values(), words=("group", "in"))
+        for row in known:
+            texts = speedup_table.texts(row)
+            table.add_row(*(texts[key] for key in heads))
+        tables.console().print(table)
+    for remark in speedup_table.remarks(found):
+        print(remark)

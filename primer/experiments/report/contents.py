@@ -1,0 +1,78 @@
+"""What a report has: its sections, and the settings in which the groups of runs differ."""
+
+import dataclasses
+import shlex
+from collections.abc import Mapping, Sequence
+
+from primer.errors import UsageError
+from primer.experiments.report import directories, groups, runs, sections, settings
+from primer.experiments.report.runs import Run
+from primer.experiments.report.sections import Section
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """The contents of a report.
+
+    Attributes:
+        sections: sets of contenders whose losses may be compared.
+        settings: {setting: {group: value}} of those that are not the same in all groups.
+        remarks: what a reader has to know of the report as a whole.
+    """
+
+    sections: Sequence[Section]
+    settings: Mapping[str, Mapping[str, str]]
+    remarks: Sequence[str]
+
+
+def build(paths: Sequence[str], baseline: str | None = None) -> Report:
+    """Returns the report on runs.
+
+    Args:
+        paths: as for `directories.find`.
+        baseline: as for `sections.build`.
+
+    Raises:
+        UsageError: as these; there are no results; a directory that is named itself has none.
+    """
+    named, model_dirs = directories.find(paths)
+    found = [runs.read(model_dir) for model_dir in model_dirs]
+    missing = [run for run in found if not run.evaluations]
+    refused = [run for run in missing if run.model_dir in named]
+    if refused or len(missing) == len(found):
+        _refuse(refused or missing)
+    # Runs of a sweep that have not begun have no name yet.
+    grouped = groups.group([run for run in found if run.evaluations or run.name])
+    evaluated = [group for group in grouped if any(run.evaluations for run in group.runs)]
+    return Report(
+        sections.build(grouped, baseline),
+        settings.differences(
+            {g.name: g.runs[0].config for g in evaluated if g.runs[0].config is not None}
+        ),
+        [*_missing(missing), *_unlike(evaluated)],
+    )
+
+
+def _refuse(missing: Sequence[Run]) -> None:
+    first = missing[0].model_dir
+    more = f" and {len(missing) - 1} others have" if len(missing) > 1 else " has"
+    words = " ".join(f"--model_dir {shlex.quote(run.model_dir)}" for run in missing)
+    raise UsageError(f"{first}{more} no results of primer eval; first: primer eval {words}")
+
+
+def _missing(missing: Sequence[Run]) -> list[str]:
+    if not missing:
+        return []
+    names = ", ".join(run.model_dir + (f" ({run.state})" if run.state else "") for run in missing)
+    return [f"Without results, and not in this report: {names}."]
+
+
+def _unlike(grouped: Sequence[groups.Group]) -> list[str]:
+    """Returns a remark for each group whose runs differ in more than their seeds."""
+    found = []
+    for group in grouped:
+        configs = {run.model_dir: run.config for run in group.runs if run.config is not None}
+        names = list(settings.differences(configs))
+        if names:
+            found.append(f"The runs of {group.name} differ in more than the seed: {names[0]}.")
+    return found

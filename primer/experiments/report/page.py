@@ -1,0 +1,186 @@
+"""The page of a report: one HTML file with its style and its pictures in it, and no script."""
+
+import base64
+import html
+from collections.abc import Mapping, Sequence
+
+from primer import __version__
+from primer.experiments.report import finals, seeds, speedup_table, style
+from primer.experiments.report.contents import Report
+from primer.experiments.report.sections import Section
+
+_CAPTIONS = {
+    "loss_by_steps": "Loss against training steps",
+    "loss_by_tokens": "Loss against training tokens",
+    "loss_by_flops": "Loss against training FLOPs",
+    "loss_by_seconds": "Loss against wall time",
+    "differences": "Final differences to the baseline with their 95% intervals",
+}
+_DEFINITIONS = (
+    "Loss: of the last evaluated checkpoint of each run, its mean over seeds. Standard error: "
+    "sample standard deviation over seeds / sqrt(seeds).",
+    "Difference: the mean over seeds that both have of (loss - loss of the baseline); seeds pair "
+    "the order of the data. Negative is better. The 95% interval and p are those of the paired t "
+    "test.",
+    "Adjusted p: by Holm's method over all comparisons of this page. A group is called better or "
+    f"worse where it is at most {seeds.LEVEL:g}; if no group differed from its baseline, a page "
+    "would call one so in at most 5% of cases. Otherwise the seeds do not show a difference, which "
+    "does not mean that there is none.",
+    "Detectable: the true difference that this many seeds with this spread would show in 80% of "
+    "cases, in one comparison at a level of 5%.",
+    "Speedup factor: training cost of the baseline / cost at which a group first has the "
+    "baseline's final loss, on means over the common seeds; 2 means half the compute. Its "
+    "interval is a bootstrap over seeds with Student's t. It needs schedules that do not decay at "
+    "the end.",
+    "Intervals are over seeds, not over texts: they hold for this text. They assume differences "
+    "that are normally distributed over seeds.",
+    "Perplexity per token is exp(mean nats per token). Training FLOPs are counted on the graph "
+    "(docs/costs.md). Tokens count padding.",
+    "Figures: thin lines are runs, thick ones means over seeds at the steps that all runs of a "
+    "group have; the untrained model (step 0) is left out. Wall time has the building of the "
+    "graph, and depends on the machine and on what else ran there.",
+)
+
+
+def render(report: Report, pictures: Sequence[Mapping[str, bytes]], folder: str) -> str:
+    """Returns the page as HTML.
+
+    Args:
+        report: its contents.
+        pictures: {name: PNG} of each section.
+        folder: the name of the folder with the same as files.
+    """
+    title = _title(report)
+    parts = [f"<h1>{_text(title)}</h1>"]
+    for section, own in zip(report.sections, pictures, strict=True):
+        parts += _section(section, own, len(report.sections) > 1)
+    parts += _settings(report)
+    parts += ["<h2>What the numbers mean</h2>", _list(_DEFINITIONS)]
+    if report.remarks:
+        parts += ["<h2>Remarks</h2>", _list(report.remarks)]
+    parts.append(
+        f'<p class="note">The folder {_text(folder)} has all of this as PNG, CSV and JSON. Written '
+        f"by primer report {__version__}.</p>"
+    )
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{_text(title)}</title><style>{style.CSS}</style></head>\n<body>\n"
+        + "\n".join(parts)
+        + "\n</body></html>\n"
+    )
+
+
+def _title(report: Report) -> str:
+    contenders = [c for section in report.sections for c in section.contenders]
+    names = {contender.name for contender in contenders}
+    runs = {curve.run.model_dir for contender in contenders for curve in contender.curves}
+    return f"{_count(len(names), 'configuration')} compared over {_count(len(runs), 'run')}"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
+def _section(section: Section, pictures: Mapping[str, bytes], several: bool) -> list[str]:
+    rows = finals.rows(section)
+    parts = [f"<h2>{_text(section.title)}</h2>"]
+    if section.reason:
+        parts.append(f"<p>Not compared with the first table: {_text(section.reason)}.</p>")
+    parts.append(_list([finals.sentence(r, section) for r in rows if r["result"] != "baseline"]))
+    parts += [_table(section, rows), f'<p class="note">{_text(section.how)}</p>']
+    remarks = [f"{row['group']}: {row['remarks']}." for row in rows if row["remarks"]]
+    parts += [_list(remarks), *_speedups(section)]
+    where = f" ({section.title})" if several else ""
+    parts.append(
+        '<div class="figures">'
+        + "".join(_figure(_CAPTIONS[name] + where, png) for name, png in pictures.items())
+        + "</div>"
+    )
+    return parts
+
+
+def _speedups(section: Section) -> list[str]:
+    found = speedup_table.rows(section)
+    known = [speedup_table.texts(row) for row in found if not row["remark"]]
+    parts = [f"<h3>Compute to reach the final loss of {_text(section.baseline)}</h3>"]
+    if known:
+        heads = "".join(
+            f"<th{_words(key)}>{_text(head)}</th>" for key, head in speedup_table.HEADS.items()
+        )
+        parts.append(_box([f"<tr>{heads}</tr>", *map(_speedup_line, known)]))
+    parts.append(_list(speedup_table.remarks(found)))
+    return parts if found else []
+
+
+def _speedup_line(texts: Mapping[str, str]) -> str:
+    cells = (f"<td{_words(key)}>{_text(texts[key])}</td>" for key in speedup_table.HEADS)
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _words(key: str) -> str:
+    return ' class="words"' if key == "cost" else ""
+
+
+def _table(section: Section, rows: Sequence[Mapping]) -> str:
+    columns = finals.columns(section)
+    heads = {"result": ' class="words"'}
+    lines = [
+        "<tr>"
+        + "".join(f"<th{heads.get(key, '')}>{_text(head)}</th>" for key, head in columns.items())
+        + "</tr>"
+    ]
+    for row in rows:
+        texts = finals.texts(dict(row))
+        cells = "".join(f"<td{_class_of(key, texts)}>{_text(texts[key])}</td>" for key in columns)
+        lines.append(f"<tr>{cells}</tr>")
+    return _box(lines)
+
+
+def _box(lines: Sequence[str]) -> str:
+    """Returns a table that scrolls inside its own box where it is wider than the page."""
+    return (
+        f'<div class="box" tabindex="0"><table>{"".join(lines)}</table></div>'
+        '<p class="note sideways">The table scrolls sideways.</p>'
+    )
+
+
+def _class_of(key: str, texts: Mapping[str, str]) -> str:
+    if key != "result":
+        return ""
+    marked = texts[key] in (seeds.BETTER, seeds.WORSE)
+    return f' class="words {texts[key]}"' if marked else ' class="words"'
+
+
+def _figure(caption: str, png: bytes) -> str:
+    data = base64.b64encode(png).decode()
+    return (
+        f'<figure><img alt="{_text(caption)}" src="data:image/png;base64,{data}">'
+        f"<figcaption>{_text(caption)}</figcaption></figure>"
+    )
+
+
+def _settings(report: Report) -> list[str]:
+    """Returns the table of the settings in which any two groups differ."""
+    if not report.settings:
+        return []
+    groups = list(next(iter(report.settings.values())))
+    heads = "".join(f'<th class="words">{_text(group)}</th>' for group in groups)
+    lines = [f"<tr><th>setting</th>{heads}</tr>"]
+    for name, values in report.settings.items():
+        cells = "".join(f'<td class="value">{_text(values[g])}</td>' for g in groups)
+        lines.append(f"<tr><td>{_text(name)}</td>{cells}</tr>")
+    return [
+        "<h2>Settings that differ</h2>",
+        '<p class="note">Of each configuration\'s config.gin, without seeds and directories; '
+        "settings that all have alike are left out.</p>",
+        _box(lines),
+    ]
+
+
+def _list(sentences: Sequence[str]) -> str:
+    return f"<ul>{''.join(f'<li>{_text(one)}</li>' for one in sentences)}</ul>" if sentences else ""
+
+
+def _text(text: str) -> str:
+    return html.escape(text, quote=True)
