@@ -111,7 +111,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         shared.import_modules(["t5_imports", *options.module_import])
         with plan_report.Progress() as progress:
-            report = request.report(asked, progress.say)
+            report = request.report(asked, progress.planning)
     finally:
         console.discard_startup()
     plan_report.print_report(report)

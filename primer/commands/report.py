@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Writes the report, prints its final tables, and returns 0."""
-    remote = next((path for path in [*options.runs, options.output] if "://" in path), None)
+    remote = next(filter(user_paths.is_remote, [*options.runs, options.output]), None)
     if remote:
         raise UsageError(f"{remote}: expected a local path; copy the directories first")
     if not options.output.endswith((".html", ".htm")):
@@ -57,9 +58,9 @@ def run(options: argparse.Namespace) -> int:
         console.discard_startup()
     report = contents.build(options.runs, options.baseline)
     exports.write(exports.files_of(report, options.output))
-    for section in report.sections:
+    for section, speedups in zip(report.sections, report.speedups, strict=True):
         _print_section(section, finals)
-        _print_speedups(section, speedup_table)
+        _print_speedups(section, speedups, speedup_table)
     for remark in report.remarks:
         print(remark)
     print(f"Page: {options.output}; the same as files: {os.path.splitext(options.output)[0]}_files")
@@ -82,8 +83,9 @@ def _print_section(section: "Section", finals: ModuleType) -> None:
     print(section.how)
 
 
-def _print_speedups(section: "Section", speedup_table: ModuleType) -> None:
-    found = speedup_table.rows(section)
+def _print_speedups(
+    section: "Section", found: Sequence[Mapping], speedup_table: ModuleType
+) -> None:
     heads, known = speedup_table.HEADS, [row for row in found if not row["remark"]]
     if known:
         title = f"Compute to reach the final loss of {section.baseline}"

@@ -1,6 +1,5 @@
 """The output of `primer plan` on the terminal, and the line of its progress."""
 
-from types import TracebackType
 from typing import IO, TYPE_CHECKING
 
 from primer.commands.printing import plan_tables
@@ -16,28 +15,13 @@ if TYPE_CHECKING:
     from primer.planning.plans.report import Report
 
 
-class Progress:
-    """A line that says which plan is being made, as a context."""
+class Progress(LiveLine):
+    """A line that says which plan is being made."""
 
-    def __init__(self) -> None:
-        self._line = LiveLine()
-
-    def __enter__(self) -> "Progress":
-        self._line.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._line.__exit__(kind, error, traceback)
-
-    def say(self, text: str) -> None:
+    def planning(self, text: str) -> None:
         """Shows what is being planned."""
-        if self._line.is_live or self._line.is_due():
-            self._line.show(f"Planning {text}")
+        if self.is_live or self.is_due():
+            self.show(f"Planning {text}")
 
 
 def print_report(report: "Report", file: IO[str] | None = None) -> None:

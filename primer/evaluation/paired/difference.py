@@ -45,17 +45,27 @@ class Difference:
     @property
     def interval(self) -> tuple[float, float]:
         """The 95% confidence interval, by Student's t; (nan, nan) without a standard error."""
-        from scipy import special
-
         if not math.isfinite(self.standard_error):
             return math.nan, math.nan
-        half = float(special.stdtrit(self.documents - 1, 0.975)) * self.standard_error
+        half = half_interval(self.standard_error, self.documents)
         return self.value - half, self.value + half
 
     @property
     def ratio(self) -> float:
         """The difference in standard errors; nan without one."""
         return self.value / self.standard_error if self.standard_error else math.nan
+
+
+def half_interval(standard_error: float, number: int) -> float:
+    """Returns half of a mean's 95% confidence interval, by Student's t.
+
+    Args:
+        standard_error: of the mean.
+        number: of the values, at least 2.
+    """
+    from scipy import special
+
+    return float(special.stdtrit(number - 1, 0.975)) * standard_error
 
 
 def common_unit(rows: Sequence[Row]) -> str:

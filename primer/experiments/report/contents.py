@@ -3,9 +3,17 @@
 import dataclasses
 import shlex
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from primer.errors import UsageError
-from primer.experiments.report import directories, groups, runs, sections, settings
+from primer.experiments.report import (
+    directories,
+    groups,
+    runs,
+    sections,
+    settings,
+    speedup_table,
+)
 from primer.experiments.report.runs import Run
 from primer.experiments.report.sections import Section
 
@@ -16,11 +24,13 @@ class Report:
 
     Attributes:
         sections: sets of contenders whose losses may be compared.
+        speedups: of each section, the rows of `speedup_table.rows`: thousands of draws.
         settings: {setting: {group: value}} of those that are not the same in all groups.
         remarks: what a reader has to know of the report as a whole.
     """
 
     sections: Sequence[Section]
+    speedups: Sequence[Sequence[Mapping[str, Any]]]
     settings: Mapping[str, Mapping[str, str]]
     remarks: Sequence[str]
 
@@ -44,8 +54,10 @@ def build(paths: Sequence[str], baseline: str | None = None) -> Report:
     # Runs of a sweep that have not begun have no name yet.
     grouped = groups.group([run for run in found if run.evaluations or run.name])
     evaluated = [group for group in grouped if any(run.evaluations for run in group.runs)]
+    compared = sections.build(grouped, baseline)
     return Report(
-        sections.build(grouped, baseline),
+        compared,
+        [speedup_table.rows(section) for section in compared],
         settings.differences(
             {g.name: g.runs[0].config for g in evaluated if g.runs[0].config is not None}
         ),

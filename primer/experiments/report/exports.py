@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from primer import __version__
+from primer.common import files
 from primer.errors import UsageError
-from primer.experiments.report import figures, finals, page, speedup_table
+from primer.experiments.report import figures, finals, page
 from primer.experiments.report.contents import Report
 from primer.experiments.report.sections import Section
 
@@ -36,8 +37,8 @@ def files_of(report: Report, output: str) -> dict[str, bytes]:
         "checkpoints.csv": _csv(row for s in report.sections for row in _checkpoints(s)),
         "speedups.csv": _csv(
             {"section": section.title, **row}
-            for section in report.sections
-            for row in speedup_table.rows(section)
+            for section, speedups in zip(report.sections, report.speedups, strict=True)
+            for row in speedups
         ),
         "settings.csv": _csv({"setting": k, **v} for k, v in report.settings.items()),
         "report.json": _json(report),
@@ -93,10 +94,10 @@ def _json(report: Report) -> bytes:
             "baseline": section.baseline,
             "reason": section.reason,
             "finals": [_nulls(row) for row in finals.rows(section)],
-            "speedups": [_nulls(row) for row in speedup_table.rows(section)],
+            "speedups": [_nulls(row) for row in speedups],
             "checkpoints": [_nulls(row) for row in _checkpoints(section)],
         }
-        for section in report.sections
+        for section, speedups in zip(report.sections, report.speedups, strict=True)
     ]
     content = {
         "primer": __version__,
@@ -141,17 +142,12 @@ def write(contents: Mapping[str, bytes]) -> None:
     finally:
         for path in contents:
             with contextlib.suppress(OSError):
-                os.remove(_beside(path))
-
-
-def _beside(path: str) -> str:
-    directory, name = os.path.split(path)
-    return os.path.join(directory, f".{name}.unfinished")
+                os.remove(files.unfinished_path(path))
 
 
 def _write_beside(path: str, content: bytes) -> str:
     """Writes a file under a temporary name, which it returns; raises OSError."""
-    temporary = _beside(path)
+    temporary = files.unfinished_path(path)
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     with open(temporary, "wb") as out:
         out.write(content)

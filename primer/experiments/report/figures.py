@@ -7,7 +7,7 @@ from typing import Any
 
 from primer.common import files
 from primer.experiments.report import finals
-from primer.experiments.report.sections import Contender, Point, Section
+from primer.experiments.report.sections import Contender, Point, Section, common_points
 
 # Okabe and Ito's colors, which color-blind readers tell apart, without the yellow, which is pale on
 # white. Lines of one color have another marker and dashes.
@@ -31,7 +31,8 @@ def draw(section: Section) -> dict[str, bytes]:
     """Returns {name: PNG} of the figures of a section, without those that have no numbers."""
     found = {}
     for name, (key, label) in AXES.items():
-        if any(math.isfinite(getattr(p, key)) for c in section.contenders for p in _points(c)):
+        points = (p for c in section.contenders for v in c.curves for p in v.trained.values())
+        if any(math.isfinite(getattr(point, key)) for point in points):
             found[name] = _losses_over(section, key, label)
     compared = [c for c in section.contenders if c.comparison]
     if compared:
@@ -58,11 +59,6 @@ def _drawn(draw_panel: Callable[[Any], None], height: float, legend: bool = Fals
     return picture.getvalue()
 
 
-def _points(contender: Contender) -> list[Point]:
-    """Returns the points of all its curves that a figure has: without the untrained model."""
-    return [p for curve in contender.curves for p in curve.points if p.step]
-
-
 def style(number: int) -> dict[str, Any]:
     """Returns how the contender of this number is drawn: color, dashes, marker."""
     return {
@@ -79,8 +75,7 @@ def _losses(panel: Any, section: Section, key: str, label: str) -> None:
         drawn = style(number)
         if len(contender.curves) > 1:
             for curve in contender.curves:
-                points = [point for point in curve.points if point.step]
-                x, y = _coordinates(points, key, section.unit)
+                x, y = _coordinates(list(curve.trained.values()), key, section.unit)
                 panel.plot(x, y, color=drawn["color"], linewidth=0.6, alpha=0.45)
         x, y = mean_curve(contender, key, section.unit)
         panel.plot(x, y, label=contender.name, linewidth=1.6, markersize=4.5, **drawn)
@@ -105,11 +100,9 @@ def mean_curve(contender: Contender, key: str, unit: str) -> tuple[list[float], 
         key: the attribute of a point that is the cost.
         unit: the key of the loss.
     """
-    of_steps = [{p.step: p for p in curve.points if p.step} for curve in contender.curves]
-    common = sorted(set.intersection(*(set(own) for own in of_steps)))
     x, y = [], []
-    for step in common:
-        costs, losses = _coordinates([own[step] for own in of_steps], key, unit)
+    for points in zip(*common_points(contender.curves)):
+        costs, losses = _coordinates(points, key, unit)
         x.append(sum(costs) / len(costs))
         y.append(sum(losses) / len(losses))
     return x, y

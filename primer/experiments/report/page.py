@@ -52,8 +52,8 @@ def render(report: Report, pictures: Sequence[Mapping[str, bytes]], folder: str)
     """
     title = _title(report)
     parts = [f"<h1>{_text(title)}</h1>"]
-    for section, own in zip(report.sections, pictures, strict=True):
-        parts += _section(section, own, len(report.sections) > 1)
+    for section, speedups, own in zip(report.sections, report.speedups, pictures, strict=True):
+        parts += _section(section, speedups, own, len(report.sections) > 1)
     parts += _settings(report)
     parts += ["<h2>What the numbers mean</h2>", _list(_DEFINITIONS)]
     if report.remarks:
@@ -82,15 +82,21 @@ def _count(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
-def _section(section: Section, pictures: Mapping[str, bytes], several: bool) -> list[str]:
+def _section(
+    section: Section, speedups: Sequence[Mapping], pictures: Mapping[str, bytes], several: bool
+) -> list[str]:
     rows = finals.rows(section)
     parts = [f"<h2>{_text(section.title)}</h2>"]
     if section.reason:
         parts.append(f"<p>Not compared with the first table: {_text(section.reason)}.</p>")
     parts.append(_list([finals.sentence(r, section) for r in rows if r["result"] != "baseline"]))
-    parts += [_table(section, rows), f'<p class="note">{_text(section.how)}</p>']
+    texts = [finals.texts(row) for row in rows]
+    parts += [
+        _table(finals.columns(section), texts, "result"),
+        f'<p class="note">{_text(section.how)}</p>',
+    ]
     remarks = [f"{row['group']}: {row['remarks']}." for row in rows if row["remarks"]]
-    parts += [_list(remarks), *_speedups(section)]
+    parts += [_list(remarks), *_speedups(section, speedups)]
     where = f" ({section.title})" if several else ""
     parts.append(
         '<div class="figures">'
@@ -100,41 +106,38 @@ def _section(section: Section, pictures: Mapping[str, bytes], several: bool) -> 
     return parts
 
 
-def _speedups(section: Section) -> list[str]:
-    found = speedup_table.rows(section)
+def _speedups(section: Section, found: Sequence[Mapping]) -> list[str]:
+    if not found:
+        return []
     known = [speedup_table.texts(row) for row in found if not row["remark"]]
     parts = [f"<h3>Compute to reach the final loss of {_text(section.baseline)}</h3>"]
     if known:
-        heads = "".join(
-            f"<th{_words(key)}>{_text(head)}</th>" for key, head in speedup_table.HEADS.items()
+        parts.append(_table(speedup_table.HEADS, known, "cost"))
+    return [*parts, _list(speedup_table.remarks(found))]
+
+
+def _table(heads: Mapping[str, str], rows: Sequence[Mapping[str, str]], words: str) -> str:
+    """Returns a table.
+
+    Args:
+        heads: {key: head} of its columns.
+        rows: {key: text} of each of its rows.
+        words: the key of the column, besides the first, that has words.
+    """
+
+    def line(tag: str, texts: Mapping[str, str]) -> str:
+        cells = (
+            f"<{tag}{_words(texts[key]) if key == words else ''}>{_text(texts[key])}</{tag}>"
+            for key in heads
         )
-        parts.append(_box([f"<tr>{heads}</tr>", *map(_speedup_line, known)]))
-    parts.append(_list(speedup_table.remarks(found)))
-    return parts if found else []
+        return f"<tr>{''.join(cells)}</tr>"
+
+    return _box([line("th", heads), *(line("td", row) for row in rows)])
 
 
-def _speedup_line(texts: Mapping[str, str]) -> str:
-    cells = (f"<td{_words(key)}>{_text(texts[key])}</td>" for key in speedup_table.HEADS)
-    return f"<tr>{''.join(cells)}</tr>"
-
-
-def _words(key: str) -> str:
-    return ' class="words"' if key == "cost" else ""
-
-
-def _table(section: Section, rows: Sequence[Mapping]) -> str:
-    columns = finals.columns(section)
-    heads = {"result": ' class="words"'}
-    lines = [
-        "<tr>"
-        + "".join(f"<th{heads.get(key, '')}>{_text(head)}</th>" for key, head in columns.items())
-        + "</tr>"
-    ]
-    for row in rows:
-        texts = finals.texts(dict(row))
-        cells = "".join(f"<td{_class_of(key, texts)}>{_text(texts[key])}</td>" for key in columns)
-        lines.append(f"<tr>{cells}</tr>")
-    return _box(lines)
+def _words(text: str) -> str:
+    """Returns the classes of a cell with words; what is better or worse has a color."""
+    return f' class="words {text}"' if text in (seeds.BETTER, seeds.WORSE) else ' class="words"'
 
 
 def _box(lines: Sequence[str]) -> str:
@@ -143,13 +146,6 @@ def _box(lines: Sequence[str]) -> str:
         f'<div class="box" tabindex="0"><table>{"".join(lines)}</table></div>'
         '<p class="note sideways">The table scrolls sideways.</p>'
     )
-
-
-def _class_of(key: str, texts: Mapping[str, str]) -> str:
-    if key != "result":
-        return ""
-    marked = texts[key] in (seeds.BETTER, seeds.WORSE)
-    return f' class="words {texts[key]}"' if marked else ' class="words"'
 
 
 def _figure(caption: str, png: bytes) -> str:

@@ -30,6 +30,18 @@ class Curve:
         """The last evaluated checkpoint."""
         return self.points[-1]
 
+    @property
+    def trained(self) -> dict[int, Point]:
+        """{step: point} without the untrained model."""
+        return {point.step: point for point in self.points if point.step}
+
+
+def common_points(curves: Sequence[Curve]) -> list[list[Point]]:
+    """Returns the points of each curve at the steps that all of them have, sorted by step."""
+    trained = [curve.trained for curve in curves]
+    steps = sorted(set.intersection(*map(set, trained)))
+    return [[own[step] for step in steps] for own in trained]
+
 
 @dataclasses.dataclass(frozen=True)
 class Contender:

@@ -19,6 +19,8 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 
+from primer.evaluation.paired import difference
+
 LEVEL = 0.05  # Of errors: of an interval that misses, of a page with a false winner.
 POWER = 0.8
 BETTER, WORSE, NOT_SHOWN = "better", "worse", "no difference shown"
@@ -109,7 +111,7 @@ def compare(losses: Mapping[int, float], baseline: Mapping[int, float]) -> Compa
     error = statistics.stdev(differences) / math.sqrt(n)
     if error <= 1e-12 * max(map(abs, baseline.values())):  # Equal but for rounding.
         return Comparison(n, mean, remark="all seeds differ by the same amount: no spread is seen")
-    half = float(special.stdtrit(n - 1, 1 - LEVEL / 2)) * error
+    half = difference.half_interval(error, n)
     p_value = 2 * float(special.stdtr(n - 1, -abs(mean / error)))
     detectable = detectable_in_errors(n) * error
     return Comparison(n, mean, error, mean - half, mean + half, p_value, detectable=detectable)

@@ -23,7 +23,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from primer.experiments.report import schedules, seeds
+from primer.evaluation.paired import difference
+from primer.experiments.report import schedules, sections, seeds
 from primer.experiments.report.sections import Contender, Curve, Section
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -74,9 +75,7 @@ def _speedup(contender: Contender, base: Contender, cost: str, unit: str) -> Spe
     common = sorted(own.keys() & reference.keys())
     if not common:
         return Speedup(contender.name, cost, remark="no seed in common with the baseline")
-    curves = [own[seed] for seed in common]
-    steps = sorted(set.intersection(*({p.step for p in c.points if p.step} for c in curves)))
-    points = [[{p.step: p for p in c.points}[step] for step in steps] for c in curves]
+    points = sections.common_points([own[seed] for seed in common])
     lasts = [reference[seed].last for seed in common]
     found = measure(
         np.array([[p.row[unit] for p in row] for row in points]),
@@ -113,15 +112,13 @@ def measure(
 
 
 def _interval(given: Arrays, n: int, factor: float) -> tuple[float, float]:
-    from scipy import special
-
     draws = np.random.default_rng(0).multinomial(n, [1 / n] * n, size=DRAWS) / n
     found = _factors(*given, draws)
     reached = (found > 0) & np.isfinite(found)
     half = 0.0
     if 0 < factor < math.inf:
         error = float(np.log(found[reached]).std()) * math.sqrt(n / (n - 1))
-        half = float(special.stdtrit(n - 1, 1 - seeds.LEVEL / 2)) * error
+        half = difference.half_interval(error, n)
     # Where a part of the draws never has the loss, or has it at once, that side has no bound.
     low = 0.0 if (found == 0).mean() > seeds.LEVEL / 2 else factor * math.exp(-half)
     high = math.inf if np.isinf(found).mean() > seeds.LEVEL / 2 else factor * math.exp(half)

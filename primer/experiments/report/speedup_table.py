@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from primer.experiments.report import speedup
@@ -22,7 +23,7 @@ def rows(section: Section) -> list[dict[str, Any]]:
     return [dataclasses.asdict(one) for one in speedup.speedups(section)]
 
 
-def texts(row: dict[str, Any]) -> dict[str, str]:
+def texts(row: Mapping[str, Any]) -> dict[str, str]:
     """Returns a row that has a factor as text, {key of HEADS: text}."""
     interval = f"{_factor(row['low'], row)} to {_factor(row['high'], row)}"
     return {
@@ -34,13 +35,13 @@ def texts(row: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _factor(value: float, row: dict[str, Any]) -> str:
+def _factor(value: float, row: Mapping[str, Any]) -> str:
     if value == 0:
         return f"below {row['least']:.2f}"
     return f"above {row['most']:.2f}" if math.isinf(value) else f"{value:.2f}"
 
 
-def remarks(found: list[dict[str, Any]]) -> list[str]:
+def remarks(found: Sequence[Mapping[str, Any]]) -> list[str]:
     """Returns why groups have no factor, each reason once with the groups that it concerns."""
     cases: dict[str, list[tuple[str, str]]] = {}
     for row in found:
