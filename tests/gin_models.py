@@ -42,13 +42,20 @@ def _with_prefixes(parse_files):
         gin.config._LOCATION_PREFIXES = before
 
 
-# Files -> gin's bindings and imports after parsing them: a cache, because thousands of tests parse
-# the same few files.
+def _cached_for_the_folder(function):
+    """Caches results for each folder gin/: tests/docs/put_back.py changes a copy of it."""
+    results = functools.cache(lambda _folder, *args: function(*args))
+    return functools.wraps(function)(lambda *args: results(config_files.gin_directory(), *args))
+
+
+# (Folder gin/, files) -> gin's bindings and imports after parsing them: a cache, because thousands
+# of tests parse the same few files.
 _parsed = {}
 
 
 def _parse_files(files):
-    config, imports = _parsed.get(files, (None, None))
+    key = config_files.gin_directory(), files
+    config, imports = _parsed.get(key, (None, None))
     if config is not None:
         gin.config._CONFIG.update({key: dict(values) for key, values in config.items()})
         gin.config._IMPORTS.update(imports)
@@ -57,7 +64,7 @@ def _parse_files(files):
     gin.parse_config_files_and_bindings(list(files), [], finalize_config=False)
     if not any(map(os.path.isabs, files)):  # Files of a test may change between tests.
         config = {key: dict(values) for key, values in gin.config._CONFIG.items()}
-        _parsed[files] = config, gin.config._IMPORTS.copy()
+        _parsed[key] = config, gin.config._IMPORTS.copy()
 
 
 def build(files, bindings=(), vocabulary_size=97, layout="", mesh_shape=""):
@@ -75,7 +82,7 @@ def build(files, bindings=(), vocabulary_size=97, layout="", mesh_shape=""):
     )
 
 
-@functools.cache
+@_cached_for_the_folder
 def own_bindings(file):
     """Returns {(scope, selector, parameter): text} of what a gin file and its includes set."""
     gin.clear_config()
@@ -95,7 +102,7 @@ def merged_bindings(files):
     return merged
 
 
-@functools.cache
+@_cached_for_the_folder
 def two_dimensional(rows=2, columns=2):
     """Returns mesh_shape and layout of meshes/two_dimensional.gin, for `build`."""
     path = os.path.join(config_files.gin_directory(), "meshes", "two_dimensional.gin")
@@ -103,7 +110,7 @@ def two_dimensional(rows=2, columns=2):
     return {"mesh_shape": f"rows:{rows},columns:{columns}", "layout": found["layout_rules"]}
 
 
-@functools.cache
+@_cached_for_the_folder
 def slots(path):
     """Returns {slot: value} of one of our gin files, its includes first."""
     found = {}

@@ -41,10 +41,7 @@ def changed_gin_file(path, old, new):
         text = (copy / path).read_text()
         assert old in text, f"gin/{path} does not contain {old!r}"
         (copy / path).write_text(text.replace(old, new))
-        with (
-            mock.patch("primer.gin_config.config_files.gin_directory", lambda: str(copy)),
-            mock.patch("tests.gin_models._parsed", {}),
-        ):
+        with mock.patch("primer.gin_config.config_files.gin_directory", lambda: str(copy)):
             yield
 
 

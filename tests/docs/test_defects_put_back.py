@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 import numpy as np
 import pytest
 
+from tests import gin_models
 from tests.docs import defects, put_back
 from tests.layers import helpers
 
@@ -248,3 +249,13 @@ def test_the_test_of_a_row_fails_with_the_defect(original, request):
         pytest.raises((AssertionError, pytest.fail.Exception)),
     ):
         function(**arguments)
+
+
+def test_a_file_that_was_parsed_before_is_parsed_again_when_it_changes():
+    def width():
+        return gin_models.own_bindings("sizes/tiny.gin")["d_model", "gin.macro", "value"]
+
+    before = width()
+    with put_back.changed_gin_file("sizes/tiny.gin", f"d_model = {before}", "d_model = 17"):
+        assert width() == "17" != before
+    assert width() == before
