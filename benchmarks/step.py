@@ -32,9 +32,9 @@ STOCK_PYTHON = str(ROOT / ".venv-tpu/bin/python")
 TORCH_PYTHON = str(ROOT / ".venv-torch/bin/python")
 VANILLA = "small_transformer_vanilla"
 # Name of a size: rows, length, steps that count.
-SIZES = {"small": (8, 128, 10), "medium": (4, 512, 4)}
+SIZES = {"small": (8, 128, 10), "medium": (4, 512, 3)}
 # Steps of training after the first that do not count.
-WARM_UP = 2
+WARM_UP = 1
 # Models whose step is measured with the products in it, and what they stand for.
 MODELS = {
     VANILLA: "vanilla",

@@ -22,7 +22,7 @@ VOCABULARY = 8192
 # d_model, layers, heads, d_ff: gin/sizes/.
 SIZES = {"small": (512, 6, 8, 2048), "medium": (768, 12, 12, 3072)}
 BUCKETS, FARTHEST = 32, 128
-WARM_UP = 3
+WARM_UP = 2
 
 
 class Block(nn.Module):

@@ -8,6 +8,7 @@ import signal
 import numpy as np
 import pytest
 import tensorflow as tf
+from google.protobuf import text_format
 
 from primer import layers  # noqa: F401  (registers them with gin)
 from primer.runtime.training import loop
@@ -22,6 +23,12 @@ def test_training_writes_the_files_of_the_estimator(trained):
     for step in (0, 3, 6):
         assert f"model.ckpt-{step}.index" in names
     assert tf.train.latest_checkpoint(str(trained)).endswith("model.ckpt-6")
+
+
+def test_the_written_graph_can_be_read(trained):
+    graph = text_format.Parse((trained / "graph.pbtxt").read_text(), tf.compat.v1.GraphDef())
+    assert {"VariableV2", "MatMul"} & {node.op for node in graph.node}
+    assert all("_output_shapes" in node.attr for node in graph.node if node.op == "Identity")
 
 
 def test_training_writes_the_tags_of_the_estimator(trained):

@@ -112,7 +112,7 @@ class CheckpointWriter:
     def open(self, sess: tf.Session) -> None:
         """Finds the latest checkpoint, and starts writing `graph.pbtxt`.
 
-        Writing the graph takes a second or more; a thread does it during the first step.
+        A thread writes the graph during the first step.
         """
         tf.io.gfile.makedirs(self.model_dir)
         self._graph_writer = threading.Thread(target=self._write_graph, args=(sess.graph,))
@@ -127,9 +127,10 @@ class CheckpointWriter:
 
     def _write_graph(self, graph):
         try:
-            definition = graph.as_graph_def(add_shapes=True)
-            tf.io.write_graph(definition, self.model_dir, "graph.pbtxt")
-        except tf.errors.OpError as error:
+            # str() is C++: a tenth of the time of text_format, which tf.io.write_graph calls.
+            text = str(graph.as_graph_def(add_shapes=True))
+            files.write_whole(os.path.join(self.model_dir, "graph.pbtxt"), text)
+        except files.ERRORS as error:
             reason = files.first_line(error)
             console.say(f"{self.model_dir}/graph.pbtxt cannot be written ({reason})")
 
