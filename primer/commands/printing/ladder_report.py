@@ -81,9 +81,9 @@ def _sentences(request: Request, rungs: Sequence[Rung], is_tuned: bool) -> list[
         f"N: parameters of the layers and of the output (width x {base.vocabulary_size:,} token "
         "ids) of the model without a change; its learning rate, batch and tokens are those of all "
         "changes. Rows are rounded to whole microbatches, steps to whole ones.",
-        f"{request.tokens_per_parameter:g} tokens for each of N; optimizer {settings['optimizer']}, "
-        f"schedule {settings['schedule']}, activation {settings['activation']}, seeds "
-        f"{', '.join(map(str, request.seeds))}.",
+        f"{request.tokens_per_parameter:g} tokens for each of N; optimizer "
+        f"{settings['optimizer']}, schedule {settings['schedule']}, activation "
+        f"{settings['activation']}, seeds {', '.join(map(str, request.seeds))}.",
         *(f"Size {rung.size.label}: {_further(rung)}." for rung in rungs if rung.settings),
         f"{runs} runs, {tables.flops(flops)} FLOPs.",
     ]

@@ -107,16 +107,21 @@ def _about_speeds(plan: SweepPlan) -> list[str]:
     if MEASURED in sources:
         found.append(
             f"measured: the median of this sweep's runs of the same graph on "
-            f"{plan.machine.processors} processors, validations included."
+            f"{_processors(plan)}, validations included."
         )
     if sources - {MEASURED}:
         is_cpu = plan.machine.chip == chips.CPU
-        where = f"{plan.machine.processors} processors of this machine, measured now"
+        where = f"{_processors(plan)} of this machine, measured now"
         found.append(
             f"estimated: as `primer plan` does, for {where if is_cpu else plan.machine.chip}; runs "
             "take 1.1 to 2 times as long on CPUs, validations apart."
         )
-    return [*found, "Memory and FLOPs are of the steps; starts, about half a minute each, are not."]
+    return [*found, "Times are of the steps; the start of a run takes about half a minute more."]
+
+
+def _processors(plan: SweepPlan) -> str:
+    count = plan.machine.processors
+    return f"{count} processor{'s' if count > 1 else ''}"
 
 
 def _about_memory(plan: SweepPlan) -> list[str]:

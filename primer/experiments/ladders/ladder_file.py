@@ -57,9 +57,8 @@ def _text(
     comments = [
         *(["The runs of: " + " ".join(command.splitlines())] if command else []),
         f"Rule {rules.RULES[request.rule].sentence}.",
-        f"Every size trains on {request.tokens_per_parameter:g} tokens for each of N parameters: "
-        "those of the",
-        "layers and the output of the model without a change.",
+        f"{request.tokens_per_parameter:g} tokens for each of N, the parameters of the layers and "
+        "of the output of the model without a change.",
     ]
     lines = [*(f"# {line}" for line in comments), f"name: {_flow(name)}", f"output: {output}"]
     lines += ["run:", *(f"  {key}: {_flow(value)}" for key, value in settings.items())]

@@ -89,10 +89,10 @@ class Rule(Protocol):
 class Olmo:
     """OLMo's rule; the reference is a model with N of 108 million."""
 
-    optimizer = "adamw"
-    schedule = "wsd"
-    reference_depth = None
-    sentence = (
+    optimizer: str = "adamw"
+    schedule: str = "wsd"
+    reference_depth: int | None = None
+    sentence: str = (
         "olmo: rate 0.0047 (N / 108M)^(-1/3) / 2, batch 2048 x 160 x (N / 108M)^(2/3) tokens, "
         "warmup of N tokens, at most a tenth of the run"
     )
@@ -121,10 +121,10 @@ class Olmo:
 class Nanochat:
     """nanochat's rule; the reference is the model of depth 12."""
 
-    optimizer = "muon"
-    schedule = "wsd"
-    reference_depth = _NANOCHAT_DEPTH
-    sentence = (
+    optimizer: str = "muon"
+    schedule: str = "wsd"
+    reference_depth: int | None = _NANOCHAT_DEPTH
+    sentence: str = (
         "nanochat: batch 2^19 (D / D_12)^0.383 tokens, D_12 the tokens of depth 12, as a power of "
         "two; rate that of depth 12 (--learning_rate; default: the optimizer's usual one) times "
         "(batch / 2^19)^0.5, weight decay times (batch / 2^19)^0.5 D_12 / D"
