@@ -108,13 +108,14 @@ def run(options: argparse.Namespace) -> int:
     commands = rungs.commands(request)
     if not options.dry_run and options.output is None:
         raise UsageError("--output: name the folder of the ladder, or add --dry_run")
-    console.say(f"Counting {len(commands)} models")
+    console.say("Counting the parameters of the models")
     found = counting.counts(list(commands.values()), options.module_import)
+    labels = {size.depth: f"--sizes {size.label}, " for size in request.sizes}
     counts = {}
-    for (depth, label), count in zip(commands, found):
+    for (depth, change), count in zip(commands, found):
         if isinstance(count, str):
-            raise UsageError(f"depth {depth}, {label}: {count}")
-        counts[depth, label] = count
+            raise UsageError(f"{labels.get(depth, '')}depth {depth}, {change}: {count}")
+        counts[depth, change] = count
     built = rungs.build(request, counts)
     if options.dry_run:
         _print(request, built, is_tuned=False)

@@ -98,9 +98,9 @@ def test_a_dry_run_prints_all_numbers_and_writes_nothing(monkeypatch, tmp_path, 
 
 
 def test_a_model_that_cannot_be_built_is_named(monkeypatch, capsys):
-    monkeypatch.setattr(ladder.counting, "counts", lambda *_: ["depth is odd", "x", "x", "x"])
+    monkeypatch.setattr(ladder.counting, "counts", lambda *_: ["odd", "x", "x", "x"])
     assert run("ladder", *WORDS, "--task", "sotu", "--dry_run") == 2
-    assert capsys.readouterr().err.splitlines()[-1] == "primer: depth 4, base: depth is odd"
+    assert capsys.readouterr().err.splitlines()[-1] == "primer: --sizes 3M, depth 4, base: odd"
 
 
 def test_a_ladder_is_trained_and_goes_on(tmp_path, capsys):

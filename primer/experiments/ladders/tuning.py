@@ -75,7 +75,7 @@ def loss_of(run: SweepRun) -> float:
 
 
 def _rows(path: str) -> list[Mapping[str, Any]]:
-    found = []
+    found: list[Mapping[str, Any]] = []
     with open(path, encoding="utf-8") as lines:
         for line in lines:
             try:

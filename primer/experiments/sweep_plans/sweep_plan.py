@@ -191,4 +191,6 @@ def _group(runs: Sequence[SweepRun], plan: RunPlan, measured: float | None) -> P
 
 def _with_others(message: str, alike: Sequence[SweepRun]) -> str:
     message = message.splitlines()[0]
-    return f"{message} (and {len(alike) - 1} more runs)" if len(alike) > 1 else message
+    if len(alike) == 1:
+        return message
+    return f"{message} (and {len(alike) - 1} more run{'s' if len(alike) > 2 else ''})"
