@@ -58,6 +58,7 @@ def test_options_become_a_request(write, monkeypatch, tmp_path):
         (("--rule", "sweep", "--rates", "0"), "--rates 0: expected learning rates"),
         (("--rule", "sweep", "--learning_rate", "1"), "name the rates to try with --rates"),
         (("--learning_rate", "0"), "--learning_rate = 0.0"),
+        (("--output", "x", "--workers", "999"), "--workers = 999"),
         (("--task", "sotoo"), "sotoo"),
         (("--optimizer", "adamx"), "adamx"),
         ((), "--output: name the folder of the ladder, or add --dry_run"),
