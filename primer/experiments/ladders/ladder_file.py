@@ -41,7 +41,8 @@ def of_tuning(request: Request, rungs: Sequence[Rung], rates: Sequence[float], n
     axes = [
         _change_axis(request),
         f"- learning_rate: {_flow(list(rates))}",
-        f"- seed: [{max(request.seeds) + 1}]",
+        # Not the largest and one more: seeds may be added to a ladder.
+        f"- seed: [{0 if 0 not in request.seeds else max(request.seeds) + 1}]",
     ]
     return _text(request, f"{name}_tuning", TUNING_RUNS, {**request.settings, **own}, axes, "")
 

@@ -60,7 +60,7 @@ def test_tuning_tries_all_rates_with_another_seed(tmp_path):
     ladder_file.write(path, ladder_file.of_tuning(asked, built, asked.rates, "mine"))
     runs = expansion.expand(sweep_file.read(path))
     assert [run.name for run in runs] == [
-        f"change={change},learning_rate={rate},seed=3"
+        f"change={change},learning_rate={rate},seed=0"
         for change in ("base", "attention-MDHA")
         for rate in (0.001, 0.01)
     ]
