@@ -66,7 +66,7 @@ def _count(words: Sequence[str]) -> Count | str:
 
     try:
         model = training_run.model_of(words)
-    except UsageError as error:
+    except (UsageError, RunError) as error:
         return str(error).splitlines()[0]
     cost = model.cost
     # 2 FLOPs for each weight that the output multiplies by, without padding of the vocabulary.

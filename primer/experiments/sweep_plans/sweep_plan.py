@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from primer.errors import UsageError
+from primer.errors import RunError, UsageError
 from primer.experiments.sweep_plans import groups, speeds
 from primer.experiments.sweeps import run_record
 from primer.experiments.sweeps.expansion import SweepRun
@@ -166,7 +166,7 @@ def build(
             plan = training_run.plan_of(
                 first.arguments, machine.chip, machine.utilization, measured
             )
-        except UsageError as error:
+        except (UsageError, RunError) as error:
             mistakes[first.name] = _with_others(str(error), alike)
             continue
         is_here = machine.chip == chips.CPU
