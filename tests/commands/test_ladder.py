@@ -98,6 +98,21 @@ def test_a_dry_run_prints_all_numbers_and_writes_nothing(monkeypatch, tmp_path, 
     assert not list(tmp_path.iterdir())
 
 
+def test_a_dry_run_of_a_sweep_of_rates_says_what_is_tried(monkeypatch, capsys):
+    asked = request_of(*WORDS, "--task", "sotu", "--rule", "sweep", "--rates", "1e-2,1e-3")
+    found = list(requests.counts(asked).values())
+    monkeypatch.setattr(ladder.counting, "counts", lambda *_: found)
+    words = ("--task", "sotu", "--rule", "sweep", "--rates", "1e-2,1e-3", "--dry_run")
+    assert run("ladder", *WORDS, *words) == 0
+    output = capsys.readouterr().out
+    assert "Before: 4 runs of 3M with the rates 0.001, 0.01, " in output
+    assert "Rule sweep: the rate that is best at the smallest size" in output
+    assert (
+        " the best " in output
+        and f" {(found[2].n / found[0].n) ** (-1 / 3):.3f} x the best " in output
+    )
+
+
 def test_a_model_that_cannot_be_built_is_named(monkeypatch, capsys):
     monkeypatch.setattr(ladder.counting, "counts", lambda *_: ["odd", "x", "x", "x"])
     assert run("ladder", *WORDS, "--task", "sotu", "--dry_run") == 2

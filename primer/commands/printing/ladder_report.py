@@ -88,9 +88,17 @@ def _sentences(request: Request, rungs: Sequence[Rung], is_tuned: bool) -> list[
         f"{runs} runs, {tables.flops(flops)} FLOPs.",
     ]
     if request.rule == rules.SWEEP and not is_tuned:
-        rates = ", ".join(f"{rate:g}" for rate in tried_rates(request, rungs))
-        found.insert(1, f"Before: {rungs[0].size.label} with the rates {rates}, for each change.")
+        found.insert(1, _about_tuning(request, rungs))
     return found
+
+
+def _about_tuning(request: Request, rungs: Sequence[Rung]) -> str:
+    first, rates = rungs[0], tried_rates(request, rungs)
+    flops = sum(count.training_flops * first.tokens * len(rates) for count in first.counts.values())
+    return (
+        f"Before: {len(rates) * len(first.counts)} runs of {first.size.label} with the rates "
+        f"{', '.join(f'{rate:g}' for rate in rates)}, {tables.flops(flops)} FLOPs."
+    )
 
 
 def _further(rung: Rung) -> str:

@@ -162,7 +162,17 @@ class Nanochat:
         return math.sqrt(self.batch_tokens(basis) / _NANOCHAT_BATCH)
 
 
-RULES: Mapping[str, Rule] = {OLMO: Olmo(), NANOCHAT: Nanochat(), SWEEP: Olmo()}
+class Swept(Olmo):
+    """OLMo's rule, with a rate that was found at the smallest size in place of OLMo's."""
+
+    sentence: str = (
+        "sweep: the rate that is best at the smallest size, N_0 parameters, times "
+        "(N / N_0)^(-1/3); batch 2048 x 160 x (N / 108M)^(2/3) tokens, warmup of N tokens, at most "
+        "a tenth of the run"
+    )
+
+
+RULES: Mapping[str, Rule] = {OLMO: Olmo(), NANOCHAT: Nanochat(), SWEEP: Swept()}
 
 
 def rounded(number: float) -> float:
