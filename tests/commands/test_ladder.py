@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import subprocess
 import sys
 
 import pytest
@@ -12,6 +13,7 @@ from primer.errors import UsageError
 from tests.command_lines import run
 from tests.experiments.ladders import requests
 from tests.experiments.sweeps.train_with_stand_in import PROGRAM
+from tests.paths import ROOT
 
 WORDS = ("--base", "llama", "--change", "attention = @MDHA", "--sizes", "3M,10M")
 
@@ -134,6 +136,22 @@ def test_a_ladder_is_trained_and_goes_on(tmp_path, capsys):
     assert "begins" not in capsys.readouterr().err
     with pytest.raises(UsageError, match="is another ladder"):
         ladder.train(requests.request(), requests.build(requests.request()), output, 1, PROGRAM)
+
+
+def test_what_runs_a_ladder_imports_no_tensorflow(tmp_path):
+    code = (
+        "import sys\n"
+        "from primer.commands import ladder\n"
+        "from tests.experiments.ladders import requests\n"
+        "from tests.experiments.sweeps.train_with_stand_in import PROGRAM\n"
+        "asked = requests.request(tokens_per_parameter=0.3, seeds=[1])\n"
+        f"assert ladder.train(asked, requests.build(asked), {str(tmp_path)!r}, 1, PROGRAM) == 0\n"
+        "print([name for name in sys.modules if name.split('.')[0] == 'tensorflow'])\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-c", code]
+    output = subprocess.check_output(words, env=environment, cwd=ROOT, text=True)
+    assert output.splitlines()[-1] == "[]"
 
 
 # The stand-in, with a validation loss at its end that is lowest for the rate 1e-2.
