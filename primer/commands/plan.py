@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import re
 from typing import TYPE_CHECKING
 
 from primer.commands import options as shared
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from primer.planning.plans.report import Report
 
 CHIP = "v3"
-_UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -148,12 +146,8 @@ def _number_of_tokens(text: str | None) -> float | None:
     """Returns the number of --tokens, as 300B, 1.5T or 20000000000; None for None."""
     if text is None:
         return None
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMBT]?)", text.replace(",", "").upper())
-    if not match or not float(match[1]):
-        raise UsageError(
-            f"--tokens {text!r}: expected a number of tokens, as 300B, 1.5T or 20000000"
-        )
-    return float(match[1]) * _UNITS[match[2]]
+    expected = "a number of tokens, as 300B, 1.5T or 20000000"
+    return checks.number_with_unit("--tokens", text, expected)
 
 
 def _write(report: "Report", options: argparse.Namespace) -> None:

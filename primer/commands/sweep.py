@@ -1,9 +1,10 @@
-"""`primer sweep`: the runs of a YAML file of axes, shown, and trained on this machine."""
+"""`primer sweep`: the runs of a YAML file of axes: shown, planned, and trained on this machine."""
 
 import argparse
+import contextlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from primer.common import checks, console, user_paths
@@ -18,6 +19,7 @@ from primer.experiments.sweeps import (
 )
 from primer.experiments.sweeps.expansion import SweepRun
 from primer.launch import engine
+from primer.planning.machines import chips, step_time
 
 # What `--index env` reads: SLURM's arrays, Kubernetes' indexed jobs.
 INDEX_VARIABLES = ("SLURM_ARRAY_TASK_ID", "JOB_COMPLETION_INDEX")
@@ -33,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--commands", action="store_true", help="print the t5_mesh_transformer line of each run"
     )
     expand.add_argument("--json", action="store_true", help="print a list of JSON objects")
+    _add_plan(subparsers)
     summary = "train the runs of a sweep; the same command goes on with what is not done"
     run_parser = subparsers.add_parser("run", help=summary, description=f"{summary.capitalize()}.")
     _add_file(run_parser)
@@ -48,6 +51,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_plan(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    summary = "show the parameters, FLOPs, memory and hours of the runs of a sweep; start nothing"
+    parser = subparsers.add_parser("plan", help=summary, description=f"{summary.capitalize()}.")
+    _add_file(parser)
+    parser.add_argument(
+        "--workers", type=int, default=1, help="how many runs are trained at a time (default 1)"
+    )
+    parser.add_argument(
+        "--chip",
+        choices=chips.NAMES,
+        default=chips.CPU,
+        help="the device of a run; cpu (default) is this machine, measured",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
 def _add_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "file", type=user_paths.expand, metavar="FILE", help="the sweep's YAML file"
@@ -61,6 +80,8 @@ def run(options: argparse.Namespace) -> int:
     if options.sweep_command == "expand":
         _show(sweep, runs, options)
         return 0
+    if options.sweep_command == "plan":
+        return _plan(sweep, runs, options)
     return train(sweep, runs, options.workers, options.index)
 
 
@@ -143,3 +164,50 @@ def _chosen(runs: Sequence[SweepRun], index: str) -> SweepRun:
             + ("" if index == "env" else ", or env")
         )
     return runs[int(text)]
+
+
+def _plan(sweep: sweep_file.Sweep, runs: Sequence[SweepRun], options: argparse.Namespace) -> int:
+    """Prints the plan of a sweep; returns 2 if runs have mistakes, whose lines are on the terminal.
+
+    Mistakes that the text of gin files shows are found before TensorFlow is imported.
+    """
+    from primer.commands.printing import plan_report, sweep_plan_report
+    from primer.experiments.sweep_plans import groups, sweep_plan
+    from primer.planning.plans import engine_imports
+
+    workers = checks.whole_number("--workers", options.workers)
+    processors = local_runs.shares(workers)[0]
+    is_here = options.chip == chips.CPU
+    utilization = step_time.MEASURED if is_here else step_time.UTILIZATION
+    machine = sweep_plan.Machine(options.chip, utilization, workers, len(processors))
+    known = sweep_plan.mistakes_in_text(runs)
+    sweep_plan_report.say_mistakes(known)
+    if len(known) == len(groups.of_graphs(runs)):
+        return 2
+    with contextlib.ExitStack() as stack:
+        if is_here:
+            stack.enter_context(_on(processors))
+        stack.enter_context(engine_imports.imported(sweep_plan.modules_of(runs)))
+        progress = stack.enter_context(plan_report.Progress())
+        plan = sweep_plan.build(runs, machine, known, progress.planning)
+    if options.json:
+        print(json.dumps(sweep_plan_report.as_data(plan), indent=2))
+    elif plan.groups:
+        sweep_plan_report.print_plan(sweep.name, plan)
+    new = {name: text for name, text in plan.mistakes.items() if name not in known}
+    sweep_plan_report.say_mistakes(new)
+    return 2 if plan.mistakes else 0
+
+
+@contextlib.contextmanager
+def _on(processors: Sequence[int]) -> Iterator[None]:
+    """Has the block run on some processors, as a run of the sweep does; where the system can."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, processors)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)

@@ -8,6 +8,8 @@ from typing import TypeGuard
 from primer.common import user_paths
 from primer.errors import UsageError
 
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+
 
 def whole_number(
     setting: str,
@@ -96,6 +98,23 @@ def number_from_zero(
     if not is_number(value) or not 0 <= value < float("inf"):
         raise error(f"{setting} = {value!r}: expected {expected or 'a number of 0 or more'}")
     return value
+
+
+def number_with_unit(setting: str, text: str, expected: str) -> float:
+    """Returns the number above 0 that a text like 300B, 1.5T, 3M, 20K or 20,000,000 stands for.
+
+    Args:
+        setting: the setting's name, as the user writes it.
+        text: the text.
+        expected: the message's words for what was expected.
+
+    Raises:
+        UsageError: it is no such text.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMBT]?)", text.replace(",", "").strip().upper())
+    if not match or not float(match[1]):
+        raise UsageError(f"{setting} {text!r}: expected {expected}")
+    return float(match[1]) * _UNITS[match[2]]
 
 
 def fraction(setting: str, value: object) -> float:

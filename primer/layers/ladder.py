@@ -1,16 +1,13 @@
 """The numbers of sizes/ladder.gin, all set by the depth of the model.
 
-The width is 64 * depth in heads of 64 channels. A block with a feed-forward layer of four times the
-width has 12 * width^2 parameters in its matrices, so that a model without its embedding has about
-
-    12 * depth * (64 * depth)^2 = 49,152 * depth^3
+The width is 64 * depth in heads of 64 channels (`primer.common.settings.ladder_depth` counts the
+parameters).
 """
 
 import gin
 
 from primer.common import checks
-
-HEAD_WIDTH = 64
+from primer.common.settings.ladder_depth import HEAD_WIDTH
 
 
 @gin.configurable

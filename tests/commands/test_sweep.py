@@ -132,3 +132,46 @@ axes:
     assert run("sweep", "run", path) == 0
     again, messages = capfd.readouterr()
     assert again == output and not messages
+
+
+PLANNED = """
+output: runs
+run: {activation: relu, size: tiny, task: sotu, steps: 3, gin.utils.run.batch_size: 2}
+axes:
+  - architecture: [transformer, primer_ez]
+  - {gin.num_heads: [many], when: {architecture: primer_ez}}
+  - seed: [1, 2]
+"""
+
+
+def test_plan_prints_what_runs_take_and_names_those_with_mistakes(write, tmp_path, capsys):
+    path = write("s.yaml", PLANNED)
+    words = ("sweep", "plan", path, "--chip", "v3", "--workers", "2")
+    assert run(*words) == 2
+    shown, messages = capsys.readouterr()
+    assert "0-1   architecture=transformer" in shown and "estimated" in shown
+    assert "2 runs: " in shown and "with --workers 2." in shown
+    (mistake,) = [line for line in messages.splitlines() if line.startswith("primer: ")]
+    assert mistake.startswith("primer: architecture=primer_ez,num_heads=many,seed=1: ")
+    assert mistake.endswith("(and 1 more run)")
+    assert run(*words, "--json") == 2
+    data = json.loads(capsys.readouterr().out)
+    (group,) = data["groups"]
+    assert group["tokens"] == 3 * 2 * 256 and group["states"] == ["waiting"] * 2
+    assert group["training_flops"] == pytest.approx(group["tokens"] * group["flops_per_token"])
+    assert group["hours"] == pytest.approx(group["tokens"] / group["tokens_per_second"] / 3600)
+    assert data["wall_hours"] == pytest.approx(group["hours"]) == data["wall_hours_left"]
+    assert len(data["mistakes"]) == 1 and not (tmp_path / "runs").exists()
+
+
+def test_plan_tells_mistakes_of_texts_before_it_imports_tensorflow(write, capsys, monkeypatch):
+    from primer.planning.plans import engine_imports
+
+    monkeypatch.setattr(engine_imports, "imported", lambda modules: pytest.fail("imported"))
+    path = write("s.yaml", SWEEP.replace("steps: 3", "gin.utils.run.batch_size: many"))
+    assert run("sweep", "plan", path) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "learning_rate=low,seed=1: utils.run.batch_size is 'many'" in line
+    assert "(and 3 more runs)" in line
+    assert run("sweep", "plan", path, "--workers", "9999") == 2
+    assert "--workers = 9999" in capsys.readouterr().err

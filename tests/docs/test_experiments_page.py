@@ -20,9 +20,9 @@ def test_each_form_of_an_axis_is_read(write):
     write("my/experts.gin", "")
     head = "output: runs\nrun: {architecture: primer, activation: relu, task: sotu}\naxes:\n"
     runs = expansion.expand(sweep_file.read(write("s.yaml", head + BLOCKS[1])))
-    assert len(runs) == 3 * (2 + 1) * 2 * 2
+    assert len(runs) == 3 * (2 + 1) * 2 * 2 * 2
     assert runs[0].name == "seed=1,attention=mha,gin_file=switch,size=tiny,steps=100," + (
-        "num_memory_heads=1"
+        "num_memory_heads=1,rung=S"
     )
 
 

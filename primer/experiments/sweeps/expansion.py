@@ -36,6 +36,14 @@ class SweepRun:
     arguments: Sequence[str]
 
 
+@dataclasses.dataclass(frozen=True)
+class _Row:
+    """The values of a run on the axes: {key: choice}, and {name: label} of what its name has."""
+
+    choices: Mapping[str, Choice] = dataclasses.field(default_factory=dict)
+    shown: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
 def expand(sweep: Sweep) -> list[SweepRun]:
     """Returns the runs of a sweep, the values of its last axis next to each other.
 
@@ -48,8 +56,8 @@ def expand(sweep: Sweep) -> list[SweepRun]:
     return [_run(sweep, number, name, row) for number, (name, row) in enumerate(zip(names, rows))]
 
 
-def _rows(sweep: Sweep) -> list[dict[str, Choice]]:
-    rows: list[dict[str, Choice]] = [{}]
+def _rows(sweep: Sweep) -> list[_Row]:
+    rows = [_Row()]
     for axis in sweep.axes:
         rows = [longer for row in rows for longer in _extended(sweep, axis, row)]
         if len(rows) > MOST_RUNS:
@@ -57,19 +65,34 @@ def _rows(sweep: Sweep) -> list[dict[str, Choice]]:
     return rows
 
 
-def _extended(sweep: Sweep, axis: Axis, row: dict[str, Choice]) -> list[dict[str, Choice]]:
-    if not all(key in row and row[key].label in labels for key, labels in axis.when.items()):
+def _extended(sweep: Sweep, axis: Axis, row: _Row) -> list[_Row]:
+    chosen = row.choices
+    if not all(key in chosen and chosen[key].label in labels for key, labels in axis.when.items()):
         return [row]
+    shown = _shown(axis)
     for key in axis.keys:
-        if key in row:
+        if key in chosen:
             raise UsageError(f"{sweep.path}: two axes set {key} in one run; join them, or use when")
-    return [{**row, **position} for position in axis.positions]
+    for name in shown[0]:
+        if name in row.shown:
+            raise UsageError(f"{sweep.path}: two axes are called {name} in one run")
+    return [
+        _Row({**chosen, **position}, {**row.shown, **labels})
+        for position, labels in zip(axis.positions, shown)
+    ]
 
 
-def _names(sweep: Sweep, rows: Sequence[Mapping[str, Choice]]) -> list[str]:
-    short = _short_keys({key for axis in sweep.axes for key in axis.keys})
+def _shown(axis: Axis) -> Sequence[Mapping[str, str]]:
+    """Returns what the name of a run has of each position."""
+    if axis.labels is not None:
+        return axis.labels
+    return [{key: choice.label for key, choice in place.items()} for place in axis.positions]
+
+
+def _names(sweep: Sweep, rows: Sequence[_Row]) -> list[str]:
+    short = _short_keys({key for axis in sweep.axes for key in _shown(axis)[0]})
     names = [
-        ",".join(f"{short[key]}={choice.label}" for key, choice in row.items()) or "run"
+        ",".join(f"{short[key]}={label}" for key, label in row.shown.items()) or "run"
         for row in rows
     ]
     counts = collections.Counter(names)
@@ -94,8 +117,8 @@ def _short_keys(keys: set[str]) -> dict[str, str]:
     return found
 
 
-def _run(sweep: Sweep, index: int, name: str, row: Mapping[str, Choice]) -> SweepRun:
-    values = {key: choice.value for key, choice in row.items()}
+def _run(sweep: Sweep, index: int, name: str, row: _Row) -> SweepRun:
+    values = {key: choice.value for key, choice in row.choices.items()}
     settings = run_settings.merged(sweep.fixed, values)
     model_dir = os.path.join(sweep.output, name)
     try:

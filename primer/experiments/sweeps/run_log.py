@@ -8,6 +8,7 @@ from typing import NamedTuple
 from primer.experiments.sweeps.run_record import LOG
 
 _START = "=== "
+_NUMBER = re.compile(rf"^{_START}start (\d+) .*$", re.MULTILINE)
 _TAIL = 64 * 1024  # Bytes: hundreds of lines of progress, or a long traceback.
 # The lines of `primer.runtime.training.progress`.
 _PROGRESS = re.compile(
@@ -77,3 +78,28 @@ def _tail(path: str) -> str:
             return log.read().decode(errors="replace")
     except OSError:
         return ""
+
+
+def speeds(model_dir: str) -> dict[int, float]:
+    """Returns {number of a start: its tokens per second}, of the starts that trained some steps.
+
+    It is what the last line of progress of a start has: the mean from its first step on, with the
+    validations during training.
+    """
+    try:
+        with open(os.path.join(model_dir, LOG), encoding="utf-8", errors="replace") as log:
+            parts = _NUMBER.split(log.read())[1:]
+    except OSError:
+        return {}
+    found = {}
+    for number, text in zip(parts[::2], parts[1::2]):
+        lines = list(_PROGRESS.finditer(text))
+        # The line of a start's first step has the time of TensorFlow's preparation in it.
+        if lines and lines[-1][4] and (len(lines) > 1 or (number == "1" and lines[-1][1] != "1")):
+            found[int(number)] = _as_number(lines[-1][4])
+    return found
+
+
+def _as_number(text: str) -> float:
+    """Returns the number of "1.2M"."""
+    return float(text.rstrip("kMG")) * {"k": 1e3, "M": 1e6, "G": 1e9}.get(text[-1], 1.0)

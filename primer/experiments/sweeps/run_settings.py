@@ -9,7 +9,7 @@ import difflib
 import os
 import re
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from primer.common import checks, user_paths
@@ -152,6 +152,20 @@ def check_slots(settings: Mapping[str, Any], arguments: Iterable[str]) -> None:
         UsageError: a slot is unknown.
     """
     slots = [key[len(GIN) :] for key in settings if key.startswith(GIN) and "." not in key[4:]]
+    require_slots(slots, arguments, GIN)
+
+
+def require_slots(slots: Sequence[str], arguments: Iterable[str], before: str = "") -> None:
+    """Refuses slots that neither Primer nor a gin file of a run has.
+
+    Args:
+        slots: the names.
+        arguments: the run's arguments of the engine.
+        before: what the user writes before a name.
+
+    Raises:
+        UsageError: a slot is unknown.
+    """
     if not slots:
         return
     option = "--gin_file="
@@ -163,5 +177,5 @@ def check_slots(settings: Mapping[str, Any], arguments: Iterable[str]) -> None:
     for name in slots:
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {GIN}{close[0]}?" if close else "`primer check` lists them"
-            raise UsageError(f"{GIN}{name}: no gin file has a slot of this name; {hint}")
+            hint = f"did you mean {before}{close[0]}?" if close else "`primer check` lists them"
+            raise UsageError(f"{before}{name}: no gin file has a slot of this name; {hint}")

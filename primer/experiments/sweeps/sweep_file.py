@@ -8,22 +8,21 @@ axes:                            # crossed; the first one varies slowest
   - gin.attention: {mha: "@SelfAttention", mdha: "@MDHA"}      # {label: value}
   - zip: {gin.num_layers: [2, 4], gin.d_model: [64, 32]}       # advance together
   - {gin.num_heads: [2, 4], when: {gin.attention: mdha}}       # in some of the runs
+  - {zip: {gin.depth: [4, 6], steps: [100, 400]}, label: {size: [3M, 10M]}}   # names of its own
   - seed: [1, 2, 3]
 """
 
 import dataclasses
 import difflib
 import os
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from primer.common import user_paths
 from primer.errors import UsageError
-from primer.experiments.sweeps import run_settings, yaml_file
+from primer.experiments.sweeps import axis_labels, run_settings, yaml_file
 
 _KEYS = ("name", "output", "run", "axes")
-_UNSAFE = re.compile(r"[^\w.+-]+")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,10 +45,12 @@ class Axis:
     Attributes:
         positions: the places on the axis, each {key: its choice there}.
         when: {key of an axis above: labels}, in which runs the axis applies; empty for all.
+        labels: of each position what names of runs have, {name: label}; None: {key: its label}.
     """
 
     positions: tuple[Mapping[str, Choice], ...]
     when: Mapping[str, tuple[str, ...]]
+    labels: tuple[Mapping[str, str], ...] | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -137,7 +138,7 @@ def _axes(path: str, content: Any, folder: str) -> tuple[Axis, ...]:
 def _axis(where: str, entry: Any, folder: str, above: Sequence[Axis]) -> Axis:
     if not isinstance(entry, dict):
         raise UsageError(f"{where} = {entry!r}: expected `KEY: [values]` or `zip: ...`")
-    keys = [key for key in entry if key != "when"]
+    keys = [key for key in entry if key not in ("when", "label")]
     if len(keys) != 1:
         raise UsageError(
             f"{where} has the settings {', '.join(map(str, keys)) or '(none)'}: expected one; "
@@ -146,8 +147,11 @@ def _axis(where: str, entry: Any, folder: str, above: Sequence[Axis]) -> Axis:
     members = entry["zip"] if keys == ["zip"] else {keys[0]: entry[keys[0]]}
     if not isinstance(members, dict) or not members:
         raise UsageError(f"{where}.zip = {members!r}: expected {{KEY: [values], KEY: [values]}}")
+    has_labels = "label" in entry
     choices = {
-        run_settings.check_key(where, key): _choices(f"{where}.{key}", key, values, folder)
+        run_settings.check_key(where, key): _choices(
+            f"{where}.{key}", key, values, folder, may_repeat=has_labels
+        )
         for key, values in members.items()
     }
     lengths = {key: len(found) for key, found in choices.items()}
@@ -155,18 +159,24 @@ def _axis(where: str, entry: Any, folder: str, above: Sequence[Axis]) -> Axis:
         counts = ", ".join(f"{key} has {count}" for key, count in lengths.items())
         raise UsageError(f"{where}.zip: the lists have different lengths: {counts}")
     positions = tuple(dict(zip(choices, place)) for place in zip(*choices.values()))
-    return Axis(positions, _condition(f"{where}.when", entry.get("when", {}), folder, above))
+    labels = None
+    if has_labels:
+        labels = axis_labels.of_positions(f"{where}.label", entry["label"], len(positions))
+    return Axis(
+        positions, _condition(f"{where}.when", entry.get("when", {}), folder, above), labels
+    )
 
 
-def _choices(where: str, key: str, values: Any, folder: str) -> list[Choice]:
+def _choices(
+    where: str, key: str, values: Any, folder: str, may_repeat: bool = False
+) -> list[Choice]:
     if not isinstance(values, (list, dict)) or not values:
         raise UsageError(
             f"{where} = {values!r}: expected a list of values, or {{label: value}}, not empty"
         )
     if isinstance(values, dict):
         for label in values:
-            if _UNSAFE.search(str(label)) or not str(label):
-                raise UsageError(f"{where}: label {label!r}: expected letters, digits and . _ + -")
+            axis_labels.check(where, label)
         pairs = [(str(label), value) for label, value in values.items()]
     else:
         pairs = [(_label(value), value) for value in values]
@@ -176,7 +186,7 @@ def _choices(where: str, key: str, values: Any, folder: str) -> list[Choice]:
     ]
     labels = [choice.label for choice in found]
     twice = next((label for label in labels if labels.count(label) > 1), None)
-    if twice is not None:
+    if twice is not None and not may_repeat:
         raise UsageError(
             f"{where}: two values are called {twice!r}, so that two runs would have one directory; "
             "remove one, or name them: {label: value}"
@@ -193,7 +203,7 @@ def _label(value: Any) -> str:
     text = str(value)
     if text.endswith(".gin"):
         text = os.path.basename(text).removesuffix(".gin")
-    return _UNSAFE.sub("_", text).strip("_") or "_"
+    return axis_labels.UNSAFE.sub("_", text).strip("_") or "_"
 
 
 def _condition(

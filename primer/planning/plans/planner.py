@@ -51,11 +51,12 @@ class Planner:
 
     Args:
         machine: the chip, and how the time on it is estimated.
+        measured: {data type: this machine's processor}, which planners of several models share.
     """
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, measured: dict[str, chips.Chip] | None = None) -> None:
         self.machine = machine
-        self._measured: dict[str, chips.Chip] = {}
+        self._measured = {} if measured is None else measured
         self._model: tuple[repeated_blocks.Stack | None, dict[str, str]] | None = None
         self._dimensions: set[str] = set()
 

@@ -69,6 +69,17 @@ def runs(write):
             ],
         ),
         ("- gin.text_files.glob: ['../a b/*.txt']", ["glob=.._a_b_.txt"]),
+        # Labels in place of the settings, which may repeat.
+        (
+            "- {zip: {gin.num_layers: [2, 4, 4], steps: [5, 5, 9]}, label: {size: [S, M, 3]}}\n"
+            "- {gin_param: [[], ['a = 1', 'b = 2']], label: {change: [base, both]}, "
+            "when: {gin.num_layers: 4}}",
+            ["size=S", *(f"size={s},change={c}" for s in ("M", "3") for c in ("base", "both"))],
+        ),
+        (
+            "- {zip: {steps: [5, 5]}, label: {a: [x, x], b: [y, z]}}",
+            ["a=x,b=y", "a=x,b=z"],
+        ),
     ],
 )
 def test_names_of_runs(axes, names, runs, tmp_path):
@@ -151,6 +162,15 @@ FIXED = "run: {model: small_primer, task: sotu}\noutput: runs\n"
         (f"{FIXED}axes: [zip: {{seed: [1], steps: [1, 2]}}]", ["seed has 1", "steps has 2"]),
         (f"{FIXED}axes: [zip: [1]]", ["axes[0].zip = [1]"]),
         (f"{FIXED}axes: [seed: [1], seed: [2]]", ["two axes set seed"]),
+        (f"{FIXED}axes: [{{seed: [1], label: 1}}]", ["axes[0].label = 1", "{NAME: "]),
+        (f"{FIXED}axes: [{{seed: [1], label: {{}}}}]", ["axes[0].label = {}"]),
+        (f"{FIXED}axes: [{{seed: [1], label: {{n: [a, b]}}}}]", ["label.n", "list of 1 labels"]),
+        (f"{FIXED}axes: [{{seed: [1], label: {{n: [a/b]}}}}]", ["label 'a/b'", "letters"]),
+        (f"{FIXED}axes: [{{seed: [1, 2], label: {{n: [a, a]}}}}]", ["are called n=a"]),
+        (
+            f"{FIXED}axes: [{{seed: [1], label: {{n: [a]}}}}, {{steps: [1], label: {{n: [a]}}}}]",
+            ["two axes are called n"],
+        ),
         (f"{FIXED}axes: [seed: [1, 1]]", ["two values are called '1'", "{label: value}"]),
         (f"{FIXED}axes: [gin_file: [a/x.gin, b/x.gin]]", ["two values are called 'x'"]),
         (f"{FIXED}axes: [seed: {{a/b: 1}}]", ["label 'a/b'", "letters"]),

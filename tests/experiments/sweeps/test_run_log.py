@@ -56,3 +56,19 @@ def test_the_last_lines_are_those_of_the_last_start(tmp_path):
     assert run_log.last_lines(str(tmp_path), 9) == ["a", "b", "c"]
     run_log.begin(str(tmp_path), "start 3")
     assert run_log.last_lines(str(tmp_path), 9) == []
+
+
+def test_the_speed_of_each_start_is_that_of_its_last_line(tmp_path):
+    assert run_log.speeds(str(tmp_path)) == {}
+    starts = [
+        ["step 9/9  loss 1.0  1.5k tokens/s  0:00 left"],
+        ["no line"],
+        ["step 5/9  loss 1.0  1 tokens/s  0:09 left"],  # The first step alone: with preparation.
+        ["step 5/9  loss 1.0  1 tokens/s  0:09 left", "step 9/9  loss 1.0  2.0M tokens/s"],
+        ["step 8/9  loss 1.0  30 tokens/s  0:01 left", "step 9/9  loss 1.0  20 tokens/s"],
+    ]
+    for number, lines in enumerate(starts, 1):
+        run_log.begin(str(tmp_path), f"start {number} of a=1,seed=2, 2026-11-29")
+        with open(tmp_path / "log.txt", "a") as log:
+            log.write("".join(line + "\n" for line in lines))
+    assert run_log.speeds(str(tmp_path)) == {1: 1500.0, 4: 2e6, 5: 20.0}

@@ -1,0 +1,1 @@
+"""What the runs of a sweep take, before they start: `primer sweep plan`."""
