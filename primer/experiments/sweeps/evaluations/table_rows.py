@@ -1,0 +1,164 @@
+"""The rows of a sweep's table of results: one for each run, evaluated checkpoint and evaluation."""
+
+import json
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from primer.checkpoints.description import trained_tokens
+from primer.common import checks
+from primer.errors import UsageError
+from primer.evaluation import report
+from primer.evaluation.stored.result_lines import Row
+from primer.experiments.sweeps import run_record
+from primer.experiments.sweeps.evaluations import losses, wall_time
+from primer.experiments.sweeps.expansion import SweepRun
+
+TEXT, WHOLE, NUMBER, BOOLEAN = "text", "whole", "number", "boolean"
+# Column -> kind, in order; the columns of the axes are between the first and the second part.
+RUN_COLUMNS = {"run": TEXT, "index": WHOLE}
+COLUMNS = {
+    "seed": WHOLE,
+    "state": TEXT,
+    "hopeless_step": WHOLE,
+    "step": WHOLE,
+    "tokens": WHOLE,
+    "flops": NUMBER,  # May exceed 64-bit integers.
+    "seconds": NUMBER,
+    **dict.fromkeys(("task", "split", "protocol"), TEXT),
+    "window": WHOLE,
+    "activation_dtype": TEXT,
+    "nats_per_token": NUMBER,
+    "bits_per_byte": NUMBER,
+    "perplexity_per_token": NUMBER,
+    "perplexity_per_word": NUMBER,
+    **{f"evaluated_{name}": WHOLE for name in report.COUNTS},
+    **dict.fromkeys(("text_checksum", "data_checksum", "not_as_trained", "how"), TEXT),
+    "parameters": WHOLE,
+    "evaluated_by_primer": TEXT,
+    "git_commit": TEXT,
+    "git_changes": BOOLEAN,
+    "host": TEXT,
+    **{
+        f"version_{name}": TEXT
+        for name in ("python", "primer", "tensorflow", "mesh_tensorflow", "t5", "numpy")
+    },
+    "model_dir": TEXT,
+}
+_OF_ROW = (
+    *("step", "task", "split", "protocol", "window", "nats_per_token", "bits_per_byte"),
+    *("perplexity_per_token", "perplexity_per_word", "text_checksum", "not_as_trained", "how"),
+    "parameters",
+)
+
+
+def axis_columns(runs: Sequence[SweepRun]) -> dict[str, str]:
+    """Returns {key of an axis: its column}: the key without "gin.", "axis_KEY" where that is taken.
+
+    The seed has a column in any case.
+    """
+    keys = dict.fromkeys(key for run in runs for key in run.values if key != "seed")
+    taken, found = {*RUN_COLUMNS, *COLUMNS}, {}
+    for key in keys:
+        name = re.sub(r"\W", "_", key.removeprefix("gin."))
+        while name in taken:
+            name = f"axis_{name}"
+        taken.add(name)
+        found[key] = name
+    return found
+
+
+def columns(runs: Sequence[SweepRun]) -> dict[str, str]:
+    """Returns {column: kind} of a sweep's table."""
+    axes = {
+        column: _kind([run.values[key] for run in runs if key in run.values])
+        for key, column in axis_columns(runs).items()
+    }
+    return {**RUN_COLUMNS, **axes, **COLUMNS}
+
+
+def _kind(values: Sequence[Any]) -> str:
+    if all(isinstance(value, bool) for value in values):
+        return BOOLEAN
+    if not all(checks.is_number(value) for value in values):
+        return TEXT
+    return WHOLE if all(isinstance(value, int) for value in values) else NUMBER
+
+
+def rows(runs: Sequence[SweepRun]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Returns the rows, {column: value}, and what could not be read of some runs.
+
+    Numbers that are not known are None.
+    """
+    kinds, axes = columns(runs), axis_columns(runs)
+    found, problems = [], []
+    for run in runs:
+        measured = losses.read(run.model_dir)
+        if not measured:
+            continue
+        try:
+            record, state = run_record.read(run.model_dir), run_record.state_of(run)
+        except UsageError as error:
+            problems.append(str(error))
+            record, state = None, ""
+        shared = {
+            **_of_run(run, record, state),
+            **{axes[k]: _cell(v, kinds[axes[k]]) for k, v in run.values.items() if k in axes},
+        }
+        trained = run_record.engine_file(run.model_dir, run_record.ENGINE_RECORD)
+        starts = record["starts"] if record else []
+        for kept in measured:
+            found += [{**shared, **_of_row(run, row, trained, starts)} for row in kept]
+    return found, problems
+
+
+def _of_run(run: SweepRun, record: Mapping[str, Any] | None, state: str) -> dict[str, Any]:
+    start = record["starts"][-1] if record and record["starts"] else {}
+    verdict = run_record.hopeless(record) if state == run_record.HOPELESS else None
+    git, versions = start.get("git") or {}, start.get("versions") or {}
+    return {
+        "run": run.name,
+        "index": run.index,
+        "seed": run.settings.get("seed"),
+        "state": state,
+        "hopeless_step": verdict["step"] if verdict else None,
+        "data_checksum": run_record.data_checksum(run.model_dir),
+        "git_commit": git.get("commit"),
+        "git_changes": git.get("changes"),
+        "host": start.get("host"),
+        **{f"version_{k.replace('-', '_')}": versions.get(k) for k in versions},
+        "model_dir": run.model_dir,
+    }
+
+
+def _of_row(
+    run: SweepRun, row: Row, trained: Mapping[str, Any], starts: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    step = row["step"]
+    flops = row.get("training_flops") or trained_tokens.flops_up_to(trained, step)
+    index = run_record.checkpoint_index(run.model_dir, step)
+    seconds = wall_time.seconds_until(index, starts)
+    return {
+        **{key: row.get(key) for key in _OF_ROW},
+        "tokens": trained_tokens.up_to(trained, step),
+        "flops": None if flops is None else float(flops),
+        "seconds": None if math.isnan(seconds) else seconds,
+        "activation_dtype": report.activation_dtype(row),
+        "evaluated_by_primer": row.get("primer"),
+        **{f"evaluated_{name}": row.get(name) for name in report.COUNTS},
+    }
+
+
+def _cell(value: Any, kind: str) -> Any:
+    """Returns the value of an axis as a cell; names of gin files without their folder."""
+    if kind != TEXT or isinstance(value, str):
+        return os.path.basename(value) if _is_file(value) else value
+    if isinstance(value, list) and all(isinstance(text, str) for text in value):
+        return ",".join(os.path.basename(text) if _is_file(text) else text for text in value)
+    return json.dumps(value)
+
+
+def _is_file(value: Any) -> bool:
+    return isinstance(value, str) and value.endswith(".gin")
