@@ -128,7 +128,7 @@ def test_twelve_runs_survive_kills_with_the_results_of_an_undisturbed_sweep(
     process.kill()
     process.wait()
 
-    # SIGKILL of a run, of all processes of the workers, of an evaluation; then of the sweep while it
+    # SIGKILL of a run, of both workers' processes, of an evaluation; then of the sweep while it
     # evaluates.
     process = begin(path, 2)
     until(lambda: kill_children(process.pid, 1))
