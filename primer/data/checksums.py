@@ -24,6 +24,7 @@ import seqio
 
 from primer.common import files, user_paths
 from primer.data.prepared import cache_checks, manifest
+from primer.errors import UsageError
 
 KEY = "checksums"
 LIMIT = 2 << 30  # Bytes, which take a few seconds.
@@ -60,7 +61,17 @@ def describe(paths: Sequence[str], known: Mapping[str, Any], record: str) -> dic
         paths: the files.
         known: what `texts.json` has under KEY, or {}.
         record: the path of that file; others in directories beside its own are looked at.
+
+    Raises:
+        UsageError: a file cannot be read.
     """
+    try:
+        return _description(paths, known, record)
+    except OSError as error:
+        raise UsageError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+
+def _description(paths: Sequence[str], known: Mapping[str, Any], record: str) -> dict[str, Any]:
     stamps = {path: list(files.stamp(path)) for path in paths}
     ends = _bytes_of_ends([size for size, _ in stamps.values()])
     entries = _reusable(known, stamps, ends)

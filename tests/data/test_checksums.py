@@ -13,6 +13,7 @@ from primer.data import (
     preflight,  # noqa: F401  Registers the tasks.
     text_stamps,
 )
+from primer.errors import UsageError
 
 
 @pytest.fixture
@@ -101,3 +102,8 @@ def test_prepared_data_and_tensorflow_datasets_are_known_by_their_files(tmp_path
     c4 = seqio.TaskRegistry.get("c4_v220_autoregressive_language_modeling")
     (path,) = checksums.files_of([c4], use_cached=False)
     assert path.endswith("c4/en/3.0.1/dataset_info.json")
+
+
+def test_a_file_that_is_gone_is_one_message(tmp_path):
+    with pytest.raises(UsageError, match="none.txt cannot be read: No such file"):
+        checksums.describe([str(tmp_path / "none.txt")], {}, str(tmp_path / "run" / "texts.json"))

@@ -84,9 +84,9 @@ class LocalRuns:
             self._write_results,
         )
         self._trains = trains
-        self._next_verdict = 0.0
+        self._hopeless = hopeless.HopelessRuns(sweep.stop_hopeless, self._all, display)
         self.results: int | None = 0
-        self._problems: set[str] = set()
+        self._said: set[str] = set()
 
     def train(self) -> int:
         """Trains all runs that are not done, and evaluates what the sweep's file asks for.
@@ -105,9 +105,8 @@ class LocalRuns:
         finally:
             self._end_all()
             self._write_results()
-        is_trained = not self._trains or set(self.states.values()) <= {*run_record.ENDED}
-        is_evaluated = not self._evaluations.has_failed and self.results is not None
-        return 0 if is_trained and is_evaluated else 1
+        is_short = self._trains and not set(self.states.values()) <= {*run_record.ENDED}
+        return int(is_short or self._evaluations.has_failed or self.results is None)
 
     def _train_until(self, request: signals.StopRequest) -> None:
         is_stopping = is_due = False
@@ -115,11 +114,11 @@ class LocalRuns:
             self._collect()
             if request.requested and not is_stopping:
                 is_stopping = True
-                count = len(self._active)
-                self._display.say(f"{request.name}: {count} running, which save a checkpoint now")
+                ending = f"{len(self._active)} running, which save a checkpoint now"
+                self._display.say(f"{request.name}: {ending}")
                 self._stop_all()
             if not request.requested:
-                self._stop_hopeless()
+                self._hopeless.stop(self._active)
                 self._start_waiting()
                 is_due = self._evaluations.start_due(self.states)
             self._display.update(self.states)
@@ -151,22 +150,6 @@ class LocalRuns:
         if outcome == run_record.FAILED:
             for line in run_log.failure(folder, active.process.exit_code()):
                 self._display.say(line)
-
-    def _stop_hopeless(self) -> None:
-        rule = self._sweep.stop_hopeless
-        if rule is None or time.monotonic() < self._next_verdict:
-            return
-        self._next_verdict = time.monotonic() + schedule.LOOK_SECONDS
-        training = [active for active in self._active if not active.is_hopeless]
-        verdicts = hopeless.find(rule, [active.run for active in training], self._all)
-        for active in [one for one in training if one.run.name in verdicts]:
-            found = verdicts[active.run.name]
-            try:
-                active.stop_hopeless(found)
-            except OSError as error:
-                self._display.say(f"{active.run.name}: hopeless, and goes on: {error}")
-                continue
-            self._display.say(f"{active.run.name}: {hopeless.describe(found)}; it stops")
 
     def _start_waiting(self) -> None:
         for _ in range(len(self._waiting)):
@@ -245,6 +228,6 @@ class LocalRuns:
     def _write_results(self) -> None:
         """Writes the sweep's table of results; a full disk is said, and nothing is lost."""
         self.results, problems = results_file.write(self._sweep.output, self._all)
-        for problem in [one for one in problems if one not in self._problems]:
-            self._problems.add(problem)
+        for problem in [one for one in problems if one not in self._said]:
+            self._said.add(problem)
             self._display.say(problem)

@@ -2,6 +2,7 @@
 
 import math
 import statistics
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,13 +10,47 @@ from primer.evaluation import report
 from primer.evaluation.stored.result_lines import Row
 from primer.experiments.sweeps.evaluations import losses
 from primer.experiments.sweeps.evaluations.rule import Rule
+from primer.experiments.sweeps.evaluations.schedule import LOOK_SECONDS, Messages
 from primer.experiments.sweeps.expansion import SweepRun
+from primer.experiments.sweeps.run_process import RunProcess
 
 # What losses that are compared have in common.
 _MEASURE = ("task", "split", "protocol", "window", "text_checksum")
 _SPLIT = "validation"
 
 Losses = dict[tuple, dict[int, float]]  # Measure -> {step: nats per token}.
+
+
+class HopelessRuns:
+    """Stops the hopeless runs of a sweep.
+
+    Args:
+        rule: when a run is hopeless; None for never.
+        runs: all runs of the sweep.
+        messages: shows what happens.
+    """
+
+    def __init__(self, rule: Rule | None, runs: Sequence[SweepRun], messages: Messages) -> None:
+        self._rule = rule
+        self._runs = runs
+        self._messages = messages
+        self._next_look = 0.0
+        self._failed: set[str] = set()  # Names of runs whose verdict could not be recorded.
+
+    def stop(self, training: Sequence[RunProcess]) -> None:
+        """Stops those of the runs that are being trained, at most once in LOOK_SECONDS."""
+        if self._rule is None or time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + LOOK_SECONDS
+        asked = {one.run.name: one for one in training if not one.is_hopeless}
+        verdicts = find(self._rule, [one.run for one in asked.values()], self._runs)
+        for name in verdicts.keys() - self._failed:
+            try:
+                asked[name].stop_hopeless(verdicts[name])
+                self._messages.say(f"{name}: {describe(verdicts[name])}; it stops")
+            except OSError as error:
+                self._failed.add(name)
+                self._messages.say(f"{name}: hopeless, and goes on: {error}")
 
 
 def find(

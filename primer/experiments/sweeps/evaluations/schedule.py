@@ -167,4 +167,5 @@ class Evaluations:
             self._messages.say(f"{run.name}: its evaluation cannot be started: {error}")
             return False
         self.active.append(begun)
+        self._messages.say(f"{begun.title}: begins")
         return False

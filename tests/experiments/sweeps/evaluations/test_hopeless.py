@@ -8,7 +8,7 @@ import pytest
 from primer.commands import sweep as command
 from primer.errors import UsageError
 from primer.experiments.sweeps import expansion, run_record, sweep_file
-from primer.experiments.sweeps.evaluations import hopeless, schedule
+from primer.experiments.sweeps.evaluations import hopeless
 from primer.experiments.sweeps.evaluations.rule import Rule
 from primer.experiments.sweeps.expansion import SweepRun
 from tests.experiments.sweeps import stand_in
@@ -58,7 +58,7 @@ def test_a_run_above_the_median_of_the_others_at_one_step_is_hopeless(tmp_path):
 
 
 def test_it_is_stopped_and_marked_and_left(sweep, tmp_path, capfd, monkeypatch):
-    monkeypatch.setattr(schedule, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(hopeless, "LOOK_SECONDS", 0.1)
     # The others are done before the last one begins, which takes its time.
     behaviours = "{a: trains, b: trains, c: trains, d: waits}"
     axes = f"zip: {{gin.handicap: [0, 0.01, 0.02, 2], gin.behaviour: {behaviours}}}, seed: [1]"
