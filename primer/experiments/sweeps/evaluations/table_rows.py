@@ -1,8 +1,6 @@
 """The rows of a sweep's table of results: one for each run, evaluated checkpoint and evaluation."""
 
-import json
 import math
-import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -105,7 +103,7 @@ def rows(runs: Sequence[SweepRun]) -> tuple[list[dict[str, Any]], list[str]]:
             record, state = None, ""
         shared = {
             **_of_run(run, record, state),
-            **{axes[k]: _cell(v, kinds[axes[k]]) for k, v in run.values.items() if k in axes},
+            **_of_axes(run, axes, kinds),
         }
         trained = run_record.engine_file(run.model_dir, run_record.ENGINE_RECORD)
         starts = record["starts"] if record else []
@@ -151,14 +149,11 @@ def _of_row(
     }
 
 
-def _cell(value: Any, kind: str) -> Any:
-    """Returns the value of an axis as a cell; names of gin files without their folder."""
-    if kind != TEXT or isinstance(value, str):
-        return os.path.basename(value) if _is_file(value) else value
-    if isinstance(value, list) and all(isinstance(text, str) for text in value):
-        return ",".join(os.path.basename(text) if _is_file(text) else text for text in value)
-    return json.dumps(value)
-
-
-def _is_file(value: Any) -> bool:
-    return isinstance(value, str) and value.endswith(".gin")
+def _of_axes(run: SweepRun, axes: Mapping[str, str], kinds: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the values of a run's axes: numbers, and of others their labels in its name."""
+    labels = (part.partition("=")[2] for part in run.name.split(","))
+    return {
+        axes[key]: label if kinds[axes[key]] == TEXT else value
+        for (key, value), label in zip(run.values.items(), labels)
+        if key in axes
+    }
