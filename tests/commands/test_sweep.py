@@ -50,7 +50,8 @@ def test_expand_shows_runs_and_their_commands(path, tmp_path, capsys):
     assert not (tmp_path / "runs").exists()
 
 
-def test_neither_command_imports_tensorflow(path):
+def test_no_command_imports_tensorflow(write):
+    path = write("s.yaml", f"{SWEEP}evaluate: {{checkpoints: last}}\n")
     code = (
         "import sys\n"
         f"from tests.experiments.sweeps.train_with_stand_in import train\n"
@@ -64,7 +65,7 @@ def test_neither_command_imports_tensorflow(path):
     words = [sys.executable, "-c", code]
     output = subprocess.check_output(words, env=environment, cwd=ROOT, text=True)
     assert output.splitlines()[-1] == "[]"
-    assert "two_rates: 1 of 4 done, 3 waiting" in output
+    assert "two_rates: 1 of 4 done, 3 waiting" in output and "results.parquet (1 rows)" in output
 
 
 @pytest.mark.parametrize(

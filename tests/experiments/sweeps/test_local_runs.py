@@ -136,11 +136,3 @@ def test_a_full_disk_fails_one_run_in_one_line(sweep, monkeypatch, capfd):
     assert "1 of 2 done, 1 failed" in output
     monkeypatch.undo()
     assert train(path) == 0
-
-
-def test_processors_are_divided(monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {2, 3, 5, 7, 9})
-    assert workers.shares(1) == [[2, 3, 5, 7, 9]]
-    assert workers.shares(3) == [[2], [3, 5], [7, 9]]
-    with pytest.raises(UsageError, match="--workers = 6: this process may use 5 processors"):
-        workers.shares(6)
