@@ -43,7 +43,7 @@ class Worker(Protocol):
         Args:
             words: the program and its arguments.
             log: the file that its output is appended to.
-            locks: file descriptors of locks, which the program holds until its end too.
+            locks: file descriptors of locks, which a program of this machine holds until its end.
 
         Raises:
             OSError: it cannot be started.
