@@ -55,17 +55,33 @@ _OF_ROW = (
 def axis_columns(runs: Sequence[SweepRun]) -> dict[str, str]:
     """Returns {key of an axis: its column}: the key without "gin.", "axis_KEY" where that is taken.
 
+    Names that runs have besides the keys (labels of several settings together) are among the keys.
     The seed has a column in any case.
     """
-    keys = dict.fromkeys(key for run in runs for key in run.values if key != "seed")
+    keys = dict.fromkeys(key for run in runs for key in run.values)
+    ends = {end for key in keys for end in _ends(key)}
+    names = dict.fromkeys(name for run in runs for name in _labels(run) if name not in ends)
     taken, found = {*RUN_COLUMNS, *COLUMNS}, {}
-    for key in keys:
+    for key in [*names, *keys]:
+        if key == "seed":
+            continue
         name = re.sub(r"\W", "_", key.removeprefix("gin."))
         while name in taken:
             name = f"axis_{name}"
         taken.add(name)
         found[key] = name
     return found
+
+
+def _labels(run: SweepRun) -> dict[str, str]:
+    """Returns {name: label} of what the name of a run has."""
+    parts = (part.partition("=") for part in run.name.split(","))
+    return {name: label for name, is_pair, label in parts if is_pair}
+
+
+def _ends(key: str) -> tuple[str, str]:
+    """Returns what a key is called in the name of a run."""
+    return re.split(r"[./]", key)[-1], key.replace("/", "-")
 
 
 def columns(runs: Sequence[SweepRun]) -> dict[str, str]:
@@ -78,6 +94,8 @@ def columns(runs: Sequence[SweepRun]) -> dict[str, str]:
 
 
 def _kind(values: Sequence[Any]) -> str:
+    if not values:  # A name of several settings together.
+        return TEXT
     if all(isinstance(value, bool) for value in values):
         return BOOLEAN
     if not all(checks.is_number(value) for value in values):
@@ -151,9 +169,11 @@ def _of_row(
 
 def _of_axes(run: SweepRun, axes: Mapping[str, str], kinds: Mapping[str, str]) -> dict[str, Any]:
     """Returns the values of a run's axes: numbers, and of others their labels in its name."""
-    labels = (part.partition("=")[2] for part in run.name.split(","))
-    return {
-        axes[key]: label if kinds[axes[key]] == TEXT else value
-        for (key, value), label in zip(run.values.items(), labels)
-        if key in axes
-    }
+    labels, found = _labels(run), {}
+    for key, column in axes.items():
+        value = run.values.get(key)
+        if kinds[column] == TEXT:
+            shown = (labels[name] for name in (key, *_ends(key)) if name in labels)
+            value = next(shown, None if value is None else str(value))
+        found[column] = value
+    return found

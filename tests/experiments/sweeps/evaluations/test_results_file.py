@@ -8,6 +8,7 @@ import pyarrow.parquet as parquet
 
 from primer.experiments.sweeps import expansion, sweep_file
 from primer.experiments.sweeps.evaluations import results_file, table_rows
+from primer.experiments.sweeps.expansion import SweepRun
 from tests.experiments.sweeps.train_with_stand_in import train
 
 
@@ -62,6 +63,21 @@ def test_a_damaged_record_of_a_run_is_named_and_the_others_are_kept(sweep, tmp_p
     count, problems = results_file.write(str(tmp_path / "runs"), runs)
     assert count == 2 and len(problems) == 1
     assert "seed=1/run.json cannot be read" in problems[0]
+
+
+def test_labels_of_several_settings_are_a_column():
+    values = [{"gin.d_ff": 32, "seed": 1}, {"gin.d_ff": 64, "seed": 1, "gin.norm": "@my.norm"}]
+    runs = [
+        SweepRun(0, "size=3M,seed=1", "", values[0], {}, []),
+        SweepRun(1, "size=10M,seed=1,norm=mine", "", values[1], {}, []),
+    ]
+    axes, kinds = table_rows.axis_columns(runs), table_rows.columns(runs)
+    assert axes == {"size": "size", "gin.d_ff": "d_ff", "gin.norm": "norm"}
+    assert (kinds["size"], kinds["d_ff"], kinds["norm"]) == ("text", "whole", "text")
+    assert [table_rows._of_axes(run, axes, kinds) for run in runs] == [
+        {"size": "3M", "d_ff": 32, "norm": None},
+        {"size": "10M", "d_ff": 64, "norm": "mine"},
+    ]
 
 
 def test_kinds_of_axes():
