@@ -147,6 +147,8 @@ class LocalRuns:
         last = run_log.progress(folder)
         step = f", step {last.step:,}, loss {last.loss}" if last else ""
         self._display.say(f"[{ended}/{len(self.states)}] {name}: {outcome}{step}")
+        for line in run_log.warnings(folder):
+            self._say_once(f"  {line} ({name})", line)
         if outcome == run_record.FAILED:
             for line in run_log.failure(folder, active.process.exit_code()):
                 self._display.say(line)
@@ -228,6 +230,10 @@ class LocalRuns:
     def _write_results(self) -> None:
         """Writes the sweep's table of results; a full disk is said, and nothing is lost."""
         self.results, problems = results_file.write(self._sweep.output, self._all)
-        for problem in [one for one in problems if one not in self._said]:
-            self._said.add(problem)
-            self._display.say(problem)
+        for problem in problems:
+            self._say_once(problem, problem)
+
+    def _say_once(self, message: str, key: str) -> None:
+        if key not in self._said:
+            self._said.add(key)
+            self._display.say(message)

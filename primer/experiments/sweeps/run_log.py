@@ -9,6 +9,7 @@ from primer.experiments.sweeps.run_record import LOG
 
 _START = "=== "
 _LAST_LINES = 12
+_WARNING = re.compile(r"^Warning: |\bno effect\b")
 _TAIL = 64 * 1024  # Bytes: hundreds of lines of progress, or a long traceback.
 # The lines of `primer.runtime.training.progress`.
 _PROGRESS = re.compile(
@@ -66,8 +67,18 @@ def _progress(path: str, size: int) -> Progress | None:
 def last_lines(model_dir: str, count: int, name: str = LOG) -> list[str]:
     """Returns the last lines of the last start in a log of this name, without empty ones."""
     text = _tail(os.path.join(model_dir, name))
-    own = re.split(rf"^{re.escape(_START)}.*$", text, flags=re.MULTILINE)[-1]
-    return [line.rstrip() for line in own.splitlines() if line.strip()][-count:]
+    lines = [line.rstrip() for line in _of_last_start(text).splitlines()]
+    return [line for line in lines if line][-count:]
+
+
+def _of_last_start(text: str) -> str:
+    return re.split(rf"^{re.escape(_START)}.*$", text, flags=re.MULTILINE)[-1]
+
+
+def warnings(model_dir: str) -> list[str]:
+    """Returns the lines of the last start on settings that have no effect, or are set twice."""
+    lines = _of_last_start(_tail(os.path.join(model_dir, LOG))).splitlines()
+    return [line.strip() for line in lines if _WARNING.search(line)]
 
 
 def failure(model_dir: str, code: int | None, name: str = LOG) -> list[str]:

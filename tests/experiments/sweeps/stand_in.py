@@ -52,6 +52,7 @@ def main():
     goal = int(binding("utils.run.train_steps", "3"))
     every, handicap = int(option("eval_every", "0")), float(binding("handicap", "0"))
     (folder / "handicap.txt").write_text(str(handicap))
+    print("learning_rate = 0.01 has no effect: the schedule does not read it", flush=True)
     for step in range(saved_step(folder) + 1, goal + 1):
         time.sleep(0.06 if behaviour == "waits" else 0.001)
         if behaviour == "fails" and step == 2:

@@ -29,6 +29,8 @@ def test_a_failed_run_is_reported_and_does_not_stop_the_others(sweep, tmp_path, 
     assert "2 of 6 done, 4 failed" in output
     assert "exit code 1; the last lines of its log:" in messages
     assert "| primer: [/bold] the loss is NaN" in messages
+    # A setting without effect is named once, and is in the logs of the two failed runs.
+    assert messages.count("learning_rate = 0.01 has no effect: ") == 1 + 2
     used = {(runs / name / "processors.txt").read_text() for name in os.listdir(runs)}
     shares = [f"{list(share)} {len(share)}\n" for share in workers.shares(2)]
     assert used <= set(shares)
