@@ -29,7 +29,7 @@ COMMANDS = {
     "plan": "compute the memory, the time and the collectives of a run on a mesh of chips",
     "profile": "measure where the time of a step goes, by layer and kind of operation",
     "plot": "draw learning-rate schedules",
-    "sweep": "train the runs of a YAML file of axes, several at a time",
+    "sweep": "train and evaluate the runs of a YAML file of axes, several at a time",
     "ladder": "compare changes of a model at several sizes, with rates and batches that follow",
     "report": "compare evaluated runs over seeds, with intervals, on one page",
     "demo": "compare Primer, Primer-EZ, the vanilla Transformer and Qwen3, trained here",

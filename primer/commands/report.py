@@ -80,6 +80,8 @@ def _print_section(section: "Section", finals: ModuleType) -> None:
     for row in rows:
         if row["remarks"]:
             print(f"{row['group']}: {row['remarks']}.")
+    for sentence in section.left_out:
+        print(sentence)
     print(section.how)
 
 

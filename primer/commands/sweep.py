@@ -1,4 +1,4 @@
-"""`primer sweep`: the runs of a YAML file of axes: shown, planned, and trained on this machine."""
+"""`primer sweep`: runs of a YAML file of axes: shown, planned, trained and evaluated here."""
 
 import argparse
 import contextlib
@@ -16,7 +16,9 @@ from primer.experiments.sweeps import (
     run_record,
     states_table,
     sweep_file,
+    workers,
 )
+from primer.experiments.sweeps.evaluations import results_file
 from primer.experiments.sweeps.expansion import SweepRun
 from primer.launch import engine
 from primer.planning.machines import chips, step_time
@@ -38,15 +40,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_plan(subparsers)
     summary = "train the runs of a sweep; the same command goes on with what is not done"
     run_parser = subparsers.add_parser("run", help=summary, description=f"{summary.capitalize()}.")
-    _add_file(run_parser)
-    run_parser.add_argument(
+    _add_running(run_parser, "trained")
+    summary = "evaluate the checkpoints of a sweep, as its file's key evaluate says; train nothing"
+    evaluate = subparsers.add_parser(
+        "evaluate", help=summary, description=f"{summary.capitalize()}."
+    )
+    _add_running(evaluate, "evaluated")
+
+
+def _add_running(parser: argparse.ArgumentParser, verb: str) -> None:
+    _add_file(parser)
+    parser.add_argument(
         "--workers",
         type=int,
-        help="how many runs are trained at a time (default 1); the processors are divided",
+        help=f"how many runs are {verb} at a time (default 1); the processors are divided",
     )
-    run_parser.add_argument(
+    parser.add_argument(
         "--index",
-        help="train only the run of this number, from 0, as `primer sweep expand` shows; env: the "
+        help="only the run of this number, from 0, as `primer sweep expand` shows; env: the "
         f"number in {' or '.join(INDEX_VARIABLES)}",
     )
 
@@ -82,7 +93,13 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if options.sweep_command == "plan":
         return _plan(sweep, runs, options)
-    return train(sweep, runs, options.workers, options.index)
+    trains = options.sweep_command == "run"
+    if not trains and not sweep.evaluations:
+        raise UsageError(
+            f"{sweep.path} has no key evaluate, which says what to measure; expected one as "
+            "evaluate: {checkpoints: all, split: validation}"
+        )
+    return train(sweep, runs, options.workers, options.index, trains=trains)
 
 
 def _show(sweep: sweep_file.Sweep, runs: Sequence[SweepRun], options: argparse.Namespace) -> None:
@@ -105,11 +122,13 @@ def _print_table(
 
 
 def _as_json(one: SweepRun, state: str) -> dict[str, Any]:
+    verdict = run_record.hopeless(run_record.read(one.model_dir))
     return {
         "index": one.index,
         "name": one.name,
         "model_dir": one.model_dir,
         "state": state,
+        **({"hopeless": verdict} if state == run_record.HOPELESS else {}),
         "values": dict(one.values),
         "command": [engine.SCRIPT, *one.arguments],
     }
@@ -118,36 +137,44 @@ def _as_json(one: SweepRun, state: str) -> dict[str, Any]:
 def train(
     sweep: sweep_file.Sweep,
     runs: Sequence[SweepRun],
-    workers: int | None,
+    count: int | None,
     index: str | None,
     program: Sequence[str] | None = None,
+    evaluation_program: Sequence[str] | None = None,
+    trains: bool = True,
 ) -> int:
-    """Trains the runs of a sweep, or one of them, and prints their table.
+    """Trains and evaluates the runs of a sweep, or one of them, and prints their table.
 
     Args:
         sweep: the sweep.
         runs: its runs.
-        workers: how many are trained at a time; None for one.
+        count: how many are trained at a time; None for one.
         index: the number of one run, "env", or None for all.
         program: the words that begin the engine; None for `t5_mesh_transformer`.
+        evaluation_program: the words that begin an evaluation; None for `primer eval`.
+        trains: whether to train; if not, what is trained already is evaluated.
 
     Returns:
-        The exit code: 0 if all are done, 1 if not, 128 + the number of a signal.
+        The exit code: 0 if all are done and evaluated, 1 if not, 128 + the number of a signal.
 
     Raises:
         UsageError: an illegal number, or a directory of the sweep holds something else.
     """
-    if workers is not None and index is not None:
+    if count is not None and index is not None:
         raise UsageError("--workers and --index: give one or the other; --index is one run")
     chosen = runs if index is None else [_chosen(runs, index)]
-    workers = checks.whole_number("--workers", 1 if workers is None else workers)
-    names = {"name": sweep.name, "file": sweep.path}
+    count = checks.whole_number("--workers", 1 if count is None else count)
+    places = workers.LocalWorkers(count)
     with states_table.StatesTable(sweep.name, chosen) as display:
-        local = local_runs.LocalRuns(chosen, workers, names, display, program)
+        local = local_runs.LocalRuns(
+            sweep, chosen, places, display, runs, trains, program, evaluation_program
+        )
         code = local.train()
     _print_table(sweep, chosen, local.states)
+    if local.results:
+        print(f"Results: {os.path.join(sweep.output, results_file.NAME)} ({local.results:,} rows)")
     if code:
-        console.say("The same command goes on with the runs that are not done.")
+        console.say("The same command goes on with what is not done.")
     return code
 
 

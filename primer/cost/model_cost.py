@@ -16,10 +16,9 @@ from typing import Any
 
 import mesh_tensorflow as mtf
 
-from primer.cost import experts, owners, parameters, products
+from primer.cost import conventions, experts, owners, parameters, products
 
-EXACT = "exact with attention"
-SIX_N = "6N"
+EXACT, SIX_N = conventions.EXACT, conventions.SIX_N
 # The backward pass computes the gradients of both inputs of each product.
 TRAINING = 3
 # What `ModelCost.flops` calls the output's product with the table of the vocabulary.

@@ -1,9 +1,10 @@
-"""Notices text files that were edited after a model was trained on them.
+"""Notices texts and other data that were edited after a model was trained on them.
 
 The split of a document depends on its text: an edited document that was trained on may be in the
 validation split now. `texts.json` of a model directory (`model_directory.TEXTS`), and "texts" in
 the `primer.json` of prepared data, have the size and the time of each file; a run that reads
-validation texts compares.
+validation texts compares. `texts.json` has the checksums of all data that were trained on too
+(`primer.data.checksums`).
 """
 
 import os
@@ -13,6 +14,7 @@ from typing import Any
 import seqio
 
 from primer.common import console, files, user_paths
+from primer.data import checksums
 from primer.data.prepared import cache_checks
 from primer.data.sources import text_files, text_parts
 from primer.errors import UsageError
@@ -21,6 +23,7 @@ KEY = "texts"
 # The key, beside the paths, of the settings that divide the texts.
 _DIVISION = "division"
 _MOST_NAMES = 3
+_LATER = "changed_later"  # Files that a later session read with another content.
 _HINT = "remove it: changes of the texts are then not noticed"
 
 # Absolute path -> [bytes, time of the last change in nanoseconds].
@@ -36,9 +39,10 @@ def stamps_of(task: seqio.Task) -> Stamps:
 
 
 def record(path: str, tasks: Sequence[seqio.Task], use_cached: bool) -> None:
-    """Records the texts that a run trains on.
+    """Records the texts that a run trains on, and the checksums of all of its data.
 
-    Files that an earlier session recorded keep their stamps.
+    Files that an earlier session recorded keep their stamps and checksums. Prints one line if data
+    other than texts, for which `say_changes` is, have changed since.
 
     Args:
         path: the file in the directory of the run.
@@ -48,8 +52,29 @@ def record(path: str, tasks: Sequence[seqio.Task], use_cached: bool) -> None:
     stamps: dict[str, Any] = {}
     for task in tasks:
         stamps.update(cache_checks.contents(task).get(KEY, {}) if use_cached else stamps_of(task))
-    if stamps:
-        files.write_json(path, {_DIVISION: _division(), **stamps, **_recorded(path)})
+    before = _recorded(path)
+    data = _record_checksums(path, before, checksums.files_of(tasks, use_cached))
+    texts = {_DIVISION: _division(), **stamps} if stamps else {}
+    if stamps or data["files"]:
+        files.write_json(path, {**texts, **before, checksums.KEY: data})
+
+
+def _record_checksums(path, before, paths):
+    """Returns the checksums to record: those of the first session, and those of new files."""
+    known = before.get(checksums.KEY, {})
+    now = checksums.describe(paths, known, path)
+    changed = checksums.changed(known, now)
+    others = [name for name in changed if name not in before]
+    if others:
+        console.say_once(
+            f"primer: data have changed since {os.path.dirname(path)} was trained on them: "
+            f"{_listed(others)}; the run goes on with the new ones"
+        )
+    first = known.get("files", {})
+    entries = {**first, **now["files"], **{name: first[name] for name in changed}}
+    later = sorted({*known.get(_LATER, ()), *changed})
+    more = {_LATER: later} if later else {}
+    return {**now, "files": entries, "data": checksums.of_contents(entries), **more}
 
 
 def say_changes(path: str, tasks: Sequence[seqio.Task]) -> None:
@@ -140,8 +165,13 @@ def _changed_division(before):
 
 
 def _changes(before, now):
-    """Returns a text for each file that both have, with another size or time."""
-    changed = sorted(path for path in before if path in now and list(before[path]) != now[path])
+    """Returns a text for each file that both have, with another size, or time and content."""
+    known = before.get(checksums.KEY, {})
+    changed = sorted(
+        path
+        for path in before
+        if path in now and list(before[path]) != now[path] and not checksums.is_same(path, known)
+    )
     return [
         f"{path} ({before[path][0]:,} -> {now[path][0]:,} bytes)"
         if before[path][0] != now[path][0]

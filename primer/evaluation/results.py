@@ -15,25 +15,18 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow.compat.v1 as tf
 
-from primer.common import console, files, user_paths
+from primer.common import files, user_paths
 from primer.evaluation import report
+from primer.evaluation.stored import result_lines
+from primer.evaluation.stored.result_lines import ALL, FOLDER, Row
 from primer.runtime import session
 
-FOLDER = "eval"
 TAG = "primer_eval"
-# Keys that are equal for all lines of one evaluation, and the keys of a checkpoint.
-SETTINGS = (
-    *("task", "split", "protocol", "window", "text_checksum", "counts_checksum"),
-    *("configuration", "primer"),
-)
-CHECKPOINT = ("step", "weights")
-ALL = SETTINGS + CHECKPOINT
-Row = dict[str, Any]
 
 
 class Results:
@@ -69,12 +62,11 @@ class Results:
             weights: the fingerprint of the checkpoint.
         """
         keys = {**settings, "step": step, "weights": weights}
-        return next((r for r in reversed(self.rows) if _equal(r, keys, ALL)), None)
+        return next((r for r in reversed(self.rows) if result_lines.equal(r, keys, ALL)), None)
 
     def rows_with(self, settings: Mapping[str, Any]) -> list[Row]:
         """Returns the rows with the same settings, the latest of each step, sorted by step."""
-        latest = {row["step"]: row for row in self.rows if _equal(row, settings, SETTINGS)}
-        return [latest[step] for step in sorted(latest)]
+        return result_lines.with_settings(self.rows, settings)
 
     def add_row(self, row: Row) -> None:
         """Writes a row to the events and the lines, and rewrites the TSV.
@@ -129,32 +121,12 @@ class Results:
             self._writer.close()
 
 
-def _equal(row: Row, other: Mapping[str, Any], keys: Sequence[str]) -> bool:
-    return all(row.get(key) == other[key] for key in keys)
-
-
 def _read_rows(path):
     """The rows of a file; [] if it does not exist."""
     if not tf.io.gfile.exists(path):
         return []
     with tf.io.gfile.GFile(path, "rb") as file:
-        lines = file.read().split(b"\n")
-    rows = []
-    for number, line in enumerate(lines[:-1], 1):  # After the last line break: a truncated line.
-        try:
-            row = json.loads(line)
-            rows.append({key: _number(row, key) for key in row} | {"step": int(row["step"])})
-        except (ValueError, LookupError, TypeError):
-            console.say(f"{path}, line {number} cannot be read and is ignored")
-    return rows
-
-
-def _number(row, key):
-    """The value of a key; null becomes infinity for an overflown perplexity, else nan."""
-    if row[key] is not None:
-        return row[key]
-    overflown = "perplexity" in key and row.get("nats") is not None
-    return math.inf if overflown and row.get("words" if "word" in key else "tokens") else math.nan
+        return result_lines.parse(file.read(), path)
 
 
 def _nulls_for_non_finite(row):

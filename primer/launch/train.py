@@ -151,7 +151,8 @@ def _task_and_data_arguments(run: TrainingRun) -> tuple[str | None, list[str]]:
     The task is None where a named file has one.
     """
     if run.data:
-        full_name, arguments = prepared_data.task_and_arguments(run.data, _full_name(run.task))
+        name = None if run.task is None else full_task_name(run.task)
+        full_name, arguments = prepared_data.task_and_arguments(run.data, name)
         return run.task or full_name, arguments
     if not run.task and composed_files.set_a_task(map(require_gin_file, run.gin_file)):
         return None, []
@@ -163,10 +164,12 @@ def _task_and_data_arguments(run: TrainingRun) -> tuple[str | None, list[str]]:
     return run.task, []
 
 
-def _full_name(task: str | None) -> str | None:
-    """Returns the task that a file of datasets/, or a gin file by its path, sets; None for None."""
-    if task is None:
-        return None
+def full_task_name(task: str) -> str:
+    """Returns the task that a name of datasets/, or a gin file by its path, sets.
+
+    Raises:
+        UsageError: as for `task_gin_file`.
+    """
     path = os.path.join(config_files.gin_directory(), task_gin_file(task))
     return statements.macros_set(path).get("MIXTURE_NAME", task)
 

@@ -6,6 +6,7 @@ import shlex
 import subprocess
 import sys
 
+import pyarrow.parquet as parquet
 import pytest
 
 from tests.command_lines import run
@@ -49,7 +50,8 @@ def test_expand_shows_runs_and_their_commands(path, tmp_path, capsys):
     assert not (tmp_path / "runs").exists()
 
 
-def test_neither_command_imports_tensorflow(path):
+def test_no_command_imports_tensorflow(write):
+    path = write("s.yaml", f"{SWEEP}evaluate: {{checkpoints: last}}\n")
     code = (
         "import sys\n"
         f"from tests.experiments.sweeps.train_with_stand_in import train\n"
@@ -63,7 +65,7 @@ def test_neither_command_imports_tensorflow(path):
     words = [sys.executable, "-c", code]
     output = subprocess.check_output(words, env=environment, cwd=ROOT, text=True)
     assert output.splitlines()[-1] == "[]"
-    assert "two_rates: 1 of 4 done, 3 waiting" in output
+    assert "two_rates: 1 of 4 done, 3 waiting" in output and "results.parquet (1 rows)" in output
 
 
 @pytest.mark.parametrize(
@@ -102,8 +104,15 @@ def test_misuse_of_run_is_one_line(words, message, path, tmp_path, capsys, monke
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.slow  # Two starts of TensorFlow.
-def test_the_engine_trains_two_runs_and_a_second_command_none(small_texts, write, tmp_path, capfd):
+def test_evaluate_needs_its_key(path, capsys):
+    assert run("sweep", "evaluate", path) == 2
+    assert "s.yaml has no key evaluate, which says what to measure" in capsys.readouterr().err
+
+
+@pytest.mark.slow  # Four starts of TensorFlow.
+def test_the_engine_trains_and_evaluates_two_runs_and_a_second_command_none(
+    small_texts, write, tmp_path, capfd
+):
     path = write(
         "s.yaml",
         f"""
@@ -118,6 +127,7 @@ run:
 axes:
   - gin.dropout_rate: [0.0, 1e-1]
   - seed: [7]
+evaluate: {{checkpoints: last, protocol: packed}}
 """,
     )
     workers = str(min(2, len(os.sched_getaffinity(0))))
@@ -129,9 +139,19 @@ axes:
         assert (folder / "model.ckpt-2.index").exists() and (folder / "config.gin").exists()
         (start,) = json.loads((folder / "run.json").read_text())["starts"]
         assert (start["outcome"], start["exit_code"], start["step"]) == ("done", 0, 2)
-    assert run("sweep", "run", path) == 0
+        texts = json.loads((folder / "texts.json").read_text())["checksums"]
+        assert texts["data"] == start["data"] and len(texts["files"]) == 30
+    rows = parquet.read_table(tmp_path / "runs" / "results.parquet").to_pylist()
+    assert [(row["step"], row["protocol"], row["dropout_rate"]) for row in rows] == [
+        (2, "packed", 0.0),
+        (2, "packed", 0.1),
+    ]
+    for row in rows:
+        assert 0 < row["nats_per_token"] < 7 and row["evaluated_bytes"] > 0 and row["flops"] > 0
+        assert row["data_checksum"] == start["data"] and row["tokens"] == 2 * 4 * 32
+    assert run("sweep", "run", path) == run("sweep", "evaluate", path) == 0
     again, messages = capfd.readouterr()
-    assert again == output and not messages
+    assert again == 2 * output and not messages
 
 
 PLANNED = """

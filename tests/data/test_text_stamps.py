@@ -49,7 +49,9 @@ def test_an_edited_text_is_said_and_a_new_one_is_not(texts, task, capfd):
     said = capfd.readouterr().err
     assert f"{texts}/a.txt (8 -> 9 bytes); documents that it was trained on" in said
     assert "b.txt" not in said and "c.txt" not in said
-    assert len(json.loads((texts / "texts.json").read_text())) == 4  # With the division.
+    assert (
+        len(json.loads((texts / "texts.json").read_text())) == 5
+    )  # With the division and checksums.
 
 
 def test_another_share_of_held_out_texts_is_said(texts, task, capfd):

@@ -5,6 +5,7 @@ import re
 import yaml
 
 from primer.experiments.sweeps import expansion, run_record, run_settings, sweep_file
+from primer.experiments.sweeps.evaluations import request, rule, table_rows
 from tests.paths import ROOT
 
 PAGE = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
@@ -26,7 +27,20 @@ def test_each_form_of_an_axis_is_read(write):
     )
 
 
+def test_evaluation_and_the_rule_of_hopeless_runs_are_read(write):
+    head = "output: runs\nrun: {architecture: primer, activation: relu, size: tiny, task: sotu"
+    sweep = sweep_file.read(write("s.yaml", f"{head}, eval_every: 200}}\n{BLOCKS[2]}{BLOCKS[3]}"))
+    (evaluation,) = sweep.evaluations
+    assert evaluation.checkpoints == 200 and evaluation.options == {"protocol": "packed"}
+    assert sweep.stop_hopeless == rule.Rule(("architecture", "size"), 400, 3, 0.02)
+    (run,) = expansion.expand(sweep)
+    columns = table_rows.columns([run])
+    for name in (*request.OPTIONS, *columns):
+        if not name.startswith(("evaluated_", "version_")):
+            assert f"`{name}`" in PAGE, name
+
+
 def test_the_job_is_yaml_and_the_tables_are_complete():
-    assert yaml.safe_load(BLOCKS[2])["spec"]["completionMode"] == "Indexed"
+    assert yaml.safe_load(BLOCKS[4])["spec"]["completionMode"] == "Indexed"
     for word in (*run_record.STATES, *run_settings.FIELDS):
         assert f"`{word}`" in PAGE, word

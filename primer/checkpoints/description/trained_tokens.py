@@ -12,10 +12,12 @@ sequences, so that an evaluation at another length cannot count them.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from primer.checkpoints import model_directory
-from primer.cost import model_cost
+from primer.cost import conventions
+
+if TYPE_CHECKING:
+    from primer.cost.model_cost import ModelCost
 
 KEY = "tokens_per_step"
 
@@ -30,7 +32,7 @@ def of_batch(sizes: Sequence[int]) -> int:
 
 
 def describe(
-    model_dir: str, start: int, tokens: int, cost: model_cost.ModelCost | None = None
+    model_dir: str, start: int, tokens: int, cost: "ModelCost | None" = None
 ) -> dict[str, list[list[Any]]]:
     """Returns what `primer.json` records for a session of training.
 
@@ -40,10 +42,12 @@ def describe(
         tokens: its tokens per step.
         cost: the cost of its model at its length, or None where that is not known.
     """
+    from primer.checkpoints import model_directory  # Not at the top: it imports TensorFlow.
+
     record = model_directory.read_record(model_dir) or {}
     # A session may begin before the end of the one before it, from an earlier checkpoint.
     history = [entry for entry in record.get(KEY, []) if entry[0] < start]
-    numbers = [tokens, *([round(cost.training), model_cost.EXACT] if cost else [])]
+    numbers = [tokens, *([round(cost.training), conventions.EXACT] if cost else [])]
     if not history or history[-1][1:] != numbers:
         history.append([start, *numbers])
     return {KEY: history}
@@ -64,7 +68,7 @@ def up_to(record: Mapping[str, Any] | None, step: int) -> int | None:
 
 
 def flops_up_to(record: Mapping[str, Any] | None, step: int) -> int | None:
-    """Returns the FLOPs of the training up to a step, by `model_cost.EXACT`.
+    """Returns the FLOPs of the training up to a step, by `conventions.EXACT`.
 
     Args:
         record: the record of a model directory, or None.
@@ -74,7 +78,7 @@ def flops_up_to(record: Mapping[str, Any] | None, step: int) -> int | None:
         The number, or None where the FLOPs of a part of the run were not recorded.
     """
     parts = _parts(record, step)
-    if parts is None or any(cost[1:] != [model_cost.EXACT] for _, *cost in parts):
+    if parts is None or any(cost[1:] != [conventions.EXACT] for _, *cost in parts):
         return None
     return sum(tokens * flops for tokens, flops, _ in parts)
 

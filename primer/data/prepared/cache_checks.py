@@ -21,7 +21,7 @@ def check_cached_split(task: seqio.Task, split: str) -> None:
 
     A cache of seqio_cache_tasks does not record its vocabulary: only its files are checked.
     """
-    directory = _directory(task)
+    directory = complete_directory(task)
     contents = files.read_json(os.path.join(directory, manifest.MANIFEST), manifest.HINT)
     info = files.read_json(seqio.utils.get_cached_info_path(directory, split), manifest.HINT)
     if info is None:
@@ -43,7 +43,10 @@ def contents(task: seqio.Task) -> dict[str, Any]:
     Raises:
         UsageError: there is no complete cache, or its manifest is damaged.
     """
-    return files.read_json(os.path.join(_directory(task), manifest.MANIFEST), manifest.HINT) or {}
+    return (
+        files.read_json(os.path.join(complete_directory(task), manifest.MANIFEST), manifest.HINT)
+        or {}
+    )
 
 
 def list_exactly(source: seqio.FileDataSource, directory: str, split: str) -> seqio.FileDataSource:
@@ -62,8 +65,12 @@ def list_exactly(source: seqio.FileDataSource, directory: str, split: str) -> se
     return source
 
 
-def _directory(task) -> str:
-    """Returns the folder of the task's complete cache."""
+def complete_directory(task: seqio.Task) -> str:
+    """Returns the folder of a task's complete cache.
+
+    Raises:
+        UsageError: there is none.
+    """
     folders = [
         manifest.task_directory(os.fspath(folder), task.name)
         for folder in seqio.utils.get_global_cache_dirs()

@@ -93,6 +93,10 @@ class PreparedTfdsSource(seqio.TfdsDataSource):
         names = {name for split in self._slices for name in self._expected_files(split, folder)}
         return [os.path.join(folder, name) for name in sorted(names)]
 
+    def identity_files(self) -> list[str]:
+        """Returns the file that says which data these are: name, version, size of each split."""
+        return [os.path.join(self.directory(), "dataset_info.json")]
+
     def input_files(self, split: str) -> list[str]:
         """Returns the files of a split, as `DocumentSource.input_files`."""
         self.check(split)

@@ -61,7 +61,7 @@ def build(paths: Sequence[str], baseline: str | None = None) -> Report:
         settings.differences(
             {g.name: g.runs[0].config for g in evaluated if g.runs[0].config is not None}
         ),
-        [*_missing(missing), *_unlike(evaluated)],
+        [*_missing(missing), *_hopeless(found), *_unlike(evaluated)],
     )
 
 
@@ -77,6 +77,18 @@ def _missing(missing: Sequence[Run]) -> list[str]:
         return []
     names = ", ".join(run.model_dir + (f" ({run.state})" if run.state else "") for run in missing)
     return [f"Without results, and not in this report: {names}."]
+
+
+def _hopeless(found: Sequence[Run]) -> list[str]:
+    stopped = [run for run in found if run.hopeless is not None]
+    if not stopped:
+        return []
+    names = ", ".join(f"{run.model_dir} (step {run.hopeless:,})" for run in stopped)
+    return [
+        "Stopped as hopeless by the rule of their sweep, and not counted: "
+        f"{names}. The rule chose the runs that are counted by their losses, which makes means "
+        "over them too low and intervals too narrow."
+    ]
 
 
 def _unlike(grouped: Sequence[groups.Group]) -> list[str]:

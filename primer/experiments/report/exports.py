@@ -55,12 +55,14 @@ def files_of(report: Report, output: str) -> dict[str, bytes]:
 def _checkpoints(section: Section) -> Iterable[dict[str, Any]]:
     """Yields the numbers of each evaluated checkpoint of each run."""
     for contender in section.contenders:
-        for curve in contender.curves:
+        for curve in [*contender.curves, *contender.stopped]:
             for point in curve.points:
                 yield {
                     "section": section.title,
                     "group": contender.name,
                     "seed": curve.run.seed,
+                    "state": curve.run.state,
+                    "hopeless_step": curve.run.hopeless or math.nan,
                     "model_dir": curve.run.model_dir,
                     "step": point.step,
                     "tokens": point.tokens,
@@ -93,6 +95,7 @@ def _json(report: Report) -> bytes:
             "how": section.how,
             "baseline": section.baseline,
             "reason": section.reason,
+            "left_out": list(section.left_out),
             "finals": [_nulls(row) for row in finals.rows(section)],
             "speedups": [_nulls(row) for row in speedups],
             "checkpoints": [_nulls(row) for row in _checkpoints(section)],

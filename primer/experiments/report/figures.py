@@ -7,7 +7,8 @@ from typing import Any
 
 from primer.common import files
 from primer.experiments.report import finals
-from primer.experiments.report.sections import Contender, Point, Section, common_points
+from primer.experiments.report.runs import Point, common_points
+from primer.experiments.report.sections import Contender, Section
 
 # Okabe and Ito's colors, which color-blind readers tell apart, without the yellow, which is pale on
 # white. Lines of one color have another marker and dashes.
@@ -73,8 +74,8 @@ def _losses(panel: Any, section: Section, key: str, label: str) -> None:
 
     for number, contender in enumerate(section.contenders):
         drawn = style(number)
-        if len(contender.curves) > 1:
-            for curve in contender.curves:
+        if len(contender.curves) > 1 or contender.stopped:
+            for curve in [*contender.curves, *contender.stopped]:
                 x, y = _coordinates(list(curve.trained.values()), key, section.unit)
                 panel.plot(x, y, color=drawn["color"], linewidth=0.6, alpha=0.45)
         x, y = mean_curve(contender, key, section.unit)

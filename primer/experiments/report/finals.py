@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from primer.common.terminal import tables
-from primer.experiments.report.sections import Contender, Curve, Section
+from primer.experiments.report.runs import Curve
+from primer.experiments.report.sections import Contender, Section
 
 # Unit -> its words.
 UNITS = {"nats_per_token": "nats per token", "bits_per_byte": "bits per byte"}

@@ -96,6 +96,7 @@ def _section(
         f'<p class="note">{_text(section.how)}</p>',
     ]
     remarks = [f"{row['group']}: {row['remarks']}." for row in rows if row["remarks"]]
+    remarks += section.left_out
     parts += [_list(remarks), *_speedups(section, speedups)]
     where = f" ({section.title})" if several else ""
     parts.append(

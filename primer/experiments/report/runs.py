@@ -1,7 +1,6 @@
 """One run of a report: its place among the others, its evaluated checkpoints and their costs."""
 
 import dataclasses
-import datetime
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -11,8 +10,10 @@ from primer.checkpoints import model_directory
 from primer.checkpoints.description import trained_tokens
 from primer.common import files
 from primer.evaluation import results
+from primer.evaluation.stored import result_lines
 from primer.experiments.report import settings
 from primer.experiments.sweeps import run_record
+from primer.experiments.sweeps.evaluations import wall_time
 
 Row = dict[str, Any]
 _NEEDED = ("step", "nats_per_token", "protocol", "text_checksum", "how")
@@ -50,6 +51,7 @@ class Run:
         evaluations: the points of each text and protocol that were evaluated, sorted by step.
         state: of a sweep's run, one of `run_record.STATES`; else "".
         stopped_early: the step at which `early_stop` ended it, or None.
+        hopeless: the step at which its sweep stopped it as hopeless, or None.
     """
 
     model_dir: str
@@ -60,6 +62,37 @@ class Run:
     evaluations: Sequence[Sequence[Point]]
     state: str = ""
     stopped_early: int | None = None
+    hopeless: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """The evaluated checkpoints of a run in one section.
+
+    Attributes:
+        run: the run.
+        points: sorted by step.
+    """
+
+    run: Run
+    points: Sequence[Point]
+
+    @property
+    def last(self) -> Point:
+        """The last evaluated checkpoint."""
+        return self.points[-1]
+
+    @property
+    def trained(self) -> dict[int, Point]:
+        """{step: point} without the untrained model."""
+        return {point.step: point for point in self.points if point.step}
+
+
+def common_points(curves: Sequence[Curve]) -> list[list[Point]]:
+    """Returns the points of each curve at the steps that all of them have, sorted by step."""
+    trained = [curve.trained for curve in curves]
+    steps = sorted(set.intersection(*map(set, trained)))
+    return [[own[step] for step in steps] for own in trained]
 
 
 def read(model_dir: str) -> Run:
@@ -69,6 +102,7 @@ def read(model_dir: str) -> Run:
         UsageError: one of its files is damaged.
     """
     record, config = run_record.read(model_dir), settings.read(model_dir)
+    verdict = run_record.hopeless(record)
     trained = model_directory.read_record(model_dir)
     starts = record["starts"] if record else []
     found = []
@@ -83,6 +117,7 @@ def read(model_dir: str) -> Run:
         found,
         str(starts[-1].get("outcome", run_record.STOPPED)) if starts else "",
         (trained or {}).get(model_directory.STOPPED_EARLY),
+        None if verdict is None else verdict["step"],
     )
 
 
@@ -100,21 +135,14 @@ def _seed(record: Mapping[str, Any] | None, config: Mapping[str, str] | None) ->
 
 
 def _evaluations(model_dir: str) -> list[list[Row]]:
-    """Returns the rows of each text, protocol and configuration, the latest of each step.
-
-    Of several configurations of one text and protocol, as after a change of the library, the last
-    one counts.
-    """
+    """Returns the rows of each text, protocol and function, the latest of each step."""
     folder = os.path.join(model_dir, results.FOLDER)
     found = []
     for path in files.matching_files(folder, r"[^.].*\.jsonl"):
         name = os.path.basename(path).removesuffix(".jsonl")
         kept = results.Results(model_dir, name)
         rows = [row for row in kept.rows if all(key in row for key in _NEEDED)]
-        # Rows of other activations, or of other settings than in training, are of another function.
-        last = {(row.get("activation_dtype"), row.get("not_as_trained")): row for row in rows}
-        for row in last.values():
-            found.append(kept.rows_with({key: row.get(key) for key in results.SETTINGS}))
+        found += result_lines.that_count(rows)
     return found
 
 
@@ -129,30 +157,5 @@ def _point(
         row,
         math.nan if tokens is None else tokens,
         math.nan if flops is None else flops,
-        _seconds(os.path.join(model_dir, f"model.ckpt-{step}.index"), starts),
+        wall_time.seconds_until(os.path.join(model_dir, f"model.ckpt-{step}.index"), starts),
     )
-
-
-def _seconds(checkpoint: str, starts: Sequence[Mapping[str, Any]]) -> float:
-    """Returns the seconds of a sweep's run until a checkpoint was written.
-
-    The building of the graph, and steps that are repeated after a kill, are among them. A copy of a
-    checkpoint has a time outside the run's starts, or none: nan.
-    """
-    try:
-        written = os.path.getmtime(checkpoint)
-        began = [_timestamp(start["began"]) for start in starts]
-        before = 0.0
-        for start, first, following in zip(starts, began, [*began[1:], math.inf]):
-            # A kill records no end; how long that start went on is not known.
-            end = _timestamp(start["ended"]) if "ended" in start else math.nan
-            if first <= written <= (following if math.isnan(end) else end + 1):
-                return before + written - first
-            before += end - first
-    except (OSError, KeyError, ValueError, TypeError):
-        pass
-    return math.nan
-
-
-def _timestamp(text: str) -> float:
-    return datetime.datetime.fromisoformat(text).timestamp()  # Whole seconds.

@@ -10,37 +10,7 @@ from primer.evaluation import report
 from primer.evaluation.paired import difference
 from primer.experiments.report import seeds
 from primer.experiments.report.groups import Group
-from primer.experiments.report.runs import Point, Row, Run
-
-
-@dataclasses.dataclass(frozen=True)
-class Curve:
-    """The evaluated checkpoints of a run in one section.
-
-    Attributes:
-        run: the run.
-        points: sorted by step.
-    """
-
-    run: Run
-    points: Sequence[Point]
-
-    @property
-    def last(self) -> Point:
-        """The last evaluated checkpoint."""
-        return self.points[-1]
-
-    @property
-    def trained(self) -> dict[int, Point]:
-        """{step: point} without the untrained model."""
-        return {point.step: point for point in self.points if point.step}
-
-
-def common_points(curves: Sequence[Curve]) -> list[list[Point]]:
-    """Returns the points of each curve at the steps that all of them have, sorted by step."""
-    trained = [curve.trained for curve in curves]
-    steps = sorted(set.intersection(*map(set, trained)))
-    return [[own[step] for step in steps] for own in trained]
+from primer.experiments.report.runs import Curve, Row
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,11 +19,13 @@ class Contender:
 
     Attributes:
         name: that of the group.
-        curves: one for each run that was evaluated on the section's text and protocol.
+        curves: one for each run that was evaluated on the section's text and protocol, but for
+            those that were stopped as hopeless.
         finals: those of `curves` that the final table counts: of the most steps, or ended early.
         summary: the final losses over seeds.
         comparison: with the baseline; None for the baseline itself.
         remarks: what a reader of its numbers has to know.
+        stopped: those of its runs that were stopped as hopeless: their losses are no final ones.
     """
 
     name: str
@@ -62,6 +34,7 @@ class Contender:
     summary: seeds.Summary
     comparison: seeds.Comparison | None
     remarks: Sequence[str]
+    stopped: Sequence[Curve] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,6 +49,7 @@ class Section:
         baseline: the name of the contender that the others are compared with.
         contenders: in the order of the groups.
         reason: why it stands apart from the first section; "" for the first one.
+        left_out: sentences on groups of which all runs were stopped as hopeless.
     """
 
     title: str
@@ -84,6 +58,7 @@ class Section:
     baseline: str
     contenders: Sequence[Contender]
     reason: str
+    left_out: Sequence[str] = ()
 
 
 def build(groups: Sequence[Group], baseline: str | None) -> list[Section]:
@@ -106,6 +81,9 @@ def build(groups: Sequence[Group], baseline: str | None) -> list[Section]:
                 own.setdefault(group.name, []).append(Curve(run, points))
     if baseline is not None:
         sets = _with_baseline(sets, baseline, groups)
+    sets = {key: own for key, own in sets.items() if _counted(own)}
+    if not sets:
+        raise UsageError("all runs with results were stopped as hopeless: nothing to compare")
     first = next(iter(sets.values()))
     return _adjusted([_section(own, first, baseline) for own in sets.values()])
 
@@ -133,7 +111,9 @@ def _with_baseline(
     sets: Mapping[tuple, dict[str, list[Curve]]], baseline: str, groups: Sequence[Group]
 ) -> dict[tuple, dict[str, list[Curve]]]:
     """Returns the sets that have the baseline; refuses groups that are in none of them."""
-    kept = {key: own for key, own in sets.items() if baseline in own}
+    kept = {key: own for key, own in sets.items() if baseline in _counted(own)}
+    if not kept and any(baseline in own for own in sets.values()):
+        raise UsageError(f"--baseline {baseline}: all its runs were stopped as hopeless")
     if not kept:
         directory = next(group for group in groups if group.name == baseline).runs[0].model_dir
         raise UsageError(
@@ -164,22 +144,30 @@ def why_apart(row: Row, base: Row) -> str:
     return "their texts differ"
 
 
+def _counted(own: Mapping[str, Sequence[Curve]]) -> dict[str, list[Curve]]:
+    """Returns the runs that were not stopped as hopeless, of the groups that have any."""
+    found = {name: [c for c in curves if c.run.hopeless is None] for name, curves in own.items()}
+    return {name: curves for name, curves in found.items() if curves}
+
+
 def _section(
     own: Mapping[str, Sequence[Curve]], first: Mapping[str, Sequence[Curve]], baseline: str | None
 ) -> Section:
-    base = baseline if baseline is not None and baseline in own else next(iter(own))
-    rows = [curve.last.row for curves in own.values() for curve in curves]
+    counted = _counted(own)
+    base = baseline if baseline is not None and baseline in counted else next(iter(counted))
+    rows = [curve.last.row for curves in counted.values() for curve in curves]
     unit = difference.common_unit(rows)
     row, apart = rows[0], "" if own is first else why_apart(rows[0], _row_of(first))
-    base_finals = _finals(own[base])[0]
-    counted = report.describe_counts(row) if unit == difference.NATS_PER_TOKEN else _bytes(row)
+    base_finals = _finals(counted[base])[0]
+    amount = report.describe_counts(row) if unit == difference.NATS_PER_TOKEN else _bytes(row)
     return Section(
         f"{row.get('task')}, {row.get('split')} split, protocol {row['protocol']}",
         unit,
-        f"{row['how']} {counted}",
+        f"{row['how']} {amount}",
         base,
-        [_contender(n, c, unit, None if n == base else base_finals) for n, c in own.items()],
+        [_contender(n, own[n], unit, None if n == base else base_finals) for n in counted],
         apart,
+        [_left_out(name, curves) for name, curves in own.items() if name not in counted],
     )
 
 
@@ -191,10 +179,23 @@ def _bytes(row: Row) -> str:
     return f"Over {row['bytes']:,} bytes; the tokens are those of each vocabulary."
 
 
+def _left_out(name: str, curves: Sequence[Curve]) -> str:
+    return f"{name}: all its runs were stopped as hopeless, and none is counted: {_steps(curves)}."
+
+
+def _steps(curves: Sequence[Curve]) -> str:
+    """Returns at which steps runs were stopped as hopeless."""
+    return ", ".join(f"seed {c.run.seed} at step {c.run.hopeless:,}" for c in curves)
+
+
 def _contender(
-    name: str, curves: Sequence[Curve], unit: str, baseline: Sequence[Curve] | None
+    name: str, evaluated: Sequence[Curve], unit: str, baseline: Sequence[Curve] | None
 ) -> Contender:
+    stopped = [curve for curve in evaluated if curve.run.hopeless is not None]
+    curves = [curve for curve in evaluated if curve.run.hopeless is None]
     finals, remarks = _finals(curves)
+    if stopped:
+        remarks.append(f"stopped as hopeless, and not counted: {_steps(stopped)}")
     losses = [curve.last.row[unit] for curve in finals]
     comparison = None
     if baseline is not None:
@@ -205,7 +206,8 @@ def _contender(
             remarks.append(f"after {step:,} steps, the baseline after {base_step:,}")
     if not all(map(math.isfinite, losses)):
         remarks.append("a final loss is not finite")
-    return Contender(name, curves, finals, seeds.summary(losses), comparison, remarks)
+    summary = seeds.summary(losses)
+    return Contender(name, curves, finals, summary, comparison, remarks, stopped)
 
 
 def _losses(finals: Sequence[Curve], unit: str) -> dict[int, float]:

@@ -24,8 +24,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from primer.evaluation.paired import difference
-from primer.experiments.report import schedules, sections, seeds
-from primer.experiments.report.sections import Contender, Curve, Section
+from primer.experiments.report import runs, schedules, seeds
+from primer.experiments.report.runs import Curve
+from primer.experiments.report.sections import Contender, Section
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 COSTS = ("flops", "seconds")
@@ -75,7 +76,7 @@ def _speedup(contender: Contender, base: Contender, cost: str, unit: str) -> Spe
     common = sorted(own.keys() & reference.keys())
     if not common:
         return Speedup(contender.name, cost, remark="no seed in common with the baseline")
-    points = sections.common_points([own[seed] for seed in common])
+    points = runs.common_points([own[seed] for seed in common])
     lasts = [reference[seed].last for seed in common]
     found = measure(
         np.array([[p.row[unit] for p in row] for row in points]),

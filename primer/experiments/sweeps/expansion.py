@@ -8,6 +8,7 @@ from typing import Any
 
 from primer.errors import UsageError
 from primer.experiments.sweeps import run_settings
+from primer.experiments.sweeps.evaluations import rule
 from primer.experiments.sweeps.sweep_file import Axis, Choice, Sweep
 from primer.launch import train
 
@@ -26,6 +27,7 @@ class SweepRun:
         values: {key: value} of the axes that apply to it.
         settings: {key: value} of all its settings.
         arguments: its arguments of `t5_mesh_transformer`.
+        rule: when it is hopeless, as `rule.Rule.as_dict`; None for never.
     """
 
     index: int
@@ -34,6 +36,7 @@ class SweepRun:
     values: Mapping[str, Any]
     settings: Mapping[str, Any]
     arguments: Sequence[str]
+    rule: Mapping[str, Any] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,8 +127,10 @@ def _run(sweep: Sweep, index: int, name: str, row: _Row) -> SweepRun:
     try:
         arguments = train.engine_arguments(run_settings.training_run(settings, model_dir))
         run_settings.check_slots(settings, arguments)
+        rule.check_settings(sweep.stop_hopeless, settings)
     except UsageError as error:
         raise UsageError(f"{sweep.path}: {name}: {error}") from error
     except SyntaxError as error:
         raise UsageError(f"{sweep.path}: {name}: not a gin file: {error}") from error
-    return SweepRun(index, name, model_dir, values, settings, arguments)
+    stop = sweep.stop_hopeless.as_dict() if sweep.stop_hopeless else None
+    return SweepRun(index, name, model_dir, values, settings, arguments, stop)

@@ -9,6 +9,8 @@ from primer.experiments.sweeps.run_record import LOG
 
 _START = "=== "
 _NUMBER = re.compile(rf"^{_START}start (\d+) .*$", re.MULTILINE)
+_LAST_LINES = 12
+_WARNING = re.compile(r"^Warning: |\bno effect\b")
 _TAIL = 64 * 1024  # Bytes: hundreds of lines of progress, or a long traceback.
 # The lines of `primer.runtime.training.progress`.
 _PROGRESS = re.compile(
@@ -33,9 +35,9 @@ class Progress(NamedTuple):
     left: str
 
 
-def begin(model_dir: str, text: str) -> None:
-    """Appends the line of a start; raises OSError."""
-    with open(os.path.join(model_dir, LOG), "a", encoding="utf-8") as log:
+def begin(model_dir: str, text: str, name: str = LOG) -> None:
+    """Appends the line of a start to a log of this name; raises OSError."""
+    with open(os.path.join(model_dir, name), "a", encoding="utf-8") as log:
         log.write(f"{_START}{text}\n")
 
 
@@ -63,11 +65,42 @@ def _progress(path: str, size: int) -> Progress | None:
     return Progress(step, goal, last[3], speed or "", left or "")
 
 
-def last_lines(model_dir: str, count: int) -> list[str]:
-    """Returns the last lines of the last start, without empty ones."""
-    text = _tail(os.path.join(model_dir, LOG))
-    own = re.split(rf"^{re.escape(_START)}.*$", text, flags=re.MULTILINE)[-1]
-    return [line.rstrip() for line in own.splitlines() if line.strip()][-count:]
+def last_lines(model_dir: str, count: int, name: str = LOG) -> list[str]:
+    """Returns the last lines of the last start in a log of this name, without empty ones."""
+    text = _tail(os.path.join(model_dir, name))
+    lines = [line.rstrip() for line in _of_last_start(text).splitlines()]
+    return [line for line in lines if line][-count:]
+
+
+def _of_last_start(text: str) -> str:
+    return re.split(rf"^{re.escape(_START)}.*$", text, flags=re.MULTILINE)[-1]
+
+
+def warnings(model_dir: str) -> list[str]:
+    """Returns the lines of the last start on settings that have no effect, or are set twice."""
+    lines = _of_last_start(_tail(os.path.join(model_dir, LOG))).splitlines()
+    return [line.strip() for line in lines if _WARNING.search(line)]
+
+
+def failure(model_dir: str, code: int | None, name: str = LOG) -> list[str]:
+    """Returns lines on a process that has failed: its exit code, and the end of its log.
+
+    Args:
+        model_dir: the directory of the run.
+        code: the exit code.
+        name: the name of the log.
+    """
+    lines = [f"  | {line}" for line in last_lines(model_dir, _LAST_LINES, name)]
+    head = f"  exit code {code}{_reason(code)}; the last lines of its log:"
+    return [head, *lines, f"  {os.path.join(model_dir, name)}"]
+
+
+def _reason(code: int | None) -> str:
+    if code == 0:
+        return " before its last step"
+    if code == -9:
+        return " (killed: by hand, or because memory was short)"
+    return f" (signal {-code})" if code is not None and code < 0 else ""
 
 
 def _tail(path: str) -> str:

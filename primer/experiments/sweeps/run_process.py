@@ -4,13 +4,13 @@ import dataclasses
 import datetime
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from primer.experiments.sweeps import environment, process_start, run_log, run_record
+from primer.experiments.sweeps import environment, run_log, run_record
 from primer.experiments.sweeps.expansion import SweepRun
+from primer.experiments.sweeps.workers import Process, Worker
 from primer.launch import engine
 
 # Exit codes of a run that a signal told to stop, after its checkpoint or before it could save one.
@@ -24,11 +24,25 @@ def engine_program() -> list[str]:
 
     Without that script it is t5's main, as `primer train` calls it.
     """
-    script = os.path.join(os.path.dirname(sys.executable), engine.SCRIPT)
-    if os.access(script, os.X_OK):
-        return [script]
-    code = "import sys; from primer.launch import engine; sys.exit(engine.run_main(sys.argv[1:]))"
-    return [sys.executable, "-c", code]
+    return script(engine.SCRIPT) or _python(
+        "from primer.launch import engine; sys.exit(engine.run_main(sys.argv[1:]))"
+    )
+
+
+def evaluation_program() -> list[str]:
+    """Returns the words that begin `primer eval` of this Python's environment."""
+    found = script("primer") or _python("from primer import cli; cli.main(sys.argv[1:])")
+    return [*found, "eval"]
+
+
+def script(name: str) -> list[str]:
+    """Returns the path of a script of this Python's environment, as a list; [] without it."""
+    path = os.path.join(os.path.dirname(sys.executable), name)
+    return [path] if os.access(path, os.X_OK) else []
+
+
+def _python(code: str) -> list[str]:
+    return [sys.executable, "-c", f"import sys; {code}"]
 
 
 @dataclasses.dataclass
@@ -37,29 +51,38 @@ class RunProcess:
 
     Attributes:
         run: the run.
-        processors: the numbers of the processors that are its own.
+        worker: where.
         record: the content of its `run.json`.
         lock: the file descriptor of its lock.
         process: the engine.
     """
 
     run: SweepRun
-    processors: Sequence[int]
+    worker: Worker
     record: dict[str, Any]
     lock: int
-    process: subprocess.Popen
+    process: Process
 
-    def stop(self) -> None:
-        """Tells the engine to save a checkpoint and to end; a second time, to end at once."""
-        self.process.send_signal(signal.SIGTERM)  # Nothing if it has ended.
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether it was told to stop as hopeless."""
+        return run_record.HOPELESS in self.record["starts"][-1]
 
-    def kill(self, seconds: float) -> None:
-        """Waits some seconds for the end of the engine, and kills it then."""
-        try:
-            self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+    def stop_hopeless(self, verdict: Mapping[str, Any]) -> None:
+        """Records that the run is hopeless, and tells the engine to stop.
+
+        Args:
+            verdict: "step", "rule" and the numbers that were compared.
+
+        Raises:
+            OSError: the record cannot be written; the run goes on.
+        """
+        start = self.record["starts"][-1]
+        # Before the signal: the mark stays if this process is killed.
+        marked = [*self.record["starts"][:-1], {**start, run_record.HOPELESS: dict(verdict)}]
+        run_record.write(self.run.model_dir, {**self.record, "starts": marked})
+        self.record["starts"] = marked
+        self.process.stop()
 
     def finish(self) -> str:
         """Records the outcome of an engine that has ended, and returns it.
@@ -67,10 +90,12 @@ class RunProcess:
         Raises:
             OSError: the record cannot be written; the lock is released nevertheless.
         """
-        code = self.process.returncode
+        code = self.process.exit_code()
+        assert code is not None
         start = self.record["starts"][-1]
         start |= {"ended": _now(), "exit_code": code, "outcome": self._outcome(code)}
         start["step"] = run_record.latest_step(self.run.model_dir)
+        start["data"] = run_record.data_checksum(self.run.model_dir)
         try:
             run_record.write(self.run.model_dir, self.record)
         finally:
@@ -79,7 +104,7 @@ class RunProcess:
 
     def _outcome(self, code: int) -> str:
         if code in _STOP_CODES:
-            return run_record.STOPPED
+            return run_record.HOPELESS if self.is_hopeless else run_record.STOPPED
         if code:
             return run_record.FAILED
         goal, step = self.run.settings.get("steps"), run_record.latest_step(self.run.model_dir)
@@ -92,7 +117,7 @@ class RunProcess:
 def begin(
     run: SweepRun,
     lock: int,
-    processors: Sequence[int],
+    worker: Worker,
     program: Sequence[str],
     sweep: Mapping[str, str],
 ) -> RunProcess:
@@ -101,7 +126,7 @@ def begin(
     Args:
         run: the run.
         lock: the file descriptor of its lock, which the engine inherits.
-        processors: the numbers of the processors that the engine may use.
+        worker: where the engine runs.
         program: the words before the engine's arguments, from `engine_program`.
         sweep: the "name" and the "file" of the sweep, for the record.
 
@@ -113,7 +138,7 @@ def begin(
     # Described at each start: code and packages may change while a long sweep runs.
     start: dict[str, Any] = {
         "began": _now(),
-        "processors": len(processors),
+        "processors": worker.processors,
         **environment.describe(os.path.dirname(sweep["file"])),
     }
     record = {
@@ -127,24 +152,9 @@ def begin(
     }
     run_record.write(run.model_dir, record)
     run_log.begin(run.model_dir, f"start {len(record['starts'])} of {run.name}, {start['began']}")
-    words = [
-        *(sys.executable, "-I", "-S", process_start.__file__),
-        *(str(os.getpid()), ",".join(map(str, processors))),
-        *(*program, *run.arguments),
-    ]
-    with open(os.path.join(run.model_dir, run_record.LOG), "ab") as log:
-        process = subprocess.Popen(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=[lock],
-            env={**os.environ, "OMP_NUM_THREADS": str(len(processors))},
-            # Ctrl-C reaches this process alone, which hands it on once: a second signal would end
-            # the engine without a checkpoint.
-            start_new_session=True,
-        )
-    return RunProcess(run, processors, record, lock, process)
+    log = os.path.join(run.model_dir, run_record.LOG)
+    process = worker.start([*program, *run.arguments], log, [lock])
+    return RunProcess(run, worker, record, lock, process)
 
 
 def _now() -> str:

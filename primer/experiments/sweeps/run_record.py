@@ -4,7 +4,6 @@ A process that trains a run holds the operating system's lock of `run.lock`, and
 engine. The lock ends with the last of the two: a run whose lock is free is trained by nobody.
 """
 
-import contextlib
 import json
 import os
 import re
@@ -12,13 +11,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from primer.errors import UsageError
+from primer.experiments.sweeps import whole_files
 from primer.experiments.sweeps.expansion import SweepRun
 
 RECORD, LOG, LOCK = "run.json", "log.txt", "run.lock"
 WAITING, RUNNING, STOPPED, DONE, FAILED = "waiting", "running", "stopped", "done", "failed"
-STATES = (WAITING, RUNNING, STOPPED, DONE, FAILED)
+HOPELESS = "hopeless"
+STATES = (WAITING, RUNNING, STOPPED, DONE, FAILED, HOPELESS)
+# A command leaves runs in these states as they are.
+ENDED = (DONE, HOPELESS)
+# Files of the engine: its record of the model, and that of the texts.
+ENGINE_RECORD, TEXTS = "primer.json", "texts.json"
 
 _LATEST = re.compile(r'^model_checkpoint_path: "(?:.*/)?model\.ckpt-(\d+)"', re.MULTILINE)
+_INDEX = re.compile(r"model\.ckpt-(\d+)\.index")
 # The setting that a later command may change: the run goes on, or is long enough.
 _MAY_CHANGE = "steps"
 
@@ -45,19 +51,7 @@ def read(model_dir: str) -> dict[str, Any] | None:
 
 def write(model_dir: str, record: Mapping[str, Any]) -> None:
     """Writes the record of a directory, whole or not at all; raises OSError."""
-    path = os.path.join(model_dir, RECORD)
-    unfinished = os.path.join(model_dir, f".{RECORD}.unfinished")
-    try:
-        with open(unfinished, "w", encoding="utf-8") as out:
-            json.dump(record, out, indent=2, ensure_ascii=False, default=str)
-            out.write("\n")
-            out.flush()
-            os.fsync(out.fileno())
-        os.replace(unfinished, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.remove(unfinished)
-        raise
+    whole_files.write_json(os.path.join(model_dir, RECORD), record)
 
 
 def state_of(run: SweepRun) -> str:
@@ -71,14 +65,37 @@ def recorded_state(run: SweepRun, record: Mapping[str, Any] | None) -> str:
     """Returns the state of a run that nobody trains.
 
     One that has begun and has no outcome was stopped with the process that trained it. One that is
-    done with other steps is to go on.
+    done with other steps is to go on, and so is one that another rule has found hopeless.
     """
     if not record or not record["starts"]:
         return WAITING
-    outcome = record["starts"][-1].get("outcome", STOPPED)
-    if outcome == DONE and record["settings"].get(_MAY_CHANGE) != run.settings.get(_MAY_CHANGE):
-        return STOPPED
-    return outcome
+    verdict = hopeless(record)
+    if verdict is not None:
+        outcome = HOPELESS if verdict.get("rule") == _plain(run.rule) else STOPPED
+    else:
+        outcome = record["starts"][-1].get("outcome", STOPPED)
+    is_longer = record["settings"].get(_MAY_CHANGE) != run.settings.get(_MAY_CHANGE)
+    return STOPPED if outcome in ENDED and is_longer else outcome
+
+
+def hopeless(record: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Returns why a run was stopped early as hopeless; None if its last start was not.
+
+    Args:
+        record: the record of its directory, or None.
+
+    Returns:
+        The verdict of `evaluations.hopeless`: "step", "loss", "median", "runs", "rule".
+    """
+    start = record["starts"][-1] if record and record["starts"] else {}
+    # A kill of the sweep after the verdict leaves no outcome.
+    is_hopeless = start.get("outcome", HOPELESS) == HOPELESS
+    return start.get(HOPELESS) if is_hopeless else None
+
+
+def _plain(data: object) -> Any:
+    """Returns data as JSON has them."""
+    return json.loads(json.dumps(data))
 
 
 def check_same_run(run: SweepRun) -> None:
@@ -95,7 +112,7 @@ def check_same_run(run: SweepRun) -> None:
                 "another output, or move it away"
             )
         return
-    before, now = record.get("settings", {}), json.loads(json.dumps(dict(run.settings)))
+    before, now = record.get("settings", {}), _plain(dict(run.settings))
     for key in sorted({*before, *now} - {_MAY_CHANGE}):
         if before.get(key) != now.get(key):
             raise UsageError(
@@ -119,43 +136,86 @@ def latest_step(model_dir: str) -> int | None:
     return None
 
 
+def checkpoint_steps(model_dir: str) -> list[int]:
+    """Returns the steps of a directory's complete checkpoints, the kept best one among them.
+
+    A run that trains writes its newest one until the file `checkpoint` names it.
+    """
+    newest = latest_step(model_dir)
+    if newest is None:
+        return []
+    found: set[int] = set()
+    for folder in (model_dir, os.path.join(model_dir, "best")):
+        try:
+            names = os.listdir(folder)
+        except OSError:
+            continue
+        found |= {int(match[1]) for match in map(_INDEX.fullmatch, names) if match}
+    return sorted(step for step in found if step <= newest)
+
+
+def checkpoint_index(model_dir: str, step: int) -> str:
+    """Returns the path of the file that is written last of a checkpoint."""
+    name = f"model.ckpt-{step}.index"
+    path = os.path.join(model_dir, name)
+    return path if os.path.exists(path) else os.path.join(model_dir, "best", name)
+
+
+def engine_file(model_dir: str, name: str) -> dict[str, Any]:
+    """Returns the content of a JSON file that the engine has written; {} if it cannot be read.
+
+    Args:
+        model_dir: the directory.
+        name: ENGINE_RECORD or TEXTS.
+    """
+    try:
+        with open(os.path.join(model_dir, name), encoding="utf-8") as file:
+            content = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def stopped_early(model_dir: str) -> bool:
     """Returns whether training ended by `early_stop`, as the engine's record says."""
-    try:
-        with open(os.path.join(model_dir, "primer.json"), encoding="utf-8") as file:
-            return json.load(file).get("stopped_early") is not None
-    except (OSError, ValueError, AttributeError):
-        return False
+    return engine_file(model_dir, ENGINE_RECORD).get("stopped_early") is not None
 
 
-def lock(model_dir: str) -> int | None:
-    """Returns a file descriptor that holds the lock of a directory; None if another one holds it.
+def data_checksum(model_dir: str) -> str | None:
+    """Returns the checksum of all data that a run read, which its `texts.json` has; or None."""
+    checksums = engine_file(model_dir, TEXTS).get("checksums")
+    return checksums.get("data") if isinstance(checksums, dict) else None
+
+
+def lock(model_dir: str, name: str = LOCK) -> int | None:
+    """Returns a file descriptor that holds a lock of a directory; None if another one holds it.
 
     Closing it, here and in the processes that inherited it, releases the lock. Raises OSError.
     """
     import fcntl  # Not at the top: some systems that Python runs on do not have it.
 
     os.makedirs(model_dir, exist_ok=True)
-    return _locked(model_dir, fcntl.LOCK_EX)
+    return _locked(os.path.join(model_dir, name), fcntl.LOCK_EX)
 
 
-def is_locked(model_dir: str) -> bool:
-    """Returns whether a process trains in a directory."""
+def is_locked(model_dir: str, name: str = LOCK) -> bool:
+    """Returns whether a process holds a lock of a directory: LOCK while it trains there."""
     import fcntl
 
-    if not os.path.exists(os.path.join(model_dir, LOCK)):
+    path = os.path.join(model_dir, name)
+    if not os.path.exists(path):
         return False
-    number = _locked(model_dir, fcntl.LOCK_SH)  # Shared: commands that ask do not disturb others.
+    number = _locked(path, fcntl.LOCK_SH)  # Shared: commands that ask do not disturb others.
     if number is None:
         return True
     os.close(number)
     return False
 
 
-def _locked(model_dir: str, operation: int) -> int | None:
+def _locked(path: str, operation: int) -> int | None:
     import fcntl
 
-    number = os.open(os.path.join(model_dir, LOCK), os.O_RDWR | os.O_CREAT, 0o644)
+    number = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(number, operation | fcntl.LOCK_NB)
     except BlockingIOError:

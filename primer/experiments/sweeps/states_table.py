@@ -18,6 +18,7 @@ _ORDER = (
     run_record.FAILED,
     run_record.STOPPED,
     run_record.WAITING,
+    run_record.HOPELESS,
     run_record.DONE,
 )
 
@@ -87,13 +88,21 @@ def table(
     )
     for run in runs:
         last = run_log.progress(run.model_dir)
-        cells = [str(run.index), run.name, states[run.name]]
+        cells = [str(run.index), run.name, state_text(run, states[run.name])]
         cells += [f"{last.step:,}/{last.goal:,}", last.loss] if last else ["", ""]
         if with_speed:
             is_running = last and states[run.name] == run_record.RUNNING
             cells += [last.tokens_per_second, last.left] if last and is_running else ["", ""]
         result.add_row(*cells)
     return result
+
+
+def state_text(run: SweepRun, state: str) -> str:
+    """Returns a state as text: "stopped: hopeless at step 200", else the word itself."""
+    if state != run_record.HOPELESS:
+        return state
+    found = run_record.hopeless(run_record.read(run.model_dir))
+    return f"stopped: hopeless at step {found['step']:,}" if found else state
 
 
 def counts(states: Mapping[str, str]) -> str:

@@ -10,6 +10,8 @@ axes:                            # crossed; the first one varies slowest
   - {gin.num_heads: [2, 4], when: {gin.attention: mdha}}       # in some of the runs
   - {zip: {gin.depth: [4, 6], steps: [100, 400]}, label: {size: [3M, 10M]}}   # names of its own
   - seed: [1, 2, 3]
+evaluate: {checkpoints: every 50}   # `evaluations.request`
+stop_hopeless: {among: [gin.attention], after: 50}   # `evaluations.rule`
 """
 
 import dataclasses
@@ -21,8 +23,9 @@ from typing import Any
 from primer.common import user_paths
 from primer.errors import UsageError
 from primer.experiments.sweeps import axis_labels, run_settings, yaml_file
+from primer.experiments.sweeps.evaluations import request, rule
 
-_KEYS = ("name", "output", "run", "axes")
+_KEYS = ("name", "output", "run", "axes", "evaluate", "stop_hopeless")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +71,8 @@ class Sweep:
         output: the absolute path of the folder of all runs.
         fixed: {key: value} of the settings that all runs share.
         axes: the axes, the slowest first.
+        evaluations: what `primer eval` measures of each run.
+        stop_hopeless: when a run is stopped before its last step; None for never.
     """
 
     path: str
@@ -75,6 +80,8 @@ class Sweep:
     output: str
     fixed: Mapping[str, Any]
     axes: tuple[Axis, ...]
+    evaluations: tuple[request.Evaluation, ...] = ()
+    stop_hopeless: rule.Rule | None = None
 
 
 def read(path: str) -> Sweep:
@@ -92,12 +99,17 @@ def read(path: str) -> Sweep:
     name = content.get("name", os.path.splitext(os.path.basename(path))[0])
     if not isinstance(name, str) or not name:
         raise UsageError(f"{path}: name = {name!r}: expected a text")
+    fixed = _fixed(f"{path}: run", content.get("run"), folder)
+    axes = _axes(path, content.get("axes", []), folder)
+    keys = dict.fromkeys([*fixed, *(key for axis in axes for key in axis.keys)])
     return Sweep(
         os.path.abspath(path),
         name,
         _output(path, content.get("output"), folder),
-        _fixed(f"{path}: run", content.get("run"), folder),
-        _axes(path, content.get("axes", []), folder),
+        fixed,
+        axes,
+        request.read(f"{path}: evaluate", content.get("evaluate"), folder),
+        rule.read(f"{path}: stop_hopeless", content.get("stop_hopeless"), keys),
     )
 
 

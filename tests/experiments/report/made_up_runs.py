@@ -50,6 +50,7 @@ def run(
     sweep=None,
     attention="MHA",
     schedule="constant_schedule",
+    hopeless=None,
     **changes,
 ):
     """Writes a run.
@@ -61,6 +62,7 @@ def run(
         steps: those of the evaluated checkpoints.
         sweep: its name in a sweep, or None for a run of no sweep.
         attention, schedule: settings.
+        hopeless: of a run of a sweep, the step at which it was stopped as hopeless.
         changes: other values of the rows than those of TEXT.
     """
     os.makedirs(directory)
@@ -76,7 +78,7 @@ def run(
     record = {"tokens_per_step": [[0, TOKENS, FLOPS, model_cost.EXACT]]}
     files.write_json(os.path.join(directory, model_directory.RECORD), record)
     if sweep is not None:
-        _write_record(directory, sweep, seed)
+        _write_record(directory, sweep, seed, hopeless)
     text = TEXT | changes
     kept = results.Results(str(directory), f"sotu_{text['split']}_{text['protocol']}")
     for step in steps:
@@ -104,7 +106,7 @@ def row(step, loss, text):
     }
 
 
-def _write_record(directory, sweep, seed):
+def _write_record(directory, sweep, seed, hopeless):
     values = dict(part.split("=") for part in sweep.split(",")) | {"seed": seed}
     record = {
         "sweep": {"name": "rates", "file": "rates.yaml"},
@@ -115,7 +117,8 @@ def _write_record(directory, sweep, seed):
             {
                 "began": "2026-11-29T17:00:00+00:00",
                 "ended": "2026-11-29T18:00:00+00:00",
-                "outcome": "done",
+                "outcome": "done" if hopeless is None else "hopeless",
+                **({} if hopeless is None else {"hopeless": {"step": hopeless}}),
             }
         ],
     }

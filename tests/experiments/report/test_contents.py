@@ -5,7 +5,14 @@ import math
 import pytest
 
 from primer.errors import UsageError
-from primer.experiments.report import contents, directories, finals, settings
+from primer.experiments.report import (
+    contents,
+    directories,
+    exports,
+    figures,
+    finals,
+    settings,
+)
 from tests.experiments.report import made_up_runs
 
 
@@ -99,6 +106,42 @@ def test_what_is_not_a_final_loss_is_said(tmp_path):
     assert "a final loss is not finite" in row["remarks"]
 
 
+def test_hopeless_runs_are_named_and_not_counted(tmp_path):
+    folder = made_up_runs.sweep(
+        tmp_path / "runs", {"transformer": 4.3, "primer": 4.2}, seeds=(1, 2, 3)
+    )
+    for name, seed in (("primer", 4), ("llama", 1), ("llama", 2)):
+        made_up_runs.run(
+            tmp_path / "runs" / f"architecture={name},seed={seed}",
+            6.0,
+            seed,
+            steps=(10, 30),
+            sweep=f"architecture={name}",
+            attention=name,
+            hopeless=30,
+        )
+    report = contents.build([folder], "transformer")
+    rows = table(report)
+    assert list(rows) == ["primer", "transformer"]
+    assert rows["primer"]["seeds"] == 3 and rows["primer"]["step"] == 100
+    assert rows["primer"]["loss"] < 4.3
+    assert rows["primer"]["remarks"] == ("stopped as hopeless, and not counted: seed 4 at step 30")
+    (section,) = report.sections
+    assert section.left_out == [
+        "llama: all its runs were stopped as hopeless, and none is counted: seed 1 at step 30, "
+        "seed 2 at step 30."
+    ]
+    assert "Stopped as hopeless by the rule of their sweep, and not counted" in report.remarks[0]
+    assert report.remarks[0].count("(step 30)") == 3
+    found = [row for row in exports._checkpoints(section) if row["state"] == "hopeless"]
+    assert {(row["group"], row["hopeless_step"]) for row in found} == {("primer", 30)}
+    assert figures.mean_curve(section.contenders[0], "step", "nats_per_token")[0] == [10, 30, 100]
+    with pytest.raises(UsageError, match="--baseline llama: all its runs were stopped as hopeless"):
+        contents.build([folder], "llama")
+    with pytest.raises(UsageError, match="all runs with results were stopped as hopeless"):
+        contents.build([str(tmp_path / "runs" / "architecture=llama,seed=1")])
+
+
 def test_other_lengths_of_training_are_said(tmp_path):
     made_up_runs.run(tmp_path / "a", 4.3, 1)
     made_up_runs.run(tmp_path / "b", 4.3, 1, steps=(10, 30), attention="MDHA")
@@ -164,30 +207,3 @@ def test_settings_are_read_without_modules(write, tmp_path):
         "final/Class.rate": {"a": "%b", "b": "1"},
         "more": {"a": "(not set)", "b": "2"},
     }
-
-
-def test_wall_time_leaves_out_pauses_and_what_is_not_known(tmp_path):
-    import os
-
-    from primer.experiments.report import runs
-
-    path = tmp_path / "model.ckpt-5.index"
-    path.write_text("")
-    day = "2026-11-29T{}:00:00+00:00"
-    starts = [
-        {"began": day.format(10), "ended": day.format(11)},
-        {"began": day.format(15), "ended": day.format(16)},
-    ]
-
-    def seconds(hour, starts):
-        when = runs._timestamp(day.format(10)) + (hour - 10) * 3600
-        os.utime(path, (when, when))
-        return runs._seconds(str(path), starts)
-
-    assert seconds(10.5, starts) == 1800
-    assert seconds(15.5, starts) == 3600 + 1800
-    assert math.isnan(seconds(12, starts))  # A copy.
-    killed = [{"began": day.format(10)}, starts[1]]
-    assert seconds(10.5, killed) == 1800
-    assert math.isnan(seconds(15.5, killed))
-    assert math.isnan(runs._seconds(str(tmp_path / "none"), starts))

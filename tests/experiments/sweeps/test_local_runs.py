@@ -1,85 +1,17 @@
 """Runs of a sweep in local processes, with a stand-in for the engine: kills, stops, locks."""
 
 import errno
-import json
 import os
 import signal
-import subprocess
-import sys
-import time
 
 import pytest
 
 from primer.errors import UsageError
-from primer.experiments.sweeps import local_runs, run_record
+from primer.experiments.sweeps import run_record, workers
+from tests.experiments.sweeps.running import SECONDS, engine_of, outcomes, steps, table, until
 from tests.experiments.sweeps.train_with_stand_in import train
-from tests.paths import ROOT
 
-SECONDS = 60  # Until a process must have come to what is waited for.
 TWO_PROCESSORS = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
-
-
-@pytest.fixture
-def sweep(write, tmp_path):
-    """A function of the axes and steps that writes a sweep's file and returns its path."""
-    write("my.gin", 'behaviour = "trains"\n')
-
-    def written(axes, steps=5):
-        fixed = "architecture: primer_ez, activation: relu, size: tiny, task: sotu"
-        text = f"output: runs\nrun: {{{fixed}, steps: {steps}, gin_file: my.gin}}\naxes: [{axes}]\n"
-        return write("s.yaml", text)
-
-    return written
-
-
-@pytest.fixture
-def begin(tmp_path):
-    """A function (file, workers) that begins to train in a process, which ends with the test."""
-    begun = []
-
-    def start(path, workers):
-        words = [sys.executable, "-m", "tests.experiments.sweeps.train_with_stand_in"]
-        with open(tmp_path / f"output{len(begun)}.txt", "w") as out:
-            begun.append(
-                subprocess.Popen(
-                    [*words, path, str(workers)],
-                    stdout=out,
-                    stderr=out,
-                    cwd=ROOT,
-                    env={**os.environ, "PYTHONPATH": str(ROOT)},
-                )
-            )
-        return begun[-1]
-
-    yield start
-    for process in begun:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-
-
-def until(condition):
-    end = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < end, "it did not come to this"
-        time.sleep(0.02)
-
-
-def steps(folder):
-    try:
-        return [int(line) for line in (folder / "steps.txt").read_text().split()]
-    except FileNotFoundError:
-        return []
-
-
-def outcomes(folder):
-    starts = json.loads((folder / "run.json").read_text())["starts"]
-    return [start.get("outcome") for start in starts]
-
-
-def table(text):
-    """Returns the rows of the table at the end of an output, without its title."""
-    return [line for line in text.splitlines() if line.strip()[:1].isdigit() and "/" in line]
 
 
 @TWO_PROCESSORS
@@ -97,8 +29,10 @@ def test_a_failed_run_is_reported_and_does_not_stop_the_others(sweep, tmp_path, 
     assert "2 of 6 done, 4 failed" in output
     assert "exit code 1; the last lines of its log:" in messages
     assert "| primer: [/bold] the loss is NaN" in messages
+    # A setting without effect is named once, and is in the logs of the two failed runs.
+    assert messages.count("learning_rate = 0.01 has no effect: ") == 1 + 2
     used = {(runs / name / "processors.txt").read_text() for name in os.listdir(runs)}
-    shares = [f"{list(share)} {len(share)}\n" for share in local_runs.shares(2)]
+    shares = [f"{list(share)} {len(share)}\n" for share in workers.shares(2)]
     assert used <= set(shares)
 
     # The same command tries failed runs again, and no others.
@@ -157,19 +91,6 @@ def test_kills_lose_nothing_and_the_table_is_that_of_an_undisturbed_sweep(
     assert table(capfd.readouterr().out) == disturbed
 
 
-def engine_of(parent, folder):
-    """Returns the id of the process of a run."""
-    for number in filter(str.isdecimal, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{number}/stat") as stat, open(f"/proc/{number}/cmdline") as words:
-                is_child = int(stat.read().rsplit(")", 1)[1].split()[1]) == parent
-                if is_child and f"--model_dir={folder}" in words.read().split("\0"):
-                    return int(number)
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    raise AssertionError("the run has no process")
-
-
 def test_two_sweeps_at_once_train_each_run_once(sweep, begin, tmp_path):
     path = sweep("gin.behaviour: [waits], seed: [1, 2, 3]", steps=12)
     first, second = begin(path, 1), begin(path, 1)
@@ -217,11 +138,3 @@ def test_a_full_disk_fails_one_run_in_one_line(sweep, monkeypatch, capfd):
     assert "1 of 2 done, 1 failed" in output
     monkeypatch.undo()
     assert train(path) == 0
-
-
-def test_processors_are_divided(monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {2, 3, 5, 7, 9})
-    assert local_runs.shares(1) == [[2, 3, 5, 7, 9]]
-    assert local_runs.shares(3) == [[2], [3, 5], [7, 9]]
-    with pytest.raises(UsageError, match="--workers = 6: this process may use 5 processors"):
-        local_runs.shares(6)

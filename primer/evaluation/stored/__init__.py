@@ -1,0 +1,1 @@
+"""The stored results of evaluated checkpoints, read without TensorFlow."""
