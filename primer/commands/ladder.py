@@ -23,7 +23,8 @@ from primer.experiments.ladders import (
     tuning,
 )
 from primer.experiments.ladders.rungs import Request, Rung
-from primer.experiments.sweeps import expansion, local_runs, run_settings, sweep_file
+from primer.experiments.sweeps import expansion, run_settings, sweep_file
+from primer.experiments.sweeps.workers import shares
 from primer.gin_config import config_files
 
 TOKENS_PER_PARAMETER = 20.0
@@ -108,9 +109,7 @@ def run(options: argparse.Namespace) -> int:
     commands = rungs.commands(request)
     if not options.dry_run and options.output is None:
         raise UsageError("--output: name the folder of the ladder, or add --dry_run")
-    local_runs.shares(
-        checks.whole_number("--workers", 1 if options.workers is None else options.workers)
-    )
+    shares(checks.whole_number("--workers", 1 if options.workers is None else options.workers))
     console.say("Counting the parameters of the models")
     found = counting.counts(list(commands.values()), options.module_import)
     labels = {size.depth: f"--sizes {size.label}, " for size in request.sizes}

@@ -202,11 +202,11 @@ def _plan(sweep: sweep_file.Sweep, runs: Sequence[SweepRun], options: argparse.N
     from primer.experiments.sweep_plans import groups, sweep_plan
     from primer.planning.plans import engine_imports
 
-    workers = checks.whole_number("--workers", options.workers)
-    processors = local_runs.shares(workers)[0]
+    count = checks.whole_number("--workers", options.workers)
+    processors = workers.shares(count)[0]
     is_here = options.chip == chips.CPU
     utilization = step_time.MEASURED if is_here else step_time.UTILIZATION
-    machine = sweep_plan.Machine(options.chip, utilization, workers, len(processors))
+    machine = sweep_plan.Machine(options.chip, utilization, count, len(processors))
     known = sweep_plan.mistakes_in_text(runs)
     sweep_plan_report.say_mistakes(known)
     if len(known) == len(groups.of_graphs(runs)):
