@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from primer.common import checks
 from primer.evaluation import report
 from primer.evaluation.stored.result_lines import Row
 from primer.experiments.sweeps.evaluations import losses
@@ -123,7 +124,7 @@ def _losses(run: SweepRun) -> Losses:
 
 def _counts(row: Row) -> bool:
     is_own = report.activation_dtype(row) == report.FLOAT32 and not row.get("not_as_trained")
-    return row.get("split") == _SPLIT and is_own and "nats_per_token" in row
+    return row.get("split") == _SPLIT and is_own and checks.is_number(row.get("nats_per_token"))
 
 
 def describe(found: Mapping[str, Any]) -> str:

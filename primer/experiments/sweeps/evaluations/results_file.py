@@ -37,7 +37,7 @@ def write(folder: str, runs: Sequence[SweepRun]) -> tuple[int | None, list[str]]
             content = as_parquet(rows, table_rows.columns(runs))
             whole_files.write(os.path.join(folder, NAME), content)
             return len(rows), problems
-    except OSError as error:
+    except (OSError, ValueError, TypeError) as error:  # The latter: a result of a wrong type.
         return None, [f"{os.path.join(folder, NAME)} cannot be written: {error}"]
 
 

@@ -106,7 +106,7 @@ def _kind(values: Sequence[Any]) -> str:
 def rows(runs: Sequence[SweepRun]) -> tuple[list[dict[str, Any]], list[str]]:
     """Returns the rows, {column: value}, and what could not be read of some runs.
 
-    Numbers that are not known are None.
+    What is not known is None, or nan.
     """
     kinds, axes = columns(runs), axis_columns(runs)
     found, problems = [], []
@@ -119,10 +119,7 @@ def rows(runs: Sequence[SweepRun]) -> tuple[list[dict[str, Any]], list[str]]:
         except UsageError as error:
             problems.append(str(error))
             record, state = None, ""
-        shared = {
-            **_of_run(run, record, state),
-            **_of_axes(run, axes, kinds),
-        }
+        shared = {**_of_run(run, record, state), **_of_axes(run, axes, kinds)}
         trained = run_record.engine_file(run.model_dir, run_record.ENGINE_RECORD)
         starts = record["starts"] if record else []
         for kept in measured:

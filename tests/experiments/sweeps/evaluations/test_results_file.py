@@ -63,6 +63,10 @@ def test_a_damaged_record_of_a_run_is_named_and_the_others_are_kept(sweep, tmp_p
     count, problems = results_file.write(str(tmp_path / "runs"), runs)
     assert count == 2 and len(problems) == 1
     assert "seed=1/run.json cannot be read" in problems[0]
+    path = tmp_path / "runs" / "seed=2" / "eval" / "sotu_validation_stream.jsonl"
+    path.write_text(path.read_text().replace('"nats_per_token": ', '"nats_per_token": "x", "y": '))
+    count, problems = results_file.write(str(tmp_path / "runs"), runs)
+    assert count is None and "results.parquet cannot be written" in problems[0]
 
 
 def test_labels_of_several_settings_are_a_column():
