@@ -1,18 +1,14 @@
 """The best learning rate at the smallest size of a ladder, by the losses of its tuning runs."""
 
 import dataclasses
-import glob
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from primer.errors import RunError
 from primer.experiments.ladders.changes import Change
+from primer.experiments.sweeps.evaluations import losses
 from primer.experiments.sweeps.expansion import SweepRun
-
-_LOSS = "nats_per_token"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,26 +58,7 @@ def tuned(runs: Sequence[SweepRun], changes: Sequence[Change]) -> dict[str, Tune
 
 
 def loss_of(run: SweepRun) -> float:
-    """Returns the loss of a run's last step that its training has evaluated; nan without one.
-
-    It reads the lines of `model_dir/eval/` as text, because TensorFlow's import takes seconds.
-    """
-    rows: list[Mapping[str, Any]] = []
-    for path in sorted(glob.glob(os.path.join(glob.escape(run.model_dir), "eval", "*.jsonl"))):
-        rows += _rows(path)
-    last = [row for row in rows if row.get("step") == run.settings["steps"]]
-    loss = last[-1].get(_LOSS) if last else None
-    return float(loss) if isinstance(loss, (int, float)) else math.nan
-
-
-def _rows(path: str) -> list[Mapping[str, Any]]:
-    found: list[Mapping[str, Any]] = []
-    with open(path, encoding="utf-8") as lines:
-        for line in lines:
-            try:
-                row = json.loads(line)
-            except ValueError:  # A kill has truncated it.
-                continue
-            if isinstance(row, dict):
-                found.append(row)
-    return found
+    """Returns the loss of a run's last step that its training has evaluated; nan without one."""
+    last = (rows[-1] for rows in losses.read(run.model_dir) if rows)
+    found = [row for row in last if row["step"] == run.settings["steps"]]
+    return float(found[-1].get("nats_per_token", math.nan)) if found else math.nan
