@@ -50,6 +50,8 @@ class Run:
         evaluations: the points of each text and protocol that were evaluated, sorted by step.
         state: of a sweep's run, one of `run_record.STATES`; else "".
         stopped_early: the step at which `early_stop` ended it, or None.
+        settings: of a sweep's run, its settings there; else None.
+        axes: of a sweep's run, the settings that its axes have set.
     """
 
     model_dir: str
@@ -60,6 +62,8 @@ class Run:
     evaluations: Sequence[Sequence[Point]]
     state: str = ""
     stopped_early: int | None = None
+    settings: Mapping[str, Any] | None = None
+    axes: Sequence[str] = ()
 
 
 def read(model_dir: str) -> Run:
@@ -83,6 +87,8 @@ def read(model_dir: str) -> Run:
         found,
         str(starts[-1].get("outcome", run_record.STOPPED)) if starts else "",
         (trained or {}).get(model_directory.STOPPED_EARLY),
+        record.get("settings") if record else None,
+        tuple(record.get("values", ())) if record else (),
     )
 
 
