@@ -37,6 +37,26 @@ def test_outliers_hardly_matter():
     assert found.exponents == pytest.approx((ALPHA, BETA), rel=1e-2)
 
 
+def test_it_agrees_with_another_fitter():
+    """PyPI's chinchilla 0.2.0: BFGS in long double, loss_fn = 1e6 * log_huber(..., delta=1e-3)."""
+    variables = grid()
+    draws = np.random.default_rng(7).normal(scale=0.005, size=36)
+    losses = chinchilla(*variables.T) * np.exp(draws)
+    found = power_law.fit(variables, losses)
+    theirs = power_law.PowerLaw(
+        1.6904354680475477,
+        (513.9039876854508, 368.95720341866917),
+        (0.35395432262662346, 0.27444757577767936),
+    )
+    # Their gradients are differences: they end a little above the least.
+    assert found.objective <= 2.5832556532908812
+    assert found.objective == pytest.approx(2.5832556532908812, rel=1e-6)
+    assert found.asymptote == pytest.approx(theirs.asymptote, rel=1e-4)
+    assert found.exponents == pytest.approx(theirs.exponents, rel=2e-4)
+    assert found.factors == pytest.approx(theirs.factors, rel=1e-3)
+    assert found.losses(variables) == pytest.approx(theirs.losses(variables), rel=1e-5)
+
+
 def test_the_gradient_is_that_of_the_objective():
     from scipy import optimize
 

@@ -75,11 +75,13 @@ def of_family(family: Family, unit: str) -> tuple[list[Cell], list[str]]:
             found.append(_cell(contender, losses))
     best: list[Cell] = []
     for cell in sorted(found, key=lambda one: one.loss):
-        other = next((one for one in best if _alike(one, cell)), None)
-        if other is None:
+        if not any(_alike(one, cell) for one in best):
             best.append(cell)
-        else:
-            remarks.append(f"{cell.name} is not counted: {other.name} has a lower loss at its size")
+    if len(best) < len(found):
+        remarks.append(
+            f"of {len(found)} groups {len(best)} count: of equal sizes and tokens the one with the "
+            "lowest loss"
+        )
     return sorted(best, key=lambda one: (one.size, one.tokens)), remarks
 
 

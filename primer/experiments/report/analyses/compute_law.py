@@ -92,11 +92,11 @@ def fit_family(family: Family, unit: str, asymptote: float | None = None) -> Com
     if len(known) < len(found):
         remarks.append("groups whose FLOPs are not recorded are not counted")
     kept = frontier(known)
-    remarks += [
-        f"{cell.name} is not on the curve: a group of no more compute has a lower loss"
-        for cell in known
-        if cell not in kept
-    ]
+    if len(kept) < len(known):
+        remarks.append(
+            f"{len(known) - len(kept)} of {len(known)} groups are not on the curve: another one "
+            "with no more compute has a lower loss"
+        )
     needed = power_law.number_of_parameters(1, asymptote)
     different = _different(kept)
     if different < needed:
@@ -185,6 +185,25 @@ def _row(found: ComputeLaw) -> dict[str, Any]:
     }
 
 
+def _groups(found: ComputeLaw) -> list[dict[str, Any]]:
+    """Returns the numbers of the groups that a law is fitted to."""
+    return [
+        {
+            "family": found.family,
+            "group": cell.name,
+            "parameters": cell.size,
+            "tokens": cell.tokens,
+            "flops": cell.flops,
+            "runs": len(cell.losses),
+            "loss": cell.loss,
+            "fitted": float(found.law.losses(np.array([[cell.flops]]))[0])
+            if found.law
+            else math.nan,
+        }
+        for cell in (found.runs.cells if found.runs else ())
+    ]
+
+
 def _exp(value: float) -> float:
     return math.exp(value) if value < 700 else math.inf
 
@@ -219,7 +238,7 @@ def describe(laws: Sequence[ComputeLaw], pinned: bool) -> Part:
         [Table(HEADS, texts)] if texts else [],
         sentences,
         {},
-        {"compute_law": numbers},
+        {"compute_law": numbers, "compute_law_groups": [r for law in laws for r in _groups(law)]},
         [DEFINITION] if texts else [],
     )
 

@@ -157,7 +157,7 @@ def describe(found: Sequence[Savings], baseline: str) -> Part:
     if outside:
         which = ", ".join(f"{row['family']} at {part.count(row['flops'])}" for row in outside)
         sentences.append(
-            f"Not told, because the family has no run of that loss: {which} FLOPs of {baseline}. "
+            f"Not given, because the family has no run of that loss: {which} FLOPs of {baseline}. "
             "The CSV has them, marked: there the family's law is extrapolated."
         )
     return Part(

@@ -101,7 +101,9 @@ def _savings(
     if not any(along.is_measured.sum() > 1 for _, along in factors):
         return [described]
     caption = f"Implied savings over {baseline}, within both families' runs, with 95% intervals"
-    figure = scaling_figures.compute_factors([along for _, along in factors])
+    figure = scaling_figures.compute_factors(
+        [along for _, along in factors], [law.family for law in laws]
+    )
     return [dataclasses.replace(described, figures={"savings": (caption, figure)})]
 
 

@@ -98,19 +98,24 @@ def sizes_at_equal_compute(budgets: Sequence[Budget], unit: str) -> bytes:
     return figures.drawn(draw, 3.3 + 0.17 * len(budgets), legend=True)
 
 
-def compute_factors(found: Sequence[Savings], first: int = 1) -> bytes:
+def compute_factors(found: Sequence[Savings], families: Sequence[str]) -> bytes:
     """Returns the PNG of compute factors against the baseline's compute, where both are measured.
 
     Args:
-        found: those along the curve, in the order of the families.
-        first: the number of the first family's style.
+        found: those along the curve.
+        families: the names of all families, in the order of the other figures.
     """
 
     def draw(panel: Any) -> None:
-        for number, one in enumerate(found, first):
-            drawn, inside = figures.style(number), one.is_measured
-            line = {key: drawn[key] for key in ("color", "linestyle")}
-            panel.plot(one.flops[inside], one.factors[inside], **line, label=one.family)
+        for one in found:
+            drawn, inside = figures.style(families.index(one.family)), one.is_measured
+            panel.plot(
+                *(one.flops[inside], one.factors[inside]),
+                **drawn,
+                label=one.family,
+                markersize=4.5,
+                markevery=0.2,
+            )
             known = inside & np.isfinite(one.low) & np.isfinite(one.high)
             panel.fill_between(
                 *(one.flops[known], one.low[known], one.high[known]),
@@ -132,7 +137,9 @@ def _log_axes(panel: Any, x_label: str, y_label: str) -> None:
     panel.set_xlabel(x_label)
     panel.set_ylabel(y_label)
     figures.plain_numbers(panel.yaxis)
-    panel.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5), numticks=6))
+    low, high = panel.get_xlim()
+    subs = (1, 2, 5) if high < 100 * low else (1,)
+    panel.xaxis.set_major_locator(ticker.LogLocator(subs=subs, numticks=7))
     panel.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))
     panel.xaxis.set_minor_locator(ticker.NullLocator())
     panel.grid(alpha=0.3, which="both", linewidth=0.5)

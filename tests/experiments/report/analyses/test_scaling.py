@@ -1,11 +1,13 @@
 """Sizes and compute on the page: known laws, equal compute, savings, and what is refused."""
 
+import json
 import math
+import os
 
 import pytest
 
 from primer.errors import UsageError
-from primer.experiments.report import contents
+from primer.experiments.report import contents, exports
 from tests.experiments.report import made_up_runs
 
 TOKENS = made_up_runs.TOKENS
@@ -18,6 +20,12 @@ def law(size, tokens):
 def better(size, tokens):
     """The law with 0.8 times the compute: sizes and tokens count sqrt(1.25) times."""
     return law(size * math.sqrt(1.25), tokens * math.sqrt(1.25))
+
+
+def written(path, output):
+    """Returns {name: content} of the files of a report."""
+    files = exports.files_of(contents.build([path]), str(output))
+    return {os.path.basename(name): content for name, content in files.items()}
 
 
 def parts(path, baseline=None, asymptote=None):
@@ -122,7 +130,29 @@ def test_of_several_rates_the_best_counts_and_no_loss_within_a_decay(tmp_path):
             schedule="cosine_schedule",
             more_config=f"run.train_steps = {total}\n",
         )
-    row = only(parts(str(tmp_path))["compute_law"])
-    assert "size=a,learning_rate=0.2 is not counted: size=a,learning_rate=0.1 has" in row["remarks"]
+    part = parts(str(tmp_path))["compute_law"]
+    row = only(part)
+    assert [one["group"] for one in part.files["compute_law_groups"]] == [
+        "size=a,learning_rate=0.1",
+        "size=whole",
+    ]
+    assert (
+        "of 3 groups 2 count: of equal sizes and tokens the one with the lowest" in row["remarks"]
+    )
     assert "step 100 of 200 is in the middle of cosine_schedule" in row["remarks"]
     assert row["groups"] == 2
+
+
+def test_everything_is_exported(grid, tmp_path):
+    files = written(grid, tmp_path / "page.html")
+    page = files["page.html"].decode()
+    for title in ("Loss against compute over sizes", "Sizes at equal compute", "Implied savings"):
+        assert f"<h3>{title}" in page
+    names = ("compute_law", "compute_law_groups", "size_law", "iso_flops", "savings")
+    (section,) = json.loads(files["report.json"])["sections"]
+    for name in names:
+        lines = files[f"{name}.csv"].decode().splitlines()
+        assert len(lines) == 1 + len(section[name]) > 1
+    for name in ("compute_law", "iso_flops_primer", "iso_flops_transformer", "savings"):
+        assert files[f"{name}.png"].startswith(b"\x89PNG")
+    assert page.count("<img ") == sum(name.endswith(".png") for name in files)
