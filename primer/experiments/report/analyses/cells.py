@@ -116,7 +116,9 @@ def _cell(contender: Contender, losses: Mapping[int, float]) -> Cell:
 
 
 def _alike(first: Cell, second: Cell) -> bool:
-    return close(first.size, second.size) and close(first.tokens, second.tokens)
+    key = "flops" if math.isnan(first.size) and math.isnan(second.size) else "size"
+    same = close(getattr(first, key), getattr(second, key))
+    return same and close(first.tokens, second.tokens)
 
 
 def close(first: float, second: float) -> bool:

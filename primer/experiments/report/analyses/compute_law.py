@@ -121,10 +121,7 @@ def _fitted(
         runs.losses, law.losses(variables), runs.places, runs.seeds, needed
     )
     if resampled is None:
-        remarks = [
-            f"no interval: {len(runs.losses)} runs, and the law has {needed} numbers",
-            *remarks,
-        ]
+        remarks = [f"no interval: {len(runs.losses)} runs for {needed} numbers", *remarks]
         return ComputeLaw(name, runs, law, None, (), remarks)
     drawn = drawn_laws.fit(variables, above(resampled.losses, asymptote), law, asymptote)
     return ComputeLaw(name, runs, law, resampled, drawn, remarks)
@@ -151,11 +148,6 @@ def _different(found: Sequence[Cell]) -> int:
         if not any(cells.close(cell.flops, other) for other in amounts):
             amounts.append(cell.flops)
     return len(amounts)
-
-
-def rows(laws: Sequence[ComputeLaw]) -> list[dict[str, Any]]:
-    """Returns the numbers of each family's law."""
-    return [_row(law) for law in laws]
 
 
 def _row(found: ComputeLaw) -> dict[str, Any]:
@@ -227,7 +219,7 @@ def describe(laws: Sequence[ComputeLaw], pinned: bool) -> Part:
         laws: of all families of a section.
         pinned: whether E was given.
     """
-    numbers = rows(laws)
+    numbers = [_row(law) for law in laws]
     texts = [_texts(row) for row in numbers if math.isfinite(row["exponent"])]
     sentences = [f"{law.family}: {'; '.join(law.remarks)}." for law in laws if law.remarks]
     if pinned:
