@@ -13,6 +13,7 @@ from primer.errors import UsageError
 # Columns of the table on the terminal that have words.
 _WORDS = ("group", "result")
 if TYPE_CHECKING:
+    from primer.experiments.report.analyses.part import Part
     from primer.experiments.report.sections import Section
 
 
@@ -38,6 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the group of runs that the others are compared with, by its name without the seed "
         "(default: the first group)",
     )
+    parser.add_argument(
+        "--asymptote",
+        type=float,
+        metavar="E",
+        help="the loss of infinite compute in the fits over sizes, in the unit of the page "
+        "(default: fitted)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -47,6 +55,8 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"{remote}: expected a local path; copy the directories first")
     if not options.output.endswith((".html", ".htm")):
         raise UsageError(f"--output {options.output}: expected the name of an .html file")
+    if options.asymptote is not None:
+        checks.number_from_zero("--asymptote", options.asymptote, "a loss of 0 or more")
     checks.output_file(options.output, "--output", options.overwrite, options.runs)
     # Not at the top: these import TensorFlow, whose messages are captured first.
     from primer.common import console
@@ -56,11 +66,15 @@ def run(options: argparse.Namespace) -> int:
         from primer.experiments.report import contents, exports, finals, speedup_table
     finally:
         console.discard_startup()
-    report = contents.build(options.runs, options.baseline)
+    report = contents.build(options.runs, options.baseline, options.asymptote)
     exports.write(exports.files_of(report, options.output))
-    for section, speedups in zip(report.sections, report.speedups, strict=True):
+    for section, speedups, parts in zip(
+        report.sections, report.speedups, report.parts, strict=True
+    ):
         _print_section(section, finals)
         _print_speedups(section, speedups, speedup_table)
+        for part in parts:
+            _print_part(part)
     for remark in report.remarks:
         print(remark)
     print(f"Page: {options.output}; the same as files: {os.path.splitext(options.output)[0]}_files")
@@ -98,3 +112,13 @@ def _print_speedups(
         tables.console().print(table)
     for remark in speedup_table.remarks(found):
         print(remark)
+
+
+def _print_part(part: "Part") -> None:
+    for one in part.tables:
+        table = tables.table(part.title, *one.heads.values(), words=(*one.heads.values(),)[:1])
+        for row in one.rows:
+            table.add_row(*(row[key] for key in one.heads))
+        tables.console().print(table)
+    for sentence in part.sentences:
+        print(sentence)

@@ -94,6 +94,7 @@ def test_the_page_and_its_files(folder, tmp_path, capsys):
     [
         (["--output", "report.pdf"], "expected the name of an .html file"),
         (["--baseline", "transfrmer"], "expected one as transformer"),
+        (["--asymptote", "-1"], "--asymptote = -1.0: expected a loss of 0 or more"),
         (["gs://bucket/run"], "expected a local path"),
         (["none"], "there is no such directory"),
     ],

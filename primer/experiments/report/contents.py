@@ -14,6 +14,8 @@ from primer.experiments.report import (
     settings,
     speedup_table,
 )
+from primer.experiments.report.analyses import rates, routers, scaling, training
+from primer.experiments.report.analyses.part import Part
 from primer.experiments.report.runs import Run
 from primer.experiments.report.sections import Section
 
@@ -25,22 +27,27 @@ class Report:
     Attributes:
         sections: sets of contenders whose losses may be compared.
         speedups: of each section, the rows of `speedup_table.rows`: thousands of draws.
+        parts: of each section, what it says of families of groups, of training and of routers.
         settings: {setting: {group: value}} of those that are not the same in all groups.
         remarks: what a reader has to know of the report as a whole.
     """
 
     sections: Sequence[Section]
     speedups: Sequence[Sequence[Mapping[str, Any]]]
+    parts: Sequence[Sequence[Part]]
     settings: Mapping[str, Mapping[str, str]]
     remarks: Sequence[str]
 
 
-def build(paths: Sequence[str], baseline: str | None = None) -> Report:
+def build(
+    paths: Sequence[str], baseline: str | None = None, asymptote: float | None = None
+) -> Report:
     """Returns the report on runs.
 
     Args:
         paths: as for `directories.find`.
         baseline: as for `sections.build`.
+        asymptote: the pinned E of the fits over sizes, or None.
 
     Raises:
         UsageError: as these; there are no results; a directory that is named itself has none.
@@ -58,11 +65,21 @@ def build(paths: Sequence[str], baseline: str | None = None) -> Report:
     return Report(
         compared,
         [speedup_table.rows(section) for section in compared],
+        [_parts(section, asymptote) for section in compared],
         settings.differences(
             {g.name: g.runs[0].config for g in evaluated if g.runs[0].config is not None}
         ),
         [*_missing(missing), *_hopeless(found), *_unlike(evaluated)],
     )
+
+
+def _parts(section: Section, asymptote: float | None) -> list[Part]:
+    return [
+        *scaling.parts(section, asymptote),
+        *rates.parts(section),
+        *training.parts(section),
+        *routers.parts(section),
+    ]
 
 
 def _refuse(missing: Sequence[Run]) -> None:

@@ -28,6 +28,7 @@ def files_of(report: Report, output: str) -> dict[str, bytes]:
     """
     folder = f"{os.path.splitext(output)[0]}_files"
     pictures = [figures.draw(section) for section in report.sections]
+    of_parts = [{k: v[1] for one in own for k, v in one.figures.items()} for own in report.parts]
     found = {
         "finals.csv": _csv(
             {"section": section.title, "unit": section.unit, **row}
@@ -40,16 +41,27 @@ def files_of(report: Report, output: str) -> dict[str, bytes]:
             for section, speedups in zip(report.sections, report.speedups, strict=True)
             for row in speedups
         ),
+        **_files_of_parts(report),
         "settings.csv": _csv({"setting": k, **v} for k, v in report.settings.items()),
         "report.json": _json(report),
     }
-    for number, own in enumerate(pictures, 1):
+    for number, (own, more) in enumerate(zip(pictures, of_parts, strict=True), 1):
         suffix = f"_{number}" if number > 1 else ""
-        found |= {f"{name}{suffix}.png": png for name, png in own.items()}
+        found |= {f"{name}{suffix}.png": png for name, png in (own | more).items()}
     text = page.render(report, pictures, os.path.basename(folder))
     return {os.path.join(folder, name): content for name, content in found.items()} | {
         output: text.encode()
     }
+
+
+def _files_of_parts(report: Report) -> dict[str, bytes]:
+    """Returns {name: CSV} of the parts of all sections."""
+    rows: dict[str, list[Mapping[str, Any]]] = {}
+    for section, parts in zip(report.sections, report.parts, strict=True):
+        for one in parts:
+            for name, own in one.files.items():
+                rows.setdefault(name, []).extend({"section": section.title, **r} for r in own)
+    return {f"{name}.csv": _csv(own) for name, own in rows.items()}
 
 
 def _checkpoints(section: Section) -> Iterable[dict[str, Any]]:
@@ -98,9 +110,16 @@ def _json(report: Report) -> bytes:
             "left_out": list(section.left_out),
             "finals": [_nulls(row) for row in finals.rows(section)],
             "speedups": [_nulls(row) for row in speedups],
+            **{
+                name: [_nulls(row) for row in rows]
+                for one in parts
+                for name, rows in one.files.items()
+            },
             "checkpoints": [_nulls(row) for row in _checkpoints(section)],
         }
-        for section, speedups in zip(report.sections, report.speedups, strict=True)
+        for section, speedups, parts in zip(
+            report.sections, report.speedups, report.parts, strict=True
+        )
     ]
     content = {
         "primer": __version__,

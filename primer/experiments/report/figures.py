@@ -38,16 +38,23 @@ def draw(section: Section) -> dict[str, bytes]:
     compared = [c for c in section.contenders if c.comparison]
     if compared:
         height = 0.9 + 0.45 * len(compared)
-        found[DIFFERENCES] = _drawn(lambda panel: _differences(panel, section), height)
+        found[DIFFERENCES] = drawn(lambda panel: _differences(panel, section), height)
     return found
 
 
 def _losses_over(section: Section, key: str, label: str) -> bytes:
     height = 3.3 + 0.17 * len(section.contenders)
-    return _drawn(lambda panel: _losses(panel, section, key, label), height, legend=True)
+    return drawn(lambda panel: _losses(panel, section, key, label), height, legend=True)
 
 
-def _drawn(draw_panel: Callable[[Any], None], height: float, legend: bool = False) -> bytes:
+def drawn(draw_panel: Callable[[Any], None], height: float, legend: bool = False) -> bytes:
+    """Returns the PNG of a figure of one panel.
+
+    Args:
+        draw_panel: a function that draws on matplotlib axes.
+        height: in inches; WIDTH is the width.
+        legend: whether labels are listed below the panel.
+    """
     pyplot = files.pyplot()
     with pyplot.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         figure, panel = pyplot.subplots(figsize=(WIDTH, height), layout="constrained")
@@ -83,7 +90,7 @@ def _losses(panel: Any, section: Section, key: str, label: str) -> None:
     panel.set_xlabel(label)
     panel.set_ylabel(f"loss, {finals.UNITS[section.unit]}")
     panel.set_yscale("log")
-    _plain_numbers(panel.yaxis)
+    plain_numbers(panel.yaxis)
     panel.xaxis.set_major_locator(ticker.MaxNLocator(nbins=6))
     panel.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))  # 20k, 3M, 4P.
     panel.grid(alpha=0.3, which="both", linewidth=0.5)
@@ -109,7 +116,8 @@ def mean_curve(contender: Contender, key: str, unit: str) -> tuple[list[float], 
     return x, y
 
 
-def _plain_numbers(axis: Any) -> None:
+def plain_numbers(axis: Any) -> None:
+    """Labels an axis with numbers as 3.5, also where it is logarithmic."""
     from matplotlib import ticker
 
     axis.set_major_locator(ticker.MaxNLocator(nbins=9, steps=[1, 2, 2.5, 5, 10]))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from primer import __version__
 from primer.experiments.report import finals, seeds, speedup_table, style
+from primer.experiments.report.analyses.part import Part
 from primer.experiments.report.contents import Report
 from primer.experiments.report.sections import Section
 
@@ -30,8 +31,8 @@ _DEFINITIONS = (
     "cases, in one comparison at a level of 5%.",
     "Speedup factor: training cost of the baseline / cost at which a group first has the "
     "baseline's final loss, on means over the common seeds; 2 means half the compute. Its "
-    "interval is a bootstrap over seeds with Student's t. It needs schedules that do not decay at "
-    "the end.",
+    "interval is a bootstrap over seeds with Student's t. Only final losses count: those of a "
+    "schedule without a decay, at the ends of WSD-S's decays, or of runs of several lengths.",
     "Intervals are over seeds, not over texts: they hold for this text. They assume differences "
     "that are normally distributed over seeds.",
     "Perplexity per token is exp(mean nats per token). Training FLOPs are counted on the graph "
@@ -52,10 +53,18 @@ def render(report: Report, pictures: Sequence[Mapping[str, bytes]], folder: str)
     """
     title = _title(report)
     parts = [f"<h1>{_text(title)}</h1>"]
-    for section, speedups, own in zip(report.sections, report.speedups, pictures, strict=True):
-        parts += _section(section, speedups, own, len(report.sections) > 1)
+    for section, speedups, own, more in zip(
+        report.sections, report.speedups, pictures, report.parts, strict=True
+    ):
+        where = f" ({section.title})" if len(report.sections) > 1 else ""
+        parts += _section(section, speedups, own, where)
+        parts += [text for one in more for text in _part(one, where)]
     parts += _settings(report)
-    parts += ["<h2>What the numbers mean</h2>", _list(_DEFINITIONS)]
+    definitions = [text for own in report.parts for one in own for text in one.definitions]
+    parts += [
+        "<h2>What the numbers mean</h2>",
+        _list([*_DEFINITIONS, *dict.fromkeys(definitions)]),
+    ]
     if report.remarks:
         parts += ["<h2>Remarks</h2>", _list(report.remarks)]
     parts.append(
@@ -83,7 +92,7 @@ def _count(number: int, word: str) -> str:
 
 
 def _section(
-    section: Section, speedups: Sequence[Mapping], pictures: Mapping[str, bytes], several: bool
+    section: Section, speedups: Sequence[Mapping], pictures: Mapping[str, bytes], where: str
 ) -> list[str]:
     rows = finals.rows(section)
     parts = [f"<h2>{_text(section.title)}</h2>"]
@@ -98,13 +107,23 @@ def _section(
     remarks = [f"{row['group']}: {row['remarks']}." for row in rows if row["remarks"]]
     remarks += section.left_out
     parts += [_list(remarks), *_speedups(section, speedups)]
-    where = f" ({section.title})" if several else ""
-    parts.append(
-        '<div class="figures">'
-        + "".join(_figure(_CAPTIONS[name] + where, png) for name, png in pictures.items())
-        + "</div>"
-    )
-    return parts
+    return [*parts, _figures([(_CAPTIONS[name] + where, png) for name, png in pictures.items()])]
+
+
+def _figures(pictures: Sequence[tuple[str, bytes]]) -> str:
+    """Returns figures side by side where there is room, from (caption, PNG)."""
+    drawn = "".join(_figure(caption, png) for caption, png in pictures)
+    return f'<div class="figures">{drawn}</div>' if pictures else ""
+
+
+def _part(part: Part, where: str) -> list[str]:
+    """Returns a part of a section; `where` names the section if there are several."""
+    return [
+        f"<h3>{_text(part.title + where)}</h3>",
+        *(_table(table.heads, table.rows, "remarks") for table in part.tables),
+        _list(part.sentences),
+        _figures([(caption + where, png) for caption, png in part.figures.values()]),
+    ]
 
 
 def _speedups(section: Section, found: Sequence[Mapping]) -> list[str]:

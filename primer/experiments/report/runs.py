@@ -52,6 +52,8 @@ class Run:
         state: of a sweep's run, one of `run_record.STATES`; else "".
         stopped_early: the step at which `early_stop` ended it, or None.
         hopeless: the step at which its sweep stopped it as hopeless, or None.
+        settings: of a sweep's run, its settings there; else None.
+        axes: of a sweep's run, the settings that its axes have set.
     """
 
     model_dir: str
@@ -63,6 +65,8 @@ class Run:
     state: str = ""
     stopped_early: int | None = None
     hopeless: int | None = None
+    settings: Mapping[str, Any] | None = None
+    axes: Sequence[str] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,6 +122,8 @@ def read(model_dir: str) -> Run:
         str(starts[-1].get("outcome", run_record.STOPPED)) if starts else "",
         (trained or {}).get(model_directory.STOPPED_EARLY),
         None if verdict is None else verdict["step"],
+        record.get("settings") if record else None,
+        tuple(record.get("values", ())) if record else (),
     )
 
 

@@ -8,6 +8,10 @@ the cost at which a group first has the loss L,
 (https://arxiv.org/abs/2109.08668). All of these are means over the seeds that both have. Between
 two evaluated checkpoints log(cost) is linear in the loss.
 
+Only final losses count (`schedules`): of a constant rate those of all checkpoints, of WSD-S those
+at the ends of its decays, of other schedules the last one of each run. Groups of such a schedule
+that differ in their steps alone are one row, between whose finals log(cost) is linear in the loss.
+
 The interval is a bootstrap over seeds: pairs of runs of one seed are drawn with replacement, and
 the factor is computed again. With s the standard deviation of log(factor) over the draws, it is
 
@@ -25,7 +29,8 @@ import numpy as np
 
 from primer.evaluation.paired import difference
 from primer.experiments.report import runs, schedules, seeds
-from primer.experiments.report.runs import Curve
+from primer.experiments.report.analyses import families
+from primer.experiments.report.runs import Curve, Point
 from primer.experiments.report.sections import Contender, Section
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -38,7 +43,7 @@ class Speedup:
     """The factor of one group in one cost.
 
     Attributes:
-        group: its name.
+        group: its name, or that of groups of several lengths.
         cost: one of COSTS.
         seeds: the number n of common seeds.
         factor: 0 where the group never has the baseline's final loss, infinite where its first
@@ -60,31 +65,83 @@ class Speedup:
 
 
 def speedups(section: Section) -> list[Speedup]:
-    """Returns the factors of a section's groups, without the baseline's, in each cost."""
+    """Returns the factors of a section's groups, without the baseline's, in each cost.
+
+    Groups of several lengths of one decaying schedule have a row together.
+    """
     base = next(c for c in section.contenders if c.name == section.baseline)
-    others = [c for c in section.contenders if c is not base]
-    return [_speedup(other, base, cost, section.unit) for other in others for cost in COSTS]
+    found = []
+    for family in families.families(section.contenders, families.STEPS):
+        own = family.contenders
+        if len(own) > 1 and all(_needs_lengths(contender) for contender in own):
+            if base not in own:  # A shorter run of the baseline is none of its rivals.
+                name = f"{family.name}, {len(own)} lengths"
+                found += [_speedup(name, own, base, cost, section.unit) for cost in COSTS]
+            continue
+        rivals = [contender for contender in own if contender is not base]
+        found += [_speedup(c.name, [c], base, cost, section.unit) for c in rivals for cost in COSTS]
+    return found
 
 
-def _speedup(contender: Contender, base: Contender, cost: str, unit: str) -> Speedup:
-    for one in (base, contender):
-        problem = next(filter(None, (schedules.obstacle(c.run.config) for c in one.finals)), "")
-        if problem:
-            whose = "" if one is contender else f"{one.name}: "
-            return Speedup(contender.name, cost, remark=whose + problem)
-    own, reference = _by_seed(contender.finals), _by_seed(base.finals)
-    common = sorted(own.keys() & reference.keys())
+def _needs_lengths(contender: Contender) -> bool:
+    """Returns whether only the last loss of a run is a final one."""
+    config = contender.finals[0].run.config
+    return bool(schedules.obstacle(config)) and schedules.decay_ends(config) is None
+
+
+def _speedup(name: str, own: Sequence[Contender], base: Contender, cost: str, unit: str) -> Speedup:
+    problem = next(filter(None, (_unfinished(c) for c in base.finals)), "")
+    if problem:
+        return Speedup(name, cost, remark=f"{base.name}: {problem}")
+    found = _lengths(own) if len(own) > 1 else _checkpoints(own[0])
+    if isinstance(found, str):
+        return Speedup(name, cost, remark=found)
+    reference = _by_seed(base.finals)
+    common = sorted(found.keys() & reference.keys())
     if not common:
-        return Speedup(contender.name, cost, remark="no seed in common with the baseline")
-    points = runs.common_points([own[seed] for seed in common])
+        return Speedup(name, cost, remark="no seed in common with the baseline")
+    points = [found[seed] for seed in common]
     lasts = [reference[seed].last for seed in common]
-    found = measure(
+    measured = measure(
         np.array([[p.row[unit] for p in row] for row in points]),
         np.array([[getattr(p, cost) for p in row] for row in points]),
         np.array([last.row[unit] for last in lasts]),
         np.array([getattr(last, cost) for last in lasts]),
     )
-    return dataclasses.replace(found, group=contender.name, cost=cost)
+    return dataclasses.replace(measured, group=name, cost=cost)
+
+
+def _unfinished(curve: Curve) -> str:
+    """Returns why a run's last loss is no final one, or ""."""
+    return schedules.unfinished(curve.run.config, curve.last.step)
+
+
+def _checkpoints(contender: Contender) -> dict[int, list[Point]] | str:
+    """Returns {seed: its final losses} at the steps that all seeds have; or why there are none."""
+    config = contender.finals[0].run.config
+    ends, problem = schedules.decay_ends(config), schedules.obstacle(config)
+    if ends is None and problem:
+        return f"{problem}, and no group differs from it in steps alone"
+    curves = _by_seed(contender.finals)
+    points = runs.common_points(list(curves.values())) if curves else []
+    if ends is not None:
+        points = [[p for p in row if schedules.is_decay_end(ends, p.step)] for row in points]
+        if any(len(row) < 2 for row in points):
+            return "fewer than two ends of its schedule's decays are evaluated"
+    return dict(zip(curves, points))
+
+
+def _lengths(own: Sequence[Contender]) -> dict[int, list[Point]] | str:
+    """Returns {seed: its finals of each length, the shortest first}; or why there are none."""
+    by_length = []
+    for contender in sorted(own, key=lambda one: one.finals[0].last.step):
+        problem = next(filter(None, (_unfinished(c) for c in contender.finals)), "")
+        if problem:
+            return f"{contender.name}: {problem}"
+        whole = [curve for curve in contender.finals if curve.run.stopped_early is None]
+        by_length.append(_by_seed(whole))
+    common = set.intersection(*(set(curves) for curves in by_length))
+    return {seed: [curves[seed].last for curves in by_length] for seed in sorted(common)}
 
 
 def _by_seed(curves: Sequence[Curve]) -> dict[int, Curve]:

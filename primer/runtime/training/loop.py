@@ -16,7 +16,7 @@ from primer.checkpoints import (
     variable_slices,
     vocabulary_copy,
 )
-from primer.checkpoints.description import trained_tokens, variable_roles
+from primer.checkpoints.description import train_losses, trained_tokens, variable_roles
 from primer.common import console, gc_pause, input_progress, random_seed
 from primer.common.recurrence import carried_state
 from primer.errors import RunError, UsageError
@@ -289,19 +289,25 @@ class TrainingRun:
         """Runs the steps; returns the step that was reached."""
         step = self.start
         tokens = math.prod(self._batch_shape)
-        with progress.Progress(
-            self.start, self.goal, tokens, self._reading, full_speed
-        ) as progress_line:
+        with (
+            train_losses.Recorder(self.estimator.model_dir, step) as losses,
+            progress.Progress(
+                self.start, self.goal, tokens, self._reading, full_speed
+            ) as progress_line,
+        ):
             while step < self.goal and not stop_request.requested and not self._early_end:
                 values = self._run_step(monitored, sess, step)
                 step += 1
                 loss = float(values["loss"])
+                losses.add(step, loss, values["summaries"]["scalars"].get("gradient_norm"))
                 self._check_loss(loss, step, values["summaries"]["scalars"])
                 progress_line.update(step, loss, self._summaries.measures(values["summaries"]))
                 self._summaries.write(sess, step, loss, values["summaries"], self._batch_shape[0])
                 self._profiled.report(step, self._batch_shape, progress_line.hidden)
                 self._checkpoints.poll()
                 self._memory.after_step(self._checkpoints.is_saving)
+                if self._checkpoints.is_due(step) or self.validation.is_due(step):
+                    losses.flush()
                 if self._checkpoints.is_due(step):
                     self._checkpoints.start(sess, step)
                 if self.validation.is_due(step):

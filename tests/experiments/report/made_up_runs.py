@@ -51,6 +51,8 @@ def run(
     attention="MHA",
     schedule="constant_schedule",
     hopeless=None,
+    parameters=None,
+    more_config="",
     **changes,
 ):
     """Writes a run.
@@ -63,6 +65,8 @@ def run(
         sweep: its name in a sweep, or None for a run of no sweep.
         attention, schedule: settings.
         hopeless: of a run of a sweep, the step at which it was stopped as hopeless.
+        parameters: those without embedding, which a token costs 6 FLOPs each; None: not recorded.
+        more_config: further lines of config.gin.
         changes: other values of the rows than those of TEXT.
     """
     os.makedirs(directory)
@@ -74,11 +78,14 @@ def run(
         alias=len(attention),
         schedule=schedule,
     )
-    (directory / "config.gin").write_text(config)
-    record = {"tokens_per_step": [[0, TOKENS, FLOPS, model_cost.EXACT]]}
+    (directory / "config.gin").write_text(config + more_config)
+    flops = 6 * parameters if parameters else FLOPS
+    record = {"tokens_per_step": [[0, TOKENS, flops, model_cost.EXACT]]}
     files.write_json(os.path.join(directory, model_directory.RECORD), record)
     if sweep is not None:
         _write_record(directory, sweep, seed, hopeless)
+    if parameters is not None:
+        changes["active_parameters_without_embedding"] = parameters
     text = TEXT | changes
     kept = results.Results(str(directory), f"sotu_{text['split']}_{text['protocol']}")
     for step in steps:
@@ -144,4 +151,35 @@ def sweep(folder, finals, seeds=(1, 2, 3, 4, 5), **options):
                 attention=attention,
                 **options,
             )
+    return str(folder)
+
+
+def sizes(folder, laws, cells, seeds=(1,), noise=0.0, of_seed=0.0, **options):
+    """Writes the runs of families of sizes; returns the folder.
+
+    Args:
+        folder: where.
+        laws: {architecture: a function (parameters, tokens) -> final loss}.
+        cells: (parameters, steps) of each group.
+        seeds: those of each group.
+        noise, of_seed: standard deviations of the log of a loss: of each run, and of each seed.
+        options: as for `run`.
+    """
+    for name, law in laws.items():
+        for parameters, steps in cells:
+            for seed in seeds:
+                draw = random.Random(f"{name} {parameters} {steps} {seed} {noise}")
+                shift = noise * draw.gauss(0, 1) + of_seed * random.Random(seed).gauss(0, 1)
+                loss = law(parameters, steps * TOKENS) * math.exp(shift)
+                group = f"architecture={name},size={parameters},steps={steps}"
+                run(
+                    folder / f"{group},seed={seed}",
+                    lambda step, loss=loss, steps=steps: loss + 4 * (1 / step - 1 / steps),
+                    seed,
+                    steps=(max(1, steps // 4), steps),
+                    sweep=group,
+                    attention=name,
+                    parameters=parameters,
+                    **options,
+                )
     return str(folder)

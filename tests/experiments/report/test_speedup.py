@@ -98,7 +98,8 @@ def test_runs_of_a_sweep(tmp_path):
     (section,) = contents.build([folder], "transformer").sections
     remarks = {one.remark for one in speedup.speedups(section)}
     assert remarks == {
-        "transformer: its schedule cosine_schedule is not constant or an inverse square root"
+        "its schedule cosine_schedule is not constant or an inverse square root, and no group "
+        "differs from it in steps alone"
     }
 
 
@@ -114,3 +115,90 @@ def test_reasons_are_said_once():
         "No speedup factor of a, b: why.",
         "No speedup factor of c in wall time: other.",
     ]
+
+
+def lengths(folder, name, factor, steps, seeds=(1, 2, 3), total=None):
+    """Writes runs of a cosine, each of which ends on a power law of its compute times a factor."""
+    for number in steps:
+        for seed in seeds:
+            group = f"architecture={name},steps={number}"
+            end = float(power_law(number * factor)) + 0.01 * seed
+            made_up_runs.run(
+                folder / f"{group},seed={seed}",
+                lambda step, end=end, number=number: end + 0.5 * (1 - step / number),
+                seed,
+                steps=(number // 2, number),
+                sweep=group,
+                attention=name,
+                schedule="cosine_schedule",
+                more_config=f"run.train_steps = {total or number}\n",
+            )
+
+
+def test_finals_of_several_lengths_are_one_curve(tmp_path):
+    lengths(tmp_path, "transformer", 1, (50, 100))
+    lengths(tmp_path, "primer", 2, (20, 40, 60, 80, 100))
+    lengths(tmp_path, "llama", 1, (100,))
+    (section,) = contents.build([str(tmp_path)], "architecture=transformer,steps=100").sections
+    found = {(one.group, one.cost): one for one in speedup.speedups(section)}
+    # The shorter transformer is none of the baseline's rivals.
+    assert set(found) == {
+        (name, cost)
+        for name in ("primer, 5 lengths", "architecture=llama,steps=100")
+        for cost in speedup.COSTS
+    }
+    primer = found["primer, 5 lengths", "flops"]
+    assert primer.factor == pytest.approx(2, rel=0.02) and primer.seeds == 3
+    assert primer.low <= primer.factor <= primer.high
+    assert "no group differs from it in steps alone" in (
+        found["architecture=llama,steps=100", "flops"].remark
+    )
+
+
+def test_finals_that_are_none_are_refused(tmp_path):
+    lengths(tmp_path / "a", "transformer", 1, (100,))
+    lengths(tmp_path / "a", "primer", 2, (50, 100), total=100)
+    (section,) = contents.build(
+        [str(tmp_path / "a")], "architecture=transformer,steps=100"
+    ).sections
+    remark = speedup.speedups(section)[0].remark
+    assert remark == (
+        "architecture=primer,steps=50: step 50 of 100 is in the middle of cosine_schedule"
+    )
+    lengths(tmp_path / "b", "transformer", 1, (100,), total=200)
+    lengths(tmp_path / "b", "primer", 2, (50, 100))
+    (section,) = contents.build(
+        [str(tmp_path / "b")], "architecture=transformer,steps=100"
+    ).sections
+    assert "architecture=transformer,steps=100: step 100 of 200" in (
+        speedup.speedups(section)[0].remark
+    )
+
+
+def branches(folder, name, factor, steps, ends=(0.25, 0.5, 1.0)):
+    for seed in (1, 2):
+
+        def loss(step, seed=seed):
+            is_end = any(abs(step - end * 100) < 1 for end in ends)
+            return float(power_law(step * factor)) + 0.01 * seed + (0 if is_end else 0.5)
+
+        made_up_runs.run(
+            folder / f"architecture={name},seed={seed}",
+            loss,
+            seed,
+            steps=steps,
+            sweep=f"architecture={name}",
+            attention=name,
+            schedule="wsd_s_schedule",
+            more_config=f"run.train_steps = 100\nwsd_s_schedule.decay_ends = {ends}\n",
+        )
+
+
+def test_wsd_s_counts_the_ends_of_its_decays(tmp_path):
+    branches(tmp_path, "transformer", 1, (20, 25, 100))
+    branches(tmp_path, "primer", 2, (20, 25, 40, 50, 60, 100))
+    branches(tmp_path, "llama", 2, (20, 40, 100))
+    (section,) = contents.build([str(tmp_path)], "transformer").sections
+    found = {one.group: one for one in speedup.speedups(section) if one.cost == "flops"}
+    assert found["primer"].factor == pytest.approx(2, rel=1e-6)
+    assert "fewer than two ends" in found["llama"].remark

@@ -11,6 +11,7 @@ import tensorflow as tf
 from google.protobuf import text_format
 
 from primer import layers  # noqa: F401  (registers them with gin)
+from primer.checkpoints.description import train_losses
 from primer.runtime.training import loop
 from primer.runtime.training.saving import checkpoint_writer
 from tests.evaluation import small_checkpoints
@@ -35,6 +36,9 @@ def test_training_writes_the_tags_of_the_estimator(trained):
     scalars = tiny.scalars(trained)
     assert {"loss", "learning_rate"} <= set(scalars)
     assert scalars["loss"][1] == pytest.approx(np.log(384), rel=0.2)
+    losses = train_losses.read(str(trained))
+    assert losses.steps.tolist() == [1, 2, 3, 4, 5, 6]
+    assert losses.losses[0] == pytest.approx(scalars["loss"][1], rel=1e-5)
 
 
 def test_a_seed_determines_the_run(trained, tmp_path):
@@ -76,6 +80,9 @@ def test_a_run_resumed_after_sigterm_equals_the_uninterrupted_run(trained, tmp_p
     assert 3 <= reached < 6
     tiny.run(tmp_path)
     tiny.assert_equal_variables(tiny.variables(trained, 6), tiny.variables(tmp_path, 6))
+    resumed, whole = (train_losses.read(str(d)) for d in (tmp_path, trained))
+    assert resumed.steps.tolist() == whole.steps.tolist()
+    assert resumed.losses.tolist() == whole.losses.tolist()
 
 
 def test_a_finished_run_has_nothing_to_do(trained, capfd):
@@ -148,6 +155,7 @@ def test_a_resumed_run_drops_the_events_that_it_writes_again(trained, tmp_path):
         path.unlink()
     tiny.run(tmp_path)
     assert tiny.dropped_from(tmp_path) == [1, 4]
+    assert train_losses.read(str(tmp_path)).steps.tolist() == [1, 2, 3, 4, 5, 6]
 
 
 def test_microbatches_train(tmp_path):

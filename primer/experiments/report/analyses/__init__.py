@@ -1,0 +1,1 @@
+"""What a report says of families of groups: sizes, compute, learning rates, training, routers."""
