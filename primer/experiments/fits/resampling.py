@@ -41,6 +41,11 @@ class Resampled:
     inflation: float
     of_seeds: bool
 
+    @property
+    def what(self) -> str:
+        """What was drawn: "seeds" or "runs"."""
+        return "seeds" if self.of_seeds else "runs"
+
     def interval(self, value: float, draws: np.ndarray) -> tuple[float, float]:
         """Returns the 95% interval of a number.
 

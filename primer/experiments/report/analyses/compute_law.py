@@ -155,7 +155,6 @@ def _row(found: ComputeLaw) -> dict[str, Any]:
     asymptote = found.interval_of(lambda one: one.asymptote)
     exponent = found.interval_of(lambda one: one.exponents[0])
     factor = found.interval_of(lambda one: math.log(one.factors[0]))
-    known = law is not None and runs is not None
     return {
         "family": found.family,
         "runs": len(runs.losses) if runs else 0,
@@ -163,7 +162,7 @@ def _row(found: ComputeLaw) -> dict[str, Any]:
         "flops_low": found.extent[0] if runs else math.nan,
         "flops_high": found.extent[1] if runs else math.nan,
         "asymptote": law.asymptote if law else math.nan,
-        "asymptote_low": max(asymptote[0], 0.0) if math.isfinite(asymptote[0]) else math.nan,
+        "asymptote_low": max(asymptote[0], 0.0),
         "asymptote_high": asymptote[1],
         "factor": law.factors[0] if law else math.nan,
         "factor_low": _exp(factor[0]),
@@ -171,8 +170,8 @@ def _row(found: ComputeLaw) -> dict[str, Any]:
         "exponent": law.exponents[0] if law else math.nan,
         "exponent_low": exponent[0],
         "exponent_high": exponent[1],
-        "deviation": _deviation(law, runs) if known else math.nan,
-        "drawn": _drawn(found.resampled),
+        "deviation": _deviation(found),
+        "drawn": found.resampled.what if found.resampled else "",
         "remarks": "; ".join(found.remarks),
     }
 
@@ -200,16 +199,13 @@ def _exp(value: float) -> float:
     return math.exp(value) if value < 700 else math.inf
 
 
-def _deviation(law: PowerLaw | None, runs: Runs | None) -> float:
-    assert law is not None and runs is not None
-    errors = np.log(runs.losses) - np.log(law.losses(runs.flops[:, None]))
+def _deviation(found: ComputeLaw) -> float:
+    """Returns the deviation; nan where the law has as many numbers as runs: it is 0 then."""
+    if found.resampled is None or found.law is None or found.runs is None:
+        return math.nan
+    fitted = found.law.losses(found.runs.flops[:, None])
+    errors = np.log(found.runs.losses) - np.log(fitted)
     return float(np.sqrt(np.mean(errors**2)))
-
-
-def _drawn(resampled: Resampled | None) -> str:
-    if resampled is None:
-        return ""
-    return "seeds" if resampled.of_seeds else "runs"
 
 
 def describe(laws: Sequence[ComputeLaw], pinned: bool) -> Part:

@@ -71,23 +71,36 @@ def fit_family(family: Family, unit: str, asymptote: float | None = None) -> dic
         "deviation": math.nan,
         "remarks": "; ".join([*problems, *remarks]),
     }
-    if problems:
-        return row
+    if not problems:
+        row |= _numbers(runs, variables, asymptote, needed)
+        row["remarks"] = "; ".join([*row.pop("problems"), *remarks])
+    return row
+
+
+def _numbers(
+    runs: cells.Runs, variables: np.ndarray, asymptote: float | None, needed: int
+) -> dict[str, Any]:
+    """Returns the numbers of a law with their intervals, and what there is to say of it."""
     law = power_law.fit(variables, runs.losses, asymptote)
     fitted = law.losses(variables)
-    row["deviation"] = float(np.sqrt(np.mean((np.log(runs.losses) - np.log(fitted)) ** 2)))
+    row: dict[str, Any] = {"problems": []}
+    if not law.is_determined:
+        row["problems"].append("the runs do not determine all numbers of the law")
     resampled = resampling.resample(runs.losses, fitted, runs.places, runs.seeds, needed)
-    drawn = (
-        drawn_laws.fit(variables, compute_law.above(resampled.losses, asymptote), law, asymptote)
-        if resampled
-        else []
-    )
+    drawn: list[PowerLaw] = []
+    if resampled:
+        losses = compute_law.above(resampled.losses, asymptote)
+        drawn = drawn_laws.fit(variables, losses, law, asymptote)
+        row["deviation"] = float(np.sqrt(np.mean((np.log(runs.losses) - np.log(fitted)) ** 2)))
+    else:
+        row["problems"].append(f"no interval: {len(runs.losses)} runs for {needed} numbers")
     for name, number in _NUMBERS.items():
         value, ends = number(law), (math.nan, math.nan)
         if resampled:
             ends = resampled.interval(value, np.array([number(one) for one in drawn]))
         for key, one in ((name, value), (f"{name}_low", ends[0]), (f"{name}_high", ends[1])):
             row[key] = _exp(one) if name in _LOGS else one
+    # nan stays nan.
     row["asymptote_low"] = max(row["asymptote_low"], 0.0)
     return row
 
