@@ -12,7 +12,6 @@ import datetime
 import json
 import os
 import pathlib
-import platform
 import statistics
 import subprocess
 import sys
@@ -75,9 +74,9 @@ def markdown(found: list[dict[str, Any]], picture: str) -> str:
         f"# Probes, {date}",
         "",
         "Accuracy over the answers of the validation split after the last step, by seed "
-        f"(benchmarks/probes/*.yaml, docs/probes.md). {platform.processor() or platform.machine()}, "
-        f"{os.cpu_count()} processors, two runs at a time; seconds are from the start of a run to its "
-        "last checkpoint, with imports and validations.",
+        f"(benchmarks/probes/*.yaml, docs/probes.md), on {os.cpu_count()} processors. Seconds are "
+        "from the start of a run to its last checkpoint, with imports and validations, and depend "
+        "on what else the machine did.",
         "",
         "| probe | pairs | architecture | parameters | answers | accuracy by seed | seconds |",
         "|---|---|---|---|---|---|---|",

@@ -26,6 +26,7 @@ objectives are in `primer.data.objectives.row_objectives`.
 """
 
 import functools
+from collections.abc import Callable
 
 import seqio
 from t5.data import preprocessors
@@ -168,7 +169,7 @@ _add_ids("gpt_neo_records", token_records.RecordSource(), token_records.RecordVo
 _add_ids("synthetic", synthetic.SyntheticSource(), synthetic.SyntheticVocabulary("ids"))
 
 
-def _add_probe(name: str, settings: type[probe.Probe]) -> None:
+def _add_probe(name: str, settings: Callable[[], probe.Probe]) -> None:
     """Adds a task whose examples are whole rows without end tokens."""
     vocabulary = probe_source.ProbeVocabulary(settings)
     features = _features(vocabulary)
@@ -182,7 +183,7 @@ def _add_probe(name: str, settings: type[probe.Probe]) -> None:
     )
 
 
-PROBES = {
+PROBES: dict[str, Callable[[], probe.Probe]] = {
     "mqar": mqar.MultiQueryRecall,
     "copying": copying.Copying,
     "induction": induction.Induction,

@@ -54,7 +54,8 @@ def test_a_file_sets_task_batch_length_steps_schedule_and_vocabulary(parse, name
     assert gin.query_parameter("usual_schedule/macro.value").selector.endswith("schedule_noam")
     assert gin.query_parameter("learning_rate_schedule_noam.linear_decay_fraction") == 0.0
     # The ids of `synthetic` and of probes are of no vocabulary.
-    if name not in ("synthetic", *tasks.PROBES) and gin.query_parameter("task_vocabulary.name") == "words":
+    own_ids = name in ("synthetic", *tasks.PROBES)
+    if not own_ids and gin.query_parameter("task_vocabulary.name") == "words":
         gin.bind_parameter("task_vocabulary.model_file", "the user's own")
     own = task.output_features["targets"].vocabulary.choice()
     with gin.unlock_config():

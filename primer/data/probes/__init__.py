@@ -1,1 +1,1 @@
-"""Synthetic probes as tasks: associative recall, copying, induction; only the answers are scored."""
+"""Probes as tasks: synthetic examples of which only the answers are scored."""

@@ -33,12 +33,8 @@ def test_a_row_has_as_many_whole_examples_as_fit(configured):
     np.testing.assert_array_equal(targets[:, :32].reshape(-1, 16), expected)
     assert not targets[:, 32:].any()
     for row in found:
-        np.testing.assert_array_equal(
-            row["targets_segmentation"], [*[1] * 16, *[2] * 16, *[0] * 5]
-        )
-        np.testing.assert_array_equal(
-            row["targets_position"], [*range(16), *range(16), *[0] * 5]
-        )
+        np.testing.assert_array_equal(row["targets_segmentation"], [*[1] * 16, *[2] * 16, *[0] * 5])
+        np.testing.assert_array_equal(row["targets_position"], [*range(16), *range(16), *[0] * 5])
         assert all(values.dtype == np.int32 for values in row.values())
 
 

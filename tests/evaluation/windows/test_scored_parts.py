@@ -52,9 +52,7 @@ def test_answers_have_their_loss_and_other_tokens_none(scorer):
 
 def test_the_checksum_depends_on_the_answers():
     text = examples()
-    other = scored_parts.AnswerSplit(
-        text.ids, text.lengths, text.ends, predicted=~text.predicted
-    )
+    other = scored_parts.AnswerSplit(text.ids, text.lengths, text.ends, predicted=~text.predicted)
     assert text.checksum == examples().checksum != other.checksum
 
 
