@@ -53,7 +53,7 @@ def test_gaps_of_several_queries_are_numpys_draws_without_repetition():
     rows = helpers.blocks(of, number=60)
     found = np.bincount(np.nonzero(rows > 0)[1], minlength=24)[7::2] / len(rows)
     generator, chances = np.random.default_rng(0), probe.power_law(9, 0.01)
-    drawn = [generator.choice(9, 3, replace=False, p=chances) for _ in range(20_000)]
+    drawn = [generator.choice(9, 3, replace=False, p=chances) for _ in range(6_000)]
     expected = np.bincount(np.concatenate(drawn), minlength=9) / len(drawn)
     np.testing.assert_allclose(found, expected, atol=0.025)
 
