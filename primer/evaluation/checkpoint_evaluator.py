@@ -16,10 +16,11 @@ from primer.evaluation import report, sharing
 from primer.evaluation.paired import document_sums
 from primer.evaluation.progress import Progress
 from primer.evaluation.protocols import Protocol
-from primer.evaluation.report import FLOAT32, activation_dtype
+from primer.evaluation.report import ACCURACY, CORRECT, COUNTED, FLOAT32, activation_dtype
 from primer.evaluation.results import Results
 from primer.evaluation.scorer import Scorer
 from primer.evaluation.tokenized_split import TokenizedSplit
+from primer.evaluation.windows.scored_parts import is_of_answers
 
 Row = dict[str, Any]
 
@@ -75,6 +76,8 @@ class CheckpointEvaluator:
             "counts_checksum": text.counts_checksum,
             "primer": __version__,
         }
+        with_accuracy = protocol.accuracy
+        self._with_accuracy = is_of_answers(text) if with_accuracy is None else with_accuracy
         self.rows: list[Row] = []
         self.problems: list[str] = []
         self.num_reused = 0
@@ -111,7 +114,7 @@ class CheckpointEvaluator:
         if self._again or weights is None:
             return None
         row = self.results.find_row(self.settings, step, weights)
-        if row is None:
+        if row is None or (self._with_accuracy and ACCURACY not in row):
             return None
         # The directory may be a copy. A row of this version that has no costs, as where they were
         # not known when it was written, is shown with them; rows of other versions are not found.
@@ -131,14 +134,17 @@ class CheckpointEvaluator:
         """Scores the restored checkpoint, and writes and returns its row."""
         began = time.monotonic()
         with Progress(f"step {step:,}", len(self._text.ids)) as progress:
-            nats = self._protocol.token_nats(scorer, self._text, progress)
+            nats, correct = self._nats_and_correct(scorer, progress)
         split, caveats = self.settings["split"], [*scorer.caveats]
         if self._not_as_trained:
             caveats.append(f"Not the model as trained: {self._not_as_trained}.")
         routers = scorer.routing.as_result()
+        totals = self._protocol.total_of(nats, self._text)
         row = {
             "step": step,
-            **self._protocol.total_of(nats, self._text).as_dict(),
+            **totals.as_dict(),
+            **({} if correct is None else {ACCURACY: correct / totals.tokens, CORRECT: correct}),
+            **({COUNTED: self._text.counted} if is_of_answers(self._text) else {}),
             **_change_counts(self._text),
             **self.settings,
             **training,
@@ -154,6 +160,16 @@ class CheckpointEvaluator:
         self.results.add_row(row)
         self._say(_summary_line(row))
         return row
+
+    def _nats_and_correct(self, scorer, progress):
+        """Returns the loss of each token, and the number of scored tokens that are first choices.
+
+        The latter is None unless the protocol counts it: it costs a pass over all logits.
+        """
+        if not self._with_accuracy:
+            return self._protocol.token_nats(scorer, self._text, progress), None
+        nats, are_best = self._protocol.token_nats_and_best(scorer, self._text, progress)
+        return nats, int(are_best.sum())
 
     def _training_flops(self, step):
         """FLOPs of the training up to a step, for a row; nothing where they were not recorded."""
@@ -222,6 +238,8 @@ def _summary_line(row) -> str:
     parts = [f"step {row['step']:,}  {row['nats_per_token']:.4f} nats per token"]
     if math.isfinite(row["bits_per_byte"]):
         parts.append(f"{row['bits_per_byte']:.4f} bits per byte")
+    if ACCURACY in row:
+        parts.append(f"accuracy {row[ACCURACY]:.2%}")
     parts.append(f"{row['tokens'] / max(row['evaluation_seconds'], 1e-3):,.0f} tokens/s")
     if activation_dtype(row) != FLOAT32:
         parts.append(f"({activation_dtype(row)} activations)")

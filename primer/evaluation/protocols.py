@@ -34,7 +34,14 @@ from primer.evaluation.memory.reach import Memory
 from primer.evaluation.tokenized_split import TokenizedSplit
 from primer.evaluation.totals import Totals, total
 from primer.evaluation.units import check_units_known
-from primer.evaluation.windows import cutting, descriptions, losses, masked, setting_checks
+from primer.evaluation.windows import (
+    cutting,
+    descriptions,
+    losses,
+    masked,
+    scored_parts,
+    setting_checks,
+)
 
 if TYPE_CHECKING:
     from primer.evaluation.scorer import Scorer
@@ -55,6 +62,8 @@ class Protocol:
         units: units of `primer.evaluation.units.UNITS` that a result must have.
         columns: the columns of `transformer_xl`; None for `columns.COLUMNS`, and for the others.
         ext_len: tokens before each segment of `transformer_xl` that are computed again.
+        accuracy: whether to count the scored tokens that are the model's first choice; None: of
+            tasks that mark their answers only.
 
     Raises:
         UsageError: an unknown name or unit, a setting of another protocol, or no stride for
@@ -66,10 +75,13 @@ class Protocol:
     units: tuple[str, ...] = ()
     columns: int | None = None
     ext_len: int | None = None
+    accuracy: bool | None = None
 
     def __post_init__(self) -> None:
         check_units_known(self.units)
-        evaluation_settings.check_protocol(self.name, self.stride, self.columns, self.ext_len)
+        evaluation_settings.check_protocol(
+            self.name, self.stride, self.columns, self.ext_len, self.accuracy
+        )
 
     @property
     def label(self) -> str:
@@ -87,9 +99,13 @@ class Protocol:
                 f"{length} tokens, which would leave tokens out; expected at most {length}"
             )
 
-    def check_units(self, task_name: str) -> None:
-        """Raises UsageError if the data set of a task or mixture lacks the text for a unit."""
+    def check_task(self, task_name: str) -> None:
+        """Raises UsageError if a task or mixture lacks the text for a unit, or has other answers.
+
+        Some tasks mark their answers, which only some protocols score.
+        """
         setting_checks.check_units(self.name, self.units, task_name)
+        scored_parts.check_protocol(self.name, task_name)
 
     def check_model(self, is_masked: bool, has_memory: bool = False) -> None:
         """Raises UsageError unless a model predicts tokens from what this protocol shows it.
@@ -133,6 +149,8 @@ class Protocol:
             how = as_released.describe(split, length)
         elif self.name == MASKED:
             how = masked.describe(split, self.describe_windows(length))
+        elif isinstance(text, scored_parts.AnswerSplit):
+            how = scored_parts.describe(split, self.describe_windows(length, memory))
         elif isinstance(text, columns.ColumnSplit):
             how = columns.describe(split, length, memory, self.ext_len or 0, text)
         else:
@@ -155,7 +173,9 @@ class Protocol:
         Raises:
             UsageError: the split cannot be read, is empty, or lacks a unit of `units`.
         """
-        self.check_units(task_name)
+        self.check_task(task_name)
+        if scored_parts.marks_answers(task_name):
+            return scored_parts.read_answers(task_name, split)
         if self.name == AS_RELEASED:
             return as_released.read_rows(task_name, split, length)
         if self.name == MASKED:
@@ -187,16 +207,32 @@ class Protocol:
             progress: called after each batch with the share that is done.
             previous: the token before the text, where a model with memory goes on with a stream.
         """
+        found = losses.token_nats(scorer, *self._read(scorer, text, progress, previous))
+        return text.scored_alone(found)
+
+    def token_nats_and_best(
+        self,
+        scorer: "Scorer",
+        text: TokenizedSplit,
+        progress: Callable[[float], None] | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns (nats, are_best): also whether each token is the model's first choice.
+
+        The arguments are those of `token_nats`; are_best is [tokens] bool, False if not scored.
+        """
+        nats, are_best = losses.token_nats_and_best(scorer, *self._read(scorer, text, progress, 0))
+        return text.scored_alone(nats), text.scored_alone(are_best)
+
+    def _read(self, scorer, text, progress, previous):
+        """Returns the arguments of `losses.token_nats` after the scorer."""
         if isinstance(text, masked.MaskedSplit):
-            windows = self.cut(text, scorer.length)
-            nats = losses.token_nats(scorer, windows, text.ids, progress, text.inputs)
-            return nats * text.predicted
+            return self.cut(text, scorer.length), text.ids, progress, text.inputs
         if scorer.memory is None and self.name != TRANSFORMER_XL:
-            return losses.token_nats(scorer, self.cut(text, scorer.length), text.ids, progress)
+            return self.cut(text, scorer.length), text.ids, progress
         read = plan.make(
             self.name, text, scorer.length, scorer.memory, scorer.rows, self.ext_len or 0, previous
         )
-        return losses.token_nats(scorer, read.windows, text.ids, progress, read.inputs, read.begins)
+        return read.windows, text.ids, progress, read.inputs, read.begins
 
     def evaluate(
         self,
@@ -224,9 +260,9 @@ class Protocol:
 
 def configured_protocol() -> Protocol:
     """Returns the protocol that gin configures; raises UsageError as `Protocol` does."""
-    name, stride, required, *of_columns = protocol_settings()
+    name, stride, required, *others = protocol_settings()
     units = (required,) if isinstance(required, str) else tuple(required)
-    return Protocol(name, stride, units, *of_columns)
+    return Protocol(name, stride, units, *others)
 
 
 @gin.configurable("protocol", module="primer")
@@ -236,8 +272,9 @@ def protocol_settings(
     units: str | Sequence[str] = (),
     columns: int | None = None,
     ext_len: int | None = None,
+    accuracy: bool | None = None,
 ) -> tuple:
-    """Returns (protocol.name, .stride, .units, .columns, .ext_len) as gin binds them.
+    """Returns (protocol.name, .stride, .units, .columns, .ext_len, .accuracy) as gin binds them.
 
     The values are checked by the caller: gin would append lines to an error that is raised here.
 
@@ -247,5 +284,7 @@ def protocol_settings(
         units: units that a result must have, as ["perplexity_per_word"].
         columns: how many columns the text is cut into, for `transformer_xl`; None for 10.
         ext_len: tokens before each segment that are computed again, for `transformer_xl`.
+        accuracy: whether to count the tokens that are the model's first choice; None: of tasks
+            that mark their answers only.
     """
-    return name, stride, units, columns, ext_len
+    return name, stride, units, columns, ext_len, accuracy

@@ -7,12 +7,17 @@ from typing import Any, TextIO
 
 from primer.common.settings import evaluation_settings
 
+# The share of the scored tokens that are the model's first choice, and their number.
+ACCURACY, CORRECT = "accuracy", "correct"
+# What is counted as tokens, where it is not all tokens.
+COUNTED = "counted"
 # Key of a row -> (head of its column, format).
 COLUMNS = {
     "step": ("step", "{:,}"),
     "training_flops": ("training\nFLOPs", "{:.2e}"),
     "nats_per_token": ("nats\nper token", "{:.4f}"),
     "standard_error": ("standard\nerror", "{:.4f}"),
+    ACCURACY: (ACCURACY, "{:.2%}"),
     "perplexity_per_token": ("perplexity\nper token", "{:,.2f}"),
     "bits_per_byte": ("bits\nper byte", "{:.4f}"),
     "bits_per_character": ("bits per\ncharacter", "{:.4f}"),
@@ -22,6 +27,7 @@ COUNTS = ("tokens", "bytes", "characters", "words", "documents")
 AS_RELEASED = "as_released"  # The protocol whose documents are rows.
 MASKED = "masked"  # The protocol that counts a part of the tokens.
 BEST = "* the lowest loss of these."
+FIRST_CHOICES = "Accuracy: the share of the counted tokens that are the model's first choice."
 ERRORS = "Standard errors are of each loss over documents, not of the differences between the rows."
 # Equal for all rows of the same text, whatever the vocabulary.
 TEXT_COUNTS = ("bytes", "characters", "words")
@@ -53,6 +59,8 @@ def print_checkpoints(
     notes = [f"{rows[-1]['how']} {describe_counts(rows[-1])}"]
     if len(rows) > 1 and any(math.isfinite(row.get("standard_error", math.nan)) for row in rows):
         notes.insert(0, ERRORS)
+    if any(ACCURACY in row for row in rows):
+        notes.insert(0, FIRST_CHOICES)
     _print(title, [(None, row) for row in rows], best, notes, file)
 
 
@@ -81,6 +89,8 @@ def print_comparison(
     difference = find_difference(best_rows)
     if difference:
         lines.append(f"Not to be compared: {difference}.")
+    if any(ACCURACY in row for row in best_rows):
+        lines.insert(0, FIRST_CHOICES)
     best = None if difference else best_row(best_rows, "nats")
     units = [key for key in COLUMNS if key != "standard_error"]
     _print("The best checkpoint of each", named, best, lines, file, units)
@@ -141,6 +151,7 @@ def describe_counts(row: Row) -> str:
         names["documents"] = "rows"
     if row.get("protocol") == MASKED:
         names["tokens"] = "masked tokens"
+    names["tokens"] = row.get(COUNTED, names["tokens"])
     counts = [
         f"{row[key]:,} {name if row[key] != 1 else name[:-1]}"
         for key, name in names.items()

@@ -153,7 +153,7 @@ def check_data(mode: str) -> None:
     if is_evaluation() or (mode == "train" and validation.validation()):
         whole_documents.check_task(task)
         protocol = protocols.configured_protocol()
-        protocol.check_units(task)
+        protocol.check_task(task)
         protocol.check_model(
             is_masked=configured("utils.run.model_type") == "aligned",
             has_memory=configured("segment_recurrence.memory_length") is not None,

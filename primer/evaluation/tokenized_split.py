@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -33,7 +34,10 @@ class TokenizedSplit:
             PTB), blank or not, has one more for its end, as in papers. None as above.
         changes: what the vocabulary does not give back of the documents; None where that is not
             known.
+        counted: what is scored, for messages.
     """
+
+    counted: ClassVar[str] = "tokens"
 
     ids: np.ndarray
     lengths: np.ndarray
@@ -62,6 +66,14 @@ class TokenizedSplit:
     def counted_lengths(self) -> np.ndarray:
         """The tokens of each document whose loss counts, [documents] int64: here all of them."""
         return self.lengths
+
+    def scored_alone(self, values: np.ndarray) -> np.ndarray:
+        """Returns values of each token, [tokens], zero or False where it is not scored: here all.
+
+        Args:
+            values: numbers or marks, [tokens].
+        """
+        return values
 
     @property
     def starts(self) -> np.ndarray:

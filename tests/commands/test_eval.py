@@ -96,6 +96,15 @@ def test_two_directories_share_text_and_graph(model_dir, tmp_path, monkeypatch):
     assert scorers.number == 1 and lines(model_dir) == first
 
 
+def test_first_choices_are_counted_where_they_are_asked_for(model_dir):
+    evaluate("--model_dir", model_dir, "--checkpoints", "latest")
+    out = evaluate("--model_dir", model_dir, "--checkpoints", "latest", "--accuracy")
+    before, row = lines(model_dir)
+    assert row["nats"] == pytest.approx(before["nats"], rel=1e-6) and "accuracy" not in before
+    assert row["accuracy"] == row["correct"] / row["tokens"] and 0 < row["correct"] < row["tokens"]
+    assert f"{row['accuracy']:.2%}" in out and "the model's first choice" in out
+
+
 def test_the_difference_of_two_models_is_printed_with_its_own_error(
     model_dir, wide, tmp_path, monkeypatch
 ):

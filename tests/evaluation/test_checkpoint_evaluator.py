@@ -52,12 +52,16 @@ class Protocol:
 
     label = "stream"
 
-    def __init__(self):
-        self.scored = []
+    def __init__(self, accuracy=None):
+        self.scored, self.accuracy = [], accuracy
 
     def token_nats(self, scorer, text, progress):
         self.scored.append(scorer.loss)
         return np.eye(1, len(text.ids))[0] * scorer.loss  # The first token has all of it.
+
+    def token_nats_and_best(self, scorer, text, progress):
+        nats = self.token_nats(scorer, text, progress)
+        return nats, np.arange(len(text.ids)) < 2
 
     def total_of(self, nats, text):
         return total(nats, text)
@@ -77,10 +81,10 @@ def open_scorer():
     return contextlib.closing(Scorer())
 
 
-def evaluate(directory, steps=(1, 2, 3), text=TEXT, again=False, **cost):
+def evaluate(directory, steps=(1, 2, 3), text=TEXT, again=False, accuracy=None, **cost):
     """(the CheckpointEvaluator, the losses that were scored)"""
     Scorer.made = 0
-    protocol = Protocol()
+    protocol = Protocol(accuracy)
     named = {"model_dir": str(directory), "task": "t", "split": "test", "window": 4}
     named |= {"configuration": "f00d", **cost}
     results = Results(str(directory), "t_test_stream")
@@ -105,6 +109,14 @@ def test_an_evaluation_continues_where_it_stopped(directory):
     rows, scored = evaluate(directory)
     assert scored == [3.0]
     assert [row["nats"] for row in rows.rows] == [1.0, 2.0, 3.0]
+
+
+def test_a_result_without_accuracy_is_none_with_it(directory):
+    evaluate(directory)
+    rows, scored = evaluate(directory, accuracy=True)
+    assert scored == [1.0, 2.0, 3.0]
+    assert all(row["accuracy"] == 2 / 3 and row["correct"] == 2 for row in rows.rows)
+    assert evaluate(directory, accuracy=True)[1] == evaluate(directory)[1] == []
 
 
 def test_again_scores_all(directory):

@@ -17,9 +17,9 @@ def test_units_of_text_are_refused_where_there_is_none(units):
         protocol.read_split("gpt_neo_records", "validation", 16)
     gin.bind_parameter("protocol.name", "as_released")
     with pytest.raises(UsageError, match="as_released counts rows"):
-        protocols.configured_protocol().check_units("text")
-    protocols.Protocol("stream", units=("nats_per_token",)).check_units("gpt_neo_records")
-    protocol.check_units("text")
+        protocols.configured_protocol().check_task("text")
+    protocols.Protocol("stream", units=("nats_per_token",)).check_task("gpt_neo_records")
+    protocol.check_task("text")
 
 
 def test_unknown_units_are_refused():

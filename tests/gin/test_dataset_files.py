@@ -31,6 +31,7 @@ LENGTHS = {
     "wikitext2": 70,
     "ptb": 70,
     "lm1b_words": 32,
+    **dict.fromkeys(tasks.PROBES, 64),
 }
 
 
@@ -52,8 +53,9 @@ def test_a_file_sets_task_batch_length_steps_schedule_and_vocabulary(parse, name
     assert 0 < gin.query_parameter("utils.run.train_steps") <= 1_000_000
     assert gin.query_parameter("usual_schedule/macro.value").selector.endswith("schedule_noam")
     assert gin.query_parameter("learning_rate_schedule_noam.linear_decay_fraction") == 0.0
-    # The ids of `synthetic` are of no vocabulary.
-    if name != "synthetic" and gin.query_parameter("task_vocabulary.name") == "words":
+    # The ids of `synthetic` and of probes are of no vocabulary.
+    own_ids = name in ("synthetic", *tasks.PROBES)
+    if not own_ids and gin.query_parameter("task_vocabulary.name") == "words":
         gin.bind_parameter("task_vocabulary.model_file", "the user's own")
     own = task.output_features["targets"].vocabulary.choice()
     with gin.unlock_config():

@@ -5,6 +5,7 @@ import functools
 import gin
 import pytest
 
+from primer.data import tasks
 from primer.evaluation import protocols
 from primer.gin_config import config_files, dead_bindings, statements
 from primer.planning import run_graph
@@ -42,14 +43,17 @@ def test_every_line_of_a_data_set_takes_effect(name, load, tmp_path):
     own_files = [
         f'text_files.glob = "{path}"',
         'text_files.unit = "line"',
-        # The mixture includes the task `text`.
-        f'MIXTURE_NAME = "{"mixture" if name == "mixture" else "text"}"',
+        # The mixture includes the task `text`; the rows of a probe are of no other task.
+        f'MIXTURE_NAME = "{name if name in ("mixture", *tasks.PROBES) else "text"}"',
         'task_vocabulary.name = "bytes"',
         # Short rows fill the shuffle buffer fast; the batch of every data set is a multiple of 8.
         'utils.run.sequence_length = {"inputs": 1, "targets": 8}',
     ]
     load(["dataset.gin", *MODEL, "objectives/lm.gin"])
     before = dead_bindings.snapshot()
+    if name in tasks.PROBES:
+        own_files.append(f"{name}.length = 8")
+        own_files.append({"mqar": "mqar.pairs = 2", "copying": "copying.tokens = 3"}.get(name, ""))
     load([*MODEL, config_files.gin_file("datasets", name)], ["num_layers = 1", *own_files])
     own = dead_bindings.changed_since(before)
     assert own

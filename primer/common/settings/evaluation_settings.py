@@ -20,7 +20,9 @@ SCORE_FORMATS = (JSONL, PARQUET)
 UNITS_OF_FILES = ("file", "line")
 
 
-def check_protocol(name: Any, stride: Any = None, columns: Any = None, ext_len: Any = None) -> None:
+def check_protocol(
+    name: Any, stride: Any = None, columns: Any = None, ext_len: Any = None, accuracy: Any = None
+) -> None:
     """Raises UsageError for a protocol's name, or for a setting that it lacks or does not have.
 
     Args:
@@ -28,7 +30,10 @@ def check_protocol(name: Any, stride: Any = None, columns: Any = None, ext_len: 
         stride: `protocol.stride`.
         columns: `protocol.columns`.
         ext_len: `protocol.ext_len`.
+        accuracy: `protocol.accuracy`.
     """
+    if accuracy is not None:
+        checks.boolean("protocol.accuracy (--accuracy)", accuracy)
     if name not in PROTOCOLS:
         raise UsageError(
             f"protocol.name = {name!r} (--protocol): expected one of {', '.join(PROTOCOLS)}"

@@ -7,8 +7,6 @@ the run's seed, the batch or the checkpoint. A token that is not predicted has n
 """
 
 import dataclasses
-import functools
-import hashlib
 
 import numpy as np
 
@@ -17,34 +15,22 @@ from primer.data.objectives import token_masking
 from primer.errors import UsageError
 from primer.evaluation import tokenized_split
 from primer.evaluation.tokenized_split import TokenizedSplit
+from primer.evaluation.windows.scored_parts import PartlyScoredSplit
 
 
 @dataclasses.dataclass(frozen=True)
-class MaskedSplit(TokenizedSplit):
+class MaskedSplit(PartlyScoredSplit):
     """A split of which some tokens are predicted.
-
-    It has no counts of bytes, characters or words: the loss is that of a part of the text.
 
     Attributes:
         inputs: what the model reads in place of each token, [tokens] int32.
-        predicted: whether the token is predicted, [tokens] bool.
     """
 
     inputs: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros([0], np.int32))
-    predicted: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros([0], bool))
 
     @property
-    def counted_lengths(self) -> np.ndarray:
-        """The predicted tokens of each document, [documents] int64."""
-        return np.add.reduceat(self.predicted, self.starts, dtype=np.int64)
-
-    @functools.cached_property
-    def checksum(self) -> str:
-        """As that of `TokenizedSplit`, of the inputs and the predicted tokens too."""
-        digest = hashlib.sha256()
-        for values in (self.ids, self.inputs, self.predicted):
-            digest.update(np.ascontiguousarray(values, "<i4").data)
-        return digest.hexdigest()[:16]
+    def _content(self) -> tuple[np.ndarray, ...]:
+        return self.ids, self.inputs, self.predicted
 
 
 def read_split(task_name: str, split: str, length: int) -> MaskedSplit:

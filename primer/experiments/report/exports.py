@@ -16,7 +16,10 @@ from primer.experiments.report import figures, finals, page
 from primer.experiments.report.contents import Report
 from primer.experiments.report.sections import Section
 
-_RUN_NUMBERS = ("nats_per_token", "perplexity_per_token", "bits_per_byte", "perplexity_per_word")
+_RUN_NUMBERS = (
+    *("nats_per_token", "accuracy", "perplexity_per_token", "bits_per_byte"),
+    "perplexity_per_word",
+)
 
 
 def files_of(report: Report, output: str) -> dict[str, bytes]:

@@ -25,7 +25,7 @@ AXES = {
     "loss_by_flops": ("flops", "training FLOPs"),
     "loss_by_seconds": ("seconds", "seconds since the run began"),
 }
-DIFFERENCES = "differences"
+ACCURACY, DIFFERENCES = "accuracy_by_steps", "differences"
 
 
 def draw(section: Section) -> dict[str, bytes]:
@@ -34,7 +34,9 @@ def draw(section: Section) -> dict[str, bytes]:
     for name, (key, label) in AXES.items():
         points = (p for c in section.contenders for v in c.curves for p in v.trained.values())
         if any(math.isfinite(getattr(point, key)) for point in points):
-            found[name] = _losses_over(section, key, label)
+            found[name] = _drawn_over(_losses, section, key, label)
+    if finals.has_accuracy(section):
+        found[ACCURACY] = _drawn_over(_accuracies, section, *AXES["loss_by_steps"])
     compared = [c for c in section.contenders if c.comparison]
     if compared:
         height = 0.9 + 0.45 * len(compared)
@@ -42,9 +44,9 @@ def draw(section: Section) -> dict[str, bytes]:
     return found
 
 
-def _losses_over(section: Section, key: str, label: str) -> bytes:
+def _drawn_over(draw_panel: Callable[..., None], section: Section, key: str, label: str) -> bytes:
     height = 3.3 + 0.17 * len(section.contenders)
-    return drawn(lambda panel: _losses(panel, section, key, label), height, legend=True)
+    return drawn(lambda panel: draw_panel(panel, section, key, label), height, legend=True)
 
 
 def drawn(draw_panel: Callable[[Any], None], height: float, legend: bool = False) -> bytes:
@@ -77,42 +79,61 @@ def style(number: int) -> dict[str, Any]:
 
 
 def _losses(panel: Any, section: Section, key: str, label: str) -> None:
-    from matplotlib import ticker
-
-    for number, contender in enumerate(section.contenders):
-        drawn = style(number)
-        if len(contender.curves) > 1 or contender.stopped:
-            for curve in [*contender.curves, *contender.stopped]:
-                x, y = _coordinates(list(curve.trained.values()), key, section.unit)
-                panel.plot(x, y, color=drawn["color"], linewidth=0.6, alpha=0.45)
-        x, y = mean_curve(contender, key, section.unit)
-        panel.plot(x, y, label=contender.name, linewidth=1.6, markersize=4.5, **drawn)
-    panel.set_xlabel(label)
+    _curves(panel, section, key, section.unit)
+    _cost_axis(panel, label)
     panel.set_ylabel(f"loss, {finals.UNITS[section.unit]}")
     panel.set_yscale("log")
     plain_numbers(panel.yaxis)
+
+
+def _accuracies(panel: Any, section: Section, key: str, label: str) -> None:
+    from matplotlib import ticker
+
+    _curves(panel, section, key, "accuracy")
+    _cost_axis(panel, label)
+    panel.set_ylabel("accuracy")
+    panel.set_ylim(-0.02, 1.02)
+    panel.yaxis.set_major_formatter(ticker.PercentFormatter(1.0))
+
+
+def _curves(panel: Any, section: Section, key: str, value: str) -> None:
+    """Draws a value of the results of each run thin, and the means over seeds thick."""
+    for number, contender in enumerate(section.contenders):
+        look = style(number)
+        if len(contender.curves) > 1 or contender.stopped:
+            for curve in [*contender.curves, *contender.stopped]:
+                x, y = _coordinates(list(curve.trained.values()), key, value)
+                panel.plot(x, y, color=look["color"], linewidth=0.6, alpha=0.45)
+        x, y = mean_curve(contender, key, value)
+        panel.plot(x, y, label=contender.name, linewidth=1.6, markersize=4.5, **look)
+
+
+def _cost_axis(panel: Any, label: str) -> None:
+    from matplotlib import ticker
+
+    panel.set_xlabel(label)
     panel.xaxis.set_major_locator(ticker.MaxNLocator(nbins=6))
     panel.xaxis.set_major_formatter(ticker.EngFormatter(sep=""))  # 20k, 3M, 4P.
     panel.grid(alpha=0.3, which="both", linewidth=0.5)
 
 
-def _coordinates(points: Sequence[Point], key: str, unit: str) -> tuple[list, list]:
-    return [getattr(p, key) for p in points], [p.row[unit] for p in points]
+def _coordinates(points: Sequence[Point], key: str, value: str) -> tuple[list, list]:
+    return [getattr(p, key) for p in points], [p.row.get(value, math.nan) for p in points]
 
 
-def mean_curve(contender: Contender, key: str, unit: str) -> tuple[list[float], list[float]]:
-    """Returns the means over seeds of a cost and of the loss, at the steps that all runs have.
+def mean_curve(contender: Contender, key: str, value: str) -> tuple[list[float], list[float]]:
+    """Returns the means over seeds of a cost and of a value, at the steps that all runs have.
 
     Args:
         contender: a group of runs.
         key: the attribute of a point that is the cost.
-        unit: the key of the loss.
+        value: the key of the value in a result: of the loss, or "accuracy".
     """
     x, y = [], []
     for points in zip(*common_points(contender.curves)):
-        costs, losses = _coordinates(points, key, unit)
+        costs, values = _coordinates(points, key, value)
         x.append(sum(costs) / len(costs))
-        y.append(sum(losses) / len(losses))
+        y.append(sum(values) / len(values))
     return x, y
 
 
@@ -130,11 +151,11 @@ def _differences(panel: Any, section: Section) -> None:
     compared = [(n, c) for n, c in enumerate(section.contenders) if c.comparison]
     beside = panel.get_yaxis_transform()  # x from 0 to 1 over the panel.
     for place, (number, contender) in enumerate(compared):
-        found, drawn = contender.comparison, style(number) | {"linestyle": "none"}
+        found, look = contender.comparison, style(number) | {"linestyle": "none"}
         assert found is not None
         if math.isfinite(found.low):
-            panel.plot([found.low, found.high], [place, place], color=drawn["color"], linewidth=1.6)
-        panel.plot([found.difference], [place], markersize=6, **drawn)
+            panel.plot([found.low, found.high], [place, place], color=look["color"], linewidth=1.6)
+        panel.plot([found.difference], [place], markersize=6, **look)
         # Above its line: long names beside it would leave no room on a narrow page.
         panel.text(0.01, place - 0.22, contender.name, transform=beside, fontsize=8, va="bottom")
     panel.axvline(0, color="#444444", linewidth=0.8)

@@ -18,8 +18,8 @@ def rows(section: Section) -> list[dict[str, Any]]:
 
     The keys: "group", "seeds" (n), "step", "tokens", "flops" and "seconds" of the training (means
     over seeds), "loss" and "standard_error" in the section's unit, "perplexity_per_token" (exp of
-    the mean nats per token), "bits_per_byte", "common_seeds", "difference", "low", "high",
-    "p_value", "adjusted_p", "detectable", "result" and "remarks".
+    the mean nats per token), "bits_per_byte" and "accuracy" (means), "common_seeds", "difference",
+    "low", "high", "p_value", "adjusted_p", "detectable", "result" and "remarks".
     """
     return [_row(contender, section) for contender in section.contenders]
 
@@ -36,6 +36,7 @@ def _row(contender: Contender, section: Section) -> dict[str, Any]:
         "standard_error": of.standard_error,
         "perplexity_per_token": _perplexity(nats),
         "bits_per_byte": _mean([c.last.row.get("bits_per_byte") for c in contender.finals]),
+        "accuracy": _mean([c.last.row.get("accuracy", math.nan) for c in contender.finals]),
         "common_seeds": found.seeds if found else of.seeds,
         "difference": found.difference if found else math.nan,
         "low": found.low if found else math.nan,
@@ -75,6 +76,7 @@ def columns(section: Section) -> dict[str, str]:
         "seeds": "seeds",
         "loss": UNITS[section.unit],
         "standard_error": "standard error",
+        **({"accuracy": "accuracy"} if has_accuracy(section) else {}),
         "difference": "difference",
         "interval": "95% interval",
         "adjusted_p": "adjusted p",
@@ -89,10 +91,21 @@ def columns(section: Section) -> dict[str, str]:
 
 
 # The columns that a terminal has room for.
-SHORT = (
-    *("group", "seeds", "loss", "standard_error", "difference", "interval"),
+_SHORT = (
+    *("group", "seeds", "loss", "standard_error", "accuracy", "difference", "interval"),
     *("adjusted_p", "result", "detectable"),
 )
+
+
+def short_columns(section: Section) -> dict[str, str]:
+    """Returns those of `columns` that a terminal has room for."""
+    return {key: head for key, head in columns(section).items() if key in _SHORT}
+
+
+def has_accuracy(section: Section) -> bool:
+    """Returns whether a result counts the tokens that are the model's first choice."""
+    points = (p for c in section.contenders for curve in c.curves for p in curve.points)
+    return any("accuracy" in point.row for point in points)
 
 
 def texts(row: dict[str, Any]) -> dict[str, str]:
@@ -103,6 +116,7 @@ def texts(row: dict[str, Any]) -> dict[str, str]:
         "seeds": str(row["seeds"]),
         "loss": number(row["loss"], "{:.4f}"),
         "standard_error": number(row["standard_error"], "{:.4f}"),
+        "accuracy": number(row["accuracy"], "{:.1%}"),
         "difference": signed(row["difference"]),
         "interval": interval if math.isfinite(row["low"]) else "-",
         "adjusted_p": number(row["adjusted_p"], "{:.2g}"),

@@ -15,6 +15,7 @@ _CAPTIONS = {
     "loss_by_tokens": "Loss against training tokens",
     "loss_by_flops": "Loss against training FLOPs",
     "loss_by_seconds": "Loss against wall time",
+    "accuracy_by_steps": "Accuracy against training steps",
     "differences": "Final differences to the baseline with their 95% intervals",
 }
 _DEFINITIONS = (
@@ -35,6 +36,8 @@ _DEFINITIONS = (
     "schedule without a decay, at the ends of WSD-S's decays, or of runs of several lengths.",
     "Intervals are over seeds, not over texts: they hold for this text. They assume differences "
     "that are normally distributed over seeds.",
+    "Accuracy, where it was counted (primer eval --accuracy): the share of the scored tokens that "
+    "are the model's first choice, its mean over seeds.",
     "Perplexity per token is exp(mean nats per token). Training FLOPs are counted on the graph "
     "(docs/costs.md). Tokens count padding.",
     "Figures: thin lines are runs, thick ones means over seeds at the steps that all runs of a "

@@ -187,8 +187,10 @@ class Validation:
             remark = "  (best so far)"
         else:
             remark = f"  (best: step {best['step']:,})" if best else ""
+        accuracy = f"  accuracy {result['accuracy']:.2%}" if "accuracy" in result else ""
         console.say(
             f"step {result['step']:,}  validation {result['nats_per_token']:.4f} nats per token"
+            + accuracy
             + remark
         )
         if better:

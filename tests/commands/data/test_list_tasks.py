@@ -44,8 +44,9 @@ def test_every_task_is_listed_with_how_to_get_its_data(listed):
     assert list(rows)[: len(tasks.NAMES)] == list(tasks.NAMES)
     assert rows["sotu"]["state"] == "here"
     assert rows["sotu"]["bytes"] == sum(f.stat().st_size for f in sotu.folder().glob("*.txt"))
-    assert rows["synthetic"]["state"] == "here" and rows["synthetic"]["bytes"] == 0
-    for name in set(tasks.NAMES) - {"sotu", "synthetic"}:
+    made = {"synthetic", *tasks.PROBES}
+    assert all(rows[name]["state"] == "here" and rows[name]["bytes"] == 0 for name in made)
+    for name in set(tasks.NAMES) - {"sotu", *made}:
         assert rows[name]["state"] == "missing" and rows[name]["way_out"], name
     assert "enwik8.zip" in rows["enwik8"]["way_out"]
     assert "download_and_prepare" in rows["pg19_autoregressive_language_modeling"]["way_out"]

@@ -146,8 +146,8 @@ def test_units_of_text_are_refused():
     with pytest.raises(
         UsageError, match="protocol.units has bits_per_byte, and the protocol masked"
     ):
-        dataclasses.replace(MASKED, units=("bits_per_byte",)).check_units("sotu")
-    dataclasses.replace(MASKED, units=("nats_per_token",)).check_units("sotu")
+        dataclasses.replace(MASKED, units=("bits_per_byte",)).check_task("sotu")
+    dataclasses.replace(MASKED, units=("nats_per_token",)).check_task("sotu")
 
 
 def test_its_loss_is_not_compared_with_that_of_a_causal_model():

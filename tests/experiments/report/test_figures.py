@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from primer.experiments.report import contents, figures
+from primer.experiments.report import contents, figures, finals
 from tests.experiments.report import made_up_runs
 
 
@@ -23,6 +23,16 @@ def test_means_are_over_the_steps_that_all_seeds_have(tmp_path):
 
     height, width, _ = image.imread(io.BytesIO(pictures["loss_by_steps"])).shape
     assert width == pytest.approx(figures.WIDTH * figures.DPI) and height < width
+
+
+def test_accuracies_are_drawn_and_in_the_table_where_they_were_counted(tmp_path):
+    for seed, accuracy in ((1, 0.5), (2, 0.7)):
+        made_up_runs.run(tmp_path / f"a_{seed}", 1.0, seed, accuracy=accuracy)
+    (section,) = contents.build([str(tmp_path)]).sections
+    assert "accuracy_by_steps" in figures.draw(section)
+    (row,) = finals.rows(section)
+    assert row["accuracy"] == pytest.approx(0.6) and finals.texts(row)["accuracy"] == "60.0%"
+    assert "accuracy" in finals.short_columns(section)
 
 
 def test_contenders_are_told_apart_without_colors():

@@ -1,0 +1,1 @@
+"""Probes as tasks: synthetic examples of which only the answers are scored."""
