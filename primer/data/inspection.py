@@ -20,6 +20,7 @@ from primer.data.prepared import shard
 from primer.data.prepared.counts import Counts
 from primer.data.sources import corrupt_records, readers
 from primer.data.vocabularies.round_trip import Changes, RoundTrip
+from primer.errors import UsageError
 
 _BINS_PER_DOUBLING = 2
 
@@ -82,6 +83,8 @@ def inspect_split(
     result = SplitStatistics(Counts())
     seen: set[bytes] = set()
     for task in seqio.get_subtasks(preflight.find_task(task_name)):
+        if getattr(task.source, "marks_answers", False):
+            raise UsageError(f"task {task.name} makes its examples: it has no texts to inspect")
         vocabulary = task.output_features["targets"].vocabulary
         tokenizer = tf_data.TextFunction(functools.partial(shard.tokenize, vocabulary))
         round_trip = RoundTrip(vocabulary)

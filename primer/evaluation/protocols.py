@@ -150,7 +150,7 @@ class Protocol:
         elif self.name == MASKED:
             how = masked.describe(split, self.describe_windows(length))
         elif isinstance(text, scored_parts.AnswerSplit):
-            how = scored_parts.describe(split, self.describe_windows(length, memory))
+            how = scored_parts.describe(split, length)
         elif isinstance(text, columns.ColumnSplit):
             how = columns.describe(split, length, memory, self.ext_len or 0, text)
         else:

@@ -51,7 +51,8 @@ def test_every_line_of_a_data_set_takes_effect(name, load, tmp_path):
     ]
     load(["dataset.gin", *MODEL, "objectives/lm.gin"])
     before = dead_bindings.snapshot()
-    if name in tasks.PROBES:
+    if name in tasks.PROBES:  # It reads no text; its examples have the length of the rows.
+        own_files = [line for line in own_files if not line.startswith(("text_", "task_"))]
         own_files.append(f"{name}.length = 8")
         own_files.append({"mqar": "mqar.pairs = 2", "copying": "copying.tokens = 3"}.get(name, ""))
     load([*MODEL, config_files.gin_file("datasets", name)], ["num_layers = 1", *own_files])

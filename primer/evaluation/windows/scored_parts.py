@@ -109,14 +109,14 @@ def read_answers(task_name: str, split: str) -> AnswerSplit:
     return AnswerSplit(np.abs(ids), lengths, no_ends, predicted=ids > 0)
 
 
-def describe(split: str, windows: str) -> str:
+def describe(split: str, length: int) -> str:
     """Returns a sentence on what a number counts.
 
     Args:
         split: the name of the split.
-        windows: how the examples are cut, as part of a sentence.
+        length: tokens of a window.
     """
     return (
         f"Answers of the whole {split} split, each scored once; all other tokens are only read: "
-        f"{windows}."
+        f"each example alone, in windows of {length} tokens."
     )

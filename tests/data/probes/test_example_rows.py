@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import seqio
 
-from primer.data import preflight, whole_documents
+from primer.data import inspection, preflight, whole_documents
 from primer.data.probes import example_rows, mqar, probe
 from primer.errors import UsageError
 from tests import gin_models
@@ -76,6 +76,8 @@ def test_what_cannot_be_read_is_refused(configured):
         rows(9)
     with pytest.raises(UsageError, match=r"mqar: the split 'train' has no end.*expected validat"):
         list(whole_documents.batches("mqar", "train"))
+    with pytest.raises(UsageError, match="task mqar makes its examples: it has no texts"):
+        inspection.inspect_split("mqar", "validation")
     gin.parse_config("preprocessors.unsupervised.preprocessors = [@lm_stream]")
     with pytest.raises(UsageError, match="task mqar has the objective lm_stream, .* leave out"):
         preflight.check_split("mqar", "train")
