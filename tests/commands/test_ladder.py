@@ -28,15 +28,7 @@ def test_options_become_a_request(write, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     write("mine.gin", "")
     asked = request_of(*WORDS, "--task", "sotu", "--gin_file", "mine.gin", "--seeds", "4,0")
-    assert asked.settings == {
-        "architecture": "llama",
-        "activation": "swiglu",
-        "size": "ladder",
-        "optimizer": "adamw",
-        "schedule": "wsd",
-        "task": "sotu",
-        "gin_file": [f"{tmp_path}/mine.gin"],
-    }
+    assert asked.settings == {**requests.SETTINGS, "gin_file": [f"{tmp_path}/mine.gin"]}
     assert asked.seeds == [4, 0] and asked.has_own_schedule
     assert [size.depth for size in asked.sizes] == [4, 6]
     other = request_of(*WORDS, "--rule", "nanochat", "--schedule", "cosine", "--data", "texts")
