@@ -13,7 +13,11 @@ BLOCKS = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
 def test_the_example_has_twelve_runs(write):
-    assert len(expansion.expand(sweep_file.read(write("rates.yaml", BLOCKS[0])))) == 12
+    sweep = sweep_file.read(write("rates.yaml", BLOCKS[0]))
+    runs = expansion.expand(sweep)
+    assert len(runs) == 12 and sweep.evaluations
+    (baseline,) = re.findall(r'primer report rates.yaml --baseline "(.*)" --output', PAGE)
+    assert f"{baseline},seed=1" in [run.name for run in runs]
     assert "the 12 runs" in PAGE and "--array=0-11" in PAGE and "completions: 12" in PAGE
 
 

@@ -93,8 +93,9 @@ def _indices(runs: Sequence[SweepRun]) -> str:
 def _sentences(plan: SweepPlan) -> list[str]:
     machine, count = plan.machine, sum(len(group.runs) for group in plan.groups)
     found = [
-        f"{count} runs: {tables.flops(plan.flops)} FLOPs, {duration(plan.seconds)} one after "
-        f"another, {duration(plan.wall_seconds)} with --workers {machine.workers}."
+        f"{count} run{'s' * (count != 1)}: {tables.flops(plan.flops)} FLOPs, "
+        f"{duration(plan.seconds)} one after another, "
+        f"{duration(plan.wall_seconds)} with --workers {machine.workers}."
     ]
     if plan.wall_seconds_left < plan.wall_seconds:
         found.append(f"Left to train: {duration(plan.wall_seconds_left)}.")

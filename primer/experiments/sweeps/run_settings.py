@@ -51,11 +51,10 @@ def check_key(where: str, key: Any) -> str:
         if key in FIELDS or (key.startswith(GIN) and _BINDING.fullmatch(key[len(GIN) :])):
             return key
     close = difflib.get_close_matches(str(key), FIELDS, n=2)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"one of {', '.join(FIELDS)}"
-    raise UsageError(
-        f"{where}: unknown setting {key!r}: expected {hint}"
-        f"{'' if close else ', or gin.NAME for a gin parameter'}"
-    )
+    hint = f"expected one of {', '.join(FIELDS)}, or gin.NAME for a gin parameter"
+    if close:
+        hint = f"did you mean {' or '.join(close)}?"
+    raise UsageError(f"{where}: unknown setting {key!r}; {hint}")
 
 
 def check_value(where: str, key: str, value: Any, folder: str) -> Any:

@@ -139,7 +139,7 @@ FIXED = "run: {model: small_primer, task: sotu}\noutput: runs\n"
         ("run: {task: sotu}", ["output = None", "folder"]),
         (FIXED.replace("runs", "gs://b/runs"), ["gs://b/runs", "local folder"]),
         ("output: runs", ["run = None", "settings that all runs share"]),
-        (FIXED.replace("model:", "modle:"), ["run: unknown setting 'modle'", "model"]),
+        (FIXED.replace("model:", "modle:"), ["run: unknown setting 'modle'; did you mean model"]),
         (FIXED.replace("small_primer", "small_primr"), ["small_primr", "expected one of"]),
         (FIXED.replace("task", "steps: yes, task"), ["run.steps = 'yes'", "whole number"]),
         (FIXED.replace("task", "steps: true, task"), ["run.steps = True", "whole number"]),
