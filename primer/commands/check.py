@@ -48,12 +48,13 @@ def run(options: argparse.Namespace) -> int:
     # Not at the top: these import TensorFlow, whose messages are captured first.
     from primer.common import console
     from primer.planning import check
+    from primer.planning.plans import engine_imports
     from primer.runtime import import_hook
 
     console.capture_startup()
     import_hook.install()
     try:
-        shared.import_modules(["t5_imports", *options.module_import])
+        engine_imports.import_modules(["t5_imports", *options.module_import])
         if options.coordinates:
             size = vocabulary_size or coordinate_check.VOCABULARY_SIZE
             code = check_coordinates.run(options, files, params, size)

@@ -1,7 +1,6 @@
 """Options that several commands share, each declared once."""
 
 import argparse
-import importlib
 from collections.abc import Iterable
 
 from primer.common import user_paths
@@ -165,19 +164,6 @@ def check_settings(files: Iterable[str], params: Iterable[str], modules: Iterabl
     from primer.gin_config.before_imports import check
 
     check.check_files(files, params, modules)
-
-
-def import_modules(names: Iterable[str]) -> None:
-    """Imports the modules of --module_import, which register what gin files and options name.
-
-    Raises:
-        UsageError: a module cannot be imported.
-    """
-    for name in names:
-        try:
-            importlib.import_module(name)
-        except ImportError as error:
-            raise UsageError(f"--module_import={name}: {error}") from error
 
 
 def gin_files_of_run(options: argparse.Namespace, verb: str) -> list[str]:

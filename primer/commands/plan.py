@@ -5,11 +5,13 @@ import json
 from typing import TYPE_CHECKING
 
 from primer.commands import options as shared
+from primer.commands.printing import plan_report
 from primer.common import checks, user_paths
 from primer.errors import UsageError
 from primer.launch import train
 from primer.planning.layouts import notation
 from primer.planning.machines import chips, step_time
+from primer.planning.plans import engine_imports
 
 if TYPE_CHECKING:
     from primer.planning.plans.report import Report
@@ -84,34 +86,24 @@ def run(options: argparse.Namespace) -> int:
     _check_options(options)
     params = [*train.learning_rate_bindings(options.learning_rate), *options.gin_param]
     shared.check_settings(files, params, options.module_import)
-    # Not at the top: these import TensorFlow, whose messages are captured first.
-    from primer.common import console
-    from primer.runtime import import_hook
+    with engine_imports.imported(options.module_import):
+        from primer.planning.plans import request  # Not at the top: it imports TensorFlow.
 
-    console.capture_startup()
-    import_hook.install()
-    from primer.commands.printing import plan_report
-    from primer.planning.plans import request
-
-    asked = request.Request(
-        files=files,
-        params=params,
-        mesh=mesh,
-        layout=layout,
-        chip=options.chip,
-        utilization=_utilization(options),
-        vocabulary_size=options.vocabulary_size,
-        tokens=tokens,
-        sweep=options.sweep_mesh,
-        automatic=options.auto_layout,
-        whole=options.whole,
-    )
-    try:
-        shared.import_modules(["t5_imports", *options.module_import])
+        asked = request.Request(
+            files=files,
+            params=params,
+            mesh=mesh,
+            layout=layout,
+            chip=options.chip,
+            utilization=_utilization(options),
+            vocabulary_size=options.vocabulary_size,
+            tokens=tokens,
+            sweep=options.sweep_mesh,
+            automatic=options.auto_layout,
+            whole=options.whole,
+        )
         with plan_report.Progress() as progress:
             report = request.report(asked, progress.planning)
-    finally:
-        console.discard_startup()
     plan_report.print_report(report)
     _write(report, options)
     return 0

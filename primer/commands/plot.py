@@ -10,6 +10,7 @@ from primer.common import checks, user_paths
 from primer.errors import UsageError
 from primer.gin_config import config_files, trust
 from primer.launch import train
+from primer.planning.plans import engine_imports
 
 if TYPE_CHECKING:
     from primer.planning.schedule_curve import ScheduleCurve
@@ -55,17 +56,8 @@ def run(options: argparse.Namespace) -> int:
     files = {name: _gin_files(name, options) for name in options.curves}
     inputs = [file for names in files.values() for file in names]
     checks.output_file(options.output, "--output", options.overwrite, inputs)
-    # Not at the top: these import TensorFlow, whose messages are captured first.
-    from primer.common import console
-    from primer.runtime import import_hook
-
-    console.capture_startup()
-    import_hook.install()
-    try:
-        shared.import_modules(["t5_imports", *options.module_import])
+    with engine_imports.imported(options.module_import):
         curves = {name: _curve(name, found, options) for name, found in files.items()}
-    finally:
-        console.discard_startup()
     from primer.experiments import schedule_figure
 
     schedule_figure.draw_schedules(curves, options.output, options.log)

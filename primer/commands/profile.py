@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 
 from primer.commands import options as shared
 from primer.common import checks, user_paths
+from primer.common.live_line import LiveLine
 from primer.launch import train
+from primer.planning.plans import engine_imports
 
 if TYPE_CHECKING:
     from primer.profiling.synthetic import Request
@@ -62,18 +64,11 @@ def run(options: argparse.Namespace) -> int:
         *_batch_bindings(options),
         *options.gin_param,
     ]
-    # Not at the top: these import TensorFlow, whose messages are captured first.
-    from primer.common import console
-    from primer.common.live_line import LiveLine
-    from primer.runtime import import_hook
+    with engine_imports.imported(options.module_import):
+        # Not at the top: these import TensorFlow.
+        from primer.planning.plans import planner
+        from primer.profiling import synthetic, tables, trace_files
 
-    console.capture_startup()
-    import_hook.install()
-    from primer.planning.plans import planner
-    from primer.profiling import synthetic, tables, trace_files
-
-    try:
-        shared.import_modules(["t5_imports", *options.module_import])
         with planner.settings_of(files, params), LiveLine() as line:
 
             def say(text: str) -> None:
@@ -81,8 +76,6 @@ def run(options: argparse.Namespace) -> int:
                     line.show(f"Profiling: {text}")
 
             found, steps, graph = synthetic.measured(_request(options), say)
-    finally:
-        console.discard_startup()
     tables.print_profile(found)
     if options.output is not None:
         names = trace_files.write(options.output, found, steps.traces, graph)

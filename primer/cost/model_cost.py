@@ -18,7 +18,6 @@ import mesh_tensorflow as mtf
 
 from primer.cost import conventions, experts, owners, parameters, products
 
-EXACT, SIX_N = conventions.EXACT, conventions.SIX_N
 # The backward pass computes the gradients of both inputs of each product.
 TRAINING = 3
 # What `ModelCost.flops` calls the output's product with the table of the vocabulary.
@@ -63,7 +62,7 @@ class ModelCost:
             "parameters_without_embedding": self.parameters.without_embedding,
             "active_parameters_without_embedding": self.parameters.active,
             "flops_per_token": round(self.training),
-            "flops_convention": f"training, {EXACT}, length {self.length}",
+            "flops_convention": f"training, {conventions.EXACT}, length {self.length}",
         }
 
 

@@ -20,7 +20,7 @@ import seqio
 import tensorflow as tf
 
 from primer.common import checks, tf_data
-from primer.data.sources import availability
+from primer.data.sources.made_source import MadeSource
 from primer.data.vocabularies.id_vocabulary import Ids, IdVocabulary
 
 # The validation split has a document for so many of the training split.
@@ -61,38 +61,16 @@ class SyntheticVocabulary(IdVocabulary):
         return Ids(size, 1, f"synthetic {size}")
 
 
-class SyntheticSource(seqio.DataSource):
-    """Documents of random ids, {"targets": [length] int32}; the same ones in every run.
-
-    Attributes:
-        keeps_text: False: ids have no texts.
-    """
-
-    keeps_text = False
+class SyntheticSource(MadeSource):
+    """Documents of random ids, {"targets": [length] int32}; the same ones in every run."""
 
     def __init__(self) -> None:
-        super().__init__(
-            splits=("train", "validation"), num_input_examples=None, caching_permitted=False
-        )
-
-    @property
-    def supports_arbitrary_sharding(self) -> bool:
-        """True: documents do not depend on each other."""
-        return True
-
-    def list_shards(self, split: str) -> list[str]:
-        """Returns one name, of all documents of a split."""
-        return [split]
+        super().__init__(("train", "validation"))
 
     def check(self, split: str, data_dir: str | None = None) -> None:
         """Raises UsageError for a setting that is wrong."""
         del split, data_dir
         Synthetic()
-
-    def describe_availability(self, data_dir: str | None = None) -> availability.Availability:
-        """Returns that the documents need no file."""
-        del data_dir
-        return availability.Availability("here", "made while it is read")
 
     def get_dataset(
         self,

@@ -50,7 +50,7 @@ class Layer:
         name: its name in its block.
         kind: the name of its class; "" outside the stack.
         variables: its trainable variables.
-        flops: FLOPs per token of its forward pass (`primer.cost.model_cost.EXACT`), in each of the
+        flops: FLOPs per token of its forward pass (`primer.cost.conventions.EXACT`), in each of the
             equal blocks: layers of other windows have the same variables.
     """
 

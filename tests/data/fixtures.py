@@ -81,6 +81,15 @@ def lines(tmp_path):
 
 
 @pytest.fixture
+def two_texts(tmp_path):
+    """The folder of two files, a.txt and b.txt, which are the documents of the task `text`."""
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.txt").write_text(f"{name} first\n")
+    gin.bind_parameter("text_files.glob", f"{tmp_path}/*.txt")
+    return tmp_path
+
+
+@pytest.fixture
 def objective(t5_gin, lines):
     """A function that parses an objective's file, and bindings after it."""
     from primer.gin_config import config_files

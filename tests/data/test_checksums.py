@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 
-import gin
 import pytest
 import seqio
 
@@ -14,14 +13,6 @@ from primer.data import (
     text_stamps,
 )
 from primer.errors import UsageError
-
-
-@pytest.fixture
-def texts(tmp_path):
-    for name in ("a", "b"):
-        (tmp_path / f"{name}.txt").write_text(f"{name} first\n")
-    gin.bind_parameter("text_files.glob", f"{tmp_path}/*.txt")
-    return tmp_path
 
 
 def record(folder, task="text"):
@@ -38,41 +29,43 @@ def digest(text):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def test_each_file_is_read_once_for_all_runs_of_a_folder(texts, monkeypatch):
-    found = record(texts / "runs" / "seed=1")
-    a, b = (str(texts / f"{name}.txt") for name in "ab")
+def test_each_file_is_read_once_for_all_runs_of_a_folder(two_texts, monkeypatch):
+    found = record(two_texts / "runs" / "seed=1")
+    a, b = (str(two_texts / f"{name}.txt") for name in "ab")
     assert found["files"][a][2] == digest("a first\n") and found["bytes_of_ends"] is None
     assert found["data"] == digest("\n".join(sorted(found["files"][p][2] for p in (a, b))))
     monkeypatch.setattr(checksums, "_checksum", lambda *arguments: pytest.fail("read again"))
-    assert record(texts / "runs" / "seed=1") == record(texts / "runs" / "seed=2") == found
+    assert record(two_texts / "runs" / "seed=1") == record(two_texts / "runs" / "seed=2") == found
 
 
-def test_a_change_is_said_and_kept_and_a_touch_is_not(texts, capfd):
-    before = record(texts / "run")
-    os.utime(texts / "a.txt", ns=(1, 1))
-    assert record(texts / "run")["data"] == before["data"] and capfd.readouterr().err == ""
-    (texts / "a.txt").write_text("a FIRST\n")
-    os.utime(texts / "a.txt", ns=(2, 2))
-    after = record(texts / "run")
+def test_a_change_is_said_and_kept_and_a_touch_is_not(two_texts, capfd):
+    before = record(two_texts / "run")
+    os.utime(two_texts / "a.txt", ns=(1, 1))
+    assert record(two_texts / "run")["data"] == before["data"] and capfd.readouterr().err == ""
+    (two_texts / "a.txt").write_text("a FIRST\n")
+    os.utime(two_texts / "a.txt", ns=(2, 2))
+    after = record(two_texts / "run")
     assert "a.txt (written again); documents that" in capfd.readouterr().err
     assert after["data"] == before["data"]  # Of the first session.
-    assert after["changed_later"] == [str(texts / "a.txt")]
-    assert record(texts / "other")["data"] != before["data"]
+    assert after["changed_later"] == [str(two_texts / "a.txt")]
+    assert record(two_texts / "other")["data"] != before["data"]
 
 
-def test_names_and_order_do_not_matter(texts):
-    before = record(texts / "runs" / "one")
-    os.rename(texts / "a.txt", texts / "z.txt")
-    assert record(texts / "runs" / "two")["data"] == before["data"]
+def test_names_and_order_do_not_matter(two_texts):
+    before = record(two_texts / "runs" / "one")
+    os.rename(two_texts / "a.txt", two_texts / "z.txt")
+    assert record(two_texts / "runs" / "two")["data"] == before["data"]
 
 
-def test_large_data_are_known_by_their_ends(texts, monkeypatch):
-    (texts / "a.txt").write_text("0123456789" * 10)
+def test_large_data_are_known_by_their_ends(two_texts, monkeypatch):
+    (two_texts / "a.txt").write_text("0123456789" * 10)
     monkeypatch.setattr(checksums, "LIMIT", 40)
-    found = record(texts / "run")
+    found = record(two_texts / "run")
     assert found["bytes_of_ends"] == 10
-    assert found["files"][str(texts / "a.txt")][2] == digest("100\n" + "0123456789" * 2)
-    assert found["files"][str(texts / "b.txt")][2] == digest("b first\n")  # Not longer than that.
+    assert found["files"][str(two_texts / "a.txt")][2] == digest("100\n" + "0123456789" * 2)
+    assert found["files"][str(two_texts / "b.txt")][2] == digest(
+        "b first\n"
+    )  # Not longer than that.
 
 
 def test_other_data_have_checksums_too(tmp_path, capfd):

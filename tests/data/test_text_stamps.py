@@ -15,15 +15,7 @@ from primer.errors import UsageError
 
 
 @pytest.fixture
-def texts(tmp_path):
-    for name in ("a", "b"):
-        (tmp_path / f"{name}.txt").write_text(f"{name} first\n")
-    gin.bind_parameter("text_files.glob", f"{tmp_path}/*.txt")
-    return tmp_path
-
-
-@pytest.fixture
-def task(texts):
+def task(two_texts):
     return seqio.TaskRegistry.get("text")
 
 
@@ -32,30 +24,30 @@ def rewrite(path, text):
     os.utime(path, ns=(1, 1))  # The clock of the file system may not have moved.
 
 
-def test_an_edited_text_is_said_and_a_new_one_is_not(texts, task, capfd):
-    record = str(texts / "texts.json")
+def test_an_edited_text_is_said_and_a_new_one_is_not(two_texts, task, capfd):
+    record = str(two_texts / "texts.json")
     text_stamps.say_changes(record, [task])  # Nothing is recorded.
     assert capfd.readouterr().err == ""
     text_stamps.say_doubts(record, [task])  # The split rule of earlier versions was another.
     said = capfd.readouterr().err
-    assert f"{texts} has no record of the texts that it was trained on" in said
+    assert f"{two_texts} has no record of the texts that it was trained on" in said
     text_stamps.record(record, [task], use_cached=False)
-    (texts / "c.txt").write_text("new")
+    (two_texts / "c.txt").write_text("new")
     text_stamps.say_changes(record, [task])
     assert capfd.readouterr().err == ""
-    rewrite(texts / "a.txt", "a second\n")
+    rewrite(two_texts / "a.txt", "a second\n")
     text_stamps.record(record, [task], use_cached=False)  # A resumed run.
     text_stamps.say_changes(record, [task])
     said = capfd.readouterr().err
-    assert f"{texts}/a.txt (8 -> 9 bytes); documents that it was trained on" in said
+    assert f"{two_texts}/a.txt (8 -> 9 bytes); documents that it was trained on" in said
     assert "b.txt" not in said and "c.txt" not in said
     assert (
-        len(json.loads((texts / "texts.json").read_text())) == 5
+        len(json.loads((two_texts / "texts.json").read_text())) == 5
     )  # With the division and checksums.
 
 
-def test_another_share_of_held_out_texts_is_said(texts, task, capfd):
-    record = str(texts / "texts.json")
+def test_another_share_of_held_out_texts_is_said(two_texts, task, capfd):
+    record = str(two_texts / "texts.json")
     text_stamps.record(record, [task], use_cached=False)
     text_stamps.say_doubts(record, [task])
     assert capfd.readouterr().err == ""
@@ -65,15 +57,15 @@ def test_another_share_of_held_out_texts_is_said(texts, task, capfd):
     assert "text_files.held_out 0.05 -> 0.6; documents that it was" in capfd.readouterr().err
 
 
-def test_prepared_data_of_edited_texts_are_refused(texts, task, monkeypatch, capfd):
+def test_prepared_data_of_edited_texts_are_refused(two_texts, task, monkeypatch, capfd):
     stamps = json.loads(json.dumps(text_stamps.stamps_of(task)))
     monkeypatch.setattr(text_stamps.cache_checks, "contents", lambda task: {"texts": stamps})
     text_stamps.require_unchanged(task)
     assert capfd.readouterr().err == ""
-    rewrite(texts / "a.txt", "a FIRST\n")
+    rewrite(two_texts / "a.txt", "a FIRST\n")
     text_stamps.require_unchanged(task)
     assert "a.txt (written again); prepare it again" in capfd.readouterr().err
-    rewrite(texts / "b.txt", "b second\n")
+    rewrite(two_texts / "b.txt", "b second\n")
     with pytest.raises(UsageError, match=r"since task text was prepared: .*b.txt \(8 -> 9 bytes\)"):
         text_stamps.require_unchanged(task)
 

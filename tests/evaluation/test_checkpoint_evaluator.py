@@ -11,7 +11,7 @@ import pytest
 from primer.checkpoints import checkpoint_files, model_directory
 from primer.checkpoints.description import trained_tokens
 from primer.common import files
-from primer.cost import model_cost
+from primer.cost import conventions
 from primer.data.vocabularies.round_trip import RoundTrip
 from primer.data.vocabularies.words import WordVocabulary
 from primer.errors import RunError, UsageError
@@ -224,7 +224,7 @@ def record(directory, *sessions):
 
 def test_rows_have_the_flops_of_the_training_up_to_their_step(directory):
     """Those that training recorded; the evaluation has another length."""
-    record(directory, [0, 100, 7, model_cost.EXACT], [2, 50, 7, model_cost.EXACT])
+    record(directory, [0, 100, 7, conventions.EXACT], [2, 50, 7, conventions.EXACT])
     rows, _ = evaluate(directory, flops_per_token=9)
     assert [row["training_flops"] for row in rows.rows] == [700, 1400, 1750]
     kept = Results(str(directory), "t_test_stream").rows
@@ -232,7 +232,7 @@ def test_rows_have_the_flops_of_the_training_up_to_their_step(directory):
 
 
 def test_flops_that_training_did_not_record_are_left_out(directory):
-    record(directory, [0, 100, 7, model_cost.EXACT], [2, 50])
+    record(directory, [0, 100, 7, conventions.EXACT], [2, 50])
     rows, _ = evaluate(directory, flops_per_token=9)
     assert [row.get("training_flops") for row in rows.rows] == [700, 1400, None]
 
@@ -245,13 +245,13 @@ def test_a_damaged_record_does_not_end_an_evaluation(directory):
 
 
 def test_a_session_that_begins_during_the_evaluation_has_its_own_batch(directory, monkeypatch):
-    first = [0, 100, 7, model_cost.EXACT]
+    first = [0, 100, 7, conventions.EXACT]
     record(directory, first)
     restore = Scorer.restore
 
     def restore_and_go_on(self, path):
         restore(self, path)
-        record(directory, first, [2, 50, 7, model_cost.EXACT])
+        record(directory, first, [2, 50, 7, conventions.EXACT])
 
     monkeypatch.setattr(Scorer, "restore", restore_and_go_on)
     rows, _ = evaluate(directory)

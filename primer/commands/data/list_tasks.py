@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from primer.commands import options as shared
 from primer.commands.data import text_options
+from primer.planning.plans import engine_imports
 
 if TYPE_CHECKING:
     import seqio
@@ -48,7 +49,7 @@ def _rows(options) -> list[dict[str, Any]]:
 
     from primer.gin_config import gin_errors, isolation
 
-    shared.import_modules(["t5_imports", *options.module_import])
+    engine_imports.import_modules(["t5_imports", *options.module_import])
     with isolation.isolated():
         try:
             gin.parse_config(options.gin_param)

@@ -4,8 +4,8 @@ import contextlib
 import os
 from typing import Any
 
-from primer.commands import options as shared
 from primer.commands.data import text_options
+from primer.planning.plans import engine_imports
 
 # Contexts that stay open until the worker process ends. `start_worker` is a process initializer: it
 # returns before the work begins, and multiprocessing and Beam give it no later call to close them.
@@ -26,7 +26,7 @@ def start_worker(plan: dict[str, Any], reports: Any = None) -> None:
     text_options.prepare_imports()
     # Discards the messages of TensorFlow's libraries.
     _process_contexts.enter_context(console.redirected_to_log(None, "prepare"))
-    shared.import_modules(["primer.data.preflight", *plan["modules"]])
+    engine_imports.import_modules(["primer.data.preflight", *plan["modules"]])
     import gin
     import t5.data
 

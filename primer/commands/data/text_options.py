@@ -14,6 +14,7 @@ from primer.common import user_paths
 from primer.errors import UsageError
 from primer.gin_config import config_files
 from primer.launch import train
+from primer.planning.plans import engine_imports
 
 # Option -> the setting of `text_files` that it sets.
 SETTINGS = {
@@ -69,7 +70,7 @@ def configured_task(options: argparse.Namespace) -> Iterator[str]:
     """
     _check(options)
     prepare_imports()
-    shared.import_modules(["primer.data.preflight", *modules_to_import(options)])
+    engine_imports.import_modules(["primer.data.preflight", *modules_to_import(options)])
     import t5.data
 
     from primer.gin_config import isolation

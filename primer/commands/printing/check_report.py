@@ -4,7 +4,7 @@ import dataclasses
 from collections import Counter
 from typing import IO, TYPE_CHECKING, Any
 
-from primer.cost import model_cost
+from primer.cost import conventions, model_cost
 from primer.gin_config import findings
 from primer.planning import structure
 
@@ -149,7 +149,7 @@ def _add_layer(table, group, layer):
 
 def _flops_table(result):
     """FLOPs by layer; a row has those of all equal blocks in which they are equal."""
-    title = f"FLOPs per token, {model_cost.EXACT}, length {result.cost.length:,}"
+    title = f"FLOPs per token, {conventions.EXACT}, length {result.cost.length:,}"
     table = _table(title, "layer", "class", "forward", "training", "share")
     for group in result.groups:
         for layer in group.layers:
@@ -161,7 +161,7 @@ def _flops_table(result):
                     _add_flops(table, name + some, layer.kind, times * flops, result.cost)
     table.add_section()
     _add_flops(table, "in all", "", result.cost.forward, result.cost)
-    table.add_row(f"by {model_cost.SIX_N}", "", "", f"{result.cost.six_n:,}")
+    table.add_row(f"by {conventions.SIX_N}", "", "", f"{result.cost.six_n:,}")
     return table
 
 
@@ -176,9 +176,9 @@ def _conventions(cost):
     numbers = cost.parameters
     active = "active " if numbers.active != numbers.without_embedding else ""
     return (
-        f"{model_cost.EXACT}: 2 x the multiply-adds of the forward pass's matrix products, "
+        f"{conventions.EXACT}: 2 x the multiply-adds of the forward pass's matrix products, "
         "attention over all keys and the output over the vocabulary without padding; training "
-        f"3 x forward. {model_cost.SIX_N}: N = {numbers.active:,}, the {active}parameters without "
+        f"3 x forward. {conventions.SIX_N}: N = {numbers.active:,}, the {active}parameters without "
         "tables of tokens, positions and output."
     )
 

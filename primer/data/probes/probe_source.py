@@ -10,7 +10,7 @@ import tensorflow as tf
 from primer.common import tf_data
 from primer.data.objectives import row_objectives
 from primer.data.probes import probe
-from primer.data.sources import availability
+from primer.data.sources.made_source import MadeSource
 from primer.data.vocabularies.id_vocabulary import Ids, IdVocabulary
 from primer.errors import UsageError
 
@@ -35,7 +35,7 @@ class ProbeVocabulary(IdVocabulary):
         return Ids(chosen.vocabulary_size, probe.END, f"{chosen.name} {chosen.vocabulary_size}")
 
 
-class ProbeSource(seqio.DataSource):
+class ProbeSource(MadeSource):
     """The examples of a probe, {"targets": [length] int32}; tokens that are no answers negative.
 
     The training split has no end. Its examples depend on the seed with which it is read, and do not
@@ -45,27 +45,16 @@ class ProbeSource(seqio.DataSource):
         settings: returns the probe as gin configures it.
 
     Attributes:
-        keeps_text: False: ids have no texts.
         marks_answers: True: the loss counts ids above 0 alone.
         endless_splits: the splits that no evaluation can read to their end.
     """
 
-    keeps_text = False
     marks_answers = True
     endless_splits = (probe.TRAIN,)
 
     def __init__(self, settings: Callable[[], probe.Probe]) -> None:
-        super().__init__(splits=probe.SPLITS, num_input_examples=None, caching_permitted=False)
+        super().__init__(probe.SPLITS)
         self.settings = settings
-
-    @property
-    def supports_arbitrary_sharding(self) -> bool:
-        """True: blocks do not depend on each other."""
-        return True
-
-    def list_shards(self, split: str) -> list[str]:
-        """Returns one name, of all examples of a split."""
-        return [split]
 
     def check(self, split: str, data_dir: str | None = None) -> None:
         """Raises UsageError for a setting that is wrong, or for rows that continue each other."""
@@ -76,11 +65,6 @@ class ProbeSource(seqio.DataSource):
                 f"task {chosen.name} has the objective lm_stream, whose rows continue each other, "
                 f"and its examples do not; leave out objectives/lm_stream.gin"
             )
-
-    def describe_availability(self, data_dir: str | None = None) -> availability.Availability:
-        """Returns that the examples need no file."""
-        del data_dir
-        return availability.Availability("here", "made while it is read")
 
     def get_dataset(
         self,

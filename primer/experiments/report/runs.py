@@ -12,7 +12,7 @@ from primer.common import files
 from primer.evaluation import results
 from primer.evaluation.stored import result_lines
 from primer.experiments.report import settings
-from primer.experiments.sweeps import run_record
+from primer.experiments.sweeps import expansion, run_record
 from primer.experiments.sweeps.evaluations import wall_time
 
 Row = dict[str, Any]
@@ -131,8 +131,8 @@ def _name(record: Mapping[str, Any] | None) -> str:
     """Returns the name of a sweep's run without its seed: "architecture=primer"."""
     if record is None:
         return ""
-    parts = [part for part in str(record.get("run")).split(",") if not part.startswith("seed=")]
-    return ",".join(parts) or str(record.get("sweep", {}).get("name", "run"))
+    found = expansion.without_seed(str(record.get("run")))
+    return found or str(record.get("sweep", {}).get("name", "run"))
 
 
 def _seed(record: Mapping[str, Any] | None, config: Mapping[str, str] | None) -> int | None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Collection, Sequence
 
+from primer.experiments.sweeps import expansion
 from primer.experiments.sweeps.expansion import SweepRun
 
 # Settings of which the graph's operations and their sizes do not depend.
@@ -21,8 +22,7 @@ def of_graphs(runs: Sequence[SweepRun]) -> list[list[SweepRun]]:
 
 def name(runs: Sequence[SweepRun]) -> str:
     """Returns the name of runs that differ in the seed: theirs without it."""
-    parts = [part for part in runs[0].name.split(",") if not part.startswith("seed=")]
-    return ",".join(parts) or "run"
+    return expansion.without_seed(runs[0].name) or "run"
 
 
 def _grouped(runs: Sequence[SweepRun], without: Collection[str]) -> list[list[SweepRun]]:

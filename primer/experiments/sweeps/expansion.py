@@ -59,6 +59,11 @@ def expand(sweep: Sweep) -> list[SweepRun]:
     return [_run(sweep, number, name, row) for number, (name, row) in enumerate(zip(names, rows))]
 
 
+def without_seed(name: str) -> str:
+    """Returns the name of a run without its seed; "" if nothing is left."""
+    return ",".join(part for part in name.split(",") if not part.startswith("seed="))
+
+
 def _rows(sweep: Sweep) -> list[_Row]:
     rows = [_Row()]
     for axis in sweep.axes:

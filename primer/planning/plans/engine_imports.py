@@ -1,6 +1,6 @@
-"""Imports what runs of training import, for plans that other commands make: TensorFlow, its tasks.
+"""Imports what runs of training import, for commands that run none: TensorFlow, Primer's tasks.
 
-Nothing here imports TensorFlow before the function is called.
+Nothing here imports TensorFlow before a function is called.
 """
 
 import contextlib
@@ -26,11 +26,20 @@ def imported(modules: Iterable[str] = ()) -> Iterator[None]:
     console.capture_startup()
     import_hook.install()
     try:
-        for name in ["t5_imports", *modules]:
-            try:
-                importlib.import_module(name)
-            except ImportError as error:
-                raise UsageError(f"--module_import={name}: {error}") from error
+        import_modules(["t5_imports", *modules])
         yield
     finally:
         console.discard_startup()
+
+
+def import_modules(names: Iterable[str]) -> None:
+    """Imports the modules of --module_import, which register what gin files and options name.
+
+    Raises:
+        UsageError: a module cannot be imported.
+    """
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise UsageError(f"--module_import={name}: {error}") from error

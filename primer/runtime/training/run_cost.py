@@ -15,7 +15,7 @@ import tensorflow.compat.v1 as tf
 
 from primer.checkpoints.description import trained_tokens
 from primer.common import build_mode, console
-from primer.cost import model_cost
+from primer.cost import conventions, model_cost
 from primer.runtime import cluster, model_function, precision, session
 from primer.runtime.training import product_speed
 
@@ -58,8 +58,8 @@ class RunCost:
         times = f" x {self.devices} devices" if self.devices > 1 else ""
         return (
             f"{numbers.without_embedding:,} parameters without embedding{active}. Training takes "
-            f"{in_units(model.training)}FLOPs per token ({model_cost.EXACT}, length "
-            f"{model.length:,}; by {model_cost.SIX_N} {in_units(model.six_n)}FLOPs). Utilization "
+            f"{in_units(model.training)}FLOPs per token ({conventions.EXACT}, length "
+            f"{model.length:,}; by {conventions.SIX_N} {in_units(model.six_n)}FLOPs). Utilization "
             f"is the share of {in_units(self.product_speed)}FLOP/s{times}, a {self.product} "
             "measured now."
         )

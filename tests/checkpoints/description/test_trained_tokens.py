@@ -5,7 +5,7 @@ import pytest
 from primer.checkpoints import model_directory
 from primer.checkpoints.description import trained_tokens
 from primer.common import files
-from primer.cost import model_cost
+from primer.cost import conventions, model_cost
 from primer.cost.parameters import Parameters
 
 COST = model_cost.ModelCost(Parameters(0, 0, 0, 0), 512, {"logits": 2.0})
@@ -72,5 +72,5 @@ def test_the_tokens_of_a_batch_are_those_of_one_member(sizes, tokens):
 
 def test_only_changes_are_recorded(tmp_path):
     record = sessions(tmp_path, (0, 100), (10, 100), (20, 50), (30, 50, COST), (40, 50, COST))
-    exact = [6, model_cost.EXACT]
+    exact = [6, conventions.EXACT]
     assert record[trained_tokens.KEY] == [[0, 100], [20, 50], [30, 50, *exact]]

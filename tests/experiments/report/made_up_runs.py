@@ -7,7 +7,7 @@ import re
 
 from primer.checkpoints import model_directory
 from primer.common import files
-from primer.cost import model_cost
+from primer.cost import conventions
 from primer.evaluation import results
 from primer.experiments.sweeps import run_record
 
@@ -80,7 +80,7 @@ def run(
     )
     (directory / "config.gin").write_text(config + more_config)
     flops = 6 * parameters if parameters else FLOPS
-    record = {"tokens_per_step": [[0, TOKENS, flops, model_cost.EXACT]]}
+    record = {"tokens_per_step": [[0, TOKENS, flops, conventions.EXACT]]}
     files.write_json(os.path.join(directory, model_directory.RECORD), record)
     if sweep is not None:
         _write_record(directory, sweep, seed, hopeless)
