@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--baseline",
         metavar="NAME",
-        help="the group of runs that the others are compared with, by its name without the seed "
-        "(default: the first group)",
+        help="the group of runs that the others are compared with, by its name without the seed, "
+        "or one for each size by the values that these have (default: the first group)",
     )
     parser.add_argument(
         "--asymptote",
@@ -63,7 +63,8 @@ def run(options: argparse.Namespace) -> int:
 
     console.capture_startup()
     try:
-        from primer.experiments.report import contents, exports, finals, speedup_table
+        from primer.experiments.report import contents, exports, finals
+        from primer.experiments.report.speedups import speedup_table
     finally:
         console.discard_startup()
     report = contents.build(options.runs, options.baseline, options.asymptote)
@@ -75,6 +76,8 @@ def run(options: argparse.Namespace) -> int:
         _print_speedups(section, speedups, speedup_table)
         for part in parts:
             _print_part(part)
+    for part in (one for _, parts in report.joined for one in parts):
+        _print_part(part)
     for remark in report.remarks:
         print(remark)
     print(f"Page: {options.output}; the same as files: {os.path.splitext(options.output)[0]}_files")

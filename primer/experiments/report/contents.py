@@ -12,12 +12,12 @@ from primer.experiments.report import (
     runs,
     sections,
     settings,
-    speedup_table,
 )
 from primer.experiments.report.analyses import rates, routers, scaling, training
 from primer.experiments.report.analyses.part import Part
 from primer.experiments.report.runs import Run
 from primer.experiments.report.sections import Section
+from primer.experiments.report.speedups import speedup_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Report:
         sections: sets of contenders whose losses may be compared.
         speedups: of each section, the rows of `speedup_table.rows`: thousands of draws.
         parts: of each section, what it says of families of groups, of training and of routers.
+        joined: where sizes have baselines of their own, what is said of all sizes of one text
+            together: the sections and the parts of each.
         settings: {setting: {group: value}} of those that are not the same in all groups.
         remarks: what a reader has to know of the report as a whole.
     """
@@ -35,6 +37,7 @@ class Report:
     sections: Sequence[Section]
     speedups: Sequence[Sequence[Mapping[str, Any]]]
     parts: Sequence[Sequence[Part]]
+    joined: Sequence[tuple[Section, Sequence[Part]]]
     settings: Mapping[str, Mapping[str, str]]
     remarks: Sequence[str]
 
@@ -66,6 +69,7 @@ def build(
         compared,
         [speedup_table.rows(section) for section in compared],
         [_parts(section, asymptote) for section in compared],
+        [(one, scaling.parts(one, asymptote)) for one in sections.joined(compared)],
         settings.differences(
             {g.name: g.runs[0].config for g in evaluated if g.runs[0].config is not None}
         ),
@@ -75,7 +79,8 @@ def build(
 
 def _parts(section: Section, asymptote: float | None) -> list[Part]:
     return [
-        *scaling.parts(section, asymptote),
+        # Sizes with baselines of their own have the laws over sizes in `joined`.
+        *([] if section.values else scaling.parts(section, asymptote)),
         *rates.parts(section),
         *training.parts(section),
         *routers.parts(section),

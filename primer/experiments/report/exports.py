@@ -6,13 +6,14 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from primer import __version__
 from primer.common import files
 from primer.errors import UsageError
 from primer.experiments.report import figures, finals, page
+from primer.experiments.report.analyses.part import Part
 from primer.experiments.report.contents import Report
 from primer.experiments.report.sections import Section
 
@@ -31,7 +32,7 @@ def files_of(report: Report, output: str) -> dict[str, bytes]:
     """
     folder = f"{os.path.splitext(output)[0]}_files"
     pictures = [figures.draw(section) for section in report.sections]
-    of_parts = [{k: v[1] for one in own for k, v in one.figures.items()} for own in report.parts]
+    of_parts = [_pictures(own) for own in report.parts]
     found = {
         "finals.csv": _csv(
             {"section": section.title, "unit": section.unit, **row}
@@ -51,16 +52,24 @@ def files_of(report: Report, output: str) -> dict[str, bytes]:
     for number, (own, more) in enumerate(zip(pictures, of_parts, strict=True), 1):
         suffix = f"_{number}" if number > 1 else ""
         found |= {f"{name}{suffix}.png": png for name, png in (own | more).items()}
+    for number, (_, joined) in enumerate(report.joined, 1):
+        suffix = f"_{number}" if number > 1 else ""
+        found |= {f"{name}{suffix}.png": png for name, png in _pictures(joined).items()}
     text = page.render(report, pictures, os.path.basename(folder))
     return {os.path.join(folder, name): content for name, content in found.items()} | {
         output: text.encode()
     }
 
 
+def _pictures(parts: Sequence[Part]) -> dict[str, bytes]:
+    return {name: png for part in parts for name, (_, png) in part.figures.items()}
+
+
 def _files_of_parts(report: Report) -> dict[str, bytes]:
     """Returns {name: CSV} of the parts of all sections."""
     rows: dict[str, list[Mapping[str, Any]]] = {}
-    for section, parts in zip(report.sections, report.parts, strict=True):
+    of_sections = zip(report.sections, report.parts, strict=True)
+    for section, parts in [*of_sections, *report.joined]:
         for one in parts:
             for name, own in one.files.items():
                 rows.setdefault(name, []).extend({"section": section.title, **r} for r in own)
@@ -113,11 +122,7 @@ def _json(report: Report) -> bytes:
             "left_out": list(section.left_out),
             "finals": [_nulls(row) for row in finals.rows(section)],
             "speedups": [_nulls(row) for row in speedups],
-            **{
-                name: [_nulls(row) for row in rows]
-                for one in parts
-                for name, rows in one.files.items()
-            },
+            **_numbers(parts),
             "checkpoints": [_nulls(row) for row in _checkpoints(section)],
         }
         for section, speedups, parts in zip(
@@ -127,10 +132,16 @@ def _json(report: Report) -> bytes:
     content = {
         "primer": __version__,
         "sections": sections,
+        "joined": [{"title": s.title, **_numbers(parts)} for s, parts in report.joined],
         "settings": report.settings,
         "remarks": list(report.remarks),
     }
     return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def _numbers(parts: Sequence[Part]) -> dict[str, list[dict[str, Any]]]:
+    """Returns {name: rows} of parts."""
+    return {k: [_nulls(row) for row in rows] for one in parts for k, rows in one.files.items()}
 
 
 def _nulls(row: Mapping[str, Any]) -> dict[str, Any]:

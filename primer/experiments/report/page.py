@@ -5,10 +5,11 @@ import html
 from collections.abc import Mapping, Sequence
 
 from primer import __version__
-from primer.experiments.report import finals, seeds, speedup_table, style
+from primer.experiments.report import finals, seeds, style
 from primer.experiments.report.analyses.part import Part
 from primer.experiments.report.contents import Report
 from primer.experiments.report.sections import Section
+from primer.experiments.report.speedups import speedup_table
 
 _CAPTIONS = {
     "loss_by_steps": "Loss against training steps",
@@ -62,8 +63,11 @@ def render(report: Report, pictures: Sequence[Mapping[str, bytes]], folder: str)
         where = f" ({section.title})" if len(report.sections) > 1 else ""
         parts += _section(section, speedups, own, where)
         parts += [text for one in more for text in _part(one, where)]
+    for section, more in report.joined:
+        parts += [text for one in more for text in _part(one, f" ({section.title})")]
     parts += _settings(report)
-    definitions = [text for own in report.parts for one in own for text in one.definitions]
+    every = [*report.parts, *(more for _, more in report.joined)]
+    definitions = [text for own in every for one in own for text in one.definitions]
     parts += [
         "<h2>What the numbers mean</h2>",
         _list([*_DEFINITIONS, *dict.fromkeys(definitions)]),

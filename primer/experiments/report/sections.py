@@ -1,14 +1,14 @@
 """Sets of groups whose losses may be compared: one text, one protocol, one unit."""
 
 import dataclasses
-import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from primer.errors import UsageError
 from primer.evaluation import report
 from primer.evaluation.paired import difference
-from primer.experiments.report import seeds
+from primer.experiments.report import baselines, comparable, seeds
+from primer.experiments.report.baselines import Rivals
 from primer.experiments.report.groups import Group
 from primer.experiments.report.runs import Curve, Row
 
@@ -42,7 +42,9 @@ class Section:
     """Contenders whose losses may be compared.
 
     Attributes:
-        title: the task, split and protocol.
+        text: the task, split and protocol.
+        values: what its contenders have in common where each value has a baseline of its own, as
+            "size=64"; else "".
         unit: the key of the loss in a row: "nats_per_token", or "bits_per_byte" where the token
             ids differ.
         how: how the text was cut, and how much of it there is.
@@ -52,7 +54,8 @@ class Section:
         left_out: sentences on groups of which all runs were stopped as hopeless.
     """
 
-    title: str
+    text: str
+    values: str
     unit: str
     how: str
     baseline: str
@@ -60,119 +63,71 @@ class Section:
     reason: str
     left_out: Sequence[str] = ()
 
+    @property
+    def title(self) -> str:
+        """What it compares."""
+        return f"{self.values}: {self.text}" if self.values else self.text
+
 
 def build(groups: Sequence[Group], baseline: str | None) -> list[Section]:
     """Returns the sections of a report, with p-values adjusted over all of them.
 
     Args:
         groups: all groups.
-        baseline: the name of a group that all others are to be compared with; None for the first
-            group of each section.
+        baseline: as for `baselines.of_groups`; None for the first group of each section.
 
     Raises:
-        UsageError: no group has this name; or a group has no result that may be compared with it.
+        UsageError: as there, and as `baselines.divided`; all runs were stopped as hopeless.
     """
-    _check_baseline(groups, baseline)
-    sets: dict[tuple, dict[str, list[Curve]]] = {}
-    for group in groups:
-        for run in group.runs:
-            for points in run.evaluations:
-                own = sets.setdefault(_key(points[-1].row), {})
-                own.setdefault(group.name, []).append(Curve(run, points))
-    if baseline is not None:
-        sets = _with_baseline(sets, baseline, groups)
-    sets = {key: own for key, own in sets.items() if _counted(own)}
-    if not sets:
+    sets = comparable.sets(groups)
+    if baseline is None:
+        firsts = [(own, next(iter(comparable.counted(own)), None)) for own in sets]
+        every = [Rivals(own, first) for own, first in firsts if first]
+    else:
+        partners = baselines.of_groups([group.name for group in groups], baseline)
+        every = baselines.divided(sets, partners, groups)
+    if not every:
         raise UsageError("all runs with results were stopped as hopeless: nothing to compare")
-    first = next(iter(sets.values()))
-    return _adjusted([_section(own, first, baseline) for own in sets.values()])
+    return _adjusted([_section(rivals, _a_row(every[0])) for rivals in every])
 
 
-def _check_baseline(groups: Sequence[Group], baseline: str | None) -> None:
-    names = [group.name for group in groups]
-    if baseline is not None and baseline not in names:
-        close = difflib.get_close_matches(baseline, names, n=3, cutoff=0.4) or names[:5]
-        raise UsageError(
-            f"--baseline {baseline}: no group of runs has this name; expected one as "
-            + ", ".join(close)
+def joined(sections: Sequence[Section]) -> list[Section]:
+    """Returns the sections of which each has the contenders of all baselines on one text."""
+    found: dict[tuple, list[Section]] = {}
+    for section in sections:
+        found.setdefault((section.text, section.how, section.unit), []).append(section)
+    return [
+        dataclasses.replace(
+            own[0], values="", contenders=[c for one in own for c in one.contenders]
         )
+        for own in found.values()
+        if len(own) > 1
+    ]
 
 
-def _key(row: Row) -> tuple:
-    """Returns what rows that may be compared have in common."""
-    text = tuple(row.get(key) for key in report.TEXT_COUNTS)
-    if not all(isinstance(count, int) for count in text):  # A data set of token ids.
-        text = (row["text_checksum"],)
-    kept = ("task", "split", "protocol", "window", "not_as_trained")
-    return (*(row.get(key) for key in kept), report.activation_dtype(row), text)
+def _a_row(rivals: Rivals) -> Row:
+    return rivals.curves[rivals.baseline][0].last.row
 
 
-def _with_baseline(
-    sets: Mapping[tuple, dict[str, list[Curve]]], baseline: str, groups: Sequence[Group]
-) -> dict[tuple, dict[str, list[Curve]]]:
-    """Returns the sets that have the baseline; refuses groups that are in none of them."""
-    kept = {key: own for key, own in sets.items() if baseline in _counted(own)}
-    if not kept and any(baseline in own for own in sets.values()):
-        raise UsageError(f"--baseline {baseline}: all its runs were stopped as hopeless")
-    if not kept:
-        directory = next(group for group in groups if group.name == baseline).runs[0].model_dir
-        raise UsageError(
-            f"--baseline {baseline} has no result yet: primer eval --model_dir {directory}"
-        )
-    compared = {name for own in kept.values() for name in own}
-    for own in sets.values():
-        for name, curves in own.items():
-            if name not in compared:
-                row, base = curves[0].last.row, next(iter(kept.values()))[baseline][0].last.row
-                raise UsageError(
-                    f"{name} cannot be compared with the baseline {baseline}: "
-                    f"{why_apart(row, base)}; evaluate both alike (primer eval --protocol, "
-                    "--split), leave it out, or leave out --baseline, which shows them apart"
-                )
-    return kept
-
-
-def why_apart(row: Row, base: Row) -> str:
-    """Returns the reason why two rows are not compared: "the split is test and validation"."""
-    found = report.find_difference([base, row])
-    if found:
-        return found
-    for key in ("task", "window", "not_as_trained"):
-        if row.get(key) != base.get(key):
-            values = " and ".join(str(one.get(key) or "none") for one in (base, row))
-            return f"the {key.replace('_', ' ')} is {values}"
-    return "their texts differ"
-
-
-def _counted(own: Mapping[str, Sequence[Curve]]) -> dict[str, list[Curve]]:
-    """Returns the runs that were not stopped as hopeless, of the groups that have any."""
-    found = {name: [c for c in curves if c.run.hopeless is None] for name, curves in own.items()}
-    return {name: curves for name, curves in found.items() if curves}
-
-
-def _section(
-    own: Mapping[str, Sequence[Curve]], first: Mapping[str, Sequence[Curve]], baseline: str | None
-) -> Section:
-    counted = _counted(own)
-    base = baseline if baseline is not None and baseline in counted else next(iter(counted))
-    rows = [curve.last.row for curves in counted.values() for curve in curves]
-    unit = difference.common_unit(rows)
-    row, apart = rows[0], "" if own is first else why_apart(rows[0], _row_of(first))
+def _section(rivals: Rivals, first: Row) -> Section:
+    own, base = rivals.curves, rivals.baseline
+    counted = comparable.counted(own)
+    row = _a_row(rivals)
+    unit = difference.common_unit(
+        [curve.last.row for curves in counted.values() for curve in curves]
+    )
     base_finals = _finals(counted[base])[0]
     amount = report.describe_counts(row) if unit == difference.NATS_PER_TOKEN else _bytes(row)
     return Section(
         f"{row.get('task')}, {row.get('split')} split, protocol {row['protocol']}",
+        rivals.values,
         unit,
         f"{row['how']} {amount}",
         base,
         [_contender(n, own[n], unit, None if n == base else base_finals) for n in counted],
-        apart,
+        comparable.why_apart(row, first),
         [_left_out(name, curves) for name, curves in own.items() if name not in counted],
     )
-
-
-def _row_of(own: Mapping[str, Sequence[Curve]]) -> Row:
-    return next(iter(own.values()))[0].last.row
 
 
 def _bytes(row: Row) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from primer.errors import UsageError
 from primer.experiments.report import (
+    baselines,
     contents,
     directories,
     exports,
@@ -153,6 +154,15 @@ def test_the_baselines_name_is_checked(tmp_path):
     folder = made_up_runs.sweep(tmp_path / "runs", {"transformer": 4.3, "primer": 4.2}, (1,))
     with pytest.raises(UsageError, match="--baseline transfomer: .*expected one as transformer"):
         contents.build([folder], "transfomer")
+
+
+def test_a_group_without_a_partner_among_the_baselines_is_refused():
+    names = ["size=64,model=a", "size=64,model=b", "size=128,model=a", "size=192,model=b"]
+    expected = dict(zip(names, [names[0], names[0], names[2]]))
+    assert baselines.of_groups(names[:3], "model=a") == expected
+    assert baselines.of_groups(names[:2], "model=b") == dict.fromkeys(names[:2], names[1])
+    with pytest.raises(UsageError, match="size=192,model=b has no partner.*size=192"):
+        baselines.of_groups(names, "model=a")
 
 
 def test_runs_without_results_are_named(tmp_path):

@@ -52,6 +52,22 @@ def grid(tmp_path_factory):
     return made_up_runs.sizes(folder, laws, cells, (1, 2, 3), noise=2e-4, of_seed=2e-3)
 
 
+def test_sizes_with_baselines_of_their_own_have_one_law(grid, tmp_path):
+    report = contents.build([grid], "architecture=transformer")
+    assert len(report.sections) == 9 and not any(report.parts)
+    first = report.sections[0]
+    assert first.title.startswith("size=10000,steps=400: sotu") and not first.reason
+    assert first.baseline == "architecture=transformer,size=10000,steps=400"
+    assert [c.name.split(",")[0] for c in first.contenders if c.comparison] == [
+        "architecture=primer"
+    ]
+    ((joined, found),) = report.joined
+    assert joined.title == "sotu, validation split, protocol stream"
+    assert [part.name for part in found] == ["compute_law", "size_law", "iso_flops", "savings"]
+    names = {os.path.basename(name) for name in exports.files_of(report, str(tmp_path / "r.html"))}
+    assert {"compute_law.png", "size_law.csv", "differences_9.png"} <= names
+
+
 def test_a_grid_of_sizes_and_tokens(grid):
     found = parts(grid, "architecture=transformer,size=10000,steps=400")
     assert [*found] == ["compute_law", "size_law", "iso_flops", "savings"]

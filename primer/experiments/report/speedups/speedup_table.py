@@ -5,8 +5,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from primer.experiments.report import speedup
 from primer.experiments.report.sections import Section
+from primer.experiments.report.speedups import speedup
 
 HEADS = {
     "group": "group",

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from primer.experiments.report import contents, schedules, speedup, speedup_table
+from primer.experiments.report import contents, schedules
+from primer.experiments.report.speedups import speedup, speedup_table
 from tests.experiments.report import made_up_runs
 
 COSTS = np.geomspace(1, 100, 12)

@@ -1,0 +1,1 @@
+"""The compute that reaches the final loss of the baseline, where schedules make losses final."""
