@@ -92,8 +92,8 @@ MODELS = {
 }
 SIZES = (
     Size(64, steps=200, seeds=(1, 2, 3, 4, 5)),
-    Size(128, steps=300, seeds=(1, 2)),
-    Size(192, steps=400, seeds=(1, 2)),
+    Size(128, steps=250, seeds=(1, 2, 3)),
+    Size(192, steps=300, seeds=(1, 2)),
 )
 BASELINE = "transformer"
 
