@@ -30,6 +30,7 @@ from primer.experiments.sweeps import expansion, sweep_file  # noqa: E402
 
 VOCABULARY = HERE.relative_to(ROOT) / "sotu_2048.model"
 TUNING, FINALS = HERE / "tuning.yaml", HERE / "finals.yaml"
+PAGE = HERE / "report.html"
 RUNS = pathlib.PurePath("../../runs/primer_vs_transformer")
 MEMORY = ["memory_length = 128", "carry_memory = True"]
 SWITCH = ["architectures/switch.gin"]
@@ -205,6 +206,13 @@ def write_finals(rates: Mapping[str, float]) -> None:
     write(FINALS, {}, axes)
 
 
+def write_report() -> int:
+    """Writes the report on all models, each compared with the baseline of its size."""
+    words = [str(FINALS), "--baseline", f"model={BASELINE}", "--output", str(PAGE), "--overwrite"]
+    command = [sys.executable, "-m", "primer", "report", *words]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
 def main() -> int:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -214,7 +222,9 @@ def main() -> int:
     for name, one in found.items():
         print(one.sentence(name), flush=True)
     write_finals({name: one.best for name, one in found.items()})
-    return 0 if run(FINALS, options.workers) else 1
+    if not run(FINALS, options.workers):
+        return 1
+    return write_report()
 
 
 if __name__ == "__main__":

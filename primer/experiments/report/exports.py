@@ -39,7 +39,7 @@ def files_of(report: Report, output: str) -> dict[str, bytes]:
             for section in report.sections
             for row in finals.rows(section)
         ),
-        "checkpoints.csv": _csv(row for s in report.sections for row in _checkpoints(s)),
+        "checkpoints.csv": _csv(row for s in report.sections for row in _checkpoints(s, folder)),
         "speedups.csv": _csv(
             {"section": section.title, **row}
             for section, speedups in zip(report.sections, report.speedups, strict=True)
@@ -47,7 +47,7 @@ def files_of(report: Report, output: str) -> dict[str, bytes]:
         ),
         **_files_of_parts(report),
         "settings.csv": _csv({"setting": k, **v} for k, v in report.settings.items()),
-        "report.json": _json(report),
+        "report.json": _json(report, folder),
     }
     for number, (own, more) in enumerate(zip(pictures, of_parts, strict=True), 1):
         suffix = f"_{number}" if number > 1 else ""
@@ -76,8 +76,8 @@ def _files_of_parts(report: Report) -> dict[str, bytes]:
     return {f"{name}.csv": _csv(own) for name, own in rows.items()}
 
 
-def _checkpoints(section: Section) -> Iterable[dict[str, Any]]:
-    """Yields the numbers of each evaluated checkpoint of each run."""
+def _checkpoints(section: Section, folder: str) -> Iterable[dict[str, Any]]:
+    """Yields the numbers of each evaluated checkpoint of each run, its directory from `folder`."""
     for contender in section.contenders:
         for curve in [*contender.curves, *contender.stopped]:
             for point in curve.points:
@@ -87,7 +87,7 @@ def _checkpoints(section: Section) -> Iterable[dict[str, Any]]:
                     "seed": curve.run.seed,
                     "state": curve.run.state,
                     "hopeless_step": curve.run.hopeless or math.nan,
-                    "model_dir": curve.run.model_dir,
+                    "model_dir": os.path.relpath(curve.run.model_dir, folder),
                     "step": point.step,
                     "tokens": point.tokens,
                     "flops": point.flops,
@@ -110,7 +110,7 @@ def _csv(rows: Iterable[Mapping[str, Any]]) -> bytes:
     return out.getvalue().encode()
 
 
-def _json(report: Report) -> bytes:
+def _json(report: Report, folder: str) -> bytes:
     """Returns all numbers as JSON; what is not finite is null."""
     sections = [
         {
@@ -123,7 +123,7 @@ def _json(report: Report) -> bytes:
             "finals": [_nulls(row) for row in finals.rows(section)],
             "speedups": [_nulls(row) for row in speedups],
             **_numbers(parts),
-            "checkpoints": [_nulls(row) for row in _checkpoints(section)],
+            "checkpoints": [_nulls(row) for row in _checkpoints(section, folder)],
         }
         for section, speedups, parts in zip(
             report.sections, report.speedups, report.parts, strict=True

@@ -134,7 +134,9 @@ def test_hopeless_runs_are_named_and_not_counted(tmp_path):
     ]
     assert "Stopped as hopeless by the rule of their sweep, and not counted" in report.remarks[0]
     assert report.remarks[0].count("(step 30)") == 3
-    found = [row for row in exports._checkpoints(section) if row["state"] == "hopeless"]
+    found = exports._checkpoints(section, str(tmp_path / "page_files"))
+    found = [row for row in found if row["state"] == "hopeless"]
+    assert found[0]["model_dir"] == "../runs/architecture=primer,seed=4"
     assert {(row["group"], row["hopeless_step"]) for row in found} == {("primer", 30)}
     assert figures.mean_curve(section.contenders[0], "step", "nats_per_token")[0] == [10, 30, 100]
     with pytest.raises(UsageError, match="--baseline llama: all its runs were stopped as hopeless"):
