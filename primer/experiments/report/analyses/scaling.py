@@ -69,8 +69,16 @@ def _compute(
 
 
 def _sizes(section: Section, found: Sequence[Family], asymptote: float | None) -> list[Part]:
-    rows = [size_law.fit_family(family, section.unit, asymptote) for family in found]
-    return [size_law.describe(rows)]
+    laws = [size_law.fit_family(family, section.unit, asymptote) for family in found]
+    drawn = {
+        f"size_law_{_file_name(family.name)}": (
+            f"Final losses against training tokens, with the law of each size: {family.name}",
+            scaling_figures.sizes_and_tokens(one.runs, one.law, section.unit),
+        )
+        for family, one in zip(found, laws)
+        if one.law is not None
+    }
+    return [dataclasses.replace(size_law.describe([one.row for one in laws]), figures=drawn)]
 
 
 def _equal_compute(section: Section, found: Sequence[Family]) -> list[Part]:

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from primer.experiments.fits.power_law import PowerLaw
 from primer.experiments.report import figures, finals
+from primer.experiments.report.analyses.cells import Runs
 from primer.experiments.report.analyses.compute_law import ComputeLaw
 from primer.experiments.report.analyses.iso_flops import Budget
 from primer.experiments.report.analyses.savings import Savings
@@ -96,6 +98,39 @@ def sizes_at_equal_compute(budgets: Sequence[Budget], unit: str) -> bytes:
         _log_axes(panel, "parameters without embedding", f"loss, {finals.UNITS[unit]}")
 
     return figures.drawn(draw, 3.3 + 0.17 * len(budgets), legend=True)
+
+
+def sizes_and_tokens(runs: Runs, law: PowerLaw, unit: str) -> bytes:
+    """Returns the PNG of losses against tokens, with the law of each size.
+
+    Args:
+        runs: those of a family.
+        law: its law over sizes and tokens.
+        unit: the unit of the losses.
+    """
+    from primer.experiments.report.analyses import part
+
+    sizes = sorted(set(runs.sizes.tolist()))
+
+    def draw(panel: Any) -> None:
+        for number, size in enumerate(sizes):
+            drawn, own = figures.style(number), runs.sizes == size
+            panel.plot(
+                *(runs.tokens[own], runs.losses[own]),
+                **{**drawn, "linestyle": "none"},
+                markersize=4,
+                label=f"{part.count(size)} parameters without embedding",
+            )
+            x = np.geomspace(runs.tokens.min(), runs.tokens.max(), _POINTS)
+            panel.plot(
+                *(x, law.losses(np.column_stack([np.full(_POINTS, size), x]))),
+                color=drawn["color"],
+                linestyle=drawn["linestyle"],
+                linewidth=1.4,
+            )
+        _log_axes(panel, "training tokens, padding included", f"loss, {finals.UNITS[unit]}")
+
+    return figures.drawn(draw, 3.3 + 0.17 * len(sizes), legend=True)
 
 
 def compute_factors(found: Sequence[Savings], families: Sequence[str]) -> bytes:

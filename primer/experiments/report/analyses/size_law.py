@@ -7,8 +7,9 @@ without embedding, of experts those that a token chooses; D the tokens of traini
 included.
 """
 
+import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,23 @@ _NUMBERS: dict[str, Callable[[PowerLaw], float]] = {
 _LOGS = ("factor_of_size", "factor_of_tokens")
 
 
-def fit_family(family: Family, unit: str, asymptote: float | None = None) -> dict[str, Any]:
-    """Returns the numbers of a family's law, nan where there are none.
+@dataclasses.dataclass(frozen=True)
+class SizeLaw:
+    """What the runs of a family say.
+
+    Attributes:
+        runs: those that are counted.
+        law: of size and tokens, or None.
+        row: the numbers of the law with their intervals, nan where there are none, and "remarks".
+    """
+
+    runs: cells.Runs
+    law: PowerLaw | None
+    row: Mapping[str, Any]
+
+
+def fit_family(family: Family, unit: str, asymptote: float | None = None) -> SizeLaw:
+    """Returns the law of a family.
 
     Args:
         family: contenders of one section.
@@ -71,17 +87,19 @@ def fit_family(family: Family, unit: str, asymptote: float | None = None) -> dic
         "deviation": math.nan,
         "remarks": "; ".join([*problems, *remarks]),
     }
-    if not problems:
-        row |= _numbers(runs, variables, asymptote, needed)
-        row["remarks"] = "; ".join([*row.pop("problems"), *remarks])
-    return row
+    if problems:
+        return SizeLaw(runs, None, row)
+    law = power_law.fit(variables, runs.losses, asymptote)
+    row |= _numbers(law, runs, variables, asymptote)
+    row["remarks"] = "; ".join([*row.pop("problems"), *remarks])
+    return SizeLaw(runs, law, row)
 
 
 def _numbers(
-    runs: cells.Runs, variables: np.ndarray, asymptote: float | None, needed: int
+    law: PowerLaw, runs: cells.Runs, variables: np.ndarray, asymptote: float | None
 ) -> dict[str, Any]:
     """Returns the numbers of a law with their intervals, and what there is to say of it."""
-    law = power_law.fit(variables, runs.losses, asymptote)
+    needed = power_law.number_of_parameters(2, asymptote)
     fitted = law.losses(variables)
     row: dict[str, Any] = {"problems": []}
     if not law.is_determined:
@@ -115,7 +133,7 @@ def _problems(groups: int, needed: int, variables: np.ndarray) -> list[str]:
     return [f"no fit: {problem}" for problem in power_law.is_identified(variables)]
 
 
-def describe(rows: Sequence[dict[str, Any]]) -> Part:
+def describe(rows: Sequence[Mapping[str, Any]]) -> Part:
     """Returns the part of the page.
 
     Args:
@@ -133,7 +151,7 @@ def describe(rows: Sequence[dict[str, Any]]) -> Part:
     )
 
 
-def _texts(row: dict[str, Any]) -> dict[str, str]:
+def _texts(row: Mapping[str, Any]) -> dict[str, str]:
     found = {"family": row["family"], "runs": str(row["runs"]), "groups": str(row["groups"])}
     for name in _NUMBERS:
         ends = part.interval(row[f"{name}_low"], row[f"{name}_high"])

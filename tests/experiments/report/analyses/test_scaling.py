@@ -66,6 +66,7 @@ def test_sizes_with_baselines_of_their_own_have_one_law(grid, tmp_path):
     assert [part.name for part in found] == ["compute_law", "size_law", "iso_flops", "savings"]
     names = {os.path.basename(name) for name in exports.files_of(report, str(tmp_path / "r.html"))}
     assert {"compute_law.png", "size_law.csv", "differences_9.png"} <= names
+    assert {"size_law_transformer.png", "size_law_primer.png"} <= names
 
 
 def test_a_grid_of_sizes_and_tokens(grid):
