@@ -62,6 +62,8 @@ REQUIREMENTS = [
     "matplotlib>=3.7",
     # Files of sweeps.
     "PyYAML>=6.0.1,<7",
+    # Weights of Hugging Face's models, in and out.
+    "safetensors>=0.5",
 ]
 
 EXTRAS = {

@@ -24,6 +24,8 @@ COMMANDS = {
     "score": "write the log-probability of documents and of their tokens",
     "average": "average checkpoints of a run",
     "generate": "continue prompts with a trained model",
+    "export": "write a trained model as files for other programs",
+    "import": "make a model directory of a Hugging Face model",
     "data": "inspect text, build vocabularies, prepare data for training",
     "check": "show what gin files build, and which settings take no effect",
     "plan": "compute the memory, the time and the collectives of a run on a mesh of chips",
@@ -34,6 +36,9 @@ COMMANDS = {
     "report": "compare evaluated runs over seeds, with intervals, on one page",
     "demo": "compare Primer, Primer-EZ, the vanilla Transformer and Qwen3, trained here",
 }
+
+# Subcommand -> its module of `primer.commands`, where that has another name.
+_MODULES = {"export": "exchange.export", "import": "exchange.import_model"}
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -111,7 +116,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _command_module(name: str) -> ModuleType:
-    return importlib.import_module(f"primer.commands.{name}")
+    return importlib.import_module(f"primer.commands.{_MODULES.get(name, name)}")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ Sums are float64, one variable at a time; a variable keeps its type. Variables t
 import contextlib
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -48,7 +49,7 @@ def write_averages(model_dir: str, windows: Sequence[Sequence[str]], output: str
     with _new_directory(output) as temporary:
         names = _common_weights(model_dir, sorted({path for window in windows for path in window}))
         for window in windows:
-            _save(temporary, checkpoint_files.step_of(window[-1]), _mean(window, names))
+            save(temporary, checkpoint_files.step_of(window[-1]), _mean(window, names))
         _write_records(model_dir, windows, temporary)
 
 
@@ -70,7 +71,7 @@ def write_moving_averages(model_dir: str, paths: Sequence[str], output: str) -> 
     with _new_directory(output) as temporary:
         names = _common_weights(model_dir, paths)
         for path in paths:
-            _save(temporary, checkpoint_files.step_of(path), _moving_average(path, names))
+            save(temporary, checkpoint_files.step_of(path), _moving_average(path, names))
         _write_records(model_dir, [[path] for path in paths], temporary, kind="moving")
 
 
@@ -142,7 +143,7 @@ def _mean_of_variable(readers, name, window):
         return last
     total = np.zeros(last.shape, np.float64)
     for reader, path in zip(readers, window, strict=True):
-        total += _finite_value(reader, name, path).astype(np.float64)
+        total += finite_value(reader, name, path).astype(np.float64)
     return (total / len(readers)).astype(last.dtype)
 
 
@@ -162,15 +163,16 @@ def _averaged_weight(reader, name, path, has_lag):
     weight = _value(reader, name, path)
     if not has_lag:
         return weight
-    lag = _finite_value(reader, f"{name}{LAG}", path).astype(np.float64)
-    total = _finite_value(reader, name, path).astype(np.float64) + lag
+    lag = finite_value(reader, f"{name}{LAG}", path).astype(np.float64)
+    total = finite_value(reader, name, path).astype(np.float64) + lag
     return total.astype(weight.dtype)
 
 
-def _finite_value(reader, name, path):
+def finite_value(reader: Any, name: str, path: str) -> np.ndarray:
+    """Returns a value of a checkpoint; raises RunError where it is damaged, NaN or infinite."""
     value = _value(reader, name, path)
     if not finite_values.is_finite(value):
-        raise RunError(f"{name} is NaN or infinite in {path}: average others")
+        raise RunError(f"{name} is NaN or infinite in {path}: name another checkpoint")
     return value
 
 
@@ -179,12 +181,12 @@ def _value(reader, name, path):
         return np.asarray(reader.get_tensor(name))
     except (tf.errors.OpError, ValueError, IndexError) as error:
         raise RunError(
-            f"{name} cannot be read from {path}: {files.first_line(error)}; average others"
+            f"{name} cannot be read from {path}: {files.first_line(error)}; name another checkpoint"
         ) from error
 
 
-def _save(directory, step, values):
-    """Writes the values to `model.ckpt-<step>`."""
+def save(directory: str, step: int, values: Mapping[str, np.ndarray]) -> None:
+    """Writes the values to the checkpoint `model.ckpt-<step>` of a directory."""
     names = sorted(values)
     with tf.Graph().as_default(), tf.Session() as sess:
         feeds = {tf.placeholder(values[name].dtype, values[name].shape): name for name in names}

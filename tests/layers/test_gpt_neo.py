@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import special
 
+from primer.convert.huggingface import settings
 from tests import gin_models
 from tests.layers import helpers, test_huggingface_parity
-from tests.layers.huggingface import settings
 
 FOUND = test_huggingface_parity.case("gpt_neo")
 ACTIVATIONS = {

@@ -18,11 +18,11 @@ import pytest
 import tensorflow.compat.v1 as tf
 from mesh_tensorflow.transformer import transformer
 
+from primer.convert.huggingface import names, settings, weights
 from primer.generation.step_graph import StepGraph
 from tests import gin_models, slow
 from tests.layers import helpers
 from tests.layers.composition_checks import save
-from tests.layers.huggingface import settings, weights
 from tests.paths import GOLDEN, PARITY
 
 FAMILIES = sorted(settings.OF_FAMILY)
@@ -58,7 +58,7 @@ def case(file):
     with np.load(folder / f"{file}.npz") as arrays:
         arrays = dict(arrays)
     found = settings.OF_FAMILY[family](ast.literal_eval(str(arrays["config"])))
-    return Case(arrays, found, weights.OF_FAMILY[family](found.slots))
+    return Case(arrays, found, names.OF_FAMILY[family](found.slots))
 
 
 def forward(model, variables, ids, gradients=True):

@@ -6,7 +6,9 @@ tables of tokens and the output, adaptive or not, are those of the embedding.
 
 from collections.abc import Mapping
 
-from tests.layers.huggingface.weights import Weight
+from primer.convert.huggingface import layouts
+from primer.convert.huggingface.layouts import TRANSPOSED
+from primer.convert.huggingface.weights import Weight
 
 _NORM = "true_layer_norm/layer_prepostprocess/layer_norm/layer_norm"
 
@@ -29,9 +31,7 @@ def of_stack(slots: Mapping) -> list[Weight]:
         found += _norm(f"{theirs}.dec_attn.layer_norm", attention)
         for name, ours in (("CoreNet.0", "wi"), ("CoreNet.3", "wo")):
             scope = f"{dense}/DenseReluDense/{ours}"
-            found.append(
-                Weight(f"{theirs}.pos_ff.{name}.weight", (f"{scope}/kernel",), _transposed)
-            )
+            found.append(Weight(f"{theirs}.pos_ff.{name}.weight", (f"{scope}/kernel",), TRANSPOSED))
             found.append(Weight(f"{theirs}.pos_ff.{name}.bias", (f"{scope}/bias",)))
         found += _norm(f"{theirs}.pos_ff.layer_norm", dense)
     return found
@@ -46,9 +46,9 @@ def of_attention(theirs: str, ours: str) -> list[Weight]:
     """
     names = tuple(f"{ours}/{name}" for name in "qkv")
     return [
-        Weight(f"{theirs}.qkv_net.weight", names, _thirds),
-        Weight(f"{theirs}.r_net.weight", (f"{ours}/r",), _transposed),
-        Weight(f"{theirs}.o_net.weight", (f"{ours}/o",), _transposed),
+        Weight(f"{theirs}.qkv_net.weight", names, layouts.below_each_other(3)),
+        Weight(f"{theirs}.r_net.weight", (f"{ours}/r",), TRANSPOSED),
+        Weight(f"{theirs}.o_net.weight", (f"{ours}/o",), TRANSPOSED),
     ]
 
 
@@ -62,12 +62,3 @@ def _norm(theirs, scope):
         Weight(f"{theirs}.weight", (f"{scope}/{_NORM}_scale",)),
         Weight(f"{theirs}.bias", (f"{scope}/{_NORM}_bias",)),
     ]
-
-
-def _thirds(matrix):
-    """Splits `[3 * heads * d_kv, d_model]` into three of `[d_model, heads * d_kv]`."""
-    return [part.T for part in matrix.reshape(3, -1, matrix.shape[1])]
-
-
-def _transposed(matrix):
-    return [matrix.T]

@@ -10,9 +10,9 @@ import functools
 import numpy as np
 import pytest
 
+from primer.convert.huggingface.weights import converted
 from tests import gin_models
 from tests.layers import helpers, transformer_xl_attention_weights, transformer_xl_weights
-from tests.layers.huggingface.weights import converted
 from tests.layers.recurrence import recurrent_runs
 from tests.paths import GOLDEN
 

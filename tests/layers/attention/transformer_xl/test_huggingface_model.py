@@ -8,9 +8,9 @@ import functools
 import numpy as np
 import pytest
 
+from primer.convert.huggingface.weights import Weight, converted
 from tests import gin_models
 from tests.layers import helpers, transformer_xl_attention_weights
-from tests.layers.huggingface.weights import Weight, converted
 from tests.layers.test_huggingface_parity import forward
 from tests.paths import GOLDEN
 

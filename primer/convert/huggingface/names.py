@@ -1,17 +1,11 @@
-"""The weights of Hugging Face's models under our names.
+"""The names of the weights of each family of Hugging Face, and ours."""
 
-A Linear stores its matrix `[out, in]`, GPT-2's Conv1D `[in, out]` as we do. Fused projections are
-split, which keeps the sums of squares: `Weight.norm` is that of the fused gradient.
-"""
+from collections.abc import Mapping
 
-import dataclasses
-import functools
-from collections.abc import Callable, Iterable, Mapping
+from primer.convert.huggingface import layouts
+from primer.convert.huggingface.layouts import SAME, TRANSPOSED
+from primer.convert.huggingface.weights import EMBEDDING, OUTPUT, THEIR_OUTPUT, Weight
 
-import numpy as np
-
-# Buffers of older versions: masks and the wavelengths of rotary positions.
-_BUFFERS = (".attn.bias", ".masked_bias", ".attention.bias", "inv_freq")
 _NORMS = {
     "layer": (
         "true_layer_norm/layer_prepostprocess/layer_norm/layer_norm_scale",
@@ -21,58 +15,14 @@ _NORMS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Weight:
-    """A weight of Hugging Face's model.
-
-    Attributes:
-        theirs: its name.
-        ours: the names of our variables, in the order in which `split` returns them.
-        split: converts the array to those of our variables.
-    """
-
-    theirs: str
-    ours: tuple[str, ...]
-    split: Callable[[np.ndarray], Iterable[np.ndarray]] = lambda array: [array]
-
-    def norm(self, norms: Mapping[str, np.ndarray]) -> float:
-        """Returns the L2 norm of the whole from those of our variables."""
-        return float(np.sqrt(sum(float(norms[name]) ** 2 for name in self.ours)))
-
-
-def converted(weights: list[Weight], state: Mapping[str, np.ndarray], rows: int) -> dict:
-    """Returns {our variable: array}, tables of tokens padded with zeros to `rows`.
-
-    Args:
-        weights: all weights of the model.
-        state: Hugging Face's names -> arrays.
-        rows: our number of token ids.
-    """
-    left = {name for name in state if not name.endswith(_BUFFERS)}
-    found = {}
-    for weight in weights:
-        parts = list(weight.split(np.asarray(state[weight.theirs])))
-        found.update(zip(weight.ours, parts, strict=True))
-        left.remove(weight.theirs)
-    if left:  # A tied output is stored once more.
-        assert left == {"lm_head.weight"} and "transformer/logits/kernel" not in found, left
-        np.testing.assert_array_equal(state["lm_head.weight"], found["transformer/embedding"])
-    for name, axis in (("transformer/embedding", 0), ("transformer/logits/kernel", 1)):
-        if name in found:
-            missing = rows - found[name].shape[axis]
-            padding = [(0, missing if i == axis else 0) for i in range(2)]
-            found[name] = np.pad(found[name], padding)
-    return {name: np.ascontiguousarray(array, np.float32) for name, array in found.items()}
-
-
 def gpt2(slots: Mapping) -> list[Weight]:
     """Returns the weights of a GPT2LMHeadModel for the slots of our model."""
     found = _tables(slots, "transformer.wte", "transformer.wpe")
+    thirds = layouts.side_by_side(3)
     for i in range(slots["num_layers"]):
-        theirs, attention, dense = f"transformer.h.{i}", *_layers(i)
+        theirs, (attention, dense) = f"transformer.h.{i}", _layers(i)
         found += _norm("layer", f"{theirs}.ln_1", attention)
         heads = [f"{attention}/SelfAttention/{name}" for name in "qkv"]
-        thirds = functools.partial(np.split, indices_or_sections=3, axis=-1)
         found.append(Weight(f"{theirs}.attn.c_attn.weight", tuple(heads), thirds))
         found.append(Weight(f"{theirs}.attn.c_attn.bias", _biases(heads), thirds))
         o = f"{attention}/SelfAttention/o"
@@ -89,7 +39,7 @@ def gpt_neo(slots: Mapping) -> list[Weight]:
     """Returns the weights of a GPTNeoForCausalLM for the slots of our model."""
     found = _tables(slots, "transformer.wte", "transformer.wpe")
     for i in range(slots["num_layers"]):
-        theirs, attention, dense = f"transformer.h.{i}", *_layers(i)
+        theirs, (attention, dense) = f"transformer.h.{i}", _layers(i)
         found += _norm("layer", f"{theirs}.ln_1", attention)
         for name in "qkv":
             found += _linear(
@@ -108,18 +58,18 @@ def gpt_neox(slots: Mapping) -> list[Weight]:
     found = _tables(slots, "gpt_neox.embed_in")
     has_bias = slots["attention_biases"] == "all"
     # The rows of the fused matrix are those of q, k and v of the first head, then of the next head.
-    fused = functools.partial(_split_of_each_head, slots["num_heads"])
+    heads = slots["num_heads"]
     for i in range(slots["num_layers"]):
-        theirs, attention, dense = f"gpt_neox.layers.{i}", *_layers(i)
+        theirs, (attention, dense) = f"gpt_neox.layers.{i}", _layers(i)
         found += _norm("layer", f"{theirs}.input_layernorm", attention)
-        heads = [f"{attention}/SelfAttention/{name}" for name in "qkv"]
-        found.append(
-            Weight(f"{theirs}.attention.query_key_value.weight", tuple(heads), lambda w: fused(w.T))
-        )
+        ours = tuple(f"{attention}/SelfAttention/{name}" for name in "qkv")
+        fused = layouts.of_each_head_transposed(heads)
+        found.append(Weight(f"{theirs}.attention.query_key_value.weight", ours, fused))
         o = f"{attention}/SelfAttention/o"
         found += _linear(f"{theirs}.attention.dense", o, False)
         if has_bias:
-            found.append(Weight(f"{theirs}.attention.query_key_value.bias", _biases(heads), fused))
+            fused = layouts.of_each_head(heads)
+            found.append(Weight(f"{theirs}.attention.query_key_value.bias", _biases(ours), fused))
             found.append(_o_bias(f"{theirs}.attention.dense", o))
         found += _norm("layer", f"{theirs}.post_attention_layernorm", dense)
         parts = {"wi": f"{theirs}.mlp.dense_h_to_4h", "wo": f"{theirs}.mlp.dense_4h_to_h"}
@@ -131,7 +81,7 @@ def llama(slots: Mapping) -> list[Weight]:
     """Returns the weights of a LlamaForCausalLM, or of a Qwen3ForCausalLM, for our slots."""
     found = _tables(slots, "model.embed_tokens")
     for i in range(slots["num_layers"]):
-        theirs, attention, dense = f"model.layers.{i}", *_layers(i)
+        theirs, (attention, dense) = f"model.layers.{i}", _layers(i)
         found += _norm("rms", f"{theirs}.input_layernorm", attention)
         found += _gated_layers(slots, theirs, attention, dense)
         found += _norm("rms", f"{theirs}.post_attention_layernorm", dense)
@@ -153,7 +103,7 @@ def gemma2(slots: Mapping) -> list[Weight]:
     """Returns the weights of a Gemma2ForCausalLM for the slots of our model."""
     found = _tables(slots, "model.embed_tokens")
     for i in range(slots["num_layers"]):
-        theirs, attention, dense = f"model.layers.{i}", *_layers(i)
+        theirs, (attention, dense) = f"model.layers.{i}", _layers(i)
         found += _norm("rms", f"{theirs}.input_layernorm", attention, less=1)
         found += _norm(
             "rms", f"{theirs}.post_attention_layernorm", f"{attention}/post_norm", less=1
@@ -167,23 +117,25 @@ def gemma2(slots: Mapping) -> list[Weight]:
 OF_FAMILY = {f.__name__: f for f in (gpt2, gpt_neo, gpt_neox, llama, qwen3, gemma2)}
 
 
-def _layers(block):
+def _layers(block: int) -> tuple[str, str]:
     """The scopes of a block's attention and feed-forward layer."""
-    return tuple(f"transformer/block_{block:03d}/layer_{i:03d}" for i in range(2))
+    scope = f"transformer/block_{block:03d}"
+    return f"{scope}/layer_000", f"{scope}/layer_001"
 
 
 def _tables(slots, embedding, positions=None):
-    found = [Weight(f"{embedding}.weight", ("transformer/embedding",))]
+    found = [Weight(f"{embedding}.weight", (EMBEDDING,))]
     if positions:
         found.append(Weight(f"{positions}.weight", ("transformer/positional_embedding",)))
     if not slots["tied_embeddings"]:
-        found.append(Weight("lm_head.weight", ("transformer/logits/kernel",), _transposed))
+        found.append(Weight(THEIR_OUTPUT, (OUTPUT,), TRANSPOSED))
     return found
 
 
 def _norm(kind, theirs, scope, less=0):
     """The scale and bias of a norm; `less` is what their scale leaves out."""
-    scale = Weight(f"{theirs}.weight", (f"{scope}/{_NORMS[kind][0]}",), lambda w: [w + less])
+    layout = layouts.without(less) if less else SAME
+    scale = Weight(f"{theirs}.weight", (f"{scope}/{_NORMS[kind][0]}",), layout)
     biases = [Weight(f"{theirs}.bias", (f"{scope}/{name}",)) for name in _NORMS[kind][1:]]
     return [scale, *biases]
 
@@ -191,7 +143,7 @@ def _norm(kind, theirs, scope, less=0):
 def _linear(theirs, ours, has_bias):
     """A Linear whose matrix is our variable `ours`, with its bias under the same scope."""
     bias = [Weight(f"{theirs}.bias", (f"{ours.removesuffix('/kernel')}/bias",))]
-    return [Weight(f"{theirs}.weight", (ours,), _transposed)] + bias * has_bias
+    return [Weight(f"{theirs}.weight", (ours,), TRANSPOSED)] + bias * has_bias
 
 
 def _dense(scope, parts, has_bias):
@@ -220,13 +172,3 @@ def _biases(names):
 
 def _o_bias(theirs, o):
     return Weight(f"{theirs}.bias", _biases([o]))
-
-
-def _transposed(array):
-    return [array.T]
-
-
-def _split_of_each_head(heads, array):
-    """Splits the last dimension, `[heads, 3, d_kv]`, into three of `[heads, d_kv]`."""
-    parts = array.reshape(*array.shape[:-1], heads, 3, -1)
-    return [parts[..., i, :].reshape(*array.shape[:-1], -1) for i in range(3)]

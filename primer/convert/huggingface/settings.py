@@ -7,6 +7,7 @@ the default of Hugging Face's class.
 import dataclasses
 from typing import Any
 
+from primer.errors import UsageError
 from primer.gin_config import config_files
 
 # Hugging Face's name -> ours, of a plain layer and of a gated one.
@@ -93,7 +94,7 @@ def gpt_neo(config: dict) -> Settings:
         activation=config.get("activation_function", "gelu_new"),
         norm_epsilon=config.get("layer_norm_epsilon", 1e-5),
         max_length=config.get("max_position_embeddings", 2048),
-        attention_kinds=[_KINDS[kind] for kind in kinds],
+        attention_kinds=[_kind(name) for name in kinds],
         window=config.get("window_size", 256),
         tied_embeddings=config.get("tie_word_embeddings", True),
     )
@@ -191,6 +192,8 @@ def _gated(family, config, kv_heads, head_size, activation, **slots):
 
 
 def _settings(family, config, sizes, activation, gated=False, **slots):
+    if activation not in _PLAIN:
+        raise UsageError(f"the activation is {activation!r}: expected one of {', '.join(_PLAIN)}")
     plain = _PLAIN[activation]
     name = _GATED.get(plain, plain) if gated else plain
     if gated and name == plain:  # No file of activations/ has this gated unit.
@@ -213,10 +216,19 @@ def _sizes(width, layers, heads, inner, head_size=None, kv_heads=None):
 def _base(config, default):
     """The base of rotary positions, an argument of its own or, from transformers 5, in a dict."""
     parameters = config.get("rope_parameters") or {}
-    kind = parameters.get("rope_type", "default")
-    assert kind == "default" and not config.get("rope_scaling"), f"scaled positions: {config}"
+    scaled = config.get("rope_scaling") or {}
+    kind = scaled.get("rope_type", scaled.get("type", parameters.get("rope_type", "default")))
+    if kind != "default":
+        raise UsageError(f"the rotary positions are scaled ({kind}): expected 'default'")
     return float(parameters.get("rope_theta", config.get("rope_theta", default)))
 
 
 def _kinds(config, default):
-    return [_KINDS[kind] for kind in config.get("layer_types") or default]
+    kinds = config.get("layer_types")
+    return default if kinds is None else [_kind(name) for name in kinds]
+
+
+def _kind(name):
+    if name not in _KINDS:
+        raise UsageError(f"a layer's attention is {name!r}: expected one of {', '.join(_KINDS)}")
+    return _KINDS[name]

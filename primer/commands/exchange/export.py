@@ -1,0 +1,57 @@
+"""`primer export`: writes a trained model as files for other programs."""
+
+import argparse
+
+from primer.common import user_paths
+
+FORMATS = ("huggingface", "safetensors", "npz")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command to its parser."""
+    parser.add_argument(
+        "--model_dir", type=user_paths.expand, required=True, help="the directory of the run"
+    )
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        default=FORMATS[0],
+        help="huggingface: for AutoModelForCausalLM, where it has the architecture; safetensors, "
+        "npz: the weights under Primer's names (default: huggingface)",
+    )
+    parser.add_argument("--output", type=user_paths.expand, required=True, help="a new folder")
+    parser.add_argument(
+        "--checkpoint", default="latest", help="latest, best, or a step (default: latest)"
+    )
+    parser.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        help="a Python module that the directory's config.gin may import; may be repeated",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Writes the files, says what they are, and returns 0."""
+    # Not at the top: these import TensorFlow, whose messages are captured first.
+    from primer.common import console
+    from primer.runtime import import_hook
+
+    console.capture_startup()
+    import_hook.install()
+    try:
+        from primer.convert import exporting
+
+        sentences = exporting.run(
+            options.model_dir,
+            options.output,
+            options.format,
+            options.checkpoint,
+            tuple(options.trust),
+        )
+    finally:
+        console.discard_startup()
+    for sentence in sentences:
+        console.say(sentence)
+    return 0

@@ -1,0 +1,61 @@
+"""`primer import`: writes a model directory with the weights of another system's model."""
+
+import argparse
+
+from primer.common import user_paths
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command to its parser."""
+    parser.add_argument(
+        "--from",
+        dest="source",
+        type=user_paths.expand,
+        required=True,
+        help="a local folder of a Hugging Face model: config.json, and safetensors or .bin",
+    )
+    parser.add_argument(
+        "--model_dir", type=user_paths.expand, required=True, help="a new model directory"
+    )
+    parser.add_argument(
+        "--task", required=True, help="as of primer train, with as many token ids as the model"
+    )
+    parser.add_argument(
+        "--gin_file", action="append", default=[], help="a further gin file; may be repeated"
+    )
+    parser.add_argument(
+        "--gin_param", action="append", default=[], help="a further gin binding; may be repeated"
+    )
+    parser.add_argument(
+        "--module_import", action="append", default=[], help="a further Python module"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Writes the directory, says what it has, and returns 0."""
+    # Not at the top: these import TensorFlow, whose messages are captured first.
+    from primer.common import console
+    from primer.runtime import import_hook
+
+    console.capture_startup()
+    import_hook.install()
+    try:
+        import t5_imports  # noqa: F401  Registers what gin files name.
+        from primer.convert.huggingface import importing
+
+        found = importing.run(
+            options.source,
+            options.model_dir,
+            options.task,
+            options.gin_file,
+            options.gin_param,
+            options.module_import,
+        )
+    finally:
+        console.discard_startup()
+    console.say(
+        f"{found.family}: {found.parameters:,} parameters of {found.weights} weights, as step 0 of "
+        f"{options.model_dir}; windows of {found.length:,} tokens (utils.run.sequence_length)\n"
+        f"Next: primer eval --model_dir {options.model_dir}"
+    )
+    return 0

@@ -1,0 +1,1 @@
+"""Other systems' models, weights and settings, in and out."""

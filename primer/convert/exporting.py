@@ -1,0 +1,150 @@
+"""A trained model as files for other programs."""
+
+import dataclasses
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from primer import saved_model
+from primer.checkpoints import checkpoint_files, saved_config, selection
+from primer.common import files
+from primer.convert import model_directories, safe_tensors
+from primer.convert.huggingface import families, weights
+from primer.errors import RunError
+from primer.gin_config import trust as trusted_config
+from primer.saved_model import SavedModel
+
+HUGGINGFACE, SAFETENSORS, NPZ = FORMATS = ("huggingface", "safetensors", "npz")
+DESCRIPTION = "model.json"
+_NPZ = "model.npz"
+_CONFIG = "config.gin"
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """What is exported, inside of `saved_model.settings_of`.
+
+    Attributes:
+        model_dir: the directory of the run.
+        step: that of the checkpoint.
+        config: the path of the run's gin settings.
+        saved: its model.
+        variables: {variable: array} of the weights, float32.
+    """
+
+    model_dir: str
+    step: int
+    config: str
+    saved: SavedModel
+    variables: Mapping[str, np.ndarray]
+
+
+def run(
+    model_dir: str,
+    output: str,
+    format: str,
+    checkpoint: str | int = "latest",
+    trust: tuple[str, ...] = (),
+) -> list[str]:
+    """Writes a checkpoint as files for other programs, whole or not at all.
+
+    Args:
+        model_dir: a directory that was trained in.
+        output: a folder that does not exist, or is empty.
+        format: one of FORMATS.
+        checkpoint: "latest", "best" or a step.
+        trust: Python modules that the directory's `config.gin` may import, besides Primer's.
+
+    Returns:
+        Sentences on what was written.
+
+    Raises:
+        UsageError: there is no such checkpoint; the folder has files; no class of Hugging Face
+            computes what the model does.
+        RunError: the checkpoint is damaged, or the folder cannot be written.
+    """
+    model_directories.check_is_new(output, "--output")
+    config = saved_config.config_file(model_dir)
+    trusted_config.check_config(config, trust)
+    path = selection.select_checkpoint(model_dir, checkpoint)
+    temporary = f"{output.rstrip('/')}.part-{uuid.uuid4().hex[:8]}"
+    try:
+        with saved_model.settings_of(model_dir, config):
+            saved = saved_model.build(model_dir)
+            variables = model_directories.read_weights(model_dir, path)
+            step = checkpoint_files.step_of(path)
+            os.makedirs(temporary)
+            source = Source(model_dir, step, config, saved, variables)
+            sentences = _WRITERS[format](source, temporary)
+        shutil.copyfile(config, os.path.join(temporary, _CONFIG))
+        if os.path.isdir(output):
+            os.rmdir(output)
+        os.rename(temporary, output)
+    except OSError as error:
+        reason = error.strerror or error
+        raise RunError(f"--output = {output!r} cannot be written: {reason}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return [f"Written to {output}: step {step} of {model_dir}", *sentences]
+
+
+def _huggingface(source: Source, folder: str) -> list[str]:
+    """Writes what `AutoModelForCausalLM.from_pretrained` reads."""
+    found = families.match(source.saved)
+    vocabulary = source.saved.vocabulary
+    state = weights.exported(found.weights, source.variables, vocabulary.vocab_size)
+    special = {
+        # Training and evaluation predict the first token of a row from the id 0.
+        "bos_token_id": 0,
+        "eos_token_id": vocabulary.eos_id,
+        "pad_token_id": vocabulary.pad_id,
+    }
+    files.write_json(os.path.join(folder, "config.json"), {**found.config, **special})
+    files.write_json(os.path.join(folder, "generation_config.json"), special)
+    safe_tensors.write(folder, state)
+    count = sum(array.size for array in state.values())
+    return [f"{found.config['architectures'][0]}, {count:,} parameters in {len(state)} weights"]
+
+
+def _safetensors(source: Source, folder: str) -> list[str]:
+    """Writes the weights under our names, with the description of the model."""
+    safe_tensors.write(folder, source.variables)
+    return _described(source, folder)
+
+
+def _npz(source: Source, folder: str) -> list[str]:
+    """Writes the weights under our names as NumPy arrays, with the description of the model."""
+    arrays: dict[str, Any] = dict(source.variables)
+    np.savez(os.path.join(folder, _NPZ), **arrays)
+    return _described(source, folder)
+
+
+def _described(source: Source, folder: str) -> list[str]:
+    vocabulary = source.saved.vocabulary
+    description: dict[str, Any] = {
+        "step": source.step,
+        "length": source.saved.length,
+        "token_ids": vocabulary.vocab_size,
+        "end_token_id": vocabulary.eos_id,
+        "start_token_id": 0,
+        "slots": families.slot_values(),
+        **source.saved.function.description,
+        "shapes": {name: list(array.shape) for name, array in source.variables.items()},
+    }
+    files.write_json(os.path.join(folder, DESCRIPTION), description)
+    count = sum(array.size for array in source.variables.values())
+    return [
+        f"{count:,} parameters in {len(source.variables)} weights; {DESCRIPTION} describes the "
+        "layers and their settings"
+    ]
+
+
+_WRITERS: dict[str, Callable[[Source, str], list[str]]] = {
+    HUGGINGFACE: _huggingface,
+    SAFETENSORS: _safetensors,
+    NPZ: _npz,
+}
