@@ -85,9 +85,15 @@ def unfinished(config: Mapping[str, str] | None, step: int) -> str:
 
 
 def _name(config: Mapping[str, str]) -> str:
-    """Returns the name of the schedule: "cosine_schedule"; "" where it is no reference."""
+    """Returns the name of the schedule: "cosine_schedule"; of a product "constant x linear_decay".
+
+    "" where it is no reference.
+    """
     value = _resolved(config, config.get(_SCHEDULE, ""))
-    return value.removeprefix("@").removesuffix("()") if value.startswith("@") else ""
+    names = value.removeprefix("[").removesuffix("]").split(", ")
+    if not all(name.startswith("@") for name in names):
+        return ""
+    return " x ".join(name.removeprefix("@").removesuffix("()") for name in names)
 
 
 def train_steps(config: Mapping[str, str]) -> int | None:
