@@ -58,6 +58,9 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--output {options.output}: expected the name of an .html file")
     if options.asymptote is not None:
         checks.number_from_zero("--asymptote", options.asymptote, "a loss of 0 or more")
+    from primer.experiments.report import directories  # It imports no TensorFlow.
+
+    directories.find(options.runs)  # First: a wrong run is wrong whatever the output is.
     checks.output_file(options.output, "--output", options.overwrite, options.runs)
     # Not at the top: these import TensorFlow, whose messages are captured first.
     from primer.common import console
