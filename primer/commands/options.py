@@ -2,11 +2,15 @@
 
 import argparse
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from primer.common import user_paths
 from primer.errors import UsageError
 from primer.gin_config import config_files
 from primer.launch import train
+
+if TYPE_CHECKING:
+    from primer.common.live_line import LiveLine
 
 
 def add_model(parser: argparse.ArgumentParser, model_help: str = "a model") -> None:
@@ -195,12 +199,15 @@ def check_settings(
     check.check_files(files, params, modules, slots)
 
 
-def say_settings_without_effect(files: Sequence[str], params: Sequence[str]) -> None:
+def say_settings_without_effect(
+    files: Sequence[str], params: Sequence[str], line: "LiveLine"
+) -> None:
     """Prints a line for each of the user's own settings that takes no effect, as a run does.
 
     Args:
         files: the gin files, which gin has parsed.
         params: the values of --gin_param.
+        line: the line of progress, which these stand above.
 
     Raises:
         UsageError: the model cannot be built.
@@ -209,9 +216,10 @@ def say_settings_without_effect(files: Sequence[str], params: Sequence[str]) -> 
     from primer.gin_config import gin_errors
     from primer.planning import run_warnings
 
-    gin_errors.check_macro_names(params)
-    for line in run_warnings.lines_without_run(files, params):
-        console.say(f"Warning: {line}")
+    with line.hidden():
+        gin_errors.check_macro_names(params)
+        for warning in run_warnings.lines_without_run(files, params):
+            console.say(f"Warning: {warning}")
 
 
 def gin_files_of_run(options: argparse.Namespace, verb: str) -> list[str]:

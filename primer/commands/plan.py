@@ -108,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
             report = request.report(
                 asked,
                 progress.planning,
-                lambda: shared.say_settings_without_effect(files, params),
+                lambda: shared.say_settings_without_effect(files, params, progress),
             )
     plan_report.print_report(report)
     _write(report, options)

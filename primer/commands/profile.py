@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
 
         with planner.settings_of(files, params), LiveLine() as line:
             asked = _request(options)
-            shared.say_settings_without_effect(files, params)
+            shared.say_settings_without_effect(files, params, line)
 
             def say(text: str) -> None:
                 if line.is_live or line.is_due():

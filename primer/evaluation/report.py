@@ -202,7 +202,7 @@ def print_table(title: str, table: Any, lines: Sequence[str], file: TextIO | Non
     console = wide = Console(file=file, highlight=False)
     if not console.is_terminal:
         console = wide = Console(file=file, highlight=False, width=WIDTH)
-        # Nobody can widen a file: heads are whole there, however many columns there are.
+        # In a file heads are whole, however many columns there are.
         options = console.options.update(max_width=_WIDEST)
         needed = measure_renderables(console, options, [table]).maximum
         wide = Console(file=file, highlight=False, width=max(WIDTH, needed))

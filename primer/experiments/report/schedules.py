@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 # Schedule -> (its parameter that must be 0, or None; the value where the settings have none).
 _STEADY: dict[str, tuple[str | None, str]] = {
+    "constant": (None, ""),  # Mesh-TensorFlow's.
     "constant_schedule": (None, ""),
     "truncated_rsqrt": (None, ""),
     "inverse_sqrt_schedule": ("cooldown_steps", "0"),

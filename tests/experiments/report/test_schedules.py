@@ -28,6 +28,7 @@ def test_a_product_of_schedules_is_named():
     config = {"run.learning_rate_schedule": "%schedule", "schedule": factors}
     expected = "its schedule constant x linear_warmup x linear_decay is not constant"
     assert expected in schedules.obstacle(config)
+    assert not schedules.obstacle({"run.learning_rate_schedule": "[@constant]"})
 
 
 def test_ends_between_two_steps_belong_to_both():
