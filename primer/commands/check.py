@@ -18,13 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shared.add_optimization(parser)
     shared.add_gin_file(parser)
     shared.add_model(parser, "a model, before these files")
+    shared.add_task_without_data(parser)
     shared.add_gin_param(parser)
     shared.add_module_import(parser)
     parser.add_argument(
         "--vocabulary_size",
         type=int,
-        help="the number of token ids (default: that of the published model, else T5's 32128; with "
-        f"--coordinates {coordinate_check.VOCABULARY_SIZE})",
+        help="the number of token ids (default: that of --task, else of the published model, else "
+        f"T5's 32128; with --coordinates {coordinate_check.VOCABULARY_SIZE})",
     )
     parser.add_argument(
         "--all",
@@ -59,7 +60,8 @@ def run(options: argparse.Namespace) -> int:
             size = vocabulary_size or coordinate_check.VOCABULARY_SIZE
             code = check_coordinates.run(options, files, params, size)
         else:
-            result = check.check_gin_files(files, params, vocabulary_size)
+            of_task = options.task is not None
+            result = check.check_gin_files(files, params, vocabulary_size, of_task)
     except UsageError:
         console.discard_startup()
         raise
@@ -87,7 +89,8 @@ def _gin_files(options) -> list[str]:
     model_files = [] if choice.is_empty() else train.model_gin_files(choice)
     named = [*options.files, *options.gin_file]
     chosen = train.optimization_files(options.optimizer, options.schedule)
-    files = [*model_files, *options.files, *chosen, *options.gin_file]
+    task = shared.task_files(options)
+    files = [*model_files, *task, *options.files, *chosen, *options.gin_file]
     models = config_files.names_of_kind("models")
     if not files:
         raise UsageError(

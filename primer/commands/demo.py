@@ -5,6 +5,7 @@ import json
 import os
 
 from primer.commands import options as shared
+from primer.commands import report as report_command
 from primer.common import checks, user_paths
 
 
@@ -31,6 +32,8 @@ def run(options: argparse.Namespace) -> int:
 
     if options.steps is not None:
         checks.whole_number("--steps", options.steps)
+    page = os.path.join(options.output, "report.html")
+    demo.check_page(options.output, page)
     results = []
     for contender in contenders.CONTENDERS:
         console.say(f"--- {contender.label}\n")
@@ -46,4 +49,8 @@ def run(options: argparse.Namespace) -> int:
         out.write(json.dumps(record, indent=2))
     tables.print_tables(results, sentences)
     print(f"\nLearning curves: {image}\nNumbers: {numbers}")
+    from primer.experiments.report import contents
+
+    report = contents.build([result["model_dir"] for result in results])
+    report_command.write(report, page)
     return 0

@@ -1,12 +1,16 @@
 """Options that several commands share, each declared once."""
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from primer.common import user_paths
 from primer.errors import UsageError
 from primer.gin_config import config_files
 from primer.launch import train
+
+if TYPE_CHECKING:
+    from primer.common.live_line import LiveLine
 
 
 def add_model(parser: argparse.ArgumentParser, model_help: str = "a model") -> None:
@@ -42,6 +46,27 @@ def add_optimization(parser: argparse.ArgumentParser) -> None:
         "--learning_rate",
         type=float,
         help="the highest learning rate (the optimizer has a usual one)",
+    )
+
+
+def add_task(parser: argparse.ArgumentParser, task_help: str = "") -> None:
+    """Adds --task, a data set.
+
+    Args:
+        parser: the command's parser.
+        task_help: the beginning of its help; "" for that of a run.
+    """
+    names = ", ".join(config_files.names_of_kind("datasets"))
+    what = task_help or "a data set with its objective, length, batch, schedule and steps"
+    parser.add_argument("--task", type=user_paths.expand, help=f"{what}: {names}; or a gin file")
+
+
+def add_task_without_data(parser: argparse.ArgumentParser) -> None:
+    """Adds --task for a command that reads no data."""
+    add_task(
+        parser,
+        "the data set of a run, of which its settings (batch, length, steps) and the number of its "
+        "token ids are taken and no text is read",
     )
 
 
@@ -155,22 +180,54 @@ def add_tfds_data_dir(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check_settings(files: Iterable[str], params: Iterable[str], modules: Iterable[str]) -> None:
+def check_settings(
+    files: Iterable[str], params: Iterable[str], modules: Iterable[str], slots: bool = False
+) -> None:
     """Checks gin files and bindings as text, before the imports that reading them needs.
 
+    Args:
+        files: the gin files.
+        params: the values of --gin_param.
+        modules: the values of --module_import.
+        slots: whether a misspelled slot of `params` is refused, as by a run.
+
     Raises:
-        UsageError: a file is missing or not gin.
+        UsageError: a file is missing or not gin, or a slot is misspelled.
     """
     from primer.gin_config.before_imports import check
 
-    check.check_files(files, params, modules)
+    check.check_files(files, params, modules, slots)
+
+
+def say_settings_without_effect(
+    files: Sequence[str], params: Sequence[str], line: "LiveLine"
+) -> None:
+    """Prints a line for each of the user's own settings that takes no effect, as a run does.
+
+    Args:
+        files: the gin files, which gin has parsed.
+        params: the values of --gin_param.
+        line: the line of progress, which these stand above.
+
+    Raises:
+        UsageError: the model cannot be built.
+    """
+    from primer.common import console
+    from primer.gin_config import gin_errors
+    from primer.planning import run_warnings
+
+    with line.hidden():
+        gin_errors.check_macro_names(params)
+        for warning in run_warnings.lines_without_run(files, params):
+            console.say(f"Warning: {warning}")
 
 
 def gin_files_of_run(options: argparse.Namespace, verb: str) -> list[str]:
     """Returns the gin files of a run in the order of a command line, for a command without data.
 
-    They are those of `add_model`, `add_gin_files`, `add_optimization` and `add_gin_file`. A model
-    with a recipe of its own has it, and a line says so, unless the options name another.
+    They are those of `add_model`, `add_task`, `add_gin_files`, `add_optimization` and
+    `add_gin_file`. A model with a recipe of its own has it, and a line says so, unless the options
+    name another.
 
     Args:
         options: the options.
@@ -183,13 +240,19 @@ def gin_files_of_run(options: argparse.Namespace, verb: str) -> list[str]:
     model_files = [] if choice.is_empty() else train.model_gin_files(choice)
     chosen = train.optimization_files(options.optimizer, options.schedule)
     named = [train.require_gin_file(file) for file in options.gin_file]
-    files = [*model_files, *_own_recipe(options), *options.files, *chosen, *named]
+    task = task_files(options)
+    files = [*model_files, *_own_recipe(options), *task, *options.files, *chosen, *named]
     if not files:
         raise UsageError(
             f"nothing to {verb}: give --model, or all of --architecture, --activation and --size, "
             "or gin files, models/defaults.gin first"
         )
     return files
+
+
+def task_files(options: argparse.Namespace) -> list[str]:
+    """Returns the gin file of --task, or none; raises UsageError for an unknown one."""
+    return [train.task_gin_file(options.task)] if options.task else []
 
 
 def _own_recipe(options: argparse.Namespace) -> list[str]:

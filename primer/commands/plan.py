@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
     shared.add_gin_files(parser)
     shared.add_model(parser, "a model, before these files")
+    shared.add_task_without_data(parser)
     shared.add_optimization(parser)
     shared.add_gin_file(parser)
     shared.add_gin_param(parser, "utils.run.batch_size = 16")
@@ -85,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
     tokens = _number_of_tokens(options.tokens)
     _check_options(options)
     params = [*train.learning_rate_bindings(options.learning_rate), *options.gin_param]
-    shared.check_settings(files, params, options.module_import)
+    shared.check_settings(files, params, options.module_import, slots=True)
     with engine_imports.imported(options.module_import):
         from primer.planning.plans import request  # Not at the top: it imports TensorFlow.
 
@@ -97,13 +98,18 @@ def run(options: argparse.Namespace) -> int:
             chip=options.chip,
             utilization=_utilization(options),
             vocabulary_size=options.vocabulary_size,
+            of_task=options.task is not None,
             tokens=tokens,
             sweep=options.sweep_mesh,
             automatic=options.auto_layout,
             whole=options.whole,
         )
         with plan_report.Progress() as progress:
-            report = request.report(asked, progress.planning)
+            report = request.report(
+                asked,
+                progress.planning,
+                lambda: shared.say_settings_without_effect(files, params, progress),
+            )
     plan_report.print_report(report)
     _write(report, options)
     return 0

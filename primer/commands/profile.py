@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
     shared.add_gin_files(parser)
     shared.add_model(parser, "a model, before these files")
+    shared.add_task_without_data(parser)
     shared.add_optimization(parser)
     shared.add_gin_file(parser)
     shared.add_gin_param(parser)
@@ -64,18 +65,21 @@ def run(options: argparse.Namespace) -> int:
         *_batch_bindings(options),
         *options.gin_param,
     ]
+    shared.check_settings(files, params, options.module_import, slots=True)
     with engine_imports.imported(options.module_import):
         # Not at the top: these import TensorFlow.
         from primer.planning.plans import planner
         from primer.profiling import synthetic, tables, trace_files
 
         with planner.settings_of(files, params), LiveLine() as line:
+            asked = _request(options)
+            shared.say_settings_without_effect(files, params, line)
 
             def say(text: str) -> None:
                 if line.is_live or line.is_due():
                     line.show(f"Profiling: {text}")
 
-            found, steps, graph = synthetic.measured(_request(options), say)
+            found, steps, graph = synthetic.measured(asked, say)
     tables.print_profile(found)
     if options.output is not None:
         names = trace_files.write(options.output, found, steps.traces, graph)
@@ -111,8 +115,9 @@ def _request(options: argparse.Namespace) -> "Request":
     from primer.planning.layouts import notation, run_check
     from primer.profiling import synthetic
 
+    own_size = vocabulary.of_task if options.task else vocabulary.planned_vocabulary
     return synthetic.Request(
-        vocabulary_size=options.vocabulary_size or vocabulary.planned_vocabulary(),
+        vocabulary_size=options.vocabulary_size or own_size(),
         mode=options.mode,
         steps=options.steps,
         warm_up=options.warm_up,

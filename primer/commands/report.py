@@ -14,6 +14,7 @@ from primer.errors import UsageError
 _WORDS = ("group", "result")
 if TYPE_CHECKING:
     from primer.experiments.report.analyses.part import Part
+    from primer.experiments.report.contents import Report
     from primer.experiments.report.sections import Section
 
 
@@ -57,18 +58,20 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--output {options.output}: expected the name of an .html file")
     if options.asymptote is not None:
         checks.number_from_zero("--asymptote", options.asymptote, "a loss of 0 or more")
+    from primer.experiments.report import directories  # It imports no TensorFlow.
+
+    directories.find(options.runs)  # First: a wrong run is wrong whatever the output is.
     checks.output_file(options.output, "--output", options.overwrite, options.runs)
     # Not at the top: these import TensorFlow, whose messages are captured first.
     from primer.common import console
 
     console.capture_startup()
     try:
-        from primer.experiments.report import contents, exports, finals
+        from primer.experiments.report import contents, finals
         from primer.experiments.report.speedups import speedup_table
     finally:
         console.discard_startup()
     report = contents.build(options.runs, options.baseline, options.asymptote)
-    exports.write(exports.files_of(report, options.output))
     for section, speedups, parts in zip(
         report.sections, report.speedups, report.parts, strict=True
     ):
@@ -80,8 +83,24 @@ def run(options: argparse.Namespace) -> int:
         _print_part(part)
     for remark in report.remarks:
         print(remark)
-    print(f"Page: {options.output}; the same as files: {os.path.splitext(options.output)[0]}_files")
+    write(report, options.output)
     return 0
+
+
+def write(report: "Report", page: str) -> None:
+    """Writes the page of a report and the files beside it, and says where they are.
+
+    Args:
+        report: its contents.
+        page: the path of the page.
+
+    Raises:
+        UsageError: a file cannot be written; earlier ones are as they were.
+    """
+    from primer.experiments.report import exports
+
+    exports.write(exports.files_of(report, page))
+    print(f"Page: {page}; the same as files: {os.path.splitext(page)[0]}_files")
 
 
 def _print_section(section: "Section", finals: ModuleType) -> None:
@@ -94,10 +113,7 @@ def _print_section(section: "Section", finals: ModuleType) -> None:
     tables.console().print(table)
     if section.reason:
         print(f"Not compared with the first table: {section.reason}.")
-    for row in rows:
-        if row["remarks"]:
-            print(f"{row['group']}: {row['remarks']}.")
-    for sentence in section.left_out:
+    for sentence in finals.remarks(section, rows):
         print(sentence)
     print(section.how)
 

@@ -5,7 +5,6 @@ import dataclasses
 
 from primer.commands import options as shared
 from primer.common import user_paths
-from primer.gin_config import config_files
 from primer.launch import engine
 from primer.launch import train as launch_train
 
@@ -13,13 +12,7 @@ from primer.launch import train as launch_train
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
     shared.add_model(parser)
-    parser.add_argument(
-        "--task",
-        type=user_paths.expand,
-        help="a data set with its objective, length, batch, schedule and steps: "
-        + ", ".join(config_files.names_of_kind("datasets"))
-        + "; or a gin file",
-    )
+    shared.add_task(parser)
     parser.add_argument(
         "--data",
         type=user_paths.expand,

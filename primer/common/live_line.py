@@ -41,7 +41,13 @@ class LiveLine:
         from rich.live import Live
 
         terminal = Console(file=console.terminal())
-        self._live = Live(console=terminal, auto_refresh=False, transient=self._transient)
+        # What others write to standard error goes where it is captured, not above the line.
+        self._live = Live(
+            console=terminal,
+            auto_refresh=False,
+            transient=self._transient,
+            redirect_stderr=False,
+        )
         self._live.start()
 
     def __exit__(

@@ -31,7 +31,7 @@ FIRST_CHOICES = "Accuracy: the share of the counted tokens that are the model's 
 ERRORS = "Standard errors are of each loss over documents, not of the differences between the rows."
 # Equal for all rows of the same text, whatever the vocabulary.
 TEXT_COUNTS = ("bytes", "characters", "words")
-WIDTH = 100
+WIDTH, _WIDEST = 100, 400  # Where the output is not a terminal: of text, and of tables at most.
 # What the rows of a table can be ordered by -> the key of a row. Rows without it are the last.
 ORDERS = evaluation_settings.ORDERS
 
@@ -197,11 +197,19 @@ def print_table(title: str, table: Any, lines: Sequence[str], file: TextIO | Non
         file: the output; None for standard output.
     """
     from rich.console import Console
+    from rich.measure import measure_renderables
 
-    console = Console(file=file, highlight=False)
+    console = wide = Console(file=file, highlight=False)
     if not console.is_terminal:
-        console = Console(file=file, highlight=False, width=WIDTH)
-    console.print(title, table, *lines, sep="\n", markup=False)
+        console = wide = Console(file=file, highlight=False, width=WIDTH)
+        # In a file heads are whole, however many columns there are.
+        options = console.options.update(max_width=_WIDEST)
+        needed = measure_renderables(console, options, [table]).maximum
+        wide = Console(file=file, highlight=False, width=max(WIDTH, needed))
+    console.print(title, markup=False)
+    wide.print(table, markup=False)
+    if lines:
+        console.print(*lines, sep="\n", markup=False)
 
 
 def cell(value: float, template: str) -> str:

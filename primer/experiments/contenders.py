@@ -4,10 +4,12 @@ import dataclasses
 import os
 from collections.abc import Sequence
 
+from primer.experiments.sweeps.expansion import SweepRun
 from primer.gin_config import config_files
 
 SIZE = "demo"
 TASK = "sotu"
+RUN_FILE = "demo"
 RATE = "learning_rate_schedules.constant.value"
 
 
@@ -54,7 +56,7 @@ def train_arguments(
     files = [
         *config_files.composition_files(contender.name, contender.activation, SIZE),
         config_files.gin_file("datasets", TASK),
-        config_files.gin_file("run", "demo"),
+        config_files.gin_file("run", RUN_FILE),
     ]
     return [
         "--module_import=t5_imports",
@@ -64,3 +66,39 @@ def train_arguments(
         *(f"--gin_param={binding}" for binding in bindings),
         f"--seed={seed}",
     ]
+
+
+def run_of(
+    contender: Contender,
+    model_dir: str,
+    seed: int = 0,
+    steps: int | None = None,
+    bindings: Sequence[str] = (),
+) -> SweepRun:
+    """Returns the run of a contender, as the runs of a sweep over architectures are.
+
+    Args:
+        contender: one of CONTENDERS.
+        model_dir: the directory of its run.
+        seed: as for `train_arguments`.
+        steps: the length of the training, or None for that of the demo's gin file.
+        bindings: as for `train_arguments`; they set `steps`.
+    """
+    values = {"architecture": contender.name, "seed": seed}
+    settings = {
+        **values,
+        "activation": contender.activation,
+        "size": SIZE,
+        "task": TASK,
+        "gin_file": [config_files.gin_file("run", RUN_FILE)],
+        f"gin.{RATE}": contender.learning_rate,
+        **({} if steps is None else {"steps": steps}),
+    }
+    return SweepRun(
+        index=CONTENDERS.index(contender),
+        name=f"architecture={contender.name},seed={seed}",
+        model_dir=model_dir,
+        values=values,
+        settings=settings,
+        arguments=train_arguments(contender, model_dir, seed, bindings),
+    )

@@ -2,25 +2,28 @@
 
 All train on the same tokens in the same order, each with its own learning rate (chosen by
 `benchmarks/learning_rates.py`), and are evaluated at several steps on the whole validation split.
+The directory of a run has the record of a sweep's, so that `primer report` knows its name and its
+times.
 """
 
 import dataclasses
-import json
-import math
+import datetime
 import os
 import pathlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from primer.common import text_lines
 from primer.errors import RunError, UsageError
 from primer.experiments import contenders
-from primer.gin_config import statements
+from primer.experiments.sweeps import environment, run_process, run_record
+from primer.experiments.sweeps.evaluations import wall_time
+from primer.experiments.sweeps.expansion import SweepRun
 from primer.launch import engine, evaluate
 
 EVALUATIONS = 4
 MARK = "primer_demo.txt"  # Marks a folder that a later demo may delete.
+_NAME = {"name": "demo"}  # That of its sweep, for the records.
 
 
 def run_contender(
@@ -35,9 +38,9 @@ def run_contender(
         seed: the seed of the run.
 
     Returns:
-        dict: "name", "label", "parameters", "learning_rate", "how" (what the evaluation counts),
-        and "checkpoints": the rows of the evaluation, each with "tokens_trained" and the "seconds"
-        of training until then.
+        dict: "name", "label", "model_dir", "parameters", "learning_rate", "how" (what the
+        evaluation counts), and "checkpoints": the rows of the evaluation, each with
+        "tokens_trained" and the "seconds" of training until then.
 
     Raises:
         UsageError: the model's folder has files that no demo wrote.
@@ -51,19 +54,19 @@ def run_contender(
             f"utils.run.train_steps = {steps}",
             f"utils.run.save_checkpoints_steps = {max(1, steps // EVALUATIONS)}",
         ]
-    _run_engine(contenders.train_arguments(contender, model_dir, seed, bindings))
+    _train(contenders.run_of(contender, model_dir, seed, steps, bindings))
     steps_text = ",".join(str(step) for step in _trained_steps(model_dir))
     settings = {"evaluate_checkpoints.checkpoints": steps_text}
     _run_engine(evaluate.engine_arguments(model_dir, **settings))
-    (path,) = pathlib.Path(model_dir, "eval").glob("*.jsonl")
-    rows = [json.loads(line) for line in text_lines.split_lines(path.read_bytes())]
+    rows = _checkpoints(model_dir)
     return {
         "name": contender.name,
         "label": contender.label,
-        "parameters": count_parameters(model_dir),
-        "learning_rate": recorded_setting(model_dir, contenders.RATE),
+        "model_dir": model_dir,
+        "parameters": rows[-1]["parameters"],
+        "learning_rate": contender.learning_rate,
         "how": rows[-1]["how"],
-        "checkpoints": _with_costs(rows, model_dir),
+        "checkpoints": rows,
     }
 
 
@@ -86,6 +89,20 @@ def add_differences(results: Sequence[dict[str, Any]], baseline: str = "transfor
         result["difference"] = {key: value for key, value in numbers.items() if value == value}
 
 
+def check_page(folder: str, page: str) -> None:
+    """Raises UsageError if the demo would replace a page that no earlier demo has written.
+
+    Args:
+        folder: the output folder.
+        page: the page in it.
+    """
+    marks = [os.path.join(folder, one.name, MARK) for one in contenders.CONTENDERS]
+    if os.path.lexists(page) and not any(map(os.path.exists, marks)):
+        raise UsageError(
+            f"{page} is no earlier page of the demo; name another folder with --output"
+        )
+
+
 def _create_empty(model_dir: str) -> None:
     """Creates a folder in place of an earlier demo's; raises UsageError for any other one."""
     mark = os.path.join(model_dir, MARK)
@@ -101,6 +118,18 @@ def _create_empty(model_dir: str) -> None:
         out.write("A run of `primer demo`, which the next one replaces.\n")
 
 
+def _train(run: SweepRun) -> None:
+    """Trains a run in this process, and records it as a sweep records its runs."""
+    start = {"began": environment.now(), **environment.describe(os.getcwd())}
+    run_record.write(run.model_dir, run_process.record_of(run, _NAME, [start]))
+    _run_engine(run.arguments)
+    start |= {"ended": environment.now(), "exit_code": 0, "outcome": run_record.DONE}
+    # All runs share this process. What the first one imports is not part of its training.
+    start |= {wall_time.FIRST_STEP: _first_step_ended(run.model_dir)}
+    start |= run_process.reached(run.model_dir)
+    run_record.write(run.model_dir, run_process.record_of(run, _NAME, [start]))
+
+
 def _run_engine(arguments: Sequence[str]) -> None:
     code = engine.print_and_run(arguments)
     if code:
@@ -114,25 +143,8 @@ def _trained_steps(model_dir: str) -> list[int]:
     return [step for step in checkpoint_files.whole_steps(model_dir) if step]
 
 
-def _with_costs(rows: Sequence[Mapping[str, Any]], model_dir: str) -> list[dict[str, Any]]:
-    """Returns the rows with "tokens_trained" and the "seconds" of training until then.
-
-    Seconds count from the end of the first step until the checkpoint is written. That leaves out
-    building the graph, whose time does not depend on the length of the run.
-    """
-    length = recorded_setting(model_dir, "run.sequence_length")["targets"]
-    _, batch = recorded_setting(model_dir, "run.batch_size")
-    began = _first_step_time(model_dir)
-    result = []
-    for row in rows:
-        written = os.path.getmtime(os.path.join(model_dir, f"model.ckpt-{row['step']}.index"))
-        tokens = row["step"] * (batch // length) * length
-        result.append({**row, "tokens_trained": tokens, "seconds": written - began})
-    return result
-
-
-def _first_step_time(model_dir: str) -> float:
-    """Returns the wall time at which the first step ended, from TensorBoard's events."""
+def _first_step_ended(model_dir: str) -> str:
+    """Returns when the first step ended, from TensorBoard's events, as records have times."""
     import tensorflow as tf
 
     times = []
@@ -140,36 +152,16 @@ def _first_step_time(model_dir: str) -> float:
         for event in tf.compat.v1.train.summary_iterator(str(path)):
             if any(value.tag == "loss" for value in event.summary.value):
                 times.append(event.wall_time)
-    return min(times)
+    return datetime.datetime.fromtimestamp(min(times), datetime.timezone.utc).isoformat()
 
 
-def count_parameters(model_dir: str) -> int:
-    """Returns the number of parameters of the latest checkpoint, without optimizer slots."""
-    from primer.checkpoints import checkpoint_files  # Not at the top: it imports TensorFlow.
+def _checkpoints(model_dir: str) -> list[dict[str, Any]]:
+    """Returns the rows of a run's evaluation with "tokens_trained" and "seconds", by step.
 
-    path = checkpoint_files.latest_checkpoint(model_dir)
-    if path is None:
-        raise checkpoint_files.no_checkpoint_error(model_dir)
-    shapes = checkpoint_files.open_reader(path).get_variable_to_shape_map()
-    return sum(
-        math.prod(shape)
-        for name, shape in shapes.items()
-        if "_slot_" not in name and name != "global_step"
-    )
-
-
-def recorded_setting(model_dir: str, name: str) -> Any:
-    """Returns the value of a parameter in the `config.gin` of a run.
-
-    Args:
-        model_dir: the directory of the run.
-        name: the end of the parameter's full name, as in "run.batch_size".
-
-    Raises:
-        RunError: the file does not set the parameter.
+    Seconds count from the end of the first step until the checkpoint is written. That leaves out
+    building the graph, whose time does not depend on the length of the run.
     """
-    for statement in statements.parse_file(os.path.join(model_dir, "config.gin")):
-        if statements.is_binding(statement) and not statements.is_macro(statement):
-            if f"{statement.selector}.{statement.arg_name}".endswith(name):
-                return statement.value
-    raise RunError(f"{model_dir}/config.gin does not set {name}")
+    from primer.experiments.report import runs  # Not at the top: it imports TensorFlow.
+
+    (points,) = runs.read(model_dir).evaluations
+    return [{**p.row, "tokens_trained": p.tokens, "seconds": p.seconds} for p in points]

@@ -62,6 +62,12 @@ def macros_referred_to() -> set[str]:
     return {"/".join(r.scopes) for r in references if r.configurable.selector == MACRO}
 
 
+def configurable_names() -> set[str]:
+    """Returns the names of all configurables as users write them, without their modules."""
+    found = gin.config._INVERSE_REGISTRY.values()
+    return {configurable.selector.rpartition(".")[2] for configurable in found}
+
+
 def registered_functions() -> list[Callable]:
     """Returns the functions and classes of all configurables, without gin's wrappers."""
     return list(gin.config._INVERSE_REGISTRY)

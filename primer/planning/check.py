@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from primer.errors import UsageError
 
 if TYPE_CHECKING:
-    import seqio
-
     from primer.cost.model_cost import ModelCost
     from primer.gin_config.findings import Findings
     from primer.gin_config.provenance import Setting
@@ -36,7 +34,10 @@ class CheckResult(NamedTuple):
 
 
 def check_gin_files(
-    files: Sequence[str], params: Sequence[str], vocabulary_size: int | None = None
+    files: Sequence[str],
+    params: Sequence[str],
+    vocabulary_size: int | None = None,
+    of_task: bool = False,
 ) -> CheckResult:
     """Parses gin files as a run does and builds the graphs of training and of evaluation.
 
@@ -47,6 +48,7 @@ def check_gin_files(
         files: the values of `--gin_file`.
         params: the values of `--gin_param`.
         vocabulary_size: the number of token ids; None: that of `vocabulary.planned_vocabulary`.
+        of_task: whether None stands for the vocabulary of the task of the files.
 
     Raises:
         UsageError: gin cannot parse the files, or the model cannot be built.
@@ -63,9 +65,9 @@ def check_gin_files(
         parse(files, params)
         settings = findings.settings_of_run(files, params)
         planned = vocabulary.planned_vocabulary()  # Read in any case: it is a setting, too.
-        vocabulary_size = vocabulary_size or planned
+        vocabulary_size = vocabulary_size or (vocabulary.of_task() if of_task else planned)
         groups, cost = _build(vocabulary_size)
-        found = findings.collect_findings(settings, _tasks(), engine.entry_points())
+        found = findings.collect_findings(settings, vocabulary.tasks(), engine.entry_points())
         return CheckResult(list(files), _slots(settings), groups, found, cost, vocabulary_size)
 
 
@@ -126,17 +128,3 @@ def _slots(settings: "Sequence[Setting]") -> dict[str, tuple[str, str | None, st
         name: (value, resolved.get(name), in_force[name, MACRO, "value"].where)
         for name, value in values.items()
     }
-
-
-def _tasks() -> "list[seqio.Task]":
-    """Returns the tasks that the data set functions name; their code reads further settings."""
-    import seqio
-
-    from primer.data import preflight
-    from primer.gin_config.values import configured
-
-    functions = ("mesh_train_dataset_fn", "mesh_eval_dataset_fn")
-    names = {configured(f"{function}.mixture_or_task_name") for function in functions}
-    return [
-        task for name in names if name for task in seqio.get_subtasks(preflight.find_task(name))
-    ]

@@ -1,7 +1,8 @@
-"""The settings of a run of training that take no effect, from gin's record of its own graph.
+"""The settings of a run of training that take no effect.
 
-A second graph of training would cost seconds, and gin has recorded what the first one read. Only
-if settings of the user's own are missing there is the model built once more, for evaluation.
+In a run gin has recorded what its own graph has read, and a second graph of training would cost
+seconds: only if settings of the user's own are missing there is the model built once more, for
+evaluation. `primer plan` and `primer profile` build the graphs of one block before their work.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 from primer.gin_config import findings, gin_state
 from primer.gin_config.provenance import Setting
 from primer.gin_config.values import bound
-from primer.planning import run_graph
+from primer.planning import parse, run_graph, vocabulary
 from primer.runtime import engine
 
 # Which settings a model reads does not depend on it.
@@ -34,6 +35,31 @@ def warning_lines(files: Sequence[str], params: Sequence[str] = ()) -> list[str]
     found = findings.collect_findings(settings, entry_points=engine.entry_points())
     if found.own:
         found = _findings_with_evaluation(settings)
+    return _lines(found)
+
+
+def lines_without_run(files: Sequence[str], params: Sequence[str] = ()) -> list[str]:
+    """Returns the lines of `warning_lines` where no graph is built yet, and no data are read.
+
+    Args:
+        files: the values of `--gin_file`, which gin has parsed.
+        params: the values of `--gin_param`.
+
+    Raises:
+        UsageError: the model cannot be built.
+    """
+    if bound("utils.run.model_type") not in run_graph.KINDS:
+        return []
+    settings = findings.settings_of_run(files, params)
+    with gin_state.recorded_calls_restored(), parse.building("the model"):
+        vocabulary.planned_vocabulary()  # Read in any case: it is a setting, too.
+        for mode in run_graph.MODES:
+            run_graph.build_step(VOCABULARY_SIZE, mode, blocks=1)
+        tasks = vocabulary.tasks()
+        return _lines(findings.collect_findings(settings, tasks, engine.entry_points()))
+
+
+def _lines(found: findings.Findings) -> list[str]:
     reported = [finding for finding in found.own if not _was_reported(finding)]
     return [str(line) for line in (*reported, *found.shared)]
 

@@ -29,6 +29,7 @@ class Setting:
         dtype: the type of activations.
         device: the device that computes products: "gpu:0" or "cpu:0".
         config: the configuration of the session.
+        is_uncompiled: whether XLA compiles these steps in a run, and did not here.
     """
 
     mode: str
@@ -36,6 +37,7 @@ class Setting:
     dtype: tf.DType
     device: str
     config: tf.ConfigProto
+    is_uncompiled: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Protocol:
         span_seconds: from the first operation of a traced step to the end of its last.
         busy_seconds: of these, while any operation ran.
         most_at_once: the most operations at the same time.
+        is_uncompiled: as of `Setting`.
     """
 
     mode: str
@@ -82,6 +85,7 @@ class Protocol:
     span_seconds: float
     busy_seconds: float
     most_at_once: int
+    is_uncompiled: bool = False
 
     @property
     def batch_text(self) -> str:
@@ -133,6 +137,7 @@ def measure(setting: Setting, steps: TimedSteps, traced: Trace) -> Protocol:
         span_seconds=traced.span,
         busy_seconds=traced.busy,
         most_at_once=traced.most_at_once,
+        is_uncompiled=setting.is_uncompiled,
     )
 
 

@@ -13,6 +13,7 @@ from primer.planning.device_program import lowered_run, measured_step
 from primer.planning.device_program.lowered_run import LoweredRun
 from primer.profiling import profile, protocol
 from primer.runtime import session
+from primer.runtime.compilation import setting as compilation
 from primer.runtime.training import run_cost
 from primer.runtime.training.profiling.timed_steps import WARM_UP, TimedSteps
 
@@ -81,7 +82,9 @@ def measured(
             say(f"step {number + 1} of {steps.total}")
     say("the product and the memory are measured")
     batch, device = tuple(run.batch.values()), run_cost.device_of({}, None)
-    setting = protocol.Setting(request.mode, batch, run.activation_dtype, device, config)
+    setting = protocol.Setting(
+        request.mode, batch, run.activation_dtype, device, config, compilation.is_on(None)
+    )
     return profile.of_steps(run, steps, setting), steps, run.graph
 
 

@@ -47,6 +47,13 @@ _MEANING = (
 )
 
 
+_UNCOMPILED = (
+    "Not compiled: compile.xla is on, and a run computes this step as one XLA computation, which "
+    "has other times and no operations of its own (docs/gpu.md). Below are the operations and the "
+    "times without XLA; `primer train` says the tokens per second with it."
+)
+
+
 def sentences(profile: Profile) -> list[str]:
     """Returns how a profile was measured, and what the step is beside its products."""
     p = profile.protocol
@@ -55,7 +62,9 @@ def sentences(profile: Profile) -> list[str]:
         for number in (p.threads_between, p.threads_within)
     )
     work = "a training step" if p.mode == "train" else "an evaluation"
+    uncompiled = [_UNCOMPILED] if p.is_uncompiled else []
     return [
+        *uncompiled,
         f"Profile of {work} of {p.batch_text} tokens, activations {p.dtype}: {p.steps} steps "
         f"untraced and {p.steps} traced, in turns, after {p.warm_up} to warm up; of each operation "
         f"the shortest time. Threads between operations: {between}; within: {within}.",

@@ -42,6 +42,13 @@ trian/utils.run.train_steps = 3
 """
 
 
+def test_a_task_sets_the_vocabulary_and_its_settings(checked):
+    code, result = checked(*TINY[:-2], "--task", "text", "--gin_param", "text_files.held_out = 0.1")
+    assert code == 0
+    embedding = result["parameters"] - result["parameters_without_embedding"]
+    assert embedding == 8192 * 32
+
+
 def test_every_mistake_of_the_released_files_is_found_with_its_line(tmp_path, checked):
     path = tmp_path / "mine.gin"
     path.write_text(RELEASED)

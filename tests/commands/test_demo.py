@@ -48,3 +48,18 @@ def test_a_short_demo_from_end_to_end(tmp_path, capsys, monkeypatch):
         assert f"standard error {model['difference']['standard_error']:.4f}" in text
     assert len(record["seen"]) == 7 and all(text[:40] in out for text in record["seen"])
     assert (tmp_path / "learning_curves.png").stat().st_size > 10_000
+
+    page, again = tmp_path / "report.html", tmp_path / "again.html"
+    assert f"Page: {page}" in out and "1 seed in common with the baseline" in page.read_text()
+    (section,) = json.loads((tmp_path / "report_files" / "report.json").read_text())["sections"]
+    assert [row["group"] for row in section["finals"]] == names
+    for row, model in zip(section["finals"], record["models"], strict=True):
+        last = model["checkpoints"][-1]
+        assert row["loss"] == last["nats_per_token"] and row["seconds"] == last["seconds"]
+    assert (tmp_path / "report_files" / "loss_by_seconds.png").exists()
+    assert {row["remark"][:45] for row in section["speedups"]} == {
+        "its schedule constant x linear_warmup x linea"
+    }
+    # It is the page that `primer report` makes of these runs.
+    assert run("report", *(tmp_path / name for name in names), "--output", again) == 0
+    assert page.read_text() == again.read_text().replace("again_files", "report_files")

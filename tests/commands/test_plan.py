@@ -45,6 +45,18 @@ def test_tables_json_and_a_picture(plan, tmp_path):
     assert code == 2 and "plan.json is there already" in err
 
 
+def test_a_task_and_settings_without_effect(plan, write):
+    own = write("own.gin", "num_layer = 3\ntext_files.held_out = 0.1\nd_model = 16\n")
+    words = ["--gin_file", own, "--gin_param", "nothing_like_a_slot = 1"]
+    code, out, err = plan(*TINY, "--task", "text", *words)
+    assert code == 0
+    assert "32 rows of 512 tokens a step" in out and "8,192 token ids" in out
+    no_effect, warning = [line for line in err.splitlines() if "effect" in line]
+    assert "'nothing_like_a_slot = 1' has no effect" in no_effect
+    assert f"Warning: {own}:1: num_layer takes no effect" in warning
+    assert "did you mean num_layers?" in warning
+
+
 @pytest.mark.parametrize(
     "words, message",
     [
@@ -57,6 +69,8 @@ def test_tables_json_and_a_picture(plan, tmp_path):
         ((*TINY, "--output", "plan.pdf"), "--output plan.pdf: expected the name of a .png"),
         ((*TINY, "--vocabulary_size", "0"), "--vocabulary_size = 0: expected a whole number"),
         (("--model", "tiny_primer"), "tiny_primer"),
+        ((*TINY, "--gin_param", "recompte = True"), "did you mean recompute?"),
+        ((*TINY, "--task", "sottu"), "sottu"),
         ((*TINY, "--mesh", "2x2x2"), "the mesh has 3 axes, and the layout rules name 2"),
     ],
 )

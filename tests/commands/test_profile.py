@@ -24,11 +24,16 @@ def profile(capsys, tmp_path, monkeypatch):
 def test_tables_and_a_folder(profile, tmp_path):
     sizes = ("--batch_size", 2, "--length", 16, "--vocabulary_size", 128)
     few = ("--steps", 1, "--warm_up", 1)
-    code, out, _ = profile(*TINY, *sizes, *few, "--output", "new")
-    assert code == 0
+    compiled = ("--task", "sotu", "--gin_param", "compile.xla = True", "--gin_param", "num_lay = 1")
+    code, out, err = profile(*TINY, *sizes, *few, *compiled, "--output", "new")
+    assert code == 2 and "nothing refers to num_lay; did you mean num_layers?" in err
+    code, out, err = profile(*TINY, *sizes, *few, *compiled[:-2], "--output", "new")
+    assert code == 0 and "takes no effect" not in err
     for text in ("Profile of a training step of 2 x 16 tokens", "By layer", "DenseReluDense"):
         assert text in out
-    assert json.loads((tmp_path / "new" / "profile.json").read_text())["operation_seconds"] > 0
+    assert out.startswith("Not compiled: compile.xla is on")
+    found = json.loads((tmp_path / "new" / "profile.json").read_text())
+    assert found["operation_seconds"] > 0 and found["protocol"]["is_uncompiled"] is True
     code, _, err = profile(*TINY, "--output", "new")
     assert code == 2 and "new/profile.json is there already" in err and "--overwrite" in err
 

@@ -107,6 +107,13 @@ def test_misuse_is_one_line(words, message, folder, tmp_path, monkeypatch, capsy
     assert not os.listdir(tmp_path)
 
 
+def test_a_wrong_run_is_told_before_an_earlier_report(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "report.html").touch()
+    assert run("report", "none") == 2
+    assert "there is no such directory" in capsys.readouterr().err
+
+
 def test_a_full_disk_leaves_the_earlier_report(folder, tmp_path, monkeypatch, capsys):
     page = tmp_path / "report.html"
     assert run("report", folder, "--output", page) == 0

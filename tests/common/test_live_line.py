@@ -1,6 +1,7 @@
 """When a progress line is shown, on a terminal and without one."""
 
 import io
+import sys
 import types
 
 import pytest
@@ -43,6 +44,16 @@ def test_without_a_terminal_lines_are_rare(monkeypatch, clock):
     # At 30 and 60 seconds.
     assert due == [False, False, True, False, False, True, False]
     assert stream.getvalue() == "step 2\nstep 5\n"
+
+
+def test_standard_error_is_not_shown_above_a_line(monkeypatch):
+    """Logs of gin and TensorFlow are captured there, and are no messages."""
+    stream, errors = show(monkeypatch, Terminal()), io.StringIO()
+    monkeypatch.setattr(sys, "stderr", errors)
+    with live_line.LiveLine() as line:
+        line.show("step 1")
+        print("ERROR:root:Path not found: defaults.gin", file=sys.stderr)
+    assert "Path not found" in errors.getvalue() and "Path not found" not in stream.getvalue()
 
 
 def test_the_last_line_is_always_due(monkeypatch, clock):

@@ -47,6 +47,18 @@ def test_the_table_has_a_line_per_checkpoint_and_marks_the_best():
     assert f"{500 / math.log(2) / 400:.4f}" in found["2,000 *"]
 
 
+def test_the_heads_are_whole_in_a_file():
+    """With all columns the table is wider than the lines of text."""
+    full = {"training_flops": 2e10, "standard_error": 0.1, "accuracy": 0.5}
+    full["bits_per_character"] = 1.0
+    many = [row(step, 500.0, name) | full for step, name in ((1000, "a"), (2000, "b" * 40))]
+    for text in (shown(many), compared(many)):
+        heads = [line for line in text.splitlines() if line.startswith("┃")]
+        assert all(word in " ".join(heads) for word in ("training", "character", "per byte"))
+        assert "…" not in text
+        assert max(len(line) for line in text.splitlines() if "how it was cut" in line) <= 100
+
+
 def test_a_single_checkpoint_is_not_called_the_best():
     text = shown(ROWS[:1])
     assert set(cells(text)) == {"1,000"} and report.BEST not in text

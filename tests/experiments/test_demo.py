@@ -1,58 +1,65 @@
-"""What the demo reads of a run, and which folders it replaces."""
+"""What the demo records and reads of a run, and which files it replaces."""
 
+import datetime
 import json
 import os
+import time
 
-import numpy as np
 import pytest
-import tensorflow as tf
 
 from primer.errors import RunError, UsageError
 from primer.experiments import contenders, demo
-from tests.evaluation import small_checkpoints
+from primer.experiments.report import runs
+from primer.experiments.sweeps import run_record
 from tests.evaluation.paired import two_models
-
-CONFIG = """
-batch_size = 7
-utils.run.batch_size = ("tokens_per_batch", 2048)
-run.sequence_length = {"inputs": 1, "targets": 128}
-learning_rate_schedules.constant.value = 0.08
-"""
+from tests.experiments.report import made_up_runs
 
 
-@pytest.fixture
-def model_dir(tmp_path):
-    (tmp_path / "config.gin").write_text(CONFIG)
-    return tmp_path
+def test_a_run_is_recorded_as_one_of_a_sweep(tmp_path, monkeypatch):
+    """`primer report` reads its name and its times, which begin with the end of the first step."""
+    contender = contenders.CONTENDERS[2]
+    model_dir = tmp_path / "any"
+    run = contenders.run_of(contender, str(model_dir), seed=3, steps=20)
+
+    def train(arguments):
+        assert arguments == contenders.train_arguments(contender, str(model_dir), 3)
+        (record,) = run_record.read(str(model_dir))["starts"]  # A killed demo leaves this.
+        assert "ended" not in record
+        made_up_runs.run(model_dir / "made", 4.2, 3, steps=(10, 20))
+        for path in (model_dir / "made").iterdir():
+            path.rename(model_dir / path.name)
+        now = time.time()
+        for step in (10, 20):
+            path = model_dir / f"model.ckpt-{step}.index"
+            path.touch()
+            os.utime(path, (now - 20 + step, now - 20 + step))
+        monkeypatch.setattr(demo, "_first_step_ended", lambda folder: iso(now - 15))
+        return 0
+
+    def iso(seconds):
+        return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).isoformat()
+
+    model_dir.mkdir()
+    monkeypatch.setattr(demo.engine, "print_and_run", train)
+    demo._train(run)
+    read = runs.read(str(model_dir))
+    assert (read.name, read.sweep, read.seed) == ("architecture=primer", "demo", 3)
+    assert (read.state, read.axes) == ("done", ("architecture", "seed"))
+    first, last = demo._checkpoints(str(model_dir))
+    assert (first["step"], first["tokens_trained"]) == (10, 10 * made_up_runs.TOKENS)
+    assert first["seconds"] == pytest.approx(5, abs=0.01)
+    assert last["seconds"] == pytest.approx(15, abs=0.01)
+    assert last["nats_per_token"] == made_up_runs.loss_at(20, 4.2, 3)
 
 
-def test_a_setting_is_found_by_the_end_of_its_name(model_dir):
-    assert demo.recorded_setting(str(model_dir), "run.batch_size") == ("tokens_per_batch", 2048)
-    assert demo.recorded_setting(str(model_dir), contenders.RATE) == 0.08
-    with pytest.raises(RunError, match="config.gin does not set run.mode"):
-        demo.recorded_setting(str(model_dir), "run.mode")
-
-
-def test_parameters_are_those_of_the_latest_checkpoint_without_the_optimizer(model_dir):
-    weights = {"a/kernel": np.zeros([3, 4], np.float32), "a/bias": np.zeros([4], np.float32)}
-    slots = {"a/kernel_slot_vr": np.zeros([3], np.float32)}
-    small_checkpoints.save(model_dir, 1, {"b": np.zeros([99], np.float32)})
-    path = small_checkpoints.save(model_dir, 2, {**weights, **slots})
-    tf.compat.v1.train.update_checkpoint_state(str(model_dir), path)
-    assert demo.count_parameters(str(model_dir)) == 3 * 4 + 4
-
-
-def test_costs_are_tokens_and_seconds_since_the_end_of_the_first_step(model_dir, monkeypatch):
-    for step in (10, 20):
-        path = model_dir / f"model.ckpt-{step}.index"
-        path.touch()
-        os.utime(path, (1000 + step, 1000 + step))
-    monkeypatch.setattr(demo, "_first_step_time", lambda folder: 1005.0)
-    rows = demo._with_costs([{"step": 10}, {"step": 20}], str(model_dir))
-    assert rows == [
-        {"step": 10, "tokens_trained": 10 * 2048, "seconds": 5.0},
-        {"step": 20, "tokens_trained": 20 * 2048, "seconds": 15.0},
-    ]
+def test_a_page_of_somebody_else_is_not_replaced(tmp_path):
+    page = tmp_path / "report.html"
+    demo.check_page(str(tmp_path), str(page))
+    page.touch()
+    with pytest.raises(UsageError, match="report.html is no earlier page of the demo"):
+        demo.check_page(str(tmp_path), str(page))
+    demo._create_empty(str(tmp_path / "transformer"))
+    demo.check_page(str(tmp_path), str(page))
 
 
 def test_differences_are_those_of_the_last_losses_to_the_baseline(tmp_path):

@@ -37,3 +37,20 @@ def test_an_error_of_gin_is_one_line():
         gin.parse_config("taker.sise = 3")
     text = str(gin_errors.as_usage_error(caught.value))
     assert "'sise'" in text and "\n" not in text
+
+
+@pytest.mark.parametrize(
+    "text, hint",
+    [
+        ("taker.rate = @takr", "Did you mean taker?"),
+        ("taker.rate = @some.scope/module.takr()", "Did you mean taker?"),
+        ("takr.rate = 1", "Did you mean taker?"),
+        ("taker.rate = @nothing_like_it", None),
+    ],
+)
+def test_a_misspelled_configurable_gets_a_suggestion(text, hint):
+    with pytest.raises(ValueError) as caught:
+        gin.parse_config(text)
+    found = str(gin_errors.as_usage_error(caught.value))
+    assert "No configurable matching" in found
+    assert found.endswith(hint) if hint else "Did you mean" not in found

@@ -23,7 +23,7 @@ AXES = {
     "loss_by_steps": ("step", "training steps"),
     "loss_by_tokens": ("tokens", "training tokens, padding included"),
     "loss_by_flops": ("flops", "training FLOPs"),
-    "loss_by_seconds": ("seconds", "seconds since the run began"),
+    "loss_by_seconds": ("seconds", "wall time, seconds"),
 }
 ACCURACY, DIFFERENCES = "accuracy_by_steps", "differences"
 

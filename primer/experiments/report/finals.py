@@ -1,7 +1,7 @@
 """The final table: a row of numbers for each contender, and their text."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from primer.common.terminal import tables
@@ -11,6 +11,8 @@ from primer.experiments.report.sections import Contender, Section
 # Unit -> its words.
 UNITS = {"nats_per_token": "nats per token", "bits_per_byte": "bits per byte"}
 BASELINE = "baseline"
+# Of a difference without an interval, as that of a single seed.
+NO_INTERVAL = "no interval"
 
 
 def rows(section: Section) -> list[dict[str, Any]]:
@@ -56,7 +58,9 @@ def _perplexity(nats: float) -> float:
 def _verdict(contender: Contender) -> str:
     found = contender.comparison
     assert found is not None  # Only the baseline has none.
-    return "not compared" if found.remark else found.verdict
+    if not found.remark:
+        return found.verdict
+    return NO_INTERVAL if math.isfinite(found.difference) else "not compared"
 
 
 def _cost(curves: Sequence[Curve], key: str) -> float:
@@ -69,9 +73,15 @@ def _mean(values: Sequence[Any]) -> float:
 
 
 def columns(section: Section) -> dict[str, str]:
-    """Returns {key of `texts`: head of its column} of a section's table, the answer first."""
+    """Returns {key of `texts`: head of its column} of a section's table, the answer first.
+
+    Columns that would be empty, as those of the intervals of single seeds, are left out.
+    """
+    left_out: set[str] = set() if has_intervals(section) else {*_OF_INTERVALS}
+    if not any(math.isfinite(c.summary.standard_error) for c in section.contenders):
+        left_out.add("standard_error")
     more = {"perplexity_per_token": "perplexity per token", "bits_per_byte": "bits per byte"}
-    return {
+    heads = {
         "group": "group",
         "seeds": "seeds",
         "loss": UNITS[section.unit],
@@ -88,8 +98,10 @@ def columns(section: Section) -> dict[str, str]:
         "tokens": "tokens trained",
         "flops": "training FLOPs",
     }
+    return {key: head for key, head in heads.items() if key not in left_out}
 
 
+_OF_INTERVALS = ("interval", "adjusted_p", "p_value", "detectable")
 # The columns that a terminal has room for.
 _SHORT = (
     *("group", "seeds", "loss", "standard_error", "accuracy", "difference", "interval"),
@@ -100,6 +112,12 @@ _SHORT = (
 def short_columns(section: Section) -> dict[str, str]:
     """Returns those of `columns` that a terminal has room for."""
     return {key: head for key, head in columns(section).items() if key in _SHORT}
+
+
+def has_intervals(section: Section) -> bool:
+    """Returns whether a difference of the section has an interval."""
+    found = [c.comparison for c in section.contenders if c.comparison]
+    return any(math.isfinite(one.low) for one in found)
 
 
 def has_accuracy(section: Section) -> bool:
@@ -139,6 +157,20 @@ def number(value: float, template: str) -> str:
 def signed(value: float) -> str:
     """Returns a difference as text, with a true minus sign: it may stand beside "to"."""
     return number(value, "{:+.4f}").replace("-", "\u2212") if math.isfinite(value) else "-"
+
+
+def remarks(section: Section, found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Returns what a reader has to know of the numbers, each remark once with its groups.
+
+    Args:
+        section: the section.
+        found: its `rows`.
+    """
+    groups: dict[str, list[str]] = {}
+    for row in found:
+        if row["remarks"]:
+            groups.setdefault(row["remarks"], []).append(row["group"])
+    return [*(f"{', '.join(own)}: {text}." for text, own in groups.items()), *section.left_out]
 
 
 def sentence(row: dict[str, Any], section: Section) -> str:

@@ -5,7 +5,7 @@ import html
 from collections.abc import Mapping, Sequence
 
 from primer import __version__
-from primer.experiments.report import finals, seeds, style
+from primer.experiments.report import figures, finals, seeds, style
 from primer.experiments.report.analyses.part import Part
 from primer.experiments.report.contents import Report
 from primer.experiments.report.sections import Section
@@ -17,7 +17,6 @@ _CAPTIONS = {
     "loss_by_flops": "Loss against training FLOPs",
     "loss_by_seconds": "Loss against wall time",
     "accuracy_by_steps": "Accuracy against training steps",
-    "differences": "Final differences to the baseline with their 95% intervals",
 }
 _DEFINITIONS = (
     "Loss: of the last evaluated checkpoint of each run, its mean over seeds. Standard error: "
@@ -43,7 +42,8 @@ _DEFINITIONS = (
     "(docs/costs.md). Tokens count padding.",
     "Figures: thin lines are runs, thick ones means over seeds at the steps that all runs of a "
     "group have; the untrained model (step 0) is left out. Wall time has the building of the "
-    "graph, and depends on the machine and on what else ran there.",
+    "graph, except in the runs of primer demo, and depends on the machine and on what else ran "
+    "there.",
 )
 
 
@@ -111,10 +111,10 @@ def _section(
         _table(finals.columns(section), texts, "result"),
         f'<p class="note">{_text(section.how)}</p>',
     ]
-    remarks = [f"{row['group']}: {row['remarks']}." for row in rows if row["remarks"]]
-    remarks += section.left_out
-    parts += [_list(remarks), *_speedups(section, speedups)]
-    return [*parts, _figures([(_CAPTIONS[name] + where, png) for name, png in pictures.items()])]
+    parts += [_list(finals.remarks(section, rows)), *_speedups(section, speedups)]
+    intervals = " with their 95% intervals" if finals.has_intervals(section) else ""
+    captions = {**_CAPTIONS, figures.DIFFERENCES: f"Final differences to the baseline{intervals}"}
+    return [*parts, _figures([(captions[name] + where, png) for name, png in pictures.items()])]
 
 
 def _figures(pictures: Sequence[tuple[str, bytes]]) -> str:

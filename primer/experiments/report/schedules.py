@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 # Schedule -> (its parameter that must be 0, or None; the value where the settings have none).
 _STEADY: dict[str, tuple[str | None, str]] = {
+    "constant": (None, ""),  # Mesh-TensorFlow's.
     "constant_schedule": (None, ""),
     "truncated_rsqrt": (None, ""),
     "inverse_sqrt_schedule": ("cooldown_steps", "0"),
@@ -85,9 +86,15 @@ def unfinished(config: Mapping[str, str] | None, step: int) -> str:
 
 
 def _name(config: Mapping[str, str]) -> str:
-    """Returns the name of the schedule: "cosine_schedule"; "" where it is no reference."""
+    """Returns the name of the schedule: "cosine_schedule"; of a product "constant x linear_decay".
+
+    "" where it is no reference.
+    """
     value = _resolved(config, config.get(_SCHEDULE, ""))
-    return value.removeprefix("@").removesuffix("()") if value.startswith("@") else ""
+    names = value.removeprefix("[").removesuffix("]").split(", ")
+    if not all(name.startswith("@") for name in names):
+        return ""
+    return " x ".join(name.removeprefix("@").removesuffix("()") for name in names)
 
 
 def train_steps(config: Mapping[str, str]) -> int | None:

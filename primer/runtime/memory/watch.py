@@ -25,6 +25,9 @@ CLEAR = 1.25
 MEASURED_STEPS = 3
 
 
+_COMPILER = " What XLA takes to compile the step comes on top."
+
+
 class Watch:
     """The memory of one run.
 
@@ -32,6 +35,7 @@ class Watch:
         estimator: the LocalEstimator.
         results: what a step of the default graph runs.
         hosts: the hosts that train, or None for this process alone.
+        is_compiled: whether XLA compiles the step.
     """
 
     def __init__(
@@ -39,9 +43,11 @@ class Watch:
         estimator: Any,
         results: Sequence[tf.Operation],
         hosts: cluster.Cluster | None = None,
+        is_compiled: bool = False,
     ) -> None:
         self._estimator = estimator
         self._devices = Devices(estimator.settings, hosts)
+        self._is_compiled = is_compiled
         self._before = machine.resident()
         self._available = machine.available()
         self._need: callbacks.MemoryNeed | None = None
@@ -75,7 +81,8 @@ class Watch:
         if self._need is None:
             return
         available = self._devices.available(sess, self._available)
-        console.say(_prediction(self._need, self._trainable, available, self._devices.where))
+        sentence = _prediction(self._need, self._trainable, available, self._devices.where)
+        console.say(sentence + (_COMPILER if self._is_compiled else ""))
         if shortage == policy.IGNORE or available is None or self._need.total <= available:
             return
         changes = self._changes(available)

@@ -69,7 +69,10 @@ def train_estimator(
         SystemExit: a signal stopped training after a step; the code is 128 + its number.
     """
     model_directory.check_trainable(estimator.model_dir)
-    with directory_lock.held(estimator.model_dir), signals.stop_on_signals() as stop_request:
+    with (
+        directory_lock.held(estimator.model_dir),
+        signals.stop_on_signals(console.say) as stop_request,
+    ):
         # Only under the lock: until then another run may write checkpoints.
         latest = estimator.latest_checkpoint()
         start = checkpoint_files.step_of(latest)
@@ -214,7 +217,8 @@ class TrainingRun:
         scaffold = self._scaffold()
         run_header.print_header(self.estimator, self._batch_shape, self.start, self.goal)
         cost = run_cost.measure(self.estimator, self._batch_shape, self.hosts)
-        self._memory = watch.Watch(self.estimator, self._results(), self.hosts)
+        compiled = self._program.is_compiled
+        self._memory = watch.Watch(self.estimator, self._results(), self.hosts, compiled)
         with (
             watch.exhaustion_explained(self.estimator),
             tf.train.SingularMonitoredSession(
@@ -294,6 +298,7 @@ class TrainingRun:
             progress.Progress(
                 self.start, self.goal, tokens, self._reading, full_speed
             ) as progress_line,
+            stop_request.saying(progress_line.say),
         ):
             while step < self.goal and not stop_request.requested and not self._early_end:
                 values = self._run_step(monitored, sess, step)

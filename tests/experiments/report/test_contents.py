@@ -88,8 +88,20 @@ def test_other_vocabularies_are_compared_by_bytes(tmp_path):
     rows = table(report)
     a = made_up_runs.loss_at(100, 4.3, 1) * 155_160 / math.log(2) / 758_194
     assert rows["a"]["loss"] == pytest.approx(a)
-    assert rows["b"]["result"] == "not compared"
+    assert rows["b"]["result"] == "no interval"
     assert "1 seed in common" in rows["b"]["remarks"]
+
+
+def test_a_single_seed_has_no_columns_of_intervals(tmp_path):
+    """A page of one seed, as that of `primer demo`, says once what it cannot say."""
+    finished = {"transformer": 4.3, "primer": 4.2, "llama": 4.25}
+    (section,) = contents.build([made_up_runs.sweep(tmp_path / "one", finished, (1,))]).sections
+    of_seeds = {"standard_error", "interval", "adjusted_p", "p_value", "detectable"}
+    assert not of_seeds & set(finals.columns(section)) and "result" in finals.columns(section)
+    (remark,) = finals.remarks(section, finals.rows(section))
+    assert remark.startswith("primer, transformer: 1 seed in common with the baseline")
+    (section,) = contents.build([made_up_runs.sweep(tmp_path / "two", finished, (1, 2))]).sections
+    assert of_seeds < set(finals.columns(section))
 
 
 def test_what_is_not_a_final_loss_is_said(tmp_path):

@@ -23,6 +23,14 @@ def test_the_ends_of_decays(more, ends):
     assert schedules.decay_ends(COSINE) is None and schedules.decay_ends(None) is None
 
 
+def test_a_product_of_schedules_is_named():
+    factors = "[@constant, @linear_warmup, @linear_decay]"
+    config = {"run.learning_rate_schedule": "%schedule", "schedule": factors}
+    expected = "its schedule constant x linear_warmup x linear_decay is not constant"
+    assert expected in schedules.obstacle(config)
+    assert not schedules.obstacle({"run.learning_rate_schedule": "[@constant]"})
+
+
 def test_ends_between_two_steps_belong_to_both():
     assert [step for step in range(9) if schedules.is_decay_end([2.5, 7], step)] == [2, 3, 7]
 

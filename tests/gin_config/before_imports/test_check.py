@@ -27,6 +27,8 @@ LEGAL = [
     params("precision.activation_dtype = 'bfloat16'", "utils.run.batch_size = 8"),
     params("utils.run.batch_size = ('tokens_per_batch', 2048)", "utils.run.train_steps = 1e3"),
     params("primer.precision.activation_dtype = %dtype", "dtype = 'float32'"),
+    # Nothing refers to the first, and it is nearly no slot; others refer to the second.
+    params("nothing_like_a_slot = 1", "num_layer = 3", "d_ff = %num_layer"),
     # A later binding is in force, and a call may return anything.
     params("precision.activation_dtype = 'fp8'", "precision.activation_dtype = 'auto'"),
     params("utils.run.batch_size = @rows()", "utils.run.train_steps = %unknown"),
@@ -41,6 +43,7 @@ LEGAL = [
     # Others decide: flags in a file, the model API, the user's module.
     ["--flagfile=x", *params("precision.activation_dtype = 'fp8'")],
     ["--use_model_api", *params("utils.run.mode = 'foo'")],
+    ["--module_import=my_module", *params("recompte = True")],
     ["--module_import=my_module", *params("precision.activation_dtype = 'fp8'")],
     ["--module_import=my_module", "--gin_file=my_module_adds_its_folder.gin"],
     ["--gin_file=gs://bucket/a.gin", *params("precision.activation_dtype = 'fp8'")],
@@ -56,6 +59,7 @@ WRONG = [
     (params("include 'no/file.gin'"), "include 'no/file.gin': there is no such file"),
     (params("precision.activation_dtype = 'fp8'"), "precision.activation_dtype = 'fp8': expected"),
     (params("precision.activation_dtype = %dtype", "dtype = 'fp8'"), "activation_dtype = 'fp8'"),
+    (params("recompte = True"), "nothing refers to recompte; did you mean recompute"),
     (params("estimator.kind = 'foo'"), "estimator.kind = 'foo': expected"),
     (params("utils.run.mode = 'foo'"), "utils.run.mode = 'foo': expected"),
     (params("run.batch_size = 'abc'"), "utils.run.batch_size is 'abc': expected"),
@@ -109,6 +113,10 @@ def test_files_of_other_commands_are_checked_without_their_values():
     check.check_files(["models/defaults.gin"], ["precision.activation_dtype = 'fp8'"])
     with pytest.raises(UsageError, match="there is no such file"):
         check.check_files(["missing.gin"], [])
+    misspelled = ["models/defaults.gin"], ["recompte = True"]
+    check.check_files(*misspelled)
+    with pytest.raises(UsageError, match="did you mean recompute"):
+        check.check_files(*misspelled, slots=True)
 
 
 T5 = (

@@ -36,7 +36,7 @@ class Planner:
 def made(monkeypatch):
     """Returns a function that makes the watch of a run with so many MiB, and its planner."""
 
-    def make(available, planner=None, setting=None):
+    def make(available, planner=None, setting=None, is_compiled=False):
         planner = planner or Planner()
         monkeypatch.setattr(callbacks, "memory_planner", lambda: planner)
         monkeypatch.setattr(machine, "available", lambda: available * MIB)
@@ -45,10 +45,17 @@ def made(monkeypatch):
             gin.parse_config(f"memory_check.shortage = {setting!r}")
         with tf.Graph().as_default():
             tf.get_variable("weight", [3])
-            return watch.Watch(types.SimpleNamespace(settings={}), []), planner
+            run = watch.Watch(types.SimpleNamespace(settings={}), [], is_compiled=is_compiled)
+            return run, planner
 
     yield make
     gin.clear_config()
+
+
+def test_memory_that_a_compiler_takes_is_not_predicted_and_said(made, capsys):
+    run, _ = made(200, is_compiled=True)
+    run.check(None)
+    assert "available. What XLA takes to compile the step" in capsys.readouterr().err
 
 
 def test_the_first_lines_have_the_predicted_peak(made, capsys):

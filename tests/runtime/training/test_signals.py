@@ -1,5 +1,6 @@
 """Signals that end training after the current step, and validation after a batch."""
 
+import hashlib
 import os
 import signal
 import threading
@@ -76,3 +77,23 @@ def test_the_handler_does_not_raise_behind_the_block():
             pass
         send(signal.SIGINT)
         assert stop_request.name == "Ctrl-C"
+
+
+def test_a_signal_is_said_while_the_main_thread_is_elsewhere():
+    """As in a step of minutes: Python's handler waits for the end of a call into other code."""
+    said = []
+
+    def say(line):
+        said.append((line, stop_request.requested))
+
+    with signals.stop_on_signals(say) as stop_request:
+        timer = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM))
+        timer.start()
+        while not stop_request.requested:  # Each call takes about a second, and ends on no signal.
+            hashlib.pbkdf2_hmac("sha256", b"", b"", 2_000_000)
+        timer.join()
+        send(signal.SIGWINCH)  # Of no interest.
+    ((line, was_handled),) = said
+    assert not was_handled
+    assert line.startswith("SIGTERM: what is under way") and "checkpoint is saved" in line
+    assert signal.set_wakeup_fd(-1) == -1

@@ -6,12 +6,15 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+FIRST_STEP = "first_step_ended"  # Of a start, besides "began" and "ended".
+
 
 def seconds_until(checkpoint: str, starts: Sequence[Mapping[str, Any]]) -> float:
     """Returns the seconds of a sweep's run until a checkpoint was written.
 
-    The building of the graph, and steps that are repeated after a kill, are among them. A copy of a
-    checkpoint has a time outside the run's starts, or none: nan.
+    The building of the graph, and steps that are repeated after a kill, are among them; of a start
+    that has FIRST_STEP the seconds count from there. A copy of a checkpoint has a time outside the
+    run's starts, or none: nan.
 
     Args:
         checkpoint: the path of its index.
@@ -19,7 +22,7 @@ def seconds_until(checkpoint: str, starts: Sequence[Mapping[str, Any]]) -> float
     """
     try:
         written = os.path.getmtime(checkpoint)
-        began = [timestamp(start["began"]) for start in starts]
+        began = [timestamp(start.get(FIRST_STEP, start["began"])) for start in starts]
         before = 0.0
         for start, first, following in zip(starts, began, [*began[1:], math.inf]):
             # A kill records no end; how long that start went on is not known.

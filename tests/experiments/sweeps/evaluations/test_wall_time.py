@@ -27,3 +27,6 @@ def test_wall_time_leaves_out_pauses_and_what_is_not_known(tmp_path):
     assert seconds(10.5, killed) == 1800
     assert math.isnan(seconds(15.5, killed))
     assert math.isnan(wall_time.seconds_until(str(tmp_path / "none"), starts))
+    # Of a run that records when its first step ended, the time before is left out.
+    late = {**starts[0], wall_time.FIRST_STEP: "2026-11-29T10:15:00+00:00"}
+    assert seconds(10.5, [late]) == 900
