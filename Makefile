@@ -18,6 +18,8 @@ LOCK := $(wildcard constraints/current-$(TAG).txt)
 TPU_LOCK := $(wildcard constraints/tpu-$(TAG).txt)
 TPU_TESTS := $(wildcard tests/tpu_track/test_*.py)
 TORCH := torch==2.13.0
+# For tests of exported models.
+TRANSFORMERS := transformers==5.24.0
 METADATA := setup.py pyproject.toml
 # What `make locks KEEP=1` passes on: versions that are already listed stay.
 LOCK_ARGS := $(if $(KEEP),--keep)
@@ -34,7 +36,7 @@ help:
 	@echo "make golden  record again what the models compute, after a change that alters it on purpose"
 	@echo "make bench   measure speeds against stock t5 and torch.compile (half an hour)"
 	@echo "make env     only make .venv/; make env-tpu: only .venv-tpu/ (Python 3.10 or 3.11)"
-	@echo "make env-torch  PyTorch in .venv-torch/, which only comparisons with it need"
+	@echo "make env-torch  PyTorch and transformers in .venv-torch/, which only comparisons with them need"
 	@echo "make locks   resolve setup.py's ranges and write constraints/ (KEEP=1: keep listed versions)"
 	@echo "make clean   remove the environments and the files that the other commands wrote"
 
@@ -124,11 +126,12 @@ endef
 env-torch: .venv-torch/.installed-$(STAMP)
 
 .venv-torch/.installed-$(STAMP):
-	@echo "Installing PyTorch into .venv-torch/ (a minute or more)"
+	@echo "Installing PyTorch and transformers into .venv-torch/ (a minute or more)"
 	@rm -rf .venv-torch
 	@$(PYTHON) -m venv .venv-torch
 	@.venv-torch/bin/python $(filter-out --no-deps,$(PIP_INSTALL)) numpy "$(TORCH)+cpu" 2>/dev/null || \
 		.venv-torch/bin/python $(filter-out --no-deps,$(PIP_INSTALL)) numpy "$(TORCH)"
+	@.venv-torch/bin/python $(filter-out --no-deps,$(PIP_INSTALL)) "$(TRANSFORMERS)"
 	@touch $@
 
 locks:

@@ -12,9 +12,9 @@ import numpy as np
 from primer import saved_model
 from primer.checkpoints import checkpoint_files, saved_config, selection
 from primer.common import files
-from primer.convert import model_directories, safe_tensors
-from primer.convert.huggingface import families, weights
-from primer.errors import RunError
+from primer.convert import model_card, model_directories, safe_tensors
+from primer.convert.huggingface import families, tokenizer_json, weights
+from primer.errors import RunError, UsageError
 from primer.gin_config import trust as trusted_config
 from primer.saved_model import SavedModel
 
@@ -106,8 +106,25 @@ def _huggingface(source: Source, folder: str) -> list[str]:
     files.write_json(os.path.join(folder, "config.json"), {**found.config, **special})
     files.write_json(os.path.join(folder, "generation_config.json"), special)
     safe_tensors.write(folder, state)
+    missing = _tokenizer(source, folder)
+    example = model_card.TRANSFORMERS_IDS if missing else model_card.TRANSFORMERS
+    model_card.write(folder, source.model_dir, source.step, source.saved, example)
     count = sum(array.size for array in state.values())
-    return [f"{found.config['architectures'][0]}, {count:,} parameters in {len(state)} weights"]
+    what = f"{found.config['architectures'][0]}, {count:,} parameters in {len(state)} weights"
+    return [what, *([missing] if missing else [])]
+
+
+def _tokenizer(source: Source, folder: str) -> str:
+    """Writes the tokenizer; returns "", or why there is none, as for random ids."""
+    vocabulary = source.saved.vocabulary
+    try:
+        content = tokenizer_json.of_vocabulary(vocabulary)
+    except UsageError as error:
+        return f"without a tokenizer: {error}"
+    files.write_json(os.path.join(folder, "tokenizer.json"), content)
+    config = tokenizer_json.config_of(vocabulary, source.saved.length)
+    files.write_json(os.path.join(folder, "tokenizer_config.json"), config)
+    return ""
 
 
 def _safetensors(source: Source, folder: str) -> list[str]:
@@ -136,6 +153,7 @@ def _described(source: Source, folder: str) -> list[str]:
         "shapes": {name: list(array.shape) for name, array in source.variables.items()},
     }
     files.write_json(os.path.join(folder, DESCRIPTION), description)
+    model_card.write(folder, source.model_dir, source.step, source.saved, "")
     count = sum(array.size for array in source.variables.values())
     return [
         f"{count:,} parameters in {len(source.variables)} weights; {DESCRIPTION} describes the "

@@ -4,6 +4,7 @@ Whether the configuration describes the same function is not decided here: `fami
 model of the configuration and compares it with the run's.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -197,7 +198,8 @@ def _query_scalar(slots: Slots) -> float:
     if scale == "rsqrt":
         return slots["d_kv"]
     if isinstance(scale, (int, float)) and scale > 0:
-        return float(scale) ** -2
+        size = float(scale) ** -2
+        return round(size) if math.isclose(size, round(size), rel_tol=1e-9) else size
     raise UsageError(f"attention_scale = {scale!r}: expected 'rsqrt' or a number above 0")
 
 
