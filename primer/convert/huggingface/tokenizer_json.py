@@ -84,6 +84,8 @@ def _added(number: int, name: str) -> _Json:
 
 def _all(names: Mapping[int, str], vocabulary: seqio.Vocabulary) -> dict[int, str]:
     """Returns {id: name} of special tokens, with the extra ids at the end, in T5's order."""
+    if isinstance(vocabulary, seqio.SentencePieceVocabulary):
+        return dict(names)  # seqio has put the extra ids among the pieces.
     size = vocabulary.vocab_size
     extra = {size - 1 - i: f"<extra_id_{i}>" for i in range(vocabulary.extra_ids)}
     return {**names, **extra}
@@ -124,8 +126,8 @@ def _normalizer(spec: Any) -> _Json:
         table = base64.b64encode(spec.precompiled_charsmap).decode()
         steps.append({"type": "Precompiled", "precompiled_charsmap": table})
     if spec.remove_extra_whitespaces:
-        steps.append({"type": "Strip", "strip_left": True, "strip_right": True})
-        steps.append({"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "})
+        for blanks, kept in ((r"\A +| +\z", ""), (" {2,}", " ")):
+            steps.append({"type": "Replace", "pattern": {"Regex": blanks}, "content": kept})
     if spec.add_dummy_prefix:
         steps.append({"type": "Prepend", "prepend": _BLANK})
     steps.append({"type": "Replace", "pattern": {"String": " "}, "content": _BLANK})
