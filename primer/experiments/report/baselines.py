@@ -15,7 +15,8 @@ class Rivals:
     """Groups that are compared with one baseline.
 
     Attributes:
-        curves: {group: its evaluated runs}, in the order of the groups.
+        curves: {group: its evaluated runs}, in the order of the groups, called by what they do not
+            have in common.
         baseline: the name of the baseline among them.
         values: what they have in common where there are several baselines, as "size=64"; else "".
     """
@@ -77,12 +78,11 @@ def divided(
         UsageError: a baseline has no result; a group has none that may be compared with its own.
     """
     found = []
-    several = len(set(partners.values())) > 1
     for own in sets:
         for baseline in dict.fromkeys(partners.values()):
             if baseline in comparable.counted(own):
                 rivals = {name: own[name] for name in own if partners[name] == baseline}
-                found.append(Rivals(rivals, baseline, _common(rivals) if several else ""))
+                found.append(Rivals(rivals, baseline))
     for baseline in dict.fromkeys(partners.values()):
         if all(one.baseline != baseline for one in found):
             _refuse_baseline(baseline, sets, groups)
@@ -91,12 +91,21 @@ def divided(
         for name in own:
             if name not in compared:
                 _refuse(name, own, next(r for r in found if r.baseline == partners[name]))
-    return found
+    return found if len(set(partners.values())) == 1 else [_named(rivals) for rivals in found]
 
 
-def _common(names: Mapping[str, object]) -> str:
-    parts = [name.split(",") for name in names]
-    return ",".join(part for part in parts[0] if all(part in other for other in parts))
+def _named(rivals: Rivals) -> Rivals:
+    """Returns the rivals of one baseline of several, called by that in which they differ."""
+    parts = {name: name.split(",") for name in rivals.curves}
+    common = [part for part in parts[rivals.baseline] if all(part in own for own in parts.values())]
+    short = {name: [part for part in own if part not in common] for name, own in parts.items()}
+    keys = {tuple(part.partition("=")[0] for part in own) for own in short.values()}
+    if len(keys) == 1 and len(keys.pop()) == 1:
+        # One axis: its values alone, as for groups.
+        short = {name: [own[0].partition("=")[2]] for name, own in short.items()}
+    names = {name: ",".join(own) or name for name, own in short.items()}
+    called = {names[name]: own for name, own in rivals.curves.items()}
+    return Rivals(called, names[rivals.baseline], ",".join(common))
 
 
 def _refuse_baseline(baseline: str, sets: Sequence[Curves], groups: Sequence[Group]) -> None:

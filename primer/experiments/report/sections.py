@@ -92,13 +92,23 @@ def build(groups: Sequence[Group], baseline: str | None) -> list[Section]:
 
 
 def joined(sections: Sequence[Section]) -> list[Section]:
-    """Returns the sections of which each has the contenders of all baselines on one text."""
+    """Returns the sections of which each has the contenders of all baselines on one text.
+
+    Their names have the values of their sections again, as "size=64,primer".
+    """
     found: dict[tuple, list[Section]] = {}
     for section in sections:
         found.setdefault((section.text, section.how, section.unit), []).append(section)
     return [
         dataclasses.replace(
-            own[0], values="", contenders=[c for one in own for c in one.contenders]
+            own[0],
+            values="",
+            baseline=f"{own[0].values},{own[0].baseline}",
+            contenders=[
+                dataclasses.replace(c, name=f"{one.values},{c.name}")
+                for one in own
+                for c in one.contenders
+            ],
         )
         for own in found.values()
         if len(own) > 1
