@@ -21,15 +21,10 @@ _PACKAGES = (
 _SECONDS = 20  # For git, which may wait for a slow file system.
 
 
-def describe(folder: str) -> dict[str, Any]:
-    """Returns what a run's record says of where it runs.
+def describe_machine() -> dict[str, Any]:
+    """Returns what a run's record says of the machine on which it runs: "versions" and "host".
 
-    Args:
-        folder: a folder of the user's repository, if there is one.
-
-    Returns:
-        "versions" {name: version, or None if it is not installed}, "host", and "git": None outside
-        a repository, else the "commit" and whether tracked files have "changes" since.
+    The versions are {name: version, or None if it is not installed}.
     """
     versions: dict[str, str | None] = {
         "python": platform.python_version(),
@@ -40,10 +35,18 @@ def describe(folder: str) -> dict[str, Any]:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             versions[name] = None
-    return {"versions": versions, "host": socket.gethostname(), "git": _git(folder)}
+    return {"versions": versions, "host": socket.gethostname()}
 
 
-def _git(folder: str) -> dict[str, Any] | None:
+def describe_git(folder: str) -> dict[str, Any] | None:
+    """Returns what a run's record says of the user's repository.
+
+    Args:
+        folder: a folder of the repository.
+
+    Returns:
+        The "commit", and whether tracked files have "changes" since; None outside a repository.
+    """
     commit = _output_of_git(folder, "rev-parse", "HEAD")
     if not commit:
         return None

@@ -10,7 +10,8 @@ from typing import Any
 
 from primer.experiments.sweeps import environment, run_log, run_record
 from primer.experiments.sweeps.expansion import SweepRun
-from primer.experiments.sweeps.workers import Process, Worker
+from primer.experiments.sweeps.locks import Lock
+from primer.experiments.sweeps.workers.interface import Process, Worker
 from primer.launch import engine
 
 # Exit codes of a run that a signal told to stop, after its checkpoint or before it could save one.
@@ -53,14 +54,14 @@ class RunProcess:
         run: the run.
         worker: where.
         record: the content of its `run.json`.
-        lock: the file descriptor of its lock.
+        lock: its lock.
         process: the engine.
     """
 
     run: SweepRun
     worker: Worker
     record: dict[str, Any]
-    lock: int
+    lock: Lock
     process: Process
 
     @property
@@ -95,11 +96,13 @@ class RunProcess:
         start = self.record["starts"][-1]
         start |= {"ended": _now(), "exit_code": code, "outcome": self._outcome(code)}
         start["step"] = run_record.latest_step(self.run.model_dir)
+        if self.process.lost:
+            start["lost"] = self.process.lost
         start["data"] = run_record.data_checksum(self.run.model_dir)
         try:
             run_record.write(self.run.model_dir, self.record)
         finally:
-            os.close(self.lock)
+            self.lock.release()
         return start["outcome"]
 
     def _outcome(self, code: int) -> str:
@@ -116,7 +119,7 @@ class RunProcess:
 
 def begin(
     run: SweepRun,
-    lock: int,
+    lock: Lock,
     worker: Worker,
     program: Sequence[str],
     sweep: Mapping[str, str],
@@ -125,7 +128,7 @@ def begin(
 
     Args:
         run: the run.
-        lock: the file descriptor of its lock, which the engine inherits.
+        lock: its lock, which the engine holds too.
         worker: where the engine runs.
         program: the words before the engine's arguments, from `engine_program`.
         sweep: the "name" and the "file" of the sweep, for the record.
@@ -139,7 +142,8 @@ def begin(
     start: dict[str, Any] = {
         "began": _now(),
         "processors": worker.processors,
-        **environment.describe(os.path.dirname(sweep["file"])),
+        **worker.describe(),
+        "git": environment.describe_git(os.path.dirname(sweep["file"])),
     }
     record = {
         "sweep": dict(sweep),
