@@ -180,7 +180,10 @@ def train(
     evaluation_program = evaluation_program or run_process.evaluation_program()
     programs = [program[0], *([evaluation_program[0]] if sweep.evaluations else [])]
     display = states_table.StatesTable(sweep.name, chosen)
-    with sweep_engine.opened(where, count, sweep.output, programs, display.say) as places, display:
+    with (
+        display,
+        sweep_engine.opened(*(where, count), sweep.output, programs, display.say) as places,
+    ):
         training = local_runs.LocalRuns(
             *(sweep, chosen, places, display, runs, trains, program, evaluation_program),
             most_retries=where.most_retries,

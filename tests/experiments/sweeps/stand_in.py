@@ -68,6 +68,7 @@ def main():
         if every and step % every == 0:
             write_result(folder, step, "validation")
         if stop:
+            (folder / "stopped.txt").write_text(str(stop[0]))
             return 128 + stop[0]
     return 0
 

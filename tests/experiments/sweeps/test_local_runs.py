@@ -72,7 +72,7 @@ def test_kills_lose_nothing_and_the_table_is_that_of_an_undisturbed_sweep(
     # SIGKILL of a run: it failed, and the others go on; the same command again finishes it.
     process = begin(path, 2)
     until(lambda: len(outcomes(folders[0])) == 3 and len(steps(folders[0])) >= 8)
-    os.kill(engine_of(process.pid, folders[0]), signal.SIGKILL)
+    os.kill(engine_of(folders[0]), signal.SIGKILL)
     assert process.wait(SECONDS) == 1
     assert outcomes(folders[0]) == [None, "stopped", "failed"]
     assert "killed" in (tmp_path / "output2.txt").read_text()

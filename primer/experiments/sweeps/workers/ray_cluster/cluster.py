@@ -33,12 +33,14 @@ def connected(request: Request) -> Iterator[str]:
         UsageError: no cluster answers, or none of its nodes has what a run needs.
     """
     place = _initialize(request.address)
-    try:
-        _check_resources(request)
-        yield _description(place, request)
-    finally:
-        with _quiet():
-            ray.shutdown()
+    # Ray prints lost workers, which the sweep tells, on standard output, which is for results.
+    with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
+        try:
+            _check_resources(request)
+            yield _description(place, request)
+        finally:
+            with _quiet():
+                ray.shutdown()
 
 
 def _description(place: str, request: Request) -> str:
@@ -69,7 +71,7 @@ def _initialize(address: str | None) -> str:
             )
     # Ray ends a process that cannot connect, with SystemExit.
     except (OSError, RuntimeError, ValueError, SystemExit) as error:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        reason = _reason(error)
         if place == "local":
             raise UsageError(f"--engine ray: Ray does not start here: {reason}") from error
         raise UsageError(
@@ -77,6 +79,18 @@ def _initialize(address: str | None) -> str:
             "head node, as `ray start` prints it, and the command on a node of the cluster"
         ) from error
     return place
+
+
+def _reason(error: BaseException) -> str:
+    """Returns why Ray did not start, as one line."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if "AuthenticationError" in str(cause) or "AuthenticationError" in type(cause).__name__:
+            return "it wants a token: set RAY_AUTH_MODE=token, see `ray get-auth-token`"
+        cause = cause.__cause__
+    if isinstance(error, SystemExit):
+        return "what answers is no head node of Ray"
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def _place(address: str | None) -> tuple[str, str]:
