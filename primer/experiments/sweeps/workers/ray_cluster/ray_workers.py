@@ -16,7 +16,7 @@ from primer.experiments.sweeps.workers.ray_cluster.ray_worker import RayWorker
 from primer.experiments.sweeps.workers.ray_cluster.request import Request
 
 IDLE_SECONDS = 10.0  # Until a worker that nothing needs gives its resources back to the cluster.
-_WAIT_SECONDS = 15.0  # Without any worker, until a line says so.
+WAIT_SECONDS = 15.0  # Without any worker, until a line says so.
 _MOST_REQUESTS = 200  # Workers that are asked for and that the cluster has not started.
 _MOST_FAILURES = 5  # Workers in succession that cannot be started.
 
@@ -167,7 +167,7 @@ class RayWorkers:
         """Says once that there is no worker, and what it would take."""
         if self._taken or not self._asked:
             self._waits_since, self._has_said_wait = time.monotonic(), False
-        elif time.monotonic() - self._waits_since > _WAIT_SECONDS and not self._has_said_wait:
+        elif time.monotonic() - self._waits_since > WAIT_SECONDS and not self._has_said_wait:
             self._has_said_wait = True
             need = f"waits for a node of the Ray cluster with {self._request} free"
             self._say(f"{need}; the cluster has {cluster.free()}")
