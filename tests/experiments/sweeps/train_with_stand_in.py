@@ -32,4 +32,6 @@ def train(path, workers=None, index=None, trains=True, address=None, **options):
 
 
 if __name__ == "__main__":
-    sys.exit(train(sys.argv[1], int(sys.argv[2]), address="".join(sys.argv[3:]) or None))
+    code = train(sys.argv[1], int(sys.argv[2]), address="".join(sys.argv[3:]) or None)
+    assert "tensorflow" not in sys.modules
+    sys.exit(code)

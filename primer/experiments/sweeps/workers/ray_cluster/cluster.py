@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import ray
+from ray import exceptions
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from primer.common import console
-from primer.errors import UsageError
+from primer.errors import RunError, UsageError
 from primer.experiments.sweeps.workers.ray_cluster import node
 from primer.experiments.sweeps.workers.ray_cluster.request import Request, as_text
 
@@ -31,6 +32,7 @@ def connected(request: Request) -> Iterator[str]:
 
     Raises:
         UsageError: no cluster answers, or none of its nodes has what a run needs.
+        RunError: the connection has failed later.
     """
     place = _initialize(request.address)
     # Ray prints lost workers, which the sweep tells, on standard output, which is for results.
@@ -38,6 +40,11 @@ def connected(request: Request) -> Iterator[str]:
         try:
             _check_resources(request)
             yield _description(place, request)
+        except exceptions.RayError as error:
+            raise RunError(
+                f"the connection with the Ray cluster has failed ({last_line(error)}); the same "
+                "command goes on with what is not done"
+            ) from error
         finally:
             with _quiet():
                 ray.shutdown()
@@ -60,7 +67,10 @@ def _initialize(address: str | None) -> str:
     try:
         if place not in ("auto", "local"):
             _connect_once(place)
-        own = {"num_cpus": len(os.sched_getaffinity(0)), "object_store_memory": _OBJECT_STORE}
+        own: dict[str, Any] = {
+            "num_cpus": len(os.sched_getaffinity(0)),
+            "object_store_memory": _OBJECT_STORE,
+        }
         with _quiet():
             ray.init(
                 address=place,
@@ -131,7 +141,8 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         for number, handler in before.items() if is_main else ():
-            signal.signal(number, handler)
+            if handler is not None:  # One that C has set.
+                signal.signal(number, handler)
 
 
 def nodes(request: Request) -> list[dict[str, Any]]:
@@ -190,7 +201,7 @@ def check_nodes(request: Request, shared: Mapping[str, str]) -> None:
     for reference, where in asked.items():
         try:
             missing = ray.get(reference, timeout=_CHECK_SECONDS)
-        except ray.exceptions.RayError as error:
+        except exceptions.RayError as error:
             raise UsageError(f"node {where} of the Ray cluster: {last_line(error)}") from error
         if missing is not None:
             raise UsageError(

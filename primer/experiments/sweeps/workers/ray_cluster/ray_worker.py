@@ -25,10 +25,12 @@ class RayProcess:
         actor: the worker's actor.
         begun: Ray's reference of its start.
         log: the file of its output.
+        host: the name of the node, for messages.
     """
 
-    def __init__(self, actor: Any, begun: Any, log: str) -> None:
+    def __init__(self, actor: Any, begun: Any, log: str, host: str) -> None:
         self.lost: str | None = None
+        self._host = host
         self._actor = actor
         self._asked = begun
         self._log = log
@@ -66,7 +68,7 @@ class RayProcess:
         self._lose(error)
 
     def _lose(self, error: BaseException) -> None:
-        self.lost = describe_loss(error)
+        self.lost = f"{_reason_of_loss(error)} (node {self._host})"
         self._code = -signal.SIGTERM
 
     def stop(self) -> None:
@@ -85,12 +87,11 @@ class RayProcess:
             self._lose(error)
 
 
-def describe_loss(error: BaseException) -> str:
+def _reason_of_loss(error: BaseException) -> str:
     """Returns why an actor has ended, as one line."""
     if isinstance(error, exceptions.GetTimeoutError):
         return "it does not answer"
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
 
 
 class RayWorker:
@@ -117,5 +118,5 @@ class RayWorker:
         files = [remote_path(lock.path) for lock in locks]
         variables = {k: v for k, v in os.environ.items() if k.startswith(_VARIABLES)}
         begun = self.actor.start.remote(list(words), log, files, os.getcwd(), variables)
-        self.process = RayProcess(self.actor, begun, log)
+        self.process = RayProcess(self.actor, begun, log, self.machine["host"])
         return self.process

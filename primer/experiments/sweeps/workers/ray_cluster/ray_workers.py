@@ -2,8 +2,8 @@
 
 import contextlib
 import os
+import socket
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -65,21 +65,18 @@ class RayWorkers:
         Raises:
             UsageError: a node does not see what it needs.
         """
-        # A new file: another machine may have an own folder of this name.
-        mark = os.path.join(self._folder, f".shared-{uuid.uuid4().hex}")
+        # Another machine may have an own folder of this name, without this file.
+        mark = os.path.join(self._folder, f".shared-{socket.gethostname()}")
         self._shared = {
             mark: f"the sweep's output {self._folder}",
             os.getcwd(): f"the working directory {os.getcwd()}",
             **{path: f"the program {path}" for path in self._programs},
         }
-        with open(mark, "x"):
-            pass
+        open(mark, "a").close()
         try:
             cluster.check_nodes(self._request, self._shared)
             yield self
         finally:
-            with contextlib.suppress(OSError):
-                os.remove(mark)
             for worker in self._all():
                 ray.kill(worker.actor)
 

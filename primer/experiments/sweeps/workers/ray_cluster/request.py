@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.util
 
+from primer.common import checks
 from primer.errors import UsageError
 
 
@@ -27,8 +28,7 @@ class Request:
         Raises:
             UsageError: one is not legal, or the address is that of a Ray client.
         """
-        if self.cpus < 1:
-            raise UsageError(f"--cpus_per_run = {self.cpus}: expected a whole number of 1 or more")
+        checks.whole_number("--cpus_per_run", self.cpus)
         is_part = 0 <= self.gpus <= 1
         if not is_part and not (self.gpus > 0 and float(self.gpus).is_integer()):
             raise UsageError(

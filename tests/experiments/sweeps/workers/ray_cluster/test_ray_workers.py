@@ -8,6 +8,7 @@ import pytest
 
 from primer.errors import UsageError
 from primer.experiments.sweeps import locks
+from tests.command_lines import run
 from tests.experiments.sweeps import train_with_stand_in, twelve_runs
 from tests.experiments.sweeps.running import (
     SECONDS,
@@ -82,7 +83,7 @@ def test_a_cluster_without_what_runs_need_is_refused_in_one_line(
     monkeypatch.setattr(train_with_stand_in, "PROGRAM", ("/nowhere/t5_mesh_transformer",))
     with pytest.raises(UsageError, match="does not see the program /nowhere/t5_mesh_transformer"):
         train(path, address=address)
-    assert not os.listdir(tmp_path / "runs")
+    assert os.listdir(tmp_path / "runs") == [f".shared-{os.uname().nodename}"]
 
 
 @TWO_PROCESSORS
@@ -128,3 +129,28 @@ def test_an_address_without_a_cluster_is_refused_in_one_line(sweep, tmp_path):
         with pytest.raises(UsageError, match=f"--address {address}: no Ray cluster .*{reason}"):
             train(sweep("seed: [1]"), address=address)
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow  # Two starts of TensorFlow.
+def test_the_engine_trains_and_evaluates_on_a_cluster(small_texts, write, tmp_path, capfd, address):
+    path = write(
+        "s.yaml",
+        f"""
+output: runs
+run: {{architecture: primer_ez, activation: relu, size: tiny, task: text, steps: 2}}
+axes: [{{gin_file: [{small_texts}/tiny.gin]}}]
+evaluate: {{checkpoints: last, protocol: packed}}
+""",
+    )
+    words = ("sweep", "run", path, "--engine", "ray", "--address", address)
+    assert run(*words) == 0, capfd.readouterr().err
+    output = capfd.readouterr().out
+    assert "s: 1 of 1 done" in output and "results.parquet (1 rows)" in output
+    (folder,) = [one for one in (tmp_path / "runs").iterdir() if one.is_dir()]
+    assert (folder / "model.ckpt-2.index").exists()
+    (start,) = json.loads((folder / "run.json").read_text())["starts"]
+    assert (start["outcome"], start["step"], start["processors"]) == ("done", 2, 1)
+    (row,) = twelve_runs.rows(tmp_path / "runs")
+    assert 0 < row["nats_per_token"] < 7
+    assert run(*words) == 0
+    assert capfd.readouterr().out == output
