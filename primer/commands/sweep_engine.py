@@ -50,6 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--gpus_per_run", type=float, help="its GPUs; 0.5: two of them share one (default 0)"
     )
     group.add_argument(
+        "--wait_for_nodes",
+        action="store_true",
+        default=None,
+        help="wait for an autoscaler where no node has what a run needs (default: refuse)",
+    )
+    group.add_argument(
         "--retries",
         type=int,
         help="how often a run goes on, from its last checkpoint, after its worker or its node was "
@@ -64,13 +70,15 @@ def from_options(options: argparse.Namespace) -> Engine:
         UsageError: an illegal value, or an option of Ray without --engine ray.
     """
     if options.engine == LOCAL:
-        for name in ("address", "cpus_per_run", "gpus_per_run", "retries"):
+        for name in ("address", "cpus_per_run", "gpus_per_run", "wait_for_nodes", "retries"):
             value = getattr(options, name)
             if value is not None:
-                raise UsageError(f"--{name} {value}: only with --engine ray")
+                text = "" if value is True else f" {value}"
+                raise UsageError(f"--{name}{text}: only with --engine ray")
         return Engine()
     cpus = 1 if options.cpus_per_run is None else options.cpus_per_run
-    request = Request(options.address, cpus, options.gpus_per_run or 0.0)
+    gpus = options.gpus_per_run or 0.0
+    request = Request(options.address, cpus, gpus, bool(options.wait_for_nodes))
     most = retries.MOST if options.retries is None else options.retries
     return Engine(request, checks.whole_number("--retries", most, least=0))
 

@@ -60,7 +60,7 @@ def test_no_command_imports_tensorflow(write):
         "from primer import cli\n"
         f"try: cli.main(['sweep', 'expand', {path!r}])\n"
         "except SystemExit as end: assert not end.code\n"
-        "print([name for name in sys.modules if name.split('.')[0] == 'tensorflow'])\n"
+        "print([name for name in sys.modules if name.split('.')[0] in ('tensorflow', 'ray')])\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     words = [sys.executable, "-c", code]
@@ -96,6 +96,7 @@ def test_index_is_one_run(variables, index, name, path, tmp_path, monkeypatch, c
         (["--workers", "9999"], "--workers = 9999: this process may use"),
         (["--address", "h:1"], "--address h:1: only with --engine ray"),
         (["--retries", "0"], "--retries 0: only with --engine ray"),
+        (["--wait_for_nodes"], "--wait_for_nodes: only with --engine ray"),
         (["--engine", "ray", "--address", "ray://h:1"], "--address ray://h:1: a Ray client's"),
         (["--engine", "ray", "--cpus_per_run", "0"], "--cpus_per_run = 0: expected a whole"),
         (["--engine", "ray", "--gpus_per_run", "1.5"], "--gpus_per_run = 1.5: expected a whole"),

@@ -160,26 +160,15 @@ def _has_room(resources: Any, request: Request) -> bool:
 
 
 def _check_resources(request: Request) -> None:
-    if nodes(request) or _will_have_room(request):
+    if request.waits_for_nodes or nodes(request):
         return
     found = sorted({as_text(one["Resources"]) for one in _alive()})
     options = f"--cpus_per_run = {request.cpus}"
     options += f", --gpus_per_run = {request.gpus:g}" if request.gpus else ""
     raise UsageError(
-        f"{options}: no node of the Ray cluster has {request}; its nodes have {', or '.join(found)}"
+        f"{options}: no node of the Ray cluster has {request}; its nodes have "
+        f"{', or '.join(found)} (with an autoscaler that starts such nodes: --wait_for_nodes)"
     )
-
-
-def _will_have_room(request: Request) -> bool:
-    """Returns whether the cluster's autoscaler can start a node with what a run needs."""
-    try:
-        from ray._private.state import state  # Ray's public functions do not tell it.
-
-        config = state.get_cluster_config()
-        groups = config.node_group_configs if config else ()
-        return any(one.max_count and _has_room(one.resources, request) for one in groups)
-    except (ImportError, AttributeError):
-        return False
 
 
 def check_nodes(request: Request, shared: Mapping[str, str]) -> None:
@@ -218,5 +207,5 @@ def last_line(error: BaseException) -> str:
 
 def free() -> str:
     """Returns what the cluster has and what of it is free, for messages."""
-    has, left = ray.cluster_resources(), ray.available_resources()
-    return f"{as_text(has)}, of which {as_text(left)} free" if has else "no node"
+    has, left = as_text(ray.cluster_resources()), as_text(ray.available_resources())
+    return has if has == left else f"{has}, of which {left} free"

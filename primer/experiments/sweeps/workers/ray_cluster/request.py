@@ -16,11 +16,13 @@ class Request:
             that `ray start` began on this machine, or a new one on this machine alone.
         cpus: the processors of each run.
         gpus: the GPUs of each run, which may be a part of one.
+        waits_for_nodes: whether to wait where no node has that, for an autoscaler to start one.
     """
 
     address: str | None = None
     cpus: int = 1
     gpus: float = 0.0
+    waits_for_nodes: bool = False
 
     def __post_init__(self) -> None:
         """Checks the numbers.

@@ -86,6 +86,7 @@ def test_a_cluster_without_what_runs_need_is_refused_in_one_line(
     assert os.listdir(tmp_path / "runs") == [f".shared-{os.uname().nodename}"]
 
 
+@pytest.mark.slow  # Twenty seconds.
 @TWO_PROCESSORS
 def test_runs_have_their_gpus_and_wait_for_workers(sweep, tmp_path, monkeypatch, capfd, address):
     from primer.experiments.sweeps.workers.ray_cluster import ray_workers
@@ -154,3 +155,27 @@ evaluate: {{checkpoints: last, protocol: packed}}
     assert 0 < row["nats_per_token"] < 7
     assert run(*words) == 0
     assert capfd.readouterr().out == output
+
+
+def test_resources_go_back_to_the_cluster_and_nodes_are_looked_at(tmp_path, monkeypatch, address):
+    import ray
+
+    from primer.experiments.sweeps.workers.ray_cluster import cluster, ray_workers
+    from primer.experiments.sweeps.workers.ray_cluster.request import Request
+
+    monkeypatch.setattr(ray_workers, "IDLE_SECONDS", 0.5)
+    request, messages = Request(address), []
+    with cluster.connected(request):
+        workers = ray_workers.RayWorkers(request, 1, str(tmp_path), [], messages.append)
+        with workers.opened():
+            found = []
+            until(lambda: found.append(workers.take()) or found[-1])
+            assert workers.take() is None  # At most one.
+            until(lambda: ray.available_resources().get("CPU") == 1)
+            workers.give_back(found[-1])
+            until(lambda: workers.tidy() or ray.available_resources().get("CPU") == 2)
+            # A node that comes later, with a folder of its own.
+            os.remove(tmp_path / f".shared-{os.uname().nodename}")
+            until(lambda: workers.take() or messages)
+            expected = f"does not see the sweep's output {tmp_path}: it trains nothing"
+            assert expected in messages[0]
