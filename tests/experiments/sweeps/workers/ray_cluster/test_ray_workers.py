@@ -22,6 +22,7 @@ from tests.experiments.sweeps.train_with_stand_in import train
 
 TWO_PROCESSORS = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
 SIGTERM = str(int(signal.SIGTERM))
+STEPS = 100  # Six seconds: the second worker begins before the first one ends.
 
 
 @pytest.mark.slow  # A minute.
@@ -36,7 +37,7 @@ def test_twelve_runs_survive_kills_with_the_results_of_an_undisturbed_sweep(
 def test_runs_save_a_checkpoint_when_the_sweep_or_a_worker_is_killed(
     sweep, begin, tmp_path, address
 ):
-    path = sweep("gin.behaviour: [waits], seed: [1, 2]", steps=50)
+    path = sweep("gin.behaviour: [waits], seed: [1, 2]", steps=STEPS)
     folders = [tmp_path / "runs" / f"behaviour=waits,seed={seed}" for seed in (1, 2)]
 
     def are_at(step):
@@ -54,7 +55,7 @@ def test_runs_save_a_checkpoint_when_the_sweep_or_a_worker_is_killed(
     until(lambda: not any(locks.is_held(str(folder)) for folder in folders))
     # As a child of a worker of Ray it would get SIGKILL.
     assert [(folder / "stopped.txt").read_text() for folder in folders] == [SIGTERM] * 2
-    assert not programs(tmp_path / "runs") and not are_at(50)
+    assert not programs(tmp_path / "runs") and not are_at(STEPS)
     for folder in folders:
         (folder / "stopped.txt").unlink()
 
@@ -70,7 +71,7 @@ def test_runs_save_a_checkpoint_when_the_sweep_or_a_worker_is_killed(
     starts = json.loads((lost / "run.json").read_text())["starts"]
     assert "actor" in starts[1]["lost"] and "lost" not in starts[2]
     assert starts[1]["host"] == os.uname().nodename and starts[1]["versions"]["primer"]
-    assert [steps(folder) for folder in folders] == [list(range(1, 51))] * 2
+    assert [steps(folder) for folder in folders] == [list(range(1, STEPS + 1))] * 2
 
 
 def test_a_cluster_without_what_runs_need_is_refused_in_one_line(
@@ -98,7 +99,8 @@ def test_runs_have_their_gpus_and_wait_for_workers(sweep, tmp_path, monkeypatch,
     assert "waits for a node of the Ray cluster with 1 CPU and 1 GPU free; the clus" in messages
     assert "2 of 4 done, 2 failed" in output and "the loss is NaN" in messages
     folders = [tmp_path / "runs" / f"behaviour=waits,seed={seed}" for seed in (1, 2)]
-    assert {(folder / "gpus.txt").read_text() for folder in folders} == {"0", "1"}
+    # The same one, if the second worker has begun after the first run.
+    assert {(folder / "gpus.txt").read_text() for folder in folders} <= {"0", "1"}
     path = sweep("seed: [1]")
     assert train(path, address=address) == 0
     assert (tmp_path / "runs" / "seed=1" / "gpus.txt").read_text() == ""
@@ -110,7 +112,7 @@ def test_runs_have_their_gpus_and_wait_for_workers(sweep, tmp_path, monkeypatch,
 def test_two_sweeps_at_once_train_each_run_once_and_stop_on_a_signal(
     sweep, begin, tmp_path, address
 ):
-    path = sweep("gin.behaviour: [waits], seed: [1, 2, 3]", steps=40)
+    path = sweep("gin.behaviour: [waits], seed: [1, 2, 3]", steps=STEPS)
     folders = [tmp_path / "runs" / f"behaviour=waits,seed={seed}" for seed in (1, 2, 3)]
     process = begin(path, 2, address)
     until(lambda: len(steps(folders[1])) >= 3)
@@ -120,7 +122,7 @@ def test_two_sweeps_at_once_train_each_run_once_and_stop_on_a_signal(
     assert [outcomes(folder) for folder in folders[:2]] == [["stopped"]] * 2
     first, second = begin(path, 1, address), begin(path, 1, address)
     assert first.wait(SECONDS) == 0 and second.wait(SECONDS) == 0
-    assert [steps(folder) for folder in folders] == [list(range(1, 41))] * 3
+    assert [steps(folder) for folder in folders] == [list(range(1, STEPS + 1))] * 3
     assert [outcomes(folder) for folder in folders] == [["stopped", "done"]] * 2 + [["done"]]
 
 
