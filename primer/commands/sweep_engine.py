@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import dataclasses
-import os
 from collections.abc import Callable, Iterator, Sequence
 
 from primer.common import checks
@@ -108,10 +107,6 @@ def opened(
 
     with cluster.connected(engine.request) as description:
         say(description)
-        try:
-            os.makedirs(folder, exist_ok=True)
-        except OSError as error:
-            raise UsageError(f"{folder} cannot be written: {error.strerror}") from error
         workers = ray_workers.RayWorkers(engine.request, count, folder, programs, say)
         with workers.opened():
             yield workers

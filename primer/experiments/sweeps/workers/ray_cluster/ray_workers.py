@@ -10,7 +10,7 @@ from typing import Any
 import ray
 from ray import exceptions
 
-from primer.errors import RunError
+from primer.errors import RunError, UsageError
 from primer.experiments.sweeps.workers.ray_cluster import cluster, node
 from primer.experiments.sweeps.workers.ray_cluster.ray_worker import RayWorker
 from primer.experiments.sweeps.workers.ray_cluster.request import Request
@@ -40,7 +40,7 @@ class RayWorkers:
         Args:
             request: what each worker has.
             most: the largest number of workers.
-            folder: the sweep's output, which all nodes share; it exists.
+            folder: the sweep's output, which all nodes share.
             programs: the paths of programs that all nodes have.
             say: shows a message.
         """
@@ -63,7 +63,7 @@ class RayWorkers:
         """Checks the nodes; ends all workers after the block.
 
         Raises:
-            UsageError: a node does not see what it needs.
+            UsageError: a node does not see what it needs, or the folder cannot be written.
         """
         # Another machine may have an own folder of this name, without this file.
         mark = os.path.join(self._folder, f".shared-{socket.gethostname()}")
@@ -72,7 +72,11 @@ class RayWorkers:
             os.getcwd(): f"the working directory {os.getcwd()}",
             **{path: f"the program {path}" for path in self._programs},
         }
-        open(mark, "a").close()
+        try:
+            os.makedirs(self._folder, exist_ok=True)
+            open(mark, "a").close()
+        except OSError as error:
+            raise UsageError(f"{self._folder} cannot be written: {error.strerror}") from error
         try:
             cluster.check_nodes(self._request, self._shared)
             yield self
