@@ -21,11 +21,21 @@ _PACKAGES = (
 _SECONDS = 20  # For git, which may wait for a slow file system.
 
 
-def describe_machine() -> dict[str, Any]:
-    """Returns what a run's record says of the machine on which it runs: "versions" and "host".
+def describe(folder: str) -> dict[str, Any]:
+    """Returns what a run's record says of where it runs.
 
-    The versions are {name: version, or None if it is not installed}.
+    Args:
+        folder: a folder of the user's repository, if there is one.
+
+    Returns:
+        "versions" {name: version, or None if it is not installed}, "host", and "git": None outside
+        a repository, else the "commit" and whether tracked files have "changes" since.
     """
+    return {**describe_machine(), "git": _git(folder)}
+
+
+def describe_machine() -> dict[str, Any]:
+    """Returns the "versions" and the "host" of `describe`."""
     versions: dict[str, str | None] = {
         "python": platform.python_version(),
         "primer": primer.__version__,
@@ -38,15 +48,7 @@ def describe_machine() -> dict[str, Any]:
     return {"versions": versions, "host": socket.gethostname()}
 
 
-def describe_git(folder: str) -> dict[str, Any] | None:
-    """Returns what a run's record says of the user's repository.
-
-    Args:
-        folder: a folder of the repository.
-
-    Returns:
-        The "commit", and whether tracked files have "changes" since; None outside a repository.
-    """
+def _git(folder: str) -> dict[str, Any] | None:
     commit = _output_of_git(folder, "rev-parse", "HEAD")
     if not commit:
         return None

@@ -93,11 +93,11 @@ class RunProcess:
         """
         code = self.process.exit_code()
         assert code is not None
+        if self.process.lost:
+            self.record["starts"][-1]["lost"] = self.process.lost
         start = self.record["starts"][-1]
         start |= {"ended": _now(), "exit_code": code, "outcome": self._outcome(code)}
         start["step"] = run_record.latest_step(self.run.model_dir)
-        if self.process.lost:
-            start["lost"] = self.process.lost
         start["data"] = run_record.data_checksum(self.run.model_dir)
         try:
             run_record.write(self.run.model_dir, self.record)
@@ -142,8 +142,8 @@ def begin(
     start: dict[str, Any] = {
         "began": _now(),
         "processors": worker.processors,
-        **worker.describe(),
-        "git": environment.describe_git(os.path.dirname(sweep["file"])),
+        **environment.describe(os.path.dirname(sweep["file"])),
+        **worker.describe(),  # The machine may be another one.
     }
     record = {
         "sweep": dict(sweep),
