@@ -24,7 +24,7 @@ from primer.experiments.ladders import (
 )
 from primer.experiments.ladders.rungs import Request, Rung
 from primer.experiments.sweeps import expansion, run_settings, sweep_file
-from primer.experiments.sweeps.workers import shares
+from primer.experiments.sweeps.workers.local import shares
 from primer.gin_config import config_files
 
 TOKENS_PER_PARAMETER = 20.0

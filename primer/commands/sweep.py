@@ -4,22 +4,25 @@ import argparse
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from primer.commands import sweep_engine
+from primer.commands.sweep_engine import Engine
 from primer.common import checks, console, user_paths
 from primer.common.terminal import tables
 from primer.errors import UsageError
 from primer.experiments.sweeps import (
     expansion,
     local_runs,
+    run_process,
     run_record,
     states_table,
     sweep_file,
-    workers,
 )
 from primer.experiments.sweeps.evaluations import results_file
 from primer.experiments.sweeps.expansion import SweepRun
+from primer.experiments.sweeps.workers import local
 from primer.launch import engine
 from primer.planning.machines import chips, step_time
 
@@ -53,13 +56,15 @@ def _add_running(parser: argparse.ArgumentParser, verb: str) -> None:
     parser.add_argument(
         "--workers",
         type=int,
-        help=f"how many runs are {verb} at a time (default 1); the processors are divided",
+        help=f"how many runs are {verb} at a time (default 1), and the processors are divided; "
+        "with --engine ray the most at a time (default: all that the cluster has room for)",
     )
     parser.add_argument(
         "--index",
         help="only the run of this number, from 0, as `primer sweep expand` shows; env: the "
         f"number in {' or '.join(INDEX_VARIABLES)}",
     )
+    sweep_engine.add_arguments(parser)
 
 
 def _add_plan(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -99,7 +104,8 @@ def run(options: argparse.Namespace) -> int:
             f"{sweep.path} has no key evaluate, which says what to measure; expected one as "
             "evaluate: {checkpoints: all, split: validation}"
         )
-    return train(sweep, runs, options.workers, options.index, trains=trains)
+    engine = sweep_engine.from_options(options)
+    return train(sweep, runs, options.workers, options.index, trains=trains, where=engine)
 
 
 def _show(sweep: sweep_file.Sweep, runs: Sequence[SweepRun], options: argparse.Namespace) -> None:
@@ -142,37 +148,51 @@ def train(
     program: Sequence[str] | None = None,
     evaluation_program: Sequence[str] | None = None,
     trains: bool = True,
+    where: Engine | None = None,
 ) -> int:
     """Trains and evaluates the runs of a sweep, or one of them, and prints their table.
 
     Args:
         sweep: the sweep.
         runs: its runs.
-        count: how many are trained at a time; None for one.
+        count: how many are trained at a time; None for one, or for all on a Ray cluster.
         index: the number of one run, "env", or None for all.
         program: the words that begin the engine; None for `t5_mesh_transformer`.
         evaluation_program: the words that begin an evaluation; None for `primer eval`.
         trains: whether to train; if not, what is trained already is evaluated.
+        where: where the processes run; None for this machine.
 
     Returns:
         The exit code: 0 if all are done and evaluated, 1 if not, 128 + the number of a signal.
 
     Raises:
-        UsageError: an illegal number, or a directory of the sweep holds something else.
+        UsageError: an illegal number, a directory of the sweep holds something else, or no cluster
+            can be used.
     """
     if count is not None and index is not None:
         raise UsageError("--workers and --index: give one or the other; --index is one run")
     chosen = runs if index is None else [_chosen(runs, index)]
-    count = checks.whole_number("--workers", 1 if count is None else count)
-    places = workers.LocalWorkers(count)
-    with states_table.StatesTable(sweep.name, chosen) as display:
-        local = local_runs.LocalRuns(
-            sweep, chosen, places, display, runs, trains, program, evaluation_program
+    where = where or Engine()
+    if count is None:
+        count = len(chosen) if where.request else 1
+    checks.whole_number("--workers", count)
+    program = program or run_process.engine_program()
+    evaluation_program = evaluation_program or run_process.evaluation_program()
+    programs = [program[0], *([evaluation_program[0]] if sweep.evaluations else [])]
+    display = states_table.StatesTable(sweep.name, chosen)
+    with (
+        display,
+        sweep_engine.opened(*(where, count), sweep.output, programs, display.say) as places,
+    ):
+        training = local_runs.LocalRuns(
+            *(sweep, chosen, places, display, runs, trains, program, evaluation_program),
+            most_retries=where.most_retries,
         )
-        code = local.train()
-    _print_table(sweep, chosen, local.states)
-    if local.results:
-        print(f"Results: {os.path.join(sweep.output, results_file.NAME)} ({local.results:,} rows)")
+        code = training.train()
+    _print_table(sweep, chosen, training.states)
+    if training.results:
+        path = os.path.join(sweep.output, results_file.NAME)
+        print(f"Results: {path} ({training.results:,} rows)")
     if code:
         console.say("The same command goes on with what is not done.")
     return code
@@ -203,7 +223,7 @@ def _plan(sweep: sweep_file.Sweep, runs: Sequence[SweepRun], options: argparse.N
     from primer.planning.plans import engine_imports
 
     count = checks.whole_number("--workers", options.workers)
-    processors = workers.shares(count)[0]
+    processors = local.shares(count)[0]
     is_here = options.chip == chips.CPU
     utilization = step_time.MEASURED if is_here else step_time.UTILIZATION
     machine = sweep_plan.Machine(options.chip, utilization, count, len(processors))
@@ -213,7 +233,7 @@ def _plan(sweep: sweep_file.Sweep, runs: Sequence[SweepRun], options: argparse.N
         return 2
     with contextlib.ExitStack() as stack:
         if is_here:
-            stack.enter_context(_on(processors))
+            stack.enter_context(local.running_on(processors))
         stack.enter_context(engine_imports.imported(sweep_plan.modules_of(runs)))
         progress = stack.enter_context(plan_report.Progress())
         plan = sweep_plan.build(runs, machine, known, progress.planning)
@@ -224,17 +244,3 @@ def _plan(sweep: sweep_file.Sweep, runs: Sequence[SweepRun], options: argparse.N
     new = {name: text for name, text in plan.mistakes.items() if name not in known}
     sweep_plan_report.say_mistakes(new)
     return 2 if plan.mistakes else 0
-
-
-@contextlib.contextmanager
-def _on(processors: Sequence[int]) -> Iterator[None]:
-    """Has the block run on some processors, as a run of the sweep does; where the system can."""
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, processors)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)

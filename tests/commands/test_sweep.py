@@ -1,5 +1,6 @@
 """`primer sweep`: what expand shows, --index, misuse, and two runs of the real engine."""
 
+import importlib.util
 import json
 import os
 import shlex
@@ -59,7 +60,7 @@ def test_no_command_imports_tensorflow(write):
         "from primer import cli\n"
         f"try: cli.main(['sweep', 'expand', {path!r}])\n"
         "except SystemExit as end: assert not end.code\n"
-        "print([name for name in sys.modules if name.split('.')[0] == 'tensorflow'])\n"
+        "print([name for name in sys.modules if name.split('.')[0] in ('tensorflow', 'ray')])\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     words = [sys.executable, "-c", code]
@@ -93,6 +94,13 @@ def test_index_is_one_run(variables, index, name, path, tmp_path, monkeypatch, c
         (["--index", "1", "--workers", "1"], "give one or the other"),
         (["--workers", "0"], "--workers = 0: expected a whole number"),
         (["--workers", "9999"], "--workers = 9999: this process may use"),
+        (["--address", "h:1"], "--address h:1: only with --engine ray"),
+        (["--retries", "0"], "--retries 0: only with --engine ray"),
+        (["--wait_for_nodes"], "--wait_for_nodes: only with --engine ray"),
+        (["--engine", "ray", "--address", "ray://h:1"], "--address ray://h:1: a Ray client's"),
+        (["--engine", "ray", "--cpus_per_run", "0"], "--cpus_per_run = 0: expected a whole"),
+        (["--engine", "ray", "--gpus_per_run", "1.5"], "--gpus_per_run = 1.5: expected a whole"),
+        (["--engine", "ray", "--retries", "-1"], "--retries = -1: expected a whole number of 0"),
     ],
 )
 def test_misuse_of_run_is_one_line(words, message, path, tmp_path, capsys, monkeypatch):
@@ -102,6 +110,14 @@ def test_misuse_of_run_is_one_line(words, message, path, tmp_path, capsys, monke
     error = capsys.readouterr().err
     assert message in error and len(error.splitlines()) == 1
     assert not (tmp_path / "runs").exists()
+
+
+def test_ray_that_is_not_installed_is_one_line(path, monkeypatch, capsys):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert run("sweep", "run", path, "--engine", "ray") == 2
+    error = capsys.readouterr().err
+    assert "--engine ray needs the package ray: install Primer with the extra ray" in error
+    assert "pip install 'primer[ray]'" in error and len(error.splitlines()) == 1
 
 
 def test_evaluate_needs_its_key(path, capsys):

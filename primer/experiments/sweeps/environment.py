@@ -37,6 +37,11 @@ def describe(folder: str) -> dict[str, Any]:
         "versions" {name: version, or None if it is not installed}, "host", and "git": None outside
         a repository, else the "commit" and whether tracked files have "changes" since.
     """
+    return {**describe_machine(), "git": _git(folder)}
+
+
+def describe_machine() -> dict[str, Any]:
+    """Returns the "versions" and the "host" of `describe`."""
     versions: dict[str, str | None] = {
         "python": platform.python_version(),
         "primer": primer.__version__,
@@ -46,7 +51,7 @@ def describe(folder: str) -> dict[str, Any]:
             versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             versions[name] = None
-    return {"versions": versions, "host": socket.gethostname(), "git": _git(folder)}
+    return {"versions": versions, "host": socket.gethostname()}
 
 
 def _git(folder: str) -> dict[str, Any] | None:

@@ -1,18 +1,18 @@
 """Trains the runs of a sweep on workers, several at a time, and evaluates them on free ones."""
 
 import collections
-import os
 import time
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from primer.errors import UsageError
-from primer.experiments.sweeps import run_log, run_process, run_record
+from primer.experiments.sweeps import locks, run_log, run_process, run_record
 from primer.experiments.sweeps.evaluations import hopeless, results_file, schedule
 from primer.experiments.sweeps.expansion import SweepRun
 from primer.experiments.sweeps.run_process import RunProcess
 from primer.experiments.sweeps.sweep_file import Sweep
-from primer.experiments.sweeps.workers import Workers
+from primer.experiments.sweeps.workers import retries
+from primer.experiments.sweeps.workers.interface import Workers
 from primer.runtime.training import signals
 
 POLL_SECONDS = 0.25
@@ -28,7 +28,7 @@ class Display(schedule.Messages, Protocol):
 
 
 class LocalRuns:
-    """Runs of a sweep, trained and evaluated by this process.
+    """Runs of a sweep, trained and evaluated by processes that this one starts on workers.
 
     Attributes:
         states: {name of a run: its state}, in the order of the runs.
@@ -46,6 +46,7 @@ class LocalRuns:
         trains: bool = True,
         program: Sequence[str] | None = None,
         evaluation_program: Sequence[str] | None = None,
+        most_retries: int = retries.MOST,
     ) -> None:
         """Looks at the directories of the runs; starts nothing.
 
@@ -58,6 +59,7 @@ class LocalRuns:
             trains: whether to train; if not, what is trained already is evaluated.
             program: the words that begin the engine; tests name another program.
             evaluation_program: the words that begin `primer eval`.
+            most_retries: how often a run, or an evaluation, whose worker was lost goes on.
 
         Raises:
             UsageError: a directory has another run.
@@ -75,6 +77,7 @@ class LocalRuns:
         )
         self._elsewhere: dict[str, float] = {}  # Name -> when its lock is tried again.
         self._active: list[RunProcess] = []
+        self._retries = retries.Retries(most_retries)
         self._evaluations = schedule.Evaluations(
             sweep.evaluations,
             runs,
@@ -82,6 +85,7 @@ class LocalRuns:
             display,
             list(evaluation_program or run_process.evaluation_program()),
             self._write_results,
+            self._retries,
         )
         self._trains = trains
         self._hopeless = hopeless.HopelessRuns(sweep.stop_hopeless, self._all, display)
@@ -111,6 +115,7 @@ class LocalRuns:
     def _train_until(self, request: signals.StopRequest) -> None:
         is_stopping = is_due = False
         while True:
+            self._workers.tidy()
             self._collect()
             if request.requested and not is_stopping:
                 is_stopping = True
@@ -139,6 +144,11 @@ class LocalRuns:
                 self._display.say(f"{active.run.name}: its end is not recorded: {error}")
             self.states[active.run.name] = outcome
             self._say_end(active, outcome)
+            if active.process.lost and outcome == run_record.STOPPED:
+                is_left, message = self._retries.count(active.run.name, active.process.lost)
+                self._display.say(message)
+                if is_left:
+                    self._waiting.appendleft(active.run)
         self._evaluations.collect()
 
     def _say_end(self, active: RunProcess, outcome: str) -> None:
@@ -178,13 +188,13 @@ class LocalRuns:
         Raises:
             OSError, UsageError: the run cannot be started, or its record is damaged.
         """
-        worker = self._workers.take()
+        worker = self._workers.take(len(self._waiting) + 1)
         if worker is None:
             return False
         lock = None
         is_started = False
         try:
-            lock = run_record.lock(run.model_dir)
+            lock = locks.take(run.model_dir)
             if lock is None:
                 self._wait_for_other(run)
                 return True
@@ -201,7 +211,7 @@ class LocalRuns:
             if not is_started:
                 self._workers.give_back(worker)
                 if lock is not None:
-                    os.close(lock)
+                    lock.release()
         self.states[run.name] = run_record.RUNNING
         self._display.say(f"{run.name}: {'goes on' if state != run_record.WAITING else 'begins'}")
         return True

@@ -9,7 +9,8 @@ from typing import Any
 
 from primer.experiments.sweeps import environment, run_log, run_record
 from primer.experiments.sweeps.expansion import SweepRun
-from primer.experiments.sweeps.workers import Process, Worker
+from primer.experiments.sweeps.locks import Lock
+from primer.experiments.sweeps.workers.interface import Process, Worker
 from primer.launch import engine
 
 # Exit codes of a run that a signal told to stop, after its checkpoint or before it could save one.
@@ -82,14 +83,14 @@ class RunProcess:
         run: the run.
         worker: where.
         record: the content of its `run.json`.
-        lock: the file descriptor of its lock.
+        lock: its lock.
         process: the engine.
     """
 
     run: SweepRun
     worker: Worker
     record: dict[str, Any]
-    lock: int
+    lock: Lock
     process: Process
 
     @property
@@ -121,13 +122,15 @@ class RunProcess:
         """
         code = self.process.exit_code()
         assert code is not None
+        if self.process.lost:
+            self.record["starts"][-1]["lost"] = self.process.lost
         start = self.record["starts"][-1]
         start |= {"ended": environment.now(), "exit_code": code, "outcome": self._outcome(code)}
         start |= reached(self.run.model_dir)
         try:
             run_record.write(self.run.model_dir, self.record)
         finally:
-            os.close(self.lock)
+            self.lock.release()
         return start["outcome"]
 
     def _outcome(self, code: int) -> str:
@@ -144,7 +147,7 @@ class RunProcess:
 
 def begin(
     run: SweepRun,
-    lock: int,
+    lock: Lock,
     worker: Worker,
     program: Sequence[str],
     sweep: Mapping[str, str],
@@ -153,7 +156,7 @@ def begin(
 
     Args:
         run: the run.
-        lock: the file descriptor of its lock, which the engine inherits.
+        lock: its lock, which the engine holds too.
         worker: where the engine runs.
         program: the words before the engine's arguments, from `engine_program`.
         sweep: the "name" and the "file" of the sweep, for the record.
@@ -168,6 +171,7 @@ def begin(
         "began": environment.now(),
         "processors": worker.processors,
         **environment.describe(os.path.dirname(sweep["file"])),
+        **worker.describe(),  # The machine may be another one.
     }
     record = record_of(run, sweep, [*starts, start])
     run_record.write(run.model_dir, record)

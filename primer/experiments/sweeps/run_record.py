@@ -1,7 +1,6 @@
 """What a run's directory says of the run: its record `run.json`, its lock, its checkpoint.
 
-A process that trains a run holds the operating system's lock of `run.lock`, and hands it on to the
-engine. The lock ends with the last of the two: a run whose lock is free is trained by nobody.
+A run whose lock is free is trained by nobody.
 """
 
 import json
@@ -11,10 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from primer.errors import UsageError
-from primer.experiments.sweeps import whole_files
+from primer.experiments.sweeps import locks, whole_files
 from primer.experiments.sweeps.expansion import SweepRun
 
-RECORD, LOG, LOCK = "run.json", "log.txt", "run.lock"
+RECORD, LOG = "run.json", "log.txt"
 WAITING, RUNNING, STOPPED, DONE, FAILED = "waiting", "running", "stopped", "done", "failed"
 HOPELESS = "hopeless"
 STATES = (WAITING, RUNNING, STOPPED, DONE, FAILED, HOPELESS)
@@ -56,7 +55,7 @@ def write(model_dir: str, record: Mapping[str, Any]) -> None:
 
 def state_of(run: SweepRun) -> str:
     """Returns the state of a run, one of STATES, from its directory alone."""
-    if is_locked(run.model_dir):  # First: a run may end, and record its outcome, in between.
+    if locks.is_held(run.model_dir):  # First: a run may end, and record its outcome, in between.
         return RUNNING
     return recorded_state(run, read(run.model_dir))
 
@@ -185,43 +184,3 @@ def data_checksum(model_dir: str) -> str | None:
     """Returns the checksum of all data that a run read, which its `texts.json` has; or None."""
     checksums = engine_file(model_dir, TEXTS).get("checksums")
     return checksums.get("data") if isinstance(checksums, dict) else None
-
-
-def lock(model_dir: str, name: str = LOCK) -> int | None:
-    """Returns a file descriptor that holds a lock of a directory; None if another one holds it.
-
-    Closing it, here and in the processes that inherited it, releases the lock. Raises OSError.
-    """
-    import fcntl  # Not at the top: some systems that Python runs on do not have it.
-
-    os.makedirs(model_dir, exist_ok=True)
-    return _locked(os.path.join(model_dir, name), fcntl.LOCK_EX)
-
-
-def is_locked(model_dir: str, name: str = LOCK) -> bool:
-    """Returns whether a process holds a lock of a directory: LOCK while it trains there."""
-    import fcntl
-
-    path = os.path.join(model_dir, name)
-    if not os.path.exists(path):
-        return False
-    number = _locked(path, fcntl.LOCK_SH)  # Shared: commands that ask do not disturb others.
-    if number is None:
-        return True
-    os.close(number)
-    return False
-
-
-def _locked(path: str, operation: int) -> int | None:
-    import fcntl
-
-    number = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(number, operation | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(number)
-        return None
-    except BaseException:
-        os.close(number)
-        raise
-    return number

@@ -24,19 +24,22 @@ def sweep(write):
 
 @pytest.fixture
 def begin(tmp_path):
-    """A function (file, workers) that begins to train in a process, which ends with the test."""
+    """A function (file, workers, address) that begins to train in a process, until the test ends.
+
+    The address is that of a Ray cluster, None for this machine.
+    """
     begun = []
 
-    def start(path, workers):
+    def start(path, workers, address=None):
         words = [sys.executable, "-m", "tests.experiments.sweeps.train_with_stand_in"]
         with open(tmp_path / f"output{len(begun)}.txt", "w") as out:
             begun.append(
                 subprocess.Popen(
-                    [*words, path, str(workers)],
+                    [*words, path, str(workers), *filter(None, [address])],
                     stdout=out,
                     stderr=out,
                     cwd=ROOT,
-                    env={**os.environ, "PYTHONPATH": str(ROOT)},
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
                 )
             )
         return begun[-1]

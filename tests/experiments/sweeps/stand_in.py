@@ -45,6 +45,7 @@ def main():
         signal.signal(number, lambda number, frame: stop.append(number))
     with open(folder / "processors.txt", "a") as out:
         out.write(f"{sorted(os.sched_getaffinity(0))} {os.environ['OMP_NUM_THREADS']}\n")
+    (folder / "gpus.txt").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "not set"))
     if behaviour == "empty":
         return 0
     record = {"tokens_per_step": [[0, TOKENS, FLOPS, "exact with attention"]]}
@@ -68,6 +69,7 @@ def main():
         if every and step % every == 0:
             write_result(folder, step, "validation")
         if stop:
+            (folder / "stopped.txt").write_text(str(stop[0]))
             return 128 + stop[0]
     return 0
 

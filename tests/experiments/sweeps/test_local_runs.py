@@ -7,7 +7,8 @@ import signal
 import pytest
 
 from primer.errors import UsageError
-from primer.experiments.sweeps import run_record, workers
+from primer.experiments.sweeps import run_record
+from primer.experiments.sweeps.workers import local
 from tests.experiments.sweeps.running import SECONDS, engine_of, outcomes, steps, table, until
 from tests.experiments.sweeps.train_with_stand_in import train
 
@@ -32,7 +33,7 @@ def test_a_failed_run_is_reported_and_does_not_stop_the_others(sweep, tmp_path, 
     # A setting without effect is named once, and is in the logs of the two failed runs.
     assert messages.count("learning_rate = 0.01 has no effect: ") == 1 + 2
     used = {(runs / name / "processors.txt").read_text() for name in os.listdir(runs)}
-    shares = [f"{list(share)} {len(share)}\n" for share in workers.shares(2)]
+    shares = [f"{list(share)} {len(share)}\n" for share in local.shares(2)]
     assert used <= set(shares)
 
     # The same command tries failed runs again, and no others.
@@ -71,7 +72,7 @@ def test_kills_lose_nothing_and_the_table_is_that_of_an_undisturbed_sweep(
     # SIGKILL of a run: it failed, and the others go on; the same command again finishes it.
     process = begin(path, 2)
     until(lambda: len(outcomes(folders[0])) == 3 and len(steps(folders[0])) >= 8)
-    os.kill(engine_of(process.pid, folders[0]), signal.SIGKILL)
+    os.kill(engine_of(folders[0]), signal.SIGKILL)
     assert process.wait(SECONDS) == 1
     assert outcomes(folders[0]) == [None, "stopped", "failed"]
     assert "killed" in (tmp_path / "output2.txt").read_text()

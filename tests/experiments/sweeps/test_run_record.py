@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from primer.experiments.sweeps import run_record
+from primer.experiments.sweeps import locks, run_record
 from primer.experiments.sweeps.expansion import SweepRun
 
 
@@ -29,12 +29,12 @@ def run(tmp_path):
 )
 def test_states_are_those_of_the_last_start(starts, steps, state, run):
     assert run_record.state_of(run) == "waiting" and not os.path.exists(run.model_dir)
-    lock = run_record.lock(run.model_dir)
+    lock = locks.take(run.model_dir)
     if starts is not None:
         run_record.write(run.model_dir, {"starts": starts, "settings": {"steps": steps}})
     assert run_record.state_of(run) == "running"
-    assert run_record.lock(run.model_dir) is None
-    os.close(lock)
+    assert locks.take(run.model_dir) is None
+    lock.release()
     assert run_record.state_of(run) == state
 
 

@@ -9,7 +9,8 @@ from primer.experiments.sweeps.evaluations import evaluated
 from primer.experiments.sweeps.evaluations.evaluated import Stamp
 from primer.experiments.sweeps.evaluations.request import Evaluation
 from primer.experiments.sweeps.expansion import SweepRun
-from primer.experiments.sweeps.workers import Process, Worker
+from primer.experiments.sweeps.locks import Lock
+from primer.experiments.sweeps.workers.interface import Process, Worker
 
 
 @dataclasses.dataclass
@@ -21,7 +22,7 @@ class EvaluationProcess:
         evaluation: what is measured.
         checkpoints: {step: stamp} of the checkpoints.
         worker: where.
-        lock: the file descriptor of the lock of the run's evaluations.
+        lock: the lock of the run's evaluations.
         process: `primer eval`.
         was_stopped: whether it was told to stop.
     """
@@ -30,7 +31,7 @@ class EvaluationProcess:
     evaluation: Evaluation
     checkpoints: Mapping[int, Stamp]
     worker: Worker
-    lock: int
+    lock: Lock
     process: Process
     was_stopped: bool = False
 
@@ -57,7 +58,7 @@ class EvaluationProcess:
             evaluated.add(self.run.model_dir, self.evaluation, self.checkpoints)
             return True
         finally:
-            os.close(self.lock)
+            self.lock.release()
 
     def deleted(self) -> list[int]:
         """Returns the steps whose checkpoints training has deleted or written again since."""
@@ -69,7 +70,7 @@ def begin(
     run: SweepRun,
     evaluation: Evaluation,
     checkpoints: Mapping[int, Stamp],
-    lock: int,
+    lock: Lock,
     worker: Worker,
     program: Sequence[str],
 ) -> EvaluationProcess:

@@ -1,17 +1,17 @@
 """Evaluates the checkpoints of a sweep on workers that training leaves free."""
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from primer.experiments.sweeps import run_log, run_record
+from primer.experiments.sweeps import locks, run_log, run_record
 from primer.experiments.sweeps.evaluations import evaluated, evaluation_process
 from primer.experiments.sweeps.evaluations.evaluated import Stamp
 from primer.experiments.sweeps.evaluations.evaluation_process import EvaluationProcess
 from primer.experiments.sweeps.evaluations.request import Evaluation
 from primer.experiments.sweeps.expansion import SweepRun
-from primer.experiments.sweeps.workers import Workers
+from primer.experiments.sweeps.workers.interface import Workers
+from primer.experiments.sweeps.workers.retries import Retries
 
 LOOK_SECONDS = 2.0  # Between two looks for new checkpoints.
 # A run in these states has no checkpoint that is to be evaluated.
@@ -41,6 +41,7 @@ class Evaluations:
         messages: Messages,
         program: Sequence[str],
         on_results: Callable[[], None],
+        retries: Retries,
     ) -> None:
         """Starts nothing.
 
@@ -51,6 +52,7 @@ class Evaluations:
             messages: shows what happens.
             program: the words before the arguments of `primer eval`.
             on_results: called when there are new results.
+            retries: counts lost workers.
         """
         self._evaluations = evaluations
         self._runs = runs
@@ -58,6 +60,7 @@ class Evaluations:
         self._messages = messages
         self._program = program
         self._on_results = on_results
+        self._retries = retries
         self.active: list[EvaluationProcess] = []
         self.has_failed = False
         # (name of a run, key) -> what failed: another command tries it again.
@@ -80,11 +83,19 @@ class Evaluations:
                 self._messages.say(f"{one.title}: its end is not recorded: {error}")
             if is_whole:
                 self._messages.say(f"{one.title}: done")
-            elif not one.was_stopped:
+            elif not one.was_stopped and not self._goes_on(one):
                 self._say_failure(one)
         if ended:
             self._next_look = 0.0
             self._on_results()
+
+    def _goes_on(self, one: EvaluationProcess) -> bool:
+        """Returns whether an evaluation is due again, because its worker was lost."""
+        if not one.process.lost:
+            return False
+        is_left, message = self._retries.count(_name(one.run), one.process.lost)
+        self._messages.say(message)
+        return is_left
 
     def _say_failure(self, one: EvaluationProcess) -> None:
         deleted = one.deleted()
@@ -151,17 +162,17 @@ class Evaluations:
             return True
         lock = None
         try:
-            lock = run_record.lock(run.model_dir, evaluated.LOCK)
-            if lock is None:  # Another command evaluates it.
+            lock = locks.take(run.model_dir, evaluated.LOCK)
+            if lock is None:  # Another command evaluates it, or it still ends on a lost worker.
                 self._workers.give_back(worker)
-                return False
+                return self._retries.has_lost(_name(run))
             begun = evaluation_process.begin(
                 run, evaluation, checkpoints, lock, worker, self._program
             )
         except OSError as error:
             self._workers.give_back(worker)
             if lock is not None:
-                os.close(lock)
+                lock.release()
             self.has_failed = True
             self._failed.setdefault((run.name, evaluation.key), {}).update(checkpoints)
             self._messages.say(f"{run.name}: its evaluation cannot be started: {error}")
@@ -169,3 +180,8 @@ class Evaluations:
         self.active.append(begun)
         self._messages.say(f"{begun.title}: begins")
         return False
+
+
+def _name(run: SweepRun) -> str:
+    """Returns the name of a run's evaluations, for messages."""
+    return f"{run.name}: evaluation"

@@ -1,39 +1,16 @@
 """Evaluations beside and after training, with a stand-in: once each, failures, kills, full disk."""
 
 import errno
-import json
 import os
 
-import pyarrow.parquet as parquet
 import pytest
 
 from primer.experiments.sweeps import whole_files
-from tests.experiments.sweeps.running import (
-    kill_children,
-    outcomes,
-    steps,
-    table,
-    until,
-)
+from tests.experiments.sweeps import twelve_runs
 from tests.experiments.sweeps.train_with_stand_in import train
+from tests.experiments.sweeps.twelve_runs import rows, scored
 
 TWO_PROCESSORS = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
-# Columns that depend on times and places.
-OWN = ("seconds", "model_dir")
-
-
-def scored(folder):
-    return steps(folder, "scored.txt")
-
-
-def results_of(folder):
-    """Returns the steps of all lines of results of a run."""
-    lines = (folder / "eval" / "sotu_waits_stream.jsonl").read_text().splitlines()
-    return [json.loads(line)["step"] for line in lines]
-
-
-def rows(folder):
-    return parquet.read_table(folder / "results.parquet").to_pylist()
 
 
 def test_every_checkpoint_is_evaluated_once(sweep, tmp_path, capfd):
@@ -114,46 +91,4 @@ def test_a_full_disk_is_one_message_and_the_next_command_has_all_results(
 def test_twelve_runs_survive_kills_with_the_results_of_an_undisturbed_sweep(
     sweep, begin, tmp_path, capfd
 ):
-    path = sweep(
-        "gin.behaviour: [waits], seed: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]",
-        steps=4,
-        more="evaluate: {checkpoints: every 2, split: waits}\n",
-    )
-    runs = tmp_path / "runs"
-    folders = [runs / f"behaviour=waits,seed={seed}" for seed in range(1, 13)]
-
-    # SIGKILL of the sweep while it trains.
-    process = begin(path, 2)
-    until(lambda: len(steps(folders[2])) >= 2)
-    process.kill()
-    process.wait()
-
-    # SIGKILL of a run, of both workers' processes, of an evaluation; then of the sweep while it
-    # evaluates.
-    process = begin(path, 2)
-    until(lambda: kill_children(process.pid, 1))
-    until(lambda: len(steps(folders[7])) >= 1 and kill_children(process.pid, 2))
-    until(lambda: kill_children(process.pid, 1, "eval"))
-    until(lambda: sum(len(scored(folder)) for folder in folders) >= 8)
-    process.kill()
-    process.wait()
-    assert (tmp_path / "output1.txt").read_text().count("exit code -9 (killed") == 4
-
-    assert train(path, workers=2) == 0
-    output = capfd.readouterr().out
-    assert "12 of 12 done" in output
-    assert [sorted(set(steps(folder))) for folder in folders] == [[1, 2, 3, 4]] * 12
-    assert [outcomes(folder)[-1] for folder in folders] == ["done"] * 12
-    for folder in folders:  # No checkpoint was scored twice.
-        assert sorted(results_of(folder)) == [2, 4]
-    disturbed, found = table(output), rows(runs)
-    assert len(disturbed) == 12 and len(found) == 24
-
-    os.rename(runs, tmp_path / "disturbed")
-    assert train(path, workers=2) == 0
-    assert table(capfd.readouterr().out) == disturbed
-    again = rows(runs)
-    for row in [*found, *again]:
-        for name in OWN:
-            row.pop(name)
-    assert found == again
+    twelve_runs.survive_kills(sweep, begin, tmp_path, capfd)

@@ -1,63 +1,18 @@
-"""Where the processes of a sweep run: workers, each with processors of its own, on this machine.
+"""Workers on this machine, each with processors of its own."""
 
-`Workers`, `Worker` and `Process` are all that training and evaluation know of the place: another
-kind of worker, as on a cluster, has these methods.
-"""
-
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from primer.errors import UsageError
-from primer.experiments.sweeps import process_start
-
-
-class Process(Protocol):
-    """A process on a worker."""
-
-    def exit_code(self) -> int | None:
-        """Returns its exit code, -N after signal N; None while it runs."""
-
-    def stop(self) -> None:
-        """Sends SIGTERM: the engine saves a checkpoint and ends; a second time, at once."""
-
-    def kill(self, seconds: float) -> None:
-        """Waits some seconds for its end, and kills it then."""
-
-
-class Worker(Protocol):
-    """A place for one process at a time.
-
-    Attributes:
-        processors: the number of processors that are its own.
-    """
-
-    processors: int
-
-    def start(self, words: Sequence[str], log: str, locks: Sequence[int] = ()) -> Process:
-        """Starts a program, which ends with the process that started it.
-
-        Args:
-            words: the program and its arguments.
-            log: the file that its output is appended to.
-            locks: file descriptors of locks, which a program of this machine holds until its end.
-
-        Raises:
-            OSError: it cannot be started.
-        """
-
-
-class Workers(Protocol):
-    """The workers of a sweep."""
-
-    def take(self) -> Worker | None:
-        """Returns a worker without a process, or None."""
-
-    def give_back(self, worker: Worker) -> None:
-        """Makes a worker free again: its process has ended, or was not started."""
+from primer.experiments.sweeps import environment
+from primer.experiments.sweeps.locks import Lock
+from primer.experiments.sweeps.workers import process_start
+from primer.experiments.sweeps.workers.interface import Worker
 
 
 class LocalProcess:
@@ -69,6 +24,7 @@ class LocalProcess:
 
     def __init__(self, process: subprocess.Popen) -> None:
         self._process = process
+        self.lost: str | None = None  # This process is the worker.
 
     def exit_code(self) -> int | None:
         """As `Process.exit_code`."""
@@ -98,7 +54,11 @@ class LocalWorker:
         self._numbers = numbers
         self.processors = len(numbers)
 
-    def start(self, words: Sequence[str], log: str, locks: Sequence[int] = ()) -> LocalProcess:
+    def describe(self) -> dict[str, Any]:
+        """As `Worker.describe`."""
+        return environment.describe_machine()
+
+    def start(self, words: Sequence[str], log: str, locks: Sequence[Lock] = ()) -> LocalProcess:
         """As `Worker.start`."""
         prefix = [sys.executable, "-I", "-S", process_start.__file__]
         prefix += [str(os.getpid()), ",".join(map(str, self._numbers))]
@@ -108,7 +68,7 @@ class LocalWorker:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                pass_fds=locks,
+                pass_fds=[lock.number for lock in locks],
                 env={**os.environ, "OMP_NUM_THREADS": str(self.processors)},
                 # Ctrl-C reaches this process alone, which hands it on once: a second signal would
                 # end the engine without a checkpoint.
@@ -131,14 +91,18 @@ class LocalWorkers:
         """
         self._free = [LocalWorker(numbers) for numbers in shares(count)]
 
-    def take(self) -> LocalWorker | None:
+    def take(self, waiting: int = 1) -> LocalWorker | None:
         """As `Workers.take`."""
+        del waiting
         return self._free.pop(0) if self._free else None
 
     def give_back(self, worker: Worker) -> None:
         """As `Workers.give_back`."""
         assert isinstance(worker, LocalWorker)
         self._free.append(worker)
+
+    def tidy(self) -> None:
+        """As `Workers.tidy`: processors need no end."""
 
 
 def shares(workers: int) -> list[Sequence[int]]:
@@ -158,3 +122,17 @@ def shares(workers: int) -> list[Sequence[int]]:
         )
     ends = [len(processors) * number // workers for number in range(workers + 1)]
     return [processors[a:b] for a, b in zip(ends, ends[1:])]
+
+
+@contextlib.contextmanager
+def running_on(processors: Sequence[int]) -> Iterator[None]:
+    """Has the block run on some processors, as a worker's process does; where the system can."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, processors)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)

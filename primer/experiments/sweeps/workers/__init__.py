@@ -1,0 +1,1 @@
+"""Workers of a sweep: where its processes run, on this machine or on a Ray cluster."""

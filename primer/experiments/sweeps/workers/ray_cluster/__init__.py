@@ -1,0 +1,1 @@
+"""The workers of a sweep on a Ray cluster."""
