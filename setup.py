@@ -86,6 +86,8 @@ EXTRAS = {
     "lm-eval": ["lm-eval>=0.4.13,<0.5"],
     # For `primer plan --auto_layout`, which Mesh-TensorFlow's auto_mtf solves with it.
     "auto-layout": ["ortools>=9.10"],
+    # For tokenizers of Hugging Face: task_vocabulary.name = "huggingface".
+    "huggingface": ["tokenizers>=0.21,<1"],
     # optax: optimizers that tests compare with.
     "test": ["pytest>=8", "pytest-xdist>=3.6", "optax>=0.2.5"],
     # For `make lint` and `make format`.
