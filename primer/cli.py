@@ -24,6 +24,7 @@ COMMANDS = {
     "score": "write the log-probability of documents and of their tokens",
     "average": "average checkpoints of a run",
     "generate": "continue prompts with a trained model",
+    "export-metrics": "write the numbers of a run's TensorBoard events as a table",
     "data": "inspect text, build vocabularies, prepare data for training",
     "check": "show what gin files build, and which settings take no effect",
     "plan": "compute the memory, the time and the collectives of a run on a mesh of chips",
@@ -34,6 +35,9 @@ COMMANDS = {
     "report": "compare evaluated runs over seeds, with intervals, on one page",
     "demo": "compare Primer, Primer-EZ, the vanilla Transformer and Qwen3, trained here",
 }
+
+# Subcommand -> its module of `primer.commands`, where that has another name.
+_MODULES = {"export-metrics": "exchange.export_metrics"}
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -111,7 +115,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _command_module(name: str) -> ModuleType:
-    return importlib.import_module(f"primer.commands.{name}")
+    return importlib.import_module(f"primer.commands.{_MODULES.get(name, name)}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""The commands that bring models and their numbers in and out."""
