@@ -90,6 +90,10 @@ EXTRAS = {
     "auto-layout": ["ortools>=9.10"],
     # For `primer sweep run --engine ray`.
     "ray": ["ray>=2.50,<3"],
+    # For tokenizers of Hugging Face: task_vocabulary.name = "huggingface".
+    "huggingface": ["tokenizers>=0.21,<1"],
+    # For `primer train --tracker wandb`.
+    "wandb": ["wandb>=0.18"],
     # optax: optimizers that tests compare with.
     "test": ["pytest>=8", "pytest-xdist>=3.6", "optax>=0.2.5"],
     # For `make lint` and `make format`.

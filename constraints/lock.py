@@ -11,11 +11,11 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 
-# track -> (extras of setup.py, Pythons). Beam, lm-eval, ortools and Ray are included so that they
-# are tested. The linters run on the current track only.
+# track -> (extras of setup.py, Pythons). Beam, lm-eval, ortools, Ray and tokenizers are included so
+# that they are tested. The linters run on the current track only.
 TRACKS = {
     "current": (
-        ("test", "lint", "beam", "lm-eval", "auto-layout", "ray"),
+        ("test", "lint", "beam", "lm-eval", "auto-layout", "ray", "huggingface"),
         ("3.10", "3.11", "3.12", "3.13"),
     ),
     "tpu": (("test", "tpu"), ("3.10", "3.11")),

@@ -26,6 +26,7 @@ COMMANDS = {
     "generate": "continue prompts with a trained model",
     "export": "write a trained model as files for other programs",
     "import": "make a model directory of a Hugging Face model",
+    "export-metrics": "write the numbers of a run's TensorBoard events as a table",
     "data": "inspect text, build vocabularies, prepare data for training",
     "check": "show what gin files build, and which settings take no effect",
     "plan": "compute the memory, the time and the collectives of a run on a mesh of chips",
@@ -38,7 +39,11 @@ COMMANDS = {
 }
 
 # Subcommand -> its module of `primer.commands`, where that has another name.
-_MODULES = {"export": "exchange.export", "import": "exchange.import_model"}
+_MODULES = {
+    "export": "exchange.export",
+    "export-metrics": "exchange.export_metrics",
+    "import": "exchange.import_model",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -1,9 +1,9 @@
 """A copy of the vocabulary that a model directory's checkpoints were trained with.
 
 The file of a vocabulary may be deleted or replaced before a model is evaluated. Training therefore
-copies it to `model_dir/vocabulary.model` (or `.txt`), and records in `primer.json` its checksum and
-the gin settings that it belongs to. Commands that read the directory's checkpoints read the copy.
-Without a copy, the vocabulary of the gin settings is read.
+copies it to `model_dir/vocabulary.model` (or `.txt`, `.json`), and records in `primer.json` its
+checksum and the gin settings that it belongs to. Commands that read the directory's checkpoints
+read the copy. Without a copy, the vocabulary of the gin settings is read.
 
 Only a TaskVocabulary (`primer.data.vocabularies.task_vocabulary`) has a setting and a file; other
 vocabularies are not copied. Of a pair, for inputs and targets, the second counts.
@@ -115,11 +115,10 @@ def _check_checksum(path, sha256):
 def _say_if_changed(vocabulary, path, sha256):
     """Says that the copy is read although the original has changed."""
     original = vocabulary.choice()[1]
-    if (
-        user_paths.is_remote(original)
-        or not os.path.isfile(original)
-        or _sha256(original) == sha256
-    ):
+    if user_paths.is_remote(original) or not os.path.exists(original):
+        return
+    content = vocabulary.original_content()
+    if content is None or hashlib.sha256(content).hexdigest() == sha256:
         return
     console.say_once(
         f"primer: the vocabulary {original} has changed since this model was trained; the model's "

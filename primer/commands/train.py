@@ -39,6 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="trace N steps after the first ones, and write where their time goes to "
         "model_dir/profile/",
     )
+    parser.add_argument(
+        "--tracker",
+        help="log the run to a service: " + ", ".join(launch_train.TRACKERS),
+    )
     shared.add_optimization(parser)
     shared.add_gin_file(parser)
     shared.add_gin_param(parser)

@@ -8,7 +8,8 @@
 A record has the ids of a document, or of a chunk of joined documents, including end tokens, under
 `text`. Mesh-TensorFlow takes id 0 for padding. With `vocabulary_size` the ids are those of another
 vocabulary, in which 0 may be an ordinary token: each id is then increased by one, and the model's
-vocabulary has one id more.
+vocabulary has one id more. With a tokenizer of Hugging Face as task_vocabulary the ids are the
+tokenizer's own, and are increased where it has no padding token of id 0 (`id_offset`).
 """
 
 import dataclasses
@@ -24,10 +25,12 @@ import tensorflow as tf
 from primer.common import files, path_settings, tf_data, user_paths
 from primer.data.sources import availability, text_files
 from primer.data.vocabularies.id_vocabulary import Ids, IdVocabulary
+from primer.data.vocabularies.task_vocabulary import TaskVocabulary
 from primer.errors import UsageError
 
 SPLITS = ("train", "validation")
 FEATURE = "text"
+_OWN = "sotu"  # The vocabulary of the ids, unless gin chooses another.
 
 _FILES_AT_ONCE = 16
 _SHUFFLED_RECORDS = 2_000
@@ -158,8 +161,13 @@ class RecordSource(seqio.DataSource):
         )
         if shuffle:
             records = records.shuffle(_SHUFFLED_RECORDS, seed=seed)
-        raised = int(settings.vocabulary_size is not None)
+        raised = _offset(settings)
         return records.map(lambda record: {"targets": _ids(record) + raised}, tf.data.AUTOTUNE)
+
+
+def _offset(settings):
+    """What an id is higher in the model than in a file."""
+    return 1 if settings.vocabulary_size is not None else TaskVocabulary(_OWN).id_offset
 
 
 def _listed(value):
@@ -221,7 +229,7 @@ def _check_ids(path, record):
             f"{path}: its records have no int64 feature {FEATURE!r}, as GPT-Neo's have"
         )
     settings = GptNeoRecords()
-    size = settings.vocabulary_size or RecordVocabulary("sotu").vocab_size
+    size = RecordVocabulary(_OWN).vocab_size - _offset(settings)
     if ids and not 0 <= min(ids) <= max(ids) < size:
         raise UsageError(
             f"{path} has ids from {min(ids)} to {max(ids)}; expected ids below {size:,}, the size "

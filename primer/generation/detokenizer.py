@@ -21,6 +21,7 @@ class Detokenizer:
     Attributes:
         text: all text returned so far.
         stopped: whether a stop string was found.
+        id_offset: what a token is higher than in the vocabulary's own file.
     """
 
     def __init__(
@@ -30,6 +31,7 @@ class Detokenizer:
         stops: Iterable[str] = (),
     ) -> None:
         self._decode = vocabulary.decode
+        self.id_offset = getattr(vocabulary, "id_offset", 0)
         self._stops = [stop for stop in stops if stop]
         self._ids = [int(i) for i in prompt]
         self._num_decoded = len(self._ids)  # Tokens whose text was returned or is in _pending.

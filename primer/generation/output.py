@@ -103,11 +103,12 @@ class JsonPrinter(_Printer):
     def _print(self, prompt, sample, sequence, piece):
         if not sequence.reason:
             return
+        new, offset = sequence.ids[sequence.prompt_length :], sequence.detokenizer.id_offset
         row = {
             "prompt": self._request.prompts[prompt],
             "sample": sample,
             "text": sequence.detokenizer.text,
-            "ids": sequence.ids[sequence.prompt_length :],
+            "ids": [number - offset for number in new],
             "tokens": sequence.new_tokens,
             "log_probability": sequence.log_probability,
             "reason": sequence.reason,

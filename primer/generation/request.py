@@ -92,15 +92,16 @@ def encode_prompts(
     if isinstance(vocabulary, TokenNumbers):
         return [vocabulary.encode(prompt) for prompt in prompts]
     encoded = [ids.tolist() for ids in whole_documents.encode(vocabulary, prompts)]
+    text_of = getattr(vocabulary, "text_of", vocabulary.decode)
     for prompt, ids in zip(prompts, encoded, strict=True):
-        if ids and vocabulary.decode(ids) != prompt:
+        if ids and text_of(ids) != prompt:
             unknown = sum(i == vocabulary.unk_id for i in ids)
             difference = "other characters or spaces"
             if unknown:
                 difference = f"{unknown} unknown token{'s' * (unknown != 1)} in it"
             console.say(
                 f"primer: the vocabulary cannot represent the prompt {_short(prompt)}: the "
-                f"model reads {_short(vocabulary.decode(ids))} ({difference})"
+                f"model reads {_short(text_of(ids))} ({difference})"
             )
     return encoded
 

@@ -10,16 +10,20 @@ from primer.errors import UsageError
 class TokenNumbers:
     """A vocabulary whose texts are the ids themselves, as "17 4 230".
 
+    The ids of a Hugging Face tokenizer are its own, which may be lower by one than the model's.
+
     Args:
         vocabulary: the model's vocabulary, for its size and its end token.
 
     Attributes:
         vocab_size, eos_id, unk_id: the vocabulary's.
+        id_offset: what an id is higher in the model than in a text; 1 for some tokenizers.
     """
 
     def __init__(self, vocabulary: seqio.Vocabulary) -> None:
         self.vocab_size, self.eos_id = vocabulary.vocab_size, vocabulary.eos_id
         self.unk_id = vocabulary.unk_id
+        self.id_offset = getattr(vocabulary, "id_offset", 0)
 
     def encode(self, text: str) -> list[int]:
         """Returns the ids of a text.
@@ -30,17 +34,19 @@ class TokenNumbers:
         return [self._id(word, text) for word in text.split()]
 
     def _id(self, word, text):
-        if not word.isdecimal() or not 0 < int(word) < self.vocab_size:
+        number = int(word) + self.id_offset if word.isdecimal() else 0
+        if not 0 < number < self.vocab_size:
+            last = self.vocab_size - 1 - self.id_offset
             raise UsageError(
-                f"the prompt {text[:60]!r} has {word!r}; expected token ids from 1 to "
-                f"{self.vocab_size - 1:,}, separated by spaces, as --ids and models without a "
-                "vocabulary of texts read them"
+                f"the prompt {text[:60]!r} has {word!r}; expected token ids from "
+                f"{1 - self.id_offset} to {last:,}, separated by spaces, as --ids and models "
+                "without a vocabulary of texts read them"
             )
-        return int(word)
+        return number
 
     def decode(self, ids: Iterable[int]) -> str:
         """Returns the text of ids."""
-        return " ".join(map(str, ids))
+        return " ".join(str(number - self.id_offset) for number in ids)
 
 
 def have_texts(vocabulary: seqio.Vocabulary) -> bool:

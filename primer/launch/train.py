@@ -14,6 +14,10 @@ from primer.launch import composed_files, prepared_data
 PARTS = {"architecture": "architectures", "activation": "activations", "size": "sizes"}
 
 
+# Name of --tracker -> its class (`primer.runtime.tracking`).
+TRACKERS = {"wandb": "WandbTracker"}
+
+
 @dataclasses.dataclass(frozen=True)
 class ModelChoice:
     """A published model, or the three parts of a composition: names, or paths of gin files.
@@ -54,6 +58,7 @@ class TrainingRun:
         eval_every: steps between two evaluations of the validation split.
         early_stop: evaluations in a row without a better loss, after which training ends.
         profile: steps to profile, in the middle of training.
+        tracker: a name of TRACKERS: the service that shows the run's numbers.
         optimizer: a name of optimizers/, or a gin file.
         schedule: a name of schedules/, or a gin file.
         learning_rate: the highest learning rate.
@@ -72,6 +77,7 @@ class TrainingRun:
     eval_every: int | None = None
     early_stop: int | None = None
     profile: int | None = None
+    tracker: str | None = None
     optimizer: str | None = None
     schedule: str | None = None
     learning_rate: float | None = None
@@ -104,7 +110,8 @@ def engine_arguments(run: TrainingRun) -> list[str]:
     ]
     if run.steps is not None:
         arguments.append(f"--gin_param=utils.run.train_steps = {run.steps}")
-    bindings = [*learning_rate_bindings(run.learning_rate), *run.gin_param]
+    bindings = learning_rate_bindings(run.learning_rate) + tracker_bindings(run.tracker)
+    bindings += run.gin_param
     arguments += [f"--gin_param={binding}" for binding in bindings]
     for name in ("seed", "eval_every", "early_stop", "profile", "t5_tfds_data_dir"):
         value = getattr(run, name)
@@ -136,6 +143,22 @@ def learning_rate_bindings(learning_rate: float | None) -> list[str]:
     if learning_rate is None:
         return []
     return [f"learning_rate = {checks.positive_number('--learning_rate', learning_rate)!r}"]
+
+
+def tracker_bindings(name: str | None) -> list[str]:
+    """Returns the gin binding of --tracker; none for None.
+
+    Raises:
+        UsageError: an unknown name.
+    """
+    if name is None:
+        return []
+    if name not in TRACKERS:
+        raise UsageError(
+            f"--tracker is {name}; expected {', '.join(TRACKERS)}. For a class of your own, give "
+            f"--gin_param 'tracking.tracker = @YourTracker()' and its module with --module_import"
+        )
+    return [f"tracking.tracker = @{TRACKERS[name]}()"]
 
 
 def _model_files(run: TrainingRun) -> list[str]:

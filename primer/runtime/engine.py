@@ -19,6 +19,7 @@ from primer.runtime.command_line import flags, guarded_run
 from primer.runtime.compilation import setting
 from primer.runtime.memory import policy
 from primer.runtime.patches import initial_values
+from primer.runtime.tracking import tracker, wandb_tracker
 from primer.runtime.training import summaries, validation
 from primer.runtime.training.profiling import profiled_steps
 
@@ -41,6 +42,8 @@ def entry_points() -> tuple[Callable, ...]:
         random_seed.run_seed,
         setting.xla_setting,
         summaries.events_every,
+        tracker.chosen_tracker,
+        wandb_tracker.WandbTracker,
         validation.validation,
     )
 

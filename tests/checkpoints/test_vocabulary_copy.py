@@ -12,6 +12,7 @@ from primer.checkpoints.description import model_description
 from primer.data.vocabularies import task_vocabulary
 from primer.data.vocabularies.task_vocabulary import TaskVocabulary
 from primer.errors import UsageError
+from tests.data.vocabularies import tokenizers_made
 
 
 @pytest.fixture
@@ -193,3 +194,32 @@ def test_vocabularies_of_other_packages_are_not_copied(model_dir):
     with pytest.raises(UsageError, match="another vocabulary"):
         with vocabulary_copy.use_copy(str(model_dir), seqio.ByteVocabulary(extra_ids=5)):
             pass
+
+
+def test_a_tokenizer_is_copied_with_its_end_token(model_dir, tmp_path, capfd):
+    pytest.importorskip("tokenizers", reason="needs the extra huggingface")
+    folder = tmp_path / "hf"
+    folder.mkdir()
+    tokenizer = folder / "tokenizer.json"
+    tokenizer.write_text(json.dumps(tokenizers_made.golden()["llama3"]["tokenizer"]))
+    config = folder / "tokenizer_config.json"
+    config.write_text('{"eos_token": "<|begin_of_text|>"}')
+    choose("huggingface", folder)
+    ids = TaskVocabulary("t5").encode("the union<|begin_of_text|>")
+    assert ids[-1] == TaskVocabulary("t5").eos_id
+    record(model_dir)
+    assert encoded(model_dir, "the union<|begin_of_text|>") == ids
+    assert "primer:" not in capfd.readouterr().err
+    config.write_text('{"eos_token": "<|end_of_text|>"}')
+    assert encoded(model_dir, "the union<|begin_of_text|>") == ids
+    assert f"{folder} has changed since this model was trained" in capfd.readouterr().err
+    for path in (config, tokenizer):
+        path.unlink()
+    assert encoded(model_dir, "the union<|begin_of_text|>") == ids
+    folder.rmdir()
+    assert encoded(model_dir, "the union<|begin_of_text|>") == ids
+    gin.bind_parameter("huggingface_tokenizer.split_special_tokens", True)
+    tokenizer = tmp_path / "tokenizer.json"
+    tokenizer.write_text(json.dumps(tokenizers_made.golden()["llama3"]["tokenizer"]))
+    choose("huggingface", tokenizer)
+    assert "was trained with another vocabulary" in refused(model_dir)

@@ -1,5 +1,7 @@
 """GPT-Neo's TFRecords in: those of `primer data prepare`, and others' ids."""
 
+import json
+
 import gin
 import pytest
 import seqio
@@ -10,6 +12,7 @@ from primer.data import preflight, whole_documents
 from primer.data.prepared import plan, pool, prepare
 from primer.errors import UsageError
 from tests.data import parsing
+from tests.data.vocabularies import tokenizers_made
 
 TASK = "gpt_neo_records"
 
@@ -122,3 +125,29 @@ def test_the_files_of_a_split_are_its_input(tmp_path):
     path = write(tmp_path / "a_1.tfrecords", [5])
     bind(glob=str(tmp_path / "*.tfrecords"))
     assert seqio.TaskRegistry.get(TASK).source.input_files("train") == [str(path)]
+
+
+def test_ids_of_a_tokenizer_are_its_own_in_the_files(tmp_path):
+    pytest.importorskip("tokenizers", reason="needs the extra huggingface")
+    tokenizer = tmp_path / "tokenizer.json"
+    tokenizer.write_text(json.dumps(tokenizers_made.golden()["gpt2"]["tokenizer"]))
+    gin.bind_parameter("task_vocabulary.name", "huggingface")
+    gin.bind_parameter("task_vocabulary.model_file", str(tokenizer))
+    vocabulary = seqio.TaskRegistry.get(TASK).output_features["targets"].vocabulary
+    ids = vocabulary.encode("!the union")
+    assert ids[0] == 1 and vocabulary.eos_id == 401
+    (tmp_path / "a.txt").write_text("!the union")
+    gin.bind_parameter("text_files.glob", str(tmp_path / "a.txt"))
+    gin.bind_parameter("text_files.held_out", 0.0)
+    made = plan.make_plan("text", str(tmp_path / "out"), "gpt_neo", 1)
+    nothing = lambda number: None  # noqa: E731
+    prepare.prepare(
+        made, lambda b: pool.write_shards(b.plan, b.remaining, 1, None, nothing, nothing)
+    )
+    (path,) = (tmp_path / "out" / "text").glob("train_*_1.tfrecords")
+    (record,) = tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+    stored = tf.train.Example.FromString(record).features.feature["text"].int64_list.value
+    assert list(stored) == [*(number - 1 for number in ids), 400]
+    bind(glob=str(path))
+    preflight.check_split(TASK, "train", model_vocab_size=402)
+    assert read() == [[*ids, 401, 401]]

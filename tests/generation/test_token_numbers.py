@@ -27,3 +27,14 @@ def test_other_words_are_refused(prompt):
 def test_ids_without_texts_are_recognized():
     assert have_texts(TaskVocabulary("bytes")) and have_texts(seqio.ByteVocabulary())
     assert not have_texts(SyntheticVocabulary("ids"))
+
+
+def test_ids_of_a_tokenizer_are_its_own():
+    class Raised(seqio.PassThroughVocabulary):
+        id_offset = 1
+
+    numbers = TokenNumbers(Raised(501, eos_id=500))
+    assert numbers.encode("0 17 499") == [1, 18, 500]
+    assert numbers.decode([1, 18, 500]) == "0 17 499"
+    with pytest.raises(UsageError, match="expected token ids from 0 to 499"):
+        numbers.encode("500")

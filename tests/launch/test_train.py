@@ -32,6 +32,18 @@ def test_the_arguments_of_a_published_model():
     ]
 
 
+def test_a_tracker_is_a_binding_before_the_users():
+    training = TrainingRun(
+        ModelChoice("small_primer"), "m", "sotu", tracker="wandb", gin_param=["a.b = 1"]
+    )
+    assert train.engine_arguments(training)[-2:] == [
+        "--gin_param=tracking.tracker = @WandbTracker()",
+        "--gin_param=a.b = 1",
+    ]
+    with pytest.raises(UsageError, match="--tracker is mlflow; expected wandb. For a class of"):
+        train.tracker_bindings("mlflow")
+
+
 def test_a_part_may_be_a_gin_file_by_its_path(tmp_path):
     size = tmp_path / "mine.gin"
     size.write_text("d_model = 16\n")

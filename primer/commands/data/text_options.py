@@ -57,7 +57,8 @@ def add_vocabulary_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--vocabulary",
         type=user_paths.expand,
-        help="t5, sotu, bytes, ..., or a SentencePiece model (default: the task's own)",
+        help="t5, sotu, bytes, ..., a SentencePiece model, or a tokenizer.json (default: the "
+        "task's own)",
     )
 
 
@@ -158,11 +159,13 @@ def _bind_vocabulary(name):
         return
     if not os.path.exists(name) and not user_paths.is_remote(name):
         raise UsageError(
-            f"--vocabulary {name}: there is no such file; expected a SentencePiece model, or one "
-            f"of {', '.join(task_vocabulary.vocabulary_names())}"
+            f"--vocabulary {name}: there is no such file; expected a SentencePiece model, a "
+            f"tokenizer.json or one of {', '.join(task_vocabulary.vocabulary_names())}"
         )
     path = user_paths.absolute(name)
-    gin.bind_parameter("task_vocabulary.name", "sentencepiece")
+    is_tokenizer = path.endswith(".json") or os.path.isdir(path)
+    kind = "huggingface" if is_tokenizer else "sentencepiece"
+    gin.bind_parameter("task_vocabulary.name", kind)
     gin.bind_parameter("task_vocabulary.model_file", path)
 
 

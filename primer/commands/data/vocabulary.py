@@ -9,7 +9,11 @@ from primer.common import checks, user_paths
 from primer.errors import UsageError
 
 SENTENCEPIECE = ("unigram", "bpe")
-MODELS = (*SENTENCEPIECE, "words", "characters")
+BYTE_BPE = "byte_bpe"
+TRAINED = (*SENTENCEPIECE, BYTE_BPE)
+MODELS = (*TRAINED, "words", "characters")
+# --model -> task_vocabulary.name
+NAMES = {**dict.fromkeys(SENTENCEPIECE, "sentencepiece"), BYTE_BPE: "huggingface"}
 SIZE = 8192
 MEASURED_BYTES = 4_000_000
 
@@ -20,12 +24,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=user_paths.expand, required=True, help="the file to write")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     parser.add_argument(
-        "--model", choices=MODELS, default="unigram", help="the kind (default: unigram)"
+        "--model",
+        "--kind",
+        choices=MODELS,
+        default="unigram",
+        help="the kind (default: unigram). SentencePiece writes unigram and bpe; byte_bpe is the "
+        "byte-level BPE of GPT-2, as a tokenizer.json of Hugging Face",
     )
     parser.add_argument(
         "--size",
         type=int,
-        help=f"total number of ids (default: {SIZE} for unigram and bpe; all words or characters)",
+        help=f"total number of ids (default: {SIZE}; all words or characters)",
     )
     parser.add_argument(
         "--min_count", type=int, help="words, characters: leave out rarer entries (1)"
@@ -44,7 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sample_megabytes",
         type=int,
-        help="unigram, bpe: maximum size of the text to train on; a larger text is sampled (100)",
+        help="unigram, bpe, byte_bpe: maximum size of the text to train on; a larger text is "
+        "sampled (100)",
     )
 
 
@@ -65,10 +75,10 @@ def _check(options):
     """Raises UsageError for invalid options, before anything is read."""
     is_sentencepiece = options.model in SENTENCEPIECE
     allowed = {
-        "min_count": not is_sentencepiece,
+        "min_count": options.model not in TRAINED,
         "no_byte_fallback": is_sentencepiece,
         "character_coverage": is_sentencepiece,
-        "sample_megabytes": is_sentencepiece,
+        "sample_megabytes": options.model in TRAINED,
     }
     for name, is_allowed in allowed.items():
         value = getattr(options, name)
@@ -82,6 +92,15 @@ def _check(options):
     if coverage is not None and not 0.98 <= coverage <= 1:
         raise UsageError(f"--character_coverage is {coverage}; expected 0.98 to 1")
     checks.output_file(options.output, "--output", options.overwrite)
+    if options.model == BYTE_BPE:
+        if not options.output.endswith(".json"):
+            raise UsageError(
+                f"--output is {options.output}; expected a name that ends in .json, as "
+                f"tokenizer.json, with --model {BYTE_BPE}"
+            )
+        from primer.data.vocabularies import huggingface
+
+        huggingface.require_package()
 
 
 def _build(options, task):
@@ -95,7 +114,7 @@ def _build(options, task):
     built = build.build_vocabulary(
         _counted(raw_texts.split_texts(task, "train"), f"reading {task}, split train"),
         options.model,
-        size=options.size or (SIZE if options.model in SENTENCEPIECE else None),
+        size=options.size or (SIZE if options.model in TRAINED else None),
         min_count=options.min_count or 1,
         byte_fallback=not options.no_byte_fallback,
         character_coverage=options.character_coverage,
@@ -103,7 +122,7 @@ def _build(options, task):
         say=console.say,
     )
     files.write_output(options.output, built.content)
-    name = "sentencepiece" if options.model in SENTENCEPIECE else options.model
+    name = NAMES.get(options.model, options.model)
     print(f"{options.output}: {built.description}, {len(built.content):,} bytes")
     print(f"sha256 {built.sha256}")
     print(f"made from {built.source} of the split train of {task}")

@@ -1,1 +1,1 @@
-"""The commands that bring models in and out: `primer export`, `primer import`."""
+"""The commands that bring models and their numbers in and out."""

@@ -90,6 +90,8 @@ class Masking:
         self.mask_id = _mask_id(settings.mask_id, vocabulary, task)
         special = {0, vocabulary.pad_id, vocabulary.eos_id, vocabulary.bos_id, vocabulary.unk_id}
         special |= set(range(vocabulary.vocab_size - vocabulary.extra_ids, vocabulary.vocab_size))
+        resolved = vocabulary.resolve() if hasattr(vocabulary, "resolve") else vocabulary
+        special |= set(getattr(resolved, "special_ids", ()))
         special |= {self.mask_id, *settings.never_masked}
         self._special = np.array(sorted(number for number in special if number is not None))
         self._ordinary = np.setdiff1d(np.arange(vocabulary.vocab_size), self._special)

@@ -42,6 +42,7 @@ class SeqioWriter:
         self._index = index
         self._plan = plan
         self._end = vocabulary.eos_id
+        self._offset = getattr(vocabulary, "id_offset", 0)
         self._special = tuple({vocabulary.pad_id, vocabulary.eos_id} - {None})
         self._counts = Counts()
         self._rows: list[tuple[int, int, int]] = []
@@ -96,7 +97,8 @@ class GptNeoWriter(SeqioWriter):
     """Writes a shard as GPT-Neo's create_tfrecords.py: ids with end tokens under `text`.
 
     A record is a document. With `chunk_size` the documents of a shard are joined and cut into
-    records of this many tokens; the rest at the shard's end is left out. The file's name ends in
+    records of this many tokens; the rest at the shard's end is left out. Ids are those of the
+    vocabulary's own file (`TaskVocabulary.id_offset`). The file's name ends in
     the number of its records, which GPT-Neo reads from there.
     """
 
@@ -111,7 +113,7 @@ class GptNeoWriter(SeqioWriter):
         self._rest = np.zeros([0], np.int32)
 
     def _write(self, ids, ends):
-        ids = np.insert(ids, ends[1:], self._end)
+        ids = np.insert(ids, ends[1:], self._end) - self._offset
         ends = ends + np.arange(len(ends))
         size = self._plan.chunk_size
         if size:

@@ -7,10 +7,16 @@ import seqio
 import tensorflow as tf
 
 from primer.data.vocabularies.characters import CharacterVocabulary
+from primer.data.vocabularies.huggingface import HuggingFaceVocabulary
 from primer.data.vocabularies.words import WordVocabulary
 
 # The vocabularies whose encode_tf also accepts a vector of texts.
-_VECTORIZED = (seqio.SentencePieceVocabulary, CharacterVocabulary, WordVocabulary)
+_VECTORIZED = (
+    seqio.SentencePieceVocabulary,
+    CharacterVocabulary,
+    HuggingFaceVocabulary,
+    WordVocabulary,
+)
 
 
 def tokenize_texts(vocabulary: seqio.Vocabulary, texts: tf.Tensor) -> tf.RaggedTensor:

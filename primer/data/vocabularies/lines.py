@@ -41,6 +41,8 @@ class LineVocabulary(TaskVocabulary):
                 lines[-1].append(token)
         return "\n".join(vocabulary.decode(line) for line in lines)
 
+    text_of = decode
+
     def encode_tf(self, s: tf.Tensor) -> tf.Tensor:
         """Returns the int32 ids of one text in the graph."""
         return self.encode_texts(tf.reshape(s, [1])).flat_values

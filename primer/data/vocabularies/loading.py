@@ -8,8 +8,9 @@ import seqio
 import tensorflow as tf
 
 from primer.common import files
-from primer.data.vocabularies import characters, vocabulary_file
+from primer.data.vocabularies import characters, tokenizer_files, vocabulary_file
 from primer.data.vocabularies.characters import CharacterVocabulary
+from primer.data.vocabularies.huggingface import HuggingFaceVocabulary, require_package
 from primer.data.vocabularies.words import WordVocabulary
 from primer.errors import UsageError
 
@@ -27,13 +28,19 @@ def open_vocabulary(name: str, model_file: str | None, extra_ids: int) -> Loaded
     """Loads the vocabulary that the settings name; reads a file again only if it has changed.
 
     Args:
-        name: "bytes", "words" or "characters"; any other name means a SentencePiece model.
-        model_file: its file; None for bytes and for text8's characters.
+        name: "bytes", "words", "characters" or "huggingface"; any other name means a SentencePiece
+            model.
+        model_file: its file; None for bytes and for text8's characters; a file or folder of a
+            Hugging Face tokenizer, of which `huggingface_tokenizer` has more settings.
         extra_ids: number of ids to add at the end.
 
     Raises:
         UsageError: the file cannot be read, or does not contain such a vocabulary.
     """
+    if name == "huggingface":
+        path = tokenizer_files.located(model_file or "")
+        stamps = tuple(map(_stamp, tokenizer_files.all_files(path)))
+        return _open_tokenizer(path, extra_ids, tokenizer_files.gin_settings(), stamps)
     return _open(name, model_file, extra_ids, _stamp(model_file))
 
 
@@ -68,6 +75,16 @@ def _open(name, model_file, extra_ids, stamp):
         entries = vocabulary_file.parse_vocabulary(content, model_file, characters.unspell)
         return LoadedVocabulary(CharacterVocabulary(entries, extra_ids), content)
     return LoadedVocabulary(_sentencepiece(model_file, extra_ids), content)
+
+
+@functools.lru_cache(maxsize=8)
+def _open_tokenizer(path, extra_ids, settings, stamps):
+    del stamps  # Part of the cache's key only.
+    require_package()
+    definition = tokenizer_files.read(path, settings)
+    return LoadedVocabulary(
+        HuggingFaceVocabulary(definition, path, extra_ids), definition.content()
+    )
 
 
 _HINTS = {
@@ -105,7 +122,7 @@ def _not_a_model(model_file, error):
     return UsageError(
         f"task_vocabulary.model_file is {model_file}, which is not a SentencePiece model "
         f"({files.first_line(error)}); expected a file that SentencePieceTrainer wrote, or another "
-        "task_vocabulary.name ('words', 'characters')"
+        "task_vocabulary.name ('huggingface', 'words', 'characters')"
     )
 
 

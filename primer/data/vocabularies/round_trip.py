@@ -13,6 +13,7 @@ import numpy as np
 import seqio
 
 from primer.data.vocabularies.characters import CharacterVocabulary
+from primer.data.vocabularies.huggingface import HuggingFaceVocabulary
 from primer.data.vocabularies.lines import LineVocabulary
 from primer.data.vocabularies.words import WordVocabulary, split_words
 
@@ -129,6 +130,8 @@ def _comparison(vocabulary) -> Comparison | None:
     line_end = resolved.eos_id if isinstance(vocabulary, LineVocabulary) else None
     if isinstance(resolved, WordVocabulary):
         return _compare_words(resolved)
+    if isinstance(resolved, HuggingFaceVocabulary):
+        return _compare_decoded(resolved, line_end)
     if isinstance(resolved, CharacterVocabulary):
         return _compare_pieces(_character_pieces(resolved), False, False, line_end)
     if isinstance(resolved, seqio.SentencePieceVocabulary):
@@ -141,6 +144,17 @@ def _compare_words(vocabulary):
 
     def compare(text, ids):
         return b" ".join(split_words(text)), b" ".join(words[ids].tolist())
+
+    return compare
+
+
+def _compare_decoded(vocabulary, line_end):
+    def compare(text, ids):
+        if line_end is None:
+            return text, vocabulary.text_of(ids).encode()
+        lines = np.split(ids, np.flatnonzero(ids == line_end))
+        lines = [lines[0], *(line[1:] for line in lines[1:])]
+        return text, "\n".join(map(vocabulary.text_of, lines)).encode()
 
     return compare
 

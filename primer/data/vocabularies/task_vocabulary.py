@@ -4,7 +4,7 @@ seqio requires a task's vocabulary when the task is registered, which is before 
 files and on machines that may not have the vocabulary. `TaskVocabulary` is a seqio vocabulary that
 reads gin's settings at each use:
 
-    task_vocabulary.name = "bytes"      # or "t5", "sotu", "sentencepiece", "words", "characters"
+    task_vocabulary.name = "bytes"      # or "t5", "sotu", "sentencepiece", "huggingface", ...
     task_vocabulary.model_file = "/data/cc_all.32000.model"       # or a file of `primer data`
 
 A run that continues from checkpoints reads the copy of the file beside them: `reading_copy`.
@@ -21,7 +21,7 @@ import seqio
 import tensorflow as tf
 
 from primer.common import path_settings, user_paths
-from primer.data.vocabularies import loading
+from primer.data.vocabularies import loading, tokenizer_files, vocabulary_file
 from primer.data.vocabularies.characters import CharacterVocabulary
 from primer.data.vocabularies.loading import T5_MODEL
 from primer.data.vocabularies.words import WordVocabulary
@@ -34,9 +34,17 @@ _DEFAULTS = {
     "t5": (T5_MODEL, 100),
     "sotu": (SOTU_MODEL, 0),
     "sentencepiece": (None, 0),
+    "huggingface": (None, 0),
     "bytes": (None, 0),
     "words": (None, 0),
     "characters": (None, 0),
+}
+
+# name -> the name of a copy of its file; other names: vocabulary.model.
+_COPY_NAMES = {
+    "huggingface": "vocabulary.json",
+    "words": "vocabulary.txt",
+    "characters": "vocabulary.txt",
 }
 
 # (name, model file or None, number of extra ids), as gin's settings give them.
@@ -81,10 +89,12 @@ def gin_settings(
     Args:
         name: "t5" (32,000 pieces and 100 extra ids), "sotu" (8,192 pieces, part of the project,
             lossless for any text), "bytes" (259 ids), "sentencepiece" (the model in `model_file`),
+            "huggingface" (the tokenizer of `model_file`, with `huggingface_tokenizer`'s settings),
             "words" (those of `model_file`) or "characters" (those of `model_file`, or text8's 27).
             None leaves each task its own vocabulary.
         model_file: the file of the vocabulary: a SentencePiece model, for instance a local copy
-            of T5's, or a list of words or characters with their counts.
+            of T5's, a tokenizer.json, GPT-2's vocab.json or the folder of either, or a list of
+            words or characters with their counts.
         extra_ids: number of ids to add at the end; None for the number that the name implies.
     """
     # `choose_vocabulary` checks the values: gin appends lines to an error that is raised here.
@@ -114,10 +124,11 @@ def choose_vocabulary(default: str) -> Choice:
             "reads no file; set task_vocabulary.name = 'sentencepiece'"
         )
     model_file = user_paths.expand(model_file) if model_file else own_file
-    if name in ("sentencepiece", "words") and not model_file:
+    if name in ("sentencepiece", "huggingface", "words") and not model_file:
         raise UsageError(
             f"task_vocabulary.name is {name!r} and task_vocabulary.model_file is not set; set it "
             "to the path of a file that primer data vocabulary wrote"
+            + (", or of a tokenizer.json" if name == "huggingface" else "")
         )
     return name, model_file, own_extra_ids if extra_ids is None else extra_ids
 
@@ -163,6 +174,8 @@ class TaskVocabulary(seqio.Vocabulary):
         if isinstance(vocabulary, CharacterVocabulary):
             return f"characters {_digest(vocabulary.characters)}, {size}"
         name, _, extra_ids = self.choice()
+        if name == "huggingface":
+            return vocabulary.identity()
         if name == "bytes":
             return f"bytes, {size}"
         digest = hashlib.sha256(vocabulary.sp_model).hexdigest()[:16]
@@ -172,15 +185,27 @@ class TaskVocabulary(seqio.Vocabulary):
         """Returns gin's settings in a form that can be stored: the same on every machine."""
         name, model_file, extra_ids = self.choice()
         own = model_file == _DEFAULTS[name][0]
-        return {"name": name, "model_file": None if own else model_file, "extra_ids": extra_ids}
+        found = {"name": name, "model_file": None if own else model_file, "extra_ids": extra_ids}
+        if name == "huggingface":
+            found |= tokenizer_files.gin_settings()._asdict()
+        return found
 
     def file(self) -> tuple[str, bytes] | None:
         """Returns (name for a copy, content) of the vocabulary's file; None if it has no file."""
         content = self._loaded().content
         if content is None:
             return None
-        is_text = self.choice()[0] in ("words", "characters")
-        return "vocabulary.txt" if is_text else "vocabulary.model", content
+        return _COPY_NAMES.get(self.choice()[0], "vocabulary.model"), content
+
+    def original_content(self) -> bytes | None:
+        """Returns what `file` returns where no copy is read; None if the file cannot be read."""
+        name, path, extra_ids = self.choice()
+        try:
+            if name == "huggingface":
+                return loading.open_vocabulary(name, path, extra_ids).content
+            return vocabulary_file.read_content(path) if path else None
+        except (UsageError, tf.errors.OpError):
+            return None
 
     def reading_copy(self, path: str) -> contextlib.AbstractContextManager[None]:
         """Returns a context in which `path` is read in place of the file that gin chooses.
@@ -216,6 +241,11 @@ class TaskVocabulary(seqio.Vocabulary):
         return self.choice()[2]
 
     @property
+    def id_offset(self) -> int:
+        """What an id is higher than in the vocabulary's own file; 0 but for some tokenizers."""
+        return getattr(self.resolve(), "id_offset", 0)
+
+    @property
     def vocab_size(self) -> int:
         """The number of ids, including the extra ones."""
         return self.resolve().vocab_size
@@ -231,6 +261,10 @@ class TaskVocabulary(seqio.Vocabulary):
     def decode(self, ids: Iterable[int]) -> str:
         """Returns the text of ids, as the chosen vocabulary does."""
         return self.resolve().decode(ids)
+
+    def text_of(self, ids: Iterable[int]) -> str:
+        """Returns the text of ids, with that of an end token behind them where it has one."""
+        return getattr(self.resolve(), "text_of", self.decode)(ids)
 
     def encode_tf(self, s: tf.Tensor) -> tf.Tensor:
         """Returns the ids of a text in the graph, as the chosen vocabulary does."""

@@ -10,7 +10,7 @@ import seqio
 
 from primer.data import whole_documents
 from primer.data.vocabularies import characters, round_trip, vocabulary_file, words
-from primer.data.vocabulary_training import sentencepiece_training, text_sample
+from primer.data.vocabulary_training import byte_bpe, sentencepiece_training, text_sample
 from primer.errors import UsageError
 
 
@@ -47,18 +47,18 @@ def build_vocabulary(
 
     Args:
         texts: the documents of a training split, UTF-8.
-        model: "unigram", "bpe", "words" or "characters".
+        model: "unigram", "bpe", "byte_bpe", "words" or "characters".
         size: total number of ids; words, characters: None for all of them.
         min_count: words, characters: minimum count of an entry.
         byte_fallback, character_coverage: unigram, bpe: see `sentencepiece_training.train`.
-        sample_bytes: unigram, bpe: bytes of text that are kept in memory and trained on.
+        sample_bytes: unigram, bpe, byte_bpe: bytes of text that are kept in memory and trained on.
         say: prints a line for the user before a long step.
 
     Raises:
         UsageError: the texts do not give such a vocabulary.
         ValueError: `size` is missing.
     """
-    if model not in sentencepiece_training.KINDS:
+    if model not in (*sentencepiece_training.KINDS, byte_bpe.KIND):
         return _build_by_count(texts, model, size, min_count)
     if size is None:
         raise ValueError(f"size is None; expected the number of ids of a {model} vocabulary")
@@ -66,6 +66,11 @@ def build_vocabulary(
     for text in texts:
         sample.add(text)
     source = _describe_sample(sample)
+    if model == byte_bpe.KIND:
+        say(f"training {size:,} tokens on {sample.kept / 1e6:,.1f} MB")
+        return BuiltVocabulary(
+            byte_bpe.train(sample.texts(), size), f"{size:,} tokens (byte-level BPE)", source
+        )
     say(f"training {size:,} pieces on {sample.kept / 1e6:,.1f} MB, on one processor")
     content = sentencepiece_training.train(
         sample.texts(),

@@ -1,12 +1,13 @@
 """The rows of `primer score`: counts and loss of each document, log-probabilities of its tokens."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from primer.evaluation import totals
 from primer.evaluation.scores.documents import Chunk
+from primer.evaluation.scores.token_pieces import TokenPieces
 
 COUNTS = ("tokens", "bytes", "characters", "words")
 TOKEN_COLUMNS = ("ids", "pieces", "log_probs", "end")
@@ -16,7 +17,7 @@ def make_columns(
     chunk: Chunk,
     nats: np.ndarray,
     constants: Mapping[str, Any],
-    pieces: Callable[[Sequence[int]], list] | None = None,
+    pieces: TokenPieces | None = None,
 ) -> dict[str, list]:
     """Returns the rows of a chunk as columns, each a list with one value per document.
 
@@ -30,8 +31,8 @@ def make_columns(
         `source` and `document`; `nats`, the sum of -log p over the document's tokens with its end
         token, in float64; `end_nats`, the end token's part; `tokens`, `bytes`, `characters` and
         `words`, counted as by `primer eval`, None where there is no text. With pieces also the
-        lists `ids`, `pieces` and `log_probs` (natural, the float32 values), and `end`, the index of
-        the end token in these lists, or None.
+        lists `ids` (those of the vocabulary's own file), `pieces` and `log_probs` (natural, the
+        float32 values), and `end`, the index of the end token in these lists, or None.
     """
     text = chunk.text
     number = len(text.lengths)
@@ -59,7 +60,7 @@ def _token_columns(text, nats, pieces):
     has_end = np.isin(last, text.ends)
     ends = np.where(has_end, text.lengths - 1, -1).tolist()
     values = (
-        ids,
+        [[number - pieces.id_offset for number in part] for part in ids],
         [pieces(part) for part in ids],
         [part.tolist() for part in np.split(-nats, places)],
         [None if end < 0 else end for end in ends],

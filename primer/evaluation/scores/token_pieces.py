@@ -1,12 +1,15 @@
 """The string that a token id stands for, as `primer score --tokens` prints it.
 
-SentencePiece's pieces are shown as its model has them, with "▁" for a space. Bytes that are not a
-printable ASCII character are shown as "<0xE9>", and the end token as "</s>" for every vocabulary.
+Pieces of SentencePiece and of Hugging Face's tokenizers are shown as their files have them, with
+"▁" or "Ġ" for a space. Bytes that are not a printable ASCII character are shown as "<0xE9>", and
+the end token as "</s>" for every vocabulary.
 """
 
 from collections.abc import Sequence
 
 import seqio
+
+from primer.data.vocabularies.huggingface import HuggingFaceVocabulary
 
 END = "</s>"
 
@@ -16,10 +19,14 @@ class TokenPieces:
 
     Args:
         vocabulary: the vocabulary of the ids.
+
+    Attributes:
+        id_offset: what an id is higher than in the vocabulary's own file.
     """
 
     def __init__(self, vocabulary: seqio.Vocabulary) -> None:
         self._vocabulary = vocabulary.resolve() if hasattr(vocabulary, "resolve") else vocabulary
+        self.id_offset = getattr(vocabulary, "id_offset", 0)
         self._pieces = {vocabulary.eos_id: END}
 
     def __call__(self, ids: Sequence[int]) -> list[str]:
@@ -36,6 +43,8 @@ class TokenPieces:
         if isinstance(vocabulary, seqio.SentencePieceVocabulary):
             if token < vocabulary.tokenizer.get_piece_size():
                 return vocabulary.tokenizer.id_to_piece(token)
+        if isinstance(vocabulary, HuggingFaceVocabulary):
+            return vocabulary.piece(token)
         return vocabulary.decode([token])
 
 

@@ -24,6 +24,7 @@ from primer.gin_config import gin_state
 from primer.runtime import callbacks, cluster, inputs, model_function, session
 from primer.runtime.compilation import program
 from primer.runtime.memory import watch
+from primer.runtime.tracking import tracker
 from primer.runtime.training import (
     carried_rows,
     early_stop,
@@ -238,7 +239,7 @@ class TrainingRun:
             else:
                 self._checkpoints.start(sess, 0)
             callbacks.run_start_functions(self.estimator.model_dir)
-            with self._waiting_for_save():
+            with self._waiting_for_save(), self._tracked():
                 step = self._train_steps(monitored, sess, stop_request, cost and cost.full_speed)
                 self._checkpoints.save(sess, step)
             self._summaries.close()
@@ -249,6 +250,13 @@ class TrainingRun:
         """Returns the operations that a step runs."""
         fetched = (self._spec.train_op, self._spec.loss)
         return [getattr(result, "op", result) for result in fetched]
+
+    @contextlib.contextmanager
+    def _tracked(self):
+        with tracker.opened(self.estimator.model_dir, self.start) as tracking:
+            self._summaries.tracking = tracking
+            self.validation.track(tracking)
+            yield
 
     @contextlib.contextmanager
     def _waiting_for_save(self):

@@ -18,6 +18,7 @@ from mesh_tensorflow import utils as mtf_utils
 from primer.common import checks, graph_marks
 from primer.runtime import session
 from primer.runtime.patches import loop_summaries
+from primer.runtime.tracking.tracker import Tracking
 
 # The beginning of a run, where the loss changes most, has more events than the rest.
 FIRST_STEPS = 1000
@@ -41,7 +42,11 @@ def events_every(every: int | None = None) -> int | None:
 
 
 class Summaries:
-    """Writes events at the first step of a session, at the multiples of `every`, at the last."""
+    """Writes events at the first step of a session, at the multiples of `every`, at the last.
+
+    Attributes:
+        tracking: gets the numbers of the same steps; set by the owner.
+    """
 
     def __init__(self, model_dir: str, goal: int) -> None:
         """Collects the summaries of the default graph.
@@ -50,6 +55,7 @@ class Summaries:
             model_dir: the directory of the events.
             goal: the last step.
         """
+        self.tracking = Tracking()
         self._goal = goal
         self._every = events_every()
         self._scalars = _mesh_scalars()  # Before the writer, which stores the graph.
@@ -106,6 +112,7 @@ class Summaries:
             summary.value.add(tag=tag, simple_value=float(value))
         self._writer.add_summary(summary, step)
         self._writer.flush()
+        self.tracking.log(step, {**self.measures(values), **scalars})
 
     def _is_due(self, step):
         every = self._every or (EVERY_FIRST if step <= FIRST_STEPS else EVERY)

@@ -25,6 +25,7 @@ from primer.checkpoints import (
 from primer.common import checks, console
 from primer.errors import UsageError
 from primer.runtime import callbacks, model_function
+from primer.runtime.tracking.tracker import Tracking
 from primer.runtime.training import early_stop as early
 from primer.runtime.training import signals
 
@@ -93,6 +94,8 @@ class Validation:
         Raises:
             UsageError: validation is on, and nothing registered an evaluation.
         """
+        self._tracking: Tracking | None = None
+        self._untold: list[tuple[int, dict[str, float]]] = []  # Results before `track`.
         self._settings = validation()
         self._estimator = estimator
         self._goal = goal
@@ -146,12 +149,24 @@ class Validation:
         try:
             with self._stop_request.interrupting():
                 self._validator.prepare()
-            self._keep_if_best(path, self._validator.evaluate(path))
+            result = self._validator.evaluate(path)
+            self._untold.append((step, _numbers(result)))
+            self._tell()
+            self._keep_if_best(path, result)
         except signals.StopRequested:
             console.say(
                 f"The validation of step {step:,} was stopped by {self._stop_request.name}; the "
                 "same command does it first."
             )
+
+    def track(self, tracking: Tracking) -> None:
+        """Passes the results so far, and all later ones, to the tracker of the run."""
+        self._tracking = tracking
+        self._tell()
+
+    def _tell(self):
+        while self._tracking and self._untold:
+            self._tracking.log(*self._untold.pop(0))
 
     def early_end(self, step: int) -> early.EarlyEnd | None:
         """Returns why training ends early at a step, or None if it goes on.
@@ -215,6 +230,11 @@ class Validation:
         """Closes the evaluation's session and files."""
         if "_validator" in vars(self):
             self._validator.close()
+
+
+def _numbers(result):
+    """The results that are no counts or settings, named as beside those of training."""
+    return {f"validation/{key}": value for key, value in result.items() if isinstance(value, float)}
 
 
 def _is_same_measure(first, second):

@@ -64,7 +64,14 @@ def test_names_of_dataset_files_stand_for_their_tasks(name, task):
 def test_the_vocabulary_is_a_name_or_a_file(tmp_path):
     path = tmp_path / "some.model"
     path.write_bytes(b"")
-    for word, expected in (("bytes", ("bytes", None)), (path, ("sentencepiece", str(path)))):
+    tokenizer = tmp_path / "tokenizer.json"
+    tokenizer.write_text("{}")
+    for word, expected in (
+        ("bytes", ("bytes", None)),
+        (path, ("sentencepiece", str(path))),
+        (tokenizer, ("huggingface", str(tokenizer))),
+        (tmp_path, ("huggingface", str(tmp_path))),
+    ):
         options = parse("--task", "sotu", "--vocabulary", word)
         with text_options.configured_task_and_vocabulary(options):
             assert gin.query_parameter("task_vocabulary.name") == expected[0]

