@@ -7,7 +7,8 @@
 - active: without_embedding, with the chosen experts' share of the experts' parameters in place of
   all experts (`experts.share_used`). It is the N of 6N.
 - padding: the part of total that only pads the vocabulary to its multiple of 128.
-- frozen: the part of total that training leaves as it is: weights with a true attribute `is_frozen`.
+- frozen: the part of total that training leaves as it is: weights whose attribute `is_frozen` is
+  true.
 - active_frozen: the part of active that is frozen.
 - trained: total without frozen.
 """

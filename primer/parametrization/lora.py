@@ -24,7 +24,6 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
 from primer.common import build_mode, checks, graph_marks
-from primer.common.sharding import stored_weights
 from primer.errors import UsageError
 from primer.parametrization import lora_weights
 
@@ -237,6 +236,9 @@ def _factor(
     name = variable.name[len(scope.name) + 1 if scope.name else 0 :]
     with tf.variable_scope(scope, auxiliary_name_scope=False):
         return mtf.get_variable(
-            variable.mesh, name + suffix, mtf.Shape(dims), dtype=variable.dtype,
+            variable.mesh,
+            name + suffix,
+            mtf.Shape(dims),
+            dtype=variable.dtype,
             initializer=initializer,
         )

@@ -87,9 +87,7 @@ def product(
     return np.float32(scale) * np.matmul(left, right).reshape(shape)
 
 
-def merged(
-    weights: Mapping[str, np.ndarray], alpha: float | None = None
-) -> dict[str, np.ndarray]:
+def merged(weights: Mapping[str, np.ndarray], alpha: float | None = None) -> dict[str, np.ndarray]:
     """Returns the weights of the model without LoRA, in which the products are added.
 
     Args:

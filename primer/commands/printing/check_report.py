@@ -185,8 +185,8 @@ def _conventions(cost):
     return (
         f"{conventions.EXACT}: 2 x the multiply-adds of the forward pass's matrix products, "
         "attention over all keys and the output over the vocabulary without padding; training "
-        f"3 x forward{frozen}. {conventions.SIX_N}: N = {numbers.active:,}, the {active}parameters without "
-        "tables of tokens, positions and output."
+        f"3 x forward{frozen}. {conventions.SIX_N}: N = {numbers.active:,}, the {active}parameters "
+        "without tables of tokens, positions and output."
     )
 
 

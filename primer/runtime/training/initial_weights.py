@@ -77,9 +77,11 @@ class InitialWeights:
 
     def __init__(self, chosen: plan.Plan) -> None:
         self._plan = chosen
-        self._weights = {v.op.name: v for v in tf.trainable_variables() if v.op.name in chosen.names}
+        self._weights = {
+            v.op.name: v for v in tf.trainable_variables() if v.op.name in chosen.names
+        }
         variables = list(self._weights.values())
-        self._state = [v for v in _state(chosen)] if chosen.start.keep_step else []
+        self._state = _state(chosen) if chosen.start.keep_step else []
         self._restore = restoring.Restore(
             [*variables, *self._state], names=chosen.names, open_reader=self._open
         )

@@ -176,7 +176,7 @@ class TrainingRun:
         # First, because the input may take long: this raises the errors of the model's settings.
         function = model_function.of_estimator(self.estimator)
         self._initial = None
-        if self.initial_checkpoint:
+        if self.initial_checkpoint and function.shapes:
             self._initial = plan.make(self.initial_checkpoint, function.shapes, function.tables)
         # Before the input pipeline, whose shuffles derive part of their seed from the graph's.
         tf.set_random_seed(random_seed.run_seed())
@@ -292,7 +292,10 @@ class TrainingRun:
                 self.latest, tf.trainable_variables(), self.estimator.model_dir
             )
             scaffold = scaffolds.resuming(self.latest, self.estimator.settings.get("optimizer"))
-        elif self._initial:
+        elif self.initial_checkpoint:
+            if self._initial is None:  # A model whose forward pass is not built apart.
+                shapes = {v.op.name: v.shape.as_list() for v in tf.trainable_variables()}
+                self._initial = plan.make(self.initial_checkpoint, shapes, {})
             scaffold = scaffolds.starting(self._initial, description)
         else:
             scaffold = scaffolds.initializing()
