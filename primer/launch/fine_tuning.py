@@ -1,8 +1,7 @@
 """A run that starts from another model's weights: `--from` and the options beside it."""
 
 import os
-from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from primer.checkpoints import saved_config
 from primer.common import user_paths
@@ -11,23 +10,14 @@ from primer.gin_config import config_files
 from primer.gin_config import trust as trusted_config
 from primer.launch import engine
 
+if TYPE_CHECKING:
+    from primer.launch.train import TrainingRun
+
 # Options, each with the name of the parameter of `initial_weights` that it sets.
 _OPTIONS = ("checkpoint", "skip", "grow", "keep_step")
 
 
-class Start(Protocol):
-    """The options of a start, as `launch.train.TrainingRun` has them."""
-
-    from_: str | None
-    checkpoint: str | int | None
-    skip: Sequence[str]
-    grow: str | None
-    keep_step: bool | None
-    module_import: Sequence[str]
-    trust: Sequence[str]
-
-
-def bindings(run: Start) -> list[str]:
+def bindings(run: "TrainingRun") -> list[str]:
     """Returns the gin bindings of `--from` and the options beside it; none without it.
 
     Raises:
@@ -49,7 +39,7 @@ def bindings(run: Start) -> list[str]:
     return engine.gin_bindings({"utils.run.init_checkpoint": run.from_, **names})
 
 
-def model_files(run: Start) -> list[str]:
+def model_files(run: "TrainingRun") -> list[str]:
     """Returns the gin files of the model, data and settings of the directory of `--from`.
 
     Raises:
@@ -63,9 +53,9 @@ def model_files(run: Start) -> list[str]:
     return [config_files.MODEL_DEFAULTS, config, "run/new_start.gin"]
 
 
-def _checkpoint(which: str | int | None) -> str | int | None:
+def _checkpoint(which: str | None) -> str | int | None:
     """Returns a step as a number; words stay."""
-    return int(which) if isinstance(which, str) and which.isdecimal() else which
+    return int(which) if which is not None and which.isdecimal() else which
 
 
 def _require_path(path: str) -> None:

@@ -98,12 +98,14 @@ def engine_arguments(run: TrainingRun) -> list[str]:
 
     Raises:
         UsageError: an unknown model, part, task, optimizer or schedule (the message lists the known
-            ones), a number below 1, a rate of 0 or below, or a missing file.
+            ones), a number below 1, a rate of 0 or below, a missing file, or a start from where
+            nothing is.
     """
     for name in ("steps", "eval_every", "early_stop", "profile"):
         value = getattr(run, name)
         if value is not None:
             checks.whole_number(f"--{name}", value)
+    start = fine_tuning.bindings(run)
     task, data_arguments = _task_and_data_arguments(run)
     arguments = [
         *(f"--module_import={name}" for name in ["t5_imports", *run.module_import]),
@@ -116,8 +118,8 @@ def engine_arguments(run: TrainingRun) -> list[str]:
     ]
     if run.steps is not None:
         arguments.append(f"--gin_param=utils.run.train_steps = {run.steps}")
-    bindings = [*learning_rate_bindings(run.learning_rate), *fine_tuning.bindings(run)]
-    arguments += [f"--gin_param={binding}" for binding in [*bindings, *run.gin_param]]
+    bindings = [*learning_rate_bindings(run.learning_rate), *start, *run.gin_param]
+    arguments += [f"--gin_param={binding}" for binding in bindings]
     for name in ("seed", "eval_every", "early_stop", "profile", "t5_tfds_data_dir"):
         value = getattr(run, name)
         if value is not None:

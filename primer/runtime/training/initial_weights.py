@@ -1,4 +1,4 @@
-"""Training from another model's weights: `utils.run.init_checkpoint`, `--from`, MtfModel's argument.
+"""Training from another model's weights: `--from`, `utils.run.init_checkpoint`, MtfModel's too.
 
 Mesh-TF 0.1.21 loads every variable that the checkpoint has: the step and the optimizer's slots
 among them, so that training goes on at the other model's step, beyond the end of the schedule. Here
@@ -41,8 +41,8 @@ def find_checkpoint(setting: str) -> str:
         UsageError: there is no such checkpoint, or it is incomplete or damaged.
     """
     path, which = os.path.expanduser(setting), settings.initial_weights().checkpoint
+    found: str | None = path
     if not tf.io.gfile.isdir(path):
-        found = path
         if which != "latest":
             raise UsageError(
                 f"initial_weights.checkpoint = {which!r} (--checkpoint) chooses one of a directory,"

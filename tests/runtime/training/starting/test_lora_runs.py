@@ -1,4 +1,4 @@
-"""Training LoRA's factors from another run's weights: on one device, on a mesh, and merged again."""
+"""Training LoRA from another run's weights: on one device, on a mesh, and merged again."""
 
 import gin
 import numpy as np
