@@ -91,7 +91,7 @@ def build_forward(
             position=mtf.range(mesh, shape.dims[-1], tf.int32) * targets,
         )
         lora.check()
-        trained_weights.check(v.name for v in graph.trainable_variables)
+        trained_weights.check(v.name for v in graph.all_variables if v.trainable)
         build_mode.say_caveats()
     return model, graph
 

@@ -1,12 +1,15 @@
 """LoRA in a model: the same function at first, and that of its merged weights after training."""
 
 import gin
+import mesh_tensorflow as mtf
 import numpy as np
 import pytest
 
+from primer.common import build_mode
 from primer.errors import UsageError
 from primer.generation.step_graph import StepGraph
 from primer.parametrization import lora, lora_weights
+from primer.planning import run_graph
 from tests import slow
 from tests.evaluation import small_checkpoints, tiny
 
@@ -90,10 +93,42 @@ def test_settings_without_a_meaning_are_refused(settings, message):
         lora.lora(**settings)
 
 
-def test_a_target_without_a_weight_is_refused_with_those_that_there_are():
-    from primer.planning import run_graph
-
+def forward(*bindings):
+    """The model and the graph of a transformer with one block."""
     tiny.configure("transformer", "relu")
-    gin.parse_config(["run.model_type = 'lm'", "lora_rank = 2", "lora_targets = ['q', 'query']"])
+    length = 'utils.run.sequence_length = {"inputs": 1, "targets": 16}'
+    gin.parse_config(["run.model_type = 'lm'", length, "num_layers = 1", *bindings])
+    return run_graph.build_forward(tiny.VOCABULARY)
+
+
+def test_a_target_without_a_weight_is_refused_with_those_that_there_are():
     with pytest.raises(UsageError, match="'query' is the weight of no dense layer; there are q, k"):
-        run_graph.build_forward(tiny.VOCABULARY)
+        forward("lora_rank = 2", "lora_targets = ['q', 'query']")
+
+
+def test_the_cost_tells_trained_and_frozen_weights_apart():
+    model, graph = forward("lora_rank = 2")
+    cost = run_graph.cost_of(model, graph)
+    assert cost.parameters.trained == 2 * (16 * 2 + 2 * 16)
+    assert cost.frozen_flops == {
+        "block_000/layer_000": 2 * 4 * 16 * 16,
+        "block_000/layer_001": 2 * 2 * 16 * 32,
+        "logits": 2 * 16 * tiny.VOCABULARY,
+    }
+    assert cost.training == 3 * cost.forward - sum(cost.frozen_flops.values())
+    assert cost.as_result()["parameters_trained"] == 128
+    model, graph = forward("lora_rank = 0")
+    before = run_graph.cost_of(model, graph)
+    assert (before.frozen_flops, before.parameters.frozen) == ({}, 0)
+    products = {"block_000/layer_000": 2 * 2 * 2 * (16 * 2 + 2 * 16) / 2}
+    assert cost.forward - before.forward == sum(products.values())
+
+
+def test_training_drops_inputs_of_its_factors_alone():
+    with build_mode.building("train"):
+        _, graph = forward("lora_rank = 2", "lora_dropout = 0.5")
+    draws = [op for op in graph.operations if isinstance(op, mtf.RandomOperation)]
+    assert len(draws) == 2 and all("SelfAttention" in op.name for op in draws)
+    assert all(lora_weights.is_factor(v.name) for v in graph.trainable_variables)
+    _, graph = forward("lora_rank = 2", "lora_dropout = 0.5")
+    assert not any(isinstance(op, mtf.RandomOperation) for op in graph.operations)
