@@ -97,7 +97,6 @@ def of_model(model: Any, vocabulary: Any, length: int) -> ModelFunction:
             graph = mtf.Graph()
             sizes = [*splits, length]
             read = settings_read.settings_read(lambda: _build(model, graph, sizes))
-            lora.check()
         caveats = graph_marks.caveats()
     graph = graph_with_memory(model, sizes) or graph
     configuration = {name: value for name, value in read.items() if _decides_function(name)}
@@ -186,6 +185,7 @@ def _build(model: Any, graph: mtf.Graph, sizes: list[int]) -> None:
     if not isinstance(model, (transformer.Unitransformer, transformer.Bitransformer)):
         return
     _call(model, mtf.Mesh(graph, "model_function"), sizes, tf.estimator.ModeKeys.EVAL)
+    lora.check()
 
 
 def _call(model: Any, mesh: mtf.Mesh, sizes: Sequence[int], mode: str) -> None:

@@ -87,9 +87,9 @@ def test_weights_without_a_value_are_named(trained, tmp_path, capfd):
     "bindings, message",
     [
         (["d_model = 24"], "of another size or vocabulary: "),
+        (["tpu_estimator_model_fn.init_variable_filter = 'none'"], "has no variable of this model"),
         (["d_ff = 64"], "DenseReluDense/wo/kernel is [64, 16] and in the checkpoint [32, 16]; gi"),
         (["initial_weights.skip = ['nothing']"], "'nothing' is found in the name of no weight"),
-        (["tpu_estimator_model_fn.init_variable_filter = 'none'"], "has no variable of this model"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_written(
