@@ -70,6 +70,7 @@ def check_description(
                 "architectures/primer_as_released.gin in place of architectures/primer.gin"
             )
         return []
+    _require_lora(model_dir, record, description)
     accepted: dict[tuple, str] = {}
     for part in PARTS:
         # Older versions recorded fewer parts.
@@ -83,6 +84,16 @@ def check_description(
                 )
             accepted.setdefault(difference.keys(), str(difference))
     return list(accepted.values())
+
+
+def _require_lora(model_dir: str, record: dict[str, Any], description: dict[str, Any]) -> None:
+    """Refuses to read weights without their LoRA: the other differences show a part on one side."""
+    rank, now = (d.get("configuration", {}).get("lora.rank") for d in (record, description))
+    if rank and not now:
+        raise UsageError(
+            f"model_dir = {model_dir!r} was trained with lora_rank = {rank}, and the model has no "
+            f'LoRA: add --gin_param "lora_rank = {rank}" and its other settings ({CONFIG} in it)'
+        )
 
 
 def check_trainable(model_dir: str) -> None:

@@ -4,7 +4,7 @@ Each host reads the slices of its own devices, however the checkpoint was sliced
 written.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,8 @@ class Restore:
             in another shape; for all others that is an error.
         names: name in the graph -> name in the checkpoint, where these are others.
         whole: whether to load masters in place of their slices.
+        open_reader: opens the checkpoint. Of a reader with an attribute `reads_file` that is false,
+            values are asked one by one, whatever the file has.
     """
 
     def __init__(
@@ -35,7 +37,9 @@ class Restore:
         optional: Iterable[tf.Variable] = (),
         names: Mapping[str, str] | None = None,
         whole: bool = False,
+        open_reader: Callable[[str], Any] = checkpoint_files.open_reader,
     ) -> None:
+        self._open_reader = open_reader
         self._names = dict(names or {})
         self._variables = {self._name_of(v): v for v in variables}
         self._optional = {variable.op.name for variable in optional}
@@ -56,13 +60,13 @@ class Restore:
             UsageError: the checkpoint is of another model.
             RunError: it cannot be read, or has values that are not finite.
         """
-        reader = checkpoint_files.open_reader(path)
+        reader = self._open_reader(path)
         self._check(reader, path)
         missing = self._missing(reader)
         types = reader.get_variable_to_dtype_map()
         same = all(types.get(name) == v.dtype.base_dtype for name, v in self._variables.items())
         try:
-            if same and not missing:
+            if same and not missing and getattr(reader, "reads_file", True):
                 self._load_all(sess, path)
             else:
                 self._load_each(sess, reader, missing)

@@ -43,11 +43,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tracker",
         help="log the run to a service: " + ", ".join(launch_train.TRACKERS),
     )
+    _add_start(parser)
     shared.add_optimization(parser)
     shared.add_gin_file(parser)
     shared.add_gin_param(parser)
     shared.add_module_import(parser)
     shared.add_tfds_data_dir(parser)
+
+
+def _add_start(parser: argparse.ArgumentParser) -> None:
+    """Adds --from, and the options that say how it is read."""
+    parser.add_argument(
+        "--from",
+        dest="from_",
+        type=user_paths.expand,
+        metavar="DIR_OR_CHECKPOINT",
+        help="start from the weights of another run, at step 0 with a new optimizer; without a "
+        "model and a task those of its directory are taken",
+    )
+    parser.add_argument(
+        "--checkpoint", help="with --from DIR: latest (default), best, or a step of it"
+    )
+    parser.add_argument(
+        "--skip",
+        action="append",
+        default=[],
+        metavar="REGEX",
+        help="with --from: weights whose names match keep their initial values; may be repeated",
+    )
+    parser.add_argument(
+        "--grow",
+        nargs="?",
+        const="mean",
+        metavar="mean|initial",
+        help="with --from: larger vocabularies and longer learned positions get further rows, "
+        "those of the vocabulary as the mean of the others (default) or with initial values",
+    )
+    parser.add_argument(
+        "--keep_step",
+        action="store_true",
+        help="with --from: go on at its step, with its optimizer's state",
+    )
+    shared.add_trust(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -5,9 +5,11 @@
   discount for causal attention; in windows, the keys of the blocks as they are computed), depthwise
   convolutions, and the output's logits over the vocabulary without its padding. Experts count the
   experts that a token chooses, whatever their capacity. Lookups, norms, activations, biases and the
-  softmax count nothing. Training is three times the forward pass.
+  softmax count nothing. Training is three times the forward pass; products with a frozen weight,
+  which has no gradient, count twice in it.
 - SIX_N: 6 FLOPs for each active parameter without embedding (`parameters`), which leaves out
-  attention and the output's logits (Kaplan et al., https://arxiv.org/abs/2001.08361, section 2.1).
+  attention and the output's logits (Kaplan et al., https://arxiv.org/abs/2001.08361, section 2.1);
+  4 for a frozen one.
 """
 
 import dataclasses
@@ -34,11 +36,13 @@ class ModelCost:
         length: the tokens of a sequence.
         flops: {layer such as "block_000/layer_001", or part outside the stack: FLOPs per token of
             the forward pass, EXACT}; without what costs nothing.
+        frozen_flops: the part of `flops` that products with frozen weights are.
     """
 
     parameters: parameters.Parameters
     length: int
     flops: dict[str, float]
+    frozen_flops: dict[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def forward(self) -> float:
@@ -48,22 +52,28 @@ class ModelCost:
     @property
     def training(self) -> float:
         """FLOPs per token of a training step, EXACT."""
-        return TRAINING * self.forward
+        return TRAINING * self.forward - sum(self.frozen_flops.values())
 
     @property
     def six_n(self) -> int:
         """FLOPs per token of a training step, SIX_N."""
-        return 6 * self.parameters.active
+        return 6 * self.parameters.active - 2 * self.parameters.active_frozen
 
     def as_result(self) -> dict[str, Any]:
         """Returns what the results of an evaluation keep; FLOPs are whole numbers per token."""
         return {
             "parameters": self.parameters.total,
+            **self._trained(),
             "parameters_without_embedding": self.parameters.without_embedding,
             "active_parameters_without_embedding": self.parameters.active,
             "flops_per_token": round(self.training),
             "flops_convention": f"training, {conventions.EXACT}, length {self.length}",
         }
+
+    def _trained(self) -> dict[str, int]:
+        """Returns the number of trained parameters, where some are frozen."""
+        numbers = self.parameters
+        return {"parameters_trained": numbers.trained} if numbers.frozen else {}
 
 
 def is_known(model: Any) -> bool:
@@ -89,6 +99,7 @@ def of_graph(model: Any, graph: mtf.Graph, tokens: int, length: int) -> ModelCos
     """
     layers = owners.layers_by_name(model)
     flops: dict[str, float] = {}
+    frozen: dict[str, float] = {}
     for operation, multiply_adds in products.products(graph):
         name = owners.without_model(operation.name)
         owner = owners.owner(name, layers)
@@ -96,8 +107,11 @@ def of_graph(model: Any, graph: mtf.Graph, tokens: int, length: int) -> ModelCos
         part = owner or (LOGITS if _is_logits(model, operation) else OTHER)
         if part == LOGITS:
             share *= _used_share(model, operation)
-        flops[part] = flops.get(part, 0.0) + 2 * multiply_adds * share / tokens
-    return ModelCost(parameters.count(model, graph), length, flops)
+        number = 2 * multiply_adds * share / tokens
+        flops[part] = flops.get(part, 0.0) + number
+        if any(map(parameters.is_frozen, filter(None, map(products.weight_of, operation.inputs)))):
+            frozen[part] = frozen.get(part, 0.0) + number
+    return ModelCost(parameters.count(model, graph), length, flops, frozen)
 
 
 def _is_logits(model: Any, operation: mtf.Operation) -> bool:

@@ -7,6 +7,10 @@
 - active: without_embedding, with the chosen experts' share of the experts' parameters in place of
   all experts (`experts.share_used`). It is the N of 6N.
 - padding: the part of total that only pads the vocabulary to its multiple of 128.
+- frozen: the part of total that training leaves as it is: weights whose attribute `is_frozen` is
+  true.
+- active_frozen: the part of active that is frozen.
+- trained: total without frozen.
 """
 
 import dataclasses
@@ -26,6 +30,13 @@ class Parameters:
     without_embedding: int
     active: int
     padding: int
+    frozen: int = 0
+    active_frozen: int = 0
+
+    @property
+    def trained(self) -> int:
+        """The number of parameters that training changes."""
+        return self.total - self.frozen
 
 
 def count(model: Any, graph: mtf.Graph) -> Parameters:
@@ -36,17 +47,27 @@ def count(model: Any, graph: mtf.Graph) -> Parameters:
         graph: the graph of its forward pass.
     """
     layers = owners.layers_by_name(model)
-    total = padding = without_embedding = 0
-    active = 0.0
+    total = padding = without_embedding = frozen = 0
+    active = active_frozen = 0.0
     for variable in graph.trainable_variables:
         owner = owners.owner(owners.without_model(variable.name), layers)
         total += variable.shape.size
+        frozen += variable.shape.size if is_frozen(variable) else 0
         padding += variable.shape.size - round(variable.shape.size * used_share(model, variable))
         if not _is_embedding(model, variable.shape, owner):
             without_embedding += variable.shape.size
             share = experts.share_used(layers.get(owner or ""), variable.shape)
-            active += variable.shape.size * (1.0 if share is None else share)
-    return Parameters(total, without_embedding, round(active), padding)
+            used = variable.shape.size * (1.0 if share is None else share)
+            active += used
+            active_frozen += used if is_frozen(variable) else 0.0
+    return Parameters(
+        total, without_embedding, round(active), padding, frozen, round(active_frozen)
+    )
+
+
+def is_frozen(variable: mtf.Variable) -> bool:
+    """Returns whether training leaves a weight as it is."""
+    return getattr(variable, "is_frozen", False)
 
 
 def _is_embedding(model: Any, shape: mtf.Shape, owner: str | None) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from primer.common import checks, user_paths
 from primer.errors import UsageError
 from primer.gin_config import config_files, statements
-from primer.launch import composed_files, prepared_data
+from primer.launch import composed_files, fine_tuning, prepared_data
 
 # Part of a model, an option of commands -> the folder of its gin files.
 PARTS = {"architecture": "architectures", "activation": "activations", "size": "sizes"}
@@ -66,6 +66,12 @@ class TrainingRun:
         gin_param: further gin bindings, after all files.
         module_import: further Python modules to import.
         t5_tfds_data_dir: the folder of prepared TensorFlow data sets.
+        from_: a model directory or a checkpoint, whose weights the run starts from.
+        checkpoint: which one of a directory: "latest", "best" or a step.
+        skip: regular expressions of weights that keep their initial values.
+        grow: what further rows of larger vocabularies begin with: "mean" or "initial".
+        keep_step: whether to go on at its step, with its optimizer's state.
+        trust: what the directory's own config.gin may import besides Primer's packages.
     """
 
     model: ModelChoice
@@ -85,6 +91,12 @@ class TrainingRun:
     gin_param: Sequence[str] = ()
     module_import: Sequence[str] = ()
     t5_tfds_data_dir: str | None = None
+    from_: str | None = None
+    checkpoint: str | None = None
+    skip: Sequence[str] = ()
+    grow: str | None = None
+    keep_step: bool | None = None
+    trust: Sequence[str] = ()
 
 
 def engine_arguments(run: TrainingRun) -> list[str]:
@@ -92,12 +104,14 @@ def engine_arguments(run: TrainingRun) -> list[str]:
 
     Raises:
         UsageError: an unknown model, part, task, optimizer or schedule (the message lists the known
-            ones), a number below 1, a rate of 0 or below, or a missing file.
+            ones), a number below 1, a rate of 0 or below, a missing file, or a start from where
+            nothing is.
     """
     for name in ("steps", "eval_every", "early_stop", "profile"):
         value = getattr(run, name)
         if value is not None:
             checks.whole_number(f"--{name}", value)
+    start = fine_tuning.bindings(run)
     task, data_arguments = _task_and_data_arguments(run)
     arguments = [
         *(f"--module_import={name}" for name in ["t5_imports", *run.module_import]),
@@ -111,7 +125,7 @@ def engine_arguments(run: TrainingRun) -> list[str]:
     if run.steps is not None:
         arguments.append(f"--gin_param=utils.run.train_steps = {run.steps}")
     bindings = learning_rate_bindings(run.learning_rate) + tracker_bindings(run.tracker)
-    bindings += run.gin_param
+    bindings += [*start, *run.gin_param]
     arguments += [f"--gin_param={binding}" for binding in bindings]
     for name in ("seed", "eval_every", "early_stop", "profile", "t5_tfds_data_dir"):
         value = getattr(run, name)
@@ -165,7 +179,12 @@ def _model_files(run: TrainingRun) -> list[str]:
     """Returns the gin files of the model; the defaults alone where a named file has a model."""
     if run.model.is_empty() and composed_files.set_a_model(map(require_gin_file, run.gin_file)):
         return [config_files.MODEL_DEFAULTS]
-    return model_gin_files(run.model)
+    return fine_tuning.model_files(run) if _is_as_before(run) else model_gin_files(run.model)
+
+
+def _is_as_before(run: TrainingRun) -> bool:
+    """Returns whether the model is that of the directory of `from_`, by its own settings."""
+    return run.from_ is not None and run.model.is_empty()
 
 
 def _task_and_data_arguments(run: TrainingRun) -> tuple[str | None, list[str]]:
@@ -178,6 +197,8 @@ def _task_and_data_arguments(run: TrainingRun) -> tuple[str | None, list[str]]:
         full_name, arguments = prepared_data.task_and_arguments(run.data, name)
         return run.task or full_name, arguments
     if not run.task and composed_files.set_a_task(map(require_gin_file, run.gin_file)):
+        return None, []
+    if not run.task and _is_as_before(run):
         return None, []
     if not run.task:
         raise UsageError(

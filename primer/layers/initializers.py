@@ -11,8 +11,8 @@ standard deviation for all of them. Five roles:
     others       matrices and embeddings
 
 Queries whose initial values carry the factor d_kv^-0.5 of the logits (T5) keep it: otherwise the
-model would compute without it. The taps of convolutions, random ones (EvolvedConvolution) too, and
-all constant initial values, those of scales and biases, stay as the layer sets them.
+model would compute without it. The taps of convolutions, random ones (EvolvedConvolution) too,
+LoRA's factors, and all constant initial values, those of scales and biases, stay as they are set.
 """
 
 import copy
@@ -24,7 +24,7 @@ import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
 from primer.common import checks, graph_marks
-from primer.parametrization import mup, roles
+from primer.parametrization import lora_weights, mup, roles
 
 RESIDUAL_INITIALIZERS = (None, "scaled_by_depth", "zero")
 
@@ -79,7 +79,7 @@ def weight_initializer(
     }
     _check({"weight_stddev": weight_stddev, **{key: own[key][1] for key in own}})
     _check_residual(residual_initializer)
-    if not is_random(initializer) or _TAPS.search(name):
+    if not is_random(initializer) or _TAPS.search(name) or lora_weights.is_factor(name):
         return initializer
     is_residual = bool(_RESIDUAL.search(name))
     if is_residual and residual_initializer is not None:

@@ -162,6 +162,16 @@ def set_decay_rate(optimizer: mtf.optimize.Optimizer, rate: Any, factor: float) 
         optimizer.weight_decay_rate /= factor
 
 
+def names_of_weights(variables: Sequence[mtf.Variable]) -> list[str]:
+    """Returns the names of a graph's weights, which patterns may name: trained and frozen ones.
+
+    Args:
+        variables: those that are trained.
+    """
+    frozen = [v for v in variables[0].graph.all_variables if getattr(v, "is_frozen", False)]
+    return [var.name for var in [*variables, *frozen]]
+
+
 def patterns(setting: str, texts: Sequence[str]) -> list[re.Pattern]:
     """Returns regular expressions, compiled.
 

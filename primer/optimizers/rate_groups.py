@@ -8,7 +8,7 @@ import tensorflow.compat.v1 as tf
 
 from primer.common import checks, graph_marks
 from primer.errors import UsageError
-from primer.optimizers.base import require_match
+from primer.optimizers.base import names_of_weights, require_match
 
 SETTING = "learning_rate_groups"
 
@@ -49,7 +49,7 @@ def groups_of(
     Raises:
         UsageError: a pair is malformed, or its expression is found in no name.
     """
-    compiled = _compiled(patterns, [var.name for var in variables])
+    compiled = _compiled(patterns, names_of_weights(variables) if variables else [])
     rates = [learning_rate, *(_rate(value, learning_rate) for _, value in compiled)]
     members: dict[tuple[int, float], list[int]] = {}
     for index, var in enumerate(variables):

@@ -132,7 +132,7 @@ class TrainingOptimizer(mtf.optimize.Optimizer):
     def _update(self, grads, variables):
         """Returns the assignments of the inner optimizer, one of which each group of rates has."""
         operations = []
-        names = [var.name for var in variables]
+        names = base.names_of_weights(variables)
         for group in self._groups(variables):
             optimizer = self._make_optimizer(learning_rate=group.rate)
             self._remark_on_unread_decay(optimizer)

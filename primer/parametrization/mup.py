@@ -63,8 +63,8 @@ from primer.parametrization import roles
 Kind = Literal["hidden", "input", "output", "narrow", "scalar"]
 UpdateSize = Literal["constant", "gradient", "weight", "spectral", "orthogonal"]
 
-# Dimensions that grow with the width; heads do, their channels d_kv do not.
-GROWING = {*roles.WIDTHS, "value_embedding"} - {"d_kv"}
+# Dimensions that grow with the width; heads do, their channels d_kv and the rank of LoRA do not.
+GROWING = {*roles.WIDTHS, "value_embedding"} - {"d_kv", "lora_rank"}
 
 # Kind -> the power of 1/m in the standard deviation of initial values, and in the rate.
 _DEVIATION = {"hidden": 0.5, "input": 0.0, "output": 0.0, "narrow": 1.0, "scalar": 0.0}

@@ -30,7 +30,7 @@ Role = Literal["matrix", "table", "vector"]
 STACKED = ("ensemble", "experts", "expert_x", "expert_y")
 # In the order in which a weight has them: query_heads are those of one head of keys.
 HEADS = ("heads", "query_heads", "d_kv")
-WIDTHS = ("d_model", "d_embed", "d_ff", "expert_hidden", "narrow_branch", *HEADS)
+WIDTHS = ("d_model", "d_embed", "d_ff", "expert_hidden", "narrow_branch", "lora_rank", *HEADS)
 # The words and clusters of a softmax, the experts of a router: a bias of each is a vector.
 OUTPUTS = ("vocab", "vocab_clusters", "expert_unsplit")
 # Of options of layers that have a few learned numbers.

@@ -19,6 +19,7 @@ from primer.cost import model_cost
 from primer.errors import UsageError
 from primer.gin_config import gin_state
 from primer.gin_config.values import bound
+from primer.parametrization import lora, trained_weights
 from primer.runtime import model_function
 from primer.runtime.patches import initial_values
 
@@ -89,6 +90,8 @@ def build_forward(
             sequence_id=targets,
             position=mtf.range(mesh, shape.dims[-1], tf.int32) * targets,
         )
+        lora.check()
+        trained_weights.check(v.name for v in graph.all_variables if v.trainable)
         build_mode.say_caveats()
     return model, graph
 

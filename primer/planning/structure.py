@@ -52,12 +52,14 @@ class Layer:
         variables: its trainable variables.
         flops: FLOPs per token of its forward pass (`primer.cost.conventions.EXACT`), in each of the
             equal blocks: layers of other windows have the same variables.
+        frozen_flops: the part of each that products with frozen weights are; [] for none.
     """
 
     name: str
     kind: str
     variables: list[Variable]
     flops: list[float] = dataclasses.field(default_factory=list)
+    frozen_flops: list[float] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass
@@ -101,6 +103,7 @@ class Group:
                 return False
         for mine, layer in pairs:
             mine.flops += layer.flops
+            mine.frozen_flops += layer.frozen_flops
             names = {v.name for v in layer.variables}
             for variable in mine.variables:
                 variable.times += variable.name in names
@@ -146,8 +149,9 @@ def _layers(
     model: "transformer.Unitransformer", graph: "mtf.Graph", cost: "model_cost.ModelCost"
 ) -> Iterator[tuple[str, Layer]]:
     """Yields (block or "", Layer) from the embedding to the final norm and the output."""
+    flops, frozen = cost.flops, cost.frozen_flops
     stack = {
-        name: Layer(name, class_name(layer), [], [cost.flops.get(name, 0.0)])
+        name: Layer(name, class_name(layer), [], [flops.get(name, 0.0)], [frozen.get(name, 0.0)])
         for name, layer in owners.layers_by_name(model).items()
     }
     before_stack: dict[str, Layer] = {}
@@ -164,9 +168,10 @@ def _layers(
             layer.variables.append(Variable(rest or part, shape))
         else:
             stack[owner].variables.append(Variable(name[len(owner) + 1 :], shape))
-    for part, flops in cost.flops.items():
+    for part in flops:
         if part not in stack:
-            after_stack.setdefault(part, Layer(part, "", [])).flops = [flops]
+            layer = after_stack.setdefault(part, Layer(part, "", []))
+            layer.flops, layer.frozen_flops = [flops[part]], [frozen.get(part, 0.0)]
     yield from (("", layer) for layer in before_stack.values())
     for layer in stack.values():
         block, _, layer.name = layer.name.rpartition("/")

@@ -22,6 +22,7 @@ from primer.runtime.patches import initial_values
 from primer.runtime.tracking import tracker, wandb_tracker
 from primer.runtime.training import summaries, validation
 from primer.runtime.training.profiling import profiled_steps
+from primer.runtime.training.starting import settings as start_settings
 
 path_settings.declare("utils.run.init_checkpoint")
 
@@ -35,6 +36,7 @@ def entry_points() -> tuple[Callable, ...]:
         batch_size.rows_per_batch,
         estimator_factory.estimator,
         initial_values.initial_values,
+        start_settings.initial_weights,
         mesh.mesh_shape,
         policy.memory_check,
         precision.precision,

@@ -6,14 +6,17 @@ from collections.abc import Callable
 from typing import Any
 
 import gin
+import tensorflow.compat.v1 as tf
 
 from primer.checkpoints import pattern_free
-from primer.common import build_mode, random_seed
+from primer.common import build_mode, graph_marks, random_seed
 from primer.common.settings import run_settings
 from primer.optimizers.training_optimizer import TrainingOptimizer
+from primer.parametrization import trained_weights
 from primer.runtime import estimator_evaluation, mesh, precision
 from primer.runtime.patches import learning_rates, resource_variables
 from primer.runtime.training import carried_rows, step_order
+from primer.runtime.training.starting import settings as start_settings
 
 
 @gin.configurable(module="primer")
@@ -75,6 +78,8 @@ def make_estimator(
                 dtype = precision.variable_dtype().activation_dtype
                 carried_rows.declare(getattr(model_fn, "model", None), dtype, bool(use_tpu))
             spec = model_fn(features, labels, mode, params, config)
+        if mode == "train" and not graph_marks.leaves_out_blocks():
+            trained_weights.check(variable.op.name for variable in tf.trainable_variables())
         if mode == "train" and not use_tpu:
             step_order.increment_step_last(spec.train_op)
         return spec
@@ -142,6 +147,7 @@ def _checked_get_estimator(
         if not _is_tensorflows(settings.get("use_tpu")):
             changed["init_checkpoint"] = None
         elif settings.get("init_checkpoint"):
+            start_settings.require_none()
             changed["init_checkpoint"] = pattern_free.readable(settings["init_checkpoint"])
         if settings.get("model_type") == "aligned":
             # Files of datasets/ and run/ set the lengths of a language model, which has no inputs.

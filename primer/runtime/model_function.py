@@ -22,9 +22,11 @@ from primer.common import build_mode, console, gc_pause, graph_marks
 from primer.common.recurrence import carried_state
 from primer.cost import model_cost
 from primer.gin_config import settings_read
+from primer.parametrization import lora
 from primer.runtime import estimator_model
 from primer.runtime.patches import initial_values
 from primer.runtime.training import carried_rows
+from primer.runtime.training.starting import growth
 
 # Configurables, by the ends of their names, whose parameters do not decide the function: initial
 # values, replaced by a checkpoint's; data types, float32 in evaluation; the seed; and the factor
@@ -32,6 +34,8 @@ from primer.runtime.training import carried_rows
 _NOT_FUNCTION = (
     *("Initializer", "weight_initializer", "precision", "get_variable_dtype", "run_seed"),
     "width_multiplier",
+    # Which weights are trained.
+    "trained_weights",
 )
 _FLOAT32 = mtf.VariableDType(tf.float32, tf.float32, tf.float32)
 
@@ -47,6 +51,7 @@ class ModelFunction:
         splits: over how many devices the mesh splits the outer and the inner dimension of a batch.
         cost: the model's parameters and FLOPs per token; None for another than a Unitransformer,
             and for one whose layers have no names (`model_cost.is_known`).
+        tables: the weights that may have more rows than a checkpoint's (`growth.tables`).
     """
 
     description: dict[str, Any]
@@ -54,6 +59,7 @@ class ModelFunction:
     caveats: list[str]
     splits: list[int]
     cost: model_cost.ModelCost | None = None
+    tables: dict[str, tuple[int, str]] = dataclasses.field(default_factory=dict)
 
     def fingerprint(self, **more: Any) -> str:
         """Returns 16 hexadecimal digits, equal for equal functions.
@@ -100,6 +106,7 @@ def of_model(model: Any, vocabulary: Any, length: int) -> ModelFunction:
         caveats,
         splits,
         _cost(model, graph, sizes),
+        growth.tables(model, graph),
     )
 
 
@@ -178,6 +185,7 @@ def _build(model: Any, graph: mtf.Graph, sizes: list[int]) -> None:
     if not isinstance(model, (transformer.Unitransformer, transformer.Bitransformer)):
         return
     _call(model, mtf.Mesh(graph, "model_function"), sizes, tf.estimator.ModeKeys.EVAL)
+    lora.check()
 
 
 def _call(model: Any, mesh: mtf.Mesh, sizes: Sequence[int], mode: str) -> None:

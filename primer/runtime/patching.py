@@ -36,6 +36,7 @@ PATCHES = {
         "patches.random_operations",
         "patches.loop_iterations",
         "patches.initial_values",
+        "patches.fine_tuning.frozen_weights",
         "patches.resource_variables",
         "patches.sharding.stored_weights",
         "patches.loop_summaries",
@@ -45,7 +46,7 @@ PATCHES = {
         "ops.leading_sums",
         "ops.narrow_products",
     ),
-    "mesh_tensorflow.layers": ("patches.layer_norm",),
+    "mesh_tensorflow.layers": ("patches.layer_norm", "patches.fine_tuning.low_rank"),
     "mesh_tensorflow.optimize": ("patches.learning_rates",),
     "mesh_tensorflow.transformer.attention": ("ops.attention_layout",),
     "mesh_tensorflow.transformer.transformer": (

@@ -1,6 +1,7 @@
 """The output of `primer check`: tables for the terminal, or the same as plain data."""
 
 import dataclasses
+import itertools
 from collections import Counter
 from typing import IO, TYPE_CHECKING, Any
 
@@ -108,12 +109,14 @@ def _slots_table(slots):
 
 def _parameters_table(result):
     parts, cost = structure.parameters_by_part(result.groups), result.cost.parameters
-    title = f"Trainable parameters with {result.vocabulary_size:,} token ids (--vocabulary_size)"
+    title = f"Parameters with {result.vocabulary_size:,} token ids (--vocabulary_size)"
     table = _table(title, "part", "parameters")
     for part, number in parts.items():
         table.add_row(part, f"{number:,}")
     table.add_section()
     table.add_row("in all", f"{sum(parts.values()):,}")
+    if cost.frozen:
+        table.add_row("of these, trained; the others are frozen", f"{cost.trained:,}")
     if cost.padding:
         table.add_row("of these, pad the vocabulary", f"{cost.padding:,}")
     table.add_row("without tables of tokens, positions and output", f"{cost.without_embedding:,}")
@@ -154,19 +157,22 @@ def _flops_table(result):
     for group in result.groups:
         for layer in group.layers:
             name = f"{group.name}/{layer.name}" if group.first else layer.name
-            for flops, times in Counter(layer.flops).items():
+            pairs = itertools.zip_longest(layer.flops, layer.frozen_flops, fillvalue=0.0)
+            for (flops, frozen), times in Counter(pairs).items():
                 if flops:
                     some = f", {times} of {group.times}" if times < group.times else ""
                     some = some or (f" x {times}" if times > 1 else "")
-                    _add_flops(table, name + some, layer.kind, times * flops, result.cost)
+                    training = model_cost.TRAINING * flops - frozen
+                    numbers = (times * flops, times * training)
+                    _add_flops(table, name + some, layer.kind, *numbers, result.cost)
     table.add_section()
-    _add_flops(table, "in all", "", result.cost.forward, result.cost)
+    _add_flops(table, "in all", "", result.cost.forward, result.cost.training, result.cost)
     table.add_row(f"by {conventions.SIX_N}", "", "", f"{result.cost.six_n:,}")
     return table
 
 
-def _add_flops(table, name, kind, forward, cost):
-    numbers = (f"{forward:,.0f}", f"{model_cost.TRAINING * forward:,.0f}")
+def _add_flops(table, name, kind, forward, training, cost):
+    numbers = (f"{forward:,.0f}", f"{training:,.0f}")
     share = f"{forward / cost.forward:.1%}" if cost.forward else ""
     table.add_row(name, kind, *numbers, share)
 
@@ -175,11 +181,12 @@ def _conventions(cost):
     """Says what was counted; experts make the active parameters fewer."""
     numbers = cost.parameters
     active = "active " if numbers.active != numbers.without_embedding else ""
+    frozen = ", 2 x where the weight is frozen" if numbers.frozen else ""
     return (
         f"{conventions.EXACT}: 2 x the multiply-adds of the forward pass's matrix products, "
         "attention over all keys and the output over the vocabulary without padding; training "
-        f"3 x forward. {conventions.SIX_N}: N = {numbers.active:,}, the {active}parameters without "
-        "tables of tokens, positions and output."
+        f"3 x forward{frozen}. {conventions.SIX_N}: N = {numbers.active:,}, the {active}parameters "
+        "without tables of tokens, positions and output."
     )
 
 

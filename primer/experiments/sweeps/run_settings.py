@@ -20,16 +20,18 @@ from primer.launch.train import ModelChoice, TrainingRun
 
 GIN = "gin."
 _PARTS = tuple(field.name for field in dataclasses.fields(ModelChoice))
-_OF_RUN = tuple(
-    field.name
+# Key -> field; `from`, a word of Python's, is the field `from_`.
+_OF_RUN = {
+    field.name.removesuffix("_"): field.name
     for field in dataclasses.fields(TrainingRun)
     if field.name not in ("model", "model_dir")
-)
+}
 FIELDS = (*_PARTS, *_OF_RUN)
-_TYPES = typing.get_type_hints(TrainingRun) | typing.get_type_hints(ModelChoice)
+_HINTS = typing.get_type_hints(TrainingRun) | typing.get_type_hints(ModelChoice)
+_TYPES = {name.removesuffix("_"): hint for name, hint in _HINTS.items()}
 _LISTS = tuple(name for name in FIELDS if type(None) not in typing.get_args(_TYPES[name]))
 # Fields whose values are paths, and those whose values may be paths of gin files.
-_PATHS = ("data", "t5_tfds_data_dir")
+_PATHS = ("data", "t5_tfds_data_dir", "from")
 _GIN_FILES = ("gin_file", "task", "optimizer", "schedule", *_PARTS)
 
 _BINDING = re.compile(r"(?:[A-Za-z_][\w.]*/)*[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
@@ -77,6 +79,8 @@ def check_value(where: str, key: str, value: Any, folder: str) -> Any:
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
             raise UsageError(f"{where} = {value!r}: expected a text, or a list of texts")
         return [_path(key, text, folder) for text in texts]
+    if bool in typing.get_args(_TYPES[key]):
+        return checks.boolean(where, value)
     if str in typing.get_args(_TYPES[key]):
         if not isinstance(value, str) or not value:
             raise UsageError(f"{where} = {value!r}: expected a text (quote numbers and words)")
@@ -127,7 +131,7 @@ def merged(fixed: Mapping[str, Any], chosen: Mapping[str, Any]) -> dict[str, Any
 
 def training_run(settings: Mapping[str, Any], model_dir: str) -> TrainingRun:
     """Returns the run of training that settings describe."""
-    fields = {key: value for key, value in settings.items() if key in _OF_RUN}
+    fields = {_OF_RUN[key]: value for key, value in settings.items() if key in _OF_RUN}
     bindings = [
         f"{key[len(GIN) :]} = {gin_value(key, value)}"
         for key, value in settings.items()

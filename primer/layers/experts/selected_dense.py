@@ -13,7 +13,7 @@ shapes must be static, every expert multiplies all rows and a mask selects.
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import mesh_tensorflow as mtf
@@ -21,6 +21,7 @@ import tensorflow.compat.v1 as tf
 from mesh_tensorflow.simd_mesh_impl import SimdMeshImpl
 
 from primer.layers import mesh_layout
+from primer.parametrization import lora
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,9 +59,33 @@ def selected_dense(x: mtf.Tensor, indices: Sequence[mtf.Tensor], weights: Weight
             experts over the same axis.
     """
     y = SelectedDenseOperation(x, indices, weights).outputs[0]  # [tokens..., choices..., out]
+
+    def product(x: mtf.Tensor, factor: Weights) -> mtf.Tensor:
+        return SelectedDenseOperation(x, indices, factor).outputs[0]
+
+    y = with_lora(y, x, weights, product)
     if mtf.layers.unit_scaling_convention():
         y *= weights.in_dim.size**-0.5
     return y
+
+
+def with_lora(
+    y: mtf.Tensor, x: mtf.Tensor, weights: Weights, multiply: Callable[..., mtf.Tensor]
+) -> mtf.Tensor:
+    """Returns the product of x and the weights of experts, with LoRA's product if they have it.
+
+    Args:
+        y: the product without it, `[..., out]`.
+        x: a Tensor `[..., in]`.
+        weights: Weights.
+        multiply: the product: (x, Weights) -> y.
+    """
+    found = lora.factors(weights.kernel, [weights.in_dim], [weights.out_dim])
+    if found is None:
+        return y
+    a = dataclasses.replace(weights, kernel=found.a, bias=None, out_dim=found.rank)
+    b = dataclasses.replace(weights, kernel=found.b, bias=None, in_dim=found.rank)
+    return y + multiply(multiply(found.dropped(x), a), b) * found.scale
 
 
 class SelectedDenseOperation(mtf.Operation):

@@ -41,6 +41,8 @@ from primer.runtime.training import (
 )
 from primer.runtime.training.profiling import profiled_steps
 from primer.runtime.training.saving import checkpoint_writer, shared_files
+from primer.runtime.training.starting import plan
+from primer.runtime.training.starting import settings as start_settings
 
 # Hooks of Mesh-TF and t5 whose work this loop does itself.
 REPLACED_HOOKS = ("CheckpointSaverHook", "CheckpointInputPipelineHook", session.RESTORE_HOOK)
@@ -76,9 +78,9 @@ def train_estimator(
     ):
         # Only under the lock: until then another run may write checkpoints.
         latest = estimator.latest_checkpoint()
-        start = checkpoint_files.step_of(latest)
+        initial_checkpoint = _initial_checkpoint(estimator, latest)
+        start = checkpoint_files.step_of(latest) or _kept_step(initial_checkpoint)
         goal = max_steps if max_steps is not None else start + (steps or 1)
-        initial_checkpoint = None if latest else _initial_checkpoint(estimator)
         hosts = cluster.from_environment()
         validator = validation.Validation(estimator, goal, stop_request)
         with contextlib.closing(validator), cluster.end_when_host_is_lost(hosts):
@@ -116,10 +118,23 @@ def train_estimator(
         raise SystemExit(128 + stop_request.signal)
 
 
-def _initial_checkpoint(estimator):
-    """Returns the checkpoint whose weights a new run starts from, or None."""
+def _initial_checkpoint(estimator, latest):
+    """Returns the checkpoint whose weights a new run starts from, or None.
+
+    A run that has a checkpoint of its own goes on from that one, if it started from there too.
+    """
     setting = estimator.settings.get("init_checkpoint")
+    if latest:
+        start_settings.check_resumed(estimator.model_dir, setting)
+        return None
     return initial_weights.find_checkpoint(setting) if setting else None
+
+
+def _kept_step(initial_checkpoint):
+    """Returns the step at which a new run goes on from another one's checkpoint; 0 by default."""
+    if initial_checkpoint and start_settings.initial_weights().keep_step:
+        return checkpoint_files.step_of(initial_checkpoint)
+    return 0
 
 
 @dataclasses.dataclass
@@ -151,7 +166,9 @@ class TrainingRun:
     @property
     def start(self) -> int:
         """The global step that the run begins at."""
-        return checkpoint_files.step_of(self.latest)
+        if self.latest:
+            return checkpoint_files.step_of(self.latest)
+        return _kept_step(self.initial_checkpoint)
 
     def __post_init__(self) -> None:
         self._early_end: early_stop.EarlyEnd | None = None
@@ -161,7 +178,10 @@ class TrainingRun:
 
     def _build(self):
         # First, because the input may take long: this raises the errors of the model's settings.
-        model_function.of_estimator(self.estimator)
+        function = model_function.of_estimator(self.estimator)
+        self._initial = None
+        if self.initial_checkpoint and function.shapes:
+            self._initial = plan.make(self.initial_checkpoint, function.shapes, function.tables)
         # Before the input pipeline, whose shuffles derive part of their seed from the graph's.
         tf.set_random_seed(random_seed.run_seed())
         random_seed.set_step_key(tf.train.get_or_create_global_step())
@@ -216,7 +236,8 @@ class TrainingRun:
     def train(self, stop_request: signals.StopRequest) -> None:
         """Trains until the goal, an early end or a stop request, and saves the reached step."""
         scaffold = self._scaffold()
-        run_header.print_header(self.estimator, self._batch_shape, self.start, self.goal)
+        resumed = checkpoint_files.step_of(self.latest)
+        run_header.print_header(self.estimator, self._batch_shape, resumed, self.goal)
         cost = run_cost.measure(self.estimator, self._batch_shape, self.hosts)
         compiled = self._program.is_compiled
         self._memory = watch.Watch(self.estimator, self._results(), self.hosts, compiled)
@@ -232,12 +253,12 @@ class TrainingRun:
             sess = monitored.raw_session()
             self._memory.check(sess)
             self._checkpoints.open(sess)
-            if self.start:
+            if self.latest and self.start:
                 if not self._checkpoints.position.restore(sess, self.start):
                     # Other text: what memory has is not before it.
                     sess.run(self._empty_memory)
             else:
-                self._checkpoints.start(sess, 0)
+                self._checkpoints.start(sess, self.start)
             callbacks.run_start_functions(self.estimator.model_dir)
             with self._waiting_for_save(), self._tracked():
                 step = self._train_steps(monitored, sess, stop_request, cost and cost.full_speed)
@@ -284,7 +305,10 @@ class TrainingRun:
             )
             scaffold = scaffolds.resuming(self.latest, self.estimator.settings.get("optimizer"))
         elif self.initial_checkpoint:
-            scaffold = scaffolds.starting(self.initial_checkpoint, description)
+            if self._initial is None:  # A model whose forward pass is not built apart.
+                shapes = {v.op.name: v.shape.as_list() for v in tf.trainable_variables()}
+                self._initial = plan.make(self.initial_checkpoint, shapes, {})
+            scaffold = scaffolds.starting(self._initial, description)
         else:
             scaffold = scaffolds.initializing()
         vocabulary = self.estimator.settings.get("vocabulary")
@@ -294,8 +318,17 @@ class TrainingRun:
         record |= trained_tokens.describe(
             self.estimator.model_dir, self.start, tokens, function.cost
         )
+        record |= self._initial_record()
         model_directory.write_record(self.estimator.model_dir, record)
         return scaffold
+
+    def _initial_record(self):
+        """Returns the record of the start, which a run keeps when it resumes."""
+        if self._initial:
+            return self._initial.record(self.estimator.settings["init_checkpoint"])
+        key = start_settings.KEY
+        before = model_directory.read_record(self.estimator.model_dir) or {}
+        return {key: before[key]} if self.latest and key in before else {}
 
     def _train_steps(self, monitored, sess, stop_request, full_speed):
         """Runs the steps; returns the step that was reached."""

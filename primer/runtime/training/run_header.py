@@ -9,6 +9,7 @@ from primer.common import build_mode, console, random_seed
 from primer.common.class_names import class_name, source_name
 from primer.gin_config import gin_state
 from primer.gin_config.values import bound, configured
+from primer.parametrization import trained_weights
 from primer.runtime import mesh, precision
 
 
@@ -22,7 +23,10 @@ def print_header(estimator: Any, batch_shape: Sequence[int], first_step: int, go
         goal: the last step.
     """
     settings = estimator.settings
-    parameters = sum(v.shape.num_elements() for v in tf.trainable_variables())
+    sizes = {v.op.name: v.shape.num_elements() for v in tf.trainable_variables()}
+    trained = sum(size for name, size in sizes.items() if trained_weights.is_trained(name))
+    parameters = sum(sizes.values())
+    of_them = "" if trained == parameters else f" ({trained:,} trained, the others frozen)"
     with build_mode.building("train"):
         dtype, reason = precision.precision()
     rows, length = batch_shape[-2:]
@@ -34,7 +38,8 @@ def print_header(estimator: Any, batch_shape: Sequence[int], first_step: int, go
     else:
         origin = "from the start"
     console.say(
-        f"{describe_model(estimator)}, {parameters:,} parameters, on {describe_mesh(settings)}; "
+        f"{describe_model(estimator)}, {parameters:,} parameters{of_them}, on "
+        f"{describe_mesh(settings)}; "
         f"activations {dtype.name} ({reason}), weights float32; {describe_optimizer(settings)}. "
         f"{rows * length:,} tokens per step ({rows} rows of {length}), {goal:,} steps, {origin}, "
         f"seed {random_seed.run_seed()}. Data: {task_name()}. "

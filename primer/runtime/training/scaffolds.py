@@ -12,6 +12,7 @@ from primer.checkpoints import restoring, variable_slices
 from primer.common import class_names, console
 from primer.common.recurrence import carried_state
 from primer.runtime.training import carried_rows, initial_weights
+from primer.runtime.training.starting import plan
 
 
 def resuming(latest: str, optimizer: Any) -> tf.train.Scaffold:
@@ -47,18 +48,15 @@ def resuming(latest: str, optimizer: Any) -> tf.train.Scaffold:
     return tf.train.Scaffold(init_op=tf.no_op(), init_fn=init_fn, **_ready_operations())
 
 
-def starting(checkpoint: str, description: dict[str, Any]) -> tf.train.Scaffold:
+def starting(chosen: plan.Plan, description: dict[str, Any]) -> tf.train.Scaffold:
     """Returns a Scaffold that loads the weights of another model.
 
     Args:
-        checkpoint: the path of its checkpoint.
+        chosen: which weights, and from where.
         description: the model that is to be trained (`model_description.describe`).
-
-    Raises:
-        UsageError: the checkpoint has no weight of the model, or one in another shape.
     """
-    weights = initial_weights.InitialWeights.of_graph(checkpoint)
-    initial_weights.say_differences(checkpoint, description)
+    weights = initial_weights.InitialWeights(chosen)
+    initial_weights.say_differences(chosen.path, description)
     return initializing(weights.load)
 
 

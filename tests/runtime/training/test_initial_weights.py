@@ -1,13 +1,16 @@
 """Training from another model's weights starts at step 0 and says what was loaded."""
 
+import json
 import shutil
 
+import gin
 import numpy as np
 import pytest
 import tensorflow.compat.v1 as tf
 
 from primer.errors import UsageError
 from primer.runtime.training import initial_weights
+from primer.runtime.training.starting import plan
 from tests.evaluation import small_checkpoints
 from tests.runtime import tiny
 
@@ -52,6 +55,23 @@ def test_a_resumed_run_does_not_read_the_other_model_again(trained, tmp_path, ca
     start_from(other / "model.ckpt-6", tmp_path / "new", "utils.run.train_steps = 2")
     message = capfd.readouterr().err
     assert "resuming at step 1" in message and "variables loaded" not in message
+    record = json.loads((tmp_path / "new" / "primer.json").read_text())["initial_weights"]
+    assert (record["from"], record["step"]) == (str(other / "model.ckpt-6"), 6)
+    with pytest.raises(SystemExit):
+        start_from(trained, tmp_path / "new", "utils.run.train_steps = 3")
+    assert f"a run that started from {other}/model.ckpt-6" in capfd.readouterr().err
+
+
+def test_the_step_and_the_optimizer_go_on_where_asked(trained, tmp_path, capfd):
+    """Dropout and the rate are functions of the step: the first seventh step is the same."""
+    once = ("utils.run.train_steps = 7", "utils.run.save_checkpoints_steps = 7")
+    start_from(trained, tmp_path / "kept", "initial_weights.keep_step = True", *once)
+    message = capfd.readouterr().err
+    assert "Training goes on at step 6 with" in message and "step 7/7" in message
+    kept = {step: tiny.variables(tmp_path / "kept", step) for step in (6, 7)}
+    tiny.assert_equal_variables(tiny.variables(trained, 6), kept[6])
+    assert kept[7]["global_step"] == 7
+    assert any((kept[7][n] != v).any() for n, v in kept[6].items() if "_slot_" in n)
 
 
 def test_weights_without_a_value_are_named(trained, tmp_path, capfd):
@@ -68,6 +88,8 @@ def test_weights_without_a_value_are_named(trained, tmp_path, capfd):
     [
         (["d_model = 24"], "of another size or vocabulary: "),
         (["tpu_estimator_model_fn.init_variable_filter = 'none'"], "has no variable of this model"),
+        (["d_ff = 64"], "DenseReluDense/wo/kernel is [64, 16] and in the checkpoint [32, 16]; gi"),
+        (["initial_weights.skip = ['nothing']"], "'nothing' is found in the name of no weight"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_is_written(
@@ -89,6 +111,13 @@ def test_a_checkpoint_is_a_path_or_the_latest_of_a_directory(trained, tmp_path, 
     for missing in (tmp_path, tmp_path / "none", f"{trained}/model.ckpt-4"):
         with pytest.raises(UsageError, match="init_checkpoint = .*there is no such checkpoint"):
             initial_weights.find_checkpoint(str(missing))
+    gin.parse_config("initial_weights.checkpoint = 3")
+    assert initial_weights.find_checkpoint(str(trained)) == f"{trained}/model.ckpt-3"
+    with pytest.raises(UsageError, match="chooses one of a directory"):
+        initial_weights.find_checkpoint(latest)
+    gin.parse_config("initial_weights.checkpoint = 4")
+    with pytest.raises(UsageError, match="no checkpoint of step 4 .* there are 0, 3, 6"):
+        initial_weights.find_checkpoint(str(trained))
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):
@@ -110,15 +139,17 @@ def test_a_missing_checkpoint_is_refused_before_the_graph_is_built(tmp_path, mon
 
 
 def test_names_are_mapped_and_filtered_as_in_mesh_tf(tmp_path, monkeypatch):
+    tiny.configure()
     values = {name: np.full([2], n, np.float32) for n, name in enumerate("abc", 1)}
     path = small_checkpoints.save(tmp_path, 5, values)
-    utils = initial_weights.utils
+    utils = plan.utils
     monkeypatch.setattr(utils, "init_checkpoint_variable_mapping", lambda name: name.lower())
     monkeypatch.setattr(utils, "should_load_variable", lambda name: name != "B")
+    chosen = plan.make(path, {name: [2] for name in "ABC"}, {})
     with tf.Graph().as_default(), tf.Session() as sess:
         weights = [tf.get_variable(name, initializer=[0.0, 0.0]) for name in "ABC"]
-        initial = initial_weights.InitialWeights.of_graph(path)
+        initial = initial_weights.InitialWeights(chosen)
         sess.run(tf.global_variables_initializer())
         initial.load(sess)
         assert [value[0] for value in sess.run(weights)] == [1.0, 0.0, 3.0]
-    assert (initial.loaded, initial.kept) == (["A", "C"], ["B"])
+    assert (list(chosen.names), chosen.kept) == (["A", "C"], ["B"])

@@ -29,6 +29,11 @@ def multiply(x: mtf.Tensor, expert: mtf.Tensor, weights: selected_dense.Weights)
         A Tensor `[rows..., out]`, 0 for rows without expert.
     """
     y = RowsDenseOperation(x, expert, weights).outputs[0]
+
+    def product(x: mtf.Tensor, factor: selected_dense.Weights) -> mtf.Tensor:
+        return RowsDenseOperation(x, expert, factor).outputs[0]
+
+    y = selected_dense.with_lora(y, x, weights, product)
     if mtf.layers.unit_scaling_convention():
         y *= weights.in_dim.size**-0.5
     return y

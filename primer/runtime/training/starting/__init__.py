@@ -1,0 +1,1 @@
+"""How a run starts from the weights of another one."""
