@@ -80,7 +80,8 @@ def test_metadata(wheel):
     assert metadata["Requires-Python"] == ">=3.10,<3.14"
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata.get_all("Provides-Extra") == [
-        *("tpu", "gpu", "beam", "lm-eval", "auto-layout", "ray", "test", "lint")
+        *("tpu", "gpu", "beam", "lm-eval", "auto-layout", "ray", "huggingface", "wandb"),
+        *("test", "lint"),
     ]
     assert b"Apache License" in read(wheel, "LICENSE")
     assert b"primer = primer.cli:main" in read(wheel, "entry_points.txt")

@@ -1,13 +1,12 @@
 """The rows of `primer score`: counts and loss of each document, log-probabilities of its tokens."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from primer.evaluation import totals
 from primer.evaluation.scores.documents import Chunk
-from primer.evaluation.scores.token_pieces import TokenPieces
 
 COUNTS = ("tokens", "bytes", "characters", "words")
 TOKEN_COLUMNS = ("ids", "pieces", "log_probs", "end")
@@ -17,7 +16,7 @@ def make_columns(
     chunk: Chunk,
     nats: np.ndarray,
     constants: Mapping[str, Any],
-    pieces: TokenPieces | None = None,
+    pieces: Callable[[Sequence[int]], list] | None = None,
 ) -> dict[str, list]:
     """Returns the rows of a chunk as columns, each a list with one value per document.
 
@@ -56,11 +55,12 @@ def make_columns(
 def _token_columns(text, nats, pieces):
     places = text.starts[1:]
     ids = [part.tolist() for part in np.split(text.ids, places)]
+    offset = getattr(pieces, "id_offset", 0)  # Of `TokenPieces`.
     last = text.starts + text.lengths - 1
     has_end = np.isin(last, text.ends)
     ends = np.where(has_end, text.lengths - 1, -1).tolist()
     values = (
-        [[number - pieces.id_offset for number in part] for part in ids],
+        [[number - offset for number in part] for part in ids],
         [pieces(part) for part in ids],
         [part.tolist() for part in np.split(-nats, places)],
         [None if end < 0 else end for end in ends],

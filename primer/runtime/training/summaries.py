@@ -112,7 +112,7 @@ class Summaries:
             summary.value.add(tag=tag, simple_value=float(value))
         self._writer.add_summary(summary, step)
         self._writer.flush()
-        self.tracking.log(step, {**self.measures(values), **scalars})
+        self.tracking.log(step, {**_merged_scalars(values), **self.measures(values), **scalars})
 
     def _is_due(self, step):
         every = self._every or (EVERY_FIRST if step <= FIRST_STEPS else EVERY)
@@ -129,6 +129,13 @@ class Summaries:
     def close(self) -> None:
         """Flushes the events; the cached writer stays open for another run in this process."""
         self._writer.flush()
+
+
+def _merged_scalars(values):
+    """Returns the numbers of `tf.summary.scalar`, which TensorFlow has merged into one record."""
+    merged = tf.Summary.FromString(values["merged"]) if "merged" in values else tf.Summary()
+    found = (value for value in merged.value if value.WhichOneof("value") == "simple_value")
+    return {value.tag: value.simple_value for value in found}
 
 
 def _mesh_scalars():

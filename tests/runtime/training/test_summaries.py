@@ -46,6 +46,27 @@ def test_a_scalar_outside_loops_is_written(tmp_path):
     assert written["load"] == {1: 3.0} and written["loss"] == {1: 2.5}
 
 
+def test_a_tracker_gets_the_numbers_of_the_events(tmp_path):
+    told = {}
+
+    class Tracking:
+        def log(self, step, values):
+            told[step] = values
+
+    with tf.Graph().as_default():
+        result = lower(reported)
+        tf.summary.scalar("own", tf.constant(0.5))
+        writer = summaries.Summaries(str(tmp_path), goal=9)
+        writer.tracking = Tracking()
+        with tf.Session() as sess:
+            _, values = sess.run([result, writer.fetches()])
+            for step in (1, 2, 9):
+                writer.write(sess, step, 2.5, values, batch_size=4)
+    events = tiny.scalars(tmp_path)
+    assert told[1] == {"own": 0.5, "load": 3.0, "loss": 2.5} and list(told) == [1, 9]
+    assert {tag: found[9] for tag, found in events.items()} == pytest.approx(told[9])
+
+
 def looped(mesh):
     def body(number, total):
         mtf.scalar_summary("load", mtf.cast(number, tf.float32))
