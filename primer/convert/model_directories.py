@@ -51,10 +51,12 @@ class NewModel:
     Attributes:
         files: its gin files, with those of its data set.
         bindings: its gin bindings.
+        token_ids: the number of token ids that the weights are for.
     """
 
     files: Sequence[str]
     bindings: Sequence[str]
+    token_ids: int
 
 
 def write(model_dir: str, model: NewModel, variables: Mapping[str, np.ndarray]) -> None:
@@ -76,7 +78,7 @@ def write(model_dir: str, model: NewModel, variables: Mapping[str, np.ndarray]) 
         os.makedirs(temporary)
         with isolation.isolated():
             parse.parse_files(model.files, model.bindings)
-            _write_inside(temporary, variables)
+            _write_inside(temporary, variables, model.token_ids)
         if os.path.isdir(model_dir):
             os.rmdir(model_dir)
         os.rename(temporary, model_dir)
@@ -95,10 +97,17 @@ def check_is_new(folder: str, option: str = "--model_dir") -> None:
         raise UsageError(f"{option} = {folder!r} exists already: name a new folder")
 
 
-def _write_inside(folder: str, variables: Mapping[str, np.ndarray]) -> None:
+def _write_inside(folder: str, variables: Mapping[str, np.ndarray], token_ids: int) -> None:
     """Writes the files of the model that gin configures."""
     with parse.building("the model"):
-        function = saved_model.build(folder).function
+        saved = saved_model.build(folder)
+    size = saved.vocabulary.vocab_size
+    if size != token_ids:  # Tables are padded: their shapes may be equal.
+        raise UsageError(
+            f"the task {saved.task_name} has {size:,} token ids, and the model {token_ids:,}: name "
+            "its vocabulary (task_vocabulary.name, task_vocabulary.model_file)"
+        )
+    function = saved.function
     _check_shapes(function.shapes, variables)
     task = preflight.find_task(estimator_model.task_name())
     vocabulary = task.output_features["targets"].vocabulary

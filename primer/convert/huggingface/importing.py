@@ -73,7 +73,7 @@ def run(
         gin_param=[*found.bindings, window, *gin_param],
         module_import=module_import,
     )
-    model_directories.write(model_dir, _new_model(run), variables)
+    model_directories.write(model_dir, _new_model(run, found.vocabulary_size), variables)
     count = sum(state[weight.theirs].size for weight in own)
     return Imported(config["model_type"], len(own), count, length)
 
@@ -96,10 +96,10 @@ def of_config(config: dict[str, Any]) -> settings.Settings:
         raise UsageError(f"config.json has no {error.args[0]}, which {family} needs") from error
 
 
-def _new_model(run: train.TrainingRun) -> model_directories.NewModel:
+def _new_model(run: train.TrainingRun, token_ids: int) -> model_directories.NewModel:
     arguments = train.engine_arguments(run)
 
     def values(flag: str) -> list[str]:
         return [word.removeprefix(flag) for word in arguments if word.startswith(flag)]
 
-    return model_directories.NewModel(values("--gin_file="), values("--gin_param="))
+    return model_directories.NewModel(values("--gin_file="), values("--gin_param="), token_ids)
