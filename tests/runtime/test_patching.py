@@ -25,8 +25,8 @@ def test_each_has_the_same_entry_point(name):
 
 
 def test_each_module_of_patches_and_ops_is_listed():
-    rooms = ("checkpoints", "missing_names", "model", "sharding", "start_up", "training_step")
-    folders = ("patches", *(f"patches.{room}" for room in rooms), "ops")
+    rooms = ("checkpoints", "fine_tuning", "missing_names", "model", "sharding", "start_up")
+    folders = ("patches", *(f"patches.{room}" for room in (*rooms, "training_step")), "ops")
     files = {f"{folder}.{path.stem}" for folder in folders for path in _files(folder)}
     # Patched before there is a module of TensorFlow.
     early = {"patches.onednn", "patches.startup_notices"}
