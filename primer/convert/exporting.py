@@ -142,6 +142,12 @@ def _npz(source: Source, folder: str) -> list[str]:
 
 def _described(source: Source, folder: str) -> list[str]:
     vocabulary = source.saved.vocabulary
+    function = source.saved.function.description
+    configuration = {
+        name: value
+        for name, value in function["configuration"].items()
+        if not name.startswith("lora.")  # Merged.
+    }
     description: dict[str, Any] = {
         "step": source.step,
         "length": source.saved.length,
@@ -149,7 +155,7 @@ def _described(source: Source, folder: str) -> list[str]:
         "end_token_id": vocabulary.eos_id,
         "start_token_id": 0,
         "slots": families.slot_values(),
-        **source.saved.function.description,
+        **{**function, "configuration": configuration},
         "shapes": {name: list(array.shape) for name, array in source.variables.items()},
     }
     files.write_json(os.path.join(folder, DESCRIPTION), description)

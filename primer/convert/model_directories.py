@@ -22,12 +22,13 @@ from primer.common import files
 from primer.data import preflight
 from primer.errors import RunError, UsageError
 from primer.gin_config import isolation
+from primer.parametrization import lora_weights
 from primer.planning import parse
 from primer.runtime import estimator_model
 
 
 def read_weights(model_dir: str, path: str) -> dict[str, np.ndarray]:
-    """Returns {variable: float32 array} of the weights in a checkpoint.
+    """Returns {variable: float32 array} of the weights in a checkpoint, those of LoRA merged.
 
     Args:
         model_dir: the directory of the run.
@@ -41,7 +42,9 @@ def read_weights(model_dir: str, path: str) -> dict[str, np.ndarray]:
     reader = checkpoint_files.open_reader(path)
     names = variable_roles.select_weights(model_dir, reader.get_variable_to_shape_map())
     own = [name for name in names if name != checkpoint_files.GLOBAL_STEP]
-    return {name: averaging.finite_value(reader, name, path).astype(np.float32) for name in own}
+    found = {name: averaging.finite_value(reader, name, path).astype(np.float32) for name in own}
+    record = model_directory.read_record(model_dir) or {}
+    return lora_weights.merged(found, lora_weights.alpha_of_record(record))
 
 
 @dataclasses.dataclass(frozen=True)

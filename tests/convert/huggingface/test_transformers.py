@@ -9,10 +9,11 @@ import subprocess
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import t5_imports  # noqa: F401  Registers what gin files name.
 from primer import cli
-from primer.convert import exporting
+from primer.convert import exporting, safe_tensors
 from tests.convert.huggingface import golden_folders, test_round_trip
 from tests.paths import ROOT
 
@@ -96,6 +97,25 @@ def test_a_trained_model_exported_has_the_loss_of_primer_eval(tmp_path, capfd):
     log_probs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     nats = -sum(p[np.arange(len(own)), own].sum() for p, own in zip(log_probs, windows))
     assert nats == pytest.approx(sum(own["nats"] for own in rows), rel=1e-5)
+
+
+def test_factors_of_lora_are_merged(tmp_path):
+    run, out = tmp_path / "run", tmp_path / "out"
+    command = ["train", "--architecture", "llama", "--activation", "swiglu", "--size", "tiny"]
+    command += ["--task", "synthetic", "--model_dir", str(run), "--steps", "2"]
+    settings = ["synthetic.vocabulary_size = 97", "lora_rank = 2", "lora_alpha = 6"]
+    settings += ["utils.run.batch_size = 2", "learning_rate = 0.1"]
+    settings.append('utils.run.sequence_length = {"inputs": 1, "targets": 16}')
+    command += ["--optimizer", "adamw"]
+    _primer(*command, *(word for setting in settings for word in ("--gin_param", setting)))
+    _primer("export", "--model_dir", str(run), "--output", str(out))
+    stored = safe_tensors.read(str(out / "model.safetensors"))
+    value = tf.train.load_checkpoint(str(run)).get_tensor
+    ours = "transformer/block_000/layer_000/SelfAttention/q"
+    product = value(f"{ours}_lora_a") @ value(f"{ours}_lora_b")
+    assert np.abs(product).max() > 1e-3
+    found = stored["model.layers.0.self_attn.q_proj.weight"]
+    np.testing.assert_allclose(found.T, value(ours) + 3 * product, rtol=0, atol=1e-6)
 
 
 def _lines(folder):
