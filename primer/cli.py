@@ -39,7 +39,7 @@ COMMANDS = {
 }
 
 # Subcommand -> its module of `primer.commands`, where that has another name.
-_MODULES = {
+MODULES = {
     "export": "exchange.export",
     "export-metrics": "exchange.export_metrics",
     "import": "exchange.import_model",
@@ -121,7 +121,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _command_module(name: str) -> ModuleType:
-    return importlib.import_module(f"primer.commands.{_MODULES.get(name, name)}")
+    return importlib.import_module(f"primer.commands.{MODULES.get(name, name)}")
 
 
 if __name__ == "__main__":

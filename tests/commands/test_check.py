@@ -77,7 +77,7 @@ def test_the_printed_report_says_the_same(tmp_path, capsys):
     params = ["--gin_param", "size = 1", "--gin_param", "LocalSelfAttention.radius = 3"]
     assert run(*TINY, tmp_path / "outer.gin", *params) == 1
     out = capsys.readouterr().out
-    blocks = ["Slots", "Trainable parameters", "Layers", "Bindings that take no effect:"]
+    blocks = ["Slots", "Parameters with", "Layers", "Bindings that take no effect:"]
     blocks += ["  --gin_param: LocalSelfAttention.radius", "Scopes that are never entered:"]
     blocks += [f"  {tmp_path}/inner.gin:2: deccoder/MoE1D.capacity_factor_train"]
     blocks += ["Macros that nothing reads:", "  --gin_param: size takes no effect"]

@@ -13,10 +13,14 @@ SHARED = ("gin_file", "gin_param", "module_import", "t5_tfds_data_dir", "checkpo
 SHARED += ("model", "architecture", "activation", "size", "protocol", "stride", "batch_size")
 
 
+def module_of(command):
+    return f"primer.commands.{cli.MODULES.get(command, command)}"
+
+
 def declared(command):
     """{option: its action} of a command."""
     parser = argparse.ArgumentParser()
-    importlib.import_module(f"primer.commands.{command}").add_arguments(parser)
+    importlib.import_module(module_of(command)).add_arguments(parser)
     return {
         word.removeprefix("--"): action
         for action in parser._actions
@@ -67,9 +71,9 @@ def test_the_help_names_the_models_in_a_few_lines():
     assert len(model.help) < 1000
 
 
-PATHS = ("model_dir", "output", "input", "data", "gin_file", "files", "prompt_file")
+PATHS = ("model_dir", "output", "input", "data", "gin_file", "files", "prompt_file", "source")
 MODULES = [
-    *(f"primer.commands.{name}" for name in cli.COMMANDS if name != "data"),
+    *(module_of(name) for name in cli.COMMANDS if name != "data"),
     *(f"primer.commands.data.{module}" for _, module in data.COMMANDS.values()),
 ]
 

@@ -2,6 +2,7 @@
 
 import argparse
 
+from primer.commands import options as shared
 from primer.common import user_paths
 
 FORMATS = ("huggingface", "safetensors", "npz")
@@ -9,9 +10,7 @@ FORMATS = ("huggingface", "safetensors", "npz")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command to its parser."""
-    parser.add_argument(
-        "--model_dir", type=user_paths.expand, required=True, help="the directory of the run"
-    )
+    shared.add_trained_model_dir(parser)
     parser.add_argument(
         "--format",
         choices=FORMATS,
@@ -20,16 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "npz: the weights under Primer's names (default: huggingface)",
     )
     parser.add_argument("--output", type=user_paths.expand, required=True, help="a new folder")
-    parser.add_argument(
-        "--checkpoint", default="latest", help="latest, best, or a step (default: latest)"
-    )
-    parser.add_argument(
-        "--trust",
-        action="append",
-        default=[],
-        metavar="MODULE",
-        help="a Python module that the directory's config.gin may import; may be repeated",
-    )
+    shared.add_checkpoint(parser)
+    shared.add_trust(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -47,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
             options.model_dir,
             options.output,
             options.format,
-            options.checkpoint,
+            options.checkpoint or "latest",
             tuple(options.trust),
         )
     finally:

@@ -2,6 +2,7 @@
 
 import argparse
 
+from primer.commands import options as shared
 from primer.common import user_paths
 
 
@@ -20,15 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--task", required=True, help="as of primer train, with as many token ids as the model"
     )
-    parser.add_argument(
-        "--gin_file", action="append", default=[], help="a further gin file; may be repeated"
-    )
-    parser.add_argument(
-        "--gin_param", action="append", default=[], help="a further gin binding; may be repeated"
-    )
-    parser.add_argument(
-        "--module_import", action="append", default=[], help="a further Python module"
-    )
+    shared.add_gin_file(parser)
+    shared.add_gin_param(parser)
+    shared.add_module_import(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -53,7 +53,7 @@ def model_of(name):
     model = gin_models.build(files, lines, vocabulary_size=config["vocab_size"])
     variables = transformer_xl_weights.embedding_variables(state, config)
     for weight in transformer_xl_attention_weights.of_stack(slots):
-        variables.update(zip(weight.ours, weight.split(state[weight.theirs]), strict=True))
+        variables.update(zip(weight.ours, weight.layout.split(state[weight.theirs]), strict=True))
     return model, variables, arrays, config
 
 

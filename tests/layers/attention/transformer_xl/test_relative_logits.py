@@ -105,8 +105,8 @@ def test_outputs_and_gradients_are_those_of_hugging_face(case, limit):
     variables, gradients = {}, {}
     for weight in found_weights:
         theirs, ours = weight.theirs[1:], [name[1:] for name in weight.ours]
-        variables.update(zip(ours, weight.split(arrays[f"state/{theirs}"])))
-        gradients.update(zip([f"d {n}" for n in ours], weight.split(arrays[f"d {theirs}"])))
+        variables.update(zip(ours, weight.layout.split(arrays[f"state/{theirs}"])))
+        gradients.update(zip([f"d {n}" for n in ours], weight.layout.split(arrays[f"d {theirs}"])))
     x, memory, factors, y, dx, dmemory = (
         arrays[n].transpose(1, 0, 2) for n in ("w", "memory", "weights", "y", "d w", "d memory")
     )
