@@ -1,10 +1,10 @@
 """Attention layers: MultiHeadAttention in all its kinds, MDHA, and the Synthesizer."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from primer.convert.pytorch import attention_logits
+from primer.convert.pytorch.attention_projections import Projections, Sizes
 from primer.convert.pytorch.parts import Part, Settings, Weight
 from primer.convert.pytorch.template import render
 from primer.layers.attention import projections
@@ -34,30 +34,6 @@ _WITHOUT_EFFECT = (
     *("clamp_length_eval", "num_distances", "fold_scaling_into_initializer", "kernel_size"),
     *("rescale_shared_keys", "crosses_texts", "factorized_dim"),
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Sizes:
-    """The numbers of an attention layer.
-
-    Attributes:
-        heads, kv_heads: those of queries, and of keys and values.
-        d_kv: channels of a head.
-    """
-
-    heads: int
-    kv_heads: int
-    d_kv: int
-
-    @property
-    def q_width(self) -> int:
-        """The channels of all queries."""
-        return self.heads * self.d_kv
-
-    @property
-    def k_width(self) -> int:
-        """The channels of all keys, or values."""
-        return self.kv_heads * self.d_kv
 
 
 def part(layer: Mapping[str, Any], table: int | None, shapes: Mapping[str, Any]) -> Part:
@@ -96,7 +72,7 @@ def _check(own: Settings) -> None:
     own.only("combine_dims", True)
     own.only("keep_query_heads_dims", False)
     own.only("use_hyperprompt", False)
-    own.only("recurrence", None)
+    _check_memory(own)
     own.only("causal_by_position", False)
     positions = ("t5_bias_shared", "t5_bias", "rotary", "alibi", "learned", "sinusoid", "none")
     own.only("positions", None, *positions, "transformer_xl", "transformer_xl_learned")
@@ -104,25 +80,27 @@ def _check(own: Settings) -> None:
     own.without_effect(_WITHOUT_EFFECT)
 
 
-class _Attention:
-    """Collects what the template of an attention layer needs."""
+def _check_memory(own: Settings) -> None:
+    """Raises a UsageError for a memory that a mask of the keys cannot express."""
+    memory = own("recurrence")
+    if memory is None:
+        return
+    reach = Settings(f"{own.owner}.recurrence", memory)
+    reach.only("zero_memory", False)
+    reach.without_effect(("carry_in_training", "train", "evaluate"))
+    reach.check_all_known()
+    if own("kind", "global") == "linear":
+        raise own.refusal("recurrence", memory, "None with kind = 'linear'")
 
-    def __init__(self, own: Settings, sizes: Sizes, shapes: Mapping[str, Any]) -> None:
-        self.own, self.sizes, self.shapes = own, sizes, shapes
-        self.weights: dict[str, Weight] = {}
-        self.needs: set[str] = set()
-        self.parameters: list[str] = []
-        self.mode = own("synthesize_mode")
-        self.has_keys = self.mode is None or "plus" in self.mode
-        self.has_queries = self.has_keys or "dense" in self.mode
-        self.shares_qk = own("share_qk_rep", False)
-        self.shares_kv = own("shared_kv", False)
+
+class _Attention(Projections):
+    """Collects what the template of an attention layer needs."""
 
     def values(self, base: str) -> dict[str, Any]:
         """Returns the values of the template."""
         own, sizes = self.own, self.sizes
         single = self.shares_kv or not self.has_keys  # One weight "kv", as ours.
-        lines = self._projection_lines(single)
+        lines = self.lines(single)
         values = {
             "name": "CLASS",
             "doc": self._doc(base),
@@ -146,7 +124,7 @@ class _Attention:
             "output_bias": projections.BIASES[own("biases", "none")][1],
             "linear": own("kind", "global") == "linear",
         }
-        self._weights_of_projections(values)
+        self.add_weights(values)
         if self.has_keys:
             values |= self._transforms(values["vectors"])
         if own("spatial_gating", False):
@@ -161,6 +139,8 @@ class _Attention:
             self.needs |= found.needs
             self.parameters += found.parameters
         else:
+            for setting in ("extra_logit", "logit_cap"):
+                own.only(setting, None)
             self.needs.add("linear")
         values["parameter_lines"] = self.parameters
         return values
@@ -173,72 +153,6 @@ class _Attention:
             "SynthesizerAttention": f", with learned logits (mode {self.mode})",
         }
         return f"Attention to {seen}{names.get(base, '')}."
-
-    def _weights_of_projections(self, values: Mapping[str, Any]) -> None:
-        pairs = {"q": "has_q", "k": "has_k", "kv": "shared_kv"}
-        names = {"o": "o"} | {name: name for name, key in pairs.items() if values[key]}
-        if not values["shared_kv"]:
-            names["v"] = "v"
-        if self.shares_qk:
-            names |= {"qk": "q", "q_from_k": "q_solo_project/kernel"}
-        if values["output_bias"]:
-            names["o_bias"] = "o_bias"
-            self.parameters.insert(0, "self.o_bias = parameter(D_MODEL)")
-        self.weights |= {own: Weight((ours,)) for own, ours in names.items()}
-
-    def _projection_lines(self, single: bool) -> list[str]:
-        scale = ""
-        if self.own("scale") is None and self.own("qk_norm") is None:
-            if not self.own("fold_scaling_into_initializer", True):
-                scale = f" * {self.sizes.d_kv**-0.5!r}"
-        lines = []
-        if self.shares_qk:
-            late = self.own("rescale_shared_keys", False)
-            lines.append(f"k = {self._projected('qk', 'k', 'qk', '' if late else scale)}")
-            lines.append(f"q = {self._biased('k @ self.q_from_k', 'q', late and scale)}")
-            lines.append(f"q = {self._heads('q', self.sizes.heads)}")
-            lines.append(f"k = {self._heads('k', self.sizes.kv_heads)}")
-        elif self.has_queries:
-            q = self._projected("q", "q", "q", scale)
-            lines.append(f"q = {self._heads(q, self.sizes.heads)}")
-        if self.shares_kv and self.has_keys:
-            k = self._projected("kv", "kv", "kv")
-            return [*lines, f"k = {self._heads(k, self.sizes.kv_heads)}"]
-        if self.has_keys and not self.shares_qk:
-            k = self._projected("k", "k", "k")
-            lines.append(f"k = {self._heads(k, self.sizes.kv_heads)}")
-        name = "kv" if single else "v"
-        v = self._projected(name, name, name)
-        return [*lines, f"v = {self._heads(v, self.sizes.kv_heads)}"]
-
-    def _heads(self, text: str, heads: int) -> str:
-        text = text if text.isidentifier() or text.startswith("self.") else f"({text})"
-        return f"{text}.view(batch, length, {heads}, {self.sizes.d_kv})"
-
-    def _projected(self, weight: str, bias: str, conv: str, scale: str = "") -> str:
-        text = self._biased(f"x @ self.{weight}", bias, scale)
-        taps = self.own("kernel_size")
-        if taps is None:
-            return text
-        width = self.sizes.q_width if weight == "q" else self.sizes.k_width
-        crossing = ", crosses_texts=True" if self.own("crosses_texts") else ""
-        self.parameters.append(
-            f"self.{conv}_convolution = CausalConvolution({width}, {taps}{crossing})"
-        )
-        sources = tuple(f"{conv}_dconv/conv_{i}" for i in range(taps))
-        self.weights[f"{conv}_convolution.taps"] = Weight(sources)
-        self.needs |= {"convolution", "shifts"}
-        return f"self.{conv}_convolution({text}, rows)"
-
-    def _biased(self, text: str, bias: str, scale: str | bool = "") -> str:
-        if projections.BIASES[self.own("biases", "none")][0]:
-            width = self.sizes.q_width if bias == "q" else self.sizes.k_width
-            self.parameters.append(f"self.{bias}_bias = parameter({width})")
-            self.weights[f"{bias}_bias"] = Weight((f"{bias}_bias",))
-            text = f"{text} + self.{bias}_bias"
-        if scale:
-            text = f"({text}){scale}" if "+" in text else f"{text}{scale}"
-        return text
 
     def _transforms(self, vectors: int) -> dict[str, Any]:
         """Returns what happens to queries and keys behind the projections."""

@@ -58,14 +58,32 @@ def of_layer(own: Settings, sizes: Any, shapes: Mapping[str, Any], values: Any) 
         lines.append(f"slopes = torch.tensor([{slopes}], device=x.device)")
         lines.append("logits = logits - slopes[:, None, None] * rows.distance")
     lines += _table(found, own, sizes)
-    visible = "rows.visible"
-    if own("kind", "global") == "local":
-        visible = f"(rows.visible & (rows.distance < {own('window')}))"
-    lines.append(f"logits = logits.masked_fill(~{visible}, {_HIDDEN})")
+    lines += _masked(found, own)
     lines += _with_vectors(own, sizes, values)
     lines += _weights(own)
     found.values["logit_lines"] = lines
     return found
+
+
+def _masked(found: Logits, own: Settings) -> list[str]:
+    """Hides the keys that a query does not see."""
+    lines, visible = [], "rows.visible"
+    if own("kind", "global") == "local":
+        visible += f" & (rows.distance < {own('window')})"
+    memory = own("recurrence")
+    if memory is not None:
+        reach = memory["evaluate"]
+        number, segment = reach["memory_length"], reach["segment_length"]
+        if reach["same_length"]:
+            visible += f" & (rows.distance < {number})"
+        else:
+            found.needs.add("memory")
+            place = "rows.place % WINDOW" + (f" % {segment}" if segment else "")
+            lines.append(f"# The segment so far, and {number} positions before it.")
+            lines.append(f"reach = ({place} + {number})[:, None]")
+            visible += " & (rows.distance <= reach)"
+    visible = f"({visible})" if "&" in visible else visible
+    return [*lines, f"logits = logits.masked_fill(~{visible}, {_HIDDEN})"]
 
 
 def _capped(own: Settings, name: str = "logits") -> list[str]:

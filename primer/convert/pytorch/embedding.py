@@ -6,7 +6,26 @@ from typing import Any
 from primer.convert.pytorch.parts import Settings, Weight, refusal
 from primer.layers.scales import resolve
 
-_OWN = "TokenEmbedding"
+NAMES = _OWN, ADAPTIVE = "TokenEmbedding", "AdaptiveEmbedding"
+
+
+def name_of(configuration: Mapping[str, Any]) -> str:
+    """Returns the name of the embedding's class.
+
+    Raises:
+        UsageError: it is none of this library, or multiplies by factors of Mesh-TensorFlow.
+    """
+    for setting in (
+        "unit_scaling_convention.value",
+        "VocabEmbedding.scale_variable_like_classifier_weights",
+    ):
+        if configuration.get(setting):
+            raise refusal(f"{setting} = True")
+    given = configuration.get("get_vocab_embedding_cls.cls", "@VocabEmbedding")
+    name = str(given).rpartition(".")[2].lstrip("@")
+    if name not in NAMES:
+        raise refusal(f"get_vocab_embedding_cls.cls = {given}")
+    return name
 
 
 def values(
@@ -23,16 +42,7 @@ def values(
     Raises:
         UsageError: the embedding is another class, or has a setting that the file cannot have.
     """
-    name = configuration.get("get_vocab_embedding_cls.cls", "@VocabEmbedding")
-    if str(name).rpartition(".")[2].lstrip("@") != _OWN:
-        raise refusal(f"get_vocab_embedding_cls.cls = {name}")
-    for setting in (
-        "unit_scaling_convention.value",
-        "VocabEmbedding.scale_variable_like_classifier_weights",
-    ):
-        if configuration.get(setting):
-            raise refusal(f"{setting} = True")
-    own = Settings(_OWN, _of(configuration))
+    own = Settings(_OWN, parameters_of(_OWN, configuration))
     own.without_effect(("width_multiplier",))
     shared = settings.get("shared_embedding_and_softmax_weights", True)
     tied = own("tied_embeddings", True) and shared
@@ -55,6 +65,7 @@ def values(
     return {
         "embedding_scale": "" if embedding == 1.0 else f" * {embedding!r}",
         "untied": not tied,
+        "own_output": not tied,
         "product_untied": f"{hidden} @ self.output",
         "product_tied": f"{hidden} @ self.embedding.T",
         "logit_cap": cap,
@@ -62,12 +73,12 @@ def values(
     }, weights
 
 
-def _of(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the parameters of TokenEmbedding, whatever their scopes."""
+def parameters_of(embedding: str, configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the parameters of an embedding's class, whatever their scopes."""
     found: dict[str, Any] = {}
     for name, value in configuration.items():
         configurable, _, parameter = name.rpartition(".")
-        if configurable.rpartition("/")[2] == _OWN:
+        if configurable.rpartition("/")[2] == embedding:
             if found.setdefault(parameter, value) != value:
-                raise refusal(f"{_OWN}.{parameter} = {found[parameter]!r} and {value!r}")
+                raise refusal(f"{embedding}.{parameter} = {found[parameter]!r} and {value!r}")
     return found

@@ -5,6 +5,7 @@ from typing import Any
 
 from primer.convert.pytorch.parts import Part, Settings, Weight
 from primer.convert.pytorch.template import render
+from primer.layers.experts import settings as expert_settings
 
 _ACTIVATIONS = {
     "relu": "F.relu({})",
@@ -30,7 +31,7 @@ def dense(layer: Mapping[str, Any]) -> Part:
 
 
 def experts(layer: Mapping[str, Any]) -> Part:
-    """Returns the class of a MixtureOfExperts, as evaluation computes it without dropping tokens."""
+    """Returns the class of a MixtureOfExperts, of which evaluation drops no token."""
     own = Settings("MixtureOfExperts", layer)
     feed_forward = Settings(own.owner, own("experts"))
     gating = Settings(own.owner, own("gating"))
@@ -39,12 +40,12 @@ def experts(layer: Mapping[str, Any]) -> Part:
     kind = gating.only("gating", "switch", "switch_max", "ntlb", "top_2", "top_n", *_BY_LOGITS)
     count = {"top_2": 2, "top_n": gating("num_experts_per_token")}.get(kind, 1)
     count = gating("num_experts_per_token") if kind in _BY_LOGITS else count
-    policies = phase.only("second_policy", "all", "none", "threshold")
-    if not kind.startswith("top"):
-        policies = "all"
+    policies = "all"
+    if kind in expert_settings.WITH_SECOND_POLICY:
+        policies = phase.only("second_policy", "all", "none", "threshold")
     phase.only("switch_policy", *_NO_NOISE)
     corrects = bool(gating("assignment")) and not gating("assignment")["legacy_mtf_behavior"]
-    router = {"switch": "switch", "switch_max": "switch_max"}.get(kind, kind) + "_gating"
+    router = expert_settings.GATINGS[kind]
     has_bias = gating("router_bias")
     has_bias = kind == "naive" if has_bias is None else has_bias
     weights["router"] = Weight((f"{router}/kernel",))
@@ -67,7 +68,7 @@ def experts(layer: Mapping[str, Any]) -> Part:
         ("fastmoe_workers", "group_size", "min_expert_capacity", "ntlb_top_k", "owner")
     )
     gating.without_effect(("switch_temperature", "uniform"))
-    phase.without_effect(("capacity_factor",))
+    phase.without_effect(("capacity_factor", "second_policy"))
     for settings in (own, feed_forward, gating, phase):
         settings.check_all_known()
     unused = (f"{router}_noise/kernel",) if kind == "noisy" else ()

@@ -45,10 +45,8 @@ def write(
         state[name] = array if weight.shape is None else array.reshape(weight.shape)
     safe_tensors.write(folder, state)
     files.write_json(os.path.join(folder, "config.json"), _config(description, made))
-    special = {key: value for key, value in _special(description).items()}
-    files.write_json(
-        os.path.join(folder, "generation_config.json"), {**special, "use_cache": False}
-    )
+    generation = {**_special(description), "use_cache": False}
+    files.write_json(os.path.join(folder, "generation_config.json"), generation)
     return {name: list(weight.sources) for name, weight in made.weights.items()}
 
 

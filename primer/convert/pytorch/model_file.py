@@ -5,21 +5,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from primer.convert.pytorch import attention, embedding, feed_forward, norms, scopes
-from primer.convert.pytorch.parts import Part, Settings, Weight, refusal
+from primer.convert.pytorch import adaptive, embedding, norms, scopes
+from primer.convert.pytorch.layers import Layers
+from primer.convert.pytorch.parts import Settings, Weight, refusal
 from primer.convert.pytorch.template import render
-from primer.layers.attention.options import value_embedding
 
 _STACKS = ("LayerStack", "PreNormLayerStack", "PostNormLayerStack", "PrePostNormLayerStack")
 _STACKS += ("SandwichNormLayerStack", "ParallelLayerStack")
-_LAYERS = {
-    "DenseReluDense": feed_forward.dense,
-    "MixtureOfExperts": feed_forward.experts,
-    "EvolvedConvolution": feed_forward.evolved,
-}
 _TOP_LEVEL = re.compile(r"\n+((?:class|def|@torch|try:)\b)")
-# The names of classes in lists of classes -> those of layers' descriptions.
-_STORED = {"MoE1D": "MixtureOfExperts", "MoE2D": "MixtureOfExperts2D"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,26 +60,18 @@ class _Model:
         if self.wiring["layer_stack"] not in _STACKS:
             raise refusal(f"layer_stack = @{self.wiring['layer_stack']}")
         self.shapes = shapes
-        self.model_scope, self.layer_scopes = scopes.split(shapes)
-        self.layers = self.wiring["layers"]
-        if len(self.layers) != len(self.layer_scopes):
-            raise refusal(f"{len(self.layers)} layers, {len(self.layer_scopes)} with variables,")
+        self.model_scope, layer_scopes = scopes.split(shapes)
         self.norm = norms.of_model(self.wiring, description["configuration"])
-        self.weights: dict[str, Weight] = {}
-        self.unused: list[str] = []
-        self.needs: set[str] = set()
-        self.flags: dict[str, bool] = {self.norm.fragment: True}
-        self.classes: dict[str, str] = {}  # Text -> name.
+        self.layers = Layers(self.wiring, layer_scopes, self.norm)
+        self.weights, self.needs = self.layers.weights, self.layers.needs
 
     def file(self) -> ModelFile:
         """Returns the file."""
         d_model = self.wiring["d_model"]
         settings = self._settings()
-        values, weights = embedding.values(
-            self.description["configuration"], settings, d_model, self.multiplier
-        )
+        values, weights = self._embedding(settings, d_model)
         self.weights |= {n: w.under(self.model_scope.prefix) for n, w in weights.items()}
-        values["layer_lines"] = self._layer_lines()
+        values["layer_lines"] = self.layers.lines()
         values |= self._positions(settings) | self._shared(values) | self._around_layers()
         values |= {
             "d_model": d_model,
@@ -100,17 +85,29 @@ class _Model:
         }
         values["rows"] = values["tokens"] if values["masked"] else values["table_rows"]
         values["padded_rows"] = not values["masked"] and values["rows"] > values["tokens"]
-        values |= {need: True for need in self.needs if ":" not in need} | self.flags
+        values |= {need: True for need in self.needs if ":" not in need} | self.layers.flags
         self._check_all_variables()
         return ModelFile(
-            self._text(values), self.weights, self.unused, values["rows"], len(self.layers)
+            self._text(values),
+            self.weights,
+            self.layers.unused,
+            values["rows"],
+            len(self.wiring["layers"]),
         )
+
+    def _embedding(self, settings: Any, d_model: int) -> tuple[dict[str, Any], dict[str, Weight]]:
+        configuration = self.description["configuration"]
+        if embedding.name_of(configuration) == embedding.ADAPTIVE:
+            tokens = self.description["token_ids"]
+            return adaptive.values(configuration, self.model_scope.shapes, d_model, tokens)
+        return embedding.values(configuration, settings, d_model, self.multiplier)
 
     def _text(self, values: Mapping[str, Any]) -> str:
         own = ["rows", "norms", "positions"]
         own += [name for name in ("convolution", "linear") if name in self.needs]
+        own += ["adaptive"] if values.get("adaptive") else []
         texts = [render(name, values) for name in own]
-        texts += self.classes
+        texts += self.layers.classes
         texts += [render(name, values) for name in ("stacks", "model", "transformers")]
         uses_math = any("math." in text for text in texts)
         head = render("head", {**values, "math": uses_math})
@@ -129,79 +126,6 @@ class _Model:
         stack.without_effect(("first_of_group", "post_norm_layers", "sublayers_post_norm"))
         stack.check_all_known()
         return self.wiring.get("settings", {})
-
-    def _layer_lines(self) -> list[str]:
-        """Returns the lines that make the layers, of which the model's period is written once."""
-        made = [self._made(i) for i in range(len(self.layers))]
-        for period in range(1, len(made) + 1):
-            if len(made) % period == 0 and made == made[:period] * (len(made) // period):
-                break
-        times = len(made) // period
-        lines = [f"self.layers.append({text})" for text in made[:period]]
-        if times == 1:
-            return lines
-        return [f"for _ in range({times}):", *(f"    {line}" for line in lines)]
-
-    def _made(self, index: int) -> str:
-        """Returns the expression that makes a layer with its norms."""
-        layer, scope = self.layers[index], self.layer_scopes[index]
-        part = self._part(index, scope.inside(norms.PREFIXES))
-        around, flag = norms.order(self._sublayers(layer))
-        if self.wiring["layer_stack"] == "ParallelLayerStack":
-            if flag != "pre":
-                raise refusal("a ParallelLayerStack without a norm before each layer")
-            around, flag = "Branch", "parallel"
-        self.flags[flag] = True
-        place = f"layers.{index}"
-        self.weights |= self.norm.weights(f"{place}.norm", scope.prefix)
-        if flag == "sandwich":
-            self.weights |= self.norm.weights(f"{place}.post_norm", f"{scope.prefix}post_norm/")
-        return f"{around}({self._class_name(part)}({part.arguments}))"
-
-    def _part(self, index: int, scope: scopes.Scope) -> Part:
-        layer = self.layers[index]
-        base = layer["class"].partition("(")[0]
-        if base in attention.CLASSES:
-            part = attention.part(layer, self._value_table(index), scope.shapes)
-        elif base in _LAYERS:
-            part = _LAYERS[base](layer)
-        else:
-            raise refusal(f"the layer {layer['class']}")
-        self.weights |= {
-            f"layers.{index}.layer.{name}": weight.under(scope.prefix)
-            for name, weight in part.weights.items()
-        }
-        self.unused += [scope.prefix + name for name in part.unused]
-        self.needs |= part.needs
-        return part
-
-    def _class_name(self, part: Part) -> str:
-        """Returns the name of a part's class, which is written once."""
-        for text, name in self.classes.items():
-            if text == part.source.replace("CLASS", name):
-                return name
-        names, number = set(self.classes.values()), 2
-        name = part.base
-        while name in names:
-            name, number = f"{part.base}{number}", number + 1
-        self.classes[part.source.replace("CLASS", name)] = name
-        return name
-
-    def _value_table(self, index: int) -> int | None:
-        setting = value_embedding.SETTING
-        having = [i for i, layer in enumerate(self.layers) if layer.get(setting, 0)]
-        if index not in having:
-            return None
-        number = self.layers[index][setting]
-        return value_embedding.table_number(having.index(index), len(having), number)
-
-    def _sublayers(self, layer: Mapping[str, Any]) -> Any:
-        stack = self.wiring.get("stack", {})
-        base = layer["class"].partition("(")[0]
-        post = [_STORED.get(name, name) for name in stack.get("post_norm_layers", ())]
-        if base in post or "TransformerLayer" in post:
-            return stack["sublayers_post_norm"]
-        return self.wiring["sublayers_per_layer"]
 
     def _around_layers(self) -> dict[str, Any]:
         initial = norms.around(self.wiring["sublayers_initial"])
@@ -288,5 +212,5 @@ class _Model:
             if name not in self.shapes:
                 raise refusal(f"a model without the variable {name}")
         for name in self.shapes:
-            if name not in read and name not in self.unused:
+            if name not in read and name not in self.layers.unused:
                 raise refusal(f"a model with the variable {name}")
