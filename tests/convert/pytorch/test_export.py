@@ -28,7 +28,7 @@ def test_token_scores_and_tokenizer(tmp_path):
     sentences = exporting.run(run, str(out), "pytorch")
     assert "modeling_primer.py" in " ".join(sentences)
     described = json.loads((out / "model.json").read_text())
-    assert described["names"]["embedding"] == ["decoder/embedding"]
+    assert described["names"]["embedding"] == ["transformer/embedding"]
     scores = primer.load(run).token_scores(list(texts.values()))
     found = test_transformers.ask(out, tmp_path, texts=list(texts.values()))
     assert json.loads(str(found["decoded"])) == list(texts.values())
