@@ -111,11 +111,11 @@ def _table(found: Logits, own: Settings, sizes: Any) -> list[str]:
 def _weights(own: Settings) -> list[str]:
     extra = own("extra_logit")
     if extra is None:
-        return ["weights = logits.softmax(-1)"]
+        return ["weights = logits.softmax(-1).to(v.dtype)"]
     return [
         "# One more logit, of a key without a value.",
         f"extra = torch.full_like(logits[..., :1], {extra!r})",
-        "weights = torch.cat([extra, logits], -1).softmax(-1)[..., 1:]",
+        "weights = torch.cat([extra, logits], -1).softmax(-1)[..., 1:].to(v.dtype)",
     ]
 
 
@@ -174,7 +174,8 @@ def _by_distance(found: Logits, own: Settings, sizes: Any, positions: str) -> li
         found.needs |= {"distance_vectors", *([f"clamp:{limit}"] if limit is not None else [])}
         where = "self" if own("untie_relative_biases", False) else "rows"
         lines = [
-            f"r = (distance_vectors(rows.distance.shape[1], x.device) @ self.r).view(-1, {heads})",
+            "vectors = distance_vectors(rows.distance.shape[1], x.device).to(x.dtype)",
+            f"r = (vectors @ self.r).view(-1, {heads})",
             f"r_q = q + ({where}.v_r - {where}.u) * {factor}",
             'by_distance = torch.einsum("bthd,nhd->bhtn", r_q, r)',
             "distance = rows.distance.clamp(min=0)",
@@ -211,8 +212,10 @@ def _synthetic(
     if mode.startswith("random"):
         length = shapes["R"][0]
         add("table", "R", length, heads, length)
-        index = f"[:, rows.position[:, :, None], {keys}[:, None]]"
-        lines = [f"synthetic = self.table.permute(1, 0, 2){index}.transpose(0, 1)"]
+        lines = [
+            f"pairs = rows.position[:, :, None], {keys}[:, None]",
+            "synthetic = self.table.transpose(0, 1)[:, pairs[0], pairs[1]].transpose(0, 1)",
+        ]
     elif mode == "factorized":
         rank, length = own("factorized_dim"), shapes["R1"][-1]
         add("queries", "R1", rank, heads, length)

@@ -10,8 +10,10 @@ from primer.convert.pytorch.layers import Layers
 from primer.convert.pytorch.parts import Settings, Weight, refusal
 from primer.convert.pytorch.template import render
 
-_STACKS = ("LayerStack", "PreNormLayerStack", "PostNormLayerStack", "PrePostNormLayerStack")
-_STACKS += ("SandwichNormLayerStack", "ParallelLayerStack")
+_STACKS = (
+    *("LayerStack", "PreNormLayerStack", "PostNormLayerStack", "PrePostNormLayerStack"),
+    *("SandwichNormLayerStack", "ParallelLayerStack"),
+)
 _TOP_LEVEL = re.compile(r"\n+((?:class|def|@torch|try:)\b)")
 
 
@@ -147,7 +149,7 @@ class _Model:
 
     def _positions(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         lengths = [int(n.partition(":")[2]) for n in self.needs if n.startswith("max_length:")]
-        lengths += [w.shape[-1] for n, w in self.weights.items() if n.endswith("spatial_gate")]
+        lengths += [w.shape[-1] for w in self.weights.values() if w.shape and _is_gate(w)]
         found: dict[str, Any] = {}
         if settings.get("sinusoid_positional_embedding"):
             found["sinusoid"] = True
@@ -214,3 +216,7 @@ class _Model:
         for name in self.shapes:
             if name not in read and name not in self.layers.unused:
                 raise refusal(f"a model with the variable {name}")
+
+
+def _is_gate(weight: Weight) -> bool:
+    return weight.sources[0].endswith("/spatial_gate")

@@ -6,7 +6,7 @@ from typing import Any
 
 from primer.errors import UsageError
 
-_WAY_OUT = "; use --format safetensors, which has the weights of every model"
+_HINT = "; use --format safetensors, which has the weights of every model"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,10 +90,10 @@ class Settings:
         """Returns the error of a setting that the file cannot have."""
         return UsageError(
             f"{self.owner}.{name} = {value!r} cannot be written as PyTorch: expected {expected}"
-            f"{_WAY_OUT}"
+            f"{_HINT}"
         )
 
 
 def refusal(what: str) -> UsageError:
     """Returns the error of a model that the file cannot have."""
-    return UsageError(f"{what} cannot be written as PyTorch{_WAY_OUT}")
+    return UsageError(f"{what} cannot be written as PyTorch{_HINT}")

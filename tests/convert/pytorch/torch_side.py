@@ -65,6 +65,8 @@ def of_folder(name, folder, rows, segments, with_transformers):
             do_sample=False,
             eos_token_id=None,
         )
+    narrow = model.bfloat16()(text)
+    assert narrow.dtype == torch.bfloat16 and narrow.isfinite().all()
     return {key: value.numpy() for key, value in found.items()}
 
 
