@@ -168,7 +168,14 @@ def _npz(source: Source, folder: str) -> list[str]:
 
 
 def _description(source: Source) -> dict[str, Any]:
+    """Returns what `model.json` has."""
     vocabulary = source.saved.vocabulary
+    function = source.saved.function.description
+    configuration = {
+        name: value
+        for name, value in function["configuration"].items()
+        if not name.startswith("lora.")  # Merged.
+    }
     return {
         "step": source.step,
         "length": source.saved.length,
@@ -176,7 +183,7 @@ def _description(source: Source) -> dict[str, Any]:
         "end_token_id": vocabulary.eos_id,
         "start_token_id": 0,
         "slots": families.slot_values(),
-        **source.saved.function.description,
+        **{**function, "configuration": configuration},
         "shapes": {name: list(array.shape) for name, array in source.variables.items()},
     }
 

@@ -91,6 +91,9 @@ def _check_memory(own: Settings) -> None:
     reach.check_all_known()
     if own("kind", "global") == "linear":
         raise own.refusal("recurrence", memory, "None with kind = 'linear'")
+    if own("positions") in ("learned", "sinusoid"):  # They begin again with each row of a stream.
+        expected = "positions of which attention sees differences alone, with memory"
+        raise own.refusal("positions", own("positions"), expected)
 
 
 class _Attention(Projections):

@@ -43,6 +43,10 @@ def in_layer(index, **settings):
 def test_settings_of_layers(given):
     memory = refused(given, in_layer(0, recurrence={"class": "Recurrence", "zero_memory": True}))
     assert memory.startswith("MDHA.recurrence.zero_memory = True cannot be written")
+    reach = {"class": "Reach", "memory_length": 4, "segment_length": None, "same_length": False}
+    memory = {"class": "Recurrence", "zero_memory": False, "evaluate": reach}
+    found = refused(given, in_layer(0, recurrence=memory, positions="learned"))
+    assert found.startswith("MDHA.positions = 'learned' cannot be written")
     assert "MDHA.newer = 3" in refused(given, in_layer(0, newer=3))
     assert "transformer_xl_sinusoid" in refused(
         given, in_layer(0, positions="transformer_xl_sinusoid")
