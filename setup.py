@@ -176,7 +176,10 @@ setup(
     packages=[*find_packages(include=["primer", "primer.*"]), GIN_PACKAGE],
     package_dir={GIN_PACKAGE: "gin"},
     package_data={
-        "primer": ["data/**/*.model", "data/**/*.vocab", "data/**/*.json", "data/**/*.tsv"],
+        "primer": [
+            *("data/**/*.model", "data/**/*.vocab", "data/**/*.json", "data/**/*.tsv"),
+            "convert/pytorch/fragments/*.txt",
+        ],
         GIN_PACKAGE: ["*.gin", "**/*.gin"],
     },
     include_package_data=False,

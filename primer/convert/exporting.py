@@ -14,11 +14,15 @@ from primer.checkpoints import checkpoint_files, saved_config, selection
 from primer.common import files
 from primer.convert import model_card, model_directories, safe_tensors
 from primer.convert.huggingface import families, tokenizer_json, weights
+from primer.convert.pytorch import folder as pytorch_folder
 from primer.errors import RunError, UsageError
 from primer.gin_config import trust as trusted_config
+from primer.gin_config.values import configured
 from primer.saved_model import SavedModel
 
-HUGGINGFACE, SAFETENSORS, NPZ = FORMATS = ("huggingface", "safetensors", "npz")
+HUGGINGFACE, PYTORCH, SAFETENSORS, NPZ = FORMATS = (
+    *("huggingface", "pytorch", "safetensors", "npz"),
+)
 DESCRIPTION = "model.json"
 _NPZ = "model.npz"
 _CONFIG = "config.gin"
@@ -127,6 +131,29 @@ def _tokenizer(source: Source, folder: str) -> str:
     return ""
 
 
+def _pytorch(source: Source, folder: str) -> list[str]:
+    """Writes one PyTorch file for exactly this model, and its weights under the file's names."""
+    described = _description(source)
+    vocabulary = source.saved.vocabulary
+    names = pytorch_folder.write(
+        folder,
+        {
+            **described,
+            "title": f"trained on {source.saved.task_name}, step {source.step}",
+            "pad_token_id": vocabulary.pad_id,
+        },
+        source.variables,
+        configured("TokenEmbedding.width_multiplier"),
+    )
+    files.write_json(os.path.join(folder, DESCRIPTION), {**described, "names": names})
+    missing = _tokenizer(source, folder)
+    example = model_card.REMOTE_CODE
+    model_card.write(folder, source.model_dir, source.step, source.saved, example)
+    count = sum(array.size for array in source.variables.values())
+    what = f"{count:,} parameters in {len(names)} weights, and {pytorch_folder.FILE}, their model"
+    return [what, *([missing] if missing else [])]
+
+
 def _safetensors(source: Source, folder: str) -> list[str]:
     """Writes the weights under our names, with the description of the model."""
     safe_tensors.write(folder, source.variables)
@@ -140,7 +167,8 @@ def _npz(source: Source, folder: str) -> list[str]:
     return _described(source, folder)
 
 
-def _described(source: Source, folder: str) -> list[str]:
+def _description(source: Source) -> dict[str, Any]:
+    """Returns what `model.json` has."""
     vocabulary = source.saved.vocabulary
     function = source.saved.function.description
     configuration = {
@@ -148,7 +176,7 @@ def _described(source: Source, folder: str) -> list[str]:
         for name, value in function["configuration"].items()
         if not name.startswith("lora.")  # Merged.
     }
-    description: dict[str, Any] = {
+    return {
         "step": source.step,
         "length": source.saved.length,
         "token_ids": vocabulary.vocab_size,
@@ -158,7 +186,10 @@ def _described(source: Source, folder: str) -> list[str]:
         **{**function, "configuration": configuration},
         "shapes": {name: list(array.shape) for name, array in source.variables.items()},
     }
-    files.write_json(os.path.join(folder, DESCRIPTION), description)
+
+
+def _described(source: Source, folder: str) -> list[str]:
+    files.write_json(os.path.join(folder, DESCRIPTION), _description(source))
     model_card.write(folder, source.model_dir, source.step, source.saved, "")
     count = sum(array.size for array in source.variables.values())
     return [
@@ -169,6 +200,7 @@ def _described(source: Source, folder: str) -> list[str]:
 
 _WRITERS: dict[str, Callable[[Source, str], list[str]]] = {
     HUGGINGFACE: _huggingface,
+    PYTORCH: _pytorch,
     SAFETENSORS: _safetensors,
     NPZ: _npz,
 }

@@ -29,6 +29,24 @@ ids = torch.tensor([[0, 17, 5]])  # Every row begins with the id 0.
 print(model.generate(ids, max_new_tokens=40))
 ```
 """
+REMOTE_CODE = """```python
+import torch
+from transformers import AutoModelForCausalLM
+
+model = AutoModelForCausalLM.from_pretrained("{folder}", trust_remote_code=True)
+ids = torch.tensor([[0, 17, 5]])  # Every row begins with the id 0.
+print(model.generate(ids, max_new_tokens=40))
+```
+
+Without transformers, with PyTorch and safetensors, in this folder:
+
+```python
+import torch
+from modeling_primer import load
+
+print(load().generate(torch.tensor([[0, 17, 5]]), 40))
+```
+"""
 
 
 def write(folder: str, model_dir: str, step: int, saved: SavedModel, example: str) -> None:

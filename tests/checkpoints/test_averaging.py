@@ -128,7 +128,9 @@ def paths(model_dir, *steps):
 
 def test_weights_that_are_nan_are_refused(model_dir):
     small_checkpoints.save(model_dir, 20, values(20, **{"a/bias": np.float32(np.nan)}))
-    with pytest.raises(RunError, match="a/bias is NaN or infinite in .*model.ckpt-20: name another"):
+    with pytest.raises(
+        RunError, match="a/bias is NaN or infinite in .*model.ckpt-20: name another"
+    ):
         averaging.write_averages(
             str(model_dir), [paths(model_dir, 10, 20)], str(model_dir.parent / "out")
         )

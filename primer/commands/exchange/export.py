@@ -5,7 +5,7 @@ import argparse
 from primer.commands import options as shared
 from primer.common import user_paths
 
-FORMATS = ("huggingface", "safetensors", "npz")
+FORMATS = ("huggingface", "pytorch", "safetensors", "npz")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,8 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format",
         choices=FORMATS,
         default=FORMATS[0],
-        help="huggingface: for AutoModelForCausalLM, where it has the architecture; safetensors, "
-        "npz: the weights under Primer's names (default: huggingface)",
+        help="huggingface: for AutoModelForCausalLM, where it has the architecture; pytorch: a "
+        "PyTorch file for exactly this model, and its weights; safetensors, npz: the weights under "
+        "Primer's names (default: huggingface)",
     )
     parser.add_argument("--output", type=user_paths.expand, required=True, help="a new folder")
     shared.add_checkpoint(parser)

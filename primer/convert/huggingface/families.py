@@ -67,7 +67,7 @@ def match(saved: SavedModel) -> Match:
     assert nearest is not None
     raise UsageError(
         "no class of Hugging Face computes what this model does; the nearest is "
-        f"{nearest[1]}, which differs in: {nearest[2]}; use --format safetensors"
+        f"{nearest[1]}, which differs in: {nearest[2]}; use --format pytorch"
     )
 
 

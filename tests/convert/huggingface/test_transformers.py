@@ -37,6 +37,7 @@ def ask(folder, tmp_path, **asked):
     given, output = tmp_path / "asked.json", tmp_path / "answer.npz"
     given.write_text(json.dumps(asked))
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": ""}
+    environment["HF_HOME"] = str(tmp_path / "hub")  # Copies of the files of trust_remote_code.
     subprocess.run([PYTHON, SCRIPT, folder, given, output], check=True, env=environment)
     with np.load(output) as found:
         return dict(found)

@@ -16,7 +16,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 def main(folder, given, output):
     """Writes logits, the ids of texts with their texts again, and a greedy continuation."""
     asked = json.loads(open(given, encoding="utf-8").read())
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, trust_remote_code=True
+    ).eval()
     found = {}
     with torch.no_grad():
         if "ids" in asked:
@@ -32,7 +34,7 @@ def main(folder, given, output):
             )
             found["greedy"] = greedy.numpy()
     if "texts" in asked:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
         ids = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in asked["texts"]]
         found["token_ids"] = json.dumps(ids)
         found["decoded"] = json.dumps([tokenizer.decode(own) for own in ids])
