@@ -23,7 +23,7 @@ def feed(printer, *pieces):
                 ids=[9, *map(int, texts[prompt])],
                 prompt_length=1,
                 log_probability=-1.5,
-                detokenizer=types.SimpleNamespace(text=texts[prompt]),
+                detokenizer=types.SimpleNamespace(text=texts[prompt], id_offset=0),
             )
             printer.add_piece(prompt, 0, sequence, piece)
 
