@@ -38,6 +38,9 @@ def test_options_describe_a_run_of_training():
         gin_file=[],
         gin_param=["a=1", "b=2"],
         module_import=[],
+        skip=[],
+        keep_step=False,
+        trust=[],
     )
 
 

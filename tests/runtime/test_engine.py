@@ -8,8 +8,10 @@ from primer.runtime import engine, precision
 
 # The names that gin files use, and that a run calls without a binding.
 NAMES = {
+    "primer.WandbTracker",
     "primer.compile",
     "primer.initial_values",
+    "primer.initial_weights",
     "primer.estimator",
     "primer.memory_check",
     "primer.mesh_shape",
@@ -18,6 +20,7 @@ NAMES = {
     "primer.rows_per_batch",
     "primer.run_seed",
     "primer.summaries",
+    "primer.tracking",
     "primer.validation",
 }
 
