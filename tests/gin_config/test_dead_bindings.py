@@ -220,6 +220,8 @@ def test_every_default_takes_effect_in_some_model(load):
     add(files, gin_models.fewest_block_bindings(architecture, overlay), exercise)
     for path in [*SOME_RUNS, "meshes/two_dimensional.gin"]:
         add([*TINY, path], ONE_BLOCK, lambda: run_graph.build_step(97))
+    low_rank = ["lora_rank = 2", "lora_dropout = 0.1", 'frozen = ["embedding"]']
+    add(TINY, [*ONE_BLOCK, *low_rank], lambda: run_graph.build_step(97))
     # Training data are read in tests/data alone, the vocabulary of a published model by plans, and
     # whether to compile where a session is made.
     elsewhere = {("", "primer.train_rows", "carried_segments")}
