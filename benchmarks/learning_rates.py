@@ -16,7 +16,7 @@ import os
 import pathlib
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -49,11 +49,16 @@ def loss_of(
     return row["nats_per_token"]
 
 
-def next_rate(losses: dict[float, float]) -> float | None:
-    """Returns the rate beyond the best one, or None if the best one is not at an end."""
+def next_rate(losses: Mapping[float, float], most: int = MOST) -> float | None:
+    """Returns the rate beyond the best one, or None if the best one is not at an end.
+
+    Args:
+        losses: {rate: loss}, inf where training diverged.
+        most: the number of rates from which no further one is tried.
+    """
     rates = sorted(losses)
     best = min(losses, key=lambda rate: losses[rate])
-    if len(rates) >= MOST or best not in (rates[0], rates[-1]):
+    if len(rates) >= most or best not in (rates[0], rates[-1]):
         return None
     return best / STEP if best == rates[0] else best * STEP
 

@@ -25,6 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))
 
+from benchmarks import learning_rates  # noqa: E402
 from primer.experiments.ladders import rules, tuning  # noqa: E402
 from primer.experiments.sweeps import expansion, sweep_file  # noqa: E402
 
@@ -36,7 +37,6 @@ MEMORY = ["memory_length = 128", "carry_memory = True"]
 SWITCH = ["architectures/switch.gin"]
 
 RATES = (0.002, 0.004, 0.008, 0.016)
-RATIO = 2.0  # Of neighbouring rates.
 MOST_RATES = 8  # Of a model.
 TUNING_SEED = 0  # None of the seeds that are reported.
 EXPONENT = -1 / 3  # Of the rate over the parameters, that of `primer ladder --rule sweep`.
@@ -179,10 +179,9 @@ def next_rate(found: tuning.Tuned) -> float | None:
     """Returns the rate beyond the best one, or None if the best one is not at an end."""
     if not any(map(math.isfinite, found.losses.values())):
         raise SystemExit("no rate came to a loss: look at the logs of tuning.yaml")
-    ends = min(found.losses), max(found.losses)
-    if len(found.losses) >= MOST_RATES or found.best not in ends:
-        return None
-    return rules.rounded(found.best / RATIO if found.best == ends[0] else found.best * RATIO)
+    known = {rate: loss if math.isfinite(loss) else math.inf for rate, loss in found.losses.items()}
+    rate = learning_rates.next_rate(known, MOST_RATES)
+    return None if rate is None else rules.rounded(rate)
 
 
 def write_finals(rates: Mapping[str, float]) -> None:

@@ -3,11 +3,11 @@
 import dataclasses
 import os
 import shutil
-import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import seqio
 
 from primer import saved_model
 from primer.checkpoints import checkpoint_files, saved_config, selection
@@ -15,7 +15,7 @@ from primer.common import files
 from primer.convert import model_card, model_directories, safe_tensors
 from primer.convert.huggingface import families, tokenizer_json, weights
 from primer.convert.pytorch import folder as pytorch_folder
-from primer.errors import RunError, UsageError
+from primer.errors import UsageError
 from primer.gin_config import trust as trusted_config
 from primer.gin_config.values import configured
 from primer.saved_model import SavedModel
@@ -26,6 +26,8 @@ HUGGINGFACE, PYTORCH, SAFETENSORS, NPZ = FORMATS = (
 DESCRIPTION = "model.json"
 _NPZ = "model.npz"
 _CONFIG = "config.gin"
+# The id from which training and evaluation predict the first token of a row.
+_START = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,14 +37,12 @@ class Source:
     Attributes:
         model_dir: the directory of the run.
         step: that of the checkpoint.
-        config: the path of the run's gin settings.
         saved: its model.
         variables: {variable: array} of the weights, float32.
     """
 
     model_dir: str
     step: int
-    config: str
     saved: SavedModel
     variables: Mapping[str, np.ndarray]
 
@@ -75,24 +75,14 @@ def run(
     config = saved_config.config_file(model_dir)
     trusted_config.check_config(config, trust)
     path = selection.select_checkpoint(model_dir, checkpoint)
-    temporary = f"{output.rstrip('/')}.part-{uuid.uuid4().hex[:8]}"
-    try:
-        with saved_model.settings_of(model_dir, config):
-            saved = saved_model.build(model_dir)
-            variables = model_directories.read_weights(model_dir, path)
-            step = checkpoint_files.step_of(path)
-            os.makedirs(temporary)
-            source = Source(model_dir, step, config, saved, variables)
-            sentences = _WRITERS[format](source, temporary)
-        shutil.copyfile(config, os.path.join(temporary, _CONFIG))
-        if os.path.isdir(output):
-            os.rmdir(output)
-        os.rename(temporary, output)
-    except OSError as error:
-        reason = error.strerror or error
-        raise RunError(f"--output = {output!r} cannot be written: {reason}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    step = checkpoint_files.step_of(path)
+    with saved_model.settings_of(model_dir, config):
+        saved = saved_model.build(model_dir)
+        variables = model_directories.read_weights(model_dir, path)
+        source = Source(model_dir, step, saved, variables)
+        with model_directories.new_folder(output, "--output") as folder:
+            sentences = _WRITERS[format](source, folder)
+            shutil.copyfile(config, os.path.join(folder, _CONFIG))
     return [f"Written to {output}: step {step} of {model_dir}", *sentences]
 
 
@@ -101,12 +91,7 @@ def _huggingface(source: Source, folder: str) -> list[str]:
     found = families.match(source.saved)
     vocabulary = source.saved.vocabulary
     state = weights.exported(found.weights, source.variables, vocabulary.vocab_size)
-    special = {
-        # Training and evaluation predict the first token of a row from the id 0.
-        "bos_token_id": 0,
-        "eos_token_id": vocabulary.eos_id,
-        "pad_token_id": vocabulary.pad_id,
-    }
+    special = _special_ids(vocabulary)
     files.write_json(os.path.join(folder, "config.json"), {**found.config, **special})
     files.write_json(os.path.join(folder, "generation_config.json"), special)
     safe_tensors.write(folder, state)
@@ -118,6 +103,15 @@ def _huggingface(source: Source, folder: str) -> list[str]:
     return [what, *([missing] if missing else [])]
 
 
+def _special_ids(vocabulary: seqio.Vocabulary) -> dict[str, Any]:
+    """Returns what Hugging Face's configurations have of the ids."""
+    return {
+        "bos_token_id": _START,
+        "eos_token_id": vocabulary.eos_id,
+        "pad_token_id": vocabulary.pad_id,
+    }
+
+
 def _tokenizer(source: Source, folder: str) -> str:
     """Writes the tokenizer; returns "", or why there is none, as for random ids."""
     vocabulary = source.saved.vocabulary
@@ -126,7 +120,7 @@ def _tokenizer(source: Source, folder: str) -> str:
     except UsageError as error:
         return f"without a tokenizer: {error}"
     files.write_json(os.path.join(folder, "tokenizer.json"), content)
-    config = tokenizer_json.config_of(vocabulary, source.saved.length)
+    config = tokenizer_json.config_of(content, vocabulary.eos_id, source.saved.length)
     files.write_json(os.path.join(folder, "tokenizer_config.json"), config)
     return ""
 
@@ -134,15 +128,11 @@ def _tokenizer(source: Source, folder: str) -> str:
 def _pytorch(source: Source, folder: str) -> list[str]:
     """Writes one PyTorch file for exactly this model, and its weights under the file's names."""
     described = _description(source)
-    vocabulary = source.saved.vocabulary
     names = pytorch_folder.write(
         folder,
-        {
-            **described,
-            "title": f"trained on {source.saved.task_name}, step {source.step}",
-            "pad_token_id": vocabulary.pad_id,
-        },
+        {**described, "title": f"trained on {source.saved.task_name}, step {source.step}"},
         source.variables,
+        _special_ids(source.saved.vocabulary),
         configured("TokenEmbedding.width_multiplier"),
     )
     files.write_json(os.path.join(folder, DESCRIPTION), {**described, "names": names})
@@ -170,20 +160,14 @@ def _npz(source: Source, folder: str) -> list[str]:
 def _description(source: Source) -> dict[str, Any]:
     """Returns what `model.json` has."""
     vocabulary = source.saved.vocabulary
-    function = source.saved.function.description
-    configuration = {
-        name: value
-        for name, value in function["configuration"].items()
-        if not name.startswith("lora.")  # Merged.
-    }
     return {
         "step": source.step,
         "length": source.saved.length,
         "token_ids": vocabulary.vocab_size,
         "end_token_id": vocabulary.eos_id,
-        "start_token_id": 0,
+        "start_token_id": _START,
         "slots": families.slot_values(),
-        **{**function, "configuration": configuration},
+        **model_directories.description_of(source.saved),
         "shapes": {name: list(array.shape) for name, array in source.variables.items()},
     }
 

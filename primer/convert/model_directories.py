@@ -1,10 +1,12 @@
 """Weights of a model directory's checkpoint, and a new model directory of given weights."""
 
+import contextlib
 import dataclasses
 import os
 import shutil
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow.compat.v1 as tf
@@ -25,6 +27,7 @@ from primer.gin_config import isolation
 from primer.parametrization import lora_weights
 from primer.planning import parse
 from primer.runtime import estimator_model
+from primer.saved_model import SavedModel
 
 
 def read_weights(model_dir: str, path: str) -> dict[str, np.ndarray]:
@@ -45,6 +48,17 @@ def read_weights(model_dir: str, path: str) -> dict[str, np.ndarray]:
     found = {name: averaging.finite_value(reader, name, path).astype(np.float32) for name in own}
     record = model_directory.read_record(model_dir) or {}
     return lora_weights.merged(found, lora_weights.alpha_of_record(record))
+
+
+def description_of(saved: SavedModel) -> dict[str, Any]:
+    """Returns the description of the model that `read_weights` reads: without LoRA's settings."""
+    described = saved.function.description
+    configuration = {
+        name: value
+        for name, value in described["configuration"].items()
+        if not name.startswith("lora.")
+    }
+    return {**described, "configuration": configuration}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,24 +89,39 @@ def write(model_dir: str, model: NewModel, variables: Mapping[str, np.ndarray]) 
             weights or another number of token ids.
         RunError: the directory cannot be written.
     """
-    check_is_new(model_dir)
-    temporary = f"{model_dir.rstrip('/')}.part-{uuid.uuid4().hex[:8]}"
+    with new_folder(model_dir, "--model_dir") as folder, isolation.isolated():
+        parse.parse_files(model.files, model.bindings)
+        _write_inside(folder, variables, model.token_ids)
+
+
+@contextlib.contextmanager
+def new_folder(folder: str, option: str) -> Iterator[str]:
+    """Yields a temporary folder that has the name `folder` where the block succeeds.
+
+    Args:
+        folder: a folder that does not exist, or is empty.
+        option: what names it, for messages.
+
+    Raises:
+        UsageError: it has files.
+        RunError: it cannot be written.
+    """
+    check_is_new(folder, option)
+    temporary = f"{folder.rstrip('/')}.part-{uuid.uuid4().hex[:8]}"
     try:
         os.makedirs(temporary)
-        with isolation.isolated():
-            parse.parse_files(model.files, model.bindings)
-            _write_inside(temporary, variables, model.token_ids)
-        if os.path.isdir(model_dir):
-            os.rmdir(model_dir)
-        os.rename(temporary, model_dir)
+        yield temporary
+        if os.path.isdir(folder):
+            os.rmdir(folder)
+        os.rename(temporary, folder)
     except (OSError, tf.errors.OpError) as error:
-        reason = files.first_line(error)
-        raise RunError(f"--model_dir = {model_dir!r} cannot be written: {reason}") from error
+        reason = getattr(error, "strerror", None) or files.first_line(error)
+        raise RunError(f"{option} = {folder!r} cannot be written: {reason}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def check_is_new(folder: str, option: str = "--model_dir") -> None:
+def check_is_new(folder: str, option: str) -> None:
     """Raises UsageError where a folder has files, or a file has its name."""
     if os.path.isdir(folder) and not os.listdir(folder):
         return

@@ -9,7 +9,6 @@ times.
 import dataclasses
 import datetime
 import os
-import pathlib
 import shutil
 from collections.abc import Sequence
 from typing import Any
@@ -145,13 +144,10 @@ def _trained_steps(model_dir: str) -> list[int]:
 
 def _first_step_ended(model_dir: str) -> str:
     """Returns when the first step ended, from TensorBoard's events, as records have times."""
-    import tensorflow as tf
+    from primer.runtime.tracking import event_files  # Not at the top: it imports TensorFlow.
 
-    times = []
-    for path in pathlib.Path(model_dir).glob("events*"):
-        for event in tf.compat.v1.train.summary_iterator(str(path)):
-            if any(value.tag == "loss" for value in event.summary.value):
-                times.append(event.wall_time)
+    losses = (s for s in event_files.read_scalars(model_dir) if s.tag == "loss")
+    times = [s.wall_time for s in losses if s.source == event_files.TRAIN]
     return datetime.datetime.fromtimestamp(min(times), datetime.timezone.utc).isoformat()
 
 

@@ -5,17 +5,16 @@ of state are `<weight>_slot_<name>`, as Mesh-TensorFlow's Adafactor has them. Tw
 have one name only for the same quantity: a run that changes its optimizer goes on with it.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import mesh_tensorflow as mtf
 import tensorflow.compat.v1 as tf
 
-from primer.common import checks, graph_marks
+from primer.common import checks
 from primer.errors import UsageError
 from primer.optimizers import update_count
-from primer.parametrization import mup, roles
+from primer.parametrization import mup, roles, weight_patterns
 
 
 class Optimizer(mtf.optimize.Optimizer):
@@ -66,13 +65,15 @@ class Optimizer(mtf.optimize.Optimizer):
         self.decay_learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.decays_vectors = decays_vectors
-        self._excluded = patterns(f"{name}.exclude_from_weight_decay", exclude_from_weight_decay)
+        self._excluded = weight_patterns.compiled(
+            f"{name}.exclude_from_weight_decay", exclude_from_weight_decay
+        )
 
     def check(self, names: Sequence[str]) -> None:
         """Raises UsageError for an excluded pattern that none of all weights' names matches."""
         for pattern in self._excluded:
             setting = f"{type(self).__name__}.exclude_from_weight_decay"
-            require_match(setting, pattern, names)
+            weight_patterns.require_match(setting, pattern, names)
 
     def set_decay_rate(self, rate: Any, factor: float) -> None:
         """Sets the rate of the decay, where it differs from that of the gradients' part.
@@ -170,25 +171,3 @@ def names_of_weights(variables: Sequence[mtf.Variable]) -> list[str]:
     """
     frozen = [v for v in variables[0].graph.all_variables if getattr(v, "is_frozen", False)]
     return [var.name for var in [*variables, *frozen]]
-
-
-def patterns(setting: str, texts: Sequence[str]) -> list[re.Pattern]:
-    """Returns regular expressions, compiled.
-
-    Raises:
-        UsageError: they are no list, as one text alone, of which every letter would be one.
-    """
-    if not isinstance(texts, (list, tuple)):
-        raise UsageError(f"{setting} = {texts!r}: expected a list of regular expressions")
-    return [checks.regular_expression(setting, text) for text in texts]
-
-
-def require_match(setting: str, pattern: re.Pattern, names: Sequence[str]) -> None:
-    """Raises UsageError if a pattern matches no weight; those of blocks left out are unknown."""
-    if graph_marks.leaves_out_blocks():
-        return
-    if not any(pattern.search(name) for name in names):
-        raise UsageError(
-            f"{setting}: {pattern.pattern!r} is found in the name of no weight; the names are like "
-            f"{', '.join(sorted(names, key=len)[:3])} (`primer check` lists all)"
-        )

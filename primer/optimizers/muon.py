@@ -12,7 +12,7 @@ from primer.errors import UsageError
 from primer.optimizers import base, optimizer_state
 from primer.optimizers.adamw import AdamWOptimizer
 from primer.optimizers.matrices import newton_schulz, weight_matrices
-from primer.parametrization import mup, roles
+from primer.parametrization import mup, roles, weight_patterns
 
 # The root mean square of AdamW's updates (https://arxiv.org/abs/2502.16982, section 2.2).
 _RMS = 0.2
@@ -86,7 +86,7 @@ class MuonOptimizer(base.Optimizer):
         self.head_size = _head_size(per_head, head_size)
         self._patterns = None
         if matrices is not None:
-            self._patterns = base.patterns("MuonOptimizer.matrices", matrices)
+            self._patterns = weight_patterns.compiled("MuonOptimizer.matrices", matrices)
         factor = checks.number_from_zero("MuonOptimizer.others_rate", others_rate)
         base.optimizer_class("MuonOptimizer.others", others)
         self._others_name = source_name(others)
@@ -97,7 +97,7 @@ class MuonOptimizer(base.Optimizer):
         """See base class."""
         super().check(names)
         for pattern in self._patterns or ():
-            base.require_match("MuonOptimizer.matrices", pattern, names)
+            weight_patterns.require_match("MuonOptimizer.matrices", pattern, names)
         if hasattr(self._others, "check"):
             self._others.check(names)
 

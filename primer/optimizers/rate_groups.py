@@ -8,7 +8,8 @@ import tensorflow.compat.v1 as tf
 
 from primer.common import checks, graph_marks
 from primer.errors import UsageError
-from primer.optimizers.base import names_of_weights, require_match
+from primer.optimizers.base import names_of_weights
+from primer.parametrization import weight_patterns
 
 SETTING = "learning_rate_groups"
 
@@ -72,7 +73,7 @@ def _compiled(patterns, names):
     for entry in patterns:
         pattern, value = entry
         compiled = checks.regular_expression(SETTING, pattern)
-        require_match(SETTING, compiled, names)
+        weight_patterns.require_match(SETTING, compiled, names)
         if not callable(value) and not isinstance(value, (list, tuple)):
             checks.number_from_zero(f"{SETTING}: the rate of {pattern!r}", value)
         pairs.append((compiled, value))

@@ -9,9 +9,8 @@ from collections.abc import Iterable, Sequence
 
 import gin
 
-from primer.common import checks
 from primer.errors import UsageError
-from primer.parametrization import lora, lora_weights
+from primer.parametrization import lora, lora_weights, weight_patterns
 
 _TRAINABLE, _FROZEN = "trained_weights.trainable", "trained_weights.frozen"
 
@@ -31,8 +30,8 @@ def trained_weights(
     Raises:
         UsageError: a setting is no list of regular expressions.
     """
-    chosen = None if trainable is None else _patterns(_TRAINABLE, trainable)
-    return chosen, _patterns(_FROZEN, frozen)
+    chosen = None if trainable is None else tuple(weight_patterns.compiled(_TRAINABLE, trainable))
+    return chosen, tuple(weight_patterns.compiled(_FROZEN, frozen))
 
 
 def is_trained(name: str) -> bool:
@@ -60,18 +59,8 @@ def check(names: Iterable[str]) -> None:
     trainable, frozen = trained_weights()
     for setting, patterns in ((_TRAINABLE, trainable or ()), (_FROZEN, frozen)):
         for pattern in patterns:
-            if not any(pattern.search(name) for name in names):
-                raise UsageError(
-                    f"{setting}: {pattern.pattern!r} is found in the name of no weight; the names "
-                    f"are like {', '.join(sorted(names, key=len)[:3])} (`primer check` lists all)"
-                )
+            weight_patterns.require_match(setting, pattern, names)
     if names and not any(map(is_trained, names)):
         raise UsageError(
             f"{_TRAINABLE} and {_FROZEN} leave no weight to train: leave out one of them"
         )
-
-
-def _patterns(setting: str, texts: Sequence[str]) -> tuple[re.Pattern, ...]:
-    if not isinstance(texts, (list, tuple)):
-        raise UsageError(f"{setting} = {texts!r}: expected a list of regular expressions")
-    return tuple(checks.regular_expression(setting, text) for text in texts)

@@ -3,7 +3,8 @@
 import argparse
 
 from primer.commands import options as shared
-from primer.common import user_paths
+from primer.common import console, user_paths
+from primer.planning.plans import engine_imports
 
 FORMATS = ("huggingface", "pytorch", "safetensors", "npz")
 
@@ -26,14 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Writes the files, says what they are, and returns 0."""
-    # Not at the top: these import TensorFlow, whose messages are captured first.
-    from primer.common import console
-    from primer.runtime import import_hook
-
-    console.capture_startup()
-    import_hook.install()
-    try:
-        from primer.convert import exporting
+    with engine_imports.imported():
+        from primer.convert import exporting  # Not at the top: it imports TensorFlow.
 
         sentences = exporting.run(
             options.model_dir,
@@ -42,8 +37,6 @@ def run(options: argparse.Namespace) -> int:
             options.checkpoint or "latest",
             tuple(options.trust),
         )
-    finally:
-        console.discard_startup()
     for sentence in sentences:
         console.say(sentence)
     return 0

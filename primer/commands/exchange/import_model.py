@@ -3,7 +3,8 @@
 import argparse
 
 from primer.commands import options as shared
-from primer.common import user_paths
+from primer.common import console, user_paths
+from primer.planning.plans import engine_imports
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,15 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Writes the directory, says what it has, and returns 0."""
-    # Not at the top: these import TensorFlow, whose messages are captured first.
-    from primer.common import console
-    from primer.runtime import import_hook
-
-    console.capture_startup()
-    import_hook.install()
-    try:
-        import t5_imports  # noqa: F401  Registers what gin files name.
-        from primer.convert.huggingface import importing
+    with engine_imports.imported(options.module_import):
+        from primer.convert.huggingface import importing  # Not at the top: it imports TensorFlow.
 
         found = importing.run(
             options.source,
@@ -46,8 +40,6 @@ def run(options: argparse.Namespace) -> int:
             options.gin_param,
             options.module_import,
         )
-    finally:
-        console.discard_startup()
     console.say(
         f"{found.family}: {found.parameters:,} parameters of {found.weights} weights, as step 0 of "
         f"{options.model_dir}; windows of {found.length:,} tokens (utils.run.sequence_length)\n"

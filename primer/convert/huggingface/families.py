@@ -8,6 +8,7 @@ from typing import Any
 from mesh_tensorflow.transformer import utils
 
 from primer.checkpoints.description import model_description
+from primer.convert import model_directories
 from primer.convert.huggingface import configs, names, settings
 from primer.convert.huggingface.weights import Weight
 from primer.errors import UsageError
@@ -20,8 +21,6 @@ from primer.saved_model import SavedModel
 _COMPARED = ("wiring", "configuration")
 # Sizes of the tables with rows that pad them: what pads has no probability.
 _PADDED = "output_vocabulary"
-# Settings of LoRA, whose products are merged into the weights.
-_MERGED = "lora."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,12 +100,10 @@ def _likely_first(own: Mapping[str, Any]) -> list[str]:
 
 def _differences(saved: SavedModel, found: settings.Settings) -> Iterator[str]:
     """Yields what the model of a configuration has otherwise than the run's, "place: a -> b"."""
-    description = _description(found, saved)
+    own, description = model_directories.description_of(saved), _description(found, saved)
     for part in _COMPARED:
-        for one in model_description.differences(
-            saved.function.description[part], description[part]
-        ):
-            if one.path[-1:] != (_PADDED,) and not str(one.path[0]).startswith(_MERGED):
+        for one in model_description.differences(own[part], description[part]):
+            if one.path[-1:] != (_PADDED,):
                 yield str(one)
 
 

@@ -54,7 +54,7 @@ def run(
             has files.
         RunError: a file is damaged, or the directory cannot be written.
     """
-    model_directories.check_is_new(model_dir)
+    model_directories.check_is_new(model_dir, "--model_dir")
     config = folder.read_config(source)
     found = of_config(config)
     rows = -(-found.vocabulary_size // _ROWS) * _ROWS

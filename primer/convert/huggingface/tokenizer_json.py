@@ -61,14 +61,20 @@ def of_vocabulary(vocabulary: seqio.Vocabulary) -> _Json:
     }
 
 
-def config_of(vocabulary: seqio.Vocabulary, length: int) -> _Json:
-    """Returns the content of `tokenizer_config.json`; arguments as `of_vocabulary`."""
-    names = {token["id"]: token["content"] for token in of_vocabulary(vocabulary)["added_tokens"]}
+def config_of(tokenizer: _Json, eos_id: int, length: int) -> _Json:
+    """Returns the content of `tokenizer_config.json`.
+
+    Args:
+        tokenizer: what `of_vocabulary` returned.
+        eos_id: the id of the vocabulary's end token.
+        length: tokens of the model's window.
+    """
+    names = {token["id"]: token["content"] for token in tokenizer["added_tokens"]}
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
         # Rows begin with the id 0.
         "bos_token": names[PAD_ID],
-        "eos_token": names[vocabulary.eos_id],
+        "eos_token": names[eos_id],
         "pad_token": names[PAD_ID],
         "unk_token": names[UNK_ID],
         "model_max_length": length,

@@ -18,14 +18,16 @@ def write(
     folder: str,
     description: Mapping[str, Any],
     variables: Mapping[str, np.ndarray],
+    special: Mapping[str, Any],
     multiplier: float | None,
 ) -> dict[str, list[str]]:
     """Writes a model.
 
     Args:
         folder: an existing folder.
-        description: as for `model_file.write`, with "pad_token_id" and "start_token_id".
+        description: as for `model_file.write`.
         variables: {variable: array}, float32.
+        special: what configurations have of the ids, {"bos_token_id": id, ...}.
         multiplier: the value of TokenEmbedding.width_multiplier.
 
     Returns:
@@ -44,13 +46,15 @@ def write(
         array = np.stack(arrays) if name.endswith(".taps") else arrays[0]
         state[name] = array if weight.shape is None else array.reshape(weight.shape)
     safe_tensors.write(folder, state)
-    files.write_json(os.path.join(folder, "config.json"), _config(description, made))
-    generation = {**_special(description), "use_cache": False}
+    files.write_json(os.path.join(folder, "config.json"), _config(description, made, special))
+    generation = {**special, "use_cache": False}
     files.write_json(os.path.join(folder, "generation_config.json"), generation)
     return {name: list(weight.sources) for name, weight in made.weights.items()}
 
 
-def _config(description: Mapping[str, Any], made: model_file.ModelFile) -> dict[str, Any]:
+def _config(
+    description: Mapping[str, Any], made: model_file.ModelFile, special: Mapping[str, Any]
+) -> dict[str, Any]:
     module = FILE.removesuffix(".py")
     return {
         "architectures": [_CLASS],
@@ -64,13 +68,5 @@ def _config(description: Mapping[str, Any], made: model_file.ModelFile) -> dict[
         "hidden_size": description["wiring"]["d_model"],
         "num_hidden_layers": made.num_layers,
         "use_cache": False,
-        **_special(description),
-    }
-
-
-def _special(description: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "bos_token_id": description["start_token_id"],
-        "eos_token_id": description["end_token_id"],
-        "pad_token_id": description["pad_token_id"],
+        **special,
     }

@@ -117,9 +117,8 @@ def _events(path, say):
             event = tf.Event.FromString(record)
             number += 1
             yield event
-    except (tf.errors.DataLossError, tf.errors.OutOfRangeError) as error:
+    except (tf.errors.DataLossError, tf.errors.OutOfRangeError):
         say(f"{path} is damaged or not complete after {number:,} events; the rest is left out")
-        del error
     except Exception as error:  # The module of protobuf's DecodeError depends on its release.
         if type(error).__name__ != "DecodeError":
             raise

@@ -79,7 +79,7 @@ def train_estimator(
         # Only under the lock: until then another run may write checkpoints.
         latest = estimator.latest_checkpoint()
         initial_checkpoint = _initial_checkpoint(estimator, latest)
-        start = checkpoint_files.step_of(latest) or _kept_step(initial_checkpoint)
+        start = _first_step(latest, initial_checkpoint)
         goal = max_steps if max_steps is not None else start + (steps or 1)
         hosts = cluster.from_environment()
         validator = validation.Validation(estimator, goal, stop_request)
@@ -130,11 +130,10 @@ def _initial_checkpoint(estimator, latest):
     return initial_weights.find_checkpoint(setting) if setting else None
 
 
-def _kept_step(initial_checkpoint):
-    """Returns the step at which a new run goes on from another one's checkpoint; 0 by default."""
-    if initial_checkpoint and start_settings.initial_weights().keep_step:
-        return checkpoint_files.step_of(initial_checkpoint)
-    return 0
+def _first_step(latest, initial_checkpoint):
+    """Returns the step that a run begins at: of its own checkpoint, or of another run's if kept."""
+    keeps = initial_checkpoint and start_settings.initial_weights().keep_step
+    return checkpoint_files.step_of(initial_checkpoint if keeps else latest)
 
 
 @dataclasses.dataclass
@@ -166,9 +165,7 @@ class TrainingRun:
     @property
     def start(self) -> int:
         """The global step that the run begins at."""
-        if self.latest:
-            return checkpoint_files.step_of(self.latest)
-        return _kept_step(self.initial_checkpoint)
+        return _first_step(self.latest, self.initial_checkpoint)
 
     def __post_init__(self) -> None:
         self._early_end: early_stop.EarlyEnd | None = None

@@ -70,6 +70,6 @@ def test_ids_are_those_of_the_vocabulary(kind, tmp_path):
     assert tokenizer.get_vocab_size() == vocabulary.vocab_size
     for text in [ENGLISH, *HARD]:
         assert tokenizer.encode(text).ids == vocabulary.encode(text), text
-    config = tokenizer_json.config_of(vocabulary, 128)
+    config = tokenizer_json.config_of(content, vocabulary.eos_id, 128)
     assert tokenizer.token_to_id(config["eos_token"]) == vocabulary.eos_id == 1
     assert tokenizer.token_to_id(config["bos_token"]) == 0

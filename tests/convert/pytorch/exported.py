@@ -41,11 +41,11 @@ def write(case, folder):
     """Writes the export of a case's model with random weights and returns its logits here."""
     variables = composition_checks.variables_of(case)
     function = model_function.of_model(case.build(), Vocabulary(), LENGTH)
-    special = {"start_token_id": 0, "end_token_id": 1, "pad_token_id": 0}
-    described = {**function.description, **special, "title": "of a test"}
+    special = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
+    described = {**function.description, "title": "of a test", "end_token_id": 1}
     described |= {"length": LENGTH, "token_ids": Vocabulary.vocab_size}
     folder.mkdir(parents=True)
-    pytorch_folder.write(str(folder), described, variables, None)
+    pytorch_folder.write(str(folder), described, variables, special, None)
     return helpers.call(case.build(), variables, TARGETS, sequence_id=SEGMENTS, exact=True)[
         "logits"
     ]

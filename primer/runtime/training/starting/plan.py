@@ -16,7 +16,7 @@ from primer.checkpoints import checkpoint_files, model_directory
 from primer.checkpoints.description import variable_roles
 from primer.errors import UsageError
 from primer.gin_config.values import configured
-from primer.parametrization import lora_weights
+from primer.parametrization import lora_weights, weight_patterns
 from primer.runtime.training.starting import growth, settings
 
 _FILTER = "tpu_estimator_model_fn.init_variable_filter"
@@ -120,7 +120,8 @@ def make(
     reader = checkpoint_files.open_reader(path)
     there = reader.get_variable_to_shape_map()
     skipped = [name for name in shapes if any(p.search(name) for p in start.skip)]
-    _require_skipped(start, shapes)
+    for pattern in start.skip:
+        weight_patterns.require_match("initial_weights.skip (--skip)", pattern, shapes)
     selected = [name for name in shapes if name not in skipped and _is_selected(name)]
     mapped = {name: utils.init_checkpoint_variable_mapping(name) for name in selected}
     names = {name: other for name, other in mapped.items() if other in there and _is_read(other)}
@@ -158,15 +159,6 @@ def _is_selected(name):
 def _is_read(name):
     pattern = configured(_FILTER)
     return not pattern or bool(re.search(pattern, name))
-
-
-def _require_skipped(start, names):
-    for pattern in start.skip:
-        if not any(pattern.search(name) for name in names):
-            raise UsageError(
-                f"initial_weights.skip (--skip): {pattern.pattern!r} is found in the name of no "
-                f"weight; the names are like {', '.join(sorted(names, key=len)[:3])}"
-            )
 
 
 def _require_numbers(path, names, reader):
